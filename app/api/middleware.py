@@ -1,0 +1,101 @@
+"""Around every request: its id, its limits, its log line, and a problem for whatever nobody caught."""
+
+import re
+import secrets
+import time
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import BodyTooLarge, EncodedBody, problem, problem_of
+from app.core.errors import DomainError
+
+MAX_BODY_BYTES = 1024 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger()
+
+
+class RequestMiddleware:
+    """A client's X-Request-ID is kept if it is plain, so that one id follows a call through systems."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = Headers(scope=scope)
+        sent_id = headers.get("x-request-id", "")
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-ID"] = request_id
+                answered["X-Content-Type-Options"] = "nosniff"
+                answered.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self._serve(scope, headers, receive, send_with_id)
+        except Exception as error:
+            if status:
+                raise  # half an answer is out: break the connection rather than end it cleanly
+            await problem_of(error, scope)(scope, receive, send_with_id)
+        finally:
+            _log.info(
+                "request",
+                request_id=request_id,
+                method=scope["method"],
+                route=_route_of(scope),
+                status=status,
+                ms=round((time.perf_counter() - started) * 1000, 1),
+            )
+
+    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        limited = _LimitedBody(receive)
+        try:
+            _refuse_unread(headers)
+            await self.app(scope, limited.receive, send)
+        except DomainError as error:
+            await problem(error, scope)(scope, receive, send)
+
+
+class _LimitedBody:
+    """Counts the body as it comes: a chunked one has no Content-Length."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._read_bytes = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._read_bytes += len(message.get("body", b""))
+        if self._read_bytes > MAX_BODY_BYTES:
+            raise _too_large()
+        return message
+
+
+def _refuse_unread(headers: Headers) -> None:
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise EncodedBody("Send the body without Content-Encoding.")
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"A body has at most {MAX_BODY_BYTES} bytes.")
+
+
+def _route_of(scope: Scope) -> Any:
+    """The route's pattern, not the path: a log of paths would be a log of who looked at whom."""
+    return getattr(scope.get("route"), "path", None)

@@ -1,0 +1,80 @@
+"""The OpenAPI document: what FastAPI derives, with one description of problems and 422 as we answer it."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app import __version__
+
+DESCRIPTION = """
+Who worked when, exact to the second.
+
+**To try it here:** press *Authorize*, enter your e-mail as username and your password. Then clock in with
+`POST /time-entries/clock-in`, clock out, and read `GET /time-entries/me`.
+
+**Times** are RFC 3339 instants in UTC; dates are days of the entry's time zone, or of `tz`.
+**Errors** are `application/problem+json`; act on `code`, show `detail`, quote `request_id` when you ask us.
+"""
+TAGS = [
+    {"name": "auth", "description": "Log in, and your own account."},
+    {"name": "time entries", "description": "Clock in, clock out, your own hours."},
+    {"name": "projects", "description": "What you may book."},
+    {"name": "team", "description": "Whom you may see."},
+    {"name": "reports", "description": "A team's hours. For managers and admins."},
+    {"name": "exports", "description": "Files for payroll. For managers and admins."},
+    {"name": "admin: users", "description": "People, roles, managers. For admins."},
+    {"name": "admin: projects", "description": "Projects and their members. For admins."},
+    {"name": "health", "description": "For operators."},
+]
+PROBLEM: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457. `code` is stable and enough to act on.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "instance", "request_id"],
+    "properties": {
+        "type": {"type": "string", "maxLength": 200},
+        "title": {"type": "string", "maxLength": 200},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "maxLength": 1000},
+        "code": {"type": "string", "maxLength": 64},
+        "instance": {"type": "string", "maxLength": 2000},
+        "request_id": {"type": "string", "maxLength": 64},
+        "entry_id": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        "errors": {
+            "type": "array",
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "required": ["loc", "message", "type"],
+                "properties": {
+                    "loc": {
+                        "type": "array",
+                        "maxItems": 100,
+                        "items": {"type": ["string", "integer"], "maxLength": 100},
+                    },
+                    "message": {"type": "string", "maxLength": 300},
+                    "type": {"type": "string", "maxLength": 100},
+                },
+            },
+        },
+    },
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Give the app its document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=__version__, description=DESCRIPTION, routes=app.routes, tags=TAGS
+            )
+            schemas = made["components"]["schemas"]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            schemas["Problem"] = PROBLEM
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]

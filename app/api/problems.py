@@ -1,0 +1,209 @@
+"""Errors as answers: application/problem+json (RFC 9457), and the one table of status numbers."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from psycopg2 import Error as PostgreSQLError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.core import errors
+from app.core.db import DatabaseUnavailable, ServiceBusy
+from app.core.errors import DomainError
+from app.services.errors import from_constraint
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 100
+
+STATUS: dict[type[DomainError], int] = {
+    errors.NotAuthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.Invalid: 422,
+    errors.Broken: 500,
+    errors.Unavailable: 503,
+}
+
+
+class RouteNotFound(errors.NotFound):
+    code = "route_not_found"
+    title = "No such address"
+
+
+class WrongMethod(errors.MethodNotAllowed):
+    code = "method_not_allowed"
+    title = "Wrong method"
+
+
+class ValidationFailed(errors.Invalid):
+    code = "validation_failed"
+    title = "The request is not valid"
+
+
+class BodyTooLarge(errors.TooLarge):
+    code = "body_too_large"
+    title = "The body is too large"
+
+
+class EncodedBody(errors.UnsupportedMedia):
+    code = "encoded_body"
+    title = "The body is compressed"
+
+
+class InternalError(errors.Broken):
+    code = "internal_error"
+    title = "An error of ours"
+
+
+def status_of(kind: type[DomainError]) -> int:
+    """The status of an error's family. A family without one is a KeyError, which a test finds before a request does."""
+    family = next(parent for parent in kind.__mro__ if parent.__module__ == errors.__name__)
+    return STATUS[family]
+
+
+def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[str, Any]] | None = None) -> Response:
+    """The answer to an error. ASCII only: a client's text may hold what UTF-8 can't."""
+    status = status_of(type(error))
+    body = {
+        "type": f"urn:employee-time-tracking:{error.code}",
+        "title": error.title,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+        "instance": scope["path"][:2000],
+        "request_id": scope.get("state", {}).get("request_id", ""),
+        **error.facts,
+    }
+    if invalid is not None:
+        body["errors"] = invalid
+    headers = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.Unavailable):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return Response(json.dumps(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
+    """The answer to any exception; one that nobody foresaw is logged and answered without its text."""
+    match error:
+        case DomainError():
+            return problem(error, scope)
+        case IntegrityError() if violated := from_constraint(error):
+            return problem(violated, scope)
+        case PoolTimeout():
+            return problem(ServiceBusy("The service is busy. Try again in a second."), scope)
+        case DBAPIError() if not isinstance(error.orig, PostgreSQLError) and _is_sqlite_trouble(error):
+            return _database_trouble(error, scope)
+        case DBAPIError() if _is_postgresql_trouble(error):
+            return _database_trouble(error, scope)
+        case _:
+            structlog.get_logger().error("unforeseen", exc_info=error)
+            detail = "Something broke on our side and was logged. Try again; if it stays, send us the request_id."
+            return problem(InternalError(detail), scope)
+
+
+def raises(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
+    """These errors for an operation's OpenAPI description: each with its code and an example, by status."""
+    by_status: dict[int, list[type[DomainError]]] = defaultdict(list)
+    for kind in kinds:
+        by_status[status_of(kind)].append(kind)
+    return {
+        status: {
+            "description": "; ".join(f"{kind.title} (`{kind.code}`)" for kind in of_status),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "examples": {kind.code: {"value": _example(kind)} for kind in of_status},
+                }
+            },
+        }
+        for status, of_status in by_status.items()
+    }
+
+
+def install_problems(app: FastAPI) -> None:
+    """Make every error of the app a problem."""
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        invalid = [
+            {
+                "loc": [part if isinstance(part, int) else str(part)[:100] for part in each["loc"]],
+                "message": str(each["msg"]).removeprefix("Value error, ")[:300],
+                "type": each["type"],
+            }
+            for each in error.errors()[:MAX_ERRORS]
+        ]
+        where = ".".join(str(part) for part in invalid[0]["loc"])
+        return problem(ValidationFailed(f"{where}: {invalid[0]['message']}"), request.scope, invalid=invalid)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        answer = problem(_of_framework(error), request.scope)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def on_any(request: Request, error: Exception) -> Response:
+        return problem_of(error, request.scope)
+
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    for kind in (DomainError, DBAPIError, PoolTimeout):
+        app.add_exception_handler(kind, on_any)
+
+
+def _of_framework(error: HTTPException) -> DomainError:
+    match error.status_code:
+        case 404:
+            return RouteNotFound("There is nothing at this address. The operations are listed at /docs.")
+        case 405:
+            return WrongMethod("This address doesn't take that method. See the Allow header.")
+        case 400 | 413:
+            return ValidationFailed("The body can't be read.")
+        case _:
+            raise error
+
+
+def _database_trouble(error: DBAPIError, scope: Mapping[str, Any]) -> Response:
+    structlog.get_logger().warning("database_trouble", error=str(error.orig).strip()[:300])
+    return problem(DatabaseUnavailable("The database can't be reached or is overloaded. Try again soon."), scope)
+
+
+def _is_sqlite_trouble(error: DBAPIError) -> bool:
+    said = str(error.orig)
+    return any(words in said for words in ("locked", "disk I/O", "disk is full", "unable to open", "readonly"))
+
+
+def _is_postgresql_trouble(error: DBAPIError) -> bool:
+    """Lost connections, shutdown, no resources, read-only, lock or statement time-out, deadlock: all may pass."""
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "pgcode", None)
+    if state is None:
+        return isinstance(error.orig, PostgreSQLError)
+    return state[:2] in {"08", "53", "57", "58", "40"} or state in {"25006", "55P03", "25P03"}
+
+
+def _example(kind: type[DomainError]) -> dict[str, Any]:
+    return {
+        "type": f"urn:employee-time-tracking:{kind.code}",
+        "title": kind.title,
+        "status": status_of(kind),
+        "detail": "A sentence that tells what to do next.",
+        "code": kind.code,
+        "instance": "/api/v1/...",
+        "request_id": "6f1c0f6e2b7f4d6a",
+    }

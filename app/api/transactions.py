@@ -1,0 +1,107 @@
+"""One request is one transaction in one thread hop.
+
+FastAPI gives every synchronous dependency and endpoint a thread hop of its own, and a connection taken in a dependency
+is held while the request queues for the next thread: 300 clients at once got half their answers as 503. So a plain
+`def` endpoint on `TransactionRoute` is wrapped: the request waits for a slot holding nothing, then one thread opens the
+transaction, finds out who asks, runs the endpoint, commits, and only then is the answer sent.
+
+The endpoint says what it needs by type: `SessionDep`, `CurrentUser`, `Manager`, `Admin` (see dependencies.py). An
+`async def` endpoint is left alone; it takes `Transactions` and runs its own, as a login does around its hashing.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol, TypeVar, get_args
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+from fastapi.security import OAuth2PasswordBearer
+
+from app.core.db import Session
+from app.core.runtime import Runtime
+from app.core.tokens import Claims
+
+_Answer = TypeVar("_Answer")
+_bearer = OAuth2PasswordBearer(
+    tokenUrl="/api/v1/auth/login", auto_error=False, description="Log in with e-mail (as username) and password."
+)
+
+
+def runtime_of(request: Request) -> Runtime:
+    runtime = request.app.state.runtime
+    assert isinstance(runtime, Runtime)
+    return runtime
+
+
+async def claims_of(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> Claims:
+    """What the request's token proves; raises BadToken before the body is looked at, and before a slot is taken."""
+    return runtime_of(request).signer.read(token)
+
+
+class Provided(Protocol):
+    """Metadata of a parameter that the wrapper fills inside the transaction."""
+
+    needs_claims: bool
+
+    def provide(self, session: Session, claims: Claims | None) -> Any: ...
+
+
+class Transactions:
+    """For endpoints that need more than one transaction, or work between them."""
+
+    def __init__(self, request: Request) -> None:
+        self._runtime = runtime_of(request)
+        self._request_id: str = request.state.request_id
+
+    async def read(self, work: Callable[[Session], _Answer]) -> _Answer:
+        """Run the work in a read-only transaction, in a slot."""
+        return await self._runtime.gate.run(lambda: self._read(work), writes=False)
+
+    async def write(self, work: Callable[[Session], _Answer]) -> _Answer:
+        """Run the work in a writing transaction, in a slot; committed when this returns."""
+        return await self._runtime.gate.run(lambda: self._write(work), writes=True)
+
+    def _read(self, work: Callable[[Session], _Answer]) -> _Answer:
+        with self._runtime.database.reading(self._request_id) as session:
+            return work(session)
+
+    def _write(self, work: Callable[[Session], _Answer]) -> _Answer:
+        with self._runtime.database.writing(self._request_id) as session:
+            return work(session)
+
+
+class TransactionRoute(APIRoute):
+    """A route whose plain `def` endpoint runs in one transaction: GET reads, every other method writes."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if not inspect.iscoroutinefunction(endpoint):
+            endpoint = _in_one_transaction(endpoint, writes=options.get("methods") != ["GET"])
+        super().__init__(path, endpoint, **options)
+
+
+def _in_one_transaction(endpoint: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
+    signature = inspect.signature(endpoint, eval_str=True)
+    provided = {name: marker for name, p in signature.parameters.items() if (marker := _marker(p)) is not None}
+    asked = [parameter for name, parameter in signature.parameters.items() if name not in provided]
+
+    async def run(request_: Request, claims_: Claims | None = None, **values: Any) -> Any:
+        def work(session: Session) -> Any:
+            filled = {name: marker.provide(session, claims_) for name, marker in provided.items()}
+            return endpoint(**values, **filled)
+
+        transactions = Transactions(request_)
+        return await (transactions.write(work) if writes else transactions.read(work))
+
+    ours = [inspect.Parameter("request_", inspect.Parameter.KEYWORD_ONLY, annotation=Request)]
+    if any(marker.needs_claims for marker in provided.values()):
+        claims = Annotated[Claims, Depends(claims_of)]
+        ours.append(inspect.Parameter("claims_", inspect.Parameter.KEYWORD_ONLY, annotation=claims))
+    asked = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in asked]
+    run.__signature__ = signature.replace(parameters=[*asked, *ours])  # type: ignore[attr-defined]
+    run.__name__, run.__doc__, run.__module__ = endpoint.__name__, endpoint.__doc__, endpoint.__module__
+    return run
+
+
+def _marker(parameter: inspect.Parameter) -> Provided | None:
+    metadata = get_args(parameter.annotation)[1:] if hasattr(parameter.annotation, "__metadata__") else ()
+    return next((item for item in metadata if hasattr(item, "provide")), None)

@@ -1,0 +1,13 @@
+"""The errors that operations share, described once."""
+
+from app.api.problems import BodyTooLarge, EncodedBody, InternalError, ValidationFailed
+from app.core.db import DatabaseUnavailable, ServiceBusy
+from app.core.errors import DomainError
+from app.core.tokens import BadToken
+from app.services.errors import PeriodReversed, RoleNeeded
+
+Kinds = tuple[type[DomainError], ...]
+WITHOUT_LOGIN: Kinds = (ValidationFailed, BodyTooLarge, EncodedBody, InternalError, ServiceBusy, DatabaseUnavailable)
+SIGNED_IN: Kinds = (*WITHOUT_LOGIN, BadToken)
+WITH_ROLE: Kinds = (*SIGNED_IN, RoleNeeded)
+OF_PERIOD: Kinds = (PeriodReversed,)

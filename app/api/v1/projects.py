@@ -1,0 +1,97 @@
+"""Projects: what the caller may book, and how admins run them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.dependencies import Admin, CurrentUser, Now, PageDep, PathId, SessionDep
+from app.api.problems import raises
+from app.api.transactions import TransactionRoute
+from app.api.v1.common import SIGNED_IN, WITH_ROLE
+from app.schemas.project import ProjectCreate, ProjectRead, ProjectUpdate
+from app.schemas.types import Search
+from app.schemas.user import UserRead
+from app.services import projects
+from app.services.errors import ProjectNameTaken, ProjectNotFound, UserNotFound
+
+router = APIRouter(prefix="/projects", tags=["projects"], route_class=TransactionRoute)
+admin_router = APIRouter(prefix="/admin/projects", tags=["admin: projects"], route_class=TransactionRoute)
+
+
+@router.get("", summary="Projects I may book", responses=raises(*SIGNED_IN))
+def list_bookable(session: SessionDep, actor: CurrentUser, page: PageDep, response: Response) -> list[ProjectRead]:
+    """Active projects that you may clock in on, by name. `X-Total-Count` says how many there are in all."""
+    found, total = projects.bookable(session, actor, skip=page.skip, limit=page.limit)
+    page.describe(response, total)
+    return [ProjectRead.model_validate(project) for project in found]
+
+
+@admin_router.post("", summary="Add a project", status_code=201, responses=raises(*WITH_ROLE, ProjectNameTaken))
+def create_project(body: ProjectCreate, session: SessionDep, actor: Admin, now: Now) -> ProjectRead:
+    """Everyone may book it until it has members. Names are unique without regard to case."""
+    return ProjectRead.model_validate(projects.create(session, actor, body, at=now))
+
+
+@admin_router.get("", summary="List projects", responses=raises(*WITH_ROLE))
+def list_projects(
+    session: SessionDep,
+    actor: Admin,
+    page: PageDep,
+    response: Response,
+    search: Annotated[Search | None, Query(description="Part of the name, in any case.")] = None,
+    is_active: bool | None = None,
+) -> list[ProjectRead]:
+    """All projects, archived ones too, by name."""
+    found, total = projects.page(session, is_active=is_active, search=search, skip=page.skip, limit=page.limit)
+    page.describe(response, total)
+    return [ProjectRead.model_validate(project) for project in found]
+
+
+@admin_router.get("/{project_id}", summary="Read a project", responses=raises(*WITH_ROLE, ProjectNotFound))
+def read_project(project_id: PathId, session: SessionDep, actor: Admin) -> ProjectRead:
+    """One project, archived or not."""
+    return ProjectRead.model_validate(projects.get(session, project_id))
+
+
+@admin_router.patch(
+    "/{project_id}",
+    summary="Rename, archive or reopen a project",
+    responses=raises(*WITH_ROLE, ProjectNotFound, ProjectNameTaken),
+)
+def change_project(project_id: PathId, body: ProjectUpdate, session: SessionDep, actor: Admin, now: Now) -> ProjectRead:
+    """`is_active: false` archives it: nobody can clock in on it any more; entries that run go on."""
+    return ProjectRead.model_validate(projects.change(session, actor, project_id, body, at=now))
+
+
+@admin_router.get(
+    "/{project_id}/members", summary="List a project's members", responses=raises(*WITH_ROLE, ProjectNotFound)
+)
+def list_members(
+    project_id: PathId, session: SessionDep, actor: Admin, page: PageDep, response: Response
+) -> list[UserRead]:
+    """The people who may book it, by id. None means: everyone may."""
+    found, total = projects.members(session, project_id, skip=page.skip, limit=page.limit)
+    page.describe(response, total)
+    return [UserRead.model_validate(person) for person in found]
+
+
+@admin_router.put(
+    "/{project_id}/members/{user_id}",
+    summary="Add a member",
+    status_code=204,
+    responses=raises(*WITH_ROLE, ProjectNotFound, UserNotFound),
+)
+def add_member(project_id: PathId, user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> None:
+    """From the first member on, only members may book the project. Adding a member again changes nothing."""
+    projects.add_member(session, actor, project_id, user_id, at=now)
+
+
+@admin_router.delete(
+    "/{project_id}/members/{user_id}",
+    summary="Remove a member",
+    status_code=204,
+    responses=raises(*WITH_ROLE, ProjectNotFound, UserNotFound),
+)
+def remove_member(project_id: PathId, user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> None:
+    """Once the last member is gone, everyone may book the project again."""
+    projects.remove_member(session, actor, project_id, user_id, at=now)

@@ -1,0 +1,138 @@
+"""People, as admins run them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.dependencies import Admin, ClaimsDep, Now, PageDep, PathId, RuntimeDep, SessionDep, TransactionsDep
+from app.api.problems import raises
+from app.api.transactions import TransactionRoute
+from app.api.v1.common import WITH_ROLE
+from app.core.passwords import TooManyLogins
+from app.models.user import Role
+from app.schemas.types import MAX_ID, Search
+from app.schemas.user import PasswordSet, UserCreate, UserFilter, UserRead, UserUpdate
+from app.services import users
+from app.services.errors import (
+    EmailTaken,
+    HasReports,
+    LastAdmin,
+    ManagerCycle,
+    ManagerInactive,
+    ManagerInvalid,
+    ManagerIsSelf,
+    ManagerNotFound,
+    UserNotFound,
+)
+
+router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
+OF_MANAGER = (ManagerNotFound, ManagerInvalid, ManagerInactive)
+
+
+@router.post(
+    "", summary="Add a person", status_code=201, responses=raises(*WITH_ROLE, *OF_MANAGER, EmailTaken, TooManyLogins)
+)
+async def create_user(
+    body: UserCreate, claims: ClaimsDep, transactions: TransactionsDep, runtime: RuntimeDep, now: Now
+) -> UserRead:
+    """They can log in at once. E-mails are unique without regard to case."""
+    await transactions.read(lambda session: users.admin(session, claims))  # nobody else makes us hash
+    password_hash = await runtime.hasher.hash(body.password)
+    person = await transactions.write(
+        lambda session: users.create(session, users.admin(session, claims), body, password_hash=password_hash, at=now)
+    )
+    return UserRead.model_validate(person)
+
+
+@router.get("", summary="List people", responses=raises(*WITH_ROLE))
+def list_users(
+    session: SessionDep,
+    actor: Admin,
+    page: PageDep,
+    response: Response,
+    search: Annotated[Search | None, Query(description="Part of a name or e-mail, in any case.")] = None,
+    role: Role | None = None,
+    is_active: bool | None = None,
+    manager_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Direct reports of this person.")] = None,
+) -> list[UserRead]:
+    """By id. `X-Total-Count` says how many fit in all, `Link` where the next page is."""
+    wanted = UserFilter(search=search, role=role, is_active=is_active, manager_id=manager_id)
+    found, total = users.page(session, wanted, skip=page.skip, limit=page.limit)
+    page.describe(response, total)
+    return [UserRead.model_validate(person) for person in found]
+
+
+@router.get("/{user_id}", summary="Read a person", responses=raises(*WITH_ROLE, UserNotFound))
+def read_user(user_id: PathId, session: SessionDep, actor: Admin) -> UserRead:
+    """One person, active or not."""
+    return UserRead.model_validate(users.get(session, user_id))
+
+
+@router.patch(
+    "/{user_id}",
+    summary="Change a person",
+    responses=raises(*WITH_ROLE, UserNotFound, EmailTaken, LastAdmin, HasReports),
+)
+def change_user(user_id: PathId, body: UserUpdate, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+    """E-mail, names, time zone, role. A role counts from the person's next request."""
+    return UserRead.model_validate(users.change(session, actor, user_id, body, at=now))
+
+
+@router.put(
+    "/{user_id}/deactivate", summary="Deactivate a person", responses=raises(*WITH_ROLE, UserNotFound, LastAdmin)
+)
+def deactivate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+    """Their tokens stop working at once; an open entry is closed at this instant."""
+    return UserRead.model_validate(users.deactivate(session, actor, user_id, at=now))
+
+
+@router.put("/{user_id}/activate", summary="Activate a person", responses=raises(*WITH_ROLE, UserNotFound))
+def activate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+    """They can log in again."""
+    return UserRead.model_validate(users.activate(session, actor, user_id, at=now))
+
+
+@router.put(
+    "/{user_id}/password",
+    summary="Set a person's password",
+    responses=raises(*WITH_ROLE, UserNotFound, TooManyLogins),
+)
+async def set_password(
+    user_id: PathId,
+    body: PasswordSet,
+    claims: ClaimsDep,
+    transactions: TransactionsDep,
+    runtime: RuntimeDep,
+    now: Now,
+) -> UserRead:
+    """Their tokens stop working at once."""
+    await transactions.read(lambda session: users.admin(session, claims))
+    password_hash = await runtime.hasher.hash(body.password)
+    person = await transactions.write(
+        lambda session: users.set_password(
+            session, users.admin(session, claims), user_id, password_hash=password_hash, at=now
+        )
+    )
+    return UserRead.model_validate(person)
+
+
+@router.put(
+    "/{employee_id}/assign-manager",
+    summary="Assign a manager",
+    responses=raises(*WITH_ROLE, UserNotFound, *OF_MANAGER, ManagerIsSelf, ManagerCycle),
+)
+def assign_manager(
+    employee_id: PathId,
+    manager_id: Annotated[int, Query(ge=1, le=MAX_ID)],
+    session: SessionDep,
+    actor: Admin,
+    now: Now,
+) -> UserRead:
+    """Put a person into the team of an active manager or admin. The manager sees their hours at once."""
+    return UserRead.model_validate(users.assign_manager(session, actor, employee_id, manager_id, at=now))
+
+
+@router.delete("/{user_id}/manager", summary="Remove the manager", responses=raises(*WITH_ROLE, UserNotFound))
+def remove_manager(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+    """Leave a person without a manager: only admins see their hours then."""
+    return UserRead.model_validate(users.remove_manager(session, actor, user_id, at=now))

@@ -1,0 +1,163 @@
+"""Settings from the environment or `.env`. A bad value stops the start with one line that names the variable."""
+
+import secrets
+from enum import StrEnum
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, EmailStr, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.core.time_zones import zone_names
+
+DEFAULT_ADMIN_EMAIL = "admin@example.com"
+DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production refuses
+KNOWN_SECRET_KEYS = frozenset(
+    {
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",  # of FastAPI's tutorial
+        "change-me-change-me-change-me-change-me-change-me",  # of .env.example
+    }
+)
+MIN_SECRET_KEY_LENGTH = 32  # characters; HS256 wants a key as long as its digest (RFC 7518, section 3.2)
+
+
+class Environment(StrEnum):
+    development = "development"
+    production = "production"
+
+
+class BadSettings(Exception):
+    """A setting that the service can't or won't start with. The message names the variable, never its value."""
+
+
+def _known_zone(name: str) -> str:
+    if name not in zone_names():
+        raise ValueError("is not a name of the tz database")
+    return name
+
+
+def _database_url(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("is not a database URL") from None
+    if parsed.get_backend_name() not in {"sqlite", "postgresql", "postgres"}:
+        raise ValueError("must start with sqlite:/// or postgresql://")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise ValueError("must name a file: a database in memory would forget what it acknowledged")
+    return url
+
+
+class Settings(BaseSettings):
+    """Every setting of the service; `.env.example` explains each."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    DB_URL: Annotated[str, AfterValidator(_database_url)] = "sqlite:///./time_tracking.db"
+    SECRET_KEY: SecretStr | None = None
+    SECRET_KEY_FILE: Path = Path(".signing-key")
+    ALGORITHM: Literal["HS256", "HS384", "HS512"] = "HS256"
+    ACCESS_TOKEN_EXPIRE_MINUTES: int = Field(default=30, ge=1, le=1440)
+    ENVIRONMENT: Environment = Environment.development
+    DEBUG: bool = False
+    HOST: str = "127.0.0.1"
+    PORT: int = Field(default=8000, ge=0, le=65535)
+    WORKERS: int = Field(default=1, ge=1, le=64)
+    DEFAULT_TIME_ZONE: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    STALE_ENTRY_HOURS: int = Field(default=16, ge=1, le=168)
+    FIRST_ADMIN_EMAIL: EmailStr = DEFAULT_ADMIN_EMAIL
+    FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)
+    CORS_ORIGINS: list[str] = Field(default=[], max_length=100)
+    CORS_ALLOW_CREDENTIALS: bool = False
+    DB_POOL_SIZE: int = Field(default=4, ge=2, le=64)
+    EXPORTS_AT_ONCE: int = Field(default=2, ge=1, le=16)
+    DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=8, ge=1, le=600)
+    DB_LOCK_TIMEOUT_SECONDS: int = Field(default=5, ge=1, le=60)
+
+    @cached_property
+    def database_url(self) -> URL:
+        """DB_URL for SQLAlchemy: the bare postgresql:// means psycopg2, which SQLAlchemy 2.1 no longer assumes."""
+        url = make_url(self.DB_URL)
+        if url.get_backend_name() in {"postgresql", "postgres"}:
+            return url.set(drivername="postgresql+psycopg2")
+        return url
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database_url.get_backend_name() == "sqlite"
+
+    @property
+    def is_exposed(self) -> bool:
+        """True when others can reach the service: in production, or bound to anything but loopback."""
+        return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)
+
+    @cached_property
+    def signing_key(self) -> str:
+        """SECRET_KEY, or in development one made at random once and kept in a file that only its owner can read."""
+        if self.SECRET_KEY is not None:
+            return self.SECRET_KEY.get_secret_value()
+        return _kept_key(self.SECRET_KEY_FILE)
+
+    def checked(self) -> Self:
+        """These settings, or BadSettings where an exposed service would run on something that everybody knows."""
+        if self.SECRET_KEY is not None:
+            _refuse_weak_key(self.SECRET_KEY.get_secret_value())
+        elif self.is_exposed:
+            raise BadSettings("SECRET_KEY is missing: set it to at least 32 random characters.")
+        if not self.is_exposed:
+            return self
+        if self.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
+            raise BadSettings("FIRST_ADMIN_PASSWORD is the published default: set it, and FIRST_ADMIN_EMAIL.")
+        if self.DEBUG:
+            raise BadSettings("DEBUG is on: turn it off where others can reach the service.")
+        if "*" in self.CORS_ORIGINS and self.CORS_ALLOW_CREDENTIALS:
+            raise BadSettings("CORS_ORIGINS is * with CORS_ALLOW_CREDENTIALS: name the origins.")
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from overrides, environment and `.env`, in that order. Raises BadSettings with one line."""
+    try:
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise BadSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
+    except ValueError as error:  # a list setting that isn't JSON: pydantic-settings names the field
+        raise BadSettings(f"{error}.") from None
+    return settings.checked()
+
+
+def _refuse_weak_key(key: str) -> None:
+    if key in KNOWN_SECRET_KEYS:
+        raise BadSettings("SECRET_KEY is a published example: set it to at least 32 random characters.")
+    if len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8:
+        raise BadSettings("SECRET_KEY is too short or too plain: set it to at least 32 random characters.")
+
+
+def _kept_key(path: Path) -> str:
+    """The key in the file; made first where there is none. Linking makes it whole or absent for workers that race."""
+    if not path.exists():
+        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        try:
+            path.hardlink_to(fresh)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text().strip()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,165 @@
+"""Engines, transactions and the one place where the two databases differ in how a transaction opens."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
+from sqlmodel import Session as SQLModelSession
+from sqlmodel import create_engine
+
+from app.core.config import Settings
+from app.core.errors import DomainError, Unavailable
+
+CONNECT_TIMEOUT_SECONDS = 3
+POOL_WAIT_SECONDS = 2
+LOCK_PERSON = "lock_person"
+"""Execution option of a statement that must first lock this person's row: see `_before_statement`."""
+
+
+class ServiceBusy(Unavailable):
+    code = "service_busy"
+    title = "The service is busy"
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+    title = "The database is unavailable"
+    retry_after_seconds = 2
+
+
+class Session(SQLModelSession):
+    """One transaction of one request, with what every service may need to know about it."""
+
+    settings: Settings
+    request_id: str
+
+
+class Database:
+    """The connections of one process. `reading()` and `writing()` are the only ways to a transaction."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine = _make_engine(settings)
+        self._writer = self.engine.execution_options(writes=True)
+
+    @contextmanager
+    def reading(self, request_id: str = "") -> Iterator[Session]:
+        """A read-only transaction: every statement in it sees the same snapshot."""
+        with self._session(self.engine, request_id) as session:
+            yield session
+
+    @contextmanager
+    def writing(self, request_id: str = "") -> Iterator[Session]:
+        """A writing transaction, committed when the block ends; an error undoes it, but for a recorded refusal."""
+        with self._session(self._writer, request_id) as session:
+            try:
+                yield session
+            except DomainError as refusal:
+                if refusal.is_recorded:
+                    session.commit()
+                raise
+            session.commit()
+
+    @contextmanager
+    def _session(self, engine: Engine, request_id: str) -> Iterator[Session]:
+        with Session(engine, expire_on_commit=False) as session:
+            session.settings = self.settings
+            session.request_id = request_id
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _make_engine(settings: Settings) -> Engine:
+    url = settings.database_url
+    if settings.is_sqlite:
+        engine = create_engine(
+            url,
+            pool_size=settings.DB_POOL_SIZE + settings.EXPORTS_AT_ONCE,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+            # isolation_level=None: the driver's own BEGINs lose updates and savepoints; ours are explicit, below.
+            connect_args={
+                "check_same_thread": False,
+                "isolation_level": None,
+                "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
+            },
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    engine = create_engine(
+        url,
+        pool_size=settings.DB_POOL_SIZE + settings.EXPORTS_AT_ONCE,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 8000,
+            "application_name": "employee-time-tracking-api",
+        },
+    )
+    limits = (
+        f"SET LOCAL statement_timeout = '{settings.DB_STATEMENT_TIMEOUT_SECONDS}s'; "
+        f"SET LOCAL lock_timeout = '{settings.DB_LOCK_TIMEOUT_SECONDS}s'; "
+        "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
+    )
+
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        snapshot = "" if writes else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+        connection.info["opening"] = snapshot + limits
+
+    event.listen(engine, "begin", begin)
+    event.listen(engine, "before_cursor_execute", _before_statement, retval=True)
+    return engine
+
+
+def _before_statement(
+    connection: Connection,
+    cursor: Any,
+    statement: str,
+    parameters: Any,
+    context: ExecutionContext | None,
+    executemany: bool,
+) -> tuple[str, Any]:
+    """Send a PostgreSQL transaction's limits, and the lock on a person, in the same round trip as its first statement.
+
+    SET LOCAL, since PgBouncer refuses limits given as connection options. The lock is a statement of its own, so the
+    one behind it takes its snapshot after the lock was granted and sees what the last holder committed; FOR UPDATE in
+    the reading statement would join the fresh person with stale entries. (SQLite's BEGIN IMMEDIATE locks all at once.)
+    """
+    opening = connection.info.pop("opening", "")
+    if opening and (executemany or cursor.name is not None):  # a server-side cursor takes one statement only
+        with cursor.connection.cursor() as plain_cursor:
+            plain_cursor.execute(opening)
+        return statement, parameters
+    person = context.execution_options.get(LOCK_PERSON) if context is not None else None
+    if person is not None:
+        opening += f'SELECT id FROM "user" WHERE id = {int(person)} FOR NO KEY UPDATE; '  # noqa: S608 - an int
+    return opening + statement, parameters
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # an acknowledged punch survives a power cut
+        "foreign_keys = ON",
+        "recursive_triggers = ON",  # else INSERT OR REPLACE passes by the audit table's DELETE trigger
+        "trusted_schema = OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

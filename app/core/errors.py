@@ -1,0 +1,59 @@
+"""The families of domain errors. api/problems.py gives each family its status number; services name the errors."""
+
+from typing import Any, ClassVar
+
+
+class DomainError(Exception):
+    """A rule said no. `code` is stable and enough for a client to act on; the message tells people what to do next."""
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    is_recorded: ClassVar[bool] = False
+    """True where the refusal itself is evidence: its transaction commits, with its audit event, first."""
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+
+class NotAuthenticated(DomainError):
+    """We don't know who is asking."""
+
+
+class Forbidden(DomainError):
+    """We know who is asking, and they may not do this."""
+
+
+class NotFound(DomainError):
+    """It doesn't exist, or not for the one who asks: both look the same."""
+
+
+class Conflict(DomainError):
+    """A rule of the business says no in the present state of things."""
+
+
+class Invalid(DomainError):
+    """What was sent can't be meant."""
+
+
+class MethodNotAllowed(DomainError):
+    """The address is right, the method isn't."""
+
+
+class TooLarge(DomainError):
+    """More was sent than is read."""
+
+
+class UnsupportedMedia(DomainError):
+    """It was sent in a form that isn't read."""
+
+
+class Broken(DomainError):
+    """Our fault."""
+
+
+class Unavailable(DomainError):
+    """Not now: try again after `retry_after_seconds`."""
+
+    retry_after_seconds: ClassVar[int] = 1

@@ -1,0 +1,56 @@
+"""Slots: how many requests may be in the database at once. Who waits holds no thread and no connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from app.core.db import ServiceBusy
+
+WAIT_SECONDS = 2
+_Answer = TypeVar("_Answer")
+
+
+class Gate:
+    """As many slots as connections and threads, so that nobody who has a slot ever waits for either.
+
+    SQLite has one writer at a time: a process lets one writer through, the rest wait here and not in the engine.
+    """
+
+    def __init__(self, *, slots: int, single_writer: bool = False, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
+        self._slots = asyncio.Semaphore(slots)
+        self._writers = asyncio.Semaphore(1) if single_writer else None
+        self._threads = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="request")
+
+    async def run(self, work: Callable[[], _Answer], *, writes: bool) -> _Answer:
+        """Run the work in a thread, once a slot is free. Raises ServiceBusy after `wait_seconds` without one."""
+        async with self._slot(writes):
+            running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                # The client went away; the thread still holds its connection, so the slot stays taken until it is done.
+                await asyncio.wait([running])
+                raise
+
+    @asynccontextmanager
+    async def _slot(self, writes: bool) -> AsyncIterator[None]:
+        wanted = [self._writers, self._slots] if writes and self._writers is not None else [self._slots]
+        held: list[asyncio.Semaphore] = []
+        try:
+            try:
+                async with asyncio.timeout(self._wait_seconds):
+                    for semaphore in wanted:
+                        await semaphore.acquire()
+                        held.append(semaphore)
+            except TimeoutError:
+                raise ServiceBusy("The service is busy. Try again in a second.") from None
+            yield
+        finally:
+            for semaphore in held:
+                semaphore.release()
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,95 @@
+"""Passwords: which are good enough, and how they are hashed.
+
+Rules after NIST SP 800-63B: length, Unicode normalised, a blocklist, no composition rules, no truncation.
+"""
+
+import asyncio
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+from passlib.hash import argon2
+from zxcvbn_rs_py import zxcvbn
+
+from app.core.errors import Unavailable
+
+MIN_LENGTH = 12
+MAX_LENGTH = 128
+MAX_WAIT_SECONDS = 10
+MIN_SCORE = 2  # of zxcvbn's 0 to 4: 10^6 guesses and more
+
+# OWASP's minimum for argon2id
+_scheme: Any = argon2.using(type="ID", memory_cost=19456, rounds=2, parallelism=1)  # type: ignore[no-untyped-call]
+_Answer = TypeVar("_Answer")
+
+
+class TooManyLogins(Unavailable):
+    code = "too_many_logins"
+    title = "Too many people are logging in"
+    retry_after_seconds = 5
+
+
+def normalised(password: str) -> str:
+    """NFKC, so that one password typed on two keyboards is one password."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def weakness(password: str) -> str | None:
+    """Why the password won't do, as a sentence; None when it will."""
+    plain = normalised(password)
+    if not MIN_LENGTH <= len(plain) <= MAX_LENGTH:
+        return f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters."
+    if int(zxcvbn(plain).score) < MIN_SCORE:
+        return "This password is among the first that are guessed. Take several unrelated words."
+    return None
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash, in the PHC string format."""
+    return str(_scheme.hash(normalised(password)))
+
+
+def verify_password(password: str, password_hash: str) -> bool:
+    return bool(_scheme.verify(normalised(password), password_hash))
+
+
+@cache
+def _decoy_hash() -> str:
+    return hash_password("nobody's password, of no account")
+
+
+class PasswordHasher:
+    """Hashes off the event loop in one thread a worker, so that a login storm can't starve the punches.
+
+    A hash takes a core for about 20 ms and 19 MiB. Who would wait longer than MAX_WAIT_SECONDS gets TooManyLogins.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(1)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash")
+        # Verified when there is no such account: an unknown e-mail takes as long as a wrong password.
+        self._decoy = _decoy_hash()
+
+    async def hash(self, password: str) -> str:
+        return await self._run(hash_password, password)
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        """Whether they match; False, in the same time, where there is no hash to match."""
+        matches = await self._run(verify_password, password, password_hash or self._decoy)
+        return matches and password_hash is not None
+
+    async def _run(self, work: Callable[..., _Answer], *arguments: str) -> _Answer:
+        try:
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise TooManyLogins("Too many people are logging in. Try again in a moment.") from None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,60 @@
+"""The application: settings in, an ASGI app out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.api import health, root
+from app.api.middleware import RequestMiddleware
+from app.api.openapi import describe
+from app.api.problems import install_problems
+from app.api.v1 import auth, exports, projects, reports, team, time_entries, users
+from app.core.config import Settings, load_settings
+from app.core.logging import configure_logging
+from app.core.runtime import Runtime
+
+API = "/api/v1"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The whole service, on these settings or on those of the environment. Raises BadSettings."""
+    chosen = settings or load_settings()
+    configure_logging()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.runtime = runtime = Runtime(chosen)
+        yield
+        runtime.close()
+
+    app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG)
+    if chosen.CORS_ORIGINS:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=chosen.CORS_ORIGINS,
+            allow_credentials=chosen.CORS_ALLOW_CREDENTIALS,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "X-Total-Count", "X-As-Of", "Link", "Retry-After", "Content-Disposition"],
+        )
+    app.add_middleware(RequestMiddleware)
+    install_problems(app)
+    v1 = APIRouter()
+    for router in (
+        auth.router,
+        time_entries.router,
+        projects.router,
+        team.router,
+        reports.router,
+        exports.router,
+        users.router,
+        projects.admin_router,
+    ):
+        v1.include_router(router)
+    app.include_router(v1, prefix=API)
+    app.include_router(health.router)
+    app.include_router(root.router)
+    describe(app)
+    return app

@@ -1,0 +1,37 @@
+"""Entries: one stretch of work by one person on one project."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, text
+from sqlmodel import Field, SQLModel
+
+from app.models.types import Instant
+
+OPEN = text("end_time IS NULL")
+
+
+class TimeEntry(SQLModel, table=True):
+    """That a person's entries never overlap can't be said here: see `ex_time_entry_no_overlap` in the migrations, an
+    exclusion constraint on PostgreSQL and triggers on SQLite."""
+
+    __tablename__ = "time_entry"
+    __table_args__ = (
+        CheckConstraint("end_time >= start_time", name="ck_time_entry_ends_after_start"),
+        Index("uq_time_entry_one_open_per_user", "user_id", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
+        Index("ix_time_entry_user_id_start_time", "user_id", "start_time"),
+        Index("ix_time_entry_project_id", "project_id"),
+        ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_time_entry_user_id_user"),
+        ForeignKeyConstraint(["project_id"], ["project.id"], name="fk_time_entry_project_id_project"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    user_id: int
+    project_id: int
+    start_time: datetime = Field(sa_column=Column(Instant, nullable=False))
+    end_time: datetime | None = Field(default=None, sa_column=Column(Instant, nullable=True))
+    description: str = Field(max_length=2000)
+    time_zone: str = Field(max_length=64)
+    needs_review: bool = False
+    version: int = 1
+    created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+    updated_at: datetime = Field(sa_column=Column(Instant, nullable=False))

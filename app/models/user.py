@@ -1,0 +1,60 @@
+"""People: employees, managers and admins, and the zones they have lived in."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Column, Enum, ForeignKeyConstraint, Index, String
+from sqlmodel import Field, SQLModel
+
+from app.models.types import Instant
+
+
+class Role(StrEnum):
+    employee = "employee"
+    manager = "manager"
+    admin = "admin"
+
+
+def _role_column() -> Column[str]:
+    values = [role.value for role in Role]
+    return Column("role", Enum(Role, native_enum=False, length=16, values_callable=lambda _: values), nullable=False)
+
+
+class TimeZone(SQLModel, table=True):
+    """A zone that somebody has or had: the zones that entries can carry, so a report needn't look for them."""
+
+    __tablename__ = "time_zone"
+    name: str = Field(primary_key=True, max_length=64)
+
+
+class User(SQLModel, table=True):
+    __tablename__ = "user"
+    __table_args__ = (
+        Index("uq_user_email_key", "email_key", unique=True),
+        Index("ix_user_manager_id", "manager_id"),
+        ForeignKeyConstraint(["manager_id"], ["user.id"], name="fk_user_manager_id_user"),
+        ForeignKeyConstraint(["time_zone"], ["time_zone.name"], name="fk_user_time_zone_time_zone"),
+        CheckConstraint("manager_id <> id", name="ck_user_not_their_own_manager"),
+        CheckConstraint("role IN ('employee', 'manager', 'admin')", name="ck_user_role"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    email: str = Field(max_length=254)
+    email_key: str = Field(max_length=400)
+    first_name: str = Field(max_length=100)
+    last_name: str = Field(max_length=100)
+    name_key: str = Field(max_length=801)
+    password_hash: str = Field(max_length=255)
+    role: Role = Field(sa_column=_role_column())
+    is_active: bool = True
+    manager_id: int | None = None
+    time_zone: str = Field(max_length=64)
+    token_epoch: int = 0
+    created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+
+
+class GlobalLock(SQLModel, table=True):
+    """A row to lock where a rule spans several people: the last admin, manager cycles."""
+
+    __tablename__ = "global_lock"
+    name: str = Field(sa_column=Column(String(32), primary_key=True))

@@ -1,0 +1,23 @@
+"""What the health checks answer."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from app.schemas.types import Answer
+
+
+class Status(StrEnum):
+    ok = "ok"
+
+
+class Live(Answer):
+    status: Status = Status.ok
+    service: Annotated[str, Field(max_length=64, examples=["employee-time-tracking-api"])]
+    version: Annotated[str, Field(max_length=32, examples=["0.1.0"])]
+
+
+class Ready(Live):
+    database: Annotated[str, Field(max_length=32, description="sqlite or postgresql.", examples=["sqlite"])]
+    revision: Annotated[str, Field(max_length=64, description="The schema's revision.")]

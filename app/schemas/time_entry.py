@@ -1,0 +1,31 @@
+"""Entries as they are sent and answered."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.schemas.project import ProjectRead
+from app.schemas.types import Answer, Body, Description, Id, UtcTime
+
+
+class ClockIn(Body):
+    project_id: Id
+    description: Description
+
+
+class TimeEntryRead(Answer):
+    id: Id
+    user_id: Id
+    project_id: Id
+    start_time: UtcTime
+    end_time: Annotated[UtcTime | None, Field(description="Null while the clock runs.")]
+    description: Description
+    time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
+    needs_review: Annotated[bool, Field(description="Open for too long: was a clock-out forgotten?")]
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    created_at: UtcTime
+    updated_at: UtcTime
+
+
+class TimeEntryWithProject(TimeEntryRead):
+    project: ProjectRead

@@ -1,0 +1,157 @@
+"""Every domain error of the services, and the constraints that raise them as a last resort.
+
+DomainError
+├── NotAuthenticated  LoginRefused (BadToken: core/tokens.py)
+├── Forbidden         RoleNeeded, NotYourEntry
+├── NotFound          UserNotFound, ManagerNotFound, ProjectNotFound, EntryNotFound
+├── Conflict          AlreadyClockedIn, AlreadyClockedOut, NotClockedIn, EntryOverlaps, ProjectInactive, EmailTaken,
+│                     ProjectNameTaken, LastAdmin, ManagerCycle, ManagerIsSelf, ManagerInvalid, ManagerInactive,
+│                     HasReports
+├── Invalid           PeriodReversed, PeriodTooLong
+└── Unavailable       ClockBehind (ServiceBusy, DatabaseUnavailable: core/db.py; TooManyLogins: core/passwords.py)
+"""
+
+from sqlalchemy.exc import IntegrityError
+
+from app.core.errors import Conflict, DomainError, Forbidden, Invalid, NotAuthenticated, NotFound, Unavailable
+
+
+class LoginRefused(NotAuthenticated):
+    code = "login_refused"
+    title = "Login refused"
+    is_recorded = True
+
+
+class RoleNeeded(Forbidden):
+    code = "role_needed"
+    title = "Your role may not do this"
+
+
+class NotYourEntry(Forbidden):
+    code = "not_your_entry"
+    title = "Somebody else's entry"
+
+
+class UserNotFound(NotFound):
+    code = "user_not_found"
+    title = "No such person"
+
+
+class ManagerNotFound(NotFound):
+    code = "manager_not_found"
+    title = "No such manager"
+
+
+class ProjectNotFound(NotFound):
+    code = "project_not_found"
+    title = "No such project"
+
+
+class EntryNotFound(NotFound):
+    code = "entry_not_found"
+    title = "No such entry"
+
+
+class AlreadyClockedIn(Conflict):
+    code = "already_clocked_in"
+    title = "Already clocked in"
+
+
+class AlreadyClockedOut(Conflict):
+    code = "already_clocked_out"
+    title = "Already clocked out"
+
+
+class NotClockedIn(Conflict):
+    code = "not_clocked_in"
+    title = "Not clocked in"
+
+
+class EntryOverlaps(Conflict):
+    code = "entry_overlaps"
+    title = "Entries would overlap"
+
+
+class ProjectInactive(Conflict):
+    code = "project_inactive"
+    title = "The project is archived"
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+    title = "E-mail taken"
+
+
+class ProjectNameTaken(Conflict):
+    code = "project_name_taken"
+    title = "Project name taken"
+
+
+class LastAdmin(Conflict):
+    code = "last_admin"
+    title = "The last admin"
+
+
+class ManagerCycle(Conflict):
+    code = "manager_cycle"
+    title = "A circle of managers"
+
+
+class ManagerIsSelf(Conflict):
+    code = "manager_is_self"
+    title = "Nobody manages themselves"
+
+
+class ManagerInvalid(Conflict):
+    code = "manager_invalid"
+    title = "Not a manager"
+
+
+class ManagerInactive(Conflict):
+    code = "manager_inactive"
+    title = "The manager is deactivated"
+
+
+class HasReports(Conflict):
+    code = "has_reports"
+    title = "People report to this person"
+
+
+class PeriodReversed(Invalid):
+    code = "period_reversed"
+    title = "The period ends before it starts"
+
+
+class PeriodTooLong(Invalid):
+    code = "period_too_long"
+    title = "The period is too long"
+
+
+class ClockBehind(Unavailable):
+    code = "clock_behind"
+    title = "The server's clock is behind"
+    retry_after_seconds = 5
+
+
+# What the databases say when a check before the write was missed: PostgreSQL names the constraint, SQLite the columns
+# of a unique index or the trigger's text.
+_BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
+    "uq_time_entry_one_open_per_user": (AlreadyClockedIn, "You are clocked in already. Clock out first."),
+    "time_entry.user_id": (AlreadyClockedIn, "You are clocked in already. Clock out first."),
+    "ex_time_entry_no_overlap": (EntryOverlaps, "Another entry of this person lies in that time."),
+    "uq_user_email_key": (EmailTaken, "Another person has this e-mail."),
+    "user.email_key": (EmailTaken, "Another person has this e-mail."),
+    "uq_project_name_key": (ProjectNameTaken, "Another project has this name."),
+    "project.name_key": (ProjectNameTaken, "Another project has this name."),
+    "ck_user_not_their_own_manager": (ManagerIsSelf, "Nobody can be their own manager. Choose somebody else."),
+}
+
+
+def from_constraint(error: IntegrityError) -> DomainError | None:
+    """The domain error of a violated constraint; None for one that no request should ever reach, which is a bug."""
+    diagnosis = getattr(error.orig, "diag", None)
+    name = diagnosis.constraint_name if diagnosis is not None else str(error.orig).rpartition(": ")[2]
+    if name not in _BY_CONSTRAINT:
+        return None
+    kind, detail = _BY_CONSTRAINT[name]
+    return kind(detail)

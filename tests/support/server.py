@@ -1,0 +1,129 @@
+"""A real server for a test: uvicorn on a free port in a thread, so that what is tested is HTTP."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from app.core.clock import utc_now
+from app.core.config import Settings
+from app.core.db import Database
+from app.core.tokens import TokenSigner
+from app.main import API, create_app
+from app.models.user import User
+
+PROBLEM = "application/problem+json"
+Operation = dict[str, Any]
+
+
+class _Announced(uvicorn.Server):
+    """Says when it listens, so that nobody has to poll."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = threading.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+
+class Server:
+    """A running service on a database of its own, and the way to call it as somebody."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.app: FastAPI = create_app(settings)
+        self.database = Database(settings)
+        self._signer = TokenSigner(settings)
+        self.base_url = ""
+
+    def token(self, person: User) -> str:
+        """An access token as a login gives it."""
+        assert person.id is not None
+        return self._signer.sign(person.id, person.token_epoch, at=utc_now())
+
+    def caller(self, token: str | None = None, **options: Any) -> "Caller":
+        return Caller(self, token, **options)
+
+    @cached_property
+    def operations(self) -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
+        """Every path of the document as a pattern, those without parameters first, with its operations by method."""
+        paths = sorted(self.app.openapi()["paths"].items(), key=lambda item: "{" in item[0])
+        return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in paths]
+
+    def operation(self, method: str, path: str) -> Operation | None:
+        for pattern, methods in self.operations:
+            if pattern.fullmatch(path) and method.lower() in methods:
+                return methods[method.lower()]
+        return None
+
+
+class Caller(httpx.Client):
+    """An HTTP client who checks every answer: no surprise 5xx, every error a problem that the document announces."""
+
+    def __init__(self, server: Server, token: str | None, **options: Any) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        super().__init__(
+            base_url=f"{server.base_url}{API}",
+            headers=headers,
+            timeout=30,
+            event_hooks={"response": [self._check]},
+            **options,
+        )
+        self._server = server
+
+    def at_root(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Call an address outside /api/v1."""
+        return self.request(method, f"{self._server.base_url}{path}", **options)
+
+    def clock_in(self, project_id: int, description: str = "", **params: Any) -> httpx.Response:
+        return self.post(
+            "/time-entries/clock-in", json={"project_id": project_id, "description": description}, params=params
+        )
+
+    def clock_out(self) -> httpx.Response:
+        return self.post("/time-entries/clock-out")
+
+    def _check(self, response: httpx.Response) -> None:
+        assert response.headers["X-Request-ID"]
+        assert response.status_code not in {500, 501, 502}, response.read()
+        if response.status_code < 400:
+            return
+        response.read()
+        assert response.headers["Content-Type"] == PROBLEM, response.text
+        said = response.json()
+        assert said["status"] == response.status_code
+        assert said["request_id"] == response.headers["X-Request-ID"]
+        operation = self._server.operation(response.request.method, response.request.url.path)
+        if operation is not None:
+            described = operation["responses"].get(str(response.status_code), {}).get("content", {}).get(PROBLEM, {})
+            assert said["code"] in described.get("examples", {}), (
+                f"{said['code']} is not in the document of {response.request.url}"
+            )
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Server]:
+    """A server on these settings that answers until the block ends."""
+    server = Server(settings)
+    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="on")
+    announced = _Announced(config)
+    thread = threading.Thread(target=announced.run, name="server")
+    thread.start()
+    try:
+        assert announced.listens.wait(20), "the server did not start"
+        port = announced.servers[0].sockets[0].getsockname()[1]
+        server.base_url = f"http://127.0.0.1:{port}"
+        yield server
+    finally:
+        announced.should_exit = True
+        thread.join(20)
+        server.database.close()
+    assert not thread.is_alive()
