@@ -91,6 +91,7 @@ def _make_engine(settings: Settings) -> Engine:
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "reset", _end_sqlite_transaction)
         return engine
     engine = create_engine(
         url,
@@ -163,3 +164,10 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _end_sqlite_transaction(connection: DBAPIConnection, _record: object, _state: object) -> None:
+    """A COMMIT that SQLite refuses leaves its transaction open, and SQLAlchemy counts it as ended: the connection would
+    go back to the pool with the write lock of the whole file."""
+    assert isinstance(connection, sqlite3.Connection)
+    connection.rollback()

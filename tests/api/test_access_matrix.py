@@ -1,0 +1,177 @@
+"""Who may do what: every operation of the document for every kind of caller, as one literal table (THREATS 1 to 7).
+
+Mia manages Ana; Max manages Bob; Ada is an admin. Del was an admin and Dan was active when they got their tokens.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.core.clock import utc_now
+from tests.support.people import PASSWORD
+
+CALLERS = ("nobody", "garbage", "expired", "Dan", "Del", "Ana", "Bob", "Mia", "Max", "Ada")
+PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
+NEW = {"email": "new@example.com", "first_name": "New", "last_name": "Person", "role": "employee", "password": PASSWORD}
+TABLES = ("user", "project", "project_member", "time_entry", "time_zone", "global_lock")
+
+
+@dataclass(frozen=True)
+class Row:
+    operation: str
+    expected: str
+    body: dict[str, Any] | None = None
+    form: dict[str, str] | None = None
+    query: str = ""
+
+
+# The callers' columns:                                      nobody garbage expired Dan Del Ana Bob Mia Max Ada
+MATRIX = [
+    Row("GET /",                                                   "200 200 200 200 200 200 200 200 200 200"),
+    Row("GET /health/live",                                        "200 200 200 200 200 200 200 200 200 200"),
+    Row("GET /health/ready",                                       "200 200 200 200 200 200 200 200 200 200"),
+    Row("POST /api/v1/auth/login",                                 "200 200 200 200 200 200 200 200 200 200",
+        form={"username": "ana@example.com", "password": PASSWORD}),
+    Row("GET /api/v1/auth/me",                                     "401 401 401 401 200 200 200 200 200 200"),
+    Row("PATCH /api/v1/auth/me",                                   "401 401 401 401 200 200 200 200 200 200",
+        body={"first_name": "Changed"}),
+    Row("GET /api/v1/team",                                        "401 401 401 401 200 200 200 200 200 200"),
+    Row("GET /api/v1/projects",                                    "401 401 401 401 200 200 200 200 200 200"),
+    Row("POST /api/v1/time-entries/clock-in",                      "401 401 401 401 200 200 200 200 200 200",
+        body={"project_id": "{website}", "description": ""}),
+    Row("POST /api/v1/time-entries/clock-in",                      "401 401 401 401 404 404 200 404 404 404",
+        body={"project_id": "{bobs_project}", "description": ""}),
+    Row("POST /api/v1/time-entries/clock-in",                      "401 401 401 401 404 404 404 404 404 404",
+        body={"project_id": "{missing}", "description": ""}),
+    Row("POST /api/v1/time-entries/clock-out",                     "401 401 401 401 409 409 409 409 409 409"),
+    Row("GET /api/v1/time-entries/current",                        "401 401 401 401 204 204 204 204 204 204"),
+    Row("GET /api/v1/time-entries/me",                             "401 401 401 401 200 200 200 200 200 200",
+        query=PERIOD),
+    Row("POST /api/v1/time-entries/{anas_entry}/clock-out",        "401 401 401 401 404 409 404 403 404 403"),
+    Row("POST /api/v1/time-entries/{missing}/clock-out",           "401 401 401 401 404 404 404 404 404 404"),
+    Row("GET /api/v1/reports/team",                                "401 401 401 401 403 403 403 200 200 200",
+        query=PERIOD),
+    Row("GET /api/v1/reports/team",                                "401 401 401 401 403 403 403 403 403 200",
+        query=f"{PERIOD}&scope=all"),
+    Row("GET /api/v1/reports/export/csv",                          "401 401 401 401 403 403 403 200 200 200",
+        query=PERIOD),
+    Row("GET /api/v1/reports/export/csv",                          "401 401 401 401 403 403 403 403 403 200",
+        query=f"{PERIOD}&scope=all"),
+    Row("GET /api/v1/admin/users",                                 "401 401 401 401 403 403 403 403 403 200"),
+    Row("POST /api/v1/admin/users",                                "401 401 401 401 403 403 403 403 403 201", body=NEW),
+    Row("GET /api/v1/admin/users/{ana}",                           "401 401 401 401 403 403 403 403 403 200"),
+    Row("GET /api/v1/admin/users/{missing}",                       "401 401 401 401 403 403 403 403 403 404"),
+    Row("PATCH /api/v1/admin/users/{ana}",                         "401 401 401 401 403 403 403 403 403 200",
+        body={"role": "manager"}),
+    Row("PATCH /api/v1/admin/users/{missing}",                     "401 401 401 401 403 403 403 403 403 404",
+        body={"role": "manager"}),
+    Row("PUT /api/v1/admin/users/{ana}/deactivate",                "401 401 401 401 403 403 403 403 403 200"),
+    Row("PUT /api/v1/admin/users/{missing}/deactivate",            "401 401 401 401 403 403 403 403 403 404"),
+    Row("PUT /api/v1/admin/users/{dan}/activate",                  "401 401 401 401 403 403 403 403 403 200"),
+    Row("PUT /api/v1/admin/users/{missing}/activate",              "401 401 401 401 403 403 403 403 403 404"),
+    Row("PUT /api/v1/admin/users/{ana}/password",                  "401 401 401 401 403 403 403 403 403 200",
+        body={"password": "another-lantern-17-harbour"}),
+    Row("PUT /api/v1/admin/users/{missing}/password",              "401 401 401 401 403 403 403 403 403 404",
+        body={"password": "another-lantern-17-harbour"}),
+    Row("PUT /api/v1/admin/users/{ana}/assign-manager",            "401 401 401 401 403 403 403 403 403 200",
+        query="manager_id={max}"),
+    Row("PUT /api/v1/admin/users/{missing}/assign-manager",        "401 401 401 401 403 403 403 403 403 404",
+        query="manager_id={max}"),
+    Row("PUT /api/v1/admin/users/{ana}/assign-manager",            "401 401 401 401 403 403 403 403 403 404",
+        query="manager_id={missing}"),
+    Row("DELETE /api/v1/admin/users/{ana}/manager",                "401 401 401 401 403 403 403 403 403 200"),
+    Row("DELETE /api/v1/admin/users/{missing}/manager",            "401 401 401 401 403 403 403 403 403 404"),
+    Row("GET /api/v1/admin/projects",                              "401 401 401 401 403 403 403 403 403 200"),
+    Row("POST /api/v1/admin/projects",                             "401 401 401 401 403 403 403 403 403 201",
+        body={"name": "New project"}),
+    Row("GET /api/v1/admin/projects/{website}",                    "401 401 401 401 403 403 403 403 403 200"),
+    Row("GET /api/v1/admin/projects/{missing}",                    "401 401 401 401 403 403 403 403 403 404"),
+    Row("PATCH /api/v1/admin/projects/{website}",                  "401 401 401 401 403 403 403 403 403 200",
+        body={"is_active": False}),
+    Row("PATCH /api/v1/admin/projects/{missing}",                  "401 401 401 401 403 403 403 403 403 404",
+        body={"is_active": False}),
+    Row("GET /api/v1/admin/projects/{bobs_project}/members",       "401 401 401 401 403 403 403 403 403 200"),
+    Row("GET /api/v1/admin/projects/{missing}/members",            "401 401 401 401 403 403 403 403 403 404"),
+    Row("PUT /api/v1/admin/projects/{website}/members/{ana}",      "401 401 401 401 403 403 403 403 403 204"),
+    Row("PUT /api/v1/admin/projects/{missing}/members/{ana}",      "401 401 401 401 403 403 403 403 403 404"),
+    Row("PUT /api/v1/admin/projects/{website}/members/{missing}",  "401 401 401 401 403 403 403 403 403 404"),
+    Row("DELETE /api/v1/admin/projects/{bobs_project}/members/{bob}", "401 401 401 401 403 403 403 403 403 204"),
+    Row("DELETE /api/v1/admin/projects/{missing}/members/{bob}",   "401 401 401 401 403 403 403 403 403 404"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def company(people, server):
+    """The callers' tokens and the objects' ids."""
+    mia, max_ = people.manager("Mia"), people.manager("Max")
+    persons = {
+        "Mia": mia,
+        "Max": max_,
+        "Ana": people.employee("Ana", manager=mia),
+        "Bob": people.employee("Bob", manager=max_),
+        "Ada": people.admin("Ada"),
+        "Dan": people.employee("Dan", is_active=False),
+        "Del": people.employee("Del"),
+    }
+    website, bobs = people.project("Website"), people.project("Bob's", members=(persons["Bob"],))
+    entry = people.entry(persons["Ana"], website, "2026-03-02 08:00", "2026-03-02 12:00")
+    long_ago = utc_now() - timedelta(days=1)
+    tokens = {"nobody": None, "garbage": "not.a.token"} | {name: server.token(each) for name, each in persons.items()}
+    tokens["expired"] = server._signer.sign(persons["Ada"].id, 0, at=long_ago)
+    ids = {name.lower(): each.id for name, each in persons.items()}
+    ids |= {"website": website.id, "bobs_project": bobs.id, "anas_entry": entry, "missing": 2_000_000_000}
+    return tokens, ids
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=lambda row: f"{row.operation} {row.query}{row.body or ''}")
+def test_an_operation_answers_each_caller_as_the_table_says(row, company, server):
+    tokens, ids = company
+    method, path = row.operation.format(**ids).split(" ", 1)
+    body = row.body and {name: _filled(value, ids) for name, value in row.body.items()}
+
+    answers = []
+    for caller in CALLERS:
+        before = _everything(server)
+        with server.caller(tokens[caller]) as client:
+            query = row.query.format(**ids)
+            answer = client.at_root(method, f"{path}?{query}" if query else path, json=body, data=row.form)
+        answers.append(str(answer.status_code))
+        if answer.status_code >= 400 or method == "GET":
+            assert _everything(server) == before, f"{caller}'s request changed something"
+        if answer.status_code == 401:
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+    assert dict(zip(CALLERS, answers, strict=True)) == dict(zip(CALLERS, row.expected.split(), strict=True))
+
+
+def test_what_lies_outside_ones_scope_looks_like_what_does_not_exist(company, server):
+    tokens, ids = company
+    with server.caller(tokens["Bob"]) as bob:
+        foreign = bob.post(f"/time-entries/{ids['anas_entry']}/clock-out").json()
+        missing = bob.post(f"/time-entries/{ids['missing']}/clock-out").json()
+
+    assert {**foreign, "instance": "", "request_id": ""} == {**missing, "instance": "", "request_id": ""}
+
+
+def test_every_operation_has_a_row(server):
+    patterns = {(method.upper(), path) for path, methods in server.app.openapi()["paths"].items() for method in methods}
+    found = set()
+    for row in MATRIX:
+        method, path = row.operation.split(" ")
+        template = path.replace("{missing}", "0").replace("{", "").replace("}", "")
+        operation = server.operation(method, template)
+        found |= {key for key in patterns if server.app.openapi()["paths"][key[1]].get(key[0].lower()) is operation}
+
+    assert patterns - found == set()
+
+
+def _filled(value, ids):
+    return ids[value[1:-1]] if isinstance(value, str) and value.startswith("{") else value
+
+
+def _everything(server):
+    with server.database.reading() as session:
+        return {table: sorted(map(repr, session.execute(text(f'SELECT * FROM "{table}"')).all())) for table in TABLES}

@@ -1,0 +1,30 @@
+"""A failed login takes the same time whatever was wrong (THREATS 14)."""
+
+import time
+from statistics import median
+
+from tests.support.people import PASSWORD
+
+SAMPLES = 200
+APART_SECONDS = 0.002
+
+
+def test_unknown_wrong_and_deactivated_cannot_be_told_apart_by_the_clock(people, anyone):
+    """The one place that asserts a duration: here it is the secret. Samples are interleaved: noise is shared."""
+    people.employee("Ana")
+    people.employee("Dan", is_active=False)
+    attempts = {
+        "unknown": {"username": "nobody@example.com", "password": PASSWORD},
+        "wrong": {"username": "ana@example.com", "password": f"{PASSWORD}!"},
+        "deactivated": {"username": "dan@example.com", "password": PASSWORD},
+    }
+    taken = {name: [] for name in attempts}
+
+    for _ in range(SAMPLES):
+        for name, form in attempts.items():
+            started = time.perf_counter()
+            anyone.post("/auth/login", data=form)
+            taken[name].append(time.perf_counter() - started)
+
+    medians = {name: median(samples) for name, samples in taken.items()}
+    assert max(medians.values()) - min(medians.values()) < APART_SECONDS, medians

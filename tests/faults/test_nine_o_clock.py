@@ -1,0 +1,29 @@
+"""Nine o'clock: a whole company clocks in at once (DESIGN, section 1)."""
+
+from collections import Counter
+
+from tests.support.crowd import Call, in_parallel
+
+CLIENTS = {"postgresql": 300, "sqlite": 120}
+PUNCHES = 1200
+
+
+def test_everyone_who_punches_at_nine_gets_an_answer(people, engine, two_workers, bearer):
+    """300 clients on PostgreSQL, 120 on SQLite, 1,200 punches: none is turned away."""
+    website = people.project("Website")
+    staff = [people.employee(f"Person {number}") for number in range(CLIENTS[engine])]
+    entries = f"{two_workers.base_url}/api/v1/time-entries"
+    rounds = PUNCHES // len(staff) // 2
+
+    answers = in_parallel(
+        [
+            [
+                Call("POST", f"{entries}/clock-in", bearer(person), {"project_id": website.id, "description": ""}),
+                Call("POST", f"{entries}/clock-out", bearer(person)),
+            ]
+            * rounds
+            for person in staff
+        ]
+    )
+
+    assert Counter(answer.status_code for of_client in answers for answer in of_client) == {200: PUNCHES}

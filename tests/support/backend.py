@@ -1,0 +1,68 @@
+"""The service as operators run it: `run_backend.py` in processes of its own, which can be killed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+from tests.support.databases import SECRET_KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Backend:
+    """A service with worker processes on a database; its output is kept in `log`."""
+
+    def __init__(self, db_url: str, folder: Path, *, workers: int = 1, **settings: str) -> None:
+        self._port = free_port()
+        self.base_url = f"http://127.0.0.1:{self._port}"
+        self.log = folder / f"backend-{self._port}.log"
+        self._folder = folder
+        self._environment = os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY} | settings
+        self._options = ["--port", str(self._port), "--workers", str(workers)]
+        self.start()
+
+    def start(self) -> None:
+        """Start, and return when it serves."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, ROOT / "run_backend.py", *self._options],
+                cwd=self._folder,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{self.base_url}/health/ready").status_code == 200:
+                    return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"The service did not start:\n{self.log.read_text()}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """kill -9, all its processes at once: no goodbye, no flush."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(START_SECONDS)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code once it is gone."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._process.wait(START_SECONDS)

@@ -1,0 +1,91 @@
+"""Many clients at once: each on a connection of its own, with as little work per request as a client can have.
+
+The machine is shared with the service under test: a comfortable client would spend more on a punch than the service.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Call:
+    method: str
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def message(self) -> bytes:
+        """The request as it goes over the wire."""
+        address = urlsplit(self.url)
+        target = f"{address.path}?{urlencode(self.params)}" if self.params else address.path
+        body = b"" if self.body is None else json.dumps(self.body).encode()
+        headers = self.headers | {
+            "Host": address.netloc,
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+        }
+        lines = [f"{self.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@dataclass(frozen=True)
+class Answer:
+    status_code: int
+    content: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+def at_once(calls: Sequence[Call]) -> list[Answer]:
+    """Send all the calls at the same moment; answers in the order of the calls."""
+    return [answers[0] for answers in in_parallel([[call] for call in calls])]
+
+
+def in_parallel(clients: Sequence[Sequence[Call]]) -> list[list[Answer]]:
+    """Each client sends its calls one after another; the clients all go at once."""
+    return asyncio.run(_all(clients))
+
+
+async def _all(clients: Sequence[Sequence[Call]]) -> list[list[Answer]]:
+    gun = asyncio.Event()
+    tasks = [asyncio.create_task(_client(calls, gun)) for calls in clients]
+    gun.set()
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        return list(await asyncio.gather(*tasks))
+
+
+async def _client(calls: Sequence[Call], gun: asyncio.Event) -> list[Answer]:
+    await gun.wait()
+    async with opened(calls[0].url) as connection:
+        return [await exchange(call, *connection) for call in calls]
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to the address, kept for several calls."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def exchange(call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
+    """Send one call and read its answer."""
+    writer.write(call.message())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+    content = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Answer(int(head[0].split(" ")[1]), content)
