@@ -2,15 +2,17 @@
 
 import argparse
 import os
+import signal
+import socket
 import sys
+from typing import NoReturn
 
 import uvicorn
 
 from app import __version__
 from app.core.clock import utc_now
 from app.core.config import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
-from app.core.db import Database
-from app.core.migrations import SchemaState, head_revision, migrate, schema_state
+from app.core.migrations import UnusableDatabase, make_ready, opened
 from app.services import first_admin
 
 SHUTDOWN_SECONDS = 20
@@ -18,25 +20,27 @@ SHUTDOWN_SECONDS = 20
 
 def main() -> int:
     """Check the settings, bring the database up, and serve until stopped. 2 with one line where that can't be."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, _stopped)  # uvicorn finishes its requests first, and then raises the signal again
     options = _options()
     for name in ("host", "port", "workers"):
         if (value := getattr(options, name)) is not None:
             os.environ[name.upper()] = str(value)  # worker processes read their settings from the environment
     try:
         settings = load_settings()
+        port = _free_port(settings)
         _prepare(settings)
-    except Exception as error:
-        if not isinstance(error, BadSettings):
-            error = BadSettings(f"The database can't be used: {str(error).splitlines()[0]}")
+    except (BadSettings, UnusableDatabase) as error:
         print(f"Not started. {error}", file=sys.stderr)
         return 2
-    address = f"http://{settings.HOST}:{settings.PORT}"
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    address = f"http://{host}:{port}"
     print(f"Employee Time Tracking API {__version__} at {address} - try it at {address}/docs", flush=True)
     uvicorn.run(
         "app.main:create_app",
         factory=True,
         host=settings.HOST,
-        port=settings.PORT,
+        port=port,
         workers=None if options.reload else settings.WORKERS,
         reload=options.reload,
         access_log=False,  # ours is one JSON line a request, without query strings
@@ -57,26 +61,35 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _stopped(_signal: int, _frame: object) -> NoReturn:
+    sys.exit(0)
+
+
+def _free_port(settings: Settings) -> int:
+    """PORT, or a free one where it is 0. Raises BadSettings where it is taken, before anything is touched."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.HOST, settings.PORT))
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "not an address"
+            raise BadSettings(f"HOST and PORT: can't listen on {settings.HOST!r}, {settings.PORT}: {reason}.") from None
+        return int(probe.getsockname()[1])
+
+
 def _prepare(settings: Settings) -> None:
-    """Migrate an SQLite file; hold a PostgreSQL database to the right revision; see that there is an admin."""
-    database = Database(settings)
-    try:
-        if settings.is_sqlite:
-            migrate(database)
-        elif (state := schema_state(database)) is not SchemaState.current:
-            raise BadSettings(
-                f"The database's schema is {state}, not at {head_revision()}. Run: python -m app.cli migrate"
-            )
+    """Make the signing key, the schema and the first admin where they are missing and may be made here."""
+    _ = settings.signing_key  # read now: a worker that couldn't would say so in a traceback
+    with opened(settings) as database:
+        make_ready(database)
         with database.writing("start") as session:
             created = first_admin.ensure(session, at=utc_now())
-        if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
-            print(
-                f"WARNING: created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD}. "
-                "Change it before anyone else can reach this service.",
-                file=sys.stderr,
-            )
-    finally:
-        database.close()
+    if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
+        print(
+            f"WARNING: created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD}. "
+            "Change it before anyone else can reach this service.",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

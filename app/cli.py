@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app.core.clock import utc_now
-from app.core.config import BadSettings, load_settings
+from app.core.config import BadSettings, Settings, load_settings
 from app.core.db import Database
 from app.core.errors import DomainError
-from app.core.migrations import ForeignDatabase, head_revision, migrate
-from app.core.passwords import hash_password
+from app.core.migrations import UnusableDatabase, head_revision, make_ready, migrate, opened
+from app.core.passwords import hash_password, weakness
 from app.main import create_app
 from app.models.user import Role
 from app.schemas.user import UserCreate
@@ -26,30 +26,36 @@ from app.services import demo, users
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False
 )
-_console = Console()
-_errors = Console(stderr=True)
+
+
+class Refused(Exception):
+    """The command was asked for something that it doesn't do."""
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What can't be done is one line on standard error and exit code 1."""
+    try:
+        yield
+    except (Refused, BadSettings, UnusableDatabase, DomainError, demo.NotEmpty, OSError) as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
 
 
 @contextmanager
 def _database() -> Iterator[Database]:
-    """The database of the settings; what goes wrong with it is one line and exit code 1."""
-    try:
-        database = Database(load_settings())
-        try:
-            yield database
-        finally:
-            database.close()
-    except (BadSettings, ForeignDatabase, DomainError, demo.NotEmpty) as error:
-        _errors.print(f"[red]{error}", highlight=False)
-        raise typer.Exit(1) from None
+    """The database of the settings, at the revision that this version needs."""
+    with _refusals(), opened(load_settings()) as database:
+        make_ready(database)
+        yield database
 
 
 @app.command("migrate")
 def migrate_command() -> None:
     """Bring the database to the revision this version needs."""
-    with _database() as database:
+    with _refusals(), opened(load_settings()) as database:
         migrate(database)
-    _console.print(f"The database is at {head_revision()}.", highlight=False)
+    typer.echo(f"The database is at {head_revision()}.")
 
 
 @app.command()
@@ -60,15 +66,17 @@ def create_admin(
 ) -> None:
     """Add an admin. The password is asked for, or read from standard input where that is not a terminal."""
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True) if sys.stdin.isatty() else _piped()
-    try:
-        wanted = UserCreate(email=email, first_name=first_name, last_name=last_name, password=password, role=Role.admin)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        _errors.print(f"[red]{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}", highlight=False)
-        raise typer.Exit(1) from None
-    with _database() as database, database.writing("cli:create-admin") as session:
-        admin = users.create(session, None, wanted, password_hash=hash_password(password), at=utc_now())
-    _console.print(f"Created admin {admin.email} with id {admin.id}.", highlight=False)
+    with _database() as database:
+        try:
+            wanted = UserCreate(
+                email=email, first_name=first_name, last_name=last_name, password=password, role=Role.admin
+            )
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            raise Refused(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+        with database.writing("cli:create-admin") as session:
+            admin = users.create(session, None, wanted, password_hash=hash_password(password), at=utc_now())
+    typer.echo(f"Created admin {admin.email} with id {admin.id}.")
 
 
 @app.command("demo")
@@ -77,20 +85,24 @@ def demo_command(
     password: Annotated[str, typer.Option(help="Everybody's password.")] = demo.PASSWORD,
 ) -> None:
     """Fill the database with a believable company: 3 teams, 30 people, 90 days of entries."""
-    with _database() as database, Progress(console=_console) as progress:
-        task = progress.add_task("People and their days", total=None)
+    on_terminal = Console(stderr=True)
+    with _database() as database, Progress(console=on_terminal, disable=not on_terminal.is_terminal) as progress:
+        if reason := weakness(password):
+            raise Refused(f"--password: {reason}")
+        if password == demo.PASSWORD and database.settings.is_exposed:
+            raise Refused("--password is missing: others can reach this service, and the default is published.")
+        task = progress.add_task("People and their days", visible=False)
         with database.writing("cli:demo") as session:
             company = demo.build(
                 session,
                 password_hash=hash_password(password),
                 force=force,
                 at=utc_now(),
-                on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
             )
-    _console.print(
+    typer.echo(
         f"{company.people} people, {company.entries} entries. Log in as {company.boss_email}, "
-        f"{company.manager_email} or {company.employee_email} with the password {password!r}.",
-        highlight=False,
+        f"{company.manager_email} or {company.employee_email} with the password {password!r}."
     )
 
 
@@ -98,16 +110,17 @@ def demo_command(
 def openapi(
     target: Annotated[Path | None, typer.Argument(help="File to write; standard output if left out.")] = None,
 ) -> None:
-    """Write the OpenAPI document."""
-    document = json.dumps(create_app(load_settings()).openapi(), indent=2)
-    if target is None:
-        print(document)
-    else:
-        target.write_text(f"{document}\n")
+    """Write the OpenAPI document. It is the same under all settings, so none are read."""
+    document = json.dumps(create_app(Settings.model_construct()).openapi(), indent=2)
+    with _refusals():
+        if target is None:
+            typer.echo(document)
+        else:
+            target.write_text(f"{document}\n")
 
 
 def _piped() -> str:
-    return sys.stdin.readline().rstrip("\n")
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Settings from the environment or `.env`. A bad value stops the start with one line that names the variable."""
 
 import secrets
+from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address
@@ -22,6 +23,8 @@ KNOWN_SECRET_KEYS = frozenset(
         "change-me-change-me-change-me-change-me-change-me",  # of .env.example
     }
 )
+SQLITE_NAMES = frozenset({"sqlite", "sqlite+pysqlite"})
+POSTGRESQL_NAMES = frozenset({"postgresql", "postgres"})
 MIN_SECRET_KEY_LENGTH = 32  # characters; HS256 wants a key as long as its digest (RFC 7518, section 3.2)
 
 
@@ -43,12 +46,12 @@ def _known_zone(name: str) -> str:
 def _database_url(url: str) -> str:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number, with the end of a password in it
         raise ValueError("is not a database URL") from None
-    if parsed.get_backend_name() not in {"sqlite", "postgresql", "postgres"}:
+    if parsed.drivername not in SQLITE_NAMES and parsed.get_backend_name() not in POSTGRESQL_NAMES:
         raise ValueError("must start with sqlite:/// or postgresql://")
-    if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise ValueError("must name a file: a database in memory would forget what it acknowledged")
+    if parsed.drivername in SQLITE_NAMES and (parsed.database in {None, "", ":memory:"} or parsed.query):
+        raise ValueError("must name a file and no options: a database in memory would forget what it acknowledged")
     return url
 
 
@@ -82,7 +85,7 @@ class Settings(BaseSettings):
     def database_url(self) -> URL:
         """DB_URL for SQLAlchemy: the bare postgresql:// means psycopg2, which SQLAlchemy 2.1 no longer assumes."""
         url = make_url(self.DB_URL)
-        if url.get_backend_name() in {"postgresql", "postgres"}:
+        if url.get_backend_name() in POSTGRESQL_NAMES:
             return url.set(drivername="postgresql+psycopg2")
         return url
 
@@ -105,7 +108,7 @@ class Settings(BaseSettings):
     def checked(self) -> Self:
         """These settings, or BadSettings where an exposed service would run on something that everybody knows."""
         if self.SECRET_KEY is not None:
-            _refuse_weak_key(self.SECRET_KEY.get_secret_value())
+            _refuse_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
         elif self.is_exposed:
             raise BadSettings("SECRET_KEY is missing: set it to at least 32 random characters.")
         if not self.is_exposed:
@@ -132,26 +135,35 @@ def load_settings(**overrides: object) -> Settings:
     return settings.checked()
 
 
-def _refuse_weak_key(key: str) -> None:
+def _refuse_weak_key(name: str, key: str) -> None:
     if key in KNOWN_SECRET_KEYS:
-        raise BadSettings("SECRET_KEY is a published example: set it to at least 32 random characters.")
+        raise BadSettings(f"{name} is a published example: set it to at least 32 random characters.")
     if len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8:
-        raise BadSettings("SECRET_KEY is too short or too plain: set it to at least 32 random characters.")
+        raise BadSettings(f"{name} is too short or too plain: set it to at least 32 random characters.")
 
 
 def _kept_key(path: Path) -> str:
-    """The key in the file; made first where there is none. Linking makes it whole or absent for workers that race."""
-    if not path.exists():
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        fresh.touch(mode=0o600)
+    """The key in the file; made first where there is none. Raises BadSettings where that can't be."""
+    try:
+        if not path.exists():
+            _make_key(path)
+        key = path.read_text("ascii", errors="backslashreplace").strip()
+    except OSError as error:
+        raise BadSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}): set SECRET_KEY.") from None
+    _refuse_weak_key("The key in SECRET_KEY_FILE", key)
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a random key, whole or not at all: linking gives workers that race one key, the first one's."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    fresh.touch(mode=0o600)
+    try:
         fresh.write_text(secrets.token_urlsafe(48))
-        try:
+        with suppress(FileExistsError):
             path.hardlink_to(fresh)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    return path.read_text().strip()
+    finally:
+        fresh.unlink()
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,8 +1,8 @@
-"""The first admin of an empty database, so that somebody can log in and add the others."""
+"""The first admin of a database without one, so that somebody can log in and add the others."""
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from app.core.config import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD, BadSettings
 from app.core.db import Session
@@ -11,30 +11,35 @@ from app.core.text import text_key
 from app.models.user import Role, User
 from app.schemas.user import NewPerson
 from app.services import people, users
+from app.services.errors import EmailTaken
 from app.services.identity import USER
 
 
 def ensure(session: Session, *, at: datetime) -> User | None:
-    """Create the admin of the settings where nobody is there yet; None where somebody is.
+    """Create the admin of the settings where there is none yet; None where there is one.
 
     Raises BadSettings where the service is exposed and an account has, or would get, a password that everybody knows.
     """
     people.lock_rules(session)
-    if session.execute(select(USER.c.id).limit(1)).first() is not None:
+    if session.execute(select(USER.c.id).where(USER.c.role == Role.admin).limit(1)).first() is not None:
         _refuse_published_password(session)
         return None
     password = session.settings.FIRST_ADMIN_PASSWORD.get_secret_value()
     if password != DEFAULT_ADMIN_PASSWORD and (reason := weakness(password)):
         raise BadSettings(f"FIRST_ADMIN_PASSWORD won't do. {reason}")
     admin = NewPerson(email=session.settings.FIRST_ADMIN_EMAIL, first_name="First", last_name="Admin", role=Role.admin)
-    return users.create(session, None, admin, password_hash=hash_password(password), at=at)
+    try:
+        return users.create(session, None, admin, password_hash=hash_password(password), at=at)
+    except EmailTaken:
+        raise BadSettings("FIRST_ADMIN_EMAIL belongs to somebody who is no admin: set it to another.") from None
 
 
 def _refuse_published_password(session: Session) -> None:
     if not session.settings.is_exposed:
         return
-    stored = session.execute(
-        select(USER.c.password_hash).where(USER.c.email_key == text_key(DEFAULT_ADMIN_EMAIL), USER.c.is_active)
-    ).scalar_one_or_none()
-    if stored is not None and verify_password(DEFAULT_ADMIN_PASSWORD, stored):
-        raise BadSettings(f"{DEFAULT_ADMIN_EMAIL} still has the published password: change it, then start again.")
+    suspects = select(USER.c.email, USER.c.password_hash).where(
+        USER.c.is_active, or_(USER.c.role == Role.admin, USER.c.email_key == text_key(DEFAULT_ADMIN_EMAIL))
+    )
+    for email, stored in session.execute(suspects):
+        if verify_password(DEFAULT_ADMIN_PASSWORD, stored):
+            raise BadSettings(f"{email} still has the published password: change it, then start again.")

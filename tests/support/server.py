@@ -1,6 +1,8 @@
 """A real server for a test: uvicorn on a free port in a thread, so that what is tested is HTTP."""
 
+import asyncio
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +24,28 @@ PROBLEM = "application/problem+json"
 Operation = dict[str, Any]
 
 
+_TLS = ssl.create_default_context()  # httpx makes one for each client, 30 ms a time, and none of ours needs it
+
+
 class _Announced(uvicorn.Server):
-    """Says when it listens, so that nobody has to poll."""
+    """Says when it listens and ends when told to, so that nobody has to poll."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listens = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told_to_end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self._told_to_end.wait()
+
+    def end(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._told_to_end.set)
 
     async def startup(self, sockets: Any = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.listens.set()
 
@@ -74,6 +90,7 @@ class Caller(httpx.Client):
             base_url=f"{server.base_url}{API}",
             headers=headers,
             timeout=30,
+            verify=_TLS,
             event_hooks={"response": [self._check]},
             **options,
         )
@@ -123,7 +140,7 @@ def running(settings: Settings) -> Iterator[Server]:
         server.base_url = f"http://127.0.0.1:{port}"
         yield server
     finally:
-        announced.should_exit = True
+        announced.end()
         thread.join(20)
         server.database.close()
     assert not thread.is_alive()

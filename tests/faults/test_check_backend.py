@@ -1,0 +1,260 @@
+"""`check_backend.py` against servers that are well, ill, strange or silent: one line each, and never a traceback."""
+
+import ast
+import json
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from app import __version__
+from app.core.migrations import head_revision
+
+SCRIPT = Path(__file__).resolve().parents[2] / "check_backend.py"
+COMMAND = [sys.executable, "-I", "-S", str(SCRIPT)]
+HEALTHY = {"status": "ok", "service": "employee-time-tracking-api"}
+Talk = Callable[[socket.socket, threading.Event], object]
+
+
+class _Stub(socketserver.ThreadingTCPServer):
+    """A server that reads a request and then does what the test says; `requests` has the first lines."""
+
+    daemon_threads = True
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk, self.asked, self.over = talk, threading.Event(), threading.Event()
+        self.requests: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Talks)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Talks(socketserver.StreamRequestHandler):
+    server: _Stub
+
+    def handle(self) -> None:
+        self.server.requests.append(self.rfile.readline().decode().strip())
+        while self.rfile.readline().strip():
+            pass
+        self.server.asked.set()
+        with suppress(OSError):
+            self.server.talk(self.request, self.server.over)
+
+
+@contextmanager
+def stub(talk: Talk | bytes) -> Iterator[_Stub]:
+    """A server for one test: bytes to answer, or a function that talks."""
+    answer = talk
+    with _Stub(talk if callable(talk) else lambda client, _over: client.sendall(answer)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.over.set()
+            server.shutdown()
+            thread.join()
+
+
+def http(status: int, body: str | bytes, *headers: str) -> bytes:
+    sent = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(sent)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + sent
+
+
+def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it as an operator does, in a Python without any package."""
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30)
+
+
+def refusal(done: subprocess.CompletedProcess[str], *, code: int = 1) -> str:
+    """The one line with which it refused."""
+    assert (done.returncode, done.stdout) == (code, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_a_healthy_backend_tells_its_version_database_and_revision(server, engine):
+    done = check("--url", server.base_url)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    told = f"version {__version__}, database {engine}, revision {head_revision()}"
+    assert done.stdout == f"Backend is running! {told}\n"
+
+
+def test_a_backend_behind_a_path_is_found():
+    with stub(http(200, json.dumps(HEALTHY))) as proxy:
+        assert check("--url", f"{proxy.url}/time/").returncode == 0
+
+        assert proxy.requests == ["GET /time/health/ready HTTP/1.1"]
+
+
+def test_an_unhealthy_backend_is_told_with_its_own_words(server):
+    with server.database.writing("test") as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '1999_an_old_one'"))
+
+    said = refusal(check("--url", server.base_url))
+
+    assert "answered 503: The database is at 1999_an_old_one. Run: python -m app.cli migrate" in said
+
+
+def test_a_server_that_is_not_there_is_told():
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+
+    assert "nothing listens there" in refusal(check("--url", f"http://127.0.0.1:{port}"))
+
+
+def test_an_address_that_no_server_can_have_is_told():
+    assert "it can't be reached" in refusal(check("--url", "http://255.255.255.255"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(200, "<html>Welcome to nginx!</html>"),
+        http(200, '{"status": "ok"}'),
+        http(200, '{"status": "ok", "service": "recipes"}'),
+        http(200, '{"status": "starting", "service": "employee-time-tracking-api"}'),
+        http(200, '["ok"]'),
+        http(200, "[" * 60_000),
+        http(200, b"\xff\xfe\x00\xd8"),
+        http(200, f'{{"status": "ok", "service": "employee-time-tracking-api", "more": "{"m" * 2**20}"}}'),
+        http(204, ""),
+        http(404, '{"detail": "Not Found"}'),
+        http(503, "<html>Bad gateway</html>"),
+        http(503, '{"detail": 503}'),
+    ],
+    ids=lambda answer: answer[:12].decode() + answer.partition(b"\r\n\r\n")[2][:30].decode(errors="replace"),
+)
+def test_another_service_is_not_taken_for_ours(answer):
+    with stub(answer) as other:
+        assert "is not the Employee Time Tracking API" in refusal(check("--url", other.url))
+
+
+def test_a_redirect_is_not_followed():
+    with stub(http(200, json.dumps(HEALTHY))) as target, stub(http(302, "", f"Location: {target.url}")) as other:
+        said = refusal(check("--url", other.url))
+
+        assert "(HTTP 302) is not the Employee Time Tracking API" in said
+        assert target.requests == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x00\xff" * 5000,
+        b"HTTP/1.1 fine\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-More: yes\r\n" * 500 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n{}",
+    ],
+)
+def test_what_is_not_http_is_told(answer):
+    with stub(answer) as other:
+        assert "does not speak HTTP as it should" in refusal(check("--url", other.url))
+
+
+def test_a_server_that_hangs_up_is_told():
+    with stub(b"") as other:
+        assert "closed before an answer came" in refusal(check("--url", other.url))
+
+
+def test_a_backend_that_speaks_no_https_is_told(server):
+    assert "it can't be reached" in refusal(check("--url", server.base_url.replace("http", "https")))
+
+
+def _says_nothing(_client: socket.socket, over: threading.Event) -> None:
+    over.wait()
+
+
+def _dribbles_a_header(client: socket.socket, over: threading.Event) -> None:
+    client.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while not over.wait(0.02):
+        client.sendall(b"z")
+
+
+def _dribbles_a_body(client: socket.socket, over: threading.Event) -> None:
+    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
+    while not over.wait(0.02):
+        client.sendall(b" ")
+
+
+@pytest.mark.parametrize("talk", [_says_nothing, _dribbles_a_header, _dribbles_a_body])
+def test_the_deadline_is_for_the_whole_call(talk):
+    with stub(talk) as slow:
+        assert "no complete answer within 0.4 s" in refusal(check("--url", slow.url, "--timeout", "0.4"))
+
+
+def test_a_body_without_end_is_not_read_to_its_end():
+    def pours(client: socket.socket, over: threading.Event) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not over.is_set():
+            client.sendall(b" " * 65536)
+
+    with stub(pours) as other:
+        assert "is not the Employee Time Tracking API" in refusal(check("--url", other.url, "--timeout", "20"))
+
+
+def test_what_a_server_says_cannot_command_the_terminal():
+    with stub(http(503, json.dumps({"detail": "red \x1b[31m\nBackend is running! \u202e"}))) as other:
+        said = refusal(check("--url", other.url))
+
+    assert said.endswith("answered 503: red ?[31m Backend is running! ?")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--url", "127.0.0.1:8000"],
+        ["--url", "localhost"],
+        ["--url", ""],
+        ["--url", "http://"],
+        ["--url", "http://[::1"],
+        ["--url", "http://127.0.0.1:http"],
+        ["--url", "http://127.0.0.1:99999"],
+        ["--url", "http://127.0.0.1/a b\r\nX-Evil: 1"],
+        ["--url", "ftp://127.0.0.1"],
+        ["--url", "http://ana:pencil@127.0.0.1"],
+        ["--timeout", "soon"],
+        ["--timeout", "0"],
+        ["--timeout", "-1"],
+        ["--timeout", "nan"],
+        ["--timeout", "inf"],
+        ["--timeout", "1e300"],
+        ["--tiemout", "5"],
+        ["now"],
+    ],
+    ids=" ".join,
+)
+def test_arguments_that_cannot_be_meant_are_refused(arguments):
+    said = refusal(check(*arguments), code=2)
+
+    assert "pencil" not in said
+
+
+def test_ctrl_c_ends_it_with_a_word():
+    with stub(_says_nothing) as silent:
+        process = subprocess.Popen(
+            [*COMMAND, "--url", silent.url, "--timeout", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert silent.asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)
+
+    assert (process.returncode, said) == (130, (b"", b"Stopped.\n"))
+
+
+def test_it_needs_nothing_but_python():
+    nodes = list(ast.walk(ast.parse(SCRIPT.read_text())))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names

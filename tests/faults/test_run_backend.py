@@ -1,0 +1,301 @@
+"""`run_backend.py` as operators run it: first starts, refused starts, workers, and how it ends (THREATS 16, F11)."""
+
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import inspect
+from sqlalchemy.engine import make_url
+
+from app.core.config import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
+from app.core.migrations import ROOT, SchemaState, opened, schema_state
+from tests.support.databases import SECRET_KEY, SQLITE, settings_for
+from tests.support.operators import bare_environment, empty_database, somebody_elses_table
+from tests.support.people import PASSWORD
+
+COMMAND = [sys.executable, str(ROOT / "run_backend.py"), "--port", "0"]
+SECONDS = 60
+DEFAULT_ADMIN = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASSWORD}
+PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
+
+
+class Started:
+    """A server of its own processes, at the address that it printed."""
+
+    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
+        self._errors = folder / "errors"
+        with self._errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [*COMMAND, *options],
+                cwd=folder,
+                env=bare_environment(**settings),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self.address = ""
+
+    def come_up(self) -> None:
+        """Return when it serves."""
+        assert self.process.stdout is not None
+        greeting = self.process.stdout.readline()
+        assert greeting, self.errors
+        (self.address,) = re.findall(r" at (http://\S+) ", greeting)
+        until(self._is_ready)
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    def workers(self) -> list[psutil.Process]:
+        """Its worker processes; none where it serves by itself."""
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+    def listens(self) -> bool:
+        serving = self.workers() or [psutil.Process(self.process.pid)]
+        return any(each.status == psutil.CONN_LISTEN for process in serving for each in process.net_connections())
+
+    def log_in(self, credentials: dict[str, str]) -> httpx.Response:
+        return httpx.post(f"{self.address}/api/v1/auth/login", data=credentials)
+
+    def me(self, token: str) -> httpx.Response:
+        return httpx.get(f"{self.address}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
+
+    def end(self, with_signal: int = signal.SIGTERM) -> int:
+        """The exit code, once it is gone."""
+        self.process.send_signal(with_signal)
+        return self.process.wait(SECONDS)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.errors
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.address}/health/ready", timeout=SECONDS).status_code == 200
+        return False
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextmanager
+def started(folder: Path, *options: str, **settings: str) -> Iterator[Started]:
+    server = Started(folder, *options, **settings)
+    try:
+        server.come_up()
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.communicate(timeout=SECONDS)
+
+
+def refusal(folder: Path, *options: str, **settings: str) -> str:
+    """The one line with which it refused to start."""
+    done = subprocess.run(
+        [*COMMAND, *options],
+        cwd=folder,
+        env=bare_environment(**settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Not started. ")
+    return line
+
+
+@pytest.fixture
+def empty_url(engine, tmp_path, postgresql_server):
+    """The DB_URL of a database in which nothing was ever made."""
+    with empty_database(engine, tmp_path, postgresql_server) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgresql_url(tmp_path, postgresql_server):
+    with empty_database("postgresql", tmp_path, postgresql_server) as url:
+        yield url
+
+
+def test_the_first_start_in_an_empty_folder_needs_nothing_and_says_who_may_log_in(tmp_path):
+    with started(tmp_path) as server:
+        token = server.log_in(DEFAULT_ADMIN).json()["access_token"]
+
+        assert server.me(token).json()["role"] == "admin"
+        assert server.address.startswith("http://127.0.0.1:")
+        assert server.errors.startswith("WARNING: created admin admin@example.com with the password adminpassword.")
+    assert stat.S_IMODE((tmp_path / ".signing-key").stat().st_mode) == 0o600
+    assert (tmp_path / "time_tracking.db").exists()
+
+
+def test_two_that_start_at_once_in_an_empty_folder_share_database_admin_and_key(tmp_path):
+    with ExitStack() as both:
+        one, other = Started(tmp_path), Started(tmp_path)
+        for server in (one, other):
+            both.callback(server.process.communicate)
+            both.callback(server.process.terminate)
+        one.come_up()
+        other.come_up()
+
+        token = one.log_in(DEFAULT_ADMIN).json()["access_token"]
+
+        assert other.me(token).json()["id"] == 1
+        assert one.errors.count("WARNING") == 1
+
+
+def test_options_override_settings(tmp_path):
+    with started(tmp_path, "--host", "127.0.0.1", "--workers", "1", HOST="127.0.0.2", PORT="1", WORKERS="2") as server:
+        assert server.address.startswith("http://127.0.0.1:")
+        assert server.address != "http://127.0.0.1:1"
+        assert server.workers() == []
+
+
+def test_two_workers_are_two_processes_that_both_serve(db_url, tmp_path):
+    with started(tmp_path, "--workers", "2", DB_URL=db_url, SECRET_KEY=SECRET_KEY) as server:
+        one, other = server.workers()
+        for idle in (one, other):
+            idle.suspend()
+            try:
+                answer = httpx.get(f"{server.address}/health/ready", timeout=SECONDS)
+            finally:
+                idle.resume()
+            assert answer.status_code == 200
+
+        assert server.end() == 0
+        assert not one.is_running()
+        assert not other.is_running()
+
+
+def test_an_unmigrated_postgresql_names_the_command_that_migrates_it(empty_postgresql_url, tmp_path):
+    settings = {"DB_URL": empty_postgresql_url, "SECRET_KEY": SECRET_KEY}
+
+    assert refusal(tmp_path, **settings).endswith("Run: python -m app.cli migrate")
+
+    with opened(settings_for(empty_postgresql_url)) as database:
+        assert schema_state(database) is SchemaState.empty
+    command = [sys.executable, "-m", "app.cli", "migrate"]
+    subprocess.run(command, cwd=ROOT, env=bare_environment(**settings), capture_output=True, check=True)
+    with started(tmp_path, **settings) as server:
+        assert server.log_in(DEFAULT_ADMIN).status_code == 200
+
+
+def test_somebody_elses_database_is_left_as_it_is(empty_url, engine, tmp_path):
+    somebody_elses_table(empty_url)
+    before = _content(empty_url, engine)
+
+    said = refusal(tmp_path, DB_URL=empty_url, SECRET_KEY=SECRET_KEY)
+
+    assert "The database has tables, but no revision that this version knows; nothing was changed." in said
+    assert _content(empty_url, engine) == before
+
+
+def _content(db_url: str, engine: str) -> object:
+    """Every byte of an SQLite file; the tables of a PostgreSQL database."""
+    if engine == SQLITE:
+        file = Path(str(make_url(db_url).database))
+        return {path.name: path.read_bytes() for path in file.parent.glob(f"{file.name}*")}
+    with opened(settings_for(db_url)) as database:
+        return inspect(database.engine).get_table_names()
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "said"),
+    [
+        ([], {"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
+        (["--host", "0.0.0.0"], {"SECRET_KEY": SECRET_KEY}, "FIRST_ADMIN_PASSWORD is the published default"),
+    ],
+)
+def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, settings, said):
+    """THREATS 16; every such setting is in unit/test_settings.py."""
+    assert said in refusal(tmp_path, *options, **settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_production_it_starts_on_secrets_of_its_own(db_url, tmp_path):
+    own = {"FIRST_ADMIN_EMAIL": "ada@example.com", "FIRST_ADMIN_PASSWORD": PASSWORD, "SECRET_KEY": SECRET_KEY}
+    with started(tmp_path, DB_URL=db_url, ENVIRONMENT="production", **own) as server:
+        assert server.log_in({"username": "ada@example.com", "password": PASSWORD}).status_code == 200
+        assert "WARNING" not in server.errors
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+
+        said = refusal(tmp_path, "--port", port)
+
+    assert said == f"Not started. HOST and PORT: can't listen on '127.0.0.1', {port}: Address already in use."
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"ALGORITHM": "none"}, "ALGORITHM: Input should be"),
+        (
+            {"HOST": "192.0.2.1", "SECRET_KEY": SECRET_KEY, "FIRST_ADMIN_PASSWORD": PASSWORD},
+            "Cannot assign requested address",
+        ),
+        ({"DB_URL": "sqlite:///errors.txt"}, "The database of DB_URL can't be used: file is not a database"),
+        ({"DB_URL": "postgresql://ana:pencil@127.0.0.1:1/ett"}, "The database of DB_URL can't be used: connection to"),
+        ({"SECRET_KEY_FILE": "no/such/folder"}, "SECRET_KEY_FILE can't be used"),
+    ],
+)
+def test_what_stops_a_start_is_told_in_one_line(tmp_path, settings, said):
+    (tmp_path / "errors.txt").write_text("This is no database.")
+
+    told = refusal(tmp_path, **settings)
+
+    assert said in told
+    assert "pencil" not in told
+
+
+@pytest.mark.parametrize(("engine", "workers"), [("sqlite", "1"), ("postgresql", "2")])
+def test_sigterm_lets_a_request_in_flight_finish_and_ends_well(db_url, people, bearer, tmp_path, workers):
+    """F11."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    body = f'{{"project_id": {website.id}, "description": "Late"}}'.encode()
+    head = [
+        "POST /api/v1/time-entries/clock-in HTTP/1.1",
+        "Host: localhost",
+        *(f"{name}: {value}" for name, value in bearer(ana).items()),
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Expect: 100-continue",
+    ]
+    with started(tmp_path, "--workers", workers, DB_URL=db_url, SECRET_KEY=SECRET_KEY) as server:
+        address = httpx.URL(server.address)
+        with socket.create_connection((address.host, address.port), timeout=SECONDS) as client:
+            client.sendall("\r\n".join([*head, "", ""]).encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100 Continue")  # the service waits for the rest: in flight
+
+            server.process.terminate()
+            until(lambda: not server.listens())
+            client.sendall(body)
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b'"description":"Late"' in answer
+        assert server.process.wait(SECONDS) == 0
+        assert "Traceback" not in server.errors
+
+
+def test_ctrl_c_ends_it_without_a_traceback(tmp_path):
+    with started(tmp_path) as server:
+        assert server.end(signal.SIGINT) == 0
+        assert "Traceback" not in server.errors

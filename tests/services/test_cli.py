@@ -1,0 +1,248 @@
+"""Commands for operators: what they do on both databases, and that what they can't do is one line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from sqlalchemy import func, select, text
+from typer.testing import CliRunner, Result
+
+from app import cli
+from app.core.config import Settings
+from app.core.migrations import ROOT, SchemaState, head_revision, opened, schema_state
+from app.main import create_app
+from app.models.user import Role
+from app.services import demo
+from app.services.identity import USER
+from app.services.periods import ENTRY
+from tests.support.databases import SECRET_KEY, SQLITE, settings_for
+from tests.support.operators import bare_environment, empty_database, somebody_elses_table
+from tests.support.people import PASSWORD
+
+Command = Callable[..., Result]
+PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
+NOBODY_LISTENS = "postgresql://ana:pencil@127.0.0.1:1/ett"
+
+
+@pytest.fixture
+def operator(tmp_path, monkeypatch) -> Command:
+    """Run a command with these settings and no others: `operator("demo", "--force", DB_URL=...)`."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str, typed: str = "", **settings: str) -> Result:
+        return CliRunner().invoke(
+            cli.app, arguments, input=typed, env={"SECRET_KEY": SECRET_KEY, **settings}, catch_exceptions=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def command(operator, db_url) -> Command:
+    """Run a command on the test's database: `command("demo", "--force")`."""
+    return partial(operator, DB_URL=db_url)
+
+
+@pytest.fixture
+def empty_url(engine, tmp_path, postgresql_server):
+    """The DB_URL of a database in which nothing was ever made."""
+    with empty_database(engine, tmp_path, postgresql_server) as url:
+        yield url
+
+
+def refusal(result: Result) -> str:
+    """The one line with which a command refused."""
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def counts(database) -> tuple[int, int]:
+    """How many people and entries there are."""
+    with database.reading() as session:
+        people, entries = (session.execute(select(func.count()).select_from(t)).scalar_one() for t in (USER, ENTRY))
+    return people, entries
+
+
+def state_of(db_url: str) -> SchemaState:
+    with opened(settings_for(db_url)) as database:
+        return schema_state(database)
+
+
+def test_migrate_makes_an_empty_database_ready(operator, empty_url):
+    migrated = operator("migrate", DB_URL=empty_url)
+
+    assert (migrated.exit_code, migrated.stdout) == (0, f"The database is at {head_revision()}.\n")
+    assert state_of(empty_url) is SchemaState.current
+
+
+def test_migrate_changes_nothing_where_the_revision_is_there(command):
+    assert command("migrate").exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [["migrate"], ["create-admin", "ada@example.com"], ["demo", "--force"]])
+def test_no_command_touches_somebody_elses_database(operator, empty_url, arguments):
+    somebody_elses_table(empty_url)
+
+    said = refusal(operator(*arguments, typed=PASSWORD, DB_URL=empty_url))
+
+    assert "The database has tables, but no revision that this version knows; nothing was changed." in said
+    assert state_of(empty_url) is SchemaState.foreign
+
+
+def test_a_database_of_a_newer_version_is_left_alone(command, database):
+    with database.writing("test") as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
+
+    assert "use the newer version that migrated it" in refusal(command("migrate"))
+
+
+def test_a_command_on_an_unmigrated_database_migrates_sqlite_and_asks_for_it_on_postgresql(operator, empty_url, engine):
+    created = operator("create-admin", "ada@example.com", typed=PASSWORD, DB_URL=empty_url)
+
+    if engine == SQLITE:
+        assert created.exit_code == 0
+        assert state_of(empty_url) is SchemaState.current
+    else:
+        assert "The database's schema is empty" in refusal(created)
+        assert created.stderr.endswith("Run: python -m app.cli migrate\n")
+        assert state_of(empty_url) is SchemaState.empty
+
+
+@pytest.mark.parametrize("arguments", [["migrate"], ["create-admin", "ada@example.com"], ["demo"]])
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(operator, arguments):
+    said = refusal(operator(*arguments, typed=PASSWORD, DB_URL=NOBODY_LISTENS))
+
+    assert said.startswith("The database of DB_URL can't be used: connection to server")
+    assert "pencil" not in said
+
+
+def test_a_command_refuses_bad_settings_in_one_line(operator):
+    assert refusal(operator("migrate", ALGORITHM="none")).startswith("ALGORITHM: ")
+
+
+@pytest.mark.parametrize("ending", ["\r\n", ""])
+def test_an_admin_created_with_a_piped_password_logs_in(command, server, anyone, ending):
+    created = command(
+        "create-admin", "ada@example.com", "--first-name", "Ada", "--last-name", "Lovelace", typed=PASSWORD + ending
+    )
+
+    assert (created.exit_code, created.stdout) == (0, "Created admin ada@example.com with id 1.\n")
+    login = anyone.post("/auth/login", data={"username": "ada@example.com", "password": PASSWORD}).json()
+    with server.caller(login["access_token"]) as ada:
+        me = ada.get("/auth/me").json()
+    assert (me["first_name"], me["last_name"], me["role"]) == ("Ada", "Lovelace", Role.admin)
+
+
+@pytest.mark.parametrize(
+    ("email", "typed", "said"),
+    [
+        ("ada@example.com", "password1234", "password: This password is among the first that are guessed."),
+        ("ada@example.com", "short", "password: A password has 12 to 128 characters."),
+        ("ada@example.com", "", "password: A password has 12 to 128 characters."),
+        ("ada", PASSWORD, "email: value is not a valid email address"),
+    ],
+)
+def test_no_admin_is_created_with_a_weak_password_or_a_bad_email(command, database, email, typed, said):
+    assert refusal(command("create-admin", email, typed=typed)).startswith(said)
+    assert counts(database) == (0, 0)
+
+
+def test_no_admin_is_created_with_somebody_elses_email(command, database, people):
+    people.employee("Ana")
+
+    assert refusal(command("create-admin", "ANA@example.com", typed=PASSWORD)) == "Another person has this e-mail."
+    assert counts(database) == (1, 0)
+
+
+def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(command, server, anyone):
+    made = command("demo")
+
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout.startswith("30 people, ")
+    credentials = {"username": "ben.becker@example.com", "password": demo.PASSWORD}
+    login = anyone.post("/auth/login", data=credentials).json()
+    with server.caller(login["access_token"]) as ben:
+        report = ben.get("/reports/team", params=PERIOD | {"include_entries": False}).json()
+    assert len(report) == 8
+    assert all(350 < person["total_hours"] < 600 for person in report)
+
+
+def test_the_demo_company_does_not_move_in_with_people_unless_forced(command, database, people):
+    people.employee("Bob")
+
+    said = refusal(command("demo"))
+
+    assert said == "The database has people already. Say --force to add the company beside them."
+    assert counts(database) == (1, 0)
+    assert command("demo", "--force").exit_code == 0
+    assert counts(database)[0] == 31
+
+
+def test_a_demo_company_that_cannot_move_in_whole_leaves_no_trace(command, database, people):
+    people.employee("Hugo", email="hugo.hansen@example.com")
+
+    assert refusal(command("demo", "--force")) == "Another person has this e-mail."
+    assert counts(database) == (1, 0)
+
+
+def test_a_weak_demo_password_is_refused(command, database):
+    assert refusal(command("demo", "--password", "password1234")).startswith("--password: ")
+    assert counts(database) == (0, 0)
+
+
+def test_where_others_can_reach_it_the_demo_company_needs_a_password_of_its_own(command, anyone):
+    exposed = {"ENVIRONMENT": "production", "FIRST_ADMIN_PASSWORD": PASSWORD}
+
+    assert "the default is published" in refusal(command("demo", **exposed))
+    assert command("demo", "--password", PASSWORD, **exposed).exit_code == 0
+    login = anyone.post("/auth/login", data={"username": "ben.becker@example.com", "password": PASSWORD})
+    assert login.status_code == 200
+
+
+def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "demo"],
+        env=bare_environment(PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii", LC_ALL="C", TERM="dumb"),
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.decode("ascii").splitlines()
+    assert line.startswith("30 people, ")
+    assert b"\x1b" not in done.stderr
+
+
+def test_the_openapi_document_goes_to_standard_output(operator):
+    written = operator("openapi")
+
+    assert written.exit_code == 0
+    assert json.loads(written.stdout) == create_app(Settings.model_construct()).openapi()
+
+
+def test_the_openapi_document_goes_to_a_file(operator, tmp_path):
+    written = operator("openapi", str(tmp_path / "openapi.json"))
+
+    assert (written.exit_code, written.stdout) == (0, "")
+    assert "/api/v1/auth/login" in json.loads((tmp_path / "openapi.json").read_text())["paths"]
+
+
+def test_the_openapi_document_needs_no_settings(operator):
+    assert operator("openapi", DB_URL="nowhere", ENVIRONMENT="production").exit_code == 0
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line(operator, tmp_path):
+    assert "No such file or directory" in refusal(operator("openapi", str(tmp_path / "nowhere" / "openapi.json")))
+
+
+def test_help_names_every_command(operator):
+    said = operator("--help").stdout
+
+    assert all(name in said for name in ("migrate", "create-admin", "demo", "openapi"))

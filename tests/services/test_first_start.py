@@ -1,0 +1,135 @@
+"""The first start: an admin where nobody could log in otherwise, but none whose password everybody knows; and a
+database that several may make at once."""
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from sqlalchemy import event, select, update
+
+from app.core.clock import utc_now
+from app.core.config import DEFAULT_ADMIN_EMAIL, BadSettings
+from app.core.db import Database
+from app.core.migrations import SchemaState, UnusableDatabase, make_ready, opened, schema_state
+from app.core.passwords import verify_password
+from app.models.user import Role, User
+from app.services import first_admin
+from app.services.identity import USER
+from tests.support.databases import settings_for
+from tests.support.people import PASSWORD
+
+OWN = {"FIRST_ADMIN_EMAIL": "ada@example.com", "FIRST_ADMIN_PASSWORD": PASSWORD}
+PRODUCTION = {**OWN, "ENVIRONMENT": "production"}
+
+
+@pytest.fixture
+def start(db_url) -> Callable[..., User | None]:
+    """Do what a start does, with these settings."""
+
+    def ensure(**settings: str) -> User | None:
+        with closing(Database(settings_for(db_url, **settings))) as database, database.writing("test") as session:
+            return first_admin.ensure(session, at=utc_now())
+
+    return ensure
+
+
+def test_an_empty_database_gets_the_admin_of_the_settings(start):
+    ada = start(**OWN)
+
+    assert (ada.email, ada.role, ada.is_active) == ("ada@example.com", Role.admin, True)
+    assert verify_password(PASSWORD, ada.password_hash)
+
+
+def test_where_there_is_an_admin_there_comes_no_other(start, people):
+    people.admin("Abe")
+
+    assert start(**OWN) is None
+
+
+def test_people_without_an_admin_get_one(start, people):
+    """As after the demo command on an empty database."""
+    people.manager("Mia")
+
+    assert start(**OWN).email == "ada@example.com"
+
+
+def test_five_starts_at_once_make_one_admin(start, database):
+    with ThreadPoolExecutor(5) as machines:
+        made = list(machines.map(lambda _: start(**OWN), range(5)))
+
+    with database.reading() as session:
+        assert session.execute(select(USER.c.email)).scalars().all() == ["ada@example.com"]
+    assert sum(admin is not None for admin in made) == 1
+
+
+def test_an_email_that_an_employee_has_is_refused(start, people):
+    people.employee("Ada")
+
+    with pytest.raises(BadSettings, match=r"^FIRST_ADMIN_EMAIL belongs to somebody who is no admin"):
+        start(**OWN)
+
+
+def test_a_weak_password_is_refused(start):
+    with pytest.raises(BadSettings, match=r"^FIRST_ADMIN_PASSWORD won't do") as refused:
+        start(FIRST_ADMIN_PASSWORD="password1234")
+
+    assert "password1234" not in str(refused.value)
+
+
+def test_a_database_with_the_published_password_does_not_go_to_production(start):
+    """THREATS 16."""
+    start()
+
+    with pytest.raises(BadSettings, match=r"^admin@example.com still has the published password"):
+        start(**PRODUCTION)
+
+
+@pytest.mark.parametrize("since", [{"email": "ada@example.com", "email_key": "ada@example.com"}, {"role": "employee"}])
+def test_nor_does_it_under_another_email_or_in_another_role(start, database, people, since):
+    start()
+    people.admin("Abe")
+    with database.writing("test") as session:
+        session.execute(update(USER).where(USER.c.email == DEFAULT_ADMIN_EMAIL).values(since))
+
+    with pytest.raises(BadSettings, match="still has the published password"):
+        start(**PRODUCTION)
+
+
+def test_it_goes_to_production_once_the_account_with_that_password_is_deactivated(start, database, people):
+    start()
+    people.admin("Abe")
+    with database.writing("test") as session:
+        session.execute(update(USER).where(USER.c.email == DEFAULT_ADMIN_EMAIL).values(is_active=False))
+
+    assert start(**PRODUCTION) is None
+
+
+@pytest.fixture
+def locked_file(tmp_path):
+    """A new SQLite file that another process is about to write: the connection, and the settings of our own start."""
+    with closing(sqlite3.connect(tmp_path / "new.db")) as other:
+        other.execute("PRAGMA user_version = 1")
+        other.execute("BEGIN IMMEDIATE")
+        yield other, settings_for(f"sqlite:///{tmp_path / 'new.db'}", DB_LOCK_TIMEOUT_SECONDS=1)
+
+
+def test_a_start_waits_for_another_one_that_makes_the_same_file(locked_file):
+    other, settings = locked_file
+    with opened(settings) as database:
+        event.listen(database.engine, "handle_error", lambda failure: other.rollback())
+
+        make_ready(database)
+
+        assert schema_state(database) is SchemaState.current
+
+
+def test_a_file_that_stays_locked_is_told_in_one_line(locked_file):
+    _, settings = locked_file
+
+    with (
+        pytest.raises(UnusableDatabase, match=r"^The database of DB_URL can't be used: database is locked$"),
+        opened(settings) as database,
+    ):
+        make_ready(database)

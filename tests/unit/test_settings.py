@@ -1,0 +1,265 @@
+"""Settings: one line for what can't be, nothing secret in it, and no start on what everybody knows (THREATS 16)."""
+
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from app.core.config import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
+from tests.support.operators import bare_environment
+
+EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+OWN_KEY = "thirty-two characters of one's own"
+OWN_SECRETS = {"SECRET_KEY": OWN_KEY, "FIRST_ADMIN_PASSWORD": "violet-harbour-42-lantern"}
+EXPOSED = [{"ENVIRONMENT": "production"}, {"HOST": "0.0.0.0"}, {"HOST": "::"}, {"HOST": "time.example.com"}]
+WEAK_KEYS = {
+    "short": "only-31-characters-long-1234567",
+    "plain": "ab" * 20,
+    "of FastAPI's tutorial": "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "of .env.example": "change-me-change-me-change-me-change-me-change-me",
+}
+BAD = [
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
+    ("ACCESS_TOKEN_EXPIRE_MINUTES", "-17"),
+    ("ALGORITHM", "none"),
+    ("ALGORITHM", "RS256"),
+    ("CORS_ALLOW_CREDENTIALS", "perhaps"),
+    ("CORS_ORIGINS", "https://app.example.com"),
+    ("CORS_ORIGINS", '{"origin": "https://app.example.com"}'),
+    ("DB_LOCK_TIMEOUT_SECONDS", "0.25"),
+    ("DB_POOL_SIZE", "6500"),
+    ("DB_STATEMENT_TIMEOUT_SECONDS", "later"),
+    ("DB_URL", "the database next door"),
+    ("DB_URL", "mysql://ana:pencil@db.example.com/ett"),
+    ("DB_URL", "sqlite+aiosqlite:///ett.db"),
+    ("DB_URL", "postgresql://ana:pencil@case:stapler@db.example.com/ett"),
+    ("DEBUG", "sometimes"),
+    ("DEFAULT_TIME_ZONE", "Mars/Olympus"),
+    ("ENVIRONMENT", "staging"),
+    ("EXPORTS_AT_ONCE", "-3"),
+    ("FIRST_ADMIN_EMAIL", "nobody"),
+    ("PORT", "70000"),
+    ("PORT", "http"),
+    ("STALE_ENTRY_HOURS", "forever"),
+    ("WORKERS", "650"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch, tmp_path):
+    """No settings of the machine, and an empty folder."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Set variables of the environment: `environment(PORT="9000")`."""
+
+    def put(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return put
+
+
+def test_with_nothing_set_it_runs_on_an_sqlite_file_for_this_machine_only():
+    settings = load_settings()
+
+    assert settings.is_sqlite
+    assert not settings.is_exposed
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable_and_never_the_value(
+    environment, name, value
+):
+    environment(**{name: value})
+
+    with pytest.raises(BadSettings) as refused:
+        load_settings()
+
+    said = str(refused.value)
+    assert name in said
+    assert "\n" not in said
+    assert all(part not in said for part in (value, "pencil", "stapler"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
+def test_a_developer_on_loopback_may_use_every_default(environment, host):
+    environment(HOST=host, DEBUG="true", CORS_ORIGINS='["*"]', CORS_ALLOW_CREDENTIALS="true")
+
+    assert not load_settings().is_exposed
+
+
+@pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
+def test_where_others_can_reach_it_it_starts_on_secrets_of_its_own(environment, exposed):
+    environment(**exposed, **OWN_SECRETS, CORS_ORIGINS='["*"]')
+
+    assert load_settings().is_exposed
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("SECRET_KEY", {"SECRET_KEY": None}),
+        *[("SECRET_KEY", {"SECRET_KEY": key}) for key in WEAK_KEYS.values()],
+        ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": None}),
+        ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": DEFAULT_ADMIN_PASSWORD}),
+        ("DEBUG", {"DEBUG": "true"}),
+        ("CORS_ORIGINS", {"CORS_ORIGINS": '["https://app.example.com", "*"]', "CORS_ALLOW_CREDENTIALS": "true"}),
+    ],
+)
+@pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
+def test_where_others_can_reach_it_it_refuses_what_everybody_knows(environment, exposed, name, changes):
+    """THREATS 16."""
+    wanted = {**exposed, **OWN_SECRETS, **changes}
+    environment(**{name: value for name, value in wanted.items() if value is not None})
+
+    with pytest.raises(BadSettings) as refused:
+        load_settings()
+
+    said = str(refused.value)
+    assert said.startswith(name)
+    assert "\n" not in said
+    secrets = [wanted["SECRET_KEY"], wanted["FIRST_ADMIN_PASSWORD"]]
+    assert all(secret not in said for secret in secrets if secret is not None)
+
+
+@pytest.mark.parametrize("key", WEAK_KEYS.values(), ids=WEAK_KEYS.keys())
+def test_a_weak_secret_key_is_refused_even_in_development(environment, key):
+    environment(SECRET_KEY=key)
+
+    with pytest.raises(BadSettings, match=r"^SECRET_KEY is "):
+        load_settings()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+asyncpg"])
+def test_every_way_to_write_postgresql_means_the_driver_that_is_installed(environment, scheme):
+    environment(DB_URL=f"{scheme}://ana:pencil@/ett?host=a:5432&host=b:5432&target_session_attrs=read-write")
+
+    url = load_settings().database_url
+
+    assert url.drivername == "postgresql+psycopg2"
+    assert url.query["host"] == ("a:5432", "b:5432")
+
+
+@pytest.mark.parametrize(
+    "db_url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file:ett?mode=memory&uri=true"]
+)
+def test_a_database_in_memory_is_refused_since_it_would_forget_what_it_acknowledged(environment, db_url):
+    environment(DB_URL=db_url)
+
+    with pytest.raises(BadSettings, match=r"^DB_URL: must name a file"):
+        load_settings()
+
+
+def test_an_option_beats_the_environment_which_beats_the_file(environment):
+    Path(".env").write_text("WORKERS=2\nPORT=9001\nDEFAULT_TIME_ZONE=Europe/Lisbon\nEDITOR=vi\n")
+    environment(WORKERS="3", PORT="9002")
+
+    settings = load_settings(WORKERS=4, PORT=None)
+
+    assert (settings.WORKERS, settings.PORT, settings.DEFAULT_TIME_ZONE) == (4, 9002, "Europe/Lisbon")
+
+
+def test_the_signing_key_of_development_is_kept_where_only_its_owner_can_read_it():
+    key = load_settings().signing_key
+
+    assert stat.S_IMODE(Path(".signing-key").stat().st_mode) == 0o600
+    assert load_settings().signing_key == key
+
+
+def test_two_machines_make_two_keys():
+    key = load_settings().signing_key
+
+    assert load_settings(SECRET_KEY_FILE="another").signing_key != key
+
+
+def test_an_own_secret_key_signs_and_leaves_no_file(environment):
+    environment(SECRET_KEY=OWN_KEY)
+
+    assert load_settings().signing_key == OWN_KEY
+    assert not Path(".signing-key").exists()
+
+
+TWENTY_STARTS = """
+import os
+from app.core.config import load_settings
+for number in range(5):
+    settings = load_settings(SECRET_KEY_FILE=f"key-{number}")
+    start, gun = os.pipe()
+    for _ in range(20):
+        if os.fork() == 0:
+            os.close(gun)
+            os.read(start, 1)  # returns in all of them at once: when the last gun is closed
+            os.write(1, settings.signing_key.encode() + b"\\n")
+            os._exit(0)
+    os.close(gun)
+    for _ in range(20):
+        os.wait()
+"""
+
+
+def test_twenty_processes_that_start_at_once_agree_on_one_signing_key(tmp_path):
+    told = subprocess.run(
+        [sys.executable, "-c", TWENTY_STARTS],
+        env=bare_environment(PYTHONPATH=str(EXAMPLE.parent)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert list(Counter(told.stdout.split()).values()) == [20] * 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"key-{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("content", ["", "tea and biscuits", *WEAK_KEYS.values()])
+def test_a_key_file_without_a_good_key_is_refused(content):
+    Path(".signing-key").write_text(content)
+
+    with pytest.raises(BadSettings, match="SECRET_KEY_FILE is ") as refused:
+        _ = load_settings().signing_key
+
+    assert not content or content not in str(refused.value)
+
+
+def test_a_key_file_that_cannot_be_made_is_named():
+    settings = load_settings(SECRET_KEY_FILE="no such folder/key")
+
+    with pytest.raises(BadSettings, match=r"^SECRET_KEY_FILE can't be used \(No such file or directory\)"):
+        _ = settings.signing_key
+
+
+def test_the_example_file_names_every_setting_and_explains_each():
+    lines = EXAMPLE.read_text().splitlines()
+    at = {match[1]: number for number, line in enumerate(lines) if (match := re.match(r"(?:# )?([A-Z_]+)=", line))}
+
+    assert at.keys() == Settings.model_fields.keys()
+    assert all(re.match(r"# .+[.\w]", lines[number - 1]) for number in at.values())
+
+
+def test_the_example_file_gives_the_defaults_so_a_copy_of_it_changes_nothing():
+    defaults = load_settings()
+    shutil.copy(EXAMPLE, ".env")
+
+    assert load_settings() == defaults
+    assert dotenv_values(".env").keys() == Settings.model_fields.keys() - {"SECRET_KEY"}
+
+
+def test_no_secret_of_the_example_file_can_ever_protect_a_service(environment):
+    Path(".env").write_text(EXAMPLE.read_text().replace("# SECRET_KEY=", "SECRET_KEY="))
+
+    with pytest.raises(BadSettings, match="SECRET_KEY is a published example"):
+        load_settings()
+
+    environment(SECRET_KEY=OWN_KEY, ENVIRONMENT="production")
+    with pytest.raises(BadSettings, match="FIRST_ADMIN_PASSWORD is the published default"):
+        load_settings()
