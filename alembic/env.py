@@ -1,11 +1,15 @@
 """Runs migrations on the database of the settings, or on the connection that `app.core.migrations` hands over."""
 
+from contextlib import closing
+
+from alembic.util import CommandError
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 from alembic import context
 from app.core.config import load_settings
 from app.core.db import Database
+from app.core.migrations import SchemaState, schema_state
 from app.models import audit_event, project, time_entry, user
 
 TABLES = (audit_event.AuditEvent, project.Project, time_entry.TimeEntry, user.User)  # importing them fills the metadata
@@ -16,7 +20,7 @@ def run(connection: Connection) -> None:
         connection=connection,
         target_metadata=SQLModel.metadata,
         render_as_batch=connection.dialect.name == "sqlite",
-        compare_type=False,  # Instant is another type on each engine; tests/migrations compares the schemas' objects
+        transactional_ddl=True,  # on SQLite too, where BEGIN is ours: all migrations of a run hold, or none
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -26,8 +30,9 @@ handed_over = context.config.attributes.get("connection")
 if handed_over is not None:
     run(handed_over)
 else:
-    database = Database(load_settings())
-    with database.engine.execution_options(writes=True).connect() as connection:
-        run(connection)
-        connection.commit()
-    database.close()
+    with closing(Database(load_settings())) as database:
+        if schema_state(database) is SchemaState.foreign:
+            raise CommandError("The database has tables, but no revision that this version knows; nothing was changed.")
+        with database.engine.execution_options(writes=True).connect() as connection:
+            run(connection)
+            connection.commit()

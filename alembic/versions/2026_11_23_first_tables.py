@@ -18,6 +18,7 @@ KEY = sa.String(400).with_variant(sa.String(400, collation="C"), "postgresql")
 
 # A non-empty stretch overlaps an older one only if it overlaps the last non-empty one that starts before its end: the
 # older ones don't overlap each other. So one step down the index answers, however many entries a person has.
+# Of two open entries the unique index tells, as on PostgreSQL.
 SQLITE_NO_OVERLAP = """
 CREATE TRIGGER {name} BEFORE {event} ON time_entry
 WHEN NEW.end_time IS NULL OR NEW.end_time > NEW.start_time
@@ -28,7 +29,7 @@ BEGIN
             AND start_time < COALESCE(NEW.end_time, 9223372036854775807)
             AND (end_time IS NULL OR end_time > start_time)
         ORDER BY start_time DESC LIMIT 1
-    ) WHERE end_time IS NULL OR end_time > NEW.start_time;
+    ) WHERE end_time > NEW.start_time OR (end_time IS NULL AND NEW.end_time IS NOT NULL);
 END
 """
 
@@ -125,6 +126,7 @@ def _create_time_entry() -> None:
         sa.Column("created_at", Instant, nullable=False),
         sa.Column("updated_at", Instant, nullable=False),
         sa.CheckConstraint("end_time >= start_time", name="ck_time_entry_ends_after_start"),
+        sqlite_autoincrement=True,  # a deleted entry's id, and with it its history, never becomes another's
     )
     is_open = sa.text("end_time IS NULL")
     op.create_index(

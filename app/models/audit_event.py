@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer
 from sqlmodel import Field, SQLModel
 
 from app.models.types import Instant
@@ -18,7 +18,9 @@ class AuditEvent(SQLModel, table=True):
         Index("ix_audit_event_object", "object_type", "object_id"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    )
     at: datetime = Field(sa_column=Column(Instant, nullable=False))
     action: str = Field(max_length=64)
     actor_id: int | None = None

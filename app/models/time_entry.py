@@ -22,6 +22,7 @@ class TimeEntry(SQLModel, table=True):
         Index("ix_time_entry_project_id", "project_id"),
         ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_time_entry_user_id_user"),
         ForeignKeyConstraint(["project_id"], ["project.id"], name="fk_time_entry_project_id_project"),
+        {"sqlite_autoincrement": True},
     )
 
     id: int | None = Field(default=None, primary_key=True)

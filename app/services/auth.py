@@ -45,7 +45,7 @@ def log_in(session: Session, email: str, account: Account | None, *, password_ma
     fresh = find_account(session, email)
     subject_id = fresh.user_id if fresh is not None else None
     if account is not None and fresh == account and fresh.is_active and password_matches:
-        audit.record(session, "login:accept", at=at, actor_id=subject_id, subject_id=subject_id, object_id=subject_id)
+        audit.record(session, "login:accept", at=at, actor_id=subject_id, subject_id=subject_id)
         return fresh
     typed = None if subject_id is not None else {"typed_digest": _digest(session, email)}
     audit.record(session, "login:refuse", at=at, actor_id=None, subject_id=subject_id, after=typed)

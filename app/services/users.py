@@ -64,7 +64,7 @@ def create(session: Session, actor: Actor | None, wanted: NewPerson, *, password
         session,
         "user:create",
         at=at,
-        actor_id=actor.id if actor else person.id,
+        actor_id=actor.id if actor else None,
         subject_id=person.id,
         object_id=person.id,
         after=_snapshot(person),

@@ -16,7 +16,7 @@ def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
     direct = select(USER.c.id).where(USER.c.manager_id == manager_id)
     if not include_indirect:
         return direct
-    below = direct.cte("below", recursive=True)
+    below = direct.cte(recursive=True)
     # UNION, not UNION ALL: a circle of managers that found its way into the table still ends.
     below = below.union(select(USER.c.id).where(USER.c.manager_id == below.c.id))
     return select(below.c.id).where(below.c.id != manager_id)

@@ -1,0 +1,479 @@
+"""The schema, and the way to it: what stands at head, and what happens when the way is shared, blocked or cut."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import URL, Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from alembic import command
+from app.core.db import Database
+from app.core.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
+from app.models import audit_event, project, time_entry, user
+from app.services.people import lock_rules
+from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
+from tests.support.postgresql import execute
+
+MODELS = (audit_event, project, time_entry, user)  # importing them fills the metadata
+
+SQLITE_OBJECTS = """
+    SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
+    ORDER BY tbl_name, type <> 'table', name
+"""
+POSTGRESQL_COLUMNS = """
+    SELECT relname || '.' || attname || ' ' || format_type(atttypid, atttypmod)
+        || CASE WHEN attcollation = 'pg_catalog."C"'::regcollation THEN ' collate C' ELSE '' END
+        || CASE WHEN attnotnull THEN ' not null' ELSE '' END
+        || COALESCE(' default ' || pg_get_expr(adbin, adrelid), '')
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S') AND attnum > 0
+    ORDER BY relname, attnum
+"""
+POSTGRESQL_OBJECTS = """
+    SELECT relname || ': ' || conname || ' ' || pg_get_constraintdef(pg_constraint.oid)
+    FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+    WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+    UNION ALL
+    SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE relnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+    UNION ALL
+    SELECT pg_get_triggerdef(oid) || CASE tgenabled WHEN 'O' THEN '' ELSE ' (disabled)' END
+    FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL
+    SELECT proname || '() ' || btrim(prosrc) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+"""
+AT_HEAD = {
+    SQLITE: """
+CREATE TABLE alembic_version (
+version_num VARCHAR(32) NOT NULL,
+CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+)
+CREATE TABLE audit_event (
+id INTEGER NOT NULL,
+at BIGINT NOT NULL,
+action VARCHAR(64) NOT NULL,
+actor_id INTEGER,
+subject_id INTEGER,
+object_type VARCHAR(32) NOT NULL,
+object_id INTEGER,
+"before" JSON,
+"after" JSON,
+reason VARCHAR(500),
+request_id VARCHAR(64) NOT NULL,
+PRIMARY KEY (id)
+)
+CREATE TRIGGER audit_event_append_only_DELETE BEFORE DELETE ON audit_event
+BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END
+CREATE TRIGGER audit_event_append_only_UPDATE BEFORE UPDATE ON audit_event
+BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END
+CREATE INDEX ix_audit_event_object ON audit_event (object_type, object_id)
+CREATE INDEX ix_audit_event_subject_id ON audit_event (subject_id, id)
+CREATE TABLE global_lock (
+name VARCHAR(32) NOT NULL,
+PRIMARY KEY (name)
+)
+CREATE TABLE project (
+id INTEGER NOT NULL,
+name VARCHAR(200) NOT NULL,
+name_key VARCHAR(400) NOT NULL,
+is_active BOOLEAN NOT NULL,
+created_at BIGINT NOT NULL,
+PRIMARY KEY (id)
+)
+CREATE UNIQUE INDEX uq_project_name_key ON project (name_key)
+CREATE TABLE project_member (
+project_id INTEGER NOT NULL,
+user_id INTEGER NOT NULL,
+PRIMARY KEY (project_id, user_id),
+CONSTRAINT fk_project_member_project_id_project FOREIGN KEY(project_id) REFERENCES project (id),
+CONSTRAINT fk_project_member_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
+CREATE INDEX ix_project_member_user_id ON project_member (user_id)
+CREATE TABLE time_entry (
+id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+user_id INTEGER NOT NULL,
+project_id INTEGER NOT NULL,
+start_time BIGINT NOT NULL,
+end_time BIGINT,
+description VARCHAR(2000) NOT NULL,
+time_zone VARCHAR(64) NOT NULL,
+needs_review BOOLEAN NOT NULL,
+version INTEGER NOT NULL,
+created_at BIGINT NOT NULL,
+updated_at BIGINT NOT NULL,
+CONSTRAINT ck_time_entry_ends_after_start CHECK (end_time >= start_time),
+CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY(user_id) REFERENCES user (id),
+CONSTRAINT fk_time_entry_project_id_project FOREIGN KEY(project_id) REFERENCES project (id)
+)
+CREATE INDEX ix_time_entry_project_id ON time_entry (project_id)
+CREATE INDEX ix_time_entry_user_id_start_time ON time_entry (user_id, start_time)
+CREATE TRIGGER time_entry_no_overlap_insert BEFORE INSERT ON time_entry
+WHEN NEW.end_time IS NULL OR NEW.end_time > NEW.start_time
+BEGIN
+SELECT RAISE(ABORT, 'ex_time_entry_no_overlap') FROM (
+SELECT end_time FROM time_entry
+WHERE user_id = NEW.user_id AND TRUE
+AND start_time < COALESCE(NEW.end_time, 9223372036854775807)
+AND (end_time IS NULL OR end_time > start_time)
+ORDER BY start_time DESC LIMIT 1
+) WHERE end_time > NEW.start_time OR (end_time IS NULL AND NEW.end_time IS NOT NULL);
+END
+CREATE TRIGGER time_entry_no_overlap_update BEFORE UPDATE OF id, user_id, start_time, end_time ON time_entry
+WHEN NEW.end_time IS NULL OR NEW.end_time > NEW.start_time
+BEGIN
+SELECT RAISE(ABORT, 'ex_time_entry_no_overlap') FROM (
+SELECT end_time FROM time_entry
+WHERE user_id = NEW.user_id AND id <> OLD.id
+AND start_time < COALESCE(NEW.end_time, 9223372036854775807)
+AND (end_time IS NULL OR end_time > start_time)
+ORDER BY start_time DESC LIMIT 1
+) WHERE end_time > NEW.start_time OR (end_time IS NULL AND NEW.end_time IS NOT NULL);
+END
+CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON time_entry (user_id) WHERE end_time IS NULL
+CREATE TABLE time_zone (
+name VARCHAR(64) NOT NULL,
+PRIMARY KEY (name)
+)
+CREATE TABLE user (
+id INTEGER NOT NULL,
+email VARCHAR(254) NOT NULL,
+email_key VARCHAR(400) NOT NULL,
+first_name VARCHAR(100) NOT NULL,
+last_name VARCHAR(100) NOT NULL,
+name_key VARCHAR(801) NOT NULL,
+password_hash VARCHAR(255) NOT NULL,
+role VARCHAR(16) NOT NULL,
+is_active BOOLEAN NOT NULL,
+manager_id INTEGER,
+time_zone VARCHAR(64) NOT NULL,
+token_epoch INTEGER NOT NULL,
+created_at BIGINT NOT NULL,
+PRIMARY KEY (id),
+CONSTRAINT ck_user_not_their_own_manager CHECK (manager_id <> id),
+CONSTRAINT ck_user_role CHECK (role IN ('employee', 'manager', 'admin')),
+CONSTRAINT fk_user_manager_id_user FOREIGN KEY(manager_id) REFERENCES user (id),
+CONSTRAINT fk_user_time_zone_time_zone FOREIGN KEY(time_zone) REFERENCES time_zone (name)
+)
+CREATE INDEX ix_user_manager_id ON user (manager_id)
+CREATE UNIQUE INDEX uq_user_email_key ON user (email_key)
+""",
+    POSTGRESQL: """
+alembic_version.version_num character varying(32) not null
+audit_event.id bigint not null default nextval('audit_event_id_seq'::regclass)
+audit_event.at timestamp with time zone not null
+audit_event.action character varying(64) not null
+audit_event.actor_id integer
+audit_event.subject_id integer
+audit_event.object_type character varying(32) not null
+audit_event.object_id integer
+audit_event.before json
+audit_event.after json
+audit_event.reason character varying(500)
+audit_event.request_id character varying(64) not null
+global_lock.name character varying(32) not null
+project.id integer not null default nextval('project_id_seq'::regclass)
+project.name character varying(200) not null
+project.name_key character varying(400) collate C not null
+project.is_active boolean not null
+project.created_at timestamp with time zone not null
+project_member.project_id integer not null
+project_member.user_id integer not null
+time_entry.id integer not null default nextval('time_entry_id_seq'::regclass)
+time_entry.user_id integer not null
+time_entry.project_id integer not null
+time_entry.start_time timestamp with time zone not null
+time_entry.end_time timestamp with time zone
+time_entry.description character varying(2000) not null
+time_entry.time_zone character varying(64) not null
+time_entry.needs_review boolean not null
+time_entry.version integer not null
+time_entry.created_at timestamp with time zone not null
+time_entry.updated_at timestamp with time zone not null
+time_zone.name character varying(64) not null
+user.id integer not null default nextval('user_id_seq'::regclass)
+user.email character varying(254) not null
+user.email_key character varying(400) not null
+user.first_name character varying(100) not null
+user.last_name character varying(100) not null
+user.name_key character varying(801) not null
+user.password_hash character varying(255) not null
+user.role character varying(16) not null
+user.is_active boolean not null
+user.manager_id integer
+user.time_zone character varying(64) not null
+user.token_epoch integer not null
+user.created_at timestamp with time zone not null
+CREATE INDEX ix_audit_event_object ON public.audit_event USING btree (object_type, object_id)
+CREATE INDEX ix_audit_event_subject_id ON public.audit_event USING btree (subject_id, id)
+CREATE INDEX ix_project_member_user_id ON public.project_member USING btree (user_id)
+CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
+CREATE INDEX ix_time_entry_user_id_start_time ON public.time_entry USING btree (user_id, start_time)
+CREATE INDEX ix_user_manager_id ON public."user" USING btree (manager_id)
+CREATE TRIGGER audit_event_append_only_row BEFORE DELETE OR UPDATE ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_is_append_only()
+CREATE TRIGGER audit_event_append_only_truncate BEFORE TRUNCATE ON public.audit_event FOR EACH STATEMENT EXECUTE FUNCTION audit_event_is_append_only()
+CREATE UNIQUE INDEX uq_project_name_key ON public.project USING btree (name_key)
+CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON public.time_entry USING btree (user_id) WHERE (end_time IS NULL)
+CREATE UNIQUE INDEX uq_user_email_key ON public."user" USING btree (email_key)
+alembic_version: alembic_version_pkc PRIMARY KEY (version_num)
+audit_event: audit_event_pkey PRIMARY KEY (id)
+audit_event_is_append_only() BEGIN RAISE EXCEPTION 'audit_event_is_append_only' USING ERRCODE = 'restrict_violation'; END
+global_lock: global_lock_pkey PRIMARY KEY (name)
+project: project_pkey PRIMARY KEY (id)
+project_member: fk_project_member_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)
+project_member: fk_project_member_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+project_member: project_member_pkey PRIMARY KEY (project_id, user_id)
+time_entry: ck_time_entry_ends_after_start CHECK ((end_time >= start_time))
+time_entry: ex_time_entry_no_overlap EXCLUDE USING gist (int4range(user_id, user_id, '[]'::text) WITH =, tstzrange(start_time, end_time) WITH &&)
+time_entry: fk_time_entry_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)
+time_entry: fk_time_entry_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+time_entry: time_entry_pkey PRIMARY KEY (id)
+time_zone: time_zone_pkey PRIMARY KEY (name)
+user: ck_user_not_their_own_manager CHECK ((manager_id <> id))
+user: ck_user_role CHECK (((role)::text = ANY ((ARRAY['employee'::character varying, 'manager'::character varying, 'admin'::character varying])::text[])))
+user: fk_user_manager_id_user FOREIGN KEY (manager_id) REFERENCES "user"(id)
+user: fk_user_time_zone_time_zone FOREIGN KEY (time_zone) REFERENCES time_zone(name)
+user: user_pkey PRIMARY KEY (id)
+""",  # noqa: E501 - as PostgreSQL says it
+}
+
+MIGRATE = """
+import sys
+from app.core.config import load_settings
+from app.core.db import Database
+from app.core.migrations import migrate
+
+database = Database(load_settings())
+print("ready", flush=True)
+sys.stdin.readline()
+migrate(database)
+"""
+MIGRATE_AND_DIE = """
+import os, signal
+from sqlalchemy import event
+from app.core.config import load_settings
+from app.core.db import Database
+from app.core.migrations import migrate
+
+database = Database(load_settings())
+
+@event.listens_for(database.engine, "before_cursor_execute")
+def die(connection, cursor, statement, *rest):
+    if "CREATE TRIGGER audit_event" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+migrate(database)
+"""
+
+
+@pytest.fixture
+def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[str]:
+    """The DB_URL of a database without a single table."""
+    if engine == SQLITE:
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    name = f"ett_{uuid.uuid4().hex}"
+    execute(postgresql_server, f'CREATE DATABASE "{name}"')
+    yield postgresql_server.set(database=name).render_as_string(hide_password=False)
+    execute(postgresql_server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Database]:
+    """A database without a single table."""
+    opened = Database(settings_for(empty_url))
+    yield opened
+    opened.close()
+
+
+def test_the_schema_at_head_is_exactly_this(database, engine):
+    assert objects_of(database) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_the_models_say_what_the_migrations_made(database):
+    with database.engine.connect() as connection:
+        seen = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+
+        assert compare_metadata(seen, SQLModel.metadata) == []
+
+
+def test_the_row_that_changes_of_people_lock_is_there(database):
+    with database.writing() as session:
+        lock_rules(session)
+
+        assert session.execute(text("SELECT name FROM global_lock")).scalars().all() == ["people"]
+
+
+def test_a_full_database_goes_down_to_nothing_and_up_again(database, engine, people):
+    mia, website = people.manager("Mia"), people.project("Website")
+    people.entry(people.employee("Ana", manager=mia), website, "2026-03-02 08:00", "2026-03-02 12:00")
+
+    _alembic(database, "downgrade", "base")
+    left, state = objects_of(database), schema_state(database)
+    _alembic(database, "upgrade", "head")
+
+    assert all("alembic_version" in line or "version_num" in line or line == ")" for line in left)
+    assert state is SchemaState.empty
+    assert objects_of(database) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_migrating_a_database_at_head_changes_nothing(database, engine, people):
+    ana = people.employee("Ana")
+
+    migrate(database)
+
+    assert people.reload(ana) == ana
+    assert objects_of(database) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_a_database_with_somebody_elses_tables_is_refused_and_left_alone(empty):
+    _run(empty, "CREATE TABLE invoice (id INTEGER PRIMARY KEY)")
+    before = objects_of(empty)
+
+    with pytest.raises(ForeignDatabase):
+        migrate(empty)
+
+    assert objects_of(empty) == before
+
+
+def test_a_database_with_somebody_elses_migrations_is_refused_and_left_alone(empty):
+    _run(empty, "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+    _run(empty, "INSERT INTO alembic_version VALUES ('of_an_invoice_service')")
+    before = objects_of(empty)
+
+    with pytest.raises(ForeignDatabase):
+        migrate(empty)
+
+    assert objects_of(empty) == before
+
+
+def test_alembic_from_the_command_line_refuses_somebody_elses_tables_in_one_line(empty, empty_url):
+    _run(empty, "CREATE TABLE invoice (id INTEGER PRIMARY KEY)")
+    before = objects_of(empty)
+
+    done = _command_line(empty_url, "-m", "alembic", "upgrade", "head")
+
+    assert done.returncode != 0
+    assert "nothing was changed" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert objects_of(empty) == before
+
+
+def test_alembic_from_the_command_line_takes_the_database_of_the_environment(empty, empty_url, engine):
+    upgraded = _command_line(empty_url, "-m", "alembic", "upgrade", "head")
+    checked = _command_line(empty_url, "-m", "alembic", "check")
+
+    assert (upgraded.returncode, checked.returncode) == (0, 0), upgraded.stderr + checked.stderr
+    assert objects_of(empty) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_processes_that_start_at_once_on_an_empty_database_migrate_it_once(empty, empty_url, engine):
+    starting = [
+        subprocess.Popen(
+            [sys.executable, "-c", MIGRATE],
+            cwd=ROOT,
+            env=_environment(empty_url),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    ready = [process.stdout.readline() for process in starting]
+    for process in starting:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[1] for process in starting]
+
+    assert ready == ["ready\n"] * 3, said
+    assert [process.returncode for process in starting] == [0, 0, 0], said
+    assert objects_of(empty) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_a_migration_killed_half_way_leaves_nothing_and_can_be_run_again(empty, empty_url, engine):
+    killed = _command_line(empty_url, "-c", MIGRATE_AND_DIE)
+    left = objects_of(empty)
+    migrate(empty)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert left == []
+    assert objects_of(empty) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_a_migration_that_fails_at_its_last_table_leaves_nothing_and_can_be_run_again(empty, engine):
+    _run(empty, "CREATE VIEW audit_event AS SELECT 1 AS one")
+    before = objects_of(empty)
+
+    with pytest.raises(DBAPIError):
+        migrate(empty)
+    left = objects_of(empty)
+    _run(empty, "DROP VIEW audit_event")
+    migrate(empty)
+
+    assert left == before
+    assert objects_of(empty) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_a_migration_that_fails_on_the_command_line_leaves_nothing(empty, empty_url):
+    _run(empty, "CREATE VIEW audit_event AS SELECT 1 AS one")
+    before = objects_of(empty)
+
+    done = _command_line(empty_url, "-m", "alembic", "upgrade", "head")
+
+    assert done.returncode != 0
+    assert objects_of(empty) == before
+
+
+def objects_of(database: Database) -> list[str]:
+    """Everything the database's catalogue holds of ours, line by line."""
+    with database.engine.connect() as connection:
+        if connection.dialect.name == SQLITE:
+            return [line.strip() for sql in connection.scalars(text(SQLITE_OBJECTS)) for line in sql.splitlines()]
+        columns, others = connection.scalars(text(POSTGRESQL_COLUMNS)), connection.scalars(text(POSTGRESQL_OBJECTS))
+        return [*columns, *sorted(others)]
+
+
+def _run(database: Database, statement: str) -> None:
+    with _writing(database) as connection:
+        connection.execute(text(statement))
+        connection.commit()
+
+
+def _alembic(database: Database, direction: str, revision: str) -> None:
+    config = Config(ROOT / "alembic.ini")
+    with _writing(database) as connection:
+        connection.execute(text("SELECT 1"))
+        config.attributes["connection"] = connection
+        getattr(command, direction)(config, revision)
+        connection.commit()
+
+
+def _writing(database: Database) -> Connection:
+    return database.engine.execution_options(writes=True).connect()
+
+
+def _command_line(db_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=_environment(db_url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _environment(db_url: str) -> dict[str, str]:
+    return os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY}
