@@ -1,21 +1,40 @@
 """Answers that are written to a spool in a thread while they are read by the client: see core/spool.py."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import structlog
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.core.db import Session
+from app.core.logging import first_line
 from app.core.runtime import Runtime
 from app.core.spool import Spool
 
 _producers: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references to tasks
 
 
+class SpooledResponse(StreamingResponse):
+    """A body that follows a spool, and lets go of it at the end, whether or not the client stayed until then."""
+
+    def __init__(self, spool: Spool, **options: Any) -> None:
+        super().__init__(spool.follow(), **options)
+        self._spool = spool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._spool.abandon()
+
+
 async def streamed(
-    runtime: Runtime, request_id: str, chunks: Callable[[Session], Iterator[bytes]]
-) -> AsyncIterator[bytes]:
-    """The chunks, made in one read-only transaction, as an answer's body that follows them.
+    runtime: Runtime, request_id: str, chunks: Callable[[Session], Iterator[bytes]], **options: Any
+) -> SpooledResponse:
+    """The chunks, made in one read-only transaction, as an answer that follows them; options as a Response takes them.
 
     Returns once there is a first chunk, so what goes wrong before it is still answered as a problem: it raises what the
     chunks raise, and ServiceBusy when too many exports wait already. A later failure breaks the connection.
@@ -28,11 +47,14 @@ async def streamed(
 
     producer = asyncio.create_task(_run(runtime, spool, produce))
     _producers.add(producer)
-    producer.add_done_callback(_forget)
-    await spool.first_bytes()
-    if spool.is_empty:
-        await producer
-    return spool.follow()
+    producer.add_done_callback(partial(_forget, request_id))
+    try:
+        if not await spool.has_begun():
+            await producer
+    except BaseException:
+        spool.abandon()
+        raise
+    return SpooledResponse(spool, **options)
 
 
 async def _run(runtime: Runtime, spool: Spool, produce: Callable[[], None]) -> None:
@@ -43,7 +65,8 @@ async def _run(runtime: Runtime, spool: Spool, produce: Callable[[], None]) -> N
         raise
 
 
-def _forget(producer: asyncio.Task[None]) -> None:
+def _forget(request_id: str, producer: asyncio.Task[None]) -> None:
     _producers.discard(producer)
     if not producer.cancelled() and (error := producer.exception()) is not None:
-        structlog.get_logger().warning("export_failed", error=type(error).__name__)
+        said = f"{type(error).__name__}: {first_line(error)}"
+        structlog.get_logger().warning("export_failed", request_id=request_id, error=said)

