@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from app import __version__
 from app.api.dependencies import SessionDep
-from app.api.problems import InternalError, raises
+from app.api.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.api.transactions import TransactionRoute
 from app.core.db import DatabaseUnavailable, ServiceBusy
 from app.core.errors import Unavailable
@@ -13,6 +13,7 @@ from app.core.migrations import head_revision
 from app.schemas.health import Live, Ready
 
 SERVICE = "employee-time-tracking-api"
+OF_ANY = (BodyTooLarge, EncodedBody, InternalError)
 router = APIRouter(prefix="/health", tags=["health"], route_class=TransactionRoute)
 
 
@@ -22,7 +23,7 @@ class WrongRevision(Unavailable):
     retry_after_seconds = 10
 
 
-@router.get("/live", summary="Is the process alive", responses=raises(InternalError))
+@router.get("/live", summary="Is the process alive", responses=raises(*OF_ANY))
 async def read_live() -> Live:
     """Answers without looking at the database: restart the process when this fails, and only then."""
     return Live(service=SERVICE, version=__version__)
@@ -31,7 +32,7 @@ async def read_live() -> Live:
 @router.get(
     "/ready",
     summary="Can it serve",
-    responses=raises(InternalError, ServiceBusy, DatabaseUnavailable, WrongRevision),
+    responses=raises(*OF_ANY, ServiceBusy, DatabaseUnavailable, WrongRevision),
 )
 def read_ready(session: SessionDep) -> Ready:
     """The database answers and has the revision this version needs."""

@@ -51,7 +51,7 @@ PROBLEM: dict[str, Any] = {
                     "loc": {
                         "type": "array",
                         "maxItems": 100,
-                        "items": {"type": ["string", "integer"], "maxLength": 100},
+                        "items": {"type": ["string", "integer"], "maxLength": 100, "minimum": 0, "maximum": 2**31 - 1},
                     },
                     "message": {"type": "string", "maxLength": 300},
                     "type": {"type": "string", "maxLength": 100},
@@ -60,6 +60,37 @@ PROBLEM: dict[str, Any] = {
         },
     },
 }
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": {
+        "description": "Names this request in our log. Yours is kept if it is plain.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 64},
+    },
+    "X-Total-Count": {
+        "description": "How many there are in all.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    },
+    "Link": {
+        "description": 'The next page, as rel="next"; absent on the last.',
+        "schema": {"type": "string", "maxLength": 2**18},
+    },
+    "X-As-Of": {
+        "description": "When the hours were computed.",
+        "required": True,
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 60},
+    },
+}
+OF_STATUS = {"401": "WWW-Authenticate", "503": "Retry-After"}
+OF_PARAMETER = {"limit": ("X-Total-Count", "Link"), "start_date": ("X-As-Of",)}
 
 
 def describe(app: FastAPI) -> None:
@@ -73,8 +104,34 @@ def describe(app: FastAPI) -> None:
             schemas = made["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
+            for path in made["paths"].values():
+                for operation in path.values():
+                    _show_headers(operation)
+                    _show_body(operation, schemas)
             schemas["Problem"] = PROBLEM
+            made["components"]["headers"] = HEADERS
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def _show_headers(operation: dict[str, Any]) -> None:
+    """Name each answer's headers: a page has a count, hours have an instant."""
+    asked = [parameter["name"] for parameter in operation.get("parameters", [])]
+    of_success = [header for name in asked for header in OF_PARAMETER.get(name, ())]
+    for status, answer in operation["responses"].items():
+        own = [OF_STATUS[status]] if status in OF_STATUS else of_success if status == "200" else []
+        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *own]}
+
+
+def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Give a body the example that its fields' examples make."""
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        fields = schemas[media["schema"]["$ref"].rpartition("/")[2]]["properties"]
+        media["example"] = {name: _example(field) for name, field in fields.items()}
+
+
+def _example(field: dict[str, Any]) -> Any:
+    kinds = field.get("anyOf", [field])  # of what may be null, the example is in the kind that isn't
+    return next(kind["examples"][0] for kind in kinds if "examples" in kind)

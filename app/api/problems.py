@@ -9,15 +9,18 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from psycopg2 import Error as PostgreSQLError
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from app.core import errors
 from app.core.db import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
+from app.core.logging import first_line
 from app.services.errors import from_constraint
 
 MEDIA_TYPE = "application/problem+json"
@@ -83,7 +86,7 @@ def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[
         "detail": error.detail,
         "code": error.code,
         "instance": scope["path"][:2000],
-        "request_id": scope.get("state", {}).get("request_id", ""),
+        "request_id": _request_id(scope),
         **error.facts,
     }
     if invalid is not None:
@@ -110,7 +113,7 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
         case DBAPIError() if _is_postgresql_trouble(error):
             return _database_trouble(error, scope)
         case _:
-            structlog.get_logger().error("unforeseen", exc_info=error)
+            structlog.get_logger().error("unforeseen", request_id=_request_id(scope), exc_info=error)
             detail = "Something broke on our side and was logged. Try again; if it stays, send us the request_id."
             return problem(InternalError(detail), scope)
 
@@ -142,7 +145,7 @@ def install_problems(app: FastAPI) -> None:
         invalid = [
             {
                 "loc": [part if isinstance(part, int) else str(part)[:100] for part in each["loc"]],
-                "message": str(each["msg"]).removeprefix("Value error, ")[:300],
+                "message": _sentence(each, error.body),
                 "type": each["type"],
             }
             for each in error.errors()[:MAX_ERRORS]
@@ -152,8 +155,11 @@ def install_problems(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        answer = problem(_of_framework(error), request.scope)
-        answer.headers.update(error.headers or {})
+        # What breaks while a body is read, like its limit, comes wrapped in a 400.
+        known = error.__cause__ if isinstance(error.__cause__, DomainError) else _of_framework(error)
+        answer = problem(known, request.scope)
+        if isinstance(known, WrongMethod):
+            answer.headers["Allow"] = _methods_of(request)
         return answer
 
     async def on_any(request: Request, error: Exception) -> Response:
@@ -171,14 +177,32 @@ def _of_framework(error: HTTPException) -> DomainError:
             return RouteNotFound("There is nothing at this address. The operations are listed at /docs.")
         case 405:
             return WrongMethod("This address doesn't take that method. See the Allow header.")
-        case 400 | 413:
+        case 400:
             return ValidationFailed("The body can't be read.")
         case _:
             raise error
 
 
+def _request_id(scope: Mapping[str, Any]) -> str:
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+def _sentence(invalid: Mapping[str, Any], body: Any) -> str:
+    if invalid["loc"] == ("body",) and isinstance(body, bytes):  # sent as something else, so it was never parsed
+        return "Send the body as application/json."
+    return str(invalid["msg"]).removeprefix("Value error, ")[:300]
+
+
+def _methods_of(request: Request) -> str:
+    """Every method of the address. (The framework's own Allow has those of the first route that lives there.)"""
+    routes = (
+        route for route in iter_route_contexts(request.app.routes) if route.matches(request.scope)[0] is not Match.NONE
+    )
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
+
+
 def _database_trouble(error: DBAPIError, scope: Mapping[str, Any]) -> Response:
-    structlog.get_logger().warning("database_trouble", error=str(error.orig).strip()[:300])
+    structlog.get_logger().warning("database_trouble", request_id=_request_id(scope), error=first_line(error.orig))
     return problem(DatabaseUnavailable("The database can't be reached or is overloaded. Try again soon."), scope)
 
 

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from app.api.problems import InternalError, raises
+from app.api.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.schemas.root import Welcome
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/", summary="Welcome", responses=raises(InternalError))
+@router.get("/", summary="Welcome", responses=raises(BodyTooLarge, EncodedBody, InternalError))
 async def read_root() -> Welcome:
     """Says whose address this is. The operations are described at `/docs`."""
     return Welcome()

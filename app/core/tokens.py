@@ -62,7 +62,7 @@ class TokenSigner:
             raise BadToken("Log in and send the access token as `Authorization: Bearer ...`.")
         try:
             return self._claims(token)
-        except (JWTError, KeyError, TypeError, ValueError, OverflowError):
+        except (JWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise BadToken("The access token is not valid, or no longer. Log in again.") from None
 
     def _claims(self, token: str) -> Claims:

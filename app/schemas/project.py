@@ -1,13 +1,13 @@
 """Projects as they are sent and answered."""
 
-from app.schemas.types import Answer, Body, Id, ProjectName, UtcTime
+from app.schemas.types import Answer, Body, Id, IsActive, ProjectName, UtcTime
 from app.schemas.user import Changes
 
 
 class ProjectRead(Answer):
     id: Id
     name: ProjectName
-    is_active: bool
+    is_active: IsActive
     created_at: UtcTime
 
 
@@ -19,4 +19,4 @@ class ProjectUpdate(Changes):
     """`is_active: false` archives the project: nobody can clock in on it; running entries go on."""
 
     name: ProjectName | None = None
-    is_active: bool | None = None
+    is_active: IsActive | None = None

@@ -1,6 +1,7 @@
 """Bounded types for everything that comes in and goes out: every string has a maximum, every number a range."""
 
-import unicodedata
+import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -12,10 +13,15 @@ from pydantic import (
     ConfigDict,
     EmailStr,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
-    StringConstraints,
+    StrictBool,
     WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from app.core.passwords import weakness
 from app.core.text import text_key
@@ -38,17 +44,31 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-def plain_text(text: str) -> str:
-    """Refuse NUL and control characters (PostgreSQL can't store the first), but for tab and newline."""
-    if any(unicodedata.category(character) == "Cc" and character not in "\t\n\r" for character in text):
-        raise ValueError("Control characters are not allowed.")
-    return text
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Text that matches, as the document shows too. pydantic's own would answer with the expression, not a sentence."""
+
+    expression: str
+    sentence: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.expression}
+
+    def _check(self, text: str) -> str:
+        if re.fullmatch(self.expression, text) is None:
+            raise ValueError(self.sentence)
+        return text
 
 
-def _one_line(text: str) -> str:
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
-        raise ValueError("Control characters and line breaks are not allowed.")
-    return text
+PLAIN_TEXT = Pattern(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "Control characters are not allowed.")
+"""NUL above all: SQLite stores it and PostgreSQL can't."""
+ONE_LINE = Pattern(
+    r"^(?!\s*$)[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$",
+    "Send one line that isn't blank, without control characters.",
+)
 
 
 def _with_key(text: str) -> str:
@@ -83,28 +103,34 @@ def _only_iso(value: Any) -> Any:
     return value
 
 
+def _only_number(value: Any) -> Any:
+    """A body's number is a number: pydantic would also read true and "1". (In JSON 1.0 is a whole number.)"""
+    if isinstance(value, bool | str):
+        raise ValueError("Send a whole number.")  # noqa: TRY004 - pydantic wants a ValueError
+    return value
+
+
 def _z(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[7])]
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_one_line), AfterValidator(_with_key)
-]
+Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[1]), BeforeValidator(_only_number)]
+IsActive = Annotated[StrictBool, Field(examples=[True])]
+Line = Annotated[str, Field(min_length=1), ONE_LINE, AfterValidator(str.strip), AfterValidator(_with_key)]
 PersonName = Annotated[Line, Field(max_length=100, examples=["Ana"])]
 ProjectName = Annotated[Line, Field(max_length=200, examples=["Website"])]
-Description = Annotated[str, Field(max_length=2000, examples=["Landing page"]), AfterValidator(plain_text)]
-Search = Annotated[str, Field(min_length=1, max_length=100, examples=["ana"]), AfterValidator(_one_line)]
+Description = Annotated[str, Field(max_length=2000, examples=["Landing page"]), PLAIN_TEXT]
+Search = Annotated[str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE]
 Email = Annotated[EmailStr, Field(max_length=254, examples=["ana@example.com"]), AfterValidator(_with_key)]
 NewPassword = Annotated[
     str,
     Field(
-        min_length=1,
-        max_length=512,  # characters sent; the rule (12 to 128) counts them normalised
+        max_length=512,  # characters sent; the rule counts them normalised
         description="12 to 128 characters, and not among the first that are guessed.",
         examples=["correct horse battery"],
-        json_schema_extra={"format": "password"},
+        json_schema_extra={"format": "password", "minLength": 12, "maxLength": 128},
     ),
+    PLAIN_TEXT,
     AfterValidator(_strong),
 ]
 TimeZoneName = Annotated[
@@ -126,8 +152,7 @@ Day = Annotated[
         {
             "type": "string",
             "format": "date",
-            "minLength": 10,
-            "maxLength": 10,
+            "pattern": r"^(20\d\d-\d\d-\d\d|2100-01-01)$",
             "description": f"A date from {FIRST_DAY} to {LAST_DAY}.",
             "examples": ["2026-03-02"],
         }

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, model_validator
 
 from app.models.user import Role
-from app.schemas.types import Answer, Body, Email, Id, NewPassword, PersonName, TimeZoneName, UtcTime
+from app.schemas.types import Answer, Body, Email, Id, IsActive, NewPassword, PersonName, TimeZoneName, UtcTime
+
+RoleField = Annotated[Role, Field(examples=["employee"])]
 
 
 class UserRead(Answer):
@@ -14,8 +16,8 @@ class UserRead(Answer):
     email: Annotated[str, Field(max_length=254, examples=["ana@example.com"])]
     first_name: PersonName
     last_name: Annotated[PersonName, Field(examples=["Silva"])]
-    is_active: bool
-    role: Role
+    is_active: IsActive
+    role: RoleField
     manager_id: Id | None
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
     created_at: UtcTime
@@ -27,7 +29,7 @@ class NewPerson(Body):
     email: Email
     first_name: PersonName
     last_name: Annotated[PersonName, Field(examples=["Silva"])]
-    role: Role
+    role: RoleField
     manager_id: Id | None = None
     time_zone: TimeZoneName | None = None
 
@@ -66,7 +68,7 @@ class MeUpdate(Changes):
 
 class UserUpdate(MeUpdate):
     email: Email | None = None
-    role: Role | None = None
+    role: RoleField | None = None
 
 
 class PasswordSet(Body):

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from pydantic import AfterValidator
 
 from app.api.dependencies import CurrentUser, Now, RuntimeDep, SessionDep, TransactionsDep
 from app.api.problems import raises
@@ -11,20 +10,22 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN, WITHOUT_LOGIN
 from app.core.passwords import TooManyLogins
 from app.schemas.auth import Token
-from app.schemas.types import plain_text
+from app.schemas.types import PLAIN_TEXT
 from app.schemas.user import MeUpdate, UserRead
 from app.services import auth
 from app.services.errors import LoginRefused
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionRoute)
 
-Typed = AfterValidator(plain_text)
-
 
 @router.post("/login", summary="Log in", responses=raises(*WITHOUT_LOGIN, LoginRefused, TooManyLogins))
 async def login(
-    username: Annotated[str, Form(max_length=254, description="Your e-mail.", examples=["admin@example.com"]), Typed],
-    password: Annotated[str, Form(max_length=512, json_schema_extra={"format": "password"}), Typed],
+    username: Annotated[
+        str, Form(max_length=254, description="Your e-mail.", examples=["admin@example.com"]), PLAIN_TEXT
+    ],
+    password: Annotated[
+        str, Form(max_length=512, examples=["adminpassword"], json_schema_extra={"format": "password"}), PLAIN_TEXT
+    ],
     runtime: RuntimeDep,
     transactions: TransactionsDep,
     now: Now,

@@ -39,7 +39,7 @@ def list_projects(
     page: PageDep,
     response: Response,
     search: Annotated[Search | None, Query(description="Part of the name, in any case.")] = None,
-    is_active: bool | None = None,
+    is_active: Annotated[bool | None, Query(description="Only the active, or only the archived.")] = None,
 ) -> list[ProjectRead]:
     """All projects, archived ones too, by name."""
     found, total = projects.page(session, is_active=is_active, search=search, skip=page.skip, limit=page.limit)

@@ -51,8 +51,8 @@ def list_users(
     page: PageDep,
     response: Response,
     search: Annotated[Search | None, Query(description="Part of a name or e-mail, in any case.")] = None,
-    role: Role | None = None,
-    is_active: bool | None = None,
+    role: Annotated[Role | None, Query(description="Only people with this role.")] = None,
+    is_active: Annotated[bool | None, Query(description="Only the active, or only the deactivated.")] = None,
     manager_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Direct reports of this person.")] = None,
 ) -> list[UserRead]:
     """By id. `X-Total-Count` says how many fit in all, `Link` where the next page is."""
@@ -123,7 +123,7 @@ async def set_password(
 )
 def assign_manager(
     employee_id: PathId,
-    manager_id: Annotated[int, Query(ge=1, le=MAX_ID)],
+    manager_id: Annotated[int, Query(ge=1, le=MAX_ID, description="The manager's id.", examples=[1])],
     session: SessionDep,
     actor: Admin,
     now: Now,

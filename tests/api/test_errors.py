@@ -1,0 +1,319 @@
+"""Every error is a problem with a status, a code and a sentence, whoever caused it (DESIGN 5, THREATS 27)."""
+
+import json
+import sqlite3
+import uuid
+from contextlib import closing, contextmanager
+
+import httpx
+import psycopg2
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from app.api.problems import STATUS, status_of
+from app.core.errors import DomainError
+from tests.support.databases import POSTGRESQL, SQLITE, TEMPLATE, settings_for
+from tests.support.people import PASSWORD, Company
+from tests.support.postgresql import execute
+from tests.support.server import PROBLEM, running
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+BODIES = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b"{}",
+    b'"text"',
+    b"17",
+    b"true",
+    b"NaN",
+    b"\x00",
+    b"\xff\xfe\x00",
+    b'{"project_id": 1, "description": "a\x00b"}',
+    b'{"project_id": 1, "description": "\xc3\x28"}',
+    b'{"project_id": 1, "description": ""}{"project_id": 1, "description": ""}',
+    b'{"project_id": 1, "description": "",}',
+    b"{'project_id': 1, 'description': ''}",
+    b"[" * 100_000,
+    b"[" * 100_000 + b"]" * 100_000,
+    b'{"project_id": ' * 50_000,
+    b'{"project_id": 1, "description": ' + b'{"a": ' * 900 + b"1" + b"}" * 900 + b"}",
+    b'{"project_id": ' + b"9" * 5_000 + b', "description": ""}',
+    b'{"project_id": 1' + b"0" * 4_000 + b', "description": ""}',
+    b'{"project_id": 1e' + b"9" * 5_000 + b', "description": ""}',
+    b'{"' + b"k" * 100_000 + b'": 1}',
+    b"{" + b",".join(b'"k%d": 1' % number for number in range(10_000)) + b"}",
+]
+FORMS = [
+    ("application/json", json.dumps({"username": "ana@example.com", "password": PASSWORD}).encode()),
+    ("multipart/form-data", b"username=ana@example.com"),
+    ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--"),
+    ("multipart/form-data; boundary=" + "x" * 500, b"--x"),
+    ("application/x-www-form-urlencoded", b""),
+    ("application/x-www-form-urlencoded", b"username=ana%40example.com"),
+    ("application/x-www-form-urlencoded", b"&" * 100_000),
+    ("application/x-www-form-urlencoded", b"a=1&" * 100_000),
+    ("application/x-www-form-urlencoded", b"username=%00&password=%00"),
+    ("application/x-www-form-urlencoded", b"username=a&password=%07"),
+]
+FIELDS = {"type", "title", "status", "detail", "code", "instance", "request_id"}
+
+
+def kinds_of(family: type[DomainError]) -> list[type[DomainError]]:
+    return [kind for child in family.__subclasses__() for kind in (child, *kinds_of(child))]
+
+
+KINDS = [kind for kind in kinds_of(DomainError) if hasattr(kind, "code")]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_has_a_status_a_code_and_a_title(kind):
+    assert 400 <= status_of(kind) <= 599
+    assert kind.code.replace("_", "").isalpha()
+    assert kind.code.islower()
+    assert kind.title
+    assert "." not in kind.title
+
+
+def test_codes_are_unique():
+    codes = [kind.code for kind in KINDS]
+
+    assert len(codes) == len(set(codes))
+
+
+def test_every_family_has_a_status_of_its_own():
+    families = DomainError.__subclasses__()
+
+    assert set(STATUS) == set(families)
+    assert len(set(STATUS.values())) == len(families)
+
+
+def test_a_problem_has_the_fields_of_the_document(anyone):
+    answer = anyone.get("/nowhere")
+
+    said = answer.json()
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == PROBLEM
+    assert said.keys() == FIELDS
+    assert said["type"] == "urn:employee-time-tracking:route_not_found"
+    assert said["instance"] == "/api/v1/nowhere"
+    assert said["detail"] == "There is nothing at this address. The operations are listed at /docs."
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "HEAD"])
+def test_an_unknown_address_is_404_whatever_the_method(anyone, method):
+    for path in ("/nowhere", "/api/v2/auth/me", "/api/v1", "/admin", "/.env", "/%2e%2e/etc/passwd", "/é", "/a%00b"):
+        answer = anyone.at_root(method, path)
+
+        assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found"), path
+
+
+def test_a_method_that_an_address_does_not_take_is_405_and_says_which_it_takes(people, server):
+    """All verbs on all routes, as an admin: what isn't listed does nothing, and Allow lists what is."""
+    ada = people.admin("Ada")
+    people.project("Website")
+    before = everything(server)
+    headers = {"Authorization": f"Bearer {server.token(ada)}"}
+    paths = {path: set(methods) for path, methods in server.app.openapi()["paths"].items()}
+    paths |= {"/docs": {"get", "head"}, "/openapi.json": {"get", "head"}}
+
+    with httpx.Client(base_url=server.base_url, headers=headers) as client:
+        for path, listed in paths.items():
+            address = path.replace("{", "").replace("}", "")
+            for method in METHODS:
+                if method.lower() in listed:
+                    continue
+                answer = client.request(method, address)
+                allowed = {name.strip().lower() for name in answer.headers.get("Allow", "").split(",")}
+                assert (answer.status_code, allowed) == (405, listed), f"{method} {path}"
+                if method != "HEAD":
+                    assert answer.json()["code"] == "method_not_allowed"
+    assert everything(server) == before
+
+
+def test_a_body_that_cannot_be_meant_is_422_and_changes_nothing(people, server, as_user):
+    ana = as_user(people.employee("Ana"))
+    people.project("Website")
+    before = everything(server)
+
+    for body in BODIES:
+        answer = ana.post("/time-entries/clock-in", content=body, headers={"Content-Type": "application/json"})
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), body[:50]
+        assert len(answer.json()["detail"]) <= 1000
+        assert len(answer.content) < 50_000
+    assert everything(server) == before
+
+
+def test_json_that_is_not_sent_as_json_is_422_and_says_how_to_send_it(people, as_user):
+    ana, website = as_user(people.employee("Ana")), people.project("Website")
+    body = json.dumps({"project_id": website.id, "description": ""})
+
+    for content_type in ("text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense", ""):
+        answer = ana.post("/time-entries/clock-in", content=body, headers={"Content-Type": content_type})
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), content_type
+        assert answer.json()["detail"] == "body: Send the body as application/json."
+        assert [error["loc"] for error in answer.json()["errors"]] == [["body"]]
+
+
+def test_a_login_form_that_cannot_be_read_is_422(people, anyone):
+    people.employee("Ana")
+
+    for content_type, body in FORMS:
+        answer = anyone.post("/auth/login", content=body, headers={"Content-Type": content_type})
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), (content_type, body[:50])
+
+
+def test_a_validation_error_names_the_place_and_never_the_value(people, as_user):
+    ada = as_user(people.admin("Ada"))
+    body = {"email": "no address", "first_name": "", "last_name": "\x07", "role": "boss", "password": "hunter2"}
+
+    answer = ada.post("/admin/users", json=body)
+
+    places = {".".join(error["loc"]) for error in answer.json()["errors"]}
+    assert places == {"body.email", "body.first_name", "body.last_name", "body.role", "body.password"}
+    for value in ("no address", "boss", "hunter2"):
+        assert value not in answer.text
+
+
+def test_what_an_error_quotes_from_a_request_is_bounded(people, as_user):
+    ada = as_user(people.admin("Ada"))
+
+    answer = ada.post("/admin/projects", json={"x" * 5_000: 1, "name": "Website"})
+    lost = ada.get("/" + "x" * 20_000)
+
+    assert len(answer.json()["detail"]) < 500
+    assert len(lost.json()["instance"]) == 2000
+
+
+def test_a_plain_request_id_is_kept(anyone):
+    for sent in ("a", "7f3c-42.b_C", "x" * 64):
+        answer = anyone.get("/auth/me", headers={"X-Request-ID": sent})
+
+        assert answer.headers["X-Request-ID"] == answer.json()["request_id"] == sent
+
+
+def test_any_other_request_id_is_replaced(anyone):
+    for sent in ("", "x" * 65, "a b", "a\tb", "<script>", "é", "%0d%0aX-Evil: 1", "a,b", "'--", "{}"):
+        answer = anyone.get("/auth/me", headers={"X-Request-ID": sent.encode("latin-1")})
+
+        assert answer.headers["X-Request-ID"] == answer.json()["request_id"] != sent
+        assert len(answer.headers["X-Request-ID"]) == 16
+
+
+def test_each_request_gets_an_id_of_its_own(anyone):
+    assert anyone.get("/auth/me").headers["X-Request-ID"] != anyone.get("/auth/me").headers["X-Request-ID"]
+
+
+def test_a_lost_database_is_503_until_it_is_back(postgresql_server):
+    name = f"ett_{uuid.uuid4().hex}"
+    create, drop = f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"', f'DROP DATABASE "{name}" WITH (FORCE)'
+    url = postgresql_server.set(database=name).render_as_string(hide_password=False)
+    form = {"username": "ana@example.com", "password": PASSWORD}
+    execute(postgresql_server, create)
+    with running(settings_for(url)) as server, server.caller() as anyone:
+        assert anyone.at_root("GET", "/health/ready").status_code == 200
+
+        execute(postgresql_server, drop)
+        lost = anyone.post("/auth/login", data=form)
+        assert (lost.status_code, lost.json()["code"]) == (503, "database_unavailable")
+        assert lost.headers["Retry-After"] == "2"
+        assert anyone.at_root("GET", "/health/ready").status_code == 503
+        assert anyone.at_root("GET", "/health/live").status_code == 200
+
+        execute(postgresql_server, create)
+        assert anyone.post("/auth/login", data=form).status_code == 401
+        assert anyone.at_root("GET", "/health/ready").status_code == 200
+    execute(postgresql_server, drop)
+
+
+def test_a_row_that_stays_locked_is_503_and_changes_nothing(db_url):
+    with running(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as server:
+        people = Company(server.database)
+        ana, website = people.employee("Ana"), people.project("Website")
+        with server.caller(server.token(ana)) as me:
+            with locked(db_url, ana.id):
+                refused = me.clock_in(website.id)
+                shown = me.get("/time-entries/current")
+            started = me.clock_in(website.id)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert shown.status_code == 204
+    assert started.status_code == 200
+
+
+def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_operator_all(db_url, capfd):
+    with running(settings_for(db_url)) as server:
+        ana = Company(server.database).employee("Ana")
+        change(server, "ALTER TABLE project RENAME TO gone")
+
+        answer = httpx.get(
+            f"{server.base_url}/api/v1/projects", headers={"Authorization": f"Bearer {server.token(ana)}"}
+        )
+
+    said = answer.json()
+    assert (answer.status_code, answer.headers["Content-Type"], said["code"]) == (500, PROBLEM, "internal_error")
+    assert said.keys() == FIELDS
+    for word in ("project ", "no such table", "SELECT", "relation", "Traceback", "sqlalchemy"):
+        assert word not in answer.text
+    logged = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    (unforeseen,) = [line for line in logged if line["event"] == "unforeseen"]
+    assert unforeseen["request_id"] == said["request_id"] == answer.headers["X-Request-ID"]
+    assert "app/services/projects.py" in unforeseen["exception"]
+    assert "project" in unforeseen["exception"].splitlines()[-1]
+
+
+def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, capfd):
+    """PostgreSQL quotes the row that it refuses, SQLAlchemy the parameters: e-mails, and hashes of passwords."""
+    rule = {
+        SQLITE: "CREATE TRIGGER t BEFORE INSERT ON \"user\" BEGIN SELECT RAISE(ABORT, 'no more people'); END",
+        POSTGRESQL: "ALTER TABLE \"user\" ADD CONSTRAINT c CHECK (first_name <> 'Nora')",
+    }
+    nora = {"email": "new@example.com", "first_name": "Nora", "last_name": "Neu", "role": "employee"}
+    with running(settings_for(db_url)) as server:
+        ada = Company(server.database).admin("Ada")
+        change(server, rule[engine])
+
+        answer = httpx.post(
+            f"{server.base_url}/api/v1/admin/users",
+            json=nora | {"password": PASSWORD},
+            headers={"Authorization": f"Bearer {server.token(ada)}"},
+        )
+
+    logged = capfd.readouterr().err
+    assert answer.status_code == 500
+    assert "unforeseen" in logged
+    for value in ("argon2id", "new@example.com", "Nora", PASSWORD):
+        assert value not in logged
+
+
+def change(server, statement):
+    """Change the database behind the service's back."""
+    with server.database.writing() as session:
+        session.execute(text(statement))
+
+
+@contextmanager
+def locked(db_url, person_id):
+    """Somebody else holds the person's row (on SQLite: the file)."""
+    url = make_url(db_url)
+    if url.get_backend_name() == SQLITE:
+        connection = sqlite3.connect(url.database, isolation_level=None)
+        statement = "BEGIN IMMEDIATE"
+    else:
+        connection = psycopg2.connect(host=url.host, port=url.port, user=url.username, dbname=url.database)
+        statement = f'SELECT 1 FROM "user" WHERE id = {person_id} FOR UPDATE'
+    with closing(connection):
+        connection.cursor().execute(statement)
+        yield
+
+
+def everything(server):
+    tables = ("user", "project", "project_member", "time_entry", "time_zone", "audit_event")
+    with server.database.reading() as session:
+        return {table: sorted(map(repr, session.execute(text(f'SELECT * FROM "{table}"')).all())) for table in tables}

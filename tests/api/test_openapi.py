@@ -1,0 +1,235 @@
+"""The OpenAPI document says all there is: limits, examples, problems, and how to log in (THREATS 18, DESIGN 5)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from app.main import create_app
+from tests.support.databases import settings_for
+from tests.support.people import PASSWORD
+
+DOCUMENT = create_app(settings_for("sqlite:///unused.db")).openapi()
+OPERATIONS = {
+    f"{method.upper()} {path}": operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+SCHEMAS = DOCUMENT["components"]["schemas"]
+SETTLED = {
+    "GET /": "200",
+    "POST /api/v1/auth/login": "200",
+    "POST /api/v1/time-entries/clock-in": "200",
+    "POST /api/v1/time-entries/{entry_id}/clock-out": "200",
+    "GET /api/v1/time-entries/me": "200",
+    "GET /api/v1/reports/team": "200",
+    "GET /api/v1/reports/export/csv": "200",
+    "POST /api/v1/admin/users": "201",
+    "GET /api/v1/admin/users": "200",
+    "PUT /api/v1/admin/users/{user_id}/deactivate": "200",
+    "PUT /api/v1/admin/users/{employee_id}/assign-manager": "200",
+    "POST /api/v1/admin/projects": "201",
+}
+SELF_BOUNDED = {"date", "date-time", "email", "uuid"}
+Schema = dict[str, Any]
+
+
+def schemas_in(part: Any, where: str) -> Iterator[tuple[str, Schema]]:
+    """Every schema below a part of the document, by the place where it stands; references are not followed."""
+    if isinstance(part, list):
+        for number, each in enumerate(part):
+            yield from schemas_in(each, f"{where}.{number}")
+    if not isinstance(part, dict):
+        return
+    if "type" in part and isinstance(part["type"], str | list) and "in" not in part:
+        yield where, part
+    for name, each in part.items():
+        if name not in {"example", "examples", "default", "enum"}:
+            yield from schemas_in(each, f"{where}.{name}")
+
+
+def kinds(schema: Schema) -> set[str]:
+    kind = schema.get("type", [])
+    return {kind} if isinstance(kind, str) else set(kind)
+
+
+def schemas_sent() -> Iterator[tuple[str, Schema]]:
+    """The schemas of parameters and bodies."""
+    for name, operation in OPERATIONS.items():
+        yield from schemas_in(operation.get("parameters", []), name)
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            body = media["schema"]["$ref"].rpartition("/")[2]
+            yield from schemas_in(SCHEMAS[body], body)
+
+
+ALL_SCHEMAS = dict(schemas_in(DOCUMENT["paths"], "paths")) | dict(schemas_in(DOCUMENT["components"], "components"))
+
+
+def test_every_string_has_a_maximum():
+    unbounded = [
+        where
+        for where, schema in ALL_SCHEMAS.items()
+        if "string" in kinds(schema)
+        and not {"maxLength", "enum", "const"} & schema.keys()
+        and schema.get("format") not in SELF_BOUNDED
+    ]
+
+    assert unbounded == []
+
+
+def test_every_integer_has_a_range():
+    unbounded = [
+        where
+        for where, schema in ALL_SCHEMAS.items()
+        if "integer" in kinds(schema) and not {"minimum", "maximum"} <= schema.keys()
+    ]
+
+    assert unbounded == []
+
+
+def test_every_list_that_is_sent_has_a_maximum():
+    assert [where for where, schema in schemas_sent() if "array" in kinds(schema) and "maxItems" not in schema] == []
+
+
+def test_every_body_lists_its_fields_and_refuses_others():
+    open_ones = [
+        where
+        for where, schema in schemas_sent()
+        if "object" in kinds(schema) and schema.get("additionalProperties") is not False
+    ]
+
+    assert open_ones == ["Body_login_api_v1_auth_login_post"], "only the login form ignores what it doesn't know"
+
+
+def test_the_walk_sees_the_whole_document():
+    assert len(ALL_SCHEMAS) > 150
+    assert {where.split(".")[0] for where, _ in schemas_sent()} > {"ClockIn", "UserCreate", "GET /api/v1/admin/users"}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_is_described(name):
+    operation = OPERATIONS[name]
+
+    assert len(operation["tags"]) == 1
+    assert operation["tags"][0] in {tag["name"] for tag in DOCUMENT["tags"]}
+    assert operation["summary"]
+    assert len(operation["description"]) > len(operation["summary"])
+    assert len(operation["operationId"]) <= 100
+
+
+def test_summaries_and_operation_ids_are_unique():
+    for key in ("summary", "operationId"):
+        said = [operation[key] for operation in OPERATIONS.values()]
+        assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if "requestBody" in operation])
+def test_every_body_and_each_of_its_fields_has_an_example(name):
+    for media in OPERATIONS[name]["requestBody"]["content"].values():
+        fields = SCHEMAS[media["schema"]["$ref"].rpartition("/")[2]]["properties"]
+
+        assert media["example"].keys() == fields.keys()
+        for field in fields.values():
+            assert any(kind.get("examples") for kind in field.get("anyOf", [field]))
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_documents_its_problems(name):
+    operation = OPERATIONS[name]
+    documented = set(operation["responses"])
+    expected = {"500"}
+    if operation.get("parameters") or "requestBody" in operation:
+        expected |= {"422", "413", "415"}
+    if "security" in operation:
+        expected |= {"401", "503"}
+    if "/admin/" in name or "/reports/" in name:
+        expected |= {"403"}
+    if "{" in name:
+        expected |= {"404"}
+
+    assert expected <= documented
+    for status, answer in operation["responses"].items():
+        if status < "400":
+            continue
+        content = answer["content"]["application/problem+json"]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        for code, example in content["examples"].items():
+            assert example["value"]["code"] == code
+            assert str(example["value"]["status"]) == status
+            assert example["value"].keys() >= set(SCHEMAS["Problem"]["required"])
+
+
+def test_answers_name_their_headers():
+    people = OPERATIONS["GET /api/v1/admin/users"]["responses"]
+    hours = OPERATIONS["GET /api/v1/time-entries/me"]["responses"]
+
+    assert people["200"]["headers"].keys() == {"X-Request-ID", "X-Total-Count", "Link"}
+    assert people["401"]["headers"].keys() == {"X-Request-ID", "WWW-Authenticate"}
+    assert people["503"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
+    assert hours["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"}
+
+
+@pytest.mark.parametrize(("name", "status"), SETTLED.items())
+def test_a_settled_route_is_there_with_its_success_code(name, status):
+    assert [code for code in OPERATIONS[name]["responses"] if code < "300"] == [status]
+
+
+def test_all_but_the_login_the_greeting_and_the_health_checks_need_a_token():
+    free = {name for name, operation in OPERATIONS.items() if "security" not in operation}
+
+    assert free == {"POST /api/v1/auth/login", "GET /", "GET /health/live", "GET /health/ready"}
+
+
+def test_the_authorize_button_knows_the_login():
+    (scheme,) = DOCUMENT["components"]["securitySchemes"].values()
+
+    assert scheme["type"] == "oauth2"
+    assert scheme["flows"]["password"]["tokenUrl"] == "/api/v1/auth/login"
+    assert "application/x-www-form-urlencoded" in OPERATIONS["POST /api/v1/auth/login"]["requestBody"]["content"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"grant_type": "password", "scope": "", "client_id": "", "client_secret": ""},
+        {"grant_type": "password", "client_id": "a", "client_secret": "b", "scope": "read write"},
+        {"grant_type": "something else", "whatever": "1"},
+        {},
+    ],
+    ids=["as Swagger sends them", "filled in", "unknown", "none"],
+)
+def test_the_login_ignores_fields_that_it_does_not_know(people, anyone, extra):
+    people.employee("Ana")
+
+    answer = anyone.post("/auth/login", data={"username": "ana@example.com", "password": PASSWORD} | extra)
+
+    assert answer.status_code == 200
+    assert answer.json().keys() >= {"access_token", "token_type", "expires_in"}
+    assert anyone.get("/auth/me", headers={"Authorization": f"Bearer {answer.json()['access_token']}"}).is_success
+
+
+def test_a_new_admin_can_press_execute_on_every_example(people, as_user):
+    """On a fresh system the examples work as they stand: the first admin and the first project have id 1."""
+    admin = as_user(people.admin("First"))
+    example = {
+        name: next(iter(operation["requestBody"]["content"].values()))["example"]
+        for name, operation in OPERATIONS.items()
+        if "requestBody" in operation
+    }
+
+    assert admin.post("/admin/projects", json=example["POST /api/v1/admin/projects"]).status_code == 201
+    assert admin.post("/admin/users", json=example["POST /api/v1/admin/users"]).status_code == 201
+    assert admin.post("/time-entries/clock-in", json=example["POST /api/v1/time-entries/clock-in"]).status_code == 200
+    assert admin.patch("/auth/me", json=example["PATCH /api/v1/auth/me"]).status_code == 200
+    assert admin.patch("/admin/projects/1", json=example["PATCH /api/v1/admin/projects/{project_id}"]).is_success
+    assert admin.patch("/admin/users/2", json=example["PATCH /api/v1/admin/users/{user_id}"]).is_success
+    assert admin.put("/admin/users/2/password", json=example["PUT /api/v1/admin/users/{user_id}/password"]).is_success
+
+
+def test_the_swagger_page_loads_and_points_at_the_document(anyone):
+    page = anyone.at_root("GET", "/docs")
+    document = anyone.at_root("GET", "/openapi.json")
+
+    assert page.status_code == 200
+    assert "/openapi.json" in page.text
+    assert document.json()["info"]["title"] == "Employee Time Tracking API"

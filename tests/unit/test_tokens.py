@@ -1,0 +1,226 @@
+"""What an access token must be, and what never passes for one (THREATS 11)."""
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from jose import jwt
+
+from app.core.clock import utc_now
+from app.core.tokens import AUDIENCE, ISSUER, BadToken, Claims, TokenSigner
+from tests.support.databases import SECRET_KEY, settings_for
+
+SIGNER = TokenSigner(settings_for("sqlite:///unused.db"))
+NOW = int(utc_now().timestamp())
+MISSING = object()
+
+
+def token(*, key: Any = SECRET_KEY, algorithm: str = "HS256", **changes: Any) -> str:
+    """A token of Ana's as we sign them, but for the changes."""
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "7",
+        "iat": NOW,
+        "exp": NOW + 1800,
+        "jti": "once",
+        "typ": "access",
+        "epoch": 0,
+    } | changes
+    return jwt.encode({name: value for name, value in claims.items() if value is not MISSING}, key, algorithm)
+
+
+def forged(header: Any, signature: str) -> str:
+    """A token with any header, and the claims of a good one where they fit, that anybody could make."""
+    text = header if isinstance(header, str) else json.dumps(header)
+    claims = token().split(".")[1] if len(text) < 1000 else "e30"
+    return f"{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.{claims}.{signature}"
+
+
+def rsa_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def test_a_token_says_who_logged_in_and_under_which_credentials():
+    signed = SIGNER.sign(7, 3, at=utc_now())
+
+    assert SIGNER.read(signed) == Claims(user_id=7, epoch=3)
+    assert SIGNER.read(token()) == Claims(user_id=7, epoch=0)
+
+
+def test_no_two_tokens_are_the_same():
+    now = utc_now()
+
+    assert SIGNER.sign(7, 0, at=now) != SIGNER.sign(7, 0, at=now)
+
+
+def test_a_token_ends_after_its_lifetime():
+    signed = SIGNER.sign(7, 0, at=utc_now() - SIGNER.lifetime - timedelta(seconds=1))
+
+    with pytest.raises(BadToken):
+        SIGNER.read(signed)
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_the_algorithm_is_the_servers_choice_not_the_tokens(algorithm):
+    with pytest.raises(BadToken):
+        SIGNER.read(token(algorithm=algorithm))
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_each_algorithm_of_the_settings_works(algorithm):
+    signer = TokenSigner(settings_for("sqlite:///unused.db", ALGORITHM=algorithm))
+
+    assert signer.read(signer.sign(7, 0, at=utc_now())) == Claims(user_id=7, epoch=0)
+
+
+def test_a_token_of_another_key_is_refused():
+    with pytest.raises(BadToken):
+        SIGNER.read(token(key="another-key-with-enough-randomness-77aa"))
+
+
+def test_a_token_signed_with_a_key_pair_is_refused():
+    with pytest.raises(BadToken):
+        SIGNER.read(token(key=rsa_key(), algorithm="RS256"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none", "typ": "JWT"},
+        {"alg": "None"},
+        {"alg": "nOnE"},
+        {"alg": ""},
+        {"alg": None},
+        {"alg": ["HS256"]},
+        {"alg": {"HS256": 1}},
+        {},
+        [],
+        "",
+        "null",
+        "[" * 1400,
+        '{"alg": ' * 150,
+        "9" * 1400,
+        "\ufffd",
+    ],
+    ids=lambda header: str(header)[:20],
+)
+@pytest.mark.parametrize("signature", ["", "AAAA"])
+def test_a_token_without_our_signature_is_refused(header, signature):
+    with pytest.raises(BadToken):
+        SIGNER.read(forged(header, signature))
+
+
+@pytest.mark.parametrize("name", ["iss", "aud", "sub", "iat", "exp", "jti", "typ", "epoch"])
+def test_every_claim_is_needed(name):
+    with pytest.raises(BadToken):
+        SIGNER.read(token(**{name: MISSING}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": NOW - 1},
+        {"exp": NOW},
+        {"exp": NOW + 1801},
+        {"exp": 10**30},
+        {"exp": float("inf")},
+        {"exp": float("nan")},
+        {"exp": "soon"},
+        {"exp": True},
+        {"exp": [NOW + 60]},
+        {"iat": NOW + 3600, "exp": NOW + 3660},
+        {"iat": -(10**30)},
+        {"iat": "then"},
+        {"iat": None},
+        {"nbf": NOW + 86_400},
+        {"nbf": 10**30},
+        {"nbf": "later"},
+        {"typ": "refresh"},
+        {"typ": "Access"},
+        {"typ": None},
+        {"typ": ["access"]},
+        {"iss": "somebody-else"},
+        {"iss": None},
+        {"iss": [ISSUER]},
+        {"aud": "another-service"},
+        {"aud": []},
+        {"aud": None},
+        {"aud": {"a": AUDIENCE}},
+        {"sub": 7},
+        {"sub": None},
+        {"sub": True},
+        {"sub": ["7"]},
+        {"sub": ""},
+        {"sub": "0"},
+        {"sub": "-1"},
+        {"sub": "+7"},
+        {"sub": " 7"},
+        {"sub": "7.0"},
+        {"sub": "1e3"},
+        {"sub": str(2**31)},
+        {"sub": str(2**63)},
+        {"sub": "9" * 1000},
+        {"sub": "\uff17"},
+        {"sub": "²"},
+        {"sub": "\u0667"},
+        {"sub": "ana@example.com"},
+        {"jti": 7},
+        {"jti": None},
+        {"epoch": "0"},
+        {"epoch": 0.0},
+        {"epoch": False},
+        {"epoch": None},
+        {"epoch": [0]},
+        {"epoch": -1},
+        {"epoch": 2**31},
+        {"epoch": 10**30},
+    ],
+    ids="+".join,  # the names only: processes that collect at different seconds must agree
+)
+def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
+    with pytest.raises(BadToken):
+        SIGNER.read(token(**changes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b.c",
+        "\x00.\x00.\x00",
+        "é.é.é",
+        "\udcff.\udcff.\udcff",
+        "😀",
+        token() + ".",
+        token() + "x",
+        token()[:-1],
+        f" {token()}",
+        f"Bearer {token()}",
+        "A" * 1_000_000,
+        ("A" * 500_000) + "." * 500_000,
+    ],
+    ids=lambda text: repr(text)[:20],
+)
+def test_what_is_no_token_is_refused(text):
+    with pytest.raises(BadToken):
+        SIGNER.read(text)
+
+
+def test_a_refusal_does_not_say_what_was_wrong():
+    said = set()
+    for bad in (token(key="another-key-with-enough-randomness-77aa"), token(exp=NOW - 1), token(sub="0"), "nonsense"):
+        with pytest.raises(BadToken) as refused:
+            SIGNER.read(bad)
+        said.add((refused.value.detail, str(refused.value.__cause__)))
+
+    assert said == {("The access token is not valid, or no longer. Log in again.", "None")}
