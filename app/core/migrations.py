@@ -110,8 +110,9 @@ def migrate(database: Database) -> None:
     _refuse_foreign(schema_state(database))
     with _writer(database) as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7265747474)")
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql(
+                "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7265747474)"
+            )
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -21,7 +21,7 @@ MAX_WAIT_SECONDS = 10
 MIN_SCORE = 2  # of zxcvbn's 0 to 4: 10^6 guesses and more
 
 # OWASP's minimum for argon2id
-_scheme: Any = argon2.using(type="ID", memory_cost=19456, rounds=2, parallelism=1)  # type: ignore[no-untyped-call]
+_scheme: Any = argon2.using(type="ID", memory_cost=19456, rounds=2, parallelism=1)
 _Answer = TypeVar("_Answer")
 
 

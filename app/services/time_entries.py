@@ -30,19 +30,22 @@ from app.services.projects import PROJECT, bookable_by
 
 MAX_CLOCK_LAG = timedelta(seconds=5)
 _OPEN = ENTRY.alias("open_entry")
-_LAST_END = (
+_CLOSED = (
     select(ENTRY.c.end_time)
     .where(ENTRY.c.user_id == USER.c.id, ENTRY.c.end_time.is_not(None))
     .order_by(ENTRY.c.start_time.desc(), ENTRY.c.end_time.desc())
     .limit(1)
-    .scalar_subquery()
 )
+# Of entries that don't overlap, the one that starts last ends last; only one of 0 s can lie inside another.
+_LAST_END = _CLOSED.scalar_subquery()
+_LAST_WORKED_END = _CLOSED.where(ENTRY.c.end_time > ENTRY.c.start_time).scalar_subquery()
 # Where a person stands at the clock: who they are, their open entry, when they last stopped, the project they want.
 _STANDING = (
     select(
         *ACTOR_COLUMNS,
         *(column.label(f"open_{column.name}") for column in _OPEN.c),
         _LAST_END.label("last_end"),
+        _LAST_WORKED_END.label("last_worked_end"),
         PROJECT.c.id.label("project_id"),
         PROJECT.c.is_active.label("project_is_active"),
         bookable_by(USER.c.id).label("project_is_bookable"),
@@ -227,7 +230,8 @@ def _close(session: Session, actor_id: int, entry: Entry, *, action: str, at: da
 
 def _punch_instant(standing: Row[Any], at: datetime) -> datetime:
     """The punch's instant: never before the last end or the open start. A clock up to 5 s behind is stepped over."""
-    earliest = max((instant for instant in (standing.open_start_time, standing.last_end) if instant), default=at)
+    known = (standing.open_start_time, standing.last_end, standing.last_worked_end)
+    earliest = max((instant for instant in known if instant), default=at)
     if earliest - at > MAX_CLOCK_LAG:
         raise ClockBehind("The server's clock is behind your last punch. Tell the operator, and try again.")
     return max(at, earliest)

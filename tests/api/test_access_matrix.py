@@ -163,7 +163,7 @@ def test_every_operation_has_a_row(server):
         method, path = row.operation.split(" ")
         template = path.replace("{missing}", "0").replace("{", "").replace("}", "")
         operation = server.operation(method, template)
-        found |= {key for key in patterns if server.app.openapi()["paths"][key[1]].get(key[0].lower()) is operation}
+        found |= {key for key in patterns if server.app.openapi()["paths"][key[1]].get(key[0].lower()) == operation}
 
     assert patterns - found == set()
 

@@ -398,6 +398,16 @@ def test_five_seconds_behind_are_stepped_over_and_six_are_not(database, people):
     assert started.start_time == NINE
 
 
+def test_a_punch_of_no_length_inside_a_longer_entry_hides_its_end_from_nobody(database, people):
+    ana, website = people.employee("Ana"), people.project("Website")
+    people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")
+    people.entry(ana, website, "2026-03-02 08:30", "2026-03-02 08:30")
+
+    started = punch_in(database, ana, website, NINE - timedelta(seconds=5))
+
+    assert started.start_time == NINE
+
+
 def test_entries_touch_when_a_punch_comes_at_the_last_end(database, people):
     ana, website = people.employee("Ana"), people.project("Website")
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")

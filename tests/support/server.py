@@ -6,7 +6,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import httpx
@@ -68,17 +68,20 @@ class Server:
     def caller(self, token: str | None = None, **options: Any) -> "Caller":
         return Caller(self, token, **options)
 
-    @cached_property
-    def operations(self) -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
-        """Every path of the document as a pattern, those without parameters first, with its operations by method."""
-        paths = sorted(self.app.openapi()["paths"].items(), key=lambda item: "{" in item[0])
-        return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in paths]
-
     def operation(self, method: str, path: str) -> Operation | None:
-        for pattern, methods in self.operations:
+        """What the document says of a request; None where it knows no such operation."""
+        for pattern, methods in _operations():
             if pattern.fullmatch(path) and method.lower() in methods:
                 return methods[method.lower()]
         return None
+
+
+@cache
+def _operations() -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
+    """Every path of the document as a pattern, those without parameters first, with its operations by method."""
+    document = create_app(Settings.model_construct()).openapi()  # the same under all settings
+    paths = sorted(document["paths"].items(), key=lambda item: "{" in item[0])
+    return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in paths]
 
 
 class Caller(httpx.Client):
