@@ -82,7 +82,7 @@ def _prepare(settings: Settings) -> None:
     _ = settings.signing_key  # read now: a worker that couldn't would say so in a traceback
     with opened(settings) as database:
         make_ready(database)
-        with database.writing("start") as session:
+        with database.writing("start:first-admin") as session:
             created = first_admin.ensure(session, at=utc_now())
     if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
         print(

@@ -74,6 +74,8 @@ def create_admin(
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             raise Refused(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+        if reason := weakness(password):
+            raise Refused(f"password: {reason}")
         with database.writing("cli:create-admin") as session:
             admin = users.create(session, None, wanted, password_hash=hash_password(password), at=utc_now())
     typer.echo(f"Created admin {admin.email} with id {admin.id}.")

@@ -1,5 +1,6 @@
 """The application: settings in, an ASGI app out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -27,7 +28,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.runtime = runtime = Runtime(chosen)
         yield
-        runtime.close()
+        await asyncio.to_thread(runtime.close)
 
     app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG)
     if chosen.CORS_ORIGINS:

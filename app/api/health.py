@@ -1,7 +1,6 @@
 """Whether the process lives, and whether it can serve."""
 
 from fastapi import APIRouter
-from sqlalchemy import text
 
 from app import __version__
 from app.api.dependencies import SessionDep
@@ -9,7 +8,7 @@ from app.api.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.api.transactions import TransactionRoute
 from app.core.db import DatabaseUnavailable, ServiceBusy
 from app.core.errors import Unavailable
-from app.core.migrations import head_revision
+from app.core.migrations import head_revision, revisions_of
 from app.schemas.health import Live, Ready
 
 SERVICE = "employee-time-tracking-api"
@@ -36,9 +35,9 @@ async def read_live() -> Live:
 )
 def read_ready(session: SessionDep) -> Ready:
     """The database answers and has the revision this version needs."""
-    found = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    if found != head_revision():
-        raise WrongRevision(f"The database is at {found}. Run: python -m app.cli migrate")
+    found = revisions_of(session.connection())
+    if found != {head_revision()}:
+        raise WrongRevision(f"The database is at {', '.join(found) or 'no revision'}. Run: python -m app.cli migrate")
     return Ready(
         service=SERVICE, version=__version__, database=session.get_bind().dialect.name, revision=head_revision()
     )

@@ -1,5 +1,6 @@
 """Around every request: its id, its limits, its log line, and a problem for whatever nobody caught."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -10,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import BodyTooLarge, EncodedBody, problem, problem_of
+from app.core.db import ServiceBusy
 from app.core.errors import DomainError
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -46,6 +48,10 @@ class RequestMiddleware:
 
         try:
             await self._serve(scope, headers, receive, send_with_id)
+        except asyncio.CancelledError:
+            if not status:  # we are stopping, and this request won't be waited for
+                await problem(ServiceBusy("The service is stopping. Try again."), scope)(scope, receive, send_with_id)
+            raise
         except Exception as error:
             if status:
                 raise  # half an answer is out: break the connection rather than end it cleanly

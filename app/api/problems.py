@@ -1,6 +1,7 @@
 """Errors as answers: application/problem+json (RFC 9457), and the one table of status numbers."""
 
 import json
+import traceback
 from collections import defaultdict
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -115,7 +116,8 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
         case _:
             structlog.get_logger().error("unforeseen", request_id=_request_id(scope), exc_info=error)
             detail = "Something broke on our side and was logged. Try again; if it stays, send us the request_id."
-            return problem(InternalError(detail), scope)
+            shown = {"traceback": traceback.format_exception(error)} if scope["app"].debug else {}
+            return problem(InternalError(detail, **shown), scope)
 
 
 def raises(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:

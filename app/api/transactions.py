@@ -34,7 +34,7 @@ def runtime_of(request: Request) -> Runtime:
 
 
 async def claims_of(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> Claims:
-    """What the request's token proves; raises BadToken before the body is looked at, and before a slot is taken."""
+    """What the request's token proves; raises BadToken before the body is judged, and before a slot is taken."""
     return runtime_of(request).signer.read(token)
 
 
@@ -49,17 +49,18 @@ class Provided(Protocol):
 class Transactions:
     """For endpoints that need more than one transaction, or work between them."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, is_report: bool = False) -> None:
         self._runtime = runtime_of(request)
+        self._gate = self._runtime.reports_gate if is_report else self._runtime.gate
         self._request_id: str = request.state.request_id
 
     async def read(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a read-only transaction, in a slot."""
-        return await self._runtime.gate.run(lambda: self._read(work), writes=False)
+        return await self._gate.run(lambda: self._read(work), writes=False)
 
     async def write(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a writing transaction, in a slot; committed when this returns."""
-        return await self._runtime.gate.run(lambda: self._write(work), writes=True)
+        return await self._gate.run(lambda: self._write(work), writes=True)
 
     def _read(self, work: Callable[[Session], _Answer]) -> _Answer:
         with self._runtime.database.reading(self._request_id) as session:
@@ -73,13 +74,22 @@ class Transactions:
 class TransactionRoute(APIRoute):
     """A route whose plain `def` endpoint runs in one transaction: GET reads, every other method writes."""
 
+    is_report = False
+
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         if not inspect.iscoroutinefunction(endpoint):
-            endpoint = _in_one_transaction(endpoint, writes=options.get("methods") != ["GET"])
+            writes = options.get("methods") != ["GET"]
+            endpoint = _in_one_transaction(endpoint, writes=writes, is_report=self.is_report)
         super().__init__(path, endpoint, **options)
 
 
-def _in_one_transaction(endpoint: Callable[..., Any], *, writes: bool) -> Callable[..., Any]:
+class ReportRoute(TransactionRoute):
+    """A TransactionRoute that may take its time: it queues with the exports, so it keeps nobody from punching."""
+
+    is_report = True
+
+
+def _in_one_transaction(endpoint: Callable[..., Any], *, writes: bool, is_report: bool) -> Callable[..., Any]:
     signature = inspect.signature(endpoint, eval_str=True)
     provided = {name: marker for name, p in signature.parameters.items() if (marker := _marker(p)) is not None}
     asked = [parameter for name, parameter in signature.parameters.items() if name not in provided]
@@ -89,7 +99,7 @@ def _in_one_transaction(endpoint: Callable[..., Any], *, writes: bool) -> Callab
             filled = {name: marker.provide(session, claims_) for name, marker in provided.items()}
             return endpoint(**values, **filled)
 
-        transactions = Transactions(request_)
+        transactions = Transactions(request_, is_report=is_report)
         return await (transactions.write(work) if writes else transactions.read(work))
 
     ours = [inspect.Parameter("request_", inspect.Parameter.KEYWORD_ONLY, annotation=Request)]
@@ -97,7 +107,7 @@ def _in_one_transaction(endpoint: Callable[..., Any], *, writes: bool) -> Callab
         claims = Annotated[Claims, Depends(claims_of)]
         ours.append(inspect.Parameter("claims_", inspect.Parameter.KEYWORD_ONLY, annotation=claims))
     asked = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in asked]
-    run.__signature__ = signature.replace(parameters=[*asked, *ours])  # type: ignore[attr-defined]
+    run.__signature__ = signature.replace(parameters=[*ours, *asked])  # type: ignore[attr-defined]
     run.__name__, run.__doc__, run.__module__ = endpoint.__name__, endpoint.__doc__, endpoint.__module__
     return run
 

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     CORS_ORIGINS: list[str] = Field(default=[], max_length=100)
     CORS_ALLOW_CREDENTIALS: bool = False
     DB_POOL_SIZE: int = Field(default=4, ge=2, le=64)
-    EXPORTS_AT_ONCE: int = Field(default=2, ge=1, le=16)
+    REPORTS_AT_ONCE: int = Field(default=2, ge=1, le=16)
     DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=8, ge=1, le=600)
     DB_LOCK_TIMEOUT_SECONDS: int = Field(default=5, ge=1, le=60)
 

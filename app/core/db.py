@@ -1,8 +1,9 @@
 """Engines, transactions and the one place where the two databases differ in how a transaction opens."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -77,9 +78,10 @@ class Database:
 def _make_engine(settings: Settings) -> Engine:
     url = settings.database_url
     if settings.is_sqlite:
+        _make_private(str(url.database))
         engine = create_engine(
             url,
-            pool_size=settings.DB_POOL_SIZE + settings.EXPORTS_AT_ONCE,
+            pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
             # isolation_level=None: the driver's own BEGINs lose updates and savepoints; ours are explicit, below.
@@ -95,7 +97,7 @@ def _make_engine(settings: Settings) -> Engine:
         return engine
     engine = create_engine(
         url,
-        pool_size=settings.DB_POOL_SIZE + settings.EXPORTS_AT_ONCE,
+        pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         pool_pre_ping=True,
@@ -147,6 +149,12 @@ def _before_statement(
     if person is not None:
         opening += f'SELECT id FROM "user" WHERE id = {int(person)} FOR NO KEY UPDATE; '  # noqa: S608 - an int
     return opening + statement, parameters
+
+
+def _make_private(file: str) -> None:
+    """Create the file, where there is none yet, for its owner only: it holds everyone's hours and password hashes."""
+    with suppress(OSError):  # a folder that isn't there is the engine's to tell
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:

@@ -31,7 +31,7 @@ class Gate:
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
-                # The client went away; the thread still holds its connection, so the slot stays taken until it is done.
+                # We are stopping; the thread still holds its connection, so the slot stays taken until it is done.
                 await asyncio.wait([running])
                 raise
 

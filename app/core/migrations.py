@@ -64,8 +64,13 @@ def schema_state(database: Database) -> SchemaState:
         return _state(connection)
 
 
+def revisions_of(connection: Connection) -> set[str]:
+    """The revisions a database has: one of ours, or none where no migration ever ran."""
+    return set(MigrationContext.configure(connection).get_current_heads())
+
+
 def _state(connection: Connection) -> SchemaState:
-    found = set(MigrationContext.configure(connection).get_current_heads())
+    found = revisions_of(connection)
     if found == {head_revision()}:
         return SchemaState.current
     ours = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}

@@ -3,8 +3,7 @@
 import csv
 import io
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +24,12 @@ from app.services.reports import people_in_report
 from app.services.time_entries import needs_review
 
 ROWS_PER_CHUNK = 1000
-_FORMULA = re.compile(r"\s*[=+\-@\t\r\n\0]")
+# What NFKC makes = + - @ of counts as such (full width, small, superscript ...). Half of Europe's spreadsheets split at
+# semicolons and know no quotes inside a cell, so behind a semicolon or a line break a formula may start as well.
+_TRIGGER = (
+    "[-=+@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u207a\u207b\u208c\u208a\u208b\ufb29\u2a75\u2a76]"
+)
+_FORMULA = re.compile(rf"^(?=\s*(?:[\t\r\n\0]|{_TRIGGER}))|[;\t\r\n](?=[^\S\r\n]*{_TRIGGER})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +67,20 @@ Cell = str | int | float | None
 
 
 def begin(session: Session, claims: Claims, wanted: ExportWanted, *, at: datetime) -> Actor:
-    """Let the caller take the export out, and note in the record who took what.
+    """Let the caller take the export out, and note in the record who asked for what, before a byte of it goes out.
+
+    The event says whose hours: the scope, or `own` where the caller has no team.
 
     Raises BadToken, and RoleNeeded unless a manager asks, or an admin for `scope=all`.
     """
     actor = authenticate(session, claims)
     require_role(actor, Role.manager, Role.admin)
-    people_in_report(actor, scope=wanted.scope, include_indirect=wanted.include_indirect)
+    included = people_in_report(actor, scope=wanted.scope, include_indirect=wanted.include_indirect)
     facts = {
         "start_date": wanted.period.start,
         "end_date": wanted.period.end,
         "tz": wanted.period.zone,
-        "scope": wanted.scope,
+        "scope": wanted.scope if _has_anyone(session, included) else "own",
         "include_indirect": wanted.include_indirect,
         "columns": wanted.columns,
     }
@@ -82,7 +88,7 @@ def begin(session: Session, claims: Claims, wanted: ExportWanted, *, at: datetim
     return actor
 
 
-def csv_chunks(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime) -> Iterator[bytes]:
+def csv_chunks(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime) -> Generator[bytes]:
     """The export as CSV (RFC 4180, UTF-8), a thousand rows at a time, from one snapshot."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
@@ -95,8 +101,8 @@ def csv_chunks(session: Session, actor: Actor, wanted: ExportWanted, *, at: date
 
 
 def safe_text(text: str) -> str:
-    """The text, with an apostrophe before it where a spreadsheet would read a formula (OWASP, CSV injection)."""
-    return f"'{text}" if _FORMULA.match(unicodedata.normalize("NFKC", text)) else text
+    """The text, with an apostrophe wherever a spreadsheet would start to read a formula (OWASP, CSV injection)."""
+    return _FORMULA.sub(r"\g<0>'", text)
 
 
 def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime) -> Iterator[tuple[Cell, ...]]:
@@ -152,14 +158,20 @@ def _entries(session: Session, actor: Actor, wanted: ExportWanted) -> Iterator[R
         .where(_included(session, actor, wanted), starts_within(session, wanted.period))
         .order_by(ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id)
     )
-    return iter(session.execute(statement, execution_options={"yield_per": ROWS_PER_CHUNK}))
+    # Closed whatever happens: on SQLite a statement read half-way would keep the connection in the past, for whoever
+    # gets it next, until the garbage collector comes by.
+    with session.execute(statement, execution_options={"yield_per": ROWS_PER_CHUNK}) as rows:
+        yield from rows
 
 
 def _included(session: Session, actor: Actor, wanted: ExportWanted) -> ColumnElement[bool]:
     """The people in the report; the actor alone where they have no team."""
     included = people_in_report(actor, scope=wanted.scope, include_indirect=wanted.include_indirect)
-    has_anyone = session.execute(select(USER.c.id).where(included).limit(1)).first() is not None
-    return included if has_anyone else USER.c.id == actor.id
+    return included if _has_anyone(session, included) else USER.c.id == actor.id
+
+
+def _has_anyone(session: Session, included: ColumnElement[bool]) -> bool:
+    return session.execute(select(USER.c.id).where(included).limit(1)).first() is not None
 
 
 def _taken(buffer: io.StringIO) -> bytes:

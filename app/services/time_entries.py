@@ -74,7 +74,7 @@ ENTRY_WITH_PROJECT = select(
     PROJECT.c.is_active.label("project_is_active"),
     PROJECT.c.created_at.label("project_created_at"),
 ).join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
-_RECORDED = ("project_id", "start_time", "end_time", "description", "time_zone")
+_RECORDED = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
 Entry = dict[str, Any]
 
 

@@ -297,3 +297,13 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, a
     assert set(answer.headers) == set(quiet.headers)
     assert answer.headers["Content-Disposition"] == quiet.headers["Content-Disposition"]
     assert rows_in(answer)[0]["project_name"] == evil
+
+
+def test_no_formula_starts_behind_a_semicolon_or_a_line_break(people, as_user, server, mia, website):
+    """THREATS 23, for spreadsheets that split at semicolons and know no quotes inside a cell."""
+    ana = people.employee("Ana", manager=mia)
+    people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 15:30", description="a;=1+1\r\n=2+2; +3\tb")
+
+    (row,) = rows_of(as_user(mia))
+
+    assert row["description"] == "a;'=1+1\r\n'=2+2;' +3\tb"

@@ -317,3 +317,45 @@ def everything(server):
     tables = ("user", "project", "project_member", "time_entry", "time_zone", "audit_event")
     with server.database.reading() as session:
         return {table: sorted(map(repr, session.execute(text(f'SELECT * FROM "{table}"')).all())) for table in tables}
+
+
+def test_an_employees_endless_password_is_not_judged(people, server, as_user):
+    """Judging look-alikes takes up to a second: only for an admin, and never in the event loop."""
+    ana = people.employee("Ana")
+
+    refused = as_user(ana).put(f"/admin/users/{ana.id}/password", json={"password": "password1234"})
+
+    assert refused.json()["code"] == "role_needed"
+
+
+def test_who_sends_no_token_is_told_so_before_anything_else(anyone):
+    backwards = {"start_date": "2026-03-02", "end_date": "2026-03-01"}
+
+    assert anyone.get("/time-entries/me", params=backwards).json()["code"] == "not_authenticated"
+
+
+def test_debug_shows_the_traceback_to_the_developer(db_url):
+    with running(settings_for(db_url, DEBUG=True)) as server:
+        header = {"Authorization": f"Bearer {server.token(Company(server.database).employee('Ana'))}"}
+        change(server, "ALTER TABLE project RENAME TO gone")
+
+        answer = httpx.get(f"{server.base_url}/api/v1/projects", headers=header)
+
+    assert answer.json()["code"] == "internal_error"
+    assert "Traceback" in answer.json()["traceback"][0]
+
+
+def test_a_database_that_lost_its_revision_is_not_ready(server, anyone):
+    with server.database.writing() as session:
+        session.execute(text("DROP TABLE alembic_version"))
+
+    ready = anyone.at_root("GET", "/health/ready")
+
+    assert (ready.status_code, ready.json()["code"]) == (503, "wrong_revision")
+
+
+@pytest.mark.parametrize("name", ["\u200b", "Web\u200bsite", "\u202eetisbeW", "\ufeffWebsite"])
+def test_a_name_has_no_characters_that_nobody_sees(people, as_user, name):
+    refused = as_user(people.admin("Ada")).post("/admin/projects", json={"name": name})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, update
 
 from app.core.clock import utc_now
 from app.core.db import Database
@@ -23,7 +23,7 @@ from app.models.user import User
 from app.schemas.report import Columns, Scope
 from app.services import exports
 from app.services.exports import ExportWanted
-from app.services.identity import Actor
+from app.services.identity import USER, Actor
 from app.services.periods import ENTRY, Period
 from tests.support.backend import Backend
 from tests.support.databases import ENGINES, POSTGRESQL, SQLITE, fresh_database, settings_for
@@ -47,6 +47,7 @@ class Archive:
     """A database with 192,000 entries of Mia's team: a person's day has 48, of half an hour each."""
 
     db_url: str
+    database: Database
     mia: User
 
 
@@ -75,8 +76,8 @@ def archive(request, tmp_path_factory, postgresql_server) -> Iterator[Archive]:
                     """
                 )
             )
+        yield Archive(db_url, database, mia)
         database.close()
-        yield Archive(db_url, mia)
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +135,22 @@ def eventually(holds: Callable[[], bool], *, seconds: float = 20) -> bool:
     return holds()
 
 
+def assert_well(client: httpx.Client, archive: Archive) -> None:
+    """The service sees what others write and can write itself: no connection is stuck in the past."""
+    for number in range(6):
+        with archive.database.writing() as session:
+            session.execute(update(USER).where(USER.c.id == archive.mia.id).values(first_name=f"Mia {number}"))
+        assert client.get("/auth/me").json()["first_name"] == f"Mia {number}"
+        written = client.patch("/auth/me", json={"last_name": f"Silva {number}"})
+        assert written.status_code == 200, written.text
+
+
 def test_memory_does_not_grow_with_the_rows(archive, archive_backend, archive_header):
     process, url = process_of(archive_backend), f"{archive_backend.base_url}/api/v1{URL}"
 
     def rows_read(period: dict[str, str]) -> int:
         with httpx.stream("GET", url, params=period, headers=archive_header, timeout=60) as answer:
+            assert answer.status_code == 200, answer.read()
             return sum(chunk.count(b"\n") for chunk in answer.iter_raw()) - 1
 
     assert rows_read(TEN_DAYS) == 10 * ROWS_A_DAY
@@ -149,18 +161,18 @@ def test_memory_does_not_grow_with_the_rows(archive, archive_backend, archive_he
 
 def test_a_client_that_leaves_early_ends_the_producer_and_frees_its_file(archive, archive_server):
     before = spools()
-    with (
-        archive_server.caller(archive_server.token(archive.mia)) as mia,
-        mia.stream("GET", URL, params=HUNDRED_DAYS) as answer,
-    ):
-        next(answer.iter_raw())
-        (spool,) = spools().keys() - before.keys()
-        kept = spools()[spool].open("rb")  # to see in the end how much was written
+    with archive_server.caller(archive_server.token(archive.mia)) as mia:
+        with mia.stream("GET", URL, params=HUNDRED_DAYS) as answer:
+            chunks = answer.iter_raw()
+            next(chunks)
+            (spool,) = spools().keys() - before.keys()
+            kept = spools()[spool].open("rb")  # to see in the end how much was written
 
-    with kept:
-        assert eventually(lambda: checked_out(archive_server) == 0)
-        assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer went on to the end"
-    assert eventually(lambda: spools() == before)
+        with kept:
+            assert eventually(lambda: checked_out(archive_server) == 0)
+            assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer went on to the end"
+        assert eventually(lambda: spools() == before)
+        assert_well(mia, archive)
 
 
 def test_a_producer_that_runs_out_of_room_breaks_the_connection(archive, archive_backend, archive_header):
@@ -180,8 +192,9 @@ def test_a_producer_that_runs_out_of_room_breaks_the_connection(archive, archive
 
     assert answer.status_code == 200
     assert 0 < received <= MEGABYTE
-    assert httpx.get(f"{url}/auth/me", headers=archive_header).status_code == 200
     assert eventually(lambda: not spools(process))
+    with httpx.Client(base_url=url, headers=archive_header) as mia:
+        assert_well(mia, archive)
     told = [json.loads(line) for line in archive_backend.log.read_text().splitlines() if "export_failed" in line]
     assert told[-1]["request_id"] == answer.headers["X-Request-ID"]
     assert told[-1]["error"] == "OSError: [Errno 27] File too large"
@@ -208,8 +221,8 @@ def test_a_producer_whose_database_goes_away_breaks_the_connection(archive, arch
             for _ in chunks:
                 pass
 
-        assert mia.get("/auth/me").status_code == 200
-    assert eventually(lambda: spools() == before and checked_out(archive_server) == 0)
+        assert eventually(lambda: spools() == before and checked_out(archive_server) == 0)
+        assert_well(mia, archive)
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])

@@ -207,7 +207,7 @@ def test_a_switch_leaves_an_event_for_each_of_its_two_entries(office):
         ("time_entry:clock_in", second["id"]),
     ]
     assert closed.before == facts(first)
-    assert closed.after == facts(first) | {"end_time": second["start_time"]}
+    assert closed.after == facts(first) | {"end_time": second["start_time"], "version": 2}
     assert opened.after == facts(second)
 
 
@@ -328,7 +328,8 @@ def clock_in_on(office, project):
 
 def facts(entry):
     """What the record keeps of an entry."""
-    return {name: entry[name] for name in ("project_id", "start_time", "end_time", "description", "time_zone")}
+    recorded = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
+    return {name: entry[name] for name in recorded}
 
 
 def everything(database):

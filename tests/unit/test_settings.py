@@ -42,7 +42,7 @@ BAD = [
     ("DEBUG", "sometimes"),
     ("DEFAULT_TIME_ZONE", "Mars/Olympus"),
     ("ENVIRONMENT", "staging"),
-    ("EXPORTS_AT_ONCE", "-3"),
+    ("REPORTS_AT_ONCE", "-3"),
     ("FIRST_ADMIN_EMAIL", "nobody"),
     ("PORT", "70000"),
     ("PORT", "http"),

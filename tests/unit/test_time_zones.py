@@ -117,6 +117,14 @@ def test_where_the_clock_jumps_over_midnight_the_day_begins_at_the_jump():
     assert hours_of(date(2018, 11, 4), "America/Sao_Paulo") == 23
 
 
+def test_where_the_jump_comes_before_midnight_the_day_begins_at_the_jump_too():
+    """Toronto, 1919-03-30: at 23:30 the clock went to 00:30. No zone has done so since, but one may again."""
+    begins = day_start(date(1919, 3, 31), "America/Toronto")
+
+    assert begins == datetime(1919, 3, 31, 4, 30, tzinfo=UTC)
+    assert local_date(begins - SECOND, "America/Toronto") == date(1919, 3, 30)
+
+
 def test_where_the_clock_strikes_midnight_twice_the_day_begins_at_the_first():
     begins = day_start(date(2025, 11, 2), "America/Havana")
 

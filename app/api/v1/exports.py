@@ -7,7 +7,7 @@ from starlette.responses import StreamingResponse
 
 from app.api.dependencies import ClaimsDep, DateRange, Now, RuntimeDep, TransactionsDep, as_of
 from app.api.problems import raises
-from app.api.streaming import streamed
+from app.api.streaming import NoRoom, streamed
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_PERIOD, WITH_ROLE
 from app.api.v1.reports import IncludeIndirect, ScopeQuery
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/reports/export", tags=["exports"], route_class=Trans
     "/csv",
     summary="Hours as CSV",
     response_class=StreamingResponse,
-    responses=raises(*WITH_ROLE, *OF_PERIOD)
+    responses=raises(*WITH_ROLE, *OF_PERIOD, NoRoom)
     | {
         200: {
             "description": "A row per entry, by employee and start; streamed.",

@@ -7,13 +7,13 @@ from pydantic import TypeAdapter
 
 from app.api.dependencies import DateRange, Manager, Now, SessionDep, as_of
 from app.api.problems import raises
-from app.api.transactions import TransactionRoute
+from app.api.transactions import ReportRoute
 from app.api.v1.common import OF_PERIOD, WITH_ROLE
 from app.schemas.report import Scope, TeamMemberHours
 from app.services import reports
 from app.services.errors import PeriodTooLong
 
-router = APIRouter(prefix="/reports", tags=["reports"], route_class=TransactionRoute)
+router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
 _team_hours = TypeAdapter(list[TeamMemberHours])
 
 IncludeIndirect = Annotated[bool, Query(description="The whole tree below, not only direct reports.")]

@@ -8,7 +8,7 @@ from app.api.dependencies import Admin, ClaimsDep, Now, PageDep, PathId, Runtime
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import WITH_ROLE
-from app.core.passwords import TooManyLogins
+from app.core.passwords import TooManyLogins, WeakPassword
 from app.models.user import Role
 from app.schemas.types import MAX_ID, Search
 from app.schemas.user import PasswordSet, UserCreate, UserFilter, UserRead, UserUpdate
@@ -30,7 +30,10 @@ OF_MANAGER = (ManagerNotFound, ManagerInvalid, ManagerInactive)
 
 
 @router.post(
-    "", summary="Add a person", status_code=201, responses=raises(*WITH_ROLE, *OF_MANAGER, EmailTaken, TooManyLogins)
+    "",
+    summary="Add a person",
+    status_code=201,
+    responses=raises(*WITH_ROLE, *OF_MANAGER, EmailTaken, TooManyLogins, WeakPassword),
 )
 async def create_user(
     body: UserCreate, claims: ClaimsDep, transactions: TransactionsDep, runtime: RuntimeDep, now: Now
@@ -95,7 +98,7 @@ def activate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) 
 @router.put(
     "/{user_id}/password",
     summary="Set a person's password",
-    responses=raises(*WITH_ROLE, UserNotFound, TooManyLogins),
+    responses=raises(*WITH_ROLE, UserNotFound, TooManyLogins, WeakPassword),
 )
 async def set_password(
     user_id: PathId,
