@@ -1,0 +1,150 @@
+"""Schemathesis drives every operation of the document as every role, on both databases (THREATS 28).
+
+Every check is on. By default the same few examples are drawn each time; `SCHEMATHESIS_EXAMPLES=200` draws that many
+for each operation, new ones each time.
+"""
+
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+import schemathesis
+import structlog
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import StopReason, events, from_schema
+from schemathesis.hooks import unregister
+
+from app.schemas.types import PLAIN_TEXT
+
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
+PUBLIC = {"GET /", "GET /health/live", "GET /health/ready"}
+RESERVED = re.compile(r"\.(test|example|invalid|local|localhost|onion|arpa|alt)$")
+STRONG = "violet harbour 42 lantern, " * 5
+
+
+@pytest.fixture
+def company(people):
+    mia = people.manager("Mia")
+    bob = people.employee("Bob", manager=mia)  # no name of the examples, which are to be added
+    website = people.project("Old website")
+    people.entry(bob, website, "2026-03-02 08:00", "2026-03-02 12:00")
+    return {"nobody": None, "employee": bob, "manager": mia, "admin": people.admin("Ada")}
+
+
+@pytest.fixture
+def sensible(company) -> Iterator[None]:
+    """Make requests sensible where JSON Schema can't say what is: zones exist, nobody guesses the password, mail can
+    reach the e-mail's domain, a period runs forwards for 400 days at most, and the admin keeps their own account."""
+    own_id = company["admin"].id
+
+    @schemathesis.hook
+    def before_call(context: Any, case: Any, kwargs: Any) -> None:
+        body = case.body if isinstance(case.body, dict) else {}
+        for fields in (case.query or {}, body):
+            for name in {"tz", "time_zone"} & fields.keys():
+                fields[name] = _zone(fields[name])
+        if "/admin/" in case.path and "password" in body:
+            body["password"] = _unguessable(body["password"])
+        if isinstance(body.get("email"), str):
+            body["email"] = RESERVED.sub(".com", body["email"])
+        if case.query and {"start_date", "end_date"} <= case.query.keys():
+            case.query |= _forwards(case.query["start_date"], case.query["end_date"])
+        for name in {"user_id", "employee_id"} & (case.path_parameters or {}).keys():
+            if str(case.path_parameters[name]) == str(own_id):
+                case.path_parameters[name] = own_id - 1
+
+    yield
+    unregister(before_call)
+
+
+def _zone(value: Any) -> Any:
+    return "Europe/Berlin" if isinstance(value, str) and 0 < len(value) <= 64 else value
+
+
+def _unguessable(value: Any) -> Any:
+    is_allowed = isinstance(value, str) and 12 <= len(value) <= 128 and re.fullmatch(PLAIN_TEXT.expression, value)
+    return STRONG[: len(value)] if is_allowed else value
+
+
+def _forwards(start: Any, end: Any) -> dict[str, Any]:
+    try:
+        first, last = sorted(date.fromisoformat(day) for day in (start, end))
+    except (TypeError, ValueError):
+        return {}
+    return {"start_date": str(first), "end_date": str(min(last, first + timedelta(days=399)))}
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """A line per request would be megabytes."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+    structlog.configure(**before)
+
+
+@pytest.mark.parametrize("role", ["nobody", "employee", "manager", "admin"])
+def test_every_operation_does_what_the_document_says(role, company, server, sensible, quiet):
+    person = company[role]
+    config = _config({"Authorization": f"Bearer {server.token(person)}"} if person else {})
+    schema = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json", config=config)
+
+    answered: dict[str, set[int]] = defaultdict(set)
+    failures = {}
+    for event in from_schema(schema).execute():
+        match event:
+            case events.NonFatalError() | events.FatalError():
+                pytest.fail(f"{event}")
+            case events.SchemaAnalysisWarnings() if event.warnings:
+                pytest.fail(f"{event.warnings}")
+            case events.ScenarioFinished():
+                failures |= _failures(event.recorder)
+                for case_id, interaction in event.recorder.interactions.items():
+                    label = event.recorder.cases[case_id].value.operation.label
+                    answered[label].add(interaction.response.status_code)
+            case events.EngineFinished():
+                assert event.stop_reason is StopReason.COMPLETED
+
+    assert not failures, "\n\n".join(failures.values())
+    assert set(answered) == {operation.ok().label for operation in schema.get_all_operations()}
+    succeeded = {label for label, statuses in answered.items() if statuses & {200, 201, 204}}
+    if role == "nobody":
+        assert succeeded == PUBLIC
+    if role == "admin":
+        assert len(answered.keys() - succeeded) <= 4, "a run that is refused everywhere tests little"
+
+
+def _config(headers: dict[str, str]) -> SchemathesisConfig:
+    generation = {"max-examples": int(EXAMPLES or 3)}
+    return SchemathesisConfig.from_dict(
+        {
+            "headers": headers,
+            "generation": {"database": "none", "no-shrink": True, "deterministic": EXAMPLES is None},
+            "phases": {
+                "examples": {"fill-missing": True},
+                "fuzzing": {"generation": generation},
+                "stateful": {"generation": generation},
+            },
+            "cache": {"enabled": False},
+        }
+    )
+
+
+def _failures(recorder: Any) -> dict[tuple[str, str], str]:
+    """The failed checks of a scenario, one for each check and operation, with the request that shows it."""
+    return {
+        (check.name, check.failure_info.failure.operation): (
+            f"{check.name}: {check.failure_info.failure}\n{check.failure_info.code_sample}\n"
+            f"{recorder.interactions[case_id].response.text[:1000]}"
+        )
+        for case_id, checks in recorder.checks.items()
+        for check in checks
+        if check.failure_info is not None
+    }
