@@ -30,8 +30,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         await asyncio.to_thread(runtime.close)
 
-    app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG)
-    if chosen.CORS_ORIGINS:
+    app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG, redirect_slashes=False)
+    app.add_middleware(RequestMiddleware)
+    if chosen.CORS_ORIGINS:  # outermost, so that a browser can read the errors too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=chosen.CORS_ORIGINS,
@@ -40,7 +41,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "X-Total-Count", "X-As-Of", "Link", "Retry-After", "Content-Disposition"],
         )
-    app.add_middleware(RequestMiddleware)
     install_problems(app)
     v1 = APIRouter()
     for router in (

@@ -84,6 +84,7 @@ def _make_engine(settings: Settings) -> Engine:
             pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS,
+            hide_parameters=True,
             # isolation_level=None: the driver's own BEGINs lose updates and savepoints; ours are explicit, below.
             connect_args={
                 "check_same_thread": False,
@@ -100,6 +101,7 @@ def _make_engine(settings: Settings) -> Engine:
         pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
+        hide_parameters=True,  # an error would quote them in the log: e-mails, hashes
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,

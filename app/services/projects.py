@@ -28,14 +28,14 @@ def bookable_by(user_id: ColumnElement[int] | int) -> ColumnElement[bool]:
 
 
 def bookable(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[Project], int]:
-    """The active projects that the actor may book, by name, and how many there are in all."""
+    """The active projects that the actor may book, by id, and how many there are in all."""
     return _page(session, PROJECT.c.is_active & bookable_by(actor.id), skip=skip, limit=limit)
 
 
 def page(
     session: Session, *, is_active: bool | None, search: str | None, skip: int, limit: int
 ) -> tuple[Sequence[Project], int]:
-    """All projects that fit, by name, and how many there are in all."""
+    """All projects that fit, by id, and how many there are in all."""
     wanted: ColumnElement[bool] = true()
     if is_active is not None:
         wanted &= PROJECT.c.is_active == is_active
@@ -111,7 +111,7 @@ def remove_member(session: Session, actor: Actor, project_id: int, user_id: int,
 
 def _page(session: Session, wanted: ColumnElement[bool], *, skip: int, limit: int) -> tuple[Sequence[Project], int]:
     total = session.execute(select(func.count()).select_from(PROJECT).where(wanted)).scalar_one()
-    found = select(Project).where(wanted).order_by(PROJECT.c.name_key, PROJECT.c.id).offset(skip).limit(limit)
+    found = select(Project).where(wanted).order_by(PROJECT.c.id).offset(skip).limit(limit)
     return session.scalars(found).all(), total
 
 

@@ -359,3 +359,17 @@ def test_a_name_has_no_characters_that_nobody_sees(people, as_user, name):
     refused = as_user(people.admin("Ada")).post("/admin/projects", json={"name": name})
 
     assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
+
+
+def test_a_slash_too_many_is_no_redirect_to_wherever_the_host_header_says(anyone):
+    refused = anyone.get("/auth/me/", headers={"Host": "evil.example"})
+
+    assert (refused.status_code, refused.json()["code"]) == (404, "route_not_found")
+
+
+def test_a_browser_page_of_an_allowed_origin_can_read_our_refusals(db_url):
+    with running(settings_for(db_url, CORS_ORIGINS=["https://app.example.com"])) as server, server.caller() as anyone:
+        refused = anyone.post("/auth/login", content=b"x" * 2_000_000, headers={"Origin": "https://app.example.com"})
+
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"

@@ -56,13 +56,13 @@ def test_a_project_is_renamed_also_in_case_only(people, admin):
     assert names(admin.get("/admin/projects", params={"search": "SHOP"})) == ["Shop"]
 
 
-def test_projects_are_listed_by_name_archived_ones_too(people, admin):
+def test_projects_are_listed_in_the_order_they_came_archived_ones_too(people, admin):
     for name in ("website", "Änderung", "Shop", "Archive"):
         people.project(name, is_active=name != "Archive")
 
     listed = admin.get("/admin/projects")
 
-    assert names(listed) == ["Archive", "Shop", "website", "Änderung"]
+    assert names(listed) == ["website", "Änderung", "Shop", "Archive"]
 
 
 def test_projects_are_found_by_a_part_of_their_name_and_filtered(people, admin):
@@ -72,7 +72,7 @@ def test_projects_are_found_by_a_part_of_their_name_and_filtered(people, admin):
     def found(**wanted):
         return names(admin.get("/admin/projects", params=wanted))
 
-    assert found(search="WEB") == ["Old website", "Website"]
+    assert found(search="WEB") == ["Website", "Old website"]
     assert found(search="web", is_active=True) == ["Website"]
     assert found(is_active=False) == ["Old website"]
     assert found(search="äND") == ["Änderung"]
@@ -104,7 +104,7 @@ def test_each_person_is_offered_what_they_may_book(people, ada, as_user):
 
     offered = {each.first_name: names(as_user(each).get("/projects")) for each in (ana, bob, ada)}
 
-    assert offered == {"Ana": ["Ana's", "Ours", "Website"], "Bob": ["Ours", "Website"], "Ada": ["Website"]}
+    assert offered == {"Ana": ["Website", "Ana's", "Ours"], "Bob": ["Website", "Ours"], "Ada": ["Website"]}
 
 
 def test_an_archived_project_is_not_offered_until_it_is_reopened(people, admin, as_user):

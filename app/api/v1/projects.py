@@ -20,7 +20,7 @@ admin_router = APIRouter(prefix="/admin/projects", tags=["admin: projects"], rou
 
 @router.get("", summary="Projects I may book", responses=raises(*SIGNED_IN))
 def list_bookable(session: SessionDep, actor: CurrentUser, page: PageDep, response: Response) -> list[ProjectRead]:
-    """Active projects that you may clock in on, by name. `X-Total-Count` says how many there are in all."""
+    """Active projects that you may clock in on, by id. `X-Total-Count` says how many there are in all."""
     found, total = projects.bookable(session, actor, skip=page.skip, limit=page.limit)
     page.describe(response, total)
     return [ProjectRead.model_validate(project) for project in found]
@@ -41,7 +41,7 @@ def list_projects(
     search: Annotated[Search | None, Query(description="Part of the name, in any case.")] = None,
     is_active: Annotated[bool | None, Query(description="Only the active, or only the archived.")] = None,
 ) -> list[ProjectRead]:
-    """All projects, archived ones too, by name."""
+    """All projects, archived ones too, by id."""
     found, total = projects.page(session, is_active=is_active, search=search, skip=page.skip, limit=page.limit)
     page.describe(response, total)
     return [ProjectRead.model_validate(project) for project in found]
