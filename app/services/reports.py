@@ -68,7 +68,7 @@ def _entries(
     rows = session.execute(
         ENTRY_WITH_PROJECT.where(in_report).order_by(ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id)
     )
-    for row in rows:
+    for row in rows.all():  # a result left half-read would keep an SQLite connection in the past
         by_person[row.user_id].append(read_with_project(session, row, now=at))
     return by_person
 

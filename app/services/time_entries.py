@@ -156,7 +156,7 @@ def own(session: Session, actor: Actor, period: Period, *, at: datetime) -> list
         ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, starts_within(session, period)).order_by(
             ENTRY.c.start_time.desc(), ENTRY.c.id.desc()
         )
-    )
+    ).all()
     return [read_with_project(session, row, now=at) for row in rows]
 
 

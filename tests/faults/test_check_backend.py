@@ -243,7 +243,11 @@ def test_arguments_that_cannot_be_meant_are_refused(arguments):
 def test_ctrl_c_ends_it_with_a_word():
     with stub(_says_nothing) as silent:
         process = subprocess.Popen(
-            [*COMMAND, "--url", silent.url, "--timeout", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*COMMAND, "--url", silent.url, "--timeout", "60"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # A shell's background jobs ignore Ctrl-C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else runs in it
         )
         assert silent.asked.wait(30)
         process.send_signal(signal.SIGINT)
