@@ -76,28 +76,34 @@ class Database:
 
 
 def _make_engine(settings: Settings) -> Engine:
+    return _sqlite_engine(settings) if settings.is_sqlite else _postgresql_engine(settings)
+
+
+def _sqlite_engine(settings: Settings) -> Engine:
     url = settings.database_url
-    if settings.is_sqlite:
-        _make_private(str(url.database))
-        engine = create_engine(
-            url,
-            pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
-            max_overflow=0,
-            pool_timeout=POOL_WAIT_SECONDS,
-            hide_parameters=True,
-            # isolation_level=None: the driver's own BEGINs lose updates and savepoints; ours are explicit, below.
-            connect_args={
-                "check_same_thread": False,
-                "isolation_level": None,
-                "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
-            },
-        )
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        event.listen(engine, "reset", _end_sqlite_transaction)
-        return engine
+    _make_private(str(url.database))
     engine = create_engine(
         url,
+        pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        hide_parameters=True,
+        # isolation_level=None: the driver's own BEGINs lose updates and savepoints; ours are explicit, below.
+        connect_args={
+            "check_same_thread": False,
+            "isolation_level": None,
+            "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
+        },
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "reset", _end_sqlite_transaction)
+    return engine
+
+
+def _postgresql_engine(settings: Settings) -> Engine:
+    engine = create_engine(
+        settings.database_url,
         pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
