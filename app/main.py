@@ -11,7 +11,7 @@ from app.api import health, root
 from app.api.middleware import RequestMiddleware
 from app.api.openapi import describe
 from app.api.problems import install_problems
-from app.api.v1 import auth, exports, projects, reports, team, time_entries, users
+from app.api.v1 import auth, exports, projects, punches, reports, team, time_entries, users
 from app.core.config import Settings, load_settings
 from app.core.logging import configure_logging
 from app.core.runtime import Runtime
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     v1 = APIRouter()
     for router in (
         auth.router,
+        punches.router,
         time_entries.router,
         projects.router,
         team.router,

@@ -1,16 +1,11 @@
-"""Entries as they are sent and answered."""
+"""Entries as they are answered."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 from app.schemas.project import ProjectRead
-from app.schemas.types import Answer, Body, Description, Id, UtcTime
-
-
-class ClockIn(Body):
-    project_id: Id
-    description: Description
+from app.schemas.types import Answer, Description, Id, UtcTime
 
 
 class TimeEntryRead(Answer):

@@ -15,7 +15,7 @@ from app.core.tokens import Claims
 from app.models.types import table_of
 from app.models.user import Role, TimeZone, User
 from app.schemas.user import NewPerson, UserFilter, UserUpdate
-from app.services import audit, people, time_entries, visibility
+from app.services import audit, people, punches, visibility
 from app.services.errors import (
     EmailTaken,
     HasReports,
@@ -115,7 +115,7 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
     (person,) = people.lock(session, user_id)
     if person.is_active:
         _check_admin_remains(session, person)
-        time_entries.close_for_deactivation(session, actor, user_id, at=at)
+        punches.close_for_deactivation(session, actor, user_id, at=at)
         changes = {"is_active": False, "token_epoch": person.token_epoch + 1}
         apply(session, actor, person, changes, action="user:deactivate", at=at)
     return person

@@ -9,8 +9,8 @@ import pytest
 
 from app.core.clock import utc_now
 from app.core.tokens import Claims
-from app.schemas.time_entry import ClockIn
-from app.services import time_entries
+from app.schemas.punch import ClockIn
+from app.services import punches, time_entries
 from tests.support.people import instant
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
@@ -392,7 +392,7 @@ def test_five_seconds_behind_are_stepped_over_and_six_are_not(database, people):
         people.entry(each, website, "2026-03-02 08:00", "2026-03-02 09:00")
 
     started = punch_in(database, ana, website, NINE - timedelta(seconds=5))
-    with pytest.raises(time_entries.ClockBehind):
+    with pytest.raises(punches.ClockBehind):
         punch_in(database, bob, website, NINE - timedelta(seconds=6))
 
     assert started.start_time == NINE
@@ -450,9 +450,9 @@ def last_days():
 def punch_in(database, person, project, at):
     with database.writing() as session:
         wanted = ClockIn(project_id=project.id, description="")
-        return time_entries.clock_in(session, Claims(person.id, 0), wanted, switch=False, at=at)
+        return punches.clock_in(session, Claims(person.id, 0), wanted, switch=False, at=at)
 
 
 def punch_out(database, person, at):
     with database.writing() as session:
-        return time_entries.clock_out_open(session, Claims(person.id, 0), at=at)
+        return punches.clock_out_open(session, Claims(person.id, 0), at=at)

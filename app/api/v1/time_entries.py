@@ -1,51 +1,17 @@
-"""Clock in, clock out, and read one's own hours."""
+"""Read one's own hours."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import TypeAdapter
 
-from app.api.dependencies import Caller, CurrentUser, DateRange, Now, PathId, SessionDep, as_of
+from app.api.dependencies import CurrentUser, DateRange, Now, SessionDep, as_of
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN
-from app.schemas.time_entry import ClockIn, TimeEntryRead, TimeEntryWithProject
+from app.schemas.time_entry import TimeEntryWithProject
 from app.services import time_entries
-from app.services.errors import (
-    AlreadyClockedIn,
-    AlreadyClockedOut,
-    ClockBehind,
-    EntryNotFound,
-    NotClockedIn,
-    NotYourEntry,
-    ProjectInactive,
-    ProjectNotFound,
-)
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 _own_entries = TypeAdapter(list[TimeEntryWithProject])
-
-
-@router.post(
-    "/clock-in",
-    summary="Clock in",
-    responses=raises(*SIGNED_IN, ProjectNotFound, AlreadyClockedIn, ProjectInactive, ClockBehind),
-)
-def clock_in(
-    body: ClockIn,
-    session: SessionDep,
-    caller: Caller,
-    now: Now,
-    switch: Annotated[bool, Query(description="Close the open entry at the same instant.")] = False,
-) -> TimeEntryRead:
-    """Start the clock on a project. You can have one open entry at a time; the time is the server's."""
-    return time_entries.clock_in(session, caller, body, switch=switch, at=now)
-
-
-@router.post("/clock-out", summary="Clock out", responses=raises(*SIGNED_IN, NotClockedIn, ClockBehind))
-def clock_out_open(session: SessionDep, caller: Caller, now: Now) -> TimeEntryRead:
-    """Stop the clock, whichever entry is open."""
-    return time_entries.clock_out_open(session, caller, at=now)
 
 
 @router.get(
@@ -71,13 +37,3 @@ def read_own(session: SessionDep, actor: CurrentUser, period: DateRange, now: No
     answer = Response(_own_entries.dump_json(entries), media_type="application/json")
     as_of(answer, now)
     return answer
-
-
-@router.post(
-    "/{entry_id}/clock-out",
-    summary="Clock out of an entry",
-    responses=raises(*SIGNED_IN, NotYourEntry, EntryNotFound, AlreadyClockedOut, ClockBehind),
-)
-def clock_out(entry_id: PathId, session: SessionDep, caller: Caller, now: Now) -> TimeEntryRead:
-    """Stop the clock of this entry of yours."""
-    return time_entries.clock_out(session, caller, entry_id, at=now)

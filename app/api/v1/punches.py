@@ -1,0 +1,57 @@
+"""Clock in, clock out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.api.dependencies import Caller, Now, PathId, SessionDep
+from app.api.problems import raises
+from app.api.transactions import TransactionRoute
+from app.api.v1.common import SIGNED_IN
+from app.schemas.punch import ClockIn
+from app.schemas.time_entry import TimeEntryRead
+from app.services import punches
+from app.services.errors import (
+    AlreadyClockedIn,
+    AlreadyClockedOut,
+    ClockBehind,
+    EntryNotFound,
+    NotClockedIn,
+    NotYourEntry,
+    ProjectInactive,
+    ProjectNotFound,
+)
+
+router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
+
+
+@router.post(
+    "/clock-in",
+    summary="Clock in",
+    responses=raises(*SIGNED_IN, ProjectNotFound, AlreadyClockedIn, ProjectInactive, ClockBehind),
+)
+def clock_in(
+    body: ClockIn,
+    session: SessionDep,
+    caller: Caller,
+    now: Now,
+    switch: Annotated[bool, Query(description="Close the open entry at the same instant.")] = False,
+) -> TimeEntryRead:
+    """Start the clock on a project. You can have one open entry at a time; the time is the server's."""
+    return punches.clock_in(session, caller, body, switch=switch, at=now)
+
+
+@router.post("/clock-out", summary="Clock out", responses=raises(*SIGNED_IN, NotClockedIn, ClockBehind))
+def clock_out_open(session: SessionDep, caller: Caller, now: Now) -> TimeEntryRead:
+    """Stop the clock, whichever entry is open."""
+    return punches.clock_out_open(session, caller, at=now)
+
+
+@router.post(
+    "/{entry_id}/clock-out",
+    summary="Clock out of an entry",
+    responses=raises(*SIGNED_IN, NotYourEntry, EntryNotFound, AlreadyClockedOut, ClockBehind),
+)
+def clock_out(entry_id: PathId, session: SessionDep, caller: Caller, now: Now) -> TimeEntryRead:
+    """Stop the clock of this entry of yours."""
+    return punches.clock_out(session, caller, entry_id, at=now)

@@ -1,0 +1,191 @@
+"""Punches: clocking in and out.
+
+The hot path: one statement authenticates, locks and reads all that a punch asks, one or two write. Statements are
+built once. Everything here runs under the lock of the person concerned; the database's constraints are the backstop.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, insert, select, update
+
+from app.core.db import LOCK_PERSON, Session
+from app.core.tokens import Claims
+from app.schemas.punch import ClockIn
+from app.schemas.time_entry import TimeEntryRead
+from app.services import audit, visibility
+from app.services.errors import (
+    AlreadyClockedIn,
+    AlreadyClockedOut,
+    ClockBehind,
+    EntryNotFound,
+    NotClockedIn,
+    NotYourEntry,
+    ProjectInactive,
+    ProjectNotFound,
+)
+from app.services.identity import ACTOR_COLUMNS, USER, Actor, actor_from
+from app.services.periods import ENTRY
+from app.services.projects import PROJECT, bookable_by
+from app.services.time_entries import Entry, is_stale, read, snapshot
+
+MAX_CLOCK_LAG = timedelta(seconds=5)
+_OPEN = ENTRY.alias("open_entry")
+_CLOSED = (
+    select(ENTRY.c.end_time)
+    .where(ENTRY.c.user_id == USER.c.id, ENTRY.c.end_time.is_not(None))
+    .order_by(ENTRY.c.start_time.desc(), ENTRY.c.end_time.desc())
+    .limit(1)
+)
+# Of entries that don't overlap, the one that starts last ends last; only one of 0 s can lie inside another.
+_LAST_END = _CLOSED.scalar_subquery()
+_LAST_WORKED_END = _CLOSED.where(ENTRY.c.end_time > ENTRY.c.start_time).scalar_subquery()
+# Where a person stands at the clock: who they are, their open entry, when they last stopped, the project they want.
+_STANDING = (
+    select(
+        *ACTOR_COLUMNS,
+        *(column.label(f"open_{column.name}") for column in _OPEN.c),
+        _LAST_END.label("last_end"),
+        _LAST_WORKED_END.label("last_worked_end"),
+        PROJECT.c.id.label("project_id"),
+        PROJECT.c.is_active.label("project_is_active"),
+        bookable_by(USER.c.id).label("project_is_bookable"),
+    )
+    .select_from(USER)
+    .outerjoin(_OPEN, and_(_OPEN.c.user_id == USER.c.id, _OPEN.c.end_time.is_(None)))
+    .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
+    .where(USER.c.id == bindparam("user_id"))
+)
+_INSERT = insert(ENTRY).returning(ENTRY.c.id)
+_CLOSE = (
+    update(ENTRY)
+    .where(ENTRY.c.id == bindparam("entry_id"))
+    .values(
+        end_time=bindparam("at"),
+        needs_review=bindparam("is_stale"),
+        version=bindparam("next_version"),
+        updated_at=bindparam("at"),
+    )
+)
+_ENTRY = select(ENTRY).where(ENTRY.c.id == bindparam("entry_id"))
+_OPEN_ENTRY = select(ENTRY).where(ENTRY.c.user_id == bindparam("user_id"), ENTRY.c.end_time.is_(None))
+
+
+def clock_in(session: Session, claims: Claims, wanted: ClockIn, *, switch: bool, at: datetime) -> TimeEntryRead:
+    """Open an entry for the caller; with `switch`, close the open one at the same instant.
+
+    Raises AlreadyClockedIn, ProjectNotFound (none, or not theirs to book), ProjectInactive, ClockBehind.
+    """
+    standing, actor = _standing(session, claims, project_id=wanted.project_id)
+    if standing.open_id is not None and not switch:
+        raise AlreadyClockedIn(
+            "You are clocked in already. Clock out first, or send switch=true.", entry_id=standing.open_id
+        )
+    if standing.project_id is None or not standing.project_is_bookable:
+        raise ProjectNotFound("There is no such project for you.")
+    if not standing.project_is_active:
+        raise ProjectInactive("This project is archived. Choose another one.")
+    at = _punch_instant(standing, at)
+    if standing.open_id is not None:
+        _close(session, actor.id, _open_entry(standing), action="time_entry:switch", at=at)
+    entry: Entry = {
+        "user_id": actor.id,
+        "project_id": wanted.project_id,
+        "start_time": at,
+        "end_time": None,
+        "description": wanted.description,
+        "time_zone": actor.time_zone,
+        "needs_review": False,
+        "version": 1,
+        "created_at": at,
+        "updated_at": at,
+    }
+    entry["id"] = session.execute(_INSERT, entry).scalar_one()
+    audit.record(
+        session,
+        "time_entry:clock_in",
+        at=at,
+        actor_id=actor.id,
+        subject_id=actor.id,
+        object_id=entry["id"],
+        after=snapshot(entry),
+    )
+    return read(session, entry, now=at)
+
+
+def clock_out(session: Session, claims: Claims, entry_id: int, *, at: datetime) -> TimeEntryRead:
+    """Close the caller's entry. Raises EntryNotFound, NotYourEntry, AlreadyClockedOut, ClockBehind."""
+    standing, actor = _standing(session, claims)
+    if standing.open_id == entry_id:
+        return _clock_out(session, standing, actor, at=at)
+    entry = session.execute(
+        _ENTRY.where(visibility.in_sight(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
+    ).one_or_none()
+    if entry is None:
+        raise EntryNotFound("There is no such entry for you.")
+    if entry.user_id != actor.id:
+        raise NotYourEntry("Only the person who clocked in can clock out. Correct the entry instead.")
+    raise AlreadyClockedOut("This entry is clocked out already.", entry_id=entry_id)
+
+
+def clock_out_open(session: Session, claims: Claims, *, at: datetime) -> TimeEntryRead:
+    """Close the caller's open entry, whichever it is. Raises NotClockedIn, ClockBehind."""
+    standing, actor = _standing(session, claims)
+    if standing.open_id is None:
+        raise NotClockedIn("You are not clocked in.")
+    return _clock_out(session, standing, actor, at=at)
+
+
+def close_for_deactivation(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
+    """Close the open entry of a person who is deactivated, if they have one. The person is locked."""
+    row = session.execute(_OPEN_ENTRY, {"user_id": user_id}).one_or_none()
+    if row is not None:
+        ends = max(at, row.start_time)
+        _close(session, actor.id, dict(row._mapping), action="time_entry:close_on_deactivation", at=ends)
+
+
+def _standing(session: Session, claims: Claims, *, project_id: int | None = None) -> tuple[Row[Any], Actor]:
+    row = session.execute(
+        _STANDING,
+        {"user_id": claims.user_id, "project_id": project_id},
+        execution_options={LOCK_PERSON: claims.user_id},
+    ).one_or_none()
+    actor = actor_from(row, claims)
+    assert row is not None
+    return row, actor
+
+
+def _clock_out(session: Session, standing: Row[Any], actor: Actor, *, at: datetime) -> TimeEntryRead:
+    at = _punch_instant(standing, at)
+    closed = _close(session, actor.id, _open_entry(standing), action="time_entry:clock_out", at=at)
+    return read(session, closed, now=at)
+
+
+def _close(session: Session, actor_id: int, entry: Entry, *, action: str, at: datetime) -> Entry:
+    stale = is_stale(session, entry["start_time"], at)
+    closed = entry | {"end_time": at, "needs_review": stale, "version": entry["version"] + 1, "updated_at": at}
+    session.execute(_CLOSE, {"entry_id": entry["id"], "at": at, "is_stale": stale, "next_version": closed["version"]})
+    audit.record(
+        session,
+        action,
+        at=at,
+        actor_id=actor_id,
+        subject_id=entry["user_id"],
+        object_id=entry["id"],
+        before=snapshot(entry),
+        after=snapshot(closed),
+    )
+    return closed
+
+
+def _punch_instant(standing: Row[Any], at: datetime) -> datetime:
+    """The punch's instant: never before the last end or the open start. A clock up to 5 s behind is stepped over."""
+    known = (standing.open_start_time, standing.last_end, standing.last_worked_end)
+    earliest = max((instant for instant in known if instant), default=at)
+    if earliest - at > MAX_CLOCK_LAG:
+        raise ClockBehind("The server's clock is behind your last punch. Tell the operator, and try again.")
+    return max(at, earliest)
+
+
+def _open_entry(standing: Row[Any]) -> Entry:
+    return {column.name: getattr(standing, f"open_{column.name}") for column in ENTRY.c}
