@@ -1,4 +1,6 @@
-"""Runs migrations on the database of the settings, or on the connection that `app.core.migrations` hands over."""
+"""Runs migrations on the database of the settings, or on the connection that `app.core.migrations` hands over.
+
+A migration finds the settings in `context.config.attributes["settings"]`: the record's key isn't in the database."""
 
 from contextlib import closing
 
@@ -10,9 +12,9 @@ from alembic import context
 from app.core.config import load_settings
 from app.core.db import Database
 from app.core.migrations import SchemaState, schema_state
-from app.models import audit_event, project, time_entry, user
+from app.models import audit_event, idempotency_key, project, time_entry, user
 
-TABLES = (audit_event.AuditEvent, project.Project, time_entry.TimeEntry, user.User)  # importing them fills the metadata
+MODELS = (audit_event, idempotency_key, project, time_entry, user)  # importing them fills the metadata
 
 
 def run(connection: Connection) -> None:
@@ -30,7 +32,8 @@ handed_over = context.config.attributes.get("connection")
 if handed_over is not None:
     run(handed_over)
 else:
-    with closing(Database(load_settings())) as database:
+    settings = context.config.attributes["settings"] = load_settings()
+    with closing(Database(settings)) as database:
         if schema_state(database) is SchemaState.foreign:
             raise CommandError("The database has tables, but no revision that this version knows; nothing was changed.")
         with database.engine.execution_options(writes=True).connect() as connection:

@@ -21,7 +21,8 @@ from app.core.passwords import hash_password, weakness
 from app.main import create_app
 from app.models.user import Role
 from app.schemas.user import UserCreate
-from app.services import demo, users
+from app.services import audit_proof, demo, users
+from app.services.audit_proof import BrokenRecord
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False
@@ -37,7 +38,7 @@ def _refusals() -> Iterator[None]:
     """What can't be done is one line on standard error and exit code 1."""
     try:
         yield
-    except (Refused, BadSettings, UnusableDatabase, DomainError, demo.NotEmpty, OSError) as error:
+    except (Refused, BadSettings, UnusableDatabase, DomainError, BrokenRecord, demo.NotEmpty, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
 
@@ -87,8 +88,7 @@ def demo_command(
     password: Annotated[str, typer.Option(help="Everybody's password.")] = demo.PASSWORD,
 ) -> None:
     """Fill the database with a believable company: 3 teams, 30 people, 90 days of entries."""
-    on_terminal = Console(stderr=True)
-    with _database() as database, Progress(console=on_terminal, disable=not on_terminal.is_terminal) as progress:
+    with _database() as database, _progress() as progress:
         if reason := weakness(password):
             raise Refused(f"--password: {reason}")
         if password == demo.PASSWORD and database.settings.is_exposed:
@@ -109,6 +109,33 @@ def demo_command(
 
 
 @app.command()
+def verify_audit(
+    seal: Annotated[Path | None, typer.Option(help="Lines that seal-audit wrote, to hold the chains against.")] = None,
+) -> None:
+    """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
+    with _database() as database, _progress() as progress:
+        lines = [] if seal is None else seal.read_text().splitlines()
+        task = progress.add_task("Links", visible=False)
+        with database.reading("cli:verify-audit") as session:
+            proof = audit_proof.verify(
+                session,
+                lines,
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
+            )
+    typer.echo(
+        f"The record holds: {proof.chains} chains, {proof.events} events, "
+        f"{proof.erased} of them with erased personal values; {proof.seals} seals kept."
+    )
+
+
+@app.command()
+def seal_audit() -> None:
+    """Print one signed line over the heads of all chains. Keep it where whoever has the database can't reach."""
+    with _database() as database, database.reading("cli:seal-audit") as session:
+        typer.echo(audit_proof.seal(session, at=utc_now()))
+
+
+@app.command()
 def openapi(
     target: Annotated[Path | None, typer.Argument(help="File to write; standard output if left out.")] = None,
 ) -> None:
@@ -119,6 +146,12 @@ def openapi(
             typer.echo(document)
         else:
             target.write_text(f"{document}\n")
+
+
+def _progress() -> Progress:
+    """A bar on standard error, where that is a terminal."""
+    on_terminal = Console(stderr=True)
+    return Progress(console=on_terminal, disable=not on_terminal.is_terminal)
 
 
 def _piped() -> str:

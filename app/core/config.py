@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.core.chains import ChainKeys
 from app.core.time_zones import zone_names
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
@@ -63,6 +64,8 @@ class Settings(BaseSettings):
     DB_URL: Annotated[str, AfterValidator(_database_url)] = "sqlite:///./time_tracking.db"
     SECRET_KEY: SecretStr | None = None
     SECRET_KEY_FILE: Path = Path(".signing-key")
+    AUDIT_KEY: SecretStr | None = None
+    AUDIT_OLD_KEYS: list[SecretStr] = Field(default=[], max_length=20)
     ALGORITHM: Literal["HS256", "HS384", "HS512"] = "HS256"
     ACCESS_TOKEN_EXPIRE_MINUTES: int = Field(default=30, ge=1, le=1440)
     ENVIRONMENT: Environment = Environment.development
@@ -72,6 +75,9 @@ class Settings(BaseSettings):
     WORKERS: int = Field(default=1, ge=1, le=64)
     DEFAULT_TIME_ZONE: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     STALE_ENTRY_HOURS: int = Field(default=16, ge=1, le=168)
+    MAX_ENTRY_HOURS: int = Field(default=24, ge=1, le=168)
+    EDIT_WINDOW_DAYS: int = Field(default=31, ge=0, le=3660)
+    RETENTION_DAYS: int = Field(default=1826, ge=0, le=36_600)
     FIRST_ADMIN_EMAIL: EmailStr = DEFAULT_ADMIN_EMAIL
     FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)
     CORS_ORIGINS: list[str] = Field(default=[], max_length=100)
@@ -105,8 +111,16 @@ class Settings(BaseSettings):
             return self.SECRET_KEY.get_secret_value()
         return _kept_key(self.SECRET_KEY_FILE)
 
+    @cached_property
+    def audit_keys(self) -> ChainKeys:
+        """The keys that chain the record: AUDIT_KEY, else the signing key; AUDIT_OLD_KEYS prove what they once made."""
+        current = self.signing_key if self.AUDIT_KEY is None else self.AUDIT_KEY.get_secret_value()
+        return ChainKeys(current, *(key.get_secret_value() for key in self.AUDIT_OLD_KEYS))
+
     def checked(self) -> Self:
         """These settings, or BadSettings where an exposed service would run on something that everybody knows."""
+        if self.AUDIT_KEY is not None:
+            _refuse_weak_key("AUDIT_KEY", self.AUDIT_KEY.get_secret_value())
         if self.SECRET_KEY is not None:
             _refuse_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
         elif self.is_exposed:

@@ -36,6 +36,8 @@ class Session(SQLModelSession):
 
     settings: Settings
     request_id: str
+    chain_heads: dict[int, tuple[int, str]]
+    """Length and last link of the chains that this transaction has locked and read."""
 
 
 class Database:
@@ -69,6 +71,7 @@ class Database:
         with Session(engine, expire_on_commit=False) as session:
             session.settings = self.settings
             session.request_id = request_id
+            session.chain_heads = {}
             yield session
 
     def close(self) -> None:

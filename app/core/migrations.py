@@ -119,7 +119,7 @@ def migrate(database: Database) -> None:
                 "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7265747474)"
             )
         config = _config()
-        config.attributes["connection"] = connection
+        config.attributes |= {"connection": connection, "settings": database.settings}
         command.upgrade(config, "head")
         connection.commit()
 

@@ -19,6 +19,7 @@ class TimeEntry(SQLModel, table=True):
         CheckConstraint("end_time >= start_time", name="ck_time_entry_ends_after_start"),
         Index("uq_time_entry_one_open_per_user", "user_id", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
         Index("ix_time_entry_user_id_start_time", "user_id", "start_time"),
+        Index("ix_time_entry_start_time", "start_time", "id"),
         Index("ix_time_entry_project_id", "project_id"),
         ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_time_entry_user_id_user"),
         ForeignKeyConstraint(["project_id"], ["project.id"], name="fk_time_entry_project_id_project"),

@@ -1,16 +1,30 @@
-"""The record: one event per change, in the transaction of the change. The table refuses UPDATE, DELETE and TRUNCATE."""
+"""The record: one event per change, in the transaction of the change, chained per person it concerns.
 
+The database refuses to change or remove an event, and links only what continues its chain. `audit_proof` proves it.
+"""
+
+import json
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Row, bindparam, insert, select
 
-from app.core.db import Session
-from app.models.audit_event import AuditEvent
+from app.core.chains import DIGEST_PREFIX, GENESIS, canonical, digest, new_salt
+from app.core.db import LOCK_PERSON, Session
+from app.models.audit_event import AuditChain, AuditEvent
 from app.models.types import table_of
 
-_INSERT = insert(table_of(AuditEvent))
+EVENT, CHAIN = table_of(AuditEvent), table_of(AuditChain)
+HOUSE = 0
+"""The chain of events that concern no person."""
+ERASE = "user:erase"
+PERSONAL = frozenset({"email", "first_name", "last_name"})
+"""Facts that can be erased; and so can an event's reason. Triggers let nothing else go."""
+_LINKED = tuple(column.name for column in EVENT.c if column.name not in {"personal", "link"})
+_INSERT = insert(EVENT)
+_HEAD = select(CHAIN.c.length, CHAIN.c.last_link).where(CHAIN.c.chain_id == bindparam("chain_id"))
+_HOUSE_HEAD = _HEAD.with_for_update()
 Facts = dict[str, Any]
 
 
@@ -26,22 +40,36 @@ def record(
     after: Facts | None = None,
     reason: str | None = None,
 ) -> None:
-    """Write the event. `action` is `<object>:<verb>`; `subject_id` is the person it concerns; facts hold no secrets."""
-    session.execute(
-        _INSERT,
-        {
-            "at": at,
-            "action": action,
-            "actor_id": actor_id,
-            "subject_id": subject_id,
-            "object_type": action.partition(":")[0],
-            "object_id": object_id,
-            "before": _plain(before),
-            "after": _plain(after),
-            "reason": reason,
-            "request_id": session.request_id,
-        },
-    )
+    """Write the event. `action` is `<object>:<verb>`; `subject_id` is the person it concerns; facts hold no secrets.
+
+    The person is locked, or is now, so the chain's head stays where it is until the commit.
+    """
+    chain_id = subject_id or HOUSE
+    length, last_link = _head(session, chain_id)
+    hidden = _Hidden()
+    event: Facts = {
+        "chain_id": chain_id,
+        "position": length + 1,
+        "at": at,
+        "action": action,
+        "actor_id": actor_id,
+        "object_type": action.partition(":")[0],
+        "object_id": object_id,
+        "before": hidden.text_of("before", before),
+        "after": hidden.text_of("after", after),
+        "reason": hidden.digest_of("reason", reason),
+        "request_id": session.request_id,
+        "key_id": session.settings.audit_keys.current_id,
+    }
+    event["link"] = session.settings.audit_keys.link(event["key_id"], linked_facts(event, last_link))
+    event["personal"] = hidden.values
+    session.execute(_INSERT, event)
+    session.chain_heads[chain_id] = (length + 1, event["link"])
+
+
+def knows_head(session: Session, chain_id: int, length: int | None, last_link: str | None) -> None:
+    """Take over the head of a locked person's chain from a statement that read it beside other things."""
+    session.chain_heads[chain_id] = (length or 0, last_link or GENESIS)
 
 
 def changes(before: Facts, after: Facts) -> tuple[Facts, Facts]:
@@ -50,12 +78,70 @@ def changes(before: Facts, after: Facts) -> tuple[Facts, Facts]:
     return {name: before.get(name) for name in changed}, {name: after[name] for name in changed}
 
 
-def _plain(facts: Facts | None) -> Facts | None:
-    """Facts as JSON has them: instants in UTC with Z, enums by value."""
-    return None if facts is None else {name: _plain_value(value) for name, value in facts.items()}
+def linked_facts(event: Facts, previous: str) -> Facts:
+    """What an event's link proves: all of it but the personal values, and the link before it."""
+    return {name: event[name] for name in _LINKED} | {"at": event["at"].isoformat(), "previous": previous}
+
+
+def told(event: Row[Any]) -> Facts:
+    """The event's before, after and reason with the personal values in them; an erased one is null."""
+    values = json.loads(event.personal)["values"] if event.personal else {}
+
+    def side(name: str) -> Facts | None:
+        text = getattr(event, name)
+        if text is None:
+            return None
+        return {
+            field: values.get(f"{name}.{field}") if is_digest(field, value) else value
+            for field, value in json.loads(text).items()
+        }
+
+    return {"before": side("before"), "after": side("after"), "reason": values.get("reason")}
+
+
+def is_digest(field: str, value: Any) -> bool:
+    """Whether a fact of an event stands for a personal value."""
+    return field in PERSONAL and isinstance(value, str) and value.startswith(DIGEST_PREFIX)
+
+
+def _head(session: Session, chain_id: int) -> tuple[int, str]:
+    if chain_id not in session.chain_heads:
+        head = _HOUSE_HEAD if chain_id == HOUSE else _HEAD
+        locking = {LOCK_PERSON: chain_id}  # whoever forgot to: two writers would fork the chain
+        row = session.execute(head, {"chain_id": chain_id}, execution_options=locking).one_or_none()
+        knows_head(session, chain_id, *(row or (None, None)))
+    return session.chain_heads[chain_id]
+
+
+class _Hidden:
+    """Puts digests in the place of an event's personal values, and keeps those aside with the one salt."""
+
+    def __init__(self) -> None:
+        self._salt = ""
+        self._values: dict[str, str] = {}
+
+    @property
+    def values(self) -> str | None:
+        return canonical({"salt": self._salt, "values": self._values}) if self._values else None
+
+    def text_of(self, side: str, facts: Facts | None) -> str | None:
+        if facts is None:
+            return None
+        plain = {name: _plain_value(value) for name, value in facts.items()}
+        for name in PERSONAL & plain.keys():
+            plain[name] = self.digest_of(f"{side}.{name}", plain[name])
+        return canonical(plain)
+
+    def digest_of(self, path: str, value: str | None) -> str | None:
+        if not value:
+            return value
+        self._salt = self._salt or new_salt()
+        self._values[path] = value
+        return digest(self._salt, path, value)
 
 
 def _plain_value(value: Any) -> Any:
+    """The value as JSON has it: instants in UTC with Z, enums by value."""
     match value:
         case datetime():
             return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

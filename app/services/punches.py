@@ -47,12 +47,15 @@ _STANDING = (
         *(column.label(f"open_{column.name}") for column in _OPEN.c),
         _LAST_END.label("last_end"),
         _LAST_WORKED_END.label("last_worked_end"),
+        audit.CHAIN.c.length.label("chain_length"),
+        audit.CHAIN.c.last_link,
         PROJECT.c.id.label("project_id"),
         PROJECT.c.is_active.label("project_is_active"),
         bookable_by(USER.c.id).label("project_is_bookable"),
     )
     .select_from(USER)
     .outerjoin(_OPEN, and_(_OPEN.c.user_id == USER.c.id, _OPEN.c.end_time.is_(None)))
+    .outerjoin(audit.CHAIN, audit.CHAIN.c.chain_id == USER.c.id)
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == bindparam("user_id"))
 )
@@ -152,6 +155,7 @@ def _standing(session: Session, claims: Claims, *, project_id: int | None = None
     ).one_or_none()
     actor = actor_from(row, claims)
     assert row is not None
+    audit.knows_head(session, actor.id, row.chain_length, row.last_link)
     return row, actor
 
 

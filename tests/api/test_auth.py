@@ -3,18 +3,15 @@
 import hashlib
 
 import pytest
-from sqlalchemy import select
 
 from app.core.clock import utc_now
-from app.models.audit_event import AuditEvent
-from app.models.types import table_of
 from app.schemas.user import UserUpdate
 from app.services import auth, users
 from app.services.errors import LoginRefused
 from app.services.identity import Actor
 from tests.support.people import PASSWORD
+from tests.support.record import Record
 
-EVENT = table_of(AuditEvent)
 ANOTHER_PASSWORD = "another-lantern-17-harbour"
 
 
@@ -263,9 +260,7 @@ def finish_login(database, email, in_between):
 
 
 def logins(server):
-    with server.database.reading() as session:
-        wanted = select(EVENT).where(EVENT.c.object_type == "login").order_by(EVENT.c.id)
-        return session.execute(wanted).all()
+    return [event for event in Record(server.database, whole=True).new() if event.object_type == "login"]
 
 
 def team(caller):

@@ -10,12 +10,11 @@ import httpx
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from app.models.audit_event import AuditEvent
-from app.models.types import table_of
 from app.services.identity import USER
 from app.services.periods import ENTRY
 from app.services.projects import PROJECT
 from tests.support.people import instant
+from tests.support.record import Record
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 HEADER = "employee_id,employee_name,project_name,date,start_time,end_time,hours_worked,description"
@@ -24,7 +23,6 @@ NUMBERS = ("employee_id", "hours_worked", "entry_id", "project_id", "seconds_wor
 STARTS = "=+-@\t\r\n"
 FULL_WIDTH_STARTS = "\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"
 BLANKS = (" ", "   ", "\u3000", "\u00a0 ", "\u2003")
-AUDIT = table_of(AuditEvent)
 
 
 def export(caller: Any, **params: Any) -> httpx.Response:
@@ -262,12 +260,12 @@ def test_no_cell_starts_a_formula(people, as_user, server, mia, website):
 
 def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, server, mia, ana, website):
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")
+    record = Record(server.database)
 
     first = export(as_user(mia))
     second = export(as_user(mia), tz="Asia/Tokyo", columns="full", include_indirect=True)
 
-    with server.database.reading() as session:
-        events = session.execute(select(AUDIT).where(AUDIT.c.action == "export:csv").order_by(AUDIT.c.id)).all()
+    events = [event for event in record.new() if event.action == "export:csv"]
     asked = {"start_date": "2026-03-01", "end_date": "2026-03-31", "scope": "team"}
     assert [event.after for event in events] == [
         asked | {"tz": None, "columns": "settled", "include_indirect": False},
@@ -278,10 +276,11 @@ def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, 
 
 
 def test_a_refused_export_leaves_no_event(as_user, server, mia):
+    record = Record(server.database)
+
     refusal_of(as_user(mia), scope="all")
 
-    with server.database.reading() as session:
-        assert session.execute(select(AUDIT).where(AUDIT.c.action == "export:csv")).all() == []
+    assert record.new() == []
 
 
 def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, ana, website):

@@ -19,12 +19,12 @@ from sqlmodel import SQLModel
 from alembic import command
 from app.core.db import Database
 from app.core.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
-from app.models import audit_event, project, time_entry, user
+from app.models import audit_event, idempotency_key, project, time_entry, user
 from app.services.people import lock_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 from tests.support.postgresql import execute
 
-MODELS = (audit_event, project, time_entry, user)  # importing them fills the metadata
+MODELS = (audit_event, idempotency_key, project, time_entry, user)  # importing them fills the metadata
 
 SQLITE_OBJECTS = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
@@ -40,7 +40,7 @@ POSTGRESQL_COLUMNS = """
     WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S') AND attnum > 0
     ORDER BY relname, attnum
 """
-POSTGRESQL_OBJECTS = """
+POSTGRESQL_OBJECTS = r"""
     SELECT relname || ': ' || conname || ' ' || pg_get_constraintdef(pg_constraint.oid)
     FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
     WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
@@ -51,7 +51,8 @@ POSTGRESQL_OBJECTS = """
     SELECT pg_get_triggerdef(oid) || CASE tgenabled WHEN 'O' THEN '' ELSE ' (disabled)' END
     FROM pg_trigger WHERE NOT tgisinternal
     UNION ALL
-    SELECT proname || '() ' || btrim(prosrc) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    SELECT proname || '() ' || regexp_replace(btrim(prosrc, E' \n'), '\s+', ' ', 'g')
+    FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 """
 AT_HEAD = {
     SQLITE: """
@@ -59,29 +60,75 @@ CREATE TABLE alembic_version (
 version_num VARCHAR(32) NOT NULL,
 CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 )
-CREATE TABLE audit_event (
-id INTEGER NOT NULL,
+CREATE TABLE audit_chain (
+chain_id INTEGER NOT NULL,
+length BIGINT NOT NULL,
+last_link VARCHAR(64) NOT NULL,
+PRIMARY KEY (chain_id)
+)
+CREATE TRIGGER audit_chain_only_grows_DELETE BEFORE DELETE ON audit_chain
+BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END
+CREATE TRIGGER audit_chain_only_grows_UPDATE BEFORE UPDATE ON audit_chain
+WHEN NOT (NEW.chain_id = OLD.chain_id AND NEW.length = OLD.length + 1)
+BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END
+CREATE TABLE "audit_event" (
+chain_id INTEGER NOT NULL,
+position BIGINT NOT NULL,
 at BIGINT NOT NULL,
 action VARCHAR(64) NOT NULL,
 actor_id INTEGER,
-subject_id INTEGER,
 object_type VARCHAR(32) NOT NULL,
 object_id INTEGER,
-"before" JSON,
-"after" JSON,
-reason VARCHAR(500),
+"before" TEXT,
+"after" TEXT,
+reason VARCHAR(80),
+personal TEXT,
 request_id VARCHAR(64) NOT NULL,
-PRIMARY KEY (id)
+key_id VARCHAR(16) NOT NULL,
+link VARCHAR(64) NOT NULL,
+CONSTRAINT pk_audit_event PRIMARY KEY (chain_id, position)
 )
+WITHOUT ROWID
+
 CREATE TRIGGER audit_event_append_only_DELETE BEFORE DELETE ON audit_event
 BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END
 CREATE TRIGGER audit_event_append_only_UPDATE BEFORE UPDATE ON audit_event
+WHEN NOT (
+NEW.personal IS NULL
+AND (NEW.chain_id, NEW.position, NEW.at, NEW.action, NEW.actor_id, NEW.object_type, NEW.object_id, NEW.before,
+NEW.after, NEW.reason, NEW.request_id, NEW.key_id, NEW.link)
+IS (OLD.chain_id, OLD.position, OLD.at, OLD.action, OLD.actor_id, OLD.object_type, OLD.object_id, OLD.before,
+OLD.after, OLD.reason, OLD.request_id, OLD.key_id, OLD.link)
+AND EXISTS (
+SELECT 1 FROM audit_chain JOIN audit_event ON position = length AND audit_event.chain_id = audit_chain.chain_id
+WHERE audit_chain.chain_id = OLD.chain_id AND action = 'user:erase'
+)
+)
 BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END
+CREATE TRIGGER audit_event_extends_its_chain AFTER INSERT ON audit_event
+BEGIN
+INSERT INTO audit_chain (chain_id, length, last_link)
+SELECT NEW.chain_id, 0, ''
+WHERE NEW.position = 1 AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE chain_id = NEW.chain_id);
+UPDATE audit_chain SET length = NEW.position, last_link = NEW.link
+WHERE chain_id = NEW.chain_id AND length = NEW.position - 1;
+SELECT RAISE(ABORT, 'audit_event_extends_its_chain') WHERE changes() = 0;
+END
+CREATE INDEX ix_audit_event_at ON audit_event (at, chain_id, position)
+CREATE INDEX ix_audit_event_by_another ON audit_event (actor_id, at) WHERE actor_id <> chain_id
 CREATE INDEX ix_audit_event_object ON audit_event (object_type, object_id)
-CREATE INDEX ix_audit_event_subject_id ON audit_event (subject_id, id)
 CREATE TABLE global_lock (
 name VARCHAR(32) NOT NULL,
 PRIMARY KEY (name)
+)
+CREATE TABLE idempotency_key (
+user_id INTEGER NOT NULL,
+"key" VARCHAR(255) NOT NULL,
+fingerprint VARCHAR(64) NOT NULL,
+answer TEXT NOT NULL,
+created_at BIGINT NOT NULL,
+PRIMARY KEY (user_id, "key"),
+CONSTRAINT fk_idempotency_key_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
 )
 CREATE TABLE project (
 id INTEGER NOT NULL,
@@ -117,6 +164,7 @@ CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY(user_id) REFERENCES user (id),
 CONSTRAINT fk_time_entry_project_id_project FOREIGN KEY(project_id) REFERENCES project (id)
 )
 CREATE INDEX ix_time_entry_project_id ON time_entry (project_id)
+CREATE INDEX ix_time_entry_start_time ON time_entry (start_time, id)
 CREATE INDEX ix_time_entry_user_id_start_time ON time_entry (user_id, start_time)
 CREATE TRIGGER time_entry_no_overlap_insert BEFORE INSERT ON time_entry
 WHEN NEW.end_time IS NULL OR NEW.end_time > NEW.start_time
@@ -170,18 +218,29 @@ CREATE UNIQUE INDEX uq_user_email_key ON user (email_key)
 """,
     POSTGRESQL: """
 alembic_version.version_num character varying(32) not null
-audit_event.id bigint not null default nextval('audit_event_id_seq'::regclass)
+audit_chain.chain_id integer not null
+audit_chain.length bigint not null
+audit_chain.last_link character varying(64) not null
+audit_event.chain_id integer not null
+audit_event.position bigint not null
 audit_event.at timestamp with time zone not null
 audit_event.action character varying(64) not null
 audit_event.actor_id integer
-audit_event.subject_id integer
 audit_event.object_type character varying(32) not null
 audit_event.object_id integer
-audit_event.before json
-audit_event.after json
-audit_event.reason character varying(500)
+audit_event.before text
+audit_event.after text
+audit_event.reason character varying(80)
+audit_event.personal text
 audit_event.request_id character varying(64) not null
+audit_event.key_id character varying(16) not null
+audit_event.link character varying(64) not null
 global_lock.name character varying(32) not null
+idempotency_key.user_id integer not null
+idempotency_key.key character varying(255) not null
+idempotency_key.fingerprint character varying(64) not null
+idempotency_key.answer text not null
+idempotency_key.created_at timestamp with time zone not null
 project.id integer not null default nextval('project_id_seq'::regclass)
 project.name character varying(200) not null
 project.name_key character varying(400) collate C not null
@@ -214,21 +273,31 @@ user.manager_id integer
 user.time_zone character varying(64) not null
 user.token_epoch integer not null
 user.created_at timestamp with time zone not null
+CREATE INDEX ix_audit_event_at ON public.audit_event USING btree (at, chain_id, "position")
+CREATE INDEX ix_audit_event_by_another ON public.audit_event USING btree (actor_id, at) WHERE (actor_id <> chain_id)
 CREATE INDEX ix_audit_event_object ON public.audit_event USING btree (object_type, object_id)
-CREATE INDEX ix_audit_event_subject_id ON public.audit_event USING btree (subject_id, id)
 CREATE INDEX ix_project_member_user_id ON public.project_member USING btree (user_id)
 CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
+CREATE INDEX ix_time_entry_start_time ON public.time_entry USING btree (start_time, id)
 CREATE INDEX ix_time_entry_user_id_start_time ON public.time_entry USING btree (user_id, start_time)
 CREATE INDEX ix_user_manager_id ON public."user" USING btree (manager_id)
+CREATE TRIGGER audit_chain_only_grows_row BEFORE DELETE OR UPDATE ON public.audit_chain FOR EACH ROW EXECUTE FUNCTION audit_chain_only_grows()
+CREATE TRIGGER audit_chain_only_grows_truncate BEFORE TRUNCATE ON public.audit_chain FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_only_grows()
 CREATE TRIGGER audit_event_append_only_row BEFORE DELETE OR UPDATE ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_is_append_only()
 CREATE TRIGGER audit_event_append_only_truncate BEFORE TRUNCATE ON public.audit_event FOR EACH STATEMENT EXECUTE FUNCTION audit_event_is_append_only()
+CREATE TRIGGER audit_event_extends_its_chain AFTER INSERT ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_extends_its_chain()
 CREATE UNIQUE INDEX uq_project_name_key ON public.project USING btree (name_key)
 CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON public.time_entry USING btree (user_id) WHERE (end_time IS NULL)
 CREATE UNIQUE INDEX uq_user_email_key ON public."user" USING btree (email_key)
 alembic_version: alembic_version_pkc PRIMARY KEY (version_num)
-audit_event: audit_event_pkey PRIMARY KEY (id)
-audit_event_is_append_only() BEGIN RAISE EXCEPTION 'audit_event_is_append_only' USING ERRCODE = 'restrict_violation'; END
+audit_chain: audit_chain_pkey PRIMARY KEY (chain_id)
+audit_chain_only_grows() BEGIN IF TG_OP = 'UPDATE' THEN IF NEW.chain_id = OLD.chain_id AND NEW.length = OLD.length + 1 THEN RETURN NEW; END IF; END IF; RAISE EXCEPTION 'audit_chain_only_grows' USING ERRCODE = 'restrict_violation'; END
+audit_event: pk_audit_event PRIMARY KEY (chain_id, "position")
+audit_event_extends_its_chain() BEGIN IF NEW.position = 1 THEN INSERT INTO audit_chain (chain_id, length, last_link) VALUES (NEW.chain_id, 0, '') ON CONFLICT DO NOTHING; END IF; UPDATE audit_chain SET length = NEW.position, last_link = NEW.link WHERE chain_id = NEW.chain_id AND length = NEW.position - 1; IF NOT FOUND THEN RAISE EXCEPTION 'audit_event_extends_its_chain' USING ERRCODE = 'restrict_violation'; END IF; RETURN NULL; END
+audit_event_is_append_only() BEGIN IF TG_OP = 'UPDATE' THEN IF NEW.personal IS NULL AND to_jsonb(NEW) - 'personal' = to_jsonb(OLD) - 'personal' AND EXISTS ( SELECT FROM audit_chain JOIN audit_event USING (chain_id) WHERE chain_id = OLD.chain_id AND position = length AND action = 'user:erase' ) THEN RETURN NEW; END IF; END IF; RAISE EXCEPTION 'audit_event_is_append_only' USING ERRCODE = 'restrict_violation'; END
 global_lock: global_lock_pkey PRIMARY KEY (name)
+idempotency_key: fk_idempotency_key_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+idempotency_key: idempotency_key_pkey PRIMARY KEY (user_id, key)
 project: project_pkey PRIMARY KEY (id)
 project_member: fk_project_member_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)
 project_member: fk_project_member_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
@@ -454,7 +523,7 @@ def _alembic(database: Database, direction: str, revision: str) -> None:
     config = Config(ROOT / "alembic.ini")
     with _writing(database) as connection:
         connection.execute(text("SELECT 1"))
-        config.attributes["connection"] = connection
+        config.attributes |= {"connection": connection, "settings": database.settings}
         getattr(command, direction)(config, revision)
         connection.commit()
 

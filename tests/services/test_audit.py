@@ -9,15 +9,15 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.clock import utc_now
-from app.models.audit_event import AuditEvent
-from app.models.types import table_of
 from app.services import audit
+from app.services.audit import EVENT
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.people import PASSWORD
+from tests.support.record import Record
 
-EVENT = table_of(AuditEvent)
 PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
 NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": PASSWORD}
+RECORD_TABLES = ("audit_event", "audit_chain")
 BUSINESS_TABLES = ("user", "project", "project_member", "time_entry", "time_zone", "global_lock")
 
 
@@ -113,20 +113,12 @@ class Office:
         self.ids["Anas"] = entry
         self.callers = {each.first_name: as_user(each) for each in persons}
         self.database = database
-        self._seen = 0
-        self.new_events()
+        self.new_events = Record(database).new
 
     def ask(self, caller, operation, *, body=None, form=None):
         method, path = operation.format(**self.ids).split(" ", 1)
         headers = {"X-Request-ID": "request-7"}
         return self.callers[caller].request(method, path, json=body, data=form, headers=headers)
-
-    def new_events(self):
-        """What was recorded since the last time somebody asked."""
-        with self.database.reading() as session:
-            found = session.execute(select(EVENT).where(EVENT.c.id > self._seen).order_by(EVENT.c.id)).all()
-        self._seen = found[-1].id if found else self._seen
-        return found
 
     def filled(self, value, **more):
         ids = self.ids | more
@@ -274,35 +266,45 @@ def test_reading_changes_no_business_rows(office, server):
 
 
 def test_what_the_operator_adds_has_no_actor(people, database):
+    record = Record(database)
     ana, website = people.employee("Ana"), people.project("Website")
 
-    with database.reading() as session:
-        events = session.execute(select(EVENT).order_by(EVENT.c.id)).all()
-    assert [(event.action, event.actor_id, event.subject_id, event.object_id) for event in events] == [
+    assert [(event.action, event.actor_id, event.subject_id, event.object_id) for event in record.new()] == [
         ("user:create", None, ana.id, ana.id),
         ("project:create", None, None, website.id),
     ]
 
 
 UPSERT = """
-    INSERT INTO audit_event (id, at, action, object_type, request_id)
-    SELECT id, at, 'project:forged', object_type, request_id FROM audit_event WHERE TRUE
-    ON CONFLICT (id) DO UPDATE SET action = excluded.action
+    INSERT INTO audit_event (chain_id, position, at, action, object_type, request_id, key_id, link)
+    SELECT chain_id, position, at, 'project:forged', object_type, request_id, key_id, link FROM audit_event WHERE TRUE
+    ON CONFLICT (chain_id, position) DO UPDATE SET action = excluded.action
 """
 REWRITES = [
     "UPDATE audit_event SET reason = 'forged'",
-    "UPDATE audit_event SET id = id + 1",
+    "UPDATE audit_event SET position = position + 1",
+    "UPDATE audit_event SET personal = NULL",
     "DELETE FROM audit_event",
-    "DELETE FROM audit_event WHERE id = 1",
+    "DELETE FROM audit_event WHERE position = 1",
     UPSERT,
+    "UPDATE audit_chain SET length = length - 1",
+    "UPDATE audit_chain SET length = length + 2",
+    "UPDATE audit_chain SET last_link = 'forged'",
+    "UPDATE audit_chain SET chain_id = chain_id + 100",
+    "DELETE FROM audit_chain",
 ]
 OF_SQLITE = [
-    """INSERT OR REPLACE INTO audit_event (id, at, action, object_type, request_id)
-       SELECT id, at, 'project:forged', object_type, request_id FROM audit_event""",
+    """INSERT OR REPLACE INTO audit_event (chain_id, position, at, action, object_type, request_id, key_id, link)
+       SELECT chain_id, position, at, 'project:forged', object_type, request_id, key_id, link FROM audit_event""",
     "REPLACE INTO audit_event SELECT * FROM audit_event",
-    "UPDATE OR REPLACE audit_event SET id = 1",
+    "UPDATE OR REPLACE audit_event SET position = 1",
+    "REPLACE INTO audit_chain SELECT chain_id, length, 'forged' FROM audit_chain",
 ]
-OF_POSTGRESQL = ["TRUNCATE audit_event", "TRUNCATE audit_event, time_entry RESTART IDENTITY CASCADE"]
+OF_POSTGRESQL = [
+    "TRUNCATE audit_event",
+    "TRUNCATE audit_event, time_entry RESTART IDENTITY CASCADE",
+    "TRUNCATE audit_chain",
+]
 
 
 @pytest.mark.parametrize(
@@ -312,14 +314,18 @@ def test_the_record_is_never_rewritten(database, people, rewrites):
     people.employee("Ana")
     people.employee("Bob")
     with database.reading() as session:
-        before = session.execute(text("SELECT * FROM audit_event ORDER BY id")).all()
+        before = [session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all() for table in RECORD_TABLES]
 
     for rewrite in rewrites:
-        with pytest.raises(IntegrityError, match="audit_event_is_append_only"), database.writing() as session:
+        with (
+            pytest.raises(IntegrityError, match=r"audit_(event_is_append_only|chain_only_grows)"),
+            database.writing() as session,
+        ):
             session.execute(text(rewrite))
 
     with database.reading() as session:
-        assert session.execute(text("SELECT * FROM audit_event ORDER BY id")).all() == before
+        after = [session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all() for table in RECORD_TABLES]
+    assert after == before
 
 
 def clock_in_on(office, project):

@@ -29,6 +29,7 @@ BAD = [
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "-17"),
     ("ALGORITHM", "none"),
     ("ALGORITHM", "RS256"),
+    ("AUDIT_OLD_KEYS", "not a list"),
     ("CORS_ALLOW_CREDENTIALS", "perhaps"),
     ("CORS_ORIGINS", "https://app.example.com"),
     ("CORS_ORIGINS", '{"origin": "https://app.example.com"}'),
@@ -41,11 +42,14 @@ BAD = [
     ("DB_URL", "postgresql://ana:pencil@case:stapler@db.example.com/ett"),
     ("DEBUG", "sometimes"),
     ("DEFAULT_TIME_ZONE", "Mars/Olympus"),
+    ("EDIT_WINDOW_DAYS", "-2"),
     ("ENVIRONMENT", "staging"),
     ("REPORTS_AT_ONCE", "-3"),
     ("FIRST_ADMIN_EMAIL", "nobody"),
+    ("MAX_ENTRY_HOURS", "169"),
     ("PORT", "70000"),
     ("PORT", "http"),
+    ("RETENTION_DAYS", "for good"),
     ("STALE_ENTRY_HOURS", "forever"),
     ("WORKERS", "650"),
 ]
@@ -111,6 +115,7 @@ def test_where_others_can_reach_it_it_starts_on_secrets_of_its_own(environment, 
     [
         ("SECRET_KEY", {"SECRET_KEY": None}),
         *[("SECRET_KEY", {"SECRET_KEY": key}) for key in WEAK_KEYS.values()],
+        *[("AUDIT_KEY", {"SECRET_KEY": OWN_KEY, "AUDIT_KEY": key}) for key in WEAK_KEYS.values()],
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": None}),
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": DEFAULT_ADMIN_PASSWORD}),
         ("DEBUG", {"DEBUG": "true"}),
@@ -251,7 +256,7 @@ def test_the_example_file_gives_the_defaults_so_a_copy_of_it_changes_nothing():
     shutil.copy(EXAMPLE, ".env")
 
     assert load_settings() == defaults
-    assert dotenv_values(".env").keys() == Settings.model_fields.keys() - {"SECRET_KEY"}
+    assert dotenv_values(".env").keys() == Settings.model_fields.keys() - {"SECRET_KEY", "AUDIT_KEY"}
 
 
 def test_no_secret_of_the_example_file_can_ever_protect_a_service(environment):

@@ -1,0 +1,31 @@
+"""Answers kept under the sender's key for 24 hours.
+
+Why: on a bad network the answer to a punch gets lost, and the same punch sent again must not be a second one.
+"""
+
+import sqlalchemy as sa
+
+from alembic import op
+from app.models.types import Instant
+
+revision = "2026_11_25_idempotency_keys"
+down_revision = "2026_11_25_chained_record"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "idempotency_key",
+        sa.Column(
+            "user_id", sa.Integer, sa.ForeignKey("user.id", name="fk_idempotency_key_user_id_user"), primary_key=True
+        ),
+        sa.Column("key", sa.String(255), primary_key=True),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("answer", sa.Text, nullable=False),
+        sa.Column("created_at", Instant, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("idempotency_key")

@@ -1,0 +1,61 @@
+"""Chains of records that show when one is changed or missing: HMAC-SHA-256 over canonical JSON and the link before.
+
+The key lives outside the database, so whoever writes to the database alone can't forge a link. Personal values stay
+outside the chain: it holds their salted digests, so that a value and its salt can be erased and the chain still proves
+the rest. (A digest whose 128 bits of salt are gone can't be guessed back, however few names there are.)
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from typing import Any
+
+GENESIS = ""
+"""The link before the first."""
+DIGEST_PREFIX = "sha256:"
+
+
+class UnknownKey(Exception):
+    """A link was made with a key that isn't among ours."""
+
+
+class ChainKeys:
+    """The key that makes links, and older ones that only prove theirs."""
+
+    def __init__(self, current: str, *old: str) -> None:
+        self._by_id = {key_id(secret): _derived(secret) for secret in (*old, current)}
+        self.current_id = key_id(current)
+
+    def link(self, key: str, facts: dict[str, Any]) -> str:
+        """The link of these facts under the key with this id. Raises UnknownKey."""
+        if key not in self._by_id:
+            raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_OLD_KEYS.")
+        return hmac.new(self._by_id[key], canonical(facts).encode(), hashlib.sha256).hexdigest()
+
+
+def key_id(secret: str) -> str:
+    """The name of a key: 16 hexadecimal digits that tell nothing of it."""
+    return hmac.new(_derived(secret), b"name of this key", hashlib.sha256).hexdigest()[:16]
+
+
+def canonical(value: Any) -> str:
+    """The one way to write a value of text, whole numbers, booleans, null, lists and objects as JSON (RFC 8785).
+
+    Raises TypeError or ValueError for anything else.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def new_salt() -> str:
+    return secrets.token_hex(16)
+
+
+def digest(salt: str, path: str, value: str) -> str:
+    """What a chain holds in the place of a personal value."""
+    return DIGEST_PREFIX + hashlib.sha256(f"{salt}\n{path}\n{value}".encode()).hexdigest()
+
+
+def _derived(secret: str) -> bytes:
+    """A key for chains alone, since the secret may sign access tokens too."""
+    return hmac.new(secret.encode(), b"employee-time-tracking-api: audit chain", hashlib.sha256).digest()
