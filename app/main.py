@@ -11,7 +11,7 @@ from app.api import health, root
 from app.api.middleware import RequestMiddleware
 from app.api.openapi import describe
 from app.api.problems import install_problems
-from app.api.v1 import auth, exports, projects, punches, reports, team, time_entries, users
+from app.api.v1 import audit, auth, corrections, exports, projects, punches, reports, team, time_entries, users
 from app.core.config import Settings, load_settings
 from app.core.logging import configure_logging
 from app.core.runtime import Runtime
@@ -38,14 +38,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_origins=chosen.CORS_ORIGINS,
             allow_credentials=chosen.CORS_ALLOW_CREDENTIALS,
             allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "X-Total-Count", "X-As-Of", "Link", "Retry-After", "Content-Disposition"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Idempotency-Key", "If-Match"],
+            expose_headers=[
+                "X-Request-ID",
+                "X-Total-Count",
+                "X-As-Of",
+                "ETag",
+                "Link",
+                "Retry-After",
+                "Content-Disposition",
+            ],
         )
     install_problems(app)
     v1 = APIRouter()
     for router in (
         auth.router,
         punches.router,
+        corrections.router,
         time_entries.router,
         projects.router,
         team.router,
@@ -53,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         exports.router,
         users.router,
         projects.admin_router,
+        audit.router,
     ):
         v1.include_router(router)
     app.include_router(v1, prefix=API)

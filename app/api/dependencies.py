@@ -1,23 +1,28 @@
 """What endpoints ask for, named as people and things."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-from fastapi import Depends, Path, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 
+from app.api.problems import etag
 from app.api.transactions import Transactions, claims_of, runtime_of
 from app.core.clock import utc_now
 from app.core.db import Session
 from app.core.runtime import Runtime
 from app.core.tokens import Claims
 from app.models.user import Role
-from app.schemas.types import MAX_ID, Day, TimeZoneName
+from app.schemas.time_entry import TimeEntryRead
+from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ID, Day, TimeZoneName
 from app.services.identity import Actor, authenticate, require_role
 from app.services.periods import Period
 
 MAX_PAGE = 1000
+_TAGS = re.compile(r'(?<!W/)"([0-9]{1,10})"')
+_Entry = TypeVar("_Entry", bound=TimeEntryRead | None)
 
 
 class _TheSession:
@@ -87,6 +92,58 @@ async def _page(
     return Page(skip, limit, request)
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of a list that goes on behind a cursor."""
+
+    cursor: str | None
+    limit: int
+    request: Request
+
+    def describe(self, response: Response, next_cursor: str | None) -> None:
+        """Say where the next stretch is."""
+        if next_cursor is not None:
+            query: dict[str, Any] = dict(self.request.query_params) | {"cursor": next_cursor, "limit": self.limit}
+            response.headers["Link"] = f'<{self.request.url.path}?{urlencode(query)}>; rel="next"'
+
+
+async def _stretch(
+    request: Request,
+    cursor: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, pattern="^[A-Za-z0-9_-]+$", description="From the Link header."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to answer.")] = 100,
+) -> Stretch:
+    return Stretch(cursor, limit, request)
+
+
+async def _any_period(
+    start_date: Annotated[Day | None, Query(description="First day; open if left out.")] = None,
+    end_date: Annotated[Day | None, Query(description="Last day, included; open if left out.")] = None,
+    tz: Annotated[TimeZoneName | None, Query(description="Days of this zone.")] = None,
+) -> Period | None:
+    if start_date is None and end_date is None:
+        return None
+    return Period(start_date or FIRST_DAY, end_date or LAST_DAY, tz)
+
+
+async def _versions(
+    if_match: Annotated[
+        str | None,
+        Header(
+            max_length=200,
+            description="The ETag of what you read: the change is refused if it was changed since.",
+            examples=['"1"'],
+        ),
+    ] = None,
+) -> frozenset[int] | None:
+    """The versions that If-Match names. What is no tag of ours, or a weak one, matches none (RFC 9110, 13.1.1)."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    return frozenset(int(tag) for tag in _TAGS.findall(if_match))
+
+
 async def _transactions(request: Request) -> Transactions:
     return Transactions(request)
 
@@ -95,8 +152,15 @@ async def _runtime(request: Request) -> Runtime:
     return runtime_of(request)
 
 
+def tagged(response: Response, entry: _Entry) -> _Entry:
+    """The entry, with the entity tag on the answer by which If-Match knows it again."""
+    if entry is not None:
+        response.headers["ETag"] = etag(entry.version)
+    return entry
+
+
 def as_of(response: Response, at: datetime) -> None:
-    """Say when the hours were computed: open entries are shown but not counted."""
+    """Say when it was computed: hours that run are shown but not counted."""
     response.headers["X-As-Of"] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -109,6 +173,19 @@ Admin = Annotated[Actor, _Caller((Role.admin,))]
 Now = Annotated[datetime, Depends(_now)]
 DateRange = Annotated[Period, Depends(_period)]
 PageDep = Annotated[Page, Depends(_page)]
+AnyDateRange = Annotated[Period | None, Depends(_any_period)]
+StretchDep = Annotated[Stretch, Depends(_stretch)]
+IfMatch = Annotated[frozenset[int] | None, Depends(_versions)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern="^[!-~]+$",
+        description="New for each request; one that is sent again within 24 hours is answered again, not done again.",
+        examples=["2f1c9a34-0b6e-4f2e-9d0a-6a8f3f1f7c11"],
+    ),
+]
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 TransactionsDep = Annotated[Transactions, Depends(_transactions)]
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]

@@ -18,13 +18,14 @@ Who worked when, exact to the second.
 """
 TAGS = [
     {"name": "auth", "description": "Log in, and your own account."},
-    {"name": "time entries", "description": "Clock in, clock out, your own hours."},
+    {"name": "time entries", "description": "Clock in, clock out, enter and correct time, your own hours."},
     {"name": "projects", "description": "What you may book."},
     {"name": "team", "description": "Whom you may see."},
     {"name": "reports", "description": "A team's hours. For managers and admins."},
     {"name": "exports", "description": "Files for payroll. For managers and admins."},
     {"name": "admin: users", "description": "People, roles, managers. For admins."},
     {"name": "admin: projects", "description": "Projects and their members. For admins."},
+    {"name": "admin: record", "description": "What happened, to whom, by whom and why. For admins."},
     {"name": "health", "description": "For operators."},
 ]
 PROBLEM: dict[str, Any] = {
@@ -41,6 +42,7 @@ PROBLEM: dict[str, Any] = {
         "instance": {"type": "string", "maxLength": 2000},
         "request_id": {"type": "string", "maxLength": 64},
         "entry_id": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
         "errors": {
             "type": "array",
             "maxItems": 100,
@@ -82,6 +84,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "format": "date-time"},
     },
+    "ETag": {
+        "description": "Its version, for If-Match.",
+        "required": True,
+        "schema": {"type": "string", "maxLength": 16},
+    },
     "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
     "Retry-After": {
         "description": "Seconds to wait.",
@@ -89,8 +96,9 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 1, "maximum": 60},
     },
 }
-OF_STATUS = {"401": "WWW-Authenticate", "503": "Retry-After"}
-OF_PARAMETER = {"limit": ("X-Total-Count", "Link"), "start_date": ("X-As-Of",)}
+OF_STATUS = {"401": "WWW-Authenticate", "412": "ETag", "503": "Retry-After"}
+OF_PARAMETER = {"skip": ("X-Total-Count", "Link"), "cursor": ("Link",), "start_date": ("X-As-Of",)}
+OF_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
 
 
 def describe(app: FastAPI) -> None:
@@ -106,6 +114,7 @@ def describe(app: FastAPI) -> None:
                 schemas.pop(unused, None)
             for path in made["paths"].values():
                 for operation in path.values():
+                    _never_null(operation)
                     _show_headers(operation)
                     _show_body(operation, schemas)
             schemas["Problem"] = PROBLEM
@@ -116,12 +125,21 @@ def describe(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]
 
 
+def _never_null(operation: dict[str, Any]) -> None:
+    """A parameter that may be left out can't be null: nothing in an address or a header is."""
+    for parameter in operation.get("parameters", []):
+        kinds = [kind for kind in parameter["schema"].pop("anyOf", []) if kind != {"type": "null"}]
+        parameter["schema"] |= kinds[0] if kinds else {}
+
+
 def _show_headers(operation: dict[str, Any]) -> None:
-    """Name each answer's headers: a page has a count, hours have an instant."""
+    """Name each answer's headers: a page has a count, hours have an instant, a single entry has a tag."""
     asked = [parameter["name"] for parameter in operation.get("parameters", [])]
     of_success = [header for name in asked for header in OF_PARAMETER.get(name, ())]
     for status, answer in operation["responses"].items():
         own = [OF_STATUS[status]] if status in OF_STATUS else of_success if status == "200" else []
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+        own = own + [OF_SCHEMA[name] for name in [schema.rpartition("/")[2]] if name in OF_SCHEMA]
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *own]}
 
 

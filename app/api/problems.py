@@ -33,6 +33,7 @@ STATUS: dict[type[DomainError], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.Invalid: 422,
@@ -77,6 +78,11 @@ def status_of(kind: type[DomainError]) -> int:
     return STATUS[family]
 
 
+def etag(version: int) -> str:
+    """The entity tag of something in this version (RFC 9110, section 8.8.3)."""
+    return f'"{version}"'
+
+
 def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[str, Any]] | None = None) -> Response:
     """The answer to an error. ASCII only: a client's text may hold what UTF-8 can't."""
     status = status_of(type(error))
@@ -97,6 +103,8 @@ def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, errors.PreconditionFailed):
+        headers["ETag"] = etag(error.version)
     return Response(json.dumps(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 

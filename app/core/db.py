@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session as SQLModelSession
 from sqlmodel import create_engine
 
@@ -76,6 +77,11 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Whether a statement waited for somebody's lock for as long as it may (PostgreSQL: lock_not_available)."""
+    return getattr(error.orig, "pgcode", None) == "55P03"
 
 
 def _make_engine(settings: Settings) -> Engine:

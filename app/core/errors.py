@@ -41,6 +41,14 @@ class MethodNotAllowed(DomainError):
     """The address is right, the method isn't."""
 
 
+class PreconditionFailed(DomainError):
+    """It was changed since the one who asks last read it: `version` is the present one."""
+
+    def __init__(self, detail: str, *, version: int, **facts: Any) -> None:
+        super().__init__(detail, version=version, **facts)
+        self.version = version
+
+
 class TooLarge(DomainError):
     """More was sent than is read."""
 

@@ -1,5 +1,6 @@
 """Entries as they are answered."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
@@ -24,3 +25,14 @@ class TimeEntryRead(Answer):
 
 class TimeEntryWithProject(TimeEntryRead):
     project: ProjectRead
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries a list shows; None leaves a trait open."""
+
+    user_id: int | None = None
+    project_id: int | None = None
+    open: bool | None = None
+    needs_review: bool | None = None
+    text: str | None = None

@@ -28,6 +28,8 @@ from app.core.text import text_key
 from app.core.time_zones import zone_names
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
+_FIRST_INSTANT, _LAST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 MAX_ID = 2**31 - 1
 MAX_KEY_LENGTH = 400
 
@@ -106,6 +108,20 @@ def _only_iso(value: Any) -> Any:
     return value
 
 
+def _only_rfc_3339(value: Any) -> Any:
+    """An instant is RFC 3339 with an offset: pydantic would also read a number, or a time of nowhere."""
+    if not (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        raise ValueError("Send an instant with its offset, like 2026-03-02T08:00:00Z or 2026-03-02T09:00:00+01:00.")
+    return value
+
+
+def _whole_second(instant: datetime) -> datetime:
+    """The instant in UTC without its fraction of a second. Raises ValueError outside the calendar."""
+    if not _FIRST_INSTANT <= instant <= _LAST_INSTANT:
+        raise ValueError(f"Instants go from {FIRST_DAY} to {LAST_DAY}.")
+    return instant.astimezone(UTC).replace(microsecond=0)
+
+
 def _only_number(value: Any) -> Any:
     """A body's number is a number: pydantic would also read true and "1". (In JSON 1.0 is a whole number.)"""
     if isinstance(value, bool | str):
@@ -123,6 +139,12 @@ Line = Annotated[str, Field(min_length=1), ONE_LINE, AfterValidator(str.strip), 
 PersonName = Annotated[Line, Field(max_length=100, examples=["Ana"])]
 ProjectName = Annotated[Line, Field(max_length=200, examples=["Website"])]
 Description = Annotated[str, Field(max_length=2000, examples=["Landing page"]), PLAIN_TEXT]
+Reason = Annotated[
+    str,
+    Field(min_length=1, max_length=500, examples=["Forgot to clock out"]),
+    ONE_LINE,
+    AfterValidator(str.strip),
+]
 Search = Annotated[str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE]
 Email = Annotated[EmailStr, Field(max_length=254, examples=["ana@example.com"]), AfterValidator(_with_key)]
 NewPassword = Annotated[
@@ -173,6 +195,22 @@ UtcTime = Annotated[
             "examples": ["2026-03-02T08:00:00Z"],
         },
         mode="serialization",
+    ),
+]
+SentTime = Annotated[
+    datetime,
+    BeforeValidator(_only_rfc_3339),
+    AfterValidator(_whole_second),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "maxLength": 35,
+            "pattern": r"^20\d\d-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$",
+            "description": f"RFC 3339 with an offset, {FIRST_DAY} to {LAST_DAY}; a fraction of a second is dropped.",
+            "examples": ["2026-03-02T08:00:00Z"],
+        },
+        mode="validation",
     ),
 ]
 Seconds = Annotated[int, Ge(0), Le(2**53), Field(description="Whole seconds.", examples=[27000])]

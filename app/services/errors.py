@@ -1,19 +1,30 @@
 """Every domain error of the services, and the constraints that raise them as a last resort.
 
 DomainError
-├── NotAuthenticated  LoginRefused (BadToken: core/tokens.py)
-├── Forbidden         RoleNeeded, NotYourEntry
-├── NotFound          UserNotFound, ManagerNotFound, ProjectNotFound, EntryNotFound
-├── Conflict          AlreadyClockedIn, AlreadyClockedOut, NotClockedIn, EntryOverlaps, ProjectInactive, EmailTaken,
-│                     ProjectNameTaken, LastAdmin, ManagerCycle, ManagerIsSelf, ManagerInvalid, ManagerInactive,
-│                     HasReports
-├── Invalid           PeriodReversed, PeriodTooLong
-└── Unavailable       ClockBehind (ServiceBusy, DatabaseUnavailable: core/db.py; TooManyLogins: core/passwords.py)
+├── NotAuthenticated    LoginRefused (BadToken: core/tokens.py)
+├── Forbidden           RoleNeeded, NotYourEntry, EditWindowClosed
+├── NotFound            UserNotFound, ManagerNotFound, ProjectNotFound, EntryNotFound
+├── Conflict            AlreadyClockedIn, AlreadyClockedOut, NotClockedIn, EntryOverlaps, ProjectInactive, EmailTaken,
+│                       ProjectNameTaken, LastAdmin, ManagerCycle, ManagerIsSelf, ManagerInvalid, ManagerInactive,
+│                       HasReports, EntryStillRuns, RequestInFlight, BulkRefused, PersonIsActive, RetentionRuns
+├── PreconditionFailed  EntryChanged
+├── Invalid             PeriodReversed, PeriodTooLong, EntryTooShort, EntryTooLong, EntryInFuture, ReasonNeeded,
+│                       BadCursor, KeyReused
+└── Unavailable         ClockBehind (ServiceBusy, DatabaseUnavailable: core/db.py; TooManyLogins: core/passwords.py)
 """
 
 from sqlalchemy.exc import IntegrityError
 
-from app.core.errors import Conflict, DomainError, Forbidden, Invalid, NotAuthenticated, NotFound, Unavailable
+from app.core.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    Invalid,
+    NotAuthenticated,
+    NotFound,
+    PreconditionFailed,
+    Unavailable,
+)
 
 
 class LoginRefused(NotAuthenticated):
@@ -30,6 +41,11 @@ class RoleNeeded(Forbidden):
 class NotYourEntry(Forbidden):
     code = "not_your_entry"
     title = "Somebody else's entry"
+
+
+class EditWindowClosed(Forbidden):
+    code = "edit_window_closed"
+    title = "Too long ago to change yourself"
 
 
 class UserNotFound(NotFound):
@@ -115,6 +131,66 @@ class ManagerInactive(Conflict):
 class HasReports(Conflict):
     code = "has_reports"
     title = "People report to this person"
+
+
+class EntryStillRuns(Conflict):
+    code = "entry_still_runs"
+    title = "The entry still runs"
+
+
+class RequestInFlight(Conflict):
+    code = "request_in_flight"
+    title = "The same request is still being done"
+
+
+class BulkRefused(Conflict):
+    code = "bulk_refused"
+    title = "Nothing was done"
+
+
+class PersonIsActive(Conflict):
+    code = "person_is_active"
+    title = "The person is active"
+
+
+class RetentionRuns(Conflict):
+    code = "retention_runs"
+    title = "The retention time hasn't passed"
+
+
+class EntryChanged(PreconditionFailed):
+    code = "entry_changed"
+    title = "The entry was changed meanwhile"
+
+
+class EntryTooShort(Invalid):
+    code = "entry_too_short"
+    title = "The entry ends before it starts, or at once"
+
+
+class EntryTooLong(Invalid):
+    code = "entry_too_long"
+    title = "The entry is too long"
+
+
+class EntryInFuture(Invalid):
+    code = "entry_in_future"
+    title = "The entry lies in the future"
+
+
+class ReasonNeeded(Invalid):
+    code = "reason_needed"
+    title = "This change needs a reason"
+
+
+class BadCursor(Invalid):
+    code = "bad_cursor"
+    title = "Not a cursor of this list"
+
+
+class KeyReused(Invalid):
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key belongs to another request"
 
 
 class PeriodReversed(Invalid):

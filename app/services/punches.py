@@ -13,7 +13,7 @@ from app.core.db import LOCK_PERSON, Session
 from app.core.tokens import Claims
 from app.schemas.punch import ClockIn
 from app.schemas.time_entry import TimeEntryRead
-from app.services import audit, visibility
+from app.services import audit, idempotency, visibility
 from app.services.errors import (
     AlreadyClockedIn,
     AlreadyClockedOut,
@@ -24,6 +24,7 @@ from app.services.errors import (
     ProjectInactive,
     ProjectNotFound,
 )
+from app.services.idempotency import KEY, Once
 from app.services.identity import ACTOR_COLUMNS, USER, Actor, actor_from
 from app.services.periods import ENTRY
 from app.services.projects import PROJECT, bookable_by
@@ -59,6 +60,9 @@ _STANDING = (
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == bindparam("user_id"))
 )
+_STANDING_ONCE = _STANDING.add_columns(KEY.c.fingerprint, KEY.c.answer, KEY.c.created_at.label("kept_at")).outerjoin(
+    KEY, and_(KEY.c.user_id == USER.c.id, KEY.c.key == bindparam("key"))
+)
 _INSERT = insert(ENTRY).returning(ENTRY.c.id)
 _CLOSE = (
     update(ENTRY)
@@ -74,12 +78,18 @@ _ENTRY = select(ENTRY).where(ENTRY.c.id == bindparam("entry_id"))
 _OPEN_ENTRY = select(ENTRY).where(ENTRY.c.user_id == bindparam("user_id"), ENTRY.c.end_time.is_(None))
 
 
-def clock_in(session: Session, claims: Claims, wanted: ClockIn, *, switch: bool, at: datetime) -> TimeEntryRead:
-    """Open an entry for the caller; with `switch`, close the open one at the same instant.
+def clock_in(
+    session: Session, claims: Claims, wanted: ClockIn, *, switch: bool, key: str | None = None, at: datetime
+) -> TimeEntryRead:
+    """Open an entry for the caller, once per Idempotency-Key; with `switch`, close the open one at the same instant.
 
-    Raises AlreadyClockedIn, ProjectNotFound (none, or not theirs to book), ProjectInactive, ClockBehind.
+    Raises AlreadyClockedIn, ProjectNotFound (none, or not theirs to book), ProjectInactive, ClockBehind; KeyReused,
+    RequestInFlight.
     """
-    standing, actor = _standing(session, claims, project_id=wanted.project_id)
+    request = idempotency.once(key, "clock-in", wanted.model_dump_json(), str(switch))
+    standing, actor, done = _standing(session, claims, request, project_id=wanted.project_id, at=at)
+    if done:
+        return done
     if standing.open_id is not None and not switch:
         raise AlreadyClockedIn(
             "You are clocked in already. Clock out first, or send switch=true.", entry_id=standing.open_id
@@ -113,14 +123,24 @@ def clock_in(session: Session, claims: Claims, wanted: ClockIn, *, switch: bool,
         object_id=entry["id"],
         after=snapshot(entry),
     )
-    return read(session, entry, now=at)
+    answer = read(session, entry, now=at)
+    idempotency.keep(session, actor.id, request, answer, at=at)
+    return answer
 
 
-def clock_out(session: Session, claims: Claims, entry_id: int, *, at: datetime) -> TimeEntryRead:
-    """Close the caller's entry. Raises EntryNotFound, NotYourEntry, AlreadyClockedOut, ClockBehind."""
-    standing, actor = _standing(session, claims)
+def clock_out(
+    session: Session, claims: Claims, entry_id: int, *, key: str | None = None, at: datetime
+) -> TimeEntryRead:
+    """Close the caller's entry, once per Idempotency-Key.
+
+    Raises EntryNotFound, NotYourEntry, AlreadyClockedOut, ClockBehind; KeyReused, RequestInFlight.
+    """
+    request = idempotency.once(key, "clock-out", str(entry_id))
+    standing, actor, done = _standing(session, claims, request, at=at)
+    if done:
+        return done
     if standing.open_id == entry_id:
-        return _clock_out(session, standing, actor, at=at)
+        return _clock_out(session, standing, actor, request, at=at)
     entry = session.execute(
         _ENTRY.where(visibility.in_sight(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
     ).one_or_none()
@@ -131,12 +151,18 @@ def clock_out(session: Session, claims: Claims, entry_id: int, *, at: datetime) 
     raise AlreadyClockedOut("This entry is clocked out already.", entry_id=entry_id)
 
 
-def clock_out_open(session: Session, claims: Claims, *, at: datetime) -> TimeEntryRead:
-    """Close the caller's open entry, whichever it is. Raises NotClockedIn, ClockBehind."""
-    standing, actor = _standing(session, claims)
+def clock_out_open(session: Session, claims: Claims, *, key: str | None = None, at: datetime) -> TimeEntryRead:
+    """Close the caller's open entry, whichever it is, once per Idempotency-Key.
+
+    Raises NotClockedIn, ClockBehind; KeyReused, RequestInFlight.
+    """
+    request = idempotency.once(key, "clock-out")
+    standing, actor, done = _standing(session, claims, request, at=at)
+    if done:
+        return done
     if standing.open_id is None:
         raise NotClockedIn("You are not clocked in.")
-    return _clock_out(session, standing, actor, at=at)
+    return _clock_out(session, standing, actor, request, at=at)
 
 
 def close_for_deactivation(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
@@ -147,22 +173,31 @@ def close_for_deactivation(session: Session, actor: Actor, user_id: int, *, at: 
         _close(session, actor.id, dict(row._mapping), action="time_entry:close_on_deactivation", at=ends)
 
 
-def _standing(session: Session, claims: Claims, *, project_id: int | None = None) -> tuple[Row[Any], Actor]:
-    row = session.execute(
-        _STANDING,
-        {"user_id": claims.user_id, "project_id": project_id},
-        execution_options={LOCK_PERSON: claims.user_id},
-    ).one_or_none()
+def _standing(
+    session: Session, claims: Claims, request: Once | None, *, project_id: int | None = None, at: datetime
+) -> tuple[Row[Any], Actor, TimeEntryRead | None]:
+    """Where the caller stands, who they are, and the answer to this request if it was done before."""
+    wanted = {"user_id": claims.user_id, "project_id": project_id} | ({"key": request.key} if request else {})
+    with idempotency.waiting(request):
+        row = session.execute(
+            _STANDING_ONCE if request else _STANDING, wanted, execution_options={LOCK_PERSON: claims.user_id}
+        ).one_or_none()
     actor = actor_from(row, claims)
     assert row is not None
     audit.knows_head(session, actor.id, row.chain_length, row.last_link)
-    return row, actor
+    if request is None:
+        return row, actor, None
+    return row, actor, idempotency.replay(request, TimeEntryRead, row.fingerprint, row.answer, row.kept_at, at=at)
 
 
-def _clock_out(session: Session, standing: Row[Any], actor: Actor, *, at: datetime) -> TimeEntryRead:
+def _clock_out(
+    session: Session, standing: Row[Any], actor: Actor, request: Once | None, *, at: datetime
+) -> TimeEntryRead:
     at = _punch_instant(standing, at)
     closed = _close(session, actor.id, _open_entry(standing), action="time_entry:clock_out", at=at)
-    return read(session, closed, now=at)
+    answer = read(session, closed, now=at)
+    idempotency.keep(session, actor.id, request, answer, at=at)
+    return answer
 
 
 def _close(session: Session, actor_id: int, entry: Entry, *, action: str, at: datetime) -> Entry:

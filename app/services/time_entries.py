@@ -1,14 +1,18 @@
-"""Entries as they are read: one's own, the one that runs now, and how each is answered."""
+"""Entries as they are read: one's own, the one that runs now, lists of what one may see, and how each is answered."""
 
-from datetime import datetime, timedelta
+import string
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_
 
 from app.core.db import Session
 from app.schemas.project import ProjectRead
-from app.schemas.time_entry import TimeEntryRead, TimeEntryWithProject
-from app.services import audit
+from app.schemas.time_entry import EntryFilter, TimeEntryRead, TimeEntryWithProject
+from app.services import audit, visibility
+from app.services.cursors import cursor_behind, keys_of
+from app.services.errors import EntryNotFound
 from app.services.identity import Actor
 from app.services.periods import ENTRY, Period, starts_within
 from app.services.projects import PROJECT
@@ -20,6 +24,7 @@ ENTRY_WITH_PROJECT = select(
     PROJECT.c.created_at.label("project_created_at"),
 ).join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
 _RECORDED = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
+CORRECTABLE = {"project_id", "start_time", "end_time", "description", "needs_review"}
 Entry = dict[str, Any]
 
 
@@ -38,6 +43,39 @@ def own(session: Session, actor: Actor, period: Period, *, at: datetime) -> list
         )
     ).all()
     return [read_with_project(session, row, now=at) for row in rows]
+
+
+def get(session: Session, actor: Actor, entry_id: int, *, at: datetime) -> TimeEntryWithProject:
+    """An entry that the actor may see. Raises EntryNotFound."""
+    seen = ENTRY_WITH_PROJECT.where(ENTRY.c.id == entry_id, visibility.in_sight(actor, ENTRY.c.user_id))
+    row = session.execute(seen).one_or_none()
+    if row is None:
+        raise EntryNotFound("There is no such entry for you.")
+    return read_with_project(session, row, now=at)
+
+
+def page(
+    session: Session,
+    actor: Actor,
+    wanted: EntryFilter,
+    period: Period | None,
+    *,
+    cursor: str | None,
+    limit: int,
+    at: datetime,
+) -> tuple[list[TimeEntryWithProject], str | None]:
+    """A stretch of the entries that the actor may see and that fit, newest first, and the cursor of the next one.
+
+    Raises BadCursor.
+    """
+    found = ENTRY_WITH_PROJECT.where(visibility.in_sight(actor, ENTRY.c.user_id), *_fitting(session, wanted, at=at))
+    if period is not None:
+        found = found.where(starts_within(session, period))
+    rows = session.execute(_behind(found, cursor).limit(limit + 1)).all()
+    entries = [read_with_project(session, row, now=at) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return entries, None
+    return entries, cursor_behind(int(entries[-1].start_time.timestamp()), entries[-1].id)
 
 
 def read(session: Session, entry: Entry, *, now: datetime) -> TimeEntryRead:
@@ -74,3 +112,40 @@ def is_stale(session: Session, start: datetime, until: datetime) -> bool:
 def snapshot(entry: Entry) -> audit.Facts:
     """What the record keeps of an entry."""
     return {name: entry[name] for name in _RECORDED}
+
+
+def _behind(found: Select[Any], cursor: str | None) -> Select[Any]:
+    """The entries newest first, behind the one that the cursor names."""
+    if cursor is not None:
+        start, entry_id = keys_of(cursor, 2)
+        last = (datetime.fromtimestamp(start, UTC), entry_id)
+        found = found.where(
+            tuple_(ENTRY.c.start_time, ENTRY.c.id) < tuple_(*last, types=[ENTRY.c.start_time.type, ENTRY.c.id.type])
+        )
+    return found.order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
+
+
+def _fitting(session: Session, wanted: EntryFilter, *, at: datetime) -> Iterator[ColumnElement[bool]]:
+    if wanted.user_id is not None:
+        yield ENTRY.c.user_id == wanted.user_id
+    if wanted.project_id is not None:
+        yield ENTRY.c.project_id == wanted.project_id
+    if wanted.open is not None:
+        yield ENTRY.c.end_time.is_(None) if wanted.open else ENTRY.c.end_time.is_not(None)
+    if wanted.needs_review is not None:
+        stale = at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
+        flagged = or_(ENTRY.c.needs_review, and_(ENTRY.c.end_time.is_(None), ENTRY.c.start_time < stale))
+        yield flagged if wanted.needs_review else ~flagged
+    if wanted.text is not None:
+        yield _says(session, wanted.text)
+
+
+def _says(session: Session, text: str) -> ColumnElement[bool]:
+    """The condition that a description has the text in it: A to Z in any case, other letters as typed, all small, all
+    capital or capitalised. The engines' own folding differs: by the server's locale, and not at all on SQLite."""
+    typed = {text, text.lower(), text.upper(), text.title()}
+    if session.settings.is_sqlite:  # LIKE folds A to Z, and only those
+        return or_(*(ENTRY.c.description.contains(each, autoescape=True) for each in sorted(typed)))
+    small = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+    folded = func.translate(ENTRY.c.description, string.ascii_uppercase, string.ascii_lowercase)
+    return or_(*(folded.contains(each.translate(small), autoescape=True) for each in sorted(typed)))

@@ -16,7 +16,9 @@ from tests.support.people import PASSWORD
 CALLERS = ("nobody", "garbage", "expired", "Dan", "Del", "Ana", "Bob", "Mia", "Max", "Ada")
 PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
 NEW = {"email": "new@example.com", "first_name": "New", "last_name": "Person", "role": "employee", "password": PASSWORD}
-TABLES = ("user", "project", "project_member", "time_entry", "time_zone", "global_lock")
+YESTERDAY = utc_now().date() - timedelta(days=1)
+MORNING = {"project_id": "{website}", "start_time": f"{YESTERDAY}T08:00:00Z", "end_time": f"{YESTERDAY}T12:00:00Z"}
+TABLES = ("user", "project", "project_member", "time_entry", "time_zone", "global_lock", "idempotency_key")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,34 @@ MATRIX = [
     Row("GET /api/v1/time-entries/current",                        "401 401 401 401 204 204 204 204 204 204"),
     Row("GET /api/v1/time-entries/me",                             "401 401 401 401 200 200 200 200 200 200",
         query=PERIOD),
+    Row("POST /api/v1/time-entries",                               "401 401 401 401 201 201 201 201 201 201",
+        body=MORNING),
+    Row("POST /api/v1/time-entries",                               "401 401 401 401 404 404 201 404 404 404",
+        body=MORNING | {"project_id": "{bobs_project}"}),
+    Row("POST /api/v1/time-entries",                               "401 401 401 401 404 201 404 409 404 409",
+        body=MORNING | {"user_id": "{ana}", "reason": "Paper"}),
+    Row("POST /api/v1/time-entries",                               "401 401 401 401 404 404 404 404 404 404",
+        body=MORNING | {"user_id": "{missing}", "reason": "Paper"}),
+    Row("POST /api/v1/time-entries/bulk",                          "401 401 401 401 200 200 200 200 200 200",
+        body={"operations": [{"action": "create"} | MORNING]}),
+    Row("POST /api/v1/time-entries/bulk",                          "401 401 401 401 409 409 409 200 409 200",
+        body={"operations": [{"action": "change", "id": "{anas_entry}", "description": "New", "reason": "Typo"}]}),
+    Row("POST /api/v1/time-entries/bulk",                          "401 401 401 401 409 409 409 409 409 409",
+        body={"operations": [{"action": "delete", "id": "{missing}", "reason": "Twice"}]}),
+    Row("GET /api/v1/time-entries",                                "401 401 401 401 200 200 200 200 200 200"),
+    Row("GET /api/v1/time-entries/{anas_entry}",                   "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/time-entries/{missing}",                      "401 401 401 401 404 404 404 404 404 404"),
+    Row("GET /api/v1/time-entries/{anas_entry}/history",           "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/time-entries/{missing}/history",              "401 401 401 401 404 404 404 404 404 404"),
+    # Ana's entry is older than her window of 31 days.
+    Row("PATCH /api/v1/time-entries/{anas_entry}",                 "401 401 401 401 404 403 404 200 404 200",
+        body={"description": "New", "reason": "Typo"}),
+    Row("PATCH /api/v1/time-entries/{missing}",                    "401 401 401 401 404 404 404 404 404 404",
+        body={"description": "New", "reason": "Typo"}),
+    Row("DELETE /api/v1/time-entries/{anas_entry}",                "401 401 401 401 404 403 404 204 404 404",
+        query="reason=Twice"),
+    Row("DELETE /api/v1/time-entries/{missing}",                   "401 401 401 401 404 404 404 404 404 404",
+        query="reason=Twice"),
     Row("POST /api/v1/time-entries/{anas_entry}/clock-out",        "401 401 401 401 404 409 404 403 404 403"),
     Row("POST /api/v1/time-entries/{missing}/clock-out",           "401 401 401 401 404 404 404 404 404 404"),
     Row("GET /api/v1/reports/team",                                "401 401 401 401 403 403 403 200 200 200",
@@ -84,6 +114,7 @@ MATRIX = [
         query="manager_id={missing}"),
     Row("DELETE /api/v1/admin/users/{ana}/manager",                "401 401 401 401 403 403 403 403 403 200"),
     Row("DELETE /api/v1/admin/users/{missing}/manager",            "401 401 401 401 403 403 403 403 403 404"),
+    Row("GET /api/v1/admin/audit",                                 "401 401 401 401 403 403 403 403 403 200"),
     Row("GET /api/v1/admin/projects",                              "401 401 401 401 403 403 403 403 403 200"),
     Row("POST /api/v1/admin/projects",                             "401 401 401 401 403 403 403 403 403 201",
         body={"name": "New project"}),
@@ -130,7 +161,7 @@ def company(people, server):
 def test_an_operation_answers_each_caller_as_the_table_says(row, company, server):
     tokens, ids = company
     method, path = row.operation.format(**ids).split(" ", 1)
-    body = row.body and {name: _filled(value, ids) for name, value in row.body.items()}
+    body = _filled(row.body, ids)
 
     answers = []
     for caller in CALLERS:
@@ -169,6 +200,10 @@ def test_every_operation_has_a_row(server):
 
 
 def _filled(value, ids):
+    if isinstance(value, dict):
+        return {name: _filled(each, ids) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, ids) for each in value]
     return ids[value[1:-1]] if isinstance(value, str) and value.startswith("{") else value
 
 

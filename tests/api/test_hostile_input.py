@@ -253,7 +253,7 @@ def test_bytes_that_are_no_text_break_nothing(ada):
         for value in ("%ff", "%ed%a0%80", "%c3%28", "%f8%a1%a1%a1%a1", "%", "%zz", "%u0000"):
             answer = operation.send(ada, query={name: value})
 
-            assert answer.status_code in {200, 422}, (operation.name, name, value)
+            assert answer.status_code in {200, 204, 404, 422}, (operation.name, name, value)
 
 
 def test_a_number_in_a_query_refuses_what_is_no_number_in_its_range(server, ada):
@@ -278,7 +278,8 @@ def test_a_page_has_a_size(ada):
         if name == "limit":
             for value in ("0", "-1", "1001", str(10**9)):
                 assert operation.send(ada, query={name: value}).status_code == 422, (operation.name, value)
-            assert operation.send(ada, query={"limit": "1000", "skip": str(2**31 - 1)}).json() == []
+            if "skip" in operation.parameters:
+                assert operation.send(ada, query={"limit": "1000", "skip": str(2**31 - 1)}).json() == []
 
 
 def test_a_choice_in_a_query_is_one_of_the_list(ada):
@@ -562,6 +563,7 @@ CORES = [
     *("LIKE '%'", "IS NOT NULL", "ORDER BY 99", "LIMIT 9 OFFSET 0", "AND (SELECT 1)=1", "$(id)", "`id`", "{{7*7}}"),
     *("${7*7}", "<script>alert(1)</script>", "../../../../etc/passwd", "%s%s%n", "*)(uid=*", "[$ne]=1"),
 ]
+FREE_TEXT = {"search", "text", "reason"}
 INJECTIONS = [
     f"{before}{core}{after}"
     for before, core, after in product(["", "'", '"', "')", "1 "], CORES, ["", "--", "/*", "'"])
@@ -577,6 +579,7 @@ def test_injections_find_nothing_and_change_nothing(server, ada):
         assert ada.get("/admin/users", params={"search": injection}).json() == [], injection
     for injection in INJECTIONS[::5]:
         assert ada.get("/admin/projects", params={"search": injection}).json() == [], injection
+        assert ada.get("/time-entries", params={"text": injection}).json() == [], injection
     assert everything(server) == before
 
 
@@ -585,7 +588,7 @@ def test_injections_in_any_other_parameter_are_refused(server, ada):
 
     for operation in OPERATIONS:
         for name, each in operation.parameters.items():
-            if name == "search":
+            if name in FREE_TEXT:
                 continue
             for injection in INJECTIONS[::20]:
                 answer = operation.send(ada, query={name: quote(injection)})
@@ -661,7 +664,7 @@ def test_no_answer_but_the_login_holds_a_secret(people, server, as_user):
             assert "argon2" not in answer.text
             assert PASSWORD not in answer.text
             if answer.is_success:
-                said = answer.text.lower()
+                said = answer.text.lower().replace("user:set_password", "")  # what was done, not what was set
                 assert [word for word in ("hash", "password", "secret", "token", "epoch") if word in said] == []
                 seen += 1
     assert seen > 30

@@ -68,7 +68,15 @@ CHANGES = [
            after={"start_date": "2026-03-01", "end_date": "2026-03-31", "tz": None, "scope": "team",
                   "include_indirect": False, "columns": "settled"}),
 ]  # fmt: skip
-OF_ENTRIES = ["POST /time-entries/clock-in", "POST /time-entries/clock-out", "POST /time-entries/{entry}/clock-out"]
+OF_ENTRIES = [
+    "POST /time-entries/clock-in",
+    "POST /time-entries/clock-out",
+    "POST /time-entries/{entry}/clock-out",
+    "POST /time-entries",
+    "PATCH /time-entries/{entry}",
+    "DELETE /time-entries/{entry}",
+    "POST /time-entries/bulk",
+]
 # Where nothing changes, nothing is recorded.
 UNCHANGED = [
     ("PATCH /admin/users/{Ana}", {"first_name": "Ana", "role": "employee"}),

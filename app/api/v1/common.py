@@ -4,10 +4,11 @@ from app.api.problems import BodyTooLarge, EncodedBody, InternalError, Validatio
 from app.core.db import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.tokens import BadToken
-from app.services.errors import PeriodReversed, RoleNeeded
+from app.services.errors import KeyReused, PeriodReversed, RequestInFlight, RoleNeeded
 
 Kinds = tuple[type[DomainError], ...]
 WITHOUT_LOGIN: Kinds = (ValidationFailed, BodyTooLarge, EncodedBody, InternalError, ServiceBusy, DatabaseUnavailable)
 SIGNED_IN: Kinds = (*WITHOUT_LOGIN, BadToken)
 WITH_ROLE: Kinds = (*SIGNED_IN, RoleNeeded)
+ONCE: Kinds = (KeyReused, RequestInFlight)
 OF_PERIOD: Kinds = (PeriodReversed,)

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import Caller, Now, PathId, SessionDep
+from app.api.dependencies import Caller, IdempotencyKey, Now, PathId, SessionDep, tagged
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
-from app.api.v1.common import SIGNED_IN
+from app.api.v1.common import ONCE, SIGNED_IN
 from app.schemas.punch import ClockIn
 from app.schemas.time_entry import TimeEntryRead
 from app.services import punches
@@ -28,30 +28,41 @@ router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=Tr
 @router.post(
     "/clock-in",
     summary="Clock in",
-    responses=raises(*SIGNED_IN, ProjectNotFound, AlreadyClockedIn, ProjectInactive, ClockBehind),
+    responses=raises(*SIGNED_IN, *ONCE, ProjectNotFound, AlreadyClockedIn, ProjectInactive, ClockBehind),
 )
 def clock_in(
     body: ClockIn,
     session: SessionDep,
     caller: Caller,
     now: Now,
+    response: Response,
     switch: Annotated[bool, Query(description="Close the open entry at the same instant.")] = False,
+    idempotency_key: IdempotencyKey = None,
 ) -> TimeEntryRead:
     """Start the clock on a project. You can have one open entry at a time; the time is the server's."""
-    return punches.clock_in(session, caller, body, switch=switch, at=now)
+    return tagged(response, punches.clock_in(session, caller, body, switch=switch, key=idempotency_key, at=now))
 
 
-@router.post("/clock-out", summary="Clock out", responses=raises(*SIGNED_IN, NotClockedIn, ClockBehind))
-def clock_out_open(session: SessionDep, caller: Caller, now: Now) -> TimeEntryRead:
+@router.post("/clock-out", summary="Clock out", responses=raises(*SIGNED_IN, *ONCE, NotClockedIn, ClockBehind))
+def clock_out_open(
+    session: SessionDep, caller: Caller, now: Now, response: Response, idempotency_key: IdempotencyKey = None
+) -> TimeEntryRead:
     """Stop the clock, whichever entry is open."""
-    return punches.clock_out_open(session, caller, at=now)
+    return tagged(response, punches.clock_out_open(session, caller, key=idempotency_key, at=now))
 
 
 @router.post(
     "/{entry_id}/clock-out",
     summary="Clock out of an entry",
-    responses=raises(*SIGNED_IN, NotYourEntry, EntryNotFound, AlreadyClockedOut, ClockBehind),
+    responses=raises(*SIGNED_IN, *ONCE, NotYourEntry, EntryNotFound, AlreadyClockedOut, ClockBehind),
 )
-def clock_out(entry_id: PathId, session: SessionDep, caller: Caller, now: Now) -> TimeEntryRead:
+def clock_out(
+    entry_id: PathId,
+    session: SessionDep,
+    caller: Caller,
+    now: Now,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> TimeEntryRead:
     """Stop the clock of this entry of yours."""
-    return punches.clock_out(session, caller, entry_id, at=now)
+    return tagged(response, punches.clock_out(session, caller, entry_id, key=idempotency_key, at=now))

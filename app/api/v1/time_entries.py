@@ -1,17 +1,33 @@
-"""Read one's own hours."""
+"""Read entries: one's own, those one may see, and what happened to them."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
-from app.api.dependencies import CurrentUser, DateRange, Now, SessionDep, as_of
+from app.api.dependencies import (
+    AnyDateRange,
+    CurrentUser,
+    DateRange,
+    Now,
+    PathId,
+    SessionDep,
+    StretchDep,
+    as_of,
+    tagged,
+)
+from app.api.paths import ENTRY
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN
-from app.schemas.time_entry import TimeEntryWithProject
-from app.services import time_entries
+from app.schemas.audit import HistoryItem
+from app.schemas.time_entry import EntryFilter, TimeEntryWithProject
+from app.schemas.types import MAX_ID, Search
+from app.services import audit_log, time_entries
+from app.services.errors import BadCursor, EntryNotFound
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
-_own_entries = TypeAdapter(list[TimeEntryWithProject])
+_entries = TypeAdapter(list[TimeEntryWithProject])
 
 
 @router.get(
@@ -20,9 +36,11 @@ _own_entries = TypeAdapter(list[TimeEntryWithProject])
     response_model=TimeEntryWithProject,
     responses=raises(*SIGNED_IN) | {204: {"description": "You are not clocked in."}},
 )
-def read_current(session: SessionDep, actor: CurrentUser, now: Now) -> TimeEntryWithProject | Response:
+def read_current(
+    session: SessionDep, actor: CurrentUser, now: Now, response: Response
+) -> TimeEntryWithProject | Response:
     """The entry that is running now, with its project; 204 when the clock stands still."""
-    return time_entries.current(session, actor, at=now) or Response(status_code=204)
+    return tagged(response, time_entries.current(session, actor, at=now)) or Response(status_code=204)
 
 
 @router.get(
@@ -33,7 +51,56 @@ def read_current(session: SessionDep, actor: CurrentUser, now: Now) -> TimeEntry
 )
 def read_own(session: SessionDep, actor: CurrentUser, period: DateRange, now: Now) -> Response:
     """Your entries that start in the period, newest first. Days are days of each entry's zone, or of `tz`."""
-    entries = time_entries.own(session, actor, period, at=now)
-    answer = Response(_own_entries.dump_json(entries), media_type="application/json")
+    answer = Response(
+        _entries.dump_json(time_entries.own(session, actor, period, at=now)), media_type="application/json"
+    )
     as_of(answer, now)
     return answer
+
+
+@router.get(
+    "",
+    summary="Entries that I may see",
+    response_model=list[TimeEntryWithProject],
+    responses=raises(*SIGNED_IN, *OF_PERIOD, BadCursor),
+)
+def list_entries(
+    session: SessionDep,
+    actor: CurrentUser,
+    now: Now,
+    stretch: StretchDep,
+    period: AnyDateRange,
+    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
+    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only on this project.")] = None,
+    open: Annotated[bool | None, Query(description="Only those that run, or only those that ended.")] = None,
+    needs_review: Annotated[
+        bool | None, Query(description="Only those that a person should look at, or others.")
+    ] = None,
+    text: Annotated[Search | None, Query(description="Part of the description, in any case.")] = None,
+) -> Response:
+    """Your own; as a manager also your team's, direct and indirect; as an admin everyone's. Newest first.
+
+    `Link` says where the next page is; entries that are added meanwhile move none.
+    """
+    wanted = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, text=text)
+    found, next_cursor = time_entries.page(
+        session, actor, wanted, period, cursor=stretch.cursor, limit=stretch.limit, at=now
+    )
+    answer = Response(_entries.dump_json(found), media_type="application/json")
+    stretch.describe(answer, next_cursor)
+    as_of(answer, now)
+    return answer
+
+
+@router.get(ENTRY, summary="Read an entry", responses=raises(*SIGNED_IN, EntryNotFound))
+def read_entry(
+    entry_id: PathId, session: SessionDep, actor: CurrentUser, now: Now, response: Response
+) -> TimeEntryWithProject:
+    """One entry with its project. Its `ETag` goes into `If-Match` when you change it."""
+    return tagged(response, time_entries.get(session, actor, entry_id, at=now))
+
+
+@router.get(f"{ENTRY}/history", summary="What happened to an entry", responses=raises(*SIGNED_IN, EntryNotFound))
+def read_history(entry_id: PathId, session: SessionDep, actor: CurrentUser) -> list[HistoryItem]:
+    """Who changed what, when and why, oldest first; also of an entry that was deleted."""
+    return audit_log.history(session, actor, entry_id)

@@ -1,0 +1,59 @@
+"""The record as it is read."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from app.schemas.types import Answer, Id, UtcTime
+
+Facts = Annotated[
+    dict[str, Any] | None,
+    WithJsonSchema({"type": ["object", "null"], "maxProperties": 50}),
+    Field(description="Facts by name. A personal value that was erased is null."),
+]
+ReasonRead = Annotated[str | None, Field(max_length=500)]
+RequestId = Annotated[str, Field(max_length=64)]
+Action = Annotated[str, Field(max_length=64, examples=["time_entry:change"])]
+
+
+class ActorRead(Answer):
+    id: Id
+    first_name: Annotated[str, Field(max_length=100)]
+    last_name: Annotated[str, Field(max_length=100)]
+
+
+class HistoryItem(Answer):
+    """One change of an entry."""
+
+    at: UtcTime
+    actor: Annotated[ActorRead | None, Field(description="Null where the operator did it.")]
+    action: Action
+    before: Facts
+    after: Facts
+    reason: ReasonRead
+    request_id: RequestId
+
+
+class EventRead(HistoryItem):
+    """One event of the record. `subject_id` is the person it concerns, `position` its place in that person's chain."""
+
+    subject_id: Id | None
+    position: Annotated[int, Field(ge=1, le=2**53)]
+    object_type: Annotated[str, Field(max_length=32, examples=["time_entry"])]
+    object_id: Id | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a list shows; None leaves a trait open."""
+
+    subject_id: int | None = None
+    actor_id: int | None = None
+    action: str | None = None
+    object_type: str | None = None
+    object_id: int | None = None
+
+
+ObjectType = Annotated[str, Field(min_length=1, max_length=32, pattern="^[a-z_]+$", examples=["time_entry"])]
+ActionName = Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z_]+:[a-z_]+$", examples=["user:change"])]

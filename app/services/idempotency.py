@@ -1,0 +1,92 @@
+"""Requests that are sent again: answered again, and not done again.
+
+The answer is kept under the sender's key in the transaction of the change. The sender is locked before the key is
+looked up, so a twin that comes at the same time waits, and then finds the answer.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from app.core.db import Session, is_lock_timeout
+from app.models.idempotency_key import IdempotencyKey
+from app.models.types import table_of
+from app.services.errors import KeyReused, RequestInFlight
+
+KEPT_FOR = timedelta(hours=24)
+KEY = table_of(IdempotencyKey)
+_KEPT = select(KEY.c.fingerprint, KEY.c.answer, KEY.c.created_at).where(
+    KEY.c.user_id == bindparam("user_id"), KEY.c.key == bindparam("key")
+)
+_PURGE = delete(KEY).where(KEY.c.user_id == bindparam("user_id"), KEY.c.created_at <= bindparam("until"))
+_INSERT = insert(KEY)
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A request to be done once: the sender's key, and what tells this request from another."""
+
+    key: str
+    fingerprint: str
+
+
+def once(key: str | None, operation: str, *sent: str) -> Once | None:
+    """The request under its key; None for one without a key, which is done each time it comes."""
+    if key is None:
+        return None
+    return Once(key, hashlib.sha256("\n".join((operation, *sent)).encode()).hexdigest())
+
+
+def answered(
+    session: Session, user_id: int, request: Once | None, answer: type[_Answer], *, at: datetime
+) -> _Answer | None:
+    """The answer to this request, if it was done before; its sender is locked. Raises KeyReused."""
+    if request is None:
+        return None
+    kept = session.execute(_KEPT, {"user_id": user_id, "key": request.key}).one_or_none()
+    return None if kept is None else replay(request, answer, *kept, at=at)
+
+
+def replay(
+    request: Once,
+    answer: type[_Answer],
+    fingerprint: str | None,
+    kept: str | None,
+    created_at: datetime | None,
+    *,
+    at: datetime,
+) -> _Answer | None:
+    """The kept answer, unless there is none or its 24 hours are over. Raises KeyReused for another request's."""
+    if fingerprint is None or kept is None or created_at is None or created_at <= at - KEPT_FOR:
+        return None
+    if fingerprint != request.fingerprint:
+        raise KeyReused("This Idempotency-Key was sent with another request. Take a new key for a new request.")
+    return answer.model_validate_json(kept)
+
+
+def keep(session: Session, user_id: int, request: Once | None, answer: BaseModel, *, at: datetime) -> None:
+    """Keep the answer for the same request, and let go of the sender's keys whose 24 hours are over."""
+    if request is None:
+        return
+    session.execute(_PURGE, {"user_id": user_id, "until": at - KEPT_FOR})
+    row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
+    session.execute(_INSERT, row | {"answer": answer.model_dump_json(), "created_at": at})
+
+
+@contextmanager
+def waiting(request: Once | None) -> Iterator[None]:
+    """Around the wait for the sender's lock. Raises RequestInFlight where a request with a key waits in vain."""
+    try:
+        yield
+    except DBAPIError as error:
+        if request is not None and is_lock_timeout(error):
+            raise RequestInFlight("The same request may still be under way. Send it again in a second.") from None
+        raise

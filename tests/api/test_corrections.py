@@ -1,0 +1,472 @@
+"""Entries written and corrected by hand (DESIGN: E2, E3, E5, E6, E7, V1)."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from app.core.clock import utc_now
+from tests.support.databases import settings_for
+from tests.support.record import Record
+from tests.support.server import running
+
+NOW = utc_now()
+
+
+def hours_ago(hours, **more):
+    return (NOW - timedelta(hours=hours, **more)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock(hours):
+    """So many hours ago, as factories of people take it."""
+    return (NOW - timedelta(hours=hours)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def morning(project, days=1, **more):
+    """Two hours, so many days ago."""
+    times = {"start_time": hours_ago(24 * days), "end_time": hours_ago(24 * days - 2)}
+    return {"project_id": project.id, **times, **more}
+
+
+def refusal(answer):
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.fixture
+def mia(people):
+    return people.manager("Mia")
+
+
+@pytest.fixture
+def ana(people, mia):
+    return people.employee("Ana", manager=mia, time_zone="Europe/Berlin")
+
+
+@pytest.fixture
+def bob(people):
+    return people.employee("Bob")
+
+
+@pytest.fixture
+def ada(people):
+    return people.admin("Ada")
+
+
+@pytest.fixture
+def website(people):
+    return people.project("Website")
+
+
+@pytest.fixture
+def entered(as_user, ana, website):
+    """Two hours of Ana's, entered by hand."""
+    return as_user(ana).post("/time-entries", json=morning(website, description="Landing page")).json()
+
+
+class TestEntering:
+    def test_ana_enters_what_she_forgot_to_clock(self, as_user, ana, website):
+        wanted = morning(website, description="Landing page")
+
+        answer = as_user(ana).post("/time-entries", json=wanted)
+        entry = answer.json()
+
+        assert answer.status_code == 201
+        assert answer.headers["ETag"] == '"1"'
+        assert {name: entry[name] for name in wanted} == wanted
+        assert (entry["user_id"], entry["time_zone"], entry["version"]) == (ana.id, "Europe/Berlin", 1)
+        assert as_user(ana).get(f"/time-entries/{entry['id']}").json() == entry | {"project": project_of(as_user(ana))}
+
+    def test_an_offset_and_a_fraction_become_a_whole_utc_second(self, as_user, ana, website):
+        start, end = NOW - timedelta(hours=30), hours_ago(29)
+        in_berlin = start.replace(microsecond=987_000).astimezone(ZoneInfo("Europe/Berlin")).isoformat()
+        times = {"start_time": in_berlin, "end_time": end.replace("Z", ".5Z")}
+
+        entry = as_user(ana).post("/time-entries", json={"project_id": website.id} | times).json()
+
+        assert (entry["start_time"], entry["end_time"]) == (hours_ago(30), end)
+
+    def test_a_second_is_enough_and_nothing_is_not(self, as_user, ana, website):
+        start = {"project_id": website.id, "start_time": hours_ago(3)}
+
+        empty = as_user(ana).post("/time-entries", json=start | {"end_time": start["start_time"]})
+        reversed_ = as_user(ana).post("/time-entries", json=start | {"end_time": hours_ago(4)})
+        shortest = as_user(ana).post("/time-entries", json=start | {"end_time": hours_ago(3, seconds=-1)})
+
+        assert refusal(empty) == refusal(reversed_) == (422, "entry_too_short")
+        assert shortest.status_code == 201
+
+    def test_nobody_enters_the_future(self, as_user, ana, website):
+        tomorrow = as_user(ana).post("/time-entries", json=morning(website, days=-1))
+        into = as_user(ana).post("/time-entries", json=morning(website) | {"end_time": hours_ago(-1)})
+
+        assert refusal(tomorrow) == refusal(into) == (422, "entry_in_future")
+
+    def test_an_entry_lasts_a_day_at_most(self, as_user, ana, website):
+        end = {"project_id": website.id, "end_time": hours_ago(30)}
+
+        longest = as_user(ana).post("/time-entries", json=end | {"start_time": hours_ago(54)})
+        longer = as_user(ana).post("/time-entries", json=end | {"start_time": hours_ago(54, seconds=1)})
+
+        assert refusal(longer) == (422, "entry_too_long")
+        assert longest.status_code == 201
+
+    def test_an_overlap_is_refused_and_names_the_entry_in_the_way(self, as_user, ana, website, entered):
+        again = as_user(ana).post("/time-entries", json=morning(website))
+
+        assert refusal(again) == (409, "entry_overlaps")
+        assert again.json()["entry_id"] == entered["id"]
+        assert entered["start_time"] in again.json()["detail"]
+
+    def test_the_entry_that_runs_is_in_the_way_of_what_ends_behind_its_start(self, people, as_user, ana, website):
+        running = people.entry(ana, website, clock(4), None)
+        start = {"project_id": website.id, "start_time": hours_ago(5)}
+
+        into = as_user(ana).post("/time-entries", json=start | {"end_time": hours_ago(3)})
+        up_to = as_user(ana).post("/time-entries", json=start | {"end_time": hours_ago(4)})
+
+        assert (into.json()["entry_id"], up_to.status_code) == (running, 201)
+
+    def test_entries_touch_without_overlapping(self, as_user, ana, website, entered):
+        before = {"project_id": website.id, "start_time": hours_ago(25), "end_time": entered["start_time"]}
+        behind = {"project_id": website.id, "start_time": entered["end_time"], "end_time": hours_ago(21)}
+
+        answers = [as_user(ana).post("/time-entries", json=wanted) for wanted in (before, behind)]
+
+        assert [answer.status_code for answer in answers] == [201, 201]
+
+    def test_only_what_the_person_may_book(self, people, as_user, ana, bob):
+        secret, old = people.project("Secret", members=(bob,)), people.project("Old", is_active=False)
+
+        answers = [as_user(ana).post("/time-entries", json=morning(project)) for project in (secret, old)]
+
+        assert [refusal(answer) for answer in answers] == [(404, "project_not_found"), (409, "project_inactive")]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"start_time": 1_700_000_000},
+            {"start_time": "1700000000"},
+            {"start_time": "2026-03-02T08:00:00"},
+            {"start_time": "2026-03-02"},
+            {"start_time": "1999-12-31T23:59:59Z"},
+            {"end_time": "2100-01-01T00:00:01Z"},
+            {"end_time": "9999-12-31T23:59:59-23:59"},
+            {"end_time": None},
+            {"reason": " "},
+            {"id": 777},
+            {"version": 7},
+            {"needs_review": False},
+            {"description": "a\x00b"},
+        ],
+        ids=str,
+    )
+    def test_what_can_not_be_meant_is_refused(self, as_user, ana, website, wrong):
+        assert as_user(ana).post("/time-entries", json=morning(website) | wrong).status_code == 422
+
+
+class TestForOthers:
+    def test_a_manager_enters_time_for_her_team_and_says_why(self, as_user, mia, ana, website):
+        wanted = morning(website, user_id=ana.id)
+
+        silent = as_user(mia).post("/time-entries", json=wanted)
+        spoken = as_user(mia).post("/time-entries", json=wanted | {"reason": "Her terminal was broken"})
+
+        assert refusal(silent) == (422, "reason_needed")
+        assert (spoken.status_code, spoken.json()["user_id"]) == (201, ana.id)
+        assert spoken.json()["time_zone"] == "Europe/Berlin", "the owner's, not the manager's"
+
+    def test_nobody_enters_time_for_whom_they_do_not_see(self, as_user, mia, ana, bob, website):
+        wanted = morning(website, reason="Because")
+
+        colleague = as_user(ana).post("/time-entries", json=wanted | {"user_id": bob.id})
+        other_team = as_user(mia).post("/time-entries", json=wanted | {"user_id": bob.id})
+        missing = as_user(mia).post("/time-entries", json=wanted | {"user_id": 2_000_000_000})
+
+        assert refusal(colleague) == refusal(other_team) == refusal(missing) == (404, "user_not_found")
+
+    def test_an_admin_enters_time_for_anyone_on_what_that_person_may_book(self, people, as_user, ada, ana, bob):
+        secret = people.project("Secret", members=(bob,))
+        wanted = morning(secret, reason="On paper until now")
+
+        for_bob = as_user(ada).post("/time-entries", json=wanted | {"user_id": bob.id})
+        for_ana = as_user(ada).post("/time-entries", json=wanted | {"user_id": ana.id})
+
+        assert for_bob.status_code == 201
+        assert refusal(for_ana) == (404, "project_not_found")
+
+    def test_a_change_of_anothers_entry_needs_a_reason_whatever_it_changes(self, as_user, mia, entered):
+        silent = as_user(mia).patch(f"/time-entries/{entered['id']}", json={"description": "Shop"})
+        spoken = as_user(mia).patch(
+            f"/time-entries/{entered['id']}", json={"description": "Shop", "reason": "Wrong text"}
+        )
+
+        assert refusal(silent) == (422, "reason_needed")
+        assert spoken.json()["description"] == "Shop"
+
+
+class TestCorrecting:
+    def test_a_forgotten_clock_out_is_one_call(self, people, as_user, ana, website):
+        people.entry(ana, website, clock(20), None)
+        me = as_user(ana)
+        forgotten = me.get("/time-entries/current").json()
+        wanted = {"end_time": hours_ago(12), "reason": "Forgot to clock out"}
+
+        corrected = me.patch(f"/time-entries/{forgotten['id']}", json=wanted).json()
+
+        assert forgotten["needs_review"]
+        assert (corrected["end_time"], corrected["needs_review"]) == (wanted["end_time"], False)
+        assert me.get("/time-entries/current").status_code == 204
+
+    def test_recorded_times_change_for_a_reason_and_other_things_without(self, people, as_user, ana, entered):
+        shop = people.project("Shop")
+        address = f"/time-entries/{entered['id']}"
+
+        texts = as_user(ana).patch(address, json={"description": "Shop page", "project_id": shop.id})
+        silent = as_user(ana).patch(address, json={"start_time": hours_ago(25)})
+        spoken = as_user(ana).patch(address, json={"start_time": hours_ago(25), "reason": "Came earlier"})
+
+        assert (texts.status_code, texts.json()["version"], texts.headers["ETag"]) == (200, 2, '"2"')
+        assert refusal(silent) == (422, "reason_needed")
+        assert (spoken.json()["version"], spoken.json()["project_id"]) == (3, shop.id)
+
+    def test_what_changes_nothing_makes_no_version_and_no_event(self, as_user, server, ana, entered):
+        record = Record(server.database)
+        same = {name: entered[name] for name in ("project_id", "start_time", "end_time", "description", "needs_review")}
+
+        answers = [
+            as_user(ana).patch(f"/time-entries/{entered['id']}", json=body) for body in (same, {}, {"reason": "?"})
+        ]
+
+        assert [answer.json() for answer in answers] == [entered] * 3
+        assert record.new() == []
+
+    def test_no_correction_makes_entries_overlap(self, as_user, ana, website, entered):
+        earlier = {"project_id": website.id, "start_time": hours_ago(30), "end_time": hours_ago(28)}
+        other = as_user(ana).post("/time-entries", json=earlier).json()
+
+        moved = as_user(ana).patch(
+            f"/time-entries/{other['id']}", json={"end_time": hours_ago(23), "reason": "Stayed longer"}
+        )
+
+        assert refusal(moved) == (409, "entry_overlaps")
+        assert moved.json()["entry_id"] == entered["id"]
+
+    def test_times_are_judged_with_those_that_stay(self, as_user, ana, entered):
+        address = f"/time-entries/{entered['id']}"
+        changes = [{"end_time": hours_ago(25)}, {"start_time": hours_ago(-1)}, {"start_time": hours_ago(50)}]
+
+        answers = [as_user(ana).patch(address, json=change | {"reason": "Typo"}) for change in changes]
+
+        assert [refusal(answer) for answer in answers] == [
+            (422, "entry_too_short"),
+            (422, "entry_in_future"),
+            (422, "entry_too_long"),
+        ]
+        assert as_user(ana).get(address).json()["version"] == 1
+
+    def test_a_person_confirms_what_was_flagged(self, people, as_user, ana, website):
+        flagged = people.entry(ana, website, clock(60), clock(42.5), needs_review=True)
+
+        confirmed = as_user(ana).patch(f"/time-entries/{flagged}", json={"needs_review": False}).json()
+
+        assert (confirmed["needs_review"], confirmed["version"]) == (False, 2)
+        assert confirmed["end_time"] == hours_ago(42.5)
+
+    def test_another_text_does_not_confirm(self, people, as_user, ana, website):
+        flagged = people.entry(ana, website, clock(60), clock(42.5), needs_review=True)
+
+        changed = as_user(ana).patch(f"/time-entries/{flagged}", json={"description": "Fair in Lisbon"}).json()
+
+        assert changed["needs_review"]
+
+    def test_what_still_runs_can_not_be_confirmed(self, people, as_user, ana, website):
+        forgotten = people.entry(ana, website, clock(40), None)
+
+        confirmed = as_user(ana).patch(f"/time-entries/{forgotten}", json={"needs_review": False})
+
+        assert refusal(confirmed) == (409, "entry_still_runs")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"end_time": None},
+            {"user_id": 1},
+            {"needs_review": True},
+            {"needs_review": 0},
+            {"version": 9},
+            {"time_zone": "UTC"},
+        ],
+        ids=str,
+    )
+    def test_an_entry_is_neither_reopened_nor_given_away(self, as_user, ana, entered, wrong):
+        """THREATS 3, 6, 7."""
+        answer = as_user(ana).patch(f"/time-entries/{entered['id']}", json=wrong | {"reason": "Because"})
+
+        assert answer.status_code == 422
+        assert as_user(ana).get(f"/time-entries/{entered['id']}").json()["version"] == 1
+
+
+class TestTheWindow:
+    @pytest.fixture
+    def old(self, people, ana, website):
+        """Ana's of 32 days ago."""
+        return people.entry(ana, website, clock(32 * 24), clock(32 * 24 - 2))
+
+    def test_people_change_their_own_time_for_31_days_back(self, as_user, ana, website, old):
+        me = as_user(ana)
+
+        refused = [
+            me.post("/time-entries", json=morning(website, days=31, description="") | {"start_time": hours_ago(745)}),
+            me.patch(f"/time-entries/{old}", json={"description": "Shop"}),
+            me.delete(f"/time-entries/{old}", params={"reason": "Never was"}),
+        ]
+        recent = me.post("/time-entries", json=morning(website, days=30)).json()
+        refused.append(
+            me.patch(f"/time-entries/{recent['id']}", json={"start_time": hours_ago(745), "reason": "Earlier"})
+        )
+
+        assert [refusal(answer) for answer in refused] == [(403, "edit_window_closed")] * 3 + [(422, "entry_too_long")]
+
+    def test_managers_correct_their_teams_however_old(self, as_user, mia, old):
+        changed = as_user(mia).patch(f"/time-entries/{old}", json={"description": "Shop", "reason": "Invoice"})
+
+        assert changed.status_code == 200
+
+    def test_a_managers_own_time_has_the_window_too(self, people, as_user, mia, website):
+        own = people.entry(mia, website, "2026-03-02 08:00", "2026-03-02 10:00")
+
+        changed = as_user(mia).patch(f"/time-entries/{own}", json={"description": "Shop"})
+
+        assert refusal(changed) == (403, "edit_window_closed")
+
+    def test_admins_have_none(self, people, as_user, ada, website, old):
+        own = people.entry(ada, website, "2026-03-02 08:00", "2026-03-02 10:00")
+        wanted = {"description": "Shop", "reason": "Audit of March"}
+
+        answers = [as_user(ada).patch(f"/time-entries/{each}", json=wanted) for each in (old, own)]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+
+    def test_its_length_is_the_operators_choice(self, db_url, people, server, ana, website, old):
+        with running(settings_for(db_url, EDIT_WINDOW_DAYS=33)) as generous, generous.caller(server.token(ana)) as me:
+            changed = me.patch(f"/time-entries/{old}", json={"description": "Shop"})
+
+        assert changed.status_code == 200
+
+
+class TestDeleting:
+    def test_an_entry_is_deleted_for_a_reason_and_its_history_stays(self, as_user, mia, ana, bob, entered):
+        address = f"/time-entries/{entered['id']}"
+        silent = as_user(ana).delete(address)
+        deleted = as_user(ana).delete(address, params={"reason": "Entered twice"})
+
+        assert (silent.status_code, deleted.status_code) == (422, 204)
+        assert refusal(as_user(ana).get(address)) == (404, "entry_not_found")
+        for person in (ana, mia):
+            *_, last = as_user(person).get(f"{address}/history").json()
+            assert (last["action"], last["reason"], last["after"]) == ("time_entry:delete", "Entered twice", None)
+            assert last["before"]["start_time"] == entered["start_time"]
+        assert refusal(as_user(bob).get(f"{address}/history")) == (404, "entry_not_found")
+
+    def test_its_id_is_never_given_again(self, as_user, ana, website, entered):
+        as_user(ana).delete(f"/time-entries/{entered['id']}", params={"reason": "Entered twice"})
+
+        again = as_user(ana).post("/time-entries", json=morning(website)).json()
+
+        assert again["id"] > entered["id"]
+
+
+class TestHistory:
+    def test_it_says_who_when_what_and_why(self, as_user, mia, ana, entered):
+        address = f"/time-entries/{entered['id']}"
+        as_user(mia).patch(address, json={"end_time": hours_ago(21), "reason": "Stayed for the call"})
+
+        created, changed = as_user(ana).get(f"{address}/history").json()
+
+        assert created["actor"] == {"id": ana.id, "first_name": "Ana", "last_name": "Silva"}
+        assert (created["action"], created["before"]) == ("time_entry:create", None)
+        assert created["after"]["end_time"] == entered["end_time"]
+        assert changed["actor"]["first_name"] == "Mia"
+        assert changed["before"] == {"end_time": entered["end_time"], "version": 1}
+        assert changed["after"]["version"] == 2
+        assert (changed["reason"], changed["action"]) == ("Stayed for the call", "time_entry:change")
+
+    def test_a_punch_has_one_too(self, people, as_user, ana, website):
+        started = as_user(ana).clock_in(website.id).json()
+        as_user(ana).clock_out()
+
+        history = as_user(ana).get(f"/time-entries/{started['id']}/history").json()
+
+        assert [item["action"] for item in history] == ["time_entry:clock_in", "time_entry:clock_out"]
+
+    def test_scope_is_todays_team(self, people, as_user, ada, mia, ana, entered):
+        """THREATS 4."""
+        max_ = people.manager("Max")
+        as_user(ada).put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": max_.id})
+        address = f"/time-entries/{entered['id']}"
+
+        for ask in (
+            lambda caller: caller.get(address),
+            lambda caller: caller.get(f"{address}/history"),
+            lambda caller: caller.patch(address, json={"description": "x", "reason": "y"}),
+            lambda caller: caller.delete(address, params={"reason": "y"}),
+        ):
+            assert refusal(ask(as_user(mia))) == (404, "entry_not_found")
+        assert as_user(max_).get(address).status_code == 200
+
+
+class TestVersions:
+    def test_a_change_meant_for_an_older_version_is_refused_with_the_present_tag(self, as_user, mia, ana, entered):
+        address = f"/time-entries/{entered['id']}"
+        seen = as_user(ana).get(address).headers["ETag"]
+        as_user(mia).patch(address, json={"description": "Mia's", "reason": "Typo"})
+
+        stale = as_user(ana).patch(address, json={"description": "Ana's"}, headers={"If-Match": seen})
+        fresh = as_user(ana).patch(address, json={"description": "Ana's"}, headers={"If-Match": stale.headers["ETag"]})
+
+        assert (seen, *refusal(stale), stale.headers["ETag"]) == ('"1"', 412, "entry_changed", '"2"')
+        assert stale.json()["version"] == 2
+        assert (fresh.status_code, fresh.headers["ETag"]) == (200, '"3"')
+
+    @pytest.mark.parametrize(
+        ("tags", "status"),
+        [
+            ("*", 200),
+            ('"1"', 200),
+            ('"7", "1"', 200),
+            ('"7"', 412),
+            ('W/"1"', 412),
+            ('"abc"', 412),
+            ('"99999999999999999999"', 412),
+            ('"٣"', 412),
+            ("1", 412),
+            ("", 412),
+        ],
+    )
+    def test_if_match_is_read_as_rfc_9110_says(self, as_user, ana, entered, tags, status):
+        headers = {"If-Match": tags.encode()}
+        answer = as_user(ana).patch(f"/time-entries/{entered['id']}", json={"description": "New"}, headers=headers)
+
+        assert answer.status_code == status
+
+    def test_a_deletion_can_be_meant_for_one_version_too(self, as_user, ana, entered):
+        address = f"/time-entries/{entered['id']}"
+        reason = {"reason": "Entered twice"}
+
+        stale = as_user(ana).delete(address, params=reason, headers={"If-Match": '"2"'})
+        fresh = as_user(ana).delete(address, params=reason, headers={"If-Match": '"1"'})
+
+        assert (refusal(stale), fresh.status_code) == ((412, "entry_changed"), 204)
+
+    def test_every_single_entry_has_its_tag(self, as_user, ana, website):
+        me = as_user(ana)
+        started = me.clock_in(website.id)
+        current = me.get("/time-entries/current")
+        ended = me.clock_out()
+
+        assert [answer.headers["ETag"] for answer in (started, current, ended)] == ['"1"', '"1"', '"2"']
+
+
+def project_of(caller):
+    (project,) = caller.get("/projects").json()
+    return project
