@@ -20,8 +20,9 @@ from app.core.migrations import UnusableDatabase, head_revision, make_ready, mig
 from app.core.passwords import hash_password, weakness
 from app.main import create_app
 from app.models.user import Role
+from app.schemas.types import MAX_ID
 from app.schemas.user import UserCreate
-from app.services import audit_proof, demo, users
+from app.services import audit_proof, demo, personal_data, users
 from app.services.audit_proof import BrokenRecord
 
 app = typer.Typer(
@@ -133,6 +134,20 @@ def seal_audit() -> None:
     """Print one signed line over the heads of all chains. Keep it where whoever has the database can't reach."""
     with _database() as database, database.reading("cli:seal-audit") as session:
         typer.echo(audit_proof.seal(session, at=utc_now()))
+
+
+@app.command()
+def erase_person(
+    person_id: Annotated[int, typer.Argument(help="The person's id.", min=1, max=MAX_ID)],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Replace a deactivated person's name and e-mail by a pseudonym, for good, once RETENTION_DAYS have passed."""
+    with _database() as database:
+        if not yes and not typer.confirm(f"Erase the name and e-mail of person {person_id} for good?", err=True):
+            raise Refused("Nothing was erased.")
+        with database.writing("cli:erase-person") as session:
+            pseudonym = personal_data.erase(session, person_id, at=utc_now())
+    typer.echo(f"Person {person_id} is {pseudonym} from now on. Older backups still have the name.")
 
 
 @app.command()

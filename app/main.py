@@ -58,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         time_entries.router,
         projects.router,
         team.router,
+        reports.own_router,
         reports.router,
         exports.router,
         users.router,

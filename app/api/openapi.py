@@ -21,7 +21,7 @@ TAGS = [
     {"name": "time entries", "description": "Clock in, clock out, enter and correct time, your own hours."},
     {"name": "projects", "description": "What you may book."},
     {"name": "team", "description": "Whom you may see."},
-    {"name": "reports", "description": "A team's hours. For managers and admins."},
+    {"name": "reports", "description": "Your days; a team's hours, for managers and admins."},
     {"name": "exports", "description": "Files for payroll. For managers and admins."},
     {"name": "admin: users", "description": "People, roles, managers. For admins."},
     {"name": "admin: projects", "description": "Projects and their members. For admins."},

@@ -9,6 +9,9 @@ from zoneinfo import ZoneInfo
 zoneinfo.reset_tzpath(())
 
 
+_DAY = timedelta(days=1)
+
+
 @cache
 def zone_names() -> frozenset[str]:
     """Every name of the tz database that a person can have."""
@@ -36,6 +39,26 @@ def day_start(day: date, zone: str) -> datetime:
         else:
             begins = middle
     return begins
+
+
+def local_day(second: int, zone: str) -> date:
+    """The local day in which an instant lies, given in seconds since 1970: the last one that began before or at it.
+
+    It is the date on the wall, but for the minutes that a clock set back over midnight strikes a second time
+    (America/St_Johns, 2010-11-07): they belong to the day that had begun.
+    """
+    day = datetime.fromtimestamp(second, ZoneInfo(zone)).date()
+    while second < day_second(day, zone):
+        day -= _DAY
+    while second >= day_second(day + _DAY, zone):
+        day += _DAY
+    return day
+
+
+@lru_cache(maxsize=8192)
+def day_second(day: date, zone: str) -> int:
+    """`day_start` in seconds since 1970."""
+    return int(day_start(day, zone).timestamp())
 
 
 def period(start: date, end: date, zone: str) -> tuple[datetime, datetime]:

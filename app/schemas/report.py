@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.schemas.time_entry import TimeEntryWithProject
-from app.schemas.types import Answer, Hours, Seconds
+from app.schemas.types import Answer, DayRead, Hours, Seconds, UtcTime
 from app.schemas.user import UserRead
 
 
@@ -20,8 +20,38 @@ class Columns(StrEnum):
     full = "full"
 
 
+class Attribution(StrEnum):
+    """To which day an entry belongs: whole to the one on which it starts, or to each with the part inside it."""
+
+    at_start = "start"
+    at_midnight = "split"
+
+
 class TeamMemberHours(Answer):
     employee: UserRead
     total_seconds: Annotated[Seconds, Field(description="Whole seconds of the closed entries.")]
     total_hours: Hours
     entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first; empty without include_entries.")]
+
+
+class OwnDay(Answer):
+    """One day of a person. Open entries are shown, and counted nowhere."""
+
+    date: DayRead
+    seconds: Seconds
+    hours: Hours
+    first_start: Annotated[UtcTime | None, Field(description="When the day's first entry starts.")]
+    last_end: Annotated[UtcTime | None, Field(description="When the last of those that ended ends.")]
+    break_seconds: Annotated[Seconds, Field(description="Whole seconds between the day's entries.", examples=[1800])]
+    entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first; with split, their parts.")]
+
+
+class OwnDays(Answer):
+    start_date: DayRead
+    end_date: DayRead
+    time_zone: Annotated[str, Field(max_length=64, description="`tz`, else yours; entries keep their own.")]
+    attribution: Attribution
+    as_of: UtcTime
+    total_seconds: Seconds
+    total_hours: Hours
+    days: Annotated[list[OwnDay], Field(description="Every day of the period, worked or not.")]

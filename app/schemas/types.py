@@ -183,6 +183,7 @@ Day = Annotated[
         }
     ),
 ]
+DayRead = Annotated[date, Field(examples=["2026-03-02"])]
 UtcTime = Annotated[
     datetime,
     PlainSerializer(_z, return_type=str),

@@ -16,7 +16,7 @@ from app.services.errors import EntryNotFound
 from app.services.identity import USER, Actor
 from app.services.periods import ENTRY, Period
 
-_EVENT_WITH_ACTOR = select(
+EVENT_WITH_ACTOR = select(
     EVENT, USER.c.first_name.label("actor_first_name"), USER.c.last_name.label("actor_last_name")
 ).outerjoin_from(EVENT, USER, USER.c.id == EVENT.c.actor_id)
 _ORDER = (EVENT.c.at, EVENT.c.chain_id, EVENT.c.position)
@@ -29,7 +29,7 @@ def history(session: Session, actor: Actor, entry_id: int) -> list[HistoryItem]:
     """
     of_entry = and_(EVENT.c.object_type == "time_entry", EVENT.c.object_id == entry_id)
     rows = session.execute(
-        _EVENT_WITH_ACTOR.where(of_entry, visibility.in_sight(actor, EVENT.c.chain_id)).order_by(EVENT.c.position)
+        EVENT_WITH_ACTOR.where(of_entry, visibility.in_sight(actor, EVENT.c.chain_id)).order_by(EVENT.c.position)
     ).all()
     seen = select(ENTRY.c.id).where(ENTRY.c.id == entry_id, visibility.in_sight(actor, ENTRY.c.user_id))
     if not rows and session.execute(seen).first() is None:
@@ -41,13 +41,13 @@ def page(
     session: Session, wanted: EventFilter, period: Period | None, *, cursor: str | None, limit: int
 ) -> tuple[list[EventRead], str | None]:
     """A stretch of the events that fit, newest first, and the cursor of the next one. Raises BadCursor."""
-    found = _EVENT_WITH_ACTOR.where(*_fitting(wanted, period))
+    found = EVENT_WITH_ACTOR.where(*_fitting(wanted, period))
     if cursor is not None:
         at, *behind = keys_of(cursor, 3)
         last = tuple_(datetime.fromtimestamp(at, UTC), *behind, types=[column.type for column in _ORDER])
         found = found.where(tuple_(*_ORDER) < last)
     rows = session.execute(found.order_by(*(column.desc() for column in _ORDER)).limit(limit + 1)).all()
-    events = [_event(row) for row in rows[:limit]]
+    events = [read_event(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return events, None
     last_row = rows[limit - 1]
@@ -72,7 +72,8 @@ def _fitting(wanted: EventFilter, period: Period | None) -> Iterator[ColumnEleme
         yield EVENT.c.at < day_start(period.end + timedelta(days=1), zone)
 
 
-def _event(row: Row[Any]) -> EventRead:
+def read_event(row: Row[Any]) -> EventRead:
+    """A row of EVENT_WITH_ACTOR as it is answered."""
     return EventRead.model_construct(
         **_read(row),
         subject_id=None if row.chain_id == HOUSE else row.chain_id,

@@ -12,13 +12,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Row, select
 
 from app.core.db import Session
+from app.core.time_zones import local_day
 from app.core.tokens import Claims
 from app.models.user import Role
-from app.schemas.report import Columns, Scope
+from app.schemas.report import Attribution, Columns, Scope
 from app.schemas.types import hours
 from app.services import audit
+from app.services.attribution import belonging, cut
 from app.services.identity import USER, Actor, authenticate, require_role
-from app.services.periods import ENTRY, Period, starts_within, unix_seconds
+from app.services.periods import ENTRY, Period, unix_seconds
 from app.services.projects import PROJECT
 from app.services.reports import people_in_report
 from app.services.time_entries import needs_review
@@ -41,6 +43,7 @@ class ExportWanted:
     scope: Scope
     include_indirect: bool
     columns: Columns
+    attribution: Attribution
 
 
 SETTLED = (
@@ -64,6 +67,8 @@ FULL = (
     "seconds_worked",
     "needs_review",
 )
+ENTRY_COLUMNS = ("id", "user_id", "project_id", "description", "time_zone", "needs_review")
+ZONE_AT = ENTRY_COLUMNS.index("time_zone")
 Cell = str | int | float | None
 
 
@@ -84,6 +89,7 @@ def begin(session: Session, claims: Claims, wanted: ExportWanted, *, at: datetim
         "scope": wanted.scope if _has_anyone(session, included) else "own",
         "include_indirect": wanted.include_indirect,
         "columns": wanted.columns,
+        "attribution": wanted.attribution,
     }
     audit.record(session, "export:csv", at=at, actor_id=actor.id, subject_id=actor.id, after=facts)
     return actor
@@ -107,15 +113,15 @@ def safe_text(text: str) -> str:
 
 
 def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime) -> Iterator[tuple[Cell, ...]]:
-    """The cells of SETTLED or FULL for each entry, dates and times in the zone of its days.
+    """The cells of SETTLED or FULL for each entry, or part of one, dates and times in the zone of its days.
 
     Plain tuples and one plain loop, since there may be millions: a function per column took twice as long.
     """
     is_full = wanted.columns is Columns.full
     for (
         entry_id, user_id, project_id, description, own_zone, is_marked,
-        first_name, last_name, email, project_name, started, ended,
-    ) in _entries(session, actor, wanted):  # fmt: skip
+        first_name, last_name, email, project_name, day, started, ended,
+    ) in _parts(_entries(session, actor, wanted), wanted):  # fmt: skip
         zone = ZoneInfo(wanted.period.zone or own_zone)
         start = datetime.fromtimestamp(started, zone)
         end = None if ended is None else datetime.fromtimestamp(ended, zone)
@@ -125,7 +131,7 @@ def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime)
             user_id,
             safe_text(f"{first_name} {last_name}"),
             safe_text(project_name),
-            start.date().isoformat(),
+            day.isoformat(),
             start.time().isoformat(),
             None if end is None else end.time().isoformat(),
             None if seconds is None else hours(seconds),
@@ -145,10 +151,24 @@ def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime)
         yield cells
 
 
+def _parts(entries: Iterator[Row[*tuple[Any, ...]]], wanted: ExportWanted) -> Iterator[tuple[Any, ...]]:
+    """Each entry with the day to which it belongs before its start and end; with split, its part of each day."""
+    is_split = wanted.attribution is Attribution.at_midnight
+    for *described, started, ended in entries:
+        zone = wanted.period.zone or described[ZONE_AT]
+        if is_split:
+            for part in cut(started, ended, zone, wanted.period):
+                yield *described, *part
+        else:
+            yield *described, local_day(started, zone), started, ended
+
+
 def _entries(session: Session, actor: Actor, wanted: ExportWanted) -> Iterator[Row[*tuple[Any, ...]]]:
+    included = _included(session, actor, wanted)
+    belongs = belonging(session, wanted.period, wanted.attribution, included)
     statement = (
         select(
-            *ENTRY.c["id", "user_id", "project_id", "description", "time_zone", "needs_review"],
+            *ENTRY.c[ENTRY_COLUMNS],
             *USER.c["first_name", "last_name", "email"],
             PROJECT.c.name,
             unix_seconds(session, ENTRY.c.start_time),
@@ -156,7 +176,7 @@ def _entries(session: Session, actor: Actor, wanted: ExportWanted) -> Iterator[R
         )
         .join_from(ENTRY, USER, USER.c.id == ENTRY.c.user_id)
         .join(PROJECT, PROJECT.c.id == ENTRY.c.project_id)
-        .where(_included(session, actor, wanted), starts_within(session, wanted.period))
+        .where(included, belongs)
         .order_by(ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id)
     )
     # Closed whatever happens: on SQLite a statement read half-way would keep the connection in the past, for whoever

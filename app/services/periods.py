@@ -41,19 +41,34 @@ class Period:
         return self
 
 
-def starts_within(session: Session, wanted: Period) -> ColumnElement[bool]:
-    """The condition that an entry starts on a day of the period.
+Bounds = dict[tuple[datetime, datetime], list[str]]
+
+
+def bounds_of(session: Session, wanted: Period) -> Bounds:
+    """The half-open intervals of the period, each with the zones of entries for which it is the one.
 
     Python turns days into instants, zone by zone; the database only compares. Zones whose days coincide share a term.
     """
+    zones_by_bounds: Bounds = defaultdict(list)
     if wanted.zone is not None:
-        return _between(*period(wanted.start, wanted.end, wanted.zone))
-    zones_by_bounds: dict[tuple[datetime, datetime], list[str]] = defaultdict(list)
+        return {period(wanted.start, wanted.end, wanted.zone): [wanted.zone]}
     for zone in session.execute(select(_ZONE.c.name).order_by(_ZONE.c.name)).scalars():
         zones_by_bounds[period(wanted.start, wanted.end, zone)].append(zone)
-    if len(zones_by_bounds) == 1:
-        return _between(*next(iter(zones_by_bounds)))
-    return or_(*(and_(_between(*bounds), ENTRY.c.time_zone.in_(zones)) for bounds, zones in zones_by_bounds.items()))
+    return zones_by_bounds
+
+
+def widest(bounds: Bounds) -> tuple[datetime, datetime]:
+    """The interval that has all of them in it."""
+    return min(first for first, _ in bounds), max(after for _, after in bounds)
+
+
+def starts_within(session: Session, wanted: Period) -> ColumnElement[bool]:
+    """The condition that an entry starts on a day of the period."""
+    bounds = bounds_of(session, wanted)
+    if len(bounds) == 1:
+        return starts_between(*widest(bounds))
+    exactly = (and_(starts_between(*each), ENTRY.c.time_zone.in_(zones)) for each, zones in bounds.items())
+    return and_(starts_between(*widest(bounds)), or_(*exactly))  # the first term is one that an index knows
 
 
 def unix_seconds(session: Session, instant: ColumnElement[Any]) -> ColumnElement[int]:
@@ -63,5 +78,6 @@ def unix_seconds(session: Session, instant: ColumnElement[Any]) -> ColumnElement
     return cast(extract("epoch", instant), BigInteger)
 
 
-def _between(first: datetime, after: datetime) -> ColumnElement[bool]:
+def starts_between(first: datetime, after: datetime) -> ColumnElement[bool]:
+    """The condition that an entry starts in the half-open interval."""
     return and_(ENTRY.c.start_time >= first, ENTRY.c.start_time < after)

@@ -1,19 +1,21 @@
-"""A team's hours over a period, in a constant number of statements whatever the team's size."""
+"""Hours over a period, of a team and of oneself, in a constant number of statements whatever their size."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 
 from app.core.db import Session
 from app.models.user import Role
-from app.schemas.report import Scope, TeamMemberHours
+from app.schemas.report import Attribution, OwnDay, OwnDays, Scope, TeamMemberHours
 from app.schemas.time_entry import TimeEntryWithProject
 from app.schemas.types import hours
 from app.schemas.user import UserRead
 from app.services import visibility
+from app.services.attribution import belonging, parts, seconds_by_person
 from app.services.identity import USER, Actor, require_role
-from app.services.periods import ENTRY, MAX_REPORT_DAYS, Period, starts_within, unix_seconds
+from app.services.periods import ENTRY, MAX_REPORT_DAYS, Period
 from app.services.time_entries import ENTRY_WITH_PROJECT, read_with_project
 
 
@@ -30,12 +32,13 @@ def team(
     actor: Actor,
     period: Period,
     *,
+    attribution: Attribution,
     scope: Scope,
     include_indirect: bool,
     include_entries: bool,
     at: datetime,
 ) -> list[TeamMemberHours]:
-    """Each person's seconds in closed entries that start in the period, by id; with their entries, oldest first.
+    """Each person's seconds in closed entries that belong to the period, by id; with their entries, oldest first.
 
     Open entries are shown and not counted. Raises RoleNeeded (scope), PeriodTooLong (over 400 days with entries).
     """
@@ -43,13 +46,14 @@ def team(
     people = session.execute(
         select(*(USER.c[name] for name in UserRead.model_fields)).where(included).order_by(USER.c.id)
     ).all()
-    in_report = ENTRY.c.user_id.in_(select(USER.c.id).where(included)) & starts_within(session, period)
+    entries: dict[int, list[TimeEntryWithProject]] = defaultdict(list)
     if include_entries:
         period.at_most(MAX_REPORT_DAYS)
-        entries = _entries(session, in_report, at=at)
+        for _, part in parts(_entries(session, period, attribution, included, at=at), period, attribution):
+            entries[part.user_id].append(part)
         seconds = {user_id: _seconds(of_person) for user_id, of_person in entries.items()}
     else:
-        entries, seconds = {}, _summed(session, in_report)
+        seconds = seconds_by_person(session, period, attribution, included)
     return [
         TeamMemberHours.model_construct(
             employee=UserRead.model_construct(**person._mapping),
@@ -61,25 +65,61 @@ def team(
     ]
 
 
-def _entries(
-    session: Session, in_report: ColumnElement[bool], *, at: datetime
-) -> dict[int, list[TimeEntryWithProject]]:
-    by_person: dict[int, list[TimeEntryWithProject]] = defaultdict(list)
-    rows = session.execute(
-        ENTRY_WITH_PROJECT.where(in_report).order_by(ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id)
+def own_days(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> OwnDays:
+    """The actor's hours day by day, every day of the period. Raises PeriodTooLong (over 400 days)."""
+    period.at_most(MAX_REPORT_DAYS)
+    by_day: dict[date, list[TimeEntryWithProject]] = defaultdict(list)
+    own = _entries(session, period, attribution, USER.c.id == actor.id, at=at)
+    for day, part in parts(own, period, attribution):
+        by_day[day].append(part)
+    count = (period.end - period.start).days + 1
+    days = [_own_day(day, by_day[day]) for day in (period.start + timedelta(days=number) for number in range(count))]
+    total = sum(day.seconds for day in days)
+    return OwnDays.model_construct(
+        start_date=period.start,
+        end_date=period.end,
+        time_zone=period.zone or actor.time_zone,
+        attribution=attribution,
+        as_of=at,
+        total_seconds=total,
+        total_hours=hours(total),
+        days=days,
     )
-    for row in rows.all():  # a result left half-read would keep an SQLite connection in the past
-        by_person[row.user_id].append(read_with_project(session, row, now=at))
-    return by_person
+
+
+def _own_day(day: date, entries: list[TimeEntryWithProject]) -> OwnDay:
+    """A day's figures; a break is what lies between the end of one entry and the start of the next."""
+    seconds = _seconds(entries)
+    breaks, last_end = timedelta(), None
+    for entry in entries:
+        if last_end is not None:
+            breaks += max(entry.start_time - last_end, timedelta())
+        if entry.end_time is not None:
+            last_end = entry.end_time if last_end is None else max(last_end, entry.end_time)
+    return OwnDay.model_construct(
+        date=day,
+        seconds=seconds,
+        hours=hours(seconds),
+        first_start=entries[0].start_time if entries else None,
+        last_end=last_end,
+        break_seconds=int(breaks.total_seconds()),
+        entries=entries,
+    )
+
+
+def _entries(
+    session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool], *, at: datetime
+) -> Iterable[TimeEntryWithProject]:
+    """The people's entries that belong to the period, person by person, oldest first."""
+    of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
+    rows = session.execute(
+        ENTRY_WITH_PROJECT.where(of_people, belonging(session, period, attribution, people)).order_by(
+            ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id
+        )
+    ).all()  # a result left half-read would keep an SQLite connection in the past
+    return (read_with_project(session, row, now=at) for row in rows)
 
 
 def _seconds(entries: list[TimeEntryWithProject]) -> int:
     lengths = (entry.end_time - entry.start_time for entry in entries if entry.end_time is not None)
     return int(sum(lengths, timedelta()).total_seconds())
-
-
-def _summed(session: Session, in_report: ColumnElement[bool]) -> dict[int, int]:
-    """Seconds by person, added up in the database."""
-    length = unix_seconds(session, ENTRY.c.end_time) - unix_seconds(session, ENTRY.c.start_time)
-    closed = select(ENTRY.c.user_id, func.sum(length)).where(in_report, ENTRY.c.end_time.is_not(None))
-    return {user_id: int(total) for user_id, total in session.execute(closed.group_by(ENTRY.c.user_id))}

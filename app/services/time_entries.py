@@ -9,11 +9,13 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tupl
 
 from app.core.db import Session
 from app.schemas.project import ProjectRead
+from app.schemas.report import Attribution
 from app.schemas.time_entry import EntryFilter, TimeEntryRead, TimeEntryWithProject
 from app.services import audit, visibility
+from app.services.attribution import belonging, parts
 from app.services.cursors import cursor_behind, keys_of
 from app.services.errors import EntryNotFound
-from app.services.identity import Actor
+from app.services.identity import USER, Actor
 from app.services.periods import ENTRY, Period, starts_within
 from app.services.projects import PROJECT
 
@@ -35,14 +37,21 @@ def current(session: Session, actor: Actor, *, at: datetime) -> TimeEntryWithPro
     return None if row is None else read_with_project(session, row, now=at)
 
 
-def own(session: Session, actor: Actor, period: Period, *, at: datetime) -> list[TimeEntryWithProject]:
-    """The actor's entries that start on a day of the period, newest first."""
+def own(
+    session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime
+) -> list[TimeEntryWithProject]:
+    """The actor's entries that belong to the period, newest first; with split, their parts inside each local day."""
+    belongs = belonging(session, period, attribution, USER.c.id == actor.id)
     rows = session.execute(
-        ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, starts_within(session, period)).order_by(
+        ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, belongs).order_by(
             ENTRY.c.start_time.desc(), ENTRY.c.id.desc()
         )
     ).all()
-    return [read_with_project(session, row, now=at) for row in rows]
+    entries = [read_with_project(session, row, now=at) for row in rows]
+    if attribution is Attribution.at_start:
+        return entries
+    found = [part for _, part in parts(entries, period, attribution)]
+    return sorted(found, key=lambda part: (part.start_time, part.id), reverse=True)
 
 
 def get(session: Session, actor: Actor, entry_id: int, *, at: datetime) -> TimeEntryWithProject:

@@ -266,7 +266,7 @@ def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, 
     second = export(as_user(mia), tz="Asia/Tokyo", columns="full", include_indirect=True)
 
     events = [event for event in record.new() if event.action == "export:csv"]
-    asked = {"start_date": "2026-03-01", "end_date": "2026-03-31", "scope": "team"}
+    asked = {"start_date": "2026-03-01", "end_date": "2026-03-31", "scope": "team", "attribution": "start"}
     assert [event.after for event in events] == [
         asked | {"tz": None, "columns": "settled", "include_indirect": False},
         asked | {"tz": "Asia/Tokyo", "columns": "full", "include_indirect": True},

@@ -10,8 +10,8 @@ from app.api.problems import raises
 from app.api.streaming import NoRoom, streamed
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_PERIOD, WITH_ROLE
-from app.api.v1.reports import IncludeIndirect, ScopeQuery
-from app.schemas.report import Columns, Scope
+from app.api.v1.reports import AttributionQuery, IncludeIndirect, ScopeQuery
+from app.schemas.report import Attribution, Columns, Scope
 from app.services import exports
 from app.services.exports import ExportWanted
 
@@ -42,12 +42,15 @@ async def export_csv(
     ] = Columns.settled,
     include_indirect: IncludeIndirect = False,
     scope: ScopeQuery = Scope.team,
+    attribution: AttributionQuery = Attribution.at_start,
 ) -> StreamingResponse:
-    """The team's entries that start in the period, or your own where you have no team.
+    """The team's entries that belong to the period, or your own where you have no team.
+
+    With `attribution=split` a row is the part of an entry inside one local day.
 
     Dates and times are those of each entry's zone, or of `tz`. Open entries have no end and no hours.
     """
-    wanted = ExportWanted(period, scope, include_indirect, columns)
+    wanted = ExportWanted(period, scope, include_indirect, columns, attribution)
     actor = await transactions.write(lambda session: exports.begin(session, claims, wanted, at=now))
     file_name = f"time_report_{period.start}_to_{period.end}.csv"
     answer = await streamed(

@@ -1,23 +1,43 @@
-"""Hours of a team."""
+"""Hours of a team, and one's own day by day."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
-from app.api.dependencies import DateRange, Manager, Now, SessionDep, as_of
+from app.api.dependencies import CurrentUser, DateRange, Manager, Now, SessionDep, as_of
 from app.api.problems import raises
-from app.api.transactions import ReportRoute
-from app.api.v1.common import OF_PERIOD, WITH_ROLE
-from app.schemas.report import Scope, TeamMemberHours
+from app.api.transactions import ReportRoute, TransactionRoute
+from app.api.v1.common import OF_PERIOD, SIGNED_IN, WITH_ROLE
+from app.schemas.report import Attribution, OwnDays, Scope, TeamMemberHours
 from app.services import reports
 from app.services.errors import PeriodTooLong
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
+own_router = APIRouter(prefix="/reports", tags=["reports"], route_class=TransactionRoute)
 _team_hours = TypeAdapter(list[TeamMemberHours])
 
 IncludeIndirect = Annotated[bool, Query(description="The whole tree below, not only direct reports.")]
 ScopeQuery = Annotated[Scope, Query(description="`all` is everyone, for admins.")]
+
+AttributionQuery = Annotated[
+    Attribution,
+    Query(description="`start`: an entry belongs to the day on which it starts. `split`: it is cut at each midnight."),
+]
+
+
+@own_router.get("/me", summary="My days", responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong))
+def read_own_days(
+    session: SessionDep,
+    actor: CurrentUser,
+    period: DateRange,
+    now: Now,
+    response: Response,
+    attribution: AttributionQuery = Attribution.at_start,
+) -> OwnDays:
+    """Each day of the period, 400 at most: seconds, first start, last end, breaks, and the entries themselves."""
+    as_of(response, now)
+    return reports.own_days(session, actor, period, attribution=attribution, at=now)
 
 
 @router.get(
@@ -34,15 +54,17 @@ def read_team(
     include_entries: Annotated[bool, Query(description="False leaves the entries out: at most 400 days with.")] = True,
     include_indirect: IncludeIndirect = False,
     scope: ScopeQuery = Scope.team,
+    attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:
-    """Per person the seconds and hours of closed entries that start in the period, with those entries, oldest first.
+    """Per person the seconds and hours of closed entries that belong to the period, with those entries, oldest first.
 
-    Open entries are shown and not counted.
+    Open entries are shown and not counted. With `attribution=split` each entry is the part inside one local day.
     """
     team = reports.team(
         session,
         actor,
         period,
+        attribution=attribution,
         scope=scope,
         include_indirect=include_indirect,
         include_entries=include_entries,

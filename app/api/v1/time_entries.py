@@ -20,7 +20,9 @@ from app.api.paths import ENTRY
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN
+from app.api.v1.reports import AttributionQuery
 from app.schemas.audit import HistoryItem
+from app.schemas.report import Attribution
 from app.schemas.time_entry import EntryFilter, TimeEntryWithProject
 from app.schemas.types import MAX_ID, Search
 from app.services import audit_log, time_entries
@@ -49,11 +51,19 @@ def read_current(
     response_model=list[TimeEntryWithProject],
     responses=raises(*SIGNED_IN, *OF_PERIOD),
 )
-def read_own(session: SessionDep, actor: CurrentUser, period: DateRange, now: Now) -> Response:
-    """Your entries that start in the period, newest first. Days are days of each entry's zone, or of `tz`."""
-    answer = Response(
-        _entries.dump_json(time_entries.own(session, actor, period, at=now)), media_type="application/json"
-    )
+def read_own(
+    session: SessionDep,
+    actor: CurrentUser,
+    period: DateRange,
+    now: Now,
+    attribution: AttributionQuery = Attribution.at_start,
+) -> Response:
+    """Your entries that belong to the period, newest first. Days are days of each entry's zone, or of `tz`.
+
+    With `attribution=split` each is the part inside one local day, so one entry may be there several times.
+    """
+    own = time_entries.own(session, actor, period, attribution=attribution, at=now)
+    answer = Response(_entries.dump_json(own), media_type="application/json")
     as_of(answer, now)
     return answer
 

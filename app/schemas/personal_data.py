@@ -1,0 +1,39 @@
+"""All that is stored about a person, as they get it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.schemas.audit import Action, EventRead, RequestId
+from app.schemas.project import ProjectRead
+from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.types import Answer, Id, UtcTime
+from app.schemas.user import UserRead
+
+
+class Act(Answer):
+    """What the person did that concerns somebody else, or nobody: without what it changed, which isn't theirs."""
+
+    at: UtcTime
+    action: Action
+    object_type: Annotated[str, Field(max_length=32)]
+    object_id: Id | None
+    request_id: RequestId
+
+
+class KeptAnswer(Answer):
+    """An answer kept for a request that may be sent again."""
+
+    key: Annotated[str, Field(max_length=255)]
+    created_at: UtcTime
+    answer: Annotated[str, Field(max_length=2**30, description="The answer, as JSON.")]
+
+
+class PersonalData(Answer):
+    exported_at: UtcTime
+    person: UserRead
+    memberships: Annotated[list[ProjectRead], Field(description="Projects that name you as a member.")]
+    entries: Annotated[list[TimeEntryWithProject], Field(description="All your entries, oldest first.")]
+    events: Annotated[list[EventRead], Field(description="All that the record has of you, oldest first.")]
+    acts: Annotated[list[Act], Field(description="What you did to others or to projects, oldest first.")]
+    kept_answers: list[KeptAnswer]

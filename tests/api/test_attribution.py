@@ -1,0 +1,183 @@
+"""To which day hours belong: whole to the day on which work starts, or cut at midnight (DESIGN: T3, T5, T6, T7)."""
+
+import csv
+import io
+
+import pytest
+
+from tests.support.record import Record
+
+NIGHT = ("2026-03-02 20:00", "2026-03-03 04:30")
+# entry in UTC, zone; the days of the split, each with its seconds
+SPLITS = [
+    ("2026-03-02 20:00", "2026-03-03 04:30", "UTC", {"2026-03-02": 4 * 3600, "2026-03-03": 4.5 * 3600}),
+    ("2026-03-02 20:00", "2026-03-03 00:00", "UTC", {"2026-03-02": 4 * 3600}),
+    ("2026-03-03 00:00", "2026-03-03 00:01", "UTC", {"2026-03-03": 60}),
+    ("2026-03-02 23:59:59", "2026-03-03 00:00:01", "UTC", {"2026-03-02": 1, "2026-03-03": 1}),
+    ("2026-03-02 12:00", "2026-03-02 12:00", "UTC", {"2026-03-02": 0}),
+    ("2026-03-02 20:00", "2026-03-05 04:00", "UTC",
+     {"2026-03-02": 4 * 3600, "2026-03-03": 86400, "2026-03-04": 86400, "2026-03-05": 4 * 3600}),
+    # The clock goes from 02:00 to 03:00, and back from 03:00 to 02:00.
+    ("2026-03-29 00:30", "2026-03-29 01:30", "Europe/Berlin", {"2026-03-29": 3600}),
+    ("2026-03-28 22:00", "2026-03-29 22:00", "Europe/Berlin", {"2026-03-28": 3600, "2026-03-29": 23 * 3600}),
+    ("2026-10-24 23:30", "2026-10-25 02:30", "Europe/Berlin", {"2026-10-25": 3 * 3600}),
+    ("2026-10-24 21:00", "2026-10-25 23:30", "Europe/Berlin",
+     {"2026-10-24": 3600, "2026-10-25": 25 * 3600, "2026-10-26": 1800}),
+    # Midnight itself is skipped: the day begins at 01:00. And a day that never was.
+    ("2018-11-04 02:00", "2018-11-04 04:00", "America/Sao_Paulo", {"2018-11-03": 3600, "2018-11-04": 3600}),
+    ("2011-12-30 08:00", "2011-12-30 12:00", "Pacific/Apia", {"2011-12-29": 2 * 3600, "2011-12-31": 2 * 3600}),
+    # A clock that strikes the minute after midnight twice: the day that had begun goes on.
+    ("2010-11-07 02:00", "2010-11-07 04:00", "America/St_Johns", {"2010-11-06": 1800, "2010-11-07": 5400}),
+]  # fmt: skip
+
+
+@pytest.fixture
+def mia(people):
+    return people.manager("Mia")
+
+
+@pytest.fixture
+def ana(people, mia):
+    return people.employee("Ana", manager=mia)
+
+
+@pytest.fixture
+def website(people):
+    return people.project("Website")
+
+
+def asked(start, end, **more):
+    return {"start_date": start, "end_date": end, "attribution": "split", **more}
+
+
+def csv_of(caller, **params):
+    answer = caller.get("/reports/export/csv", params=params)
+    assert answer.status_code == 200
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+@pytest.mark.parametrize(("start", "end", "zone", "by_day"), SPLITS)
+def test_an_entry_is_cut_at_each_local_midnight(people, as_user, mia, ana, website, start, end, zone, by_day):
+    people.entry(ana, website, start, end, time_zone=zone)
+    year = asked(f"{start[:4]}-01-01", f"{start[:4]}-12-31")
+
+    days = as_user(ana).get("/reports/me", params=year).json()["days"]
+    rows = csv_of(as_user(mia), **year, columns="full")
+    (team,) = as_user(mia).get("/reports/team", params=year).json()
+
+    assert {day["date"]: day["seconds"] for day in days if day["entries"]} == by_day
+    assert {row["date"]: int(row["seconds_worked"]) for row in rows} == by_day
+    assert team["total_seconds"] == sum(by_day.values())
+
+
+def test_a_night_belongs_to_the_day_on_which_it_starts_unless_asked_otherwise(people, as_user, ana, website):
+    people.entry(ana, website, *NIGHT)
+    month = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+
+    whole = as_user(ana).get("/reports/me", params=month).json()
+    cut = as_user(ana).get("/reports/me", params=month | {"attribution": "split"}).json()
+
+    assert {day["date"]: day["seconds"] for day in whole["days"] if day["seconds"]} == {"2026-03-02": 30600}
+    assert {day["date"]: day["seconds"] for day in cut["days"] if day["seconds"]} == {
+        "2026-03-02": 14400,
+        "2026-03-03": 16200,
+    }
+    assert whole["total_seconds"] == cut["total_seconds"] == 30600
+    assert (whole["total_hours"], whole["attribution"], cut["attribution"]) == (8.5, "start", "split")
+
+
+def test_only_what_lies_inside_the_period_counts(people, as_user, mia, ana, website):
+    """A night that reaches into the month, and one that reaches out of it."""
+    people.entry(ana, website, "2026-02-28 22:00", "2026-03-01 06:00")
+    people.entry(ana, website, "2026-03-31 22:00", "2026-04-01 06:00")
+    march = asked("2026-03-01", "2026-03-31")
+
+    own = as_user(ana).get("/time-entries/me", params=march).json()
+    (team,) = as_user(mia).get("/reports/team", params=march).json()
+    (summed,) = as_user(mia).get("/reports/team", params=march | {"include_entries": False}).json()
+    rows = csv_of(as_user(mia), **march, columns="full")
+
+    parts = [("2026-03-31T22:00:00Z", "2026-04-01T00:00:00Z"), ("2026-03-01T00:00:00Z", "2026-03-01T06:00:00Z")]
+    assert [(part["start_time"], part["end_time"]) for part in own] == parts
+    assert [(part["start_time"], part["end_time"]) for part in team["entries"]] == parts[::-1]
+    assert [(row["start_utc"], row["end_utc"]) for row in rows] == parts[::-1]
+    assert team["total_seconds"] == summed["total_seconds"] == 8 * 3600
+    assert as_user(ana).get("/reports/me", params=march).json()["total_seconds"] == 8 * 3600
+
+
+def test_an_old_entry_that_never_ended_until_now_still_reaches_in(people, as_user, ana, website):
+    """A clock-out forgotten for two months, between many other people's days."""
+    people.entry(ana, website, "2026-01-10 08:00", "2026-03-10 08:00")
+
+    cut = as_user(ana).get("/reports/me", params=asked("2026-03-09", "2026-03-11")).json()
+
+    assert [day["seconds"] for day in cut["days"]] == [86400, 8 * 3600, 0]
+
+
+def test_what_still_runs_is_shown_once_and_not_counted(people, as_user, mia, ana, website):
+    people.entry(ana, website, "2026-03-02 20:00", None)
+
+    before = as_user(ana).get("/reports/me", params=asked("2026-03-01", "2026-03-01")).json()
+    on = as_user(ana).get("/reports/me", params=asked("2026-03-02", "2026-03-04")).json()
+    behind = as_user(ana).get("/reports/me", params=asked("2026-03-03", "2026-03-04")).json()
+
+    shown = [[len(day["entries"]) for day in days["days"]] for days in (before, on, behind)]
+    assert shown == [[0], [1, 0, 0], [1, 0]]
+    assert before["total_seconds"] == on["total_seconds"] == behind["total_seconds"] == 0
+    assert on["days"][0]["first_start"] == "2026-03-02T20:00:00Z"
+    assert on["days"][0]["last_end"] is None
+    (row,) = csv_of(as_user(mia), **asked("2026-03-02", "2026-03-04"))
+    assert (row["end_time"], row["hours_worked"]) == ("", "")
+
+
+def test_a_zone_that_is_asked_for_cuts_at_its_midnights(people, as_user, ana, website):
+    people.entry(ana, website, "2026-03-02 14:00", "2026-03-02 16:00")
+
+    cut = as_user(ana).get("/reports/me", params=asked("2026-03-02", "2026-03-03", tz="Asia/Tokyo")).json()
+
+    assert [day["seconds"] for day in cut["days"]] == [3600, 3600]
+    assert cut["time_zone"] == "Asia/Tokyo"
+
+
+def test_a_day_has_its_first_start_its_last_end_and_its_breaks(people, as_user, ana, website):
+    for start, end in (("08:00", "12:00"), ("12:30", "15:00"), ("15:00", "15:00"), ("15:45", "18:00")):
+        people.entry(ana, website, f"2026-03-02 {start}", f"2026-03-02 {end}")
+
+    (day,) = (
+        as_user(ana).get("/reports/me", params={"start_date": "2026-03-02", "end_date": "2026-03-02"}).json()["days"]
+    )
+
+    assert [day[name] for name in ("date", "seconds", "hours", "break_seconds")] == ["2026-03-02", 31500, 8.75, 75 * 60]
+    assert (day["first_start"], day["last_end"]) == ("2026-03-02T08:00:00Z", "2026-03-02T18:00:00Z")
+    assert [entry["start_time"][11:16] for entry in day["entries"]] == ["08:00", "12:30", "15:00", "15:45"]
+
+
+def test_every_day_of_the_period_is_there_worked_or_not(as_user, ana):
+    answer = as_user(ana).get("/reports/me", params={"start_date": "2026-02-27", "end_date": "2026-03-02"})
+
+    assert [day["date"] for day in answer.json()["days"]] == ["2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02"]
+    assert {day["first_start"] for day in answer.json()["days"]} == {None}
+    assert answer.headers["X-As-Of"] == answer.json()["as_of"]
+
+
+def test_a_persons_days_are_asked_for_in_periods_of_400_days(as_user, ana):
+    within = as_user(ana).get("/reports/me", params={"start_date": "2026-01-01", "end_date": "2027-02-04"})
+    beyond = as_user(ana).get("/reports/me", params={"start_date": "2026-01-01", "end_date": "2027-02-05"})
+
+    assert (within.status_code, len(within.json()["days"])) == (200, 400)
+    assert (beyond.status_code, beyond.json()["code"]) == (422, "period_too_long")
+
+
+def test_the_record_says_how_an_export_was_cut(as_user, server, mia):
+    record = Record(server.database)
+
+    csv_of(as_user(mia), **asked("2026-03-01", "2026-03-31"))
+
+    assert [event.after["attribution"] for event in record.new()] == ["split"]
+
+
+@pytest.mark.parametrize("path", ["/time-entries/me", "/reports/me", "/reports/team", "/reports/export/csv"])
+def test_there_are_two_attributions(as_user, mia, path):
+    answer = as_user(mia).get(path, params=asked("2026-03-01", "2026-03-31") | {"attribution": "thirds"})
+
+    assert answer.status_code == 422

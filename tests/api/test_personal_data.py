@@ -1,0 +1,195 @@
+"""A person's own data: all of it for themselves, and its erasure once nobody needs the name any more."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from app.core.clock import utc_now
+from app.services import personal_data
+from app.services.audit_proof import verify
+from app.services.errors import PersonIsActive, RetentionRuns, UserNotFound
+from app.services.identity import USER
+from app.services.periods import ENTRY
+from tests.support.people import instant
+from tests.support.record import Record
+
+LONG_AGO = ("2018-03-02 08:00", "2018-03-02 12:00")
+
+
+@pytest.fixture
+def mia(people):
+    return people.manager("Mia")
+
+
+@pytest.fixture
+def ana(people, mia):
+    return people.employee("Ana", manager=mia, last_name="Almeida")
+
+
+@pytest.fixture
+def website(people):
+    return people.project("Website")
+
+
+class TestOwnData:
+    def test_ana_gets_all_that_is_stored_about_her(self, people, as_user, mia, ana, website):
+        secret = people.project("Secret", members=(ana,))
+        people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
+        me = as_user(ana)
+        started = me.post(
+            "/time-entries/clock-in",
+            json={"project_id": website.id, "description": "Landing page"},
+            headers={"Idempotency-Key": "terminal-1"},
+        ).json()
+        as_user(mia).patch(f"/time-entries/{started['id']}", json={"description": "Shop", "reason": "Wrong project"})
+
+        answer = me.get("/auth/me/export")
+        data = answer.json()
+
+        assert answer.headers["Content-Type"] == "application/json"
+        assert data.keys() == {"exported_at", "person", "memberships", "entries", "events", "acts", "kept_answers"}
+        assert data["person"] == me.get("/auth/me").json()
+        assert [project["id"] for project in data["memberships"]] == [secret.id]
+        assert [entry["description"] for entry in data["entries"]] == ["", "Shop"]
+        assert [event["action"] for event in data["events"]] == [
+            "user:create", "time_entry:clock_in", "time_entry:change", "export:own_data",
+        ]  # fmt: skip
+        assert data["events"][0]["after"]["email"] == "ana@example.com"
+        assert data["events"][2]["actor"]["first_name"] == "Mia"
+        assert data["events"][2]["reason"] == "Wrong project"
+        (kept,) = data["kept_answers"]
+        assert (kept["key"], json.loads(kept["answer"])) == ("terminal-1", started)
+
+    def test_mia_gets_what_she_did_but_not_what_it_changed_for_others(self, people, as_user, mia, ana, website):
+        entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
+        as_user(mia).patch(f"/time-entries/{entry}", json={"description": "Doctor", "reason": "Called in"})
+
+        answer = as_user(mia).get("/auth/me/export")
+
+        (act,) = answer.json()["acts"]
+        assert act.keys() == {"at", "action", "object_type", "object_id", "request_id"}
+        assert (act["action"], act["object_id"]) == ("time_entry:change", entry)
+        assert "Doctor" not in answer.text
+        assert "Called in" not in answer.text
+
+    def test_nothing_secret_is_among_it(self, as_user, ana):
+        answer = as_user(ana).get("/auth/me/export")
+
+        assert [word for word in ("hash", "epoch", "argon2", "salt", "token") if word in answer.text] == []
+
+    def test_the_record_says_that_it_was_taken_out(self, as_user, server, ana):
+        record = Record(server.database)
+
+        as_user(ana).get("/auth/me/export")
+
+        assert [(event.action, event.subject_id) for event in record.new()] == [("export:own_data", ana.id)]
+
+
+class TestErasure:
+    @pytest.fixture
+    def gone(self, people, as_user, ana, website):
+        """Ana, who left: her entry of 2018, a renaming, a correction with a reason; now deactivated."""
+        admin = as_user(people.admin("Ada"))
+        entry = people.entry(ana, website, *LONG_AGO)
+        admin.patch(f"/time-entries/{entry}", json={"description": "Shop", "reason": "Ana called from Lisbon"})
+        admin.patch(f"/admin/users/{ana.id}", json={"last_name": "Almeida-Silva", "email": "almeida@example.com"})
+        admin.put(f"/admin/users/{ana.id}/deactivate")
+        return ana
+
+    def erase(self, database, person, at=None):
+        with database.writing("test") as session:
+            return personal_data.erase(session, person.id, at=at or utc_now())
+
+    def test_name_and_email_are_gone_everywhere_and_the_hours_stay(self, server, as_user, people, gone):
+        pseudonym = self.erase(server.database, gone)
+
+        erased = people.reload(gone)
+        assert pseudonym == f"Erased Person {gone.id}"
+        assert (erased.first_name, erased.last_name, erased.email) == (
+            "Erased", f"Person {gone.id}", f"erased-{gone.id}@erased.invalid",
+        )  # fmt: skip
+        with server.database.reading() as session:
+            assert session.execute(select(ENTRY.c.start_time).where(ENTRY.c.user_id == gone.id)).scalar_one()
+            everything = "".join(
+                repr(row) for table in TABLES for row in session.execute(text(f'SELECT * FROM "{table}"'))
+            )
+        for trace in ("Ana", "ana@", "Almeida", "almeida", "Lisbon"):
+            assert trace not in everything
+
+    def test_the_chain_stays_valid(self, server, gone):
+        self.erase(server.database, gone)
+
+        with server.database.reading() as session:
+            proof = verify(session, [], on_progress=lambda *_: None)
+        assert proof.erased >= 3
+
+    def test_the_history_shows_that_something_is_missing_and_not_what(self, people, as_user, server, gone):
+        self.erase(server.database, gone)
+        admin = as_user(people.admin("Eva"))
+
+        events = admin.get("/admin/audit", params={"subject_id": gone.id}).json()
+
+        renamed = next(event for event in events if event["action"] == "user:change")
+        assert renamed["before"] == {"email": None, "last_name": None}
+        corrected = next(event for event in events if event["action"] == "time_entry:change")
+        assert (corrected["reason"], corrected["after"]["description"]) == (None, "Shop")
+
+    def test_an_active_person_is_not_erased(self, database, people):
+        bob = people.employee("Bob")
+
+        with pytest.raises(PersonIsActive):
+            self.erase(database, bob)
+
+        assert people.reload(bob).first_name == "Bob"
+
+    def test_nobody_is_erased_before_the_retention_time_of_their_last_entry_has_passed(self, server, people, gone):
+        ends = instant(LONG_AGO[1]) + timedelta(days=server.settings.RETENTION_DAYS)
+
+        with pytest.raises(RetentionRuns, match="until 2023-03-02"):
+            self.erase(server.database, gone, at=ends - timedelta(seconds=1))
+        self.erase(server.database, gone, at=ends)
+
+        assert people.reload(gone).first_name == "Erased"
+
+    def test_somebody_who_never_worked_can_be_erased_at_once(self, database, people):
+        dan = people.employee("Dan", is_active=False)
+
+        self.erase(database, dan)
+
+        assert people.reload(dan).first_name == "Erased"
+
+    def test_there_must_be_such_a_person(self, database, people):
+        with pytest.raises(UserNotFound), database.writing("test") as session:
+            personal_data.erase(session, 2_000_000_000, at=utc_now())
+
+    def test_the_database_lets_go_of_nothing_before_the_event_that_says_so(self, database, people):
+        people.employee("Bob")
+
+        with pytest.raises(IntegrityError, match="audit_event_is_append_only"), database.writing() as session:
+            session.execute(text("UPDATE audit_event SET personal = NULL"))
+
+    def test_a_failed_erasure_leaves_everything_as_it_was(self, server, people, gone):
+        with pytest.raises(ZeroDivisionError), server.database.writing("test") as session:
+            personal_data.erase(session, gone.id, at=utc_now())
+            1 / 0  # noqa: B018 - whatever breaks behind it
+
+        assert people.reload(gone).first_name == "Ana"
+
+    def test_who_was_erased_can_not_log_in_even_when_activated(self, server, people, anyone, gone):
+        self.erase(server.database, gone)
+        with server.database.writing() as session:
+            session.execute(update(USER).where(USER.c.id == gone.id).values(is_active=True))
+        email = people.reload(gone).email
+
+        answers = [
+            anyone.post("/auth/login", data={"username": name, "password": "violet-harbour-42-lantern"})
+            for name in (email, "almeida@example.com")
+        ]
+
+        assert [answer.status_code for answer in answers] == [401, 401]
+
+
+TABLES = ("user", "audit_event", "idempotency_key", "time_entry")
