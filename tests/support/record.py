@@ -1,5 +1,6 @@
-"""The record as tests read it: what was written since somebody last looked."""
+"""The record as tests read it: what was written since somebody last looked, and whether it tells of every change."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,17 @@ from sqlalchemy import select, tuple_
 
 from app.core.db import Database
 from app.services.audit import CHAIN, EVENT, HOUSE, told
+from app.services.identity import USER
+from app.services.periods import ENTRY
+from app.services.projects import MEMBER, PROJECT
+
+# What changes, by the object that its event names.
+SUBJECTS = {
+    "time_entry": (ENTRY, ENTRY.c.id),
+    "user": (USER, USER.c.id),
+    "project": (PROJECT, PROJECT.c.id),
+    "membership": (MEMBER, MEMBER.c.project_id),
+}
 
 
 @dataclass(frozen=True)
@@ -60,3 +72,29 @@ class Record:
             Event(subject_id=row.chain_id or None, **{name: getattr(row, name) for name in names}, **told(row))
             for row in found
         ]
+
+
+class Ledger:
+    """The rows of the business before a request; `mismatch()` tells behind it whether the record has each change."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._record = Record(database)
+        self._rows = self._read()
+
+    def mismatch(self) -> str | None:
+        """None if each changed subject has exactly one new event, and nothing else has one."""
+        rows = self._read()
+        changed = {key for key, _ in self._rows.items() ^ rows.items()}
+        expected = Counter(("project" if kind == "membership" else kind, number) for kind, number, _ in changed)
+        found = Counter((e.object_type, e.object_id) for e in self._record.new() if e.object_id is not None)
+        self._rows = rows
+        return None if found == expected else f"changed: {dict(expected)}, recorded: {dict(found)}"
+
+    def _read(self) -> dict[tuple[str, int, str], Any]:
+        with self._database.reading() as session:
+            return {
+                (kind, row._mapping[number], repr(row) if kind == "membership" else ""): tuple(row)
+                for kind, (table, number) in SUBJECTS.items()
+                for row in session.execute(select(table))
+            }

@@ -19,6 +19,7 @@ from app.core.db import Database
 from app.core.tokens import TokenSigner
 from app.main import API, create_app
 from app.models.user import User
+from tests.support.record import Ledger
 
 PROBLEM = "application/problem+json"
 Operation = dict[str, Any]
@@ -85,7 +86,10 @@ def _operations() -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
 
 
 class Caller(httpx.Client):
-    """An HTTP client who checks every answer: no surprise 5xx, every error a problem that the document announces."""
+    """An HTTP client who checks every answer: no surprise 5xx, every error a problem that the document announces, and
+    every success in the record."""
+
+    _ledger: Ledger | None = None
 
     def __init__(self, server: Server, token: str | None, **options: Any) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -94,7 +98,7 @@ class Caller(httpx.Client):
             headers=headers,
             timeout=30,
             verify=_TLS,
-            event_hooks={"response": [self._check]},
+            event_hooks={"request": [self._open_ledger], "response": [self._check, self._compare_ledger]},
             **options,
         )
         self._server = server
@@ -110,6 +114,16 @@ class Caller(httpx.Client):
 
     def clock_out(self) -> httpx.Response:
         return self.post("/time-entries/clock-out")
+
+    def _open_ledger(self, request: httpx.Request) -> None:
+        changes = request.method in {"POST", "PUT", "PATCH", "DELETE"}
+        self._ledger = Ledger(self._server.database) if changes else None
+
+    def _compare_ledger(self, response: httpx.Response) -> None:
+        """Every success that changes something left exactly one event per changed subject (DESIGN: R1)."""
+        if self._ledger is not None and response.is_success:
+            mismatch = self._ledger.mismatch()
+            assert mismatch is None, f"{response.request.method} {response.request.url}: {mismatch}"
 
     def _check(self, response: httpx.Response) -> None:
         assert response.headers["X-Request-ID"]

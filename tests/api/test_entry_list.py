@@ -1,0 +1,160 @@
+"""Lists of entries: filters only narrow what one may see, and pages neither repeat nor skip (THREATS 1, 2, 26)."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.core.clock import utc_now
+
+MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+
+
+@pytest.fixture
+def mia(people):
+    return people.manager("Mia")
+
+
+@pytest.fixture
+def ana(people, mia):
+    return people.employee("Ana", manager=mia)
+
+
+@pytest.fixture
+def bob(people):
+    return people.employee("Bob")
+
+
+@pytest.fixture
+def ada(people):
+    return people.admin("Ada")
+
+
+@pytest.fixture
+def website(people):
+    return people.project("Website")
+
+
+@pytest.fixture
+def entries(people, mia, ana, bob, website):
+    """A day of Mia's, two of Ana's, one of Bob's, by whose they are."""
+    shop = people.project("Shop")
+    return {
+        "Mia": people.entry(mia, website, "2026-03-02 08:00", "2026-03-02 12:00", description="Planning"),
+        "Ana": people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 12:00", description="Übergabe an Zoë"),
+        "Ana's": people.entry(ana, shop, "2026-04-03 08:00", "2026-04-03 12:00", description="100% done_deal"),
+        "Bob": people.entry(bob, website, "2026-03-04 08:00", "2026-03-04 12:00", needs_review=True),
+    }
+
+
+def ids(caller, **params):
+    answer = caller.get("/time-entries", params=params)
+    assert answer.status_code == 200
+    return [entry["id"] for entry in answer.json()]
+
+
+def walk(caller, **params):
+    """Each page's ids, following the Link header."""
+    address = "/time-entries"
+    while True:
+        answer = caller.get(address, params=params)
+        yield [entry["id"] for entry in answer.json()]
+        if "Link" not in answer.headers:
+            return
+        target = urlsplit(answer.links["next"]["url"])
+        address, params = target.path.removeprefix("/api/v1"), {k: v[0] for k, v in parse_qs(target.query).items()}
+
+
+def test_everyone_sees_theirs_and_no_more(as_user, mia, ana, bob, ada, entries):
+    seen = {person.first_name: ids(as_user(person)) for person in (mia, ana, bob, ada)}
+
+    assert seen == {
+        "Mia": [entries["Ana's"], entries["Ana"], entries["Mia"]],
+        "Ana": [entries["Ana's"], entries["Ana"]],
+        "Bob": [entries["Bob"]],
+        "Ada": [entries["Ana's"], entries["Bob"], entries["Ana"], entries["Mia"]],
+    }
+
+
+def test_a_filter_never_shows_what_one_may_not_see(as_user, mia, ana, bob, entries):
+    colleague = ids(as_user(ana), user_id=bob.id)
+    other_team = ids(as_user(mia), user_id=bob.id)
+    twice = as_user(ana).get(f"/time-entries?user_id={ana.id}&user_id={bob.id}").json()
+
+    assert colleague == other_team == twice == []
+    assert ids(as_user(mia), user_id=ana.id) == [entries["Ana's"], entries["Ana"]]
+
+
+def test_filters_narrow_by_project_period_review_and_whether_it_runs(people, as_user, ada, website, entries):
+    admin = as_user(ada)
+    running = people.entry(people.employee("Eve"), website, utc_now().strftime("%Y-%m-%d %H:%M:%S"), None)
+    stale = people.entry(people.employee("Flo"), website, "2026-03-05 08:00", None)
+
+    assert ids(admin, project_id=website.id, **MARCH) == [stale, entries["Bob"], entries["Ana"], entries["Mia"]]
+    assert ids(admin, start_date="2026-04-01", open=False) == [entries["Ana's"]]
+    assert ids(admin, end_date="2026-03-02") == [entries["Mia"]]
+    assert ids(admin, open=True) == [running, stale]
+    assert ids(admin, needs_review=True) == [stale, entries["Bob"]]
+    assert ids(admin, needs_review=False, open=True) == [running]
+    assert ids(admin, needs_review=True, open=False, project_id=website.id, **MARCH) == [entries["Bob"]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("PLANN", ["Mia"]),
+        ("übergabe", ["Ana"]),
+        ("ÜBERGABE", ["Ana"]),
+        ("zoë", ["Ana"]),
+        ("ZOË", ["Ana"]),
+        ("%", ["Ana's"]),
+        ("_", ["Ana's"]),
+        ("done_deal", ["Ana's"]),
+        ("doneXdeal", []),
+        ("'", []),
+    ],
+)
+def test_a_text_is_searched_alike_on_both_databases(as_user, ada, entries, typed, found):
+    assert ids(as_user(ada), text=typed) == [entries[name] for name in found]
+
+
+def test_pages_have_each_entry_once_while_others_are_added(people, as_user, ada, ana, website):
+    """THREATS 26. Three start at one instant, so the id decides."""
+    earlier = [people.entry(ana, website, f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 09:00") for day in range(1, 6)]
+    people_at_once = [people.employee(name) for name in ("Kai", "Kim", "Kurt")]
+    earlier += [people.entry(each, website, "2026-03-03 08:00", "2026-03-03 09:00") for each in people_at_once]
+    admin = as_user(ada)
+
+    seen = []
+    for number, page in enumerate(walk(admin, limit=2)):
+        assert len(page) <= 2
+        seen += page
+        people.entry(ana, website, f"2026-02-{number + 1:02} 08:00", f"2026-02-{number + 1:02} 09:00")
+        people.entry(ana, website, f"2026-05-{number + 1:02} 08:00", f"2026-05-{number + 1:02} 09:00")
+
+    assert [entry for entry in seen if entry in earlier] == ids(admin, start_date="2026-03-01", end_date="2026-03-31")
+    assert len(seen) == len(set(seen))
+
+
+def test_the_next_page_keeps_the_filters(as_user, mia, ana, entries):
+    pages = list(walk(as_user(mia), user_id=ana.id, limit=1))
+
+    assert pages == [[entries["Ana's"]], [entries["Ana"]]]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["0", "abc", "W10", "WzEsMiwzXQ", "W251bGwsMV0", "WzFlOTk5LDFd", "Wy0xLDFd", "x" * 200]
+)
+def test_a_cursor_is_one_of_ours(as_user, ana, cursor):
+    answer = as_user(ana).get("/time-entries", params={"cursor": cursor})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor")
+
+
+def test_list_report_and_csv_show_the_same_entries(as_user, mia, ana, entries):
+    """THREATS 1."""
+    manager = as_user(mia)
+    listed = ids(manager, user_id=ana.id, **MARCH)
+    (of_ana,) = manager.get("/reports/team", params=MARCH).json()
+    rows = manager.get("/reports/export/csv", params=MARCH | {"columns": "full"}).text.splitlines()[1:]
+
+    assert listed == [entry["id"] for entry in of_ana["entries"]] == [int(row.split(",")[8]) for row in rows]
