@@ -4,9 +4,12 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812 - a class, whatever its name
+from sqlalchemy import Connection, Delete, Engine, Insert, Update, create_mock_engine, event
+from sqlalchemy.engine import Compiled
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session as SQLModelSession
@@ -16,6 +19,7 @@ from app.core.config import Settings
 from app.core.errors import DomainError, Unavailable
 
 CONNECT_TIMEOUT_SECONDS = 3
+_PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 POOL_WAIT_SECONDS = 2
 LOCK_PERSON = "lock_person"
 """Execution option of a statement that must first lock this person's row: see `_before_statement`."""
@@ -40,6 +44,29 @@ class Session(SQLModelSession):
     chain_heads: dict[int, tuple[int, str]]
     """Length and last link of the chains that this transaction has locked and read."""
 
+    def write_soon(self, statement: Insert | Update | Delete, values: dict[str, Any]) -> None:
+        """Write in the same round trip as the next statement, or with the commit: for rows whose answer nobody needs.
+
+        On PostgreSQL the statement waits, as text, in front of whatever comes next, so it is done before that is. On
+        SQLite there is no round trip to save.
+        """
+        connection = self.connection()
+        if connection.dialect.name == "sqlite":
+            connection.execute(statement, values)
+            return
+        compiled = _compiled(statement)
+        driver = connection.connection.dbapi_connection
+        assert isinstance(driver, PostgreSQLConnection)
+        with driver.cursor() as cursor:
+            written: bytes = cursor.mogrify(compiled.string, compiled.construct_params(values))
+        connection.info["waiting"] = f"{connection.info.get('waiting', '')}{written.decode()}; "
+
+    def write_waiting(self) -> None:
+        """Send what still waits. Raises what the database says against it."""
+        self.flush()
+        if self.connection().info.get("waiting"):
+            self.connection().exec_driver_sql("SELECT")
+
 
 class Database:
     """The connections of one process. `reading()` and `writing()` are the only ways to a transaction."""
@@ -63,9 +90,9 @@ class Database:
                 yield session
             except DomainError as refusal:
                 if refusal.is_recorded:
-                    session.commit()
+                    _commit(session)
                 raise
-            session.commit()
+            _commit(session)
 
     @contextmanager
     def _session(self, engine: Engine, request_id: str) -> Iterator[Session]:
@@ -77,6 +104,17 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _commit(session: Session) -> None:
+    session.write_waiting()
+    session.commit()
+
+
+@cache
+def _compiled(statement: Insert | Update | Delete) -> Compiled:
+    """A statement built once, as text for psycopg2. Its values need no more than psycopg2's own adaptation."""
+    return statement.compile(dialect=_PSYCOPG2)
 
 
 def is_lock_timeout(error: DBAPIError) -> bool:
@@ -134,6 +172,7 @@ def _postgresql_engine(settings: Settings) -> Engine:
     )
 
     def begin(connection: Connection) -> None:
+        connection.info.pop("waiting", None)  # of a transaction that was undone
         writes = connection.get_execution_options().get("writes", False)
         snapshot = "" if writes else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
         connection.info["opening"] = snapshot + limits
@@ -157,10 +196,10 @@ def _before_statement(
     one behind it takes its snapshot after the lock was granted and sees what the last holder committed; FOR UPDATE in
     the reading statement would join the fresh person with stale entries. (SQLite's BEGIN IMMEDIATE locks all at once.)
     """
-    opening = connection.info.pop("opening", "")
+    opening = connection.info.pop("opening", "") + connection.info.pop("waiting", "").replace("%", "%%")
     if opening and (executemany or cursor.name is not None):  # a server-side cursor takes one statement only
         with cursor.connection.cursor() as plain_cursor:
-            plain_cursor.execute(opening)
+            plain_cursor.execute(opening, ())
         return statement, parameters
     person = context.execution_options.get(LOCK_PERSON) if context is not None else None
     if person is not None:

@@ -2,17 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, ForeignKeyConstraint, Text
+from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
 from app.models.types import Instant
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A key is its sender's: two people may choose the same. `fingerprint` tells whether it is the same request."""
+    """A key is its sender's: two people may choose the same. `fingerprint` tells whether it is the same request.
+
+    No foreign key: it is written under the sender's lock, and checking it again would cost each punch a look.
+    """
 
     __tablename__ = "idempotency_key"
-    __table_args__ = (ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_idempotency_key_user_id_user"),)
+    __table_args__ = (Index("ix_idempotency_key_created_at", "user_id", "created_at"),)
 
     user_id: int = Field(primary_key=True)
     key: str = Field(primary_key=True, max_length=255)

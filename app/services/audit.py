@@ -63,7 +63,7 @@ def record(
     }
     event["link"] = session.settings.audit_keys.link(event["key_id"], linked_facts(event, last_link))
     event["personal"] = hidden.values
-    session.execute(_INSERT, event)
+    session.write_soon(_INSERT, event)
     session.chain_heads[chain_id] = (length + 1, event["link"])
 
 

@@ -76,9 +76,9 @@ def keep(session: Session, user_id: int, request: Once | None, answer: BaseModel
     """Keep the answer for the same request, and let go of the sender's keys whose 24 hours are over."""
     if request is None:
         return
-    session.execute(_PURGE, {"user_id": user_id, "until": at - KEPT_FOR})
+    session.write_soon(_PURGE, {"user_id": user_id, "until": at - KEPT_FOR})
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
-    session.execute(_INSERT, row | {"answer": answer.model_dump_json(), "created_at": at})
+    session.write_soon(_INSERT, row | {"answer": answer.model_dump_json(), "created_at": at})
 
 
 @contextmanager

@@ -203,7 +203,9 @@ def _clock_out(
 def _close(session: Session, actor_id: int, entry: Entry, *, action: str, at: datetime) -> Entry:
     stale = is_stale(session, entry["start_time"], at)
     closed = entry | {"end_time": at, "needs_review": stale, "version": entry["version"] + 1, "updated_at": at}
-    session.execute(_CLOSE, {"entry_id": entry["id"], "at": at, "is_stale": stale, "next_version": closed["version"]})
+    session.write_soon(
+        _CLOSE, {"entry_id": entry["id"], "at": at, "is_stale": stale, "next_version": closed["version"]}
+    )
     audit.record(
         session,
         action,

@@ -127,9 +127,9 @@ user_id INTEGER NOT NULL,
 fingerprint VARCHAR(64) NOT NULL,
 answer TEXT NOT NULL,
 created_at BIGINT NOT NULL,
-PRIMARY KEY (user_id, "key"),
-CONSTRAINT fk_idempotency_key_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+PRIMARY KEY (user_id, "key")
 )
+CREATE INDEX ix_idempotency_key_created_at ON idempotency_key (user_id, created_at)
 CREATE TABLE project (
 id INTEGER NOT NULL,
 name VARCHAR(200) NOT NULL,
@@ -276,6 +276,7 @@ user.created_at timestamp with time zone not null
 CREATE INDEX ix_audit_event_at ON public.audit_event USING btree (at, chain_id, "position")
 CREATE INDEX ix_audit_event_by_another ON public.audit_event USING btree (actor_id, at) WHERE (actor_id <> chain_id)
 CREATE INDEX ix_audit_event_object ON public.audit_event USING btree (object_type, object_id)
+CREATE INDEX ix_idempotency_key_created_at ON public.idempotency_key USING btree (user_id, created_at)
 CREATE INDEX ix_project_member_user_id ON public.project_member USING btree (user_id)
 CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
 CREATE INDEX ix_time_entry_start_time ON public.time_entry USING btree (start_time, id)
@@ -296,7 +297,6 @@ audit_event: pk_audit_event PRIMARY KEY (chain_id, "position")
 audit_event_extends_its_chain() BEGIN IF NEW.position = 1 THEN INSERT INTO audit_chain (chain_id, length, last_link) VALUES (NEW.chain_id, 0, '') ON CONFLICT DO NOTHING; END IF; UPDATE audit_chain SET length = NEW.position, last_link = NEW.link WHERE chain_id = NEW.chain_id AND length = NEW.position - 1; IF NOT FOUND THEN RAISE EXCEPTION 'audit_event_extends_its_chain' USING ERRCODE = 'restrict_violation'; END IF; RETURN NULL; END
 audit_event_is_append_only() BEGIN IF TG_OP = 'UPDATE' THEN IF NEW.personal IS NULL AND to_jsonb(NEW) - 'personal' = to_jsonb(OLD) - 'personal' AND EXISTS ( SELECT FROM audit_chain JOIN audit_event USING (chain_id) WHERE chain_id = OLD.chain_id AND position = length AND action = 'user:erase' ) THEN RETURN NEW; END IF; END IF; RAISE EXCEPTION 'audit_event_is_append_only' USING ERRCODE = 'restrict_violation'; END
 global_lock: global_lock_pkey PRIMARY KEY (name)
-idempotency_key: fk_idempotency_key_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 idempotency_key: idempotency_key_pkey PRIMARY KEY (user_id, key)
 project: project_pkey PRIMARY KEY (id)
 project_member: fk_project_member_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)

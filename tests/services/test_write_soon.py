@@ -1,0 +1,100 @@
+"""Rows that travel with the next statement (decision 6): in order, whole, and never in another transaction."""
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from app.core.clock import utc_now
+from app.models.types import table_of
+from app.models.user import TimeZone
+from app.services import audit
+from tests.support.record import Record
+
+ZONE = table_of(TimeZone)
+ADD = insert(ZONE)
+HOSTILE = [
+    "100%",
+    "%s %(name)s %%",
+    "it's",
+    'say "so"',
+    "back\\slash",
+    "a; DROP TABLE time_zone; --",
+    ":name",
+    "Zoë 漢字 🙂",
+]
+
+
+def zones(database):
+    with database.reading() as session:
+        return set(session.execute(select(ZONE.c.name)).scalars())
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_text_arrives_as_it_was_sent(database, name):
+    with database.writing() as session:
+        session.write_soon(ADD, {"name": name})
+    with database.writing() as session:
+        session.write_soon(ADD, {"name": f"{name}, again"})
+        session.execute(select(ZONE.c.name).where(ZONE.c.name == "%")).all()
+
+    assert zones(database) >= {name, f"{name}, again"}
+
+
+def test_the_next_statement_sees_what_was_written_before(database):
+    with database.writing() as session:
+        session.write_soon(ADD, {"name": "first"})
+        session.write_soon(ADD, {"name": "second"})
+
+        seen = session.execute(select(ZONE.c.name).order_by(ZONE.c.name)).scalars().all()
+
+    assert seen == ["first", "second"]
+
+
+def test_so_does_a_statement_for_many_rows_and_one_that_streams(database):
+    with database.writing() as session:
+        session.write_soon(ADD, {"name": "first"})
+        session.execute(ADD, [{"name": "second"}, {"name": "third"}])
+        session.write_soon(ADD, {"name": "fourth"})
+        streamed = session.execute(select(ZONE.c.name), execution_options={"yield_per": 1}).scalars().all()
+
+    assert sorted(streamed) == ["first", "fourth", "second", "third"]
+
+
+def test_what_the_database_refuses_is_refused_at_the_commit(database):
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.write_soon(ADD, {"name": "twice"})
+        session.write_soon(ADD, {"name": "twice"})
+
+    assert zones(database) == set()
+
+
+def test_nothing_of_an_undone_transaction_travels_with_the_next(database):
+    for _ in range(8):  # as many as there are connections
+        with pytest.raises(ZeroDivisionError), database.writing() as session:
+            session.write_soon(ADD, {"name": "undone"})
+            1 / 0  # noqa: B018 - whatever breaks a request
+
+    for _ in range(8):
+        with database.writing() as session:
+            session.execute(text("SELECT 1"))
+
+    assert zones(database) == set()
+
+
+def test_an_event_is_kept_where_the_refusal_is_recorded(anyone, server):
+    """The one kind of refusal that commits: its event waits too."""
+    record = Record(server.database)
+
+    anyone.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})
+
+    assert [event.action for event in record.new()] == ["login:refuse"]
+
+
+def test_two_events_of_one_transaction_follow_on_each_other(database):
+    record = Record(database)
+
+    with database.writing() as session:
+        for number in (1, 2):
+            audit.record(session, "project:create", at=utc_now(), actor_id=None, object_id=number)
+
+    assert [(event.object_id, event.position) for event in record.new()] == [(1, 1), (2, 2)]
