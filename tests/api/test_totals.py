@@ -1,0 +1,184 @@
+"""Totals to the second (DESIGN: T3, T5, T6): whatever the zone, the season and the period, by day, week and month, in
+both attributions, own hours, team report, CSV and the database itself say the same figure.
+
+By default the same examples are drawn each time; `TOTALS_EXAMPLES=1000` draws that many new ones for each database.
+"""
+
+import csv
+import io
+import os
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, insert, select
+
+from app.core.time_zones import period as instants_of
+from app.core.time_zones import zone_names
+from app.services.periods import ENTRY, unix_seconds
+from app.services.users import register_zone
+
+EXAMPLES = os.environ.get("TOTALS_EXAMPLES")
+# Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.
+ODD = [
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "America/Sao_Paulo",
+    "Pacific/Apia",
+    "America/St_Johns",
+    "Europe/Berlin",
+]
+ZONES = st.one_of(st.sampled_from(ODD), st.sampled_from(sorted(zone_names())))
+LENGTHS = st.one_of(st.integers(0, 3600), st.integers(0, 30 * 3600), st.integers(0, 9 * 86400))
+# Around the changes of the clocks, in years when the odd ones happened, and anywhere.
+AROUND = st.sampled_from(
+    [date(2010, 11, 6), date(2011, 12, 29), date(2018, 11, 3), date(2026, 3, 28), date(2026, 10, 24), date(2026, 4, 5)]
+)
+FIRST_DAYS = st.one_of(AROUND, st.dates(date(2001, 1, 1), date(2025, 1, 1)))
+
+
+@dataclass(frozen=True)
+class Work:
+    """Entries, one behind the other, each with its zone; and the period that is asked for, perhaps in its own zone."""
+
+    entries: list[tuple[datetime, datetime, str]]
+    start: date
+    end: date
+    tz: str | None
+
+    def stretches(self):
+        """The period's days, its ISO weeks and its months, each as first and last day."""
+        days = [self.start + timedelta(days=number) for number in range((self.end - self.start).days + 1)]
+        by_week, by_month = defaultdict(list), defaultdict(list)
+        for day in days:
+            by_week[day.isocalendar()[:2]].append(day)
+            by_month[day.year, day.month].append(day)
+        return {
+            "days": [(day, day) for day in days],
+            "weeks": [(week[0], week[-1]) for week in by_week.values()],
+            "months": [(month[0], month[-1]) for month in by_month.values()],
+        }
+
+    def seconds_inside(self, attribution):
+        """What counts in the period, entry by entry: the rule itself, in a line for each attribution."""
+        total = 0
+        for start, end, zone in self.entries:
+            first, after = instants_of(self.start, self.end, self.tz or zone)
+            if attribution == "split":
+                total += max(0, int((min(end, after) - max(start, first)).total_seconds()))
+            elif first <= start < after:
+                total += int((end - start).total_seconds())
+        return total
+
+
+@st.composite
+def work(draw):
+    start = draw(FIRST_DAYS)
+    zones = draw(st.lists(ZONES, min_size=1, max_size=3))
+    at = datetime(start.year, start.month, start.day, tzinfo=UTC) - timedelta(days=3)
+    entries = []
+    for gap, length in draw(st.lists(st.tuples(LENGTHS, LENGTHS), min_size=1, max_size=8)):
+        begins = at + timedelta(seconds=gap)
+        at = begins + timedelta(seconds=length)
+        entries.append((begins, at, draw(st.sampled_from(zones))))
+    return Work(entries, start, start + timedelta(days=draw(st.integers(0, 20))), draw(st.none() | ZONES))
+
+
+@pytest.fixture
+def mia(people):
+    return people.manager("Mia")
+
+
+@pytest.fixture
+def website(people):
+    return people.project("Website")
+
+
+@settings(
+    max_examples=int(EXAMPLES or 12),
+    derandomize=EXAMPLES is None,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(done=work())
+def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, mia, website, done):
+    # One company for all examples: each hires a person of its own.
+    zone = done.entries[0][2]
+    ana = people.employee("Ana", manager=mia, email=f"{uuid.uuid4().hex}@example.com", time_zone=zone)
+    book(server.database, ana, website, done)
+    me, manager = as_user(ana), as_user(mia)
+
+    for attribution in ("start", "split"):
+        expected = done.seconds_inside(attribution)
+        asked = {"start_date": done.start, "end_date": done.end, "attribution": attribution}
+        asked |= {"tz": done.tz} if done.tz else {}
+        days = me.get("/reports/me", params=asked).json()
+        rows = rows_of(manager, ana, asked)
+
+        said = {
+            "total of my days": days["total_seconds"],
+            "sum of my days": sum(day["seconds"] for day in days["days"]),
+            "entries of my days": sum(length(entry) for day in days["days"] for entry in day["entries"]),
+            "my hours": sum(map(length, me.get("/time-entries/me", params=asked).json())),
+            "team, with entries": of_team(manager, ana, asked),
+            "team, added up in SQL": of_team(manager, ana, asked | {"include_entries": False}),
+            "CSV": sum(int(row["seconds_worked"]) for row in rows),
+        }
+        for name, stretches in done.stretches().items():
+            asked_each = [asked | {"start_date": first, "end_date": last} for first, last in stretches]
+            said[name] = sum(of_team(manager, ana, each | {"include_entries": False}) for each in asked_each)
+
+        assert said == dict.fromkeys(said, expected)
+        by_day: dict[str, int] = defaultdict(int)
+        for row in rows:
+            by_day[row["date"]] += int(row["seconds_worked"])
+        assert by_day == {day["date"]: day["seconds"] for day in days["days"] if day["entries"]}
+
+
+def test_a_whole_life_adds_up_in_the_database_too(people, server, as_user, mia, website):
+    """A period that has everything in it: the database's own sum, in one line of SQL, is what each report says."""
+    ana = people.employee("Ana", manager=mia)
+    for day in range(1, 29):
+        people.entry(ana, website, f"2026-02-{day:02} 20:00:01", f"2026-02-{day:02} 23:59:59")
+    asked = {"start_date": "2000-01-01", "end_date": "2099-12-31", "include_entries": False}
+
+    with server.database.reading() as session:
+        lengths = unix_seconds(session, ENTRY.c.end_time) - unix_seconds(session, ENTRY.c.start_time)
+        total = int(session.execute(select(func.sum(lengths)).where(ENTRY.c.user_id == ana.id)).scalar_one())
+
+    for attribution in ("start", "split"):
+        assert of_team(as_user(mia), ana, asked | {"attribution": attribution}) == total == 28 * (4 * 3600 - 2)
+
+
+def book(database, ana, website, done):
+    with database.writing() as session:
+        for start, end, zone in done.entries:
+            register_zone(session, zone)
+            values = {"user_id": ana.id, "project_id": website.id, "start_time": start, "end_time": end}
+            values |= {"description": "", "time_zone": zone, "needs_review": False, "version": 1}
+            session.execute(insert(ENTRY).values(**values, created_at=start, updated_at=start))
+
+
+def of_team(manager, ana, asked):
+    """Ana's seconds in the team report."""
+    return next(
+        row["total_seconds"]
+        for row in manager.get("/reports/team", params=asked).json()
+        if row["employee"]["id"] == ana.id
+    )
+
+
+def rows_of(manager, ana, asked):
+    """Ana's rows in the CSV."""
+    text = manager.get("/reports/export/csv", params=asked | {"columns": "full"}).text
+    return [row for row in csv.DictReader(io.StringIO(text)) if row["employee_id"] == str(ana.id)]
+
+
+def length(entry):
+    start, end = (datetime.fromisoformat(entry[name]) for name in ("start_time", "end_time"))
+    return int((end - start).total_seconds())
