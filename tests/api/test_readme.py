@@ -30,4 +30,4 @@ def test_a_newcomer_follows_the_tour_from_login_to_csv(fresh_service, tmp_path):
 
     assert done.returncode == 0, done.stdout + done.stderr
     rows = csv.DictReader(io.StringIO(done.stdout[done.stdout.index("employee_id,employee_name") :]))
-    assert [(row["employee_name"], row["project_name"]) for row in rows] == [("Ana Silva", "Website")]
+    assert {(row["employee_name"], row["project_name"]) for row in rows} == {("Ana Silva", "Website")}
