@@ -5,31 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.core.clock import utc_now
 from tests.support.databases import settings_for
+from tests.support.hours import NOW, clock, hours_ago, morning, refusal
 from tests.support.record import Record
 from tests.support.server import running
-
-NOW = utc_now()
-
-
-def hours_ago(hours, **more):
-    return (NOW - timedelta(hours=hours, **more)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def clock(hours):
-    """So many hours ago, as factories of people take it."""
-    return (NOW - timedelta(hours=hours)).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def morning(project, days=1, **more):
-    """Two hours, so many days ago."""
-    times = {"start_time": hours_ago(24 * days), "end_time": hours_ago(24 * days - 2)}
-    return {"project_id": project.id, **times, **more}
-
-
-def refusal(answer):
-    return answer.status_code, answer.json()["code"]
 
 
 @pytest.fixture
