@@ -87,6 +87,24 @@ def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine
     assert as_user(ana).clock_in(website.id).status_code == 200
 
 
+def test_an_answer_that_was_never_committed_is_not_kept(people, server, engine, as_user):
+    """THREATS F3 and 31: who sends again after a failed commit is served, not told of an entry that isn't there."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    _run(server.database, *FAIL_AT_COMMIT[engine])
+    key, body = {"Idempotency-Key": "k-1"}, {"project_id": website.id, "description": ""}
+
+    with server.caller(server.token(ana)) as me:
+        me.event_hooks = {}
+        refused = me.post("/time-entries/clock-in", json=body, headers=key)
+        _run(server.database, HEAL[engine])
+        done = me.post("/time-entries/clock-in", json=body, headers=key)
+
+    assert refused.status_code in {500, 503}
+    assert done.status_code == 200
+    with server.database.reading() as session:
+        assert list(session.execute(select(ENTRY.c.id)).scalars()) == [done.json()["id"]]
+
+
 async def _punch_until_the_kill(backend, headers, project_id, sent, acknowledged):
     """Writers punch without pause, each with numbers of its own; the service is killed among them."""
     enough = asyncio.Event()

@@ -1,14 +1,18 @@
-"""Races, with real parallel clients against two worker processes (THREATS 9, 10, 29, 30)."""
+"""Races, with real parallel clients against two worker processes (THREATS 9, 10, 29 to 32)."""
 
+import asyncio
 from collections import Counter
 from itertools import pairwise
 
 from sqlalchemy import func, select
 
 from app.models.user import Role, User
+from app.services.audit_proof import verify
 from app.services.identity import USER
 from app.services.periods import ENTRY
-from tests.support.crowd import Call, at_once, in_parallel
+from tests.support.crowd import Call, at_once, exchange, in_parallel, opened
+from tests.support.hours import clock, hour, hours_ago, morning
+from tests.support.record import Record
 
 API = "/api/v1"
 
@@ -103,3 +107,142 @@ def test_an_email_is_given_once_however_many_admins_hand_it_out(people, two_work
     answers = at_once([Call("POST", url, bearer(ada), body | {"email": email}) for email in emails])
 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+
+
+def test_of_twenty_overlapping_entries_by_three_people_at_once_one_is_entered(people, database, two_workers, bearer):
+    """THREATS 30, for time entered by hand: Ana, her manager and an admin each know better."""
+    mia, ada, website = people.manager("Mia"), people.admin("Ada"), people.project("Website")
+    ana = people.employee("Ana", manager=mia)
+    url, senders = f"{two_workers.base_url}{API}/time-entries", [ana, mia, ada]
+    times = [{"start_time": hours_ago(30, minutes=-n), "end_time": hours_ago(28, minutes=-n)} for n in range(20)]
+    body = {"project_id": website.id, "user_id": ana.id, "reason": "On paper"}
+    record = Record(database)
+
+    answers = at_once([Call("POST", url, bearer(senders[n % 3]), body | times[n]) for n in range(20)])
+
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 19}
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"entry_overlaps"}
+    (entry,) = _entries(database)
+    assert [event.object_id for event in record.new()] == [entry.id]
+
+
+def test_twenty_copies_of_an_entry_at_once_are_one_entry_and_one_answer(people, database, two_workers, bearer):
+    """THREATS 31."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    copy = Call("POST", f"{two_workers.base_url}{API}/time-entries", _once(bearer(ana)), morning(website))
+    record = Record(database)
+
+    answers = at_once([copy] * 20)
+
+    assert Counter(answers) == {answers[0]: 20}
+    assert answers[0].status_code == 201
+    assert [entry.id for entry in _entries(database)] == [answers[0].json()["id"]]
+    assert len(record.new()) == 1
+
+
+def test_twenty_copies_of_a_punch_at_once_are_one_punch_and_one_answer(people, database, two_workers, bearer):
+    """THREATS 31."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    body, switch = {"project_id": website.id, "description": ""}, {"switch": "true"}
+    copy = Call("POST", f"{two_workers.base_url}{API}/time-entries/clock-in", _once(bearer(ana)), body, switch)
+    record = Record(database)
+
+    answers = at_once([copy] * 20)
+
+    assert Counter(answers) == {answers[0]: 20}
+    assert answers[0].status_code == 200
+    assert [entry.id for entry in _entries(database)] == [answers[0].json()["id"]]
+    assert len(record.new()) == 1
+
+
+def test_a_counter_that_eight_people_count_up_at_once_loses_no_count(people, database, two_workers, bearer):
+    """THREATS 32."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    entry_id = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 10:00", description="0")
+    url = f"{two_workers.base_url}{API}/time-entries/{entry_id}"
+    admins = [bearer(people.admin(f"Admin {number}")) for number in range(8)]
+
+    statuses = Counter(asyncio.run(_count_up(url, admins, times=25)))
+
+    (entry,) = _entries(database)
+    assert set(statuses) == {200, 412}
+    assert statuses.total() == 200
+    assert int(entry.description) == statuses[200] == entry.version - 1
+
+
+def test_two_admins_and_a_manager_with_her_team_enter_each_others_time_without_a_deadlock(
+    people, database, two_workers, bearer
+):
+    """With a key the sender is locked beside the owner: both in one order, whoever of them asks."""
+    ada, abe, mia, website = people.admin("Ada"), people.admin("Abe"), people.manager("Mia"), people.project("Website")
+    ana = people.employee("Ana", manager=mia)
+    entries = f"{two_workers.base_url}{API}/time-entries"
+    pairs = [(ada, abe), (abe, ada), (mia, ana), (ana, ana), (ada, ana), (ada, mia), (abe, ana), (mia, mia)]
+
+    def sent(number, sender, owner):
+        """An entry, a bulk for both, and a correction of an entry that is there."""
+        header, about = bearer(sender), {"user_id": owner.id, "reason": "On paper"}
+        there = people.entry(owner, website, clock(23 - number), clock(23 - number))
+        for n in range(number * 30, number * 30 + 30, 3):
+            both = [hour(website, n + 1, **about), hour(website, n + 2)]
+            bulk = {"operations": [{"action": "create"} | each for each in both]}
+            yield Call("POST", entries, _once(header, f"{number}-{n}"), hour(website, n, **about))
+            yield Call("POST", f"{entries}/bulk", _once(header, f"{number}-{n}-bulk"), bulk)
+            yield Call("PATCH", f"{entries}/{there}", header, {"description": f"{n}", "reason": "Typo"})
+
+    answers = in_parallel([list(sent(number, *pair)) for number, pair in enumerate(pairs)])
+
+    assert Counter(answer.status_code for of_pair in answers for answer in of_pair) == {201: 80, 200: 160}
+    assert len(_entries(database)) == 80 + 160 + 8
+
+
+def test_eight_writers_to_one_person_leave_one_chain(people, database, two_workers, bearer):
+    mia, ada, website = people.manager("Mia"), people.admin("Ada"), people.project("Website")
+    ana = people.employee("Ana", manager=mia)
+    entries = f"{two_workers.base_url}{API}/time-entries"
+    body, switch = {"project_id": website.id, "description": ""}, {"switch": "true"}
+    clock_in = Call("POST", f"{entries}/clock-in", bearer(ana), body, switch)
+    record = Record(database)
+
+    def by_hand(number, sender):
+        bodies = [hour(website, number * 10 + n, user_id=ana.id, reason="On paper") for n in range(10)]
+        return [Call("POST", entries, bearer(sender), body) for body in bodies]
+
+    answers = in_parallel([[clock_in] * 10] * 2 + [by_hand(n, sender) for n, sender in enumerate([ana, mia, ada] * 2)])
+
+    assert {answer.status_code for of_client in answers for answer in of_client} == {200, 201}
+    with database.reading() as session:
+        verify(session, [], on_progress=lambda done, total: None)
+    events = record.new()
+    assert Counter(event.action for event in events) == {
+        "time_entry:create": 60,
+        "time_entry:clock_in": 20,
+        "time_entry:switch": 19,
+    }
+    assert {event.subject_id for event in events} == {ana.id}
+    assert len({event.position for event in events}) == 99
+
+
+def _entries(database):
+    with database.reading() as session:
+        return session.execute(select(ENTRY)).all()
+
+
+def _once(header, key="k-1"):
+    return header | {"Idempotency-Key": key}
+
+
+async def _count_up(url, headers, *, times):
+    """Each reads the description, and writes one more for the version read; the statuses of the writing."""
+
+    async def count(header):
+        statuses = []
+        async with opened(url) as connection:
+            for _ in range(times):
+                seen = (await exchange(Call("GET", url, header), *connection)).json()
+                wanted = {"description": str(int(seen["description"]) + 1), "reason": "One more"}
+                meant_for = header | {"If-Match": f'"{seen["version"]}"'}
+                statuses.append((await exchange(Call("PATCH", url, meant_for, wanted), *connection)).status_code)
+        return statuses
+
+    return [status for of_one in await asyncio.gather(*(count(header) for header in headers)) for status in of_one]

@@ -1,0 +1,73 @@
+"""A network that loses answers: a proxy that lets every request through, and every third answer of the service fall."""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.support.crowd import opened
+
+LOSES_EVERY = 3
+GOODBYE_SECONDS = 10
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_KEY = re.compile(rb"\r\nidempotency-key: *([!-~]+)", re.IGNORECASE)
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class LossyProxy:
+    """Stands in front of a service. What it lost is in `lost`: the bodies of the answers, by Idempotency-Key."""
+
+    def __init__(self, service_url: str) -> None:
+        self._service_url = service_url
+        self.url = ""
+        self.answers = 0
+        self.lost: dict[str, list[bytes]] = defaultdict(list)
+        self.clients: set[asyncio.Task[None]] = set()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A client has come."""
+        self.clients.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on the requests of one client until it goes, or until its turn to lose an answer comes."""
+        try:
+            async with opened(self._service_url) as service:
+                while await self._pass_on((reader, writer), service):
+                    pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # one of the two has gone
+        finally:
+            writer.close()
+
+    async def _pass_on(self, client: Stream, service: Stream) -> bool:
+        request = await _message(client[0])
+        service[1].write(b"".join(request))
+        answer = await _message(service[0])
+        self.answers += 1
+        if self.answers % LOSES_EVERY == 0:
+            key = _KEY.search(request[0])
+            self.lost[key[1].decode() if key else ""].append(answer[1])
+            return False
+        client[1].write(b"".join(answer))
+        return True
+
+
+@asynccontextmanager
+async def lossy(service_url: str) -> AsyncIterator[LossyProxy]:
+    """A proxy in front of the service, on a port of its own."""
+    proxy = LossyProxy(service_url)
+    async with await asyncio.start_server(proxy.accept, "127.0.0.1", 0) as listening:
+        proxy.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        try:
+            yield proxy
+        finally:
+            if proxy.clients:
+                await asyncio.wait(proxy.clients, timeout=GOODBYE_SECONDS)
+
+
+async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Head and body of the next request or answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    return head, await reader.readexactly(int(length[1]) if length else 0)
