@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.core.db import Session
 from app.core.errors import DomainError
@@ -21,13 +21,15 @@ def apply(session: Session, actor: Actor, wanted: Bulk, *, key: str | None, at: 
     """Do the operations in their order, once per Idempotency-Key.
 
     Raises BulkRefused, with every refused operation's index, if any is refused: each is judged as if those refused
-    before it weren't there. KeyReused, RequestInFlight.
+    before it weren't there. KeyReused, RequestInFlight; UserNotFound where a kept answer tells of somebody who has left
+    the actor's sight.
     """
     request = idempotency.once(key, "bulk", wanted.model_dump_json())
     concerned = _people(session, actor, wanted.operations)
     with idempotency.waiting(request):
         owners = {person.id: person for person in people.lock(session, actor.id, *concerned)}
     if done := idempotency.answered(session, actor.id, request, BulkAnswer, at=at):
+        _check_still_in_sight(session, actor, done)
         return done
     results: list[BulkResult] = []
     refused: list[dict[str, Any]] = []
@@ -54,6 +56,13 @@ def _people(session: Session, actor: Actor, operations: list[Wanted]) -> list[in
     owners = select(ENTRY.c.user_id).where(ENTRY.c.id.in_(entries))
     seen = select(USER.c.id).where(visibility.in_sight(actor, USER.c.id), USER.c.id.in_(named) | USER.c.id.in_(owners))
     return list(session.execute(seen).scalars())
+
+
+def _check_still_in_sight(session: Session, actor: Actor, done: BulkAnswer) -> None:
+    shown = {result.entry.user_id for result in done.results if result.entry is not None}
+    seen = select(func.count()).select_from(USER).where(USER.c.id.in_(shown), visibility.in_sight(actor, USER.c.id))
+    if session.execute(seen).scalar_one() != len(shown):
+        raise UserNotFound("There is no such person for you.")
 
 
 def _do(session: Session, actor: Actor, owners: dict[int | None, User], wanted: Wanted, *, at: datetime) -> BulkResult:

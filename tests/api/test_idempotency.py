@@ -302,15 +302,22 @@ class TestWhoAsks:
 
         assert (anas.status_code, anas.json()["user_id"]) == (201, ana.id)
 
-    def test_an_entry_for_somebody_who_left_the_team_is_not_shown_again(self, as_user, people, ada, mia, ana, website):
+    @pytest.mark.parametrize("name", ["enter by hand", "bulk"])
+    def test_an_entry_for_somebody_who_left_the_team_is_not_shown_again(
+        self, server, as_user, people, ada, mia, ana, website, name
+    ):
         """THREATS 4."""
         body = morning(website, user_id=ana.id, reason="On paper")
-        first = send(as_user(mia), "/time-entries", body, "k-1")
+        address = request_for(name, website)[0]
+        body = {"operations": [{"action": "create"} | body]} if name == "bulk" else body
+        first = send(as_user(mia), address, body, "k-1")
         as_user(ada).put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": people.manager("Max").id})
+        record = Record(server.database)
 
-        again = send(as_user(mia), "/time-entries", body, "k-1")
+        again = send(as_user(mia), address, body, "k-1")
 
-        assert (first.status_code, refusal(again)) == (201, (404, "user_not_found"))
+        assert (first.is_success, refusal(again)) == (True, (404, "user_not_found"))
+        assert record.new() == []
 
 
 def test_who_waits_in_vain_for_the_first_of_two_twins_is_told_so(db_url, server, engine, as_user, ana, website):

@@ -52,7 +52,7 @@ def create_entry(
     return tagged(response, corrections.create(session, actor, body, key=idempotency_key, at=now))
 
 
-@router.post("/bulk", summary="Many entries at once", responses=raises(*SIGNED_IN, *ONCE, BulkRefused))
+@router.post("/bulk", summary="Many entries at once", responses=raises(*SIGNED_IN, *ONCE, BulkRefused, UserNotFound))
 def change_many(
     body: Bulk, session: SessionDep, actor: CurrentUser, now: Now, idempotency_key: IdempotencyKey = None
 ) -> BulkAnswer:
