@@ -82,14 +82,20 @@ class Ledger:
         self._record = Record(database)
         self._rows = self._read()
 
-    def mismatch(self) -> str | None:
-        """None if each changed subject has exactly one new event, and nothing else has one."""
+    def mismatch(self, *, is_bulk: bool) -> str | None:
+        """None if each changed subject has exactly one new event, and nothing else has one.
+
+        In bulk, where an entry can be changed several times by one request, each that differs has one at least.
+        """
         rows = self._read()
         changed = {key for key, _ in self._rows.items() ^ rows.items()}
         expected = Counter(("project" if kind == "membership" else kind, number) for kind, number, _ in changed)
         found = Counter((e.object_type, e.object_id) for e in self._record.new() if e.object_id is not None)
         self._rows = rows
-        return None if found == expected else f"changed: {dict(expected)}, recorded: {dict(found)}"
+        wrong = expected.keys() - found.keys() if is_bulk else (expected - found) | (found - expected)
+        for each in wrong:
+            return f"{each} was changed {expected[each]} times and recorded {found[each]} times"
+        return None
 
     def _read(self) -> dict[tuple[str, int, str], Any]:
         with self._database.reading() as session:

@@ -122,7 +122,7 @@ class Caller(httpx.Client):
     def _compare_ledger(self, response: httpx.Response) -> None:
         """Every success that changes something left exactly one event per changed subject (DESIGN: R1)."""
         if self._ledger is not None and response.is_success:
-            mismatch = self._ledger.mismatch()
+            mismatch = self._ledger.mismatch(is_bulk=response.request.url.path.endswith("/bulk"))
             assert mismatch is None, f"{response.request.method} {response.request.url}: {mismatch}"
 
     def _check(self, response: httpx.Response) -> None:
