@@ -115,7 +115,7 @@ def verify_audit(
 ) -> None:
     """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
     with _database() as database, _progress() as progress:
-        lines = [] if seal is None else seal.read_text().splitlines()
+        lines = [] if seal is None else _seals_in(seal)
         task = progress.add_task("Links", visible=False)
         with database.reading("cli:verify-audit") as session:
             proof = audit_proof.verify(
@@ -161,6 +161,14 @@ def openapi(
             typer.echo(document)
         else:
             target.write_text(f"{document}\n")
+
+
+def _seals_in(file: Path) -> list[str]:
+    """Its lines, in any encoding: what isn't a seal is told by its number."""
+    lines = file.read_text("utf-8", errors="replace").splitlines()
+    if not any(line.strip() for line in lines):
+        raise Refused(f"There is no seal in {file}.")
+    return lines
 
 
 def _progress() -> Progress:

@@ -14,6 +14,7 @@ from typing import Any
 GENESIS = ""
 """The link before the first."""
 DIGEST_PREFIX = "sha256:"
+SALT_LENGTH = 32  # hexadecimal digits
 
 
 class UnknownKey(Exception):
@@ -30,7 +31,7 @@ class ChainKeys:
     def link(self, key: str, facts: dict[str, Any]) -> str:
         """The link of these facts under the key with this id. Raises UnknownKey."""
         if key not in self._by_id:
-            raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_OLD_KEYS.")
+            raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_OLD_KEYS")
         return hmac.new(self._by_id[key], canonical(facts).encode(), hashlib.sha256).hexdigest()
 
 
@@ -48,12 +49,12 @@ def canonical(value: Any) -> str:
 
 
 def new_salt() -> str:
-    return secrets.token_hex(16)
+    return secrets.token_hex(SALT_LENGTH // 2)
 
 
 def digest(salt: str, path: str, value: str) -> str:
-    """What a chain holds in the place of a personal value."""
-    return DIGEST_PREFIX + hashlib.sha256(f"{salt}\n{path}\n{value}".encode()).hexdigest()
+    """What a chain holds in the place of a personal value. Raises TypeError for one that isn't text."""
+    return DIGEST_PREFIX + hashlib.sha256("\n".join((salt, path, value)).encode()).hexdigest()
 
 
 def _derived(secret: str) -> bytes:

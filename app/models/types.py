@@ -1,6 +1,7 @@
 """Column types that mean the same on both databases."""
 
 from datetime import UTC, datetime
+from operator import index
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Table
@@ -29,7 +30,7 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return datetime.fromtimestamp(value, UTC)
+            return datetime.fromtimestamp(index(value), UTC)  # SQLite keeps a fraction where somebody writes one
         stored: datetime = value
         return stored.astimezone(UTC)
 

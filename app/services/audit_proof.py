@@ -5,7 +5,7 @@ the chain. Only who cuts off the end and mends the head, or has the key, needs a
 """
 
 import json
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from hmac import compare_digest
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Table, select, true, tuple_
+from sqlalchemy.exc import OperationalError
 
-from app.core.chains import GENESIS, UnknownKey, canonical, digest
+from app.core.chains import GENESIS, SALT_LENGTH, ChainKeys, UnknownKey, canonical, digest
 from app.core.db import Session
-from app.services.audit import CHAIN, ERASE, EVENT, Facts, is_digest, linked_facts
+from app.services.audit import CHAIN, ERASE, EVENT, HOUSE, Facts, is_digest, linked_facts
 
-CHAINS_AT_ONCE = 1000
 ROWS_AT_ONCE = 1000
 SEALED_LINK_LENGTH = 32  # hexadecimal digits of a link in a seal: 128 bits, and a short line
 
@@ -51,9 +51,12 @@ def verify(session: Session, seals: Iterable[str], *, on_progress: Callable[[int
     """Walk every chain, and hold it against the lines of `seals`. Raises BrokenRecord at the first fault."""
     proof = Proof()
     sealed = _read_seals(session, seals, proof)
-    total = int(session.execute(select(func.coalesce(func.sum(CHAIN.c.length), 0))).scalar_one())
-    for chain_id, head, events in _chains(session):
-        walk = _Walk(session, chain_id, sealed.pop(chain_id, []))
+    heads = {head.chain_id: head for head in _rows(session, CHAIN)}
+    total = sum(head.length for head in heads.values() if isinstance(head.length, int))
+    if HOUSE not in heads:
+        raise BrokenRecord(f"Chain {HOUSE} has lost its head.")
+    for chain_id, head, events in _chains(session, heads):
+        walk = _Walk(session.settings.audit_keys, chain_id, sealed.pop(chain_id, []))
         for event in events:
             walk.step(event)
         walk.end(head)
@@ -92,60 +95,47 @@ def _read_seals(session: Session, lines: Iterable[str], proof: Proof) -> dict[in
                 if length:
                     sealed[int(chain_id)].append(Sealed(length, link, body["at"]))
         except UnknownKey as error:
-            raise BrokenRecord(f"Line {number} of the seals can't be proven. {error}") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+            raise BrokenRecord(f"Line {number} of the seals can't be proven. {error}.") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BrokenRecord(f"Line {number} of the seals isn't a seal.") from None
         proof.seals += 1
     return sealed
 
 
-def _chains(session: Session) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
-    """Each chain that has a head or an event, by id, with both."""
-    behind = -1
-    while True:
-        heads = session.execute(
-            select(CHAIN).where(CHAIN.c.chain_id > behind).order_by(CHAIN.c.chain_id).limit(CHAINS_AT_ONCE)
-        ).all()
-        within = EVENT.c.chain_id > behind
-        if len(heads) == CHAINS_AT_ONCE:
-            within &= EVENT.c.chain_id <= heads[-1].chain_id
-        yield from _merged(heads, _events(session, within))
-        if len(heads) < CHAINS_AT_ONCE:
-            return
-        behind = heads[-1].chain_id
+def _chains(session: Session, heads: dict[int, Row[Any]]) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
+    """Each chain that has an event, by id, with its head; then the heads that no event belongs to."""
+    for chain_id, events in groupby(_rows(session, EVENT), key=lambda event: event.chain_id):
+        yield chain_id, heads.pop(chain_id, None), events
+    for chain_id, head in heads.items():
+        yield chain_id, head, ()
 
 
-def _merged(
-    heads: Iterable[Row[Any]], events: Iterator[Row[Any]]
-) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
-    waiting = deque(heads)
-    for chain_id, of_chain in groupby(events, key=lambda event: event.chain_id):
-        while waiting and waiting[0].chain_id < chain_id:
-            head = waiting.popleft()
-            yield head.chain_id, head, ()
-        has_head = waiting and waiting[0].chain_id == chain_id
-        yield chain_id, waiting.popleft() if has_head else None, of_chain
-    for head in waiting:
-        yield head.chain_id, head, ()
-
-
-def _events(session: Session, within: Any) -> Iterator[Row[Any]]:
-    statement = select(EVENT).where(within).order_by(EVENT.c.chain_id, EVENT.c.position)
-    last: Row[Any] | None = None
-    try:
-        with session.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
-            for last in rows:
-                yield last
-    except (TypeError, ValueError, OverflowError) as error:  # what a column holds isn't of its kind
-        where = f"chain {last.chain_id}, link {last.position}" if last is not None else "the first"
-        raise BrokenRecord(f"An event soon behind {where} can't be read: {error}.") from None
+def _rows(session: Session, table: Table) -> Iterator[Row[Any]]:
+    """All rows by their key, many at once; from where one can't be read one by one, up to it. Raises BrokenRecord."""
+    key, last = tuple(table.primary_key), None
+    for at_once in (ROWS_AT_ONCE, 1):
+        rest = true() if last is None else tuple_(*key) > tuple_(*(getattr(last, column.name) for column in key))
+        rows = select(table).where(rest).order_by(*key)
+        try:
+            with session.execute(rows, execution_options={"yield_per": at_once}) as found:
+                for last in found:
+                    yield last
+        except (TypeError, ValueError, OverflowError, OSError):  # of another type than its column, or out of range
+            continue
+        except OperationalError as error:
+            if "Could not decode" not in str(error.orig):  # SQLite: text that isn't UTF-8
+                raise
+            continue
+        return
+    behind = "at the start" if last is None else f"behind chain {last[0]}" + (f", link {last[1]}" * (len(key) > 1))
+    raise BrokenRecord(f"The row of {table.name} {behind} can't be read: a column holds what isn't of its kind.")
 
 
 @dataclass(slots=True)
 class _Walk:
     """A walk along one chain: how far it came, and by which link."""
 
-    session: Session
+    keys: ChainKeys
     chain_id: int
     sealed: list[Sealed]
     position: int = 0
@@ -164,7 +154,7 @@ class _Walk:
         if event.position != self.position:
             raise self._broken("is missing")
         try:
-            link = self.session.settings.audit_keys.link(event.key_id, linked_facts(dict(event._mapping), self.link))
+            link = self.keys.link(event.key_id, linked_facts(dict(event._mapping), self.link))
             fits = compare_digest(link, event.link)
         except UnknownKey as error:
             raise self._broken(f"can't be proven. {error}") from None
@@ -188,13 +178,15 @@ class _Walk:
         if self.last_emptied > self.last_erasure:
             self.position = self.last_emptied
             raise self._broken("has lost its personal values, and no erasure says why")
-        if head is None or head.length < self.position:
+        if head is None or not isinstance(head.length, int) or head.length < self.position:
             raise self._broken("is one more than the chain's head knows of")
         if head.length > self.position:
             self.position += 1
             raise self._broken(f"is missing: the chain's head has {head.length} links")
         if head.last_link != self.link:
             raise self._broken("isn't the last link that the chain's head has")
+        if self.position == 0 and self.chain_id != HOUSE:
+            raise BrokenRecord(f"Chain {self.chain_id} has a head, but no link.")
 
     def _check_personal(self, event: Row[Any]) -> None:
         digests = _digests(event)
@@ -205,10 +197,14 @@ class _Walk:
             return
         try:
             said = json.loads(event.personal)
-            fits = canonical(said) == event.personal and digests == {
-                path: digest(said["salt"], path, value) for path, value in said["values"].items()
-            }
-        except (TypeError, ValueError, KeyError, AttributeError):
+            salt, values = said["salt"], said["values"]
+            fits = (
+                bool(digests)
+                and len(salt) == SALT_LENGTH  # else the start of a value could move into it
+                and canonical({"salt": salt, "values": values}) == event.personal
+                and digests == {path: digest(salt, path, value) for path, value in values.items()}
+            )
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             fits = False
         if not fits:
             raise self._broken("was changed in its personal values")
