@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text, update
 from typer.testing import CliRunner, Result
 
 from app import cli
@@ -16,8 +16,10 @@ from app.core.migrations import ROOT, SchemaState, head_revision, opened, schema
 from app.main import create_app
 from app.models.user import Role
 from app.services import demo
+from app.services.audit import CHAIN, EVENT
 from app.services.identity import USER
 from app.services.periods import ENTRY
+from tests.support.burglar import Burglar
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.operators import bare_environment, empty_database, somebody_elses_table
 from tests.support.people import PASSWORD
@@ -205,6 +207,69 @@ def test_where_others_can_reach_it_the_demo_company_needs_a_password_of_its_own(
     assert login.status_code == 200
 
 
+def test_an_intact_record_is_proven_with_its_counts(command, people):
+    people.employee("Ana")
+    people.project("Website")
+
+    proven = command("verify-audit")
+
+    assert (proven.exit_code, proven.stderr) == (0, "")
+    assert proven.stdout == (
+        "The record holds: 2 chains, 2 events, 0 of them with erased personal values; 0 seals kept.\n"
+    )
+
+
+def test_a_broken_record_is_one_line_that_names_the_link(command, people, database):
+    ana = people.employee("Ana")
+    Burglar(database).does(update(EVENT).where(EVENT.c.chain_id == ana.id).values(request_id="forged"))
+
+    assert refusal(command("verify-audit")) == f"Chain {ana.id}, link 1 was changed: it doesn't fit its link."
+
+
+def test_a_seal_is_one_line_that_holds_when_more_has_happened(command, people, tmp_path):
+    ana, file = people.employee("Ana"), tmp_path / "seals"
+    made = command("seal-audit")
+    (seal,) = made.stdout.splitlines()
+    people.employee("Bob")
+    file.write_text(f"{seal}\n\n{command('seal-audit').stdout}")
+
+    proven = command("verify-audit", "--seal", str(file))
+
+    assert (made.exit_code, made.stderr, proven.exit_code) == (0, "", 0)
+    assert json.loads(seal)["chains"].keys() == {"0", str(ana.id)}
+    assert proven.stdout.endswith(" 2 seals kept.\n")
+
+
+def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(command, people, database, tmp_path):
+    ana, file = people.employee("Ana"), tmp_path / "seals"
+    file.write_text(command("seal-audit").stdout)
+    Burglar(database).does(*(delete(table).where(table.c.chain_id == ana.id) for table in (EVENT, CHAIN)))
+
+    assert command("verify-audit").exit_code == 0
+    assert refusal(command("verify-audit", "--seal", str(file))).startswith(f"Chain {ana.id} is missing: a seal of ")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (lambda seal: seal.replace('"0":[0', '"0":[1'), "Line 1 of the seals was changed: its signature doesn't fit."),
+        (lambda seal: f"{seal}Dear diary\n", "Line 2 of the seals isn't a seal."),
+        (lambda seal: "Dear diary", "Line 1 of the seals isn't a seal."),
+        (lambda seal: "\udcff\udcfe", "Line 1 of the seals isn't a seal."),
+        (lambda seal: "\n", "There is no seal in seals."),
+        (lambda seal: "", "There is no seal in seals."),
+    ],
+)
+def test_a_file_that_is_not_of_seals_proves_nothing(command, tmp_path, written, said):
+    (tmp_path / "seals").write_text(written(command("seal-audit").stdout), errors="surrogateescape")
+
+    assert refusal(command("verify-audit", "--seal", "seals")) == said
+
+
+def test_a_file_of_seals_that_is_not_there_is_told_in_one_line(command):
+    assert "No such file or directory" in refusal(command("verify-audit", "--seal", "nowhere"))
+
+
 def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", "demo"],
@@ -245,4 +310,4 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line(operator, tmp_path):
 def test_help_names_every_command(operator):
     said = operator("--help").stdout
 
-    assert all(name in said for name in ("migrate", "create-admin", "demo", "openapi"))
+    assert all(name in said for name in ("migrate", "create-admin", "demo", "verify-audit", "seal-audit", "openapi"))

@@ -1,0 +1,42 @@
+"""Fixtures of the record's proof: a day at the office, and who breaks in behind it."""
+
+import pytest
+
+from app.core.tokens import Claims
+from app.models.user import Role
+from app.schemas.correction import EntryUpdate
+from app.schemas.punch import ClockIn
+from app.schemas.user import UserUpdate
+from app.services import auth, corrections, punches, users
+from app.services.errors import LoginRefused
+from app.services.identity import Actor
+from tests.support.burglar import NOW, Burglar
+from tests.support.people import instant
+
+NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
+
+
+@pytest.fixture
+def ids(people, database) -> dict[str, int]:
+    """A day at the office: people come, Ana is renamed, works and is corrected; somebody unknown tries to log in."""
+    ada, mia = people.admin("Ada"), people.manager("Mia")
+    ana = people.employee("Ana", manager=mia, last_name="Ñandú")
+    website = people.project("Website")
+    claims, admin, manager = Claims(ana.id, 0), Actor(ada.id, Role.admin, "UTC"), Actor(mia.id, Role.manager, "UTC")
+    with database.writing("request-1") as session:
+        users.change(session, admin, ana.id, UserUpdate(first_name="Anna", email="anna@example.com"), at=NINE)
+    with database.writing("request-2") as session:
+        punches.clock_in(session, claims, ClockIn(project_id=website.id, description="Ünïcode"), switch=False, at=NINE)
+    with database.writing("request-3") as session:
+        entry = punches.clock_out_open(session, claims, at=NOON)
+    with database.writing("request-4") as session:
+        earlier = EntryUpdate(start_time="2026-03-02T08:00:00Z", reason="Came an hour earlier")
+        corrections.change(session, manager, entry.id, earlier, versions=None, at=NOW)
+    with pytest.raises(LoginRefused), database.writing("request-5") as session:
+        auth.log_in(session, "nobody@example.com", None, password_matches=False, at=NOW)
+    return {"Ada": ada.id, "Mia": mia.id, "Ana": ana.id, "Website": website.id, "entry": entry.id}
+
+
+@pytest.fixture
+def burglar(ids, database) -> Burglar:
+    return Burglar(database)

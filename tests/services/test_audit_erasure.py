@@ -1,0 +1,119 @@
+"""A person's values leave the record behind the event that says so; nothing else ever does, and links follow links."""
+
+import pytest
+from sqlalchemy import Executable, Update, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app.core.db import Database
+from app.services import audit
+from app.services.audit import EVENT
+from app.services.audit_proof import Proof
+from tests.support.burglar import NOW, NOWHERE, Burglar, changed, noted, one_step, place, verified
+
+
+def test_erasing_a_person_leaves_a_record_that_holds_and_counts_what_was_erased(ids, database):
+    erase(database, ids["Ana"])
+
+    with database.writing() as session:
+        session.execute(emptied(ids["Ana"]))
+        left = session.scalars(select(EVENT.c.personal).where(EVENT.c.chain_id == ids["Ana"])).all()
+    with database.reading() as session:
+        assert verified(session) == Proof(chains=4, events=10, erased=3)
+    assert left == [None] * 6
+
+
+def test_personal_values_stay_until_the_person_is_erased(ids, database):
+    refused(database, emptied(ids["Ana"]))
+
+
+def test_erasing_a_person_takes_no_other_persons_values(ids, database):
+    erase(database, ids["Ana"])
+
+    refused(database, emptied(ids["Mia"]))
+    refused(database, update(EVENT).values(personal=None))
+
+
+def test_what_happens_behind_an_erasure_closes_it(ids, database):
+    erase(database, ids["Ana"])
+    noted(database, subject_id=ids["Ana"])
+
+    refused(database, emptied(ids["Ana"]))
+
+
+def test_erasing_a_person_changes_nothing_else(ids, database, engine):
+    erase(database, ids["Ana"])
+    with database.reading() as session:
+        events = session.execute(select(EVENT).where(EVENT.c.chain_id == ids["Ana"])).all()
+
+    for event in events:
+        for column, value in one_step(EVENT, event, engine):
+            if column.name != "personal":
+                refused(database, changed(EVENT, event, {"personal": None, column.name: value}))
+
+
+def test_personal_values_replaced_by_others_are_no_erasure(ids, database):
+    erase(database, ids["Ana"])
+
+    for value in ("", "{}", '{"salt":"","values":{}}'):
+        refused(database, emptied(ids["Ana"]).values(personal=value))
+
+
+def test_personal_values_emptied_without_an_erasure_are_missed(burglar):
+    for event in burglar.events:
+        if event.personal:
+            told = burglar.told(changed(EVENT, event, {"personal": None}))
+
+            assert told == f"{place(event)} has lost its personal values, and no erasure says why."
+
+
+def test_personal_values_emptied_behind_an_erasure_are_missed(ids, database):
+    erase(database, ids["Ana"])
+    noted(database, subject_id=ids["Ana"], reason="Asked for a copy")
+    burglar = Burglar(database)
+    last = burglar.of_chain(ids["Ana"])[-1]
+
+    told = burglar.told(emptied(ids["Ana"]))
+
+    assert told == f"{place(last)} has lost its personal values, and no erasure says why."
+
+
+@pytest.mark.parametrize("step", [-1, 0, 2, 3])
+def test_an_event_that_does_not_continue_its_chain_is_refused(ids, database, step):
+    with database.reading() as session:
+        (*_, last) = session.execute(select(EVENT).where(EVENT.c.chain_id == ids["Ana"]).order_by(EVENT.c.position))
+    forked = insert(EVENT).values(last._asdict() | {"position": last.position + step, "request_id": "fork"})
+
+    refused(database, forked, by=r"audit_event_extends_its_chain|pk_audit_event|UNIQUE constraint failed")
+
+
+@pytest.mark.parametrize("position", [-1, 0, 2])
+def test_a_chain_starts_with_its_first_link(ids, database, position):
+    with database.reading() as session:
+        some = session.execute(select(EVENT).limit(1)).one()
+    stray = insert(EVENT).values(some._asdict() | {"chain_id": NOWHERE, "position": position})
+
+    refused(database, stray, by="audit_event_extends_its_chain")
+
+
+def test_each_link_follows_the_one_that_an_earlier_transaction_wrote(ids, database):
+    for number in range(3):
+        noted(database, subject_id=ids["Mia"], reason=f"Round {number}")
+        noted(database)
+
+    with database.reading() as session:
+        assert verified(session) == Proof(chains=4, events=15)
+
+
+def erase(database: Database, person_id: int) -> None:
+    """The event that lets the values go; emptying them is the next statement's."""
+    with database.writing("request-8") as session:
+        audit.record(session, audit.ERASE, at=NOW, actor_id=None, subject_id=person_id, object_id=person_id)
+
+
+def refused(database: Database, statement: Executable, *, by: str = "audit_event_is_append_only") -> None:
+    with pytest.raises(IntegrityError, match=by), database.writing() as session:
+        session.execute(statement)
+
+
+def emptied(person_id: int) -> Update:
+    return update(EVENT).where(EVENT.c.chain_id == person_id).values(personal=None)
