@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
-from alembic import command
 from app.core.db import Database
 from app.core.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
 from app.models import audit_event, idempotency_key, project, time_entry, user
 from app.services.people import lock_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
+from tests.support.migrating import alembic, writing
 from tests.support.postgresql import execute
 
 MODELS = (audit_event, idempotency_key, project, time_entry, user)  # importing them fills the metadata
@@ -387,9 +386,9 @@ def test_a_full_database_goes_down_to_nothing_and_up_again(database, engine, peo
     mia, website = people.manager("Mia"), people.project("Website")
     people.entry(people.employee("Ana", manager=mia), website, "2026-03-02 08:00", "2026-03-02 12:00")
 
-    _alembic(database, "downgrade", "base")
+    alembic(database, "downgrade", "base")
     left, state = objects_of(database), schema_state(database)
-    _alembic(database, "upgrade", "head")
+    alembic(database, "upgrade", "head")
 
     assert all("alembic_version" in line or "version_num" in line or line == ")" for line in left)
     assert state is SchemaState.empty
@@ -514,22 +513,9 @@ def objects_of(database: Database) -> list[str]:
 
 
 def _run(database: Database, statement: str) -> None:
-    with _writing(database) as connection:
+    with writing(database) as connection:
         connection.execute(text(statement))
         connection.commit()
-
-
-def _alembic(database: Database, direction: str, revision: str) -> None:
-    config = Config(ROOT / "alembic.ini")
-    with _writing(database) as connection:
-        connection.execute(text("SELECT 1"))
-        config.attributes |= {"connection": connection, "settings": database.settings}
-        getattr(command, direction)(config, revision)
-        connection.commit()
-
-
-def _writing(database: Database) -> Connection:
-    return database.engine.execution_options(writes=True).connect()
 
 
 def _command_line(db_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,135 @@
+"""The record from before it was chained: nothing of it is lost on the way there, back, and there again."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import JSON, column, insert, select, table
+
+from app.core.db import Database
+from app.models.types import Instant
+from app.services import audit
+from app.services.audit_proof import Proof
+from tests.support.burglar import Burglar, changed, verified
+from tests.support.migrating import alembic
+from tests.support.people import instant
+from tests.support.record import Record
+
+FIRST_TABLES = "2026_11_23_first_tables"
+ADA, MIA, ANA, BOB = 1, 2, 3, 5
+NINE = instant("2026-03-02 09:00")
+NAMES = ("id", "action", "actor_id", "subject_id", "object_type", "object_id", "reason", "request_id")
+PLAIN = table(
+    "audit_event",
+    *(column(name) for name in NAMES),
+    column("at", Instant),
+    column("before", JSON(none_as_null=True)),
+    column("after", JSON(none_as_null=True)),
+)
+Told = dict[str, Any]
+
+
+def event(action: str, subject_id: int | None, object_id: int | None, *, minute: int, **told: Any) -> Told:
+    nothing = {"actor_id": None, "before": None, "after": None, "reason": None}
+    facts = {"subject_id": subject_id, "object_id": object_id, "at": NINE + timedelta(minutes=minute)}
+    named = {"action": action, "object_type": action.partition(":")[0], "request_id": f"request-{minute}"}
+    return nothing | facts | named | told
+
+
+ANAS = {"email": "ana@example.com", "first_name": "Ana", "last_name": "Ñandú", "role": "employee", "manager_id": None}
+# As they were written: a clock was put back in between, and several things happened within a second.
+WRITTEN = [
+    event("user:create", ADA, ADA, minute=0, after=ANAS | {"email": "ada@example.com", "role": "admin"}),
+    event("user:deactivate", ADA, ADA, minute=-1, before={"is_active": True}, after={"is_active": False}),
+    event("user:create", ANA, ANA, minute=1, actor_id=ADA, after=ANAS | {"is_active": True}),
+    event("project:create", None, 7, minute=1, actor_id=ADA, after={"name": "Website", "is_active": True}),
+    event("user:create", MIA, MIA, minute=3, actor_id=ADA, after=ANAS | {"last_name": "sha256: no", "first_name": ""}),
+    event("login:refuse", None, None, minute=2, after={"email": "nobody@example.com"}),
+    event("user:change", ANA, ANA, minute=4, before={"first_name": "Ana"}, after={"first_name": 'Anna "A." \u2028'}),
+    event("time_entry:change", ANA, 9, minute=5, actor_id=MIA, before={}, after={"version": 2}, reason="Why not " * 60),
+    event("login:accept", BOB, None, minute=6, actor_id=BOB),
+    *(event("time_entry:clock_in", ANA, 10 + n, minute=7 + n // 3, actor_id=ANA, after={"n": n}) for n in range(1100)),
+    *(event("project:change", None, 7, minute=7 + n // 2, reason=f"Reason {n}") for n in range(1100)),
+]
+
+
+@pytest.fixture
+def chained(database) -> Database:
+    """The record from before, brought to today's revision."""
+    alembic(database, "downgrade", FIRST_TABLES)
+    with database.writing() as session:
+        session.execute(insert(PLAIN), [{"id": number, **each} for number, each in enumerate(WRITTEN, start=1)])
+    alembic(database, "upgrade", "head")
+    return database
+
+
+def test_events_from_before_the_chains_are_chained_and_read_as_they_were(chained):
+    with chained.reading() as session:
+        assert verified(session) == Proof(chains=5, events=len(WRITTEN))
+    assert read(chained) == by_person(WRITTEN)
+
+
+def test_what_happens_next_continues_their_chains(chained):
+    with chained.writing("request-9") as session:
+        for person in (ANA, None, 77):
+            audit.record(session, "user:note", at=NINE, actor_id=ADA, subject_id=person, reason="Later")
+
+    with chained.reading() as session:
+        assert verified(session) == Proof(chains=6, events=len(WRITTEN) + 3)
+
+
+def test_their_names_emails_and_reasons_can_be_erased(chained):
+    events = Burglar(chained).events
+
+    chained_text = "".join(f"{each.before} {each.after} {each.reason}" for each in events)
+    personal = ("Ana", "Anna", "@example.com", "Why not", "Reason", "sha256: no")
+    assert [each for each in personal if each in chained_text] == []
+    assert [each for each in personal if not any(each in (event.personal or "") for event in events)] == []
+
+
+def test_a_change_of_what_happened_before_the_chains_is_found(chained):
+    burglar = Burglar(chained)
+    first = burglar.of_chain(ANA)[0]
+
+    told = burglar.told(changed(audit.EVENT, first, {"actor_id": BOB}))
+
+    assert told == f"Chain {ANA}, link 1 was changed: it doesn't fit its link."
+
+
+def test_on_the_way_back_the_events_read_as_before_and_can_be_chained_again(chained):
+    alembic(chained, "downgrade", FIRST_TABLES)
+    left = written(chained)
+    alembic(chained, "upgrade", "head")
+
+    assert [each.pop("id") for each in left] == list(range(1, len(WRITTEN) + 1))
+    assert left == sorted(WRITTEN, key=lambda each: (each["at"], each["subject_id"] or 0))
+    with chained.reading() as session:
+        assert verified(session) == Proof(chains=5, events=len(WRITTEN))
+    assert read(chained) == by_person(left)
+
+
+def test_events_are_given_ids_behind_the_last_on_the_way_back(chained):
+    alembic(chained, "downgrade", FIRST_TABLES)
+    with chained.writing() as session:
+        session.execute(insert(PLAIN), event("user:note", BOB, BOB, minute=9999))
+
+    assert written(chained)[-1]["id"] == len(WRITTEN) + 1
+
+
+def read(database: Database) -> list[Told]:
+    return [asdict(each) for each in Record(database, whole=True).new()]
+
+
+def by_person(events: list[Told]) -> list[Told]:
+    """The events with their places in the chains; what concerns nobody comes last."""
+    return [
+        {"position": position, **each}
+        for person in (ADA, MIA, ANA, BOB, None)
+        for position, each in enumerate((each for each in events if each["subject_id"] == person), start=1)
+    ]
+
+
+def written(database: Database) -> list[Told]:
+    with database.reading() as session:
+        return [dict(row) for row in session.execute(select(PLAIN).order_by(PLAIN.c.at, PLAIN.c.id)).mappings()]
