@@ -167,6 +167,13 @@ def test_each_missing_head_is_missed(burglar):
         assert re.match(rf"Chain {head.chain_id}\b", burglar.told(removed(CHAIN, head)))
 
 
+def test_a_missing_head_is_missed_before_anything_happened(database):
+    burglar = Burglar(database)
+    (head,) = burglar.heads
+
+    assert burglar.told(removed(CHAIN, head)) == f"Chain {HOUSE} has lost its head."
+
+
 def test_two_events_that_change_places_are_found(burglar):
     pairs = list(zip(burglar.events, burglar.events[1:], strict=False))
     assert any(one.chain_id != other.chain_id for one, other in pairs)
