@@ -30,6 +30,9 @@ app = typer.Typer(
 )
 
 
+PATIENCE_SECONDS = 600  # for a statement over everything; nobody waits behind it
+
+
 class Refused(Exception):
     """The command was asked for something that it doesn't do."""
 
@@ -45,9 +48,9 @@ def _refusals() -> Iterator[None]:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def _database(**overrides: object) -> Iterator[Database]:
     """The database of the settings, at the revision that this version needs."""
-    with _refusals(), opened(load_settings()) as database:
+    with _refusals(), opened(load_settings(**overrides)) as database:
         make_ready(database)
         yield database
 
@@ -114,7 +117,7 @@ def verify_audit(
     seal: Annotated[Path | None, typer.Option(help="Lines that seal-audit wrote, to hold the chains against.")] = None,
 ) -> None:
     """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
-    with _database() as database, _progress() as progress:
+    with _database(DB_STATEMENT_TIMEOUT_SECONDS=PATIENCE_SECONDS) as database, _progress() as progress:
         lines = [] if seal is None else _seals_in(seal)
         task = progress.add_task("Links", visible=False)
         with database.reading("cli:verify-audit") as session:

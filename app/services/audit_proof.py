@@ -175,7 +175,7 @@ class _Walk:
             if each.length > self.position:
                 self.position += 1
                 raise self._broken(f"is missing: at {each.at} the chain was sealed with {each.length} links")
-        if self.last_emptied > self.last_erasure:
+        if self.last_emptied and self.last_emptied >= self.last_erasure:
             self.position = self.last_emptied
             raise self._broken("has lost its personal values, and no erasure says why")
         if head is None or not isinstance(head.length, int) or head.length < self.position:
