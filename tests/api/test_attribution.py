@@ -31,21 +31,6 @@ SPLITS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
-def ana(people, mia):
-    return people.employee("Ana", manager=mia)
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
 def asked(start, end, **more):
     return {"start_date": start, "end_date": end, "attribution": "split", **more}
 

@@ -41,23 +41,8 @@ def entries_in(database):
 
 
 @pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
 def ana(people, mia):
     return people.employee("Ana", manager=mia, time_zone="Europe/Berlin")
-
-
-@pytest.fixture
-def bob(people):
-    return people.employee("Bob")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
 
 
 @pytest.fixture

@@ -12,28 +12,8 @@ from tests.support.server import running
 
 
 @pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
 def ana(people, mia):
     return people.employee("Ana", manager=mia, time_zone="Europe/Berlin")
-
-
-@pytest.fixture
-def bob(people):
-    return people.employee("Bob")
-
-
-@pytest.fixture
-def ada(people):
-    return people.admin("Ada")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
 
 
 @pytest.fixture

@@ -10,31 +10,6 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 
 @pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
-def ana(people, mia):
-    return people.employee("Ana", manager=mia)
-
-
-@pytest.fixture
-def bob(people):
-    return people.employee("Bob")
-
-
-@pytest.fixture
-def ada(people):
-    return people.admin("Ada")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
-@pytest.fixture
 def entries(people, mia, ana, bob, website):
     """A day of Mia's, two of Ana's, one of Bob's, by whose they are."""
     shop = people.project("Shop")

@@ -57,31 +57,6 @@ def age_keys(database, **age):
         session.execute(update(KEY).values(created_at=utc_now() - timedelta(**age)))
 
 
-@pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
-def ana(people, mia):
-    return people.employee("Ana", manager=mia)
-
-
-@pytest.fixture
-def bob(people):
-    return people.employee("Bob")
-
-
-@pytest.fixture
-def ada(people):
-    return people.admin("Ada")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
 @pytest.fixture(params=REQUESTS)
 def wanted(request, people, ana, website):
     """One of the five requests that take a key, and Ana where she can send it: clocked in if it ends that."""

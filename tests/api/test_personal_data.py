@@ -20,18 +20,8 @@ LONG_AGO = ("2018-03-02 08:00", "2018-03-02 12:00")
 
 
 @pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
 def ana(people, mia):
     return people.employee("Ana", manager=mia, last_name="Almeida")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
 
 
 class TestOwnData:

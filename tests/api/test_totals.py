@@ -12,7 +12,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
@@ -86,16 +85,6 @@ def work(draw):
         at = begins + timedelta(seconds=length)
         entries.append((begins, at, draw(st.sampled_from(zones))))
     return Work(entries, start, start + timedelta(days=draw(st.integers(0, 20))), draw(st.none() | ZONES))
-
-
-@pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
 
 
 @settings(

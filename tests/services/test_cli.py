@@ -270,6 +270,34 @@ def test_a_file_of_seals_that_is_not_there_is_told_in_one_line(command):
     assert "No such file or directory" in refusal(command("verify-audit", "--seal", "nowhere"))
 
 
+def test_a_leaver_is_erased_and_the_record_holds(command, people):
+    dan = people.employee("Dan", is_active=False)
+
+    erased = command("erase-person", str(dan.id), "--yes")
+    proven = command("verify-audit")
+
+    assert (erased.exit_code, proven.exit_code) == (0, 0)
+    assert f"Person {dan.id} is Erased Person {dan.id} from now on." in erased.stdout
+    assert people.reload(dan).email == f"erased-{dan.id}@erased.invalid"
+    assert "1 of them with erased personal values" in proven.stdout
+
+
+@pytest.mark.parametrize(("answer", "name"), [("y\n", "Erased"), ("n\n", "Dan"), ("\n", "Dan")])
+def test_nobody_is_erased_before_the_operator_says_so(command, people, answer, name):
+    dan = people.employee("Dan", is_active=False)
+
+    command("erase-person", str(dan.id), typed=answer)
+
+    assert people.reload(dan).first_name == name
+
+
+def test_who_can_not_be_erased_is_told_in_one_line(command, people):
+    bob = people.employee("Bob")
+
+    assert "is active. Deactivate them first." in refusal(command("erase-person", str(bob.id), "--yes"))
+    assert "There is no such person." in refusal(command("erase-person", "2000000000", "--yes"))
+
+
 def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", "demo"],
@@ -310,4 +338,5 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line(operator, tmp_path):
 def test_help_names_every_command(operator):
     said = operator("--help").stdout
 
-    assert all(name in said for name in ("migrate", "create-admin", "demo", "verify-audit", "seal-audit", "openapi"))
+    commands = ("migrate", "create-admin", "demo", "verify-audit", "seal-audit", "erase-person", "openapi")
+    assert all(name in said for name in commands)
