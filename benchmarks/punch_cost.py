@@ -20,7 +20,7 @@ from app.core.migrations import migrate
 from app.core.tokens import Claims
 from app.models.user import User
 from app.schemas.punch import ClockIn
-from app.services import punches
+from app.services import punches, time_entries
 from tests.support.databases import settings_for
 from tests.support.people import Company
 from tests.support.postgresql import PostgreSQLServer, execute
@@ -38,7 +38,7 @@ def bare(database: Database, person: User, project_id: int) -> None:
     }  # fmt: skip
     with database.writing() as session:
         session.execute(punches._STANDING, wanted, execution_options=lock).one()
-        session.execute(punches._INSERT, row).scalar_one()
+        session.execute(time_entries._INSERT, row).scalar_one()
     with database.writing() as session:
         running = session.execute(punches._STANDING, wanted, execution_options=lock).one()
         closing = {"entry_id": running.open_id, "at": utc_now(), "is_stale": False, "next_version": 2}

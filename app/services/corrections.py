@@ -7,7 +7,7 @@ at most MAX_ENTRY_HOURS, and every change of what the clock said, or of another'
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from app.core.db import Session
 from app.models.user import Role, User
@@ -35,7 +35,6 @@ from app.services.time_entries import Entry
 
 Versions = frozenset[int] | None
 """The versions that a change is meant for, of `If-Match`; None where any will do."""
-_INSERT = insert(ENTRY).returning(ENTRY.c.id)
 _ENTRY = select(ENTRY).where(ENTRY.c.id == bindparam("entry_id"))
 _BOOKABLE = select(PROJECT.c.is_active, bookable_by(bindparam("user_id")).label("is_bookable")).where(
     PROJECT.c.id == bindparam("project_id")
@@ -88,19 +87,16 @@ def add(session: Session, actor: Actor, owner: User, wanted: EntryCreate, *, at:
     _check_window(session, actor, owner.id, wanted.start_time, at=at)
     _check_bookable(session, wanted.project_id, owner.id)
     _check_free(session, owner.id, wanted.start_time, wanted.end_time)
-    entry: Entry = {
-        "user_id": owner.id,
-        "project_id": wanted.project_id,
-        "start_time": wanted.start_time,
-        "end_time": wanted.end_time,
-        "description": wanted.description,
-        "time_zone": owner.time_zone,
-        "needs_review": False,
-        "version": 1,
-        "created_at": at,
-        "updated_at": at,
-    }
-    entry["id"] = session.execute(_INSERT, entry).scalar_one()
+    entry = time_entries.add(
+        session,
+        user_id=owner.id,
+        time_zone=owner.time_zone,
+        project_id=wanted.project_id,
+        description=wanted.description,
+        start_time=wanted.start_time,
+        end_time=wanted.end_time,
+        at=at,
+    )
     after = time_entries.snapshot(entry)
     _record(session, actor, "time_entry:create", entry, after=after, reason=wanted.reason, at=at)
     return time_entries.read(session, entry, now=at)

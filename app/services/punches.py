@@ -7,13 +7,13 @@ built once. Everything here runs under the lock of the person concerned; the dat
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, insert, select, update
+from sqlalchemy import Row, and_, bindparam, select, update
 
 from app.core.db import LOCK_PERSON, Session
 from app.core.tokens import Claims
 from app.schemas.punch import ClockIn
 from app.schemas.time_entry import TimeEntryRead
-from app.services import audit, idempotency, visibility
+from app.services import audit, idempotency, time_entries, visibility
 from app.services.errors import (
     AlreadyClockedIn,
     AlreadyClockedOut,
@@ -63,7 +63,6 @@ _STANDING = (
 _STANDING_ONCE = _STANDING.add_columns(KEY.c.fingerprint, KEY.c.answer, KEY.c.created_at.label("kept_at")).outerjoin(
     KEY, and_(KEY.c.user_id == USER.c.id, KEY.c.key == bindparam("key"))
 )
-_INSERT = insert(ENTRY).returning(ENTRY.c.id)
 _CLOSE = (
     update(ENTRY)
     .where(ENTRY.c.id == bindparam("entry_id"))
@@ -90,40 +89,11 @@ def clock_in(
     standing, actor, done = _standing(session, claims, request, project_id=wanted.project_id, at=at)
     if done:
         return done
-    if standing.open_id is not None and not switch:
-        raise AlreadyClockedIn(
-            "You are clocked in already. Clock out first, or send switch=true.", entry_id=standing.open_id
-        )
-    if standing.project_id is None or not standing.project_is_bookable:
-        raise ProjectNotFound("There is no such project for you.")
-    if not standing.project_is_active:
-        raise ProjectInactive("This project is archived. Choose another one.")
+    _check_may_start(standing, switch=switch)
     at = _punch_instant(standing, at)
     if standing.open_id is not None:
         _close(session, actor.id, _open_entry(standing), action="time_entry:switch", at=at)
-    entry: Entry = {
-        "user_id": actor.id,
-        "project_id": wanted.project_id,
-        "start_time": at,
-        "end_time": None,
-        "description": wanted.description,
-        "time_zone": actor.time_zone,
-        "needs_review": False,
-        "version": 1,
-        "created_at": at,
-        "updated_at": at,
-    }
-    entry["id"] = session.execute(_INSERT, entry).scalar_one()
-    audit.record(
-        session,
-        "time_entry:clock_in",
-        at=at,
-        actor_id=actor.id,
-        subject_id=actor.id,
-        object_id=entry["id"],
-        after=snapshot(entry),
-    )
-    answer = read(session, entry, now=at)
+    answer = _start(session, actor, wanted, at=at)
     idempotency.keep(session, actor.id, request, answer, at=at)
     return answer
 
@@ -188,6 +158,40 @@ def _standing(
     if request is None:
         return row, actor, None
     return row, actor, idempotency.replay(request, TimeEntryRead, row.fingerprint, row.answer, row.kept_at, at=at)
+
+
+def _check_may_start(standing: Row[Any], *, switch: bool) -> None:
+    if standing.open_id is not None and not switch:
+        raise AlreadyClockedIn(
+            "You are clocked in already. Clock out first, or send switch=true.", entry_id=standing.open_id
+        )
+    if standing.project_id is None or not standing.project_is_bookable:
+        raise ProjectNotFound("There is no such project for you.")
+    if not standing.project_is_active:
+        raise ProjectInactive("This project is archived. Choose another one.")
+
+
+def _start(session: Session, actor: Actor, wanted: ClockIn, *, at: datetime) -> TimeEntryRead:
+    entry = time_entries.add(
+        session,
+        user_id=actor.id,
+        time_zone=actor.time_zone,
+        project_id=wanted.project_id,
+        description=wanted.description,
+        start_time=at,
+        end_time=None,
+        at=at,
+    )
+    audit.record(
+        session,
+        "time_entry:clock_in",
+        at=at,
+        actor_id=actor.id,
+        subject_id=actor.id,
+        object_id=entry["id"],
+        after=snapshot(entry),
+    )
+    return read(session, entry, now=at)
 
 
 def _clock_out(

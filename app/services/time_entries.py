@@ -1,11 +1,11 @@
-"""Entries as they are read: one's own, the one that runs now, lists of what one may see, and how each is answered."""
+"""Entries: how one is written and answered, one's own, the one that runs now, and lists of what one may see."""
 
 import string
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, tuple_
 
 from app.core.db import Session
 from app.schemas.project import ProjectRead
@@ -25,6 +25,7 @@ ENTRY_WITH_PROJECT = select(
     PROJECT.c.is_active.label("project_is_active"),
     PROJECT.c.created_at.label("project_created_at"),
 ).join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
+_INSERT = insert(ENTRY).returning(ENTRY.c.id)
 _RECORDED = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
 CORRECTABLE = {"project_id", "start_time", "end_time", "description", "needs_review"}
 Entry = dict[str, Any]
@@ -85,6 +86,33 @@ def page(
     if len(rows) <= limit:
         return entries, None
     return entries, cursor_behind(int(entries[-1].start_time.timestamp()), entries[-1].id)
+
+
+def add(
+    session: Session,
+    *,
+    user_id: int,
+    time_zone: str,
+    project_id: int,
+    description: str,
+    start_time: datetime,
+    end_time: datetime | None,
+    at: datetime,
+) -> Entry:
+    """Write a new entry of a locked person, in the zone that is theirs now. Its event is the caller's to record."""
+    entry: Entry = {
+        "user_id": user_id,
+        "project_id": project_id,
+        "start_time": start_time,
+        "end_time": end_time,
+        "description": description,
+        "time_zone": time_zone,
+        "needs_review": False,
+        "version": 1,
+        "created_at": at,
+        "updated_at": at,
+    }
+    return entry | {"id": session.execute(_INSERT, entry).scalar_one()}
 
 
 def read(session: Session, entry: Entry, *, now: datetime) -> TimeEntryRead:
