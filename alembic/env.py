@@ -32,7 +32,7 @@ handed_over = context.config.attributes.get("connection")
 if handed_over is not None:
     run(handed_over)
 else:
-    settings = context.config.attributes["settings"] = load_settings()
+    settings = context.config.attributes["settings"] = load_settings(DB_STATEMENT_TIMEOUT_SECONDS=600)
     with closing(Database(settings)) as database:
         if schema_state(database) is SchemaState.foreign:
             raise CommandError("The database has tables, but no revision that this version knows; nothing was changed.")

@@ -56,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         punches.router,
         corrections.router,
         time_entries.router,
+        time_entries.list_router,
         projects.router,
         team.router,
         reports.own_router,

@@ -25,6 +25,7 @@ LINKED = (
     "request_id", "key_id",
 )  # fmt: skip
 
+# REPLACE deletes without asking the DELETE triggers, unless the connection has recursive_triggers on: hence the third.
 # Erasing a person takes the personal values of their chain, and only behind the event that says so.
 SQLITE_GUARDS = """
 CREATE TRIGGER audit_event_append_only_UPDATE BEFORE UPDATE ON audit_event
@@ -42,6 +43,9 @@ WHEN NOT (
 BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END;
 CREATE TRIGGER audit_event_append_only_DELETE BEFORE DELETE ON audit_event
 BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END;
+CREATE TRIGGER audit_event_append_only_INSERT BEFORE INSERT ON audit_event
+WHEN EXISTS (SELECT 1 FROM audit_event WHERE chain_id = NEW.chain_id AND position = NEW.position)
+BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END;
 CREATE TRIGGER audit_event_extends_its_chain AFTER INSERT ON audit_event
 BEGIN
     INSERT INTO audit_chain (chain_id, length, last_link)
@@ -55,6 +59,9 @@ CREATE TRIGGER audit_chain_only_grows_UPDATE BEFORE UPDATE ON audit_chain
 WHEN NOT (NEW.chain_id = OLD.chain_id AND NEW.length = OLD.length + 1)
 BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END;
 CREATE TRIGGER audit_chain_only_grows_DELETE BEFORE DELETE ON audit_chain
+BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END;
+CREATE TRIGGER audit_chain_only_grows_INSERT BEFORE INSERT ON audit_chain
+WHEN EXISTS (SELECT 1 FROM audit_chain WHERE chain_id = NEW.chain_id)
 BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END;
 """
 POSTGRESQL_GUARDS = """
@@ -118,6 +125,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION audit_event_is_append_only();
 
 
 def upgrade() -> None:
+    _wait_for_writers()
     _create_chained()
     heads = _chain_events()
     op.drop_table("audit_event")
@@ -148,6 +156,12 @@ def upgrade() -> None:
         ],
     )
     _add_guards()
+
+
+def _wait_for_writers() -> None:
+    """An event of a transaction that is still open would go with the old table. (SQLite has one writer: us.)"""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("LOCK TABLE audit_event IN ACCESS EXCLUSIVE MODE")
 
 
 def _plain_events(table: str) -> sa.TableClause:
@@ -245,6 +259,7 @@ def _add_guards() -> None:
 
 def downgrade() -> None:
     """The events as they were, but for what was erased meanwhile; their links are lost."""
+    _wait_for_writers()
     op.create_table(
         "old_audit_event",
         sa.Column("id", sa.Integer().with_variant(sa.BigInteger(), "postgresql"), primary_key=True),

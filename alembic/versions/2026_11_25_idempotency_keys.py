@@ -23,8 +23,7 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text, nullable=False),
         sa.Column("created_at", Instant, nullable=False),
     )
-    # Old ones are deleted on each write of their sender's, who may have many.
-    op.create_index("ix_idempotency_key_created_at", "idempotency_key", ["user_id", "created_at"])
+    op.create_index("ix_idempotency_key_created_at", "idempotency_key", ["created_at"])
 
 
 def downgrade() -> None:

@@ -117,9 +117,10 @@ def _compiled(statement: Insert | Update | Delete) -> Compiled:
     return statement.compile(dialect=_PSYCOPG2)
 
 
-def is_lock_timeout(error: DBAPIError) -> bool:
-    """Whether a statement waited for somebody's lock for as long as it may (PostgreSQL: lock_not_available)."""
-    return getattr(error.orig, "pgcode", None) == "55P03"
+def is_vain_wait(error: DBAPIError) -> bool:
+    """Whether a locking statement waited for as long as it may: lock_not_available, or query_canceled where it waited
+    for its place in the queue first and for the lock then, each for less than the lock's time-out."""
+    return getattr(error.orig, "pgcode", None) in {"55P03", "57014"}
 
 
 def _make_engine(settings: Settings) -> Engine:
@@ -162,6 +163,7 @@ def _postgresql_engine(settings: Settings) -> Engine:
             "keepalives_interval": 2,
             "keepalives_count": 2,
             "tcp_user_timeout": 8000,
+            "client_encoding": "utf8",  # whatever the database's own: what write_soon renders is decoded as such
             "application_name": "employee-time-tracking-api",
         },
     )
@@ -221,6 +223,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
         "foreign_keys = ON",
         "recursive_triggers = ON",  # else INSERT OR REPLACE passes by the audit table's DELETE trigger
         "trusted_schema = OFF",
+        "secure_delete = ON",  # what was erased is overwritten
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -15,7 +15,7 @@ class IdempotencyKey(SQLModel, table=True):
     """
 
     __tablename__ = "idempotency_key"
-    __table_args__ = (Index("ix_idempotency_key_created_at", "user_id", "created_at"),)
+    __table_args__ = (Index("ix_idempotency_key_created_at", "created_at"),)
 
     user_id: int = Field(primary_key=True)
     key: str = Field(primary_key=True, max_length=255)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.core.db import Session
 from app.core.errors import DomainError
@@ -29,7 +29,8 @@ def apply(session: Session, actor: Actor, wanted: Bulk, *, key: str | None, at: 
     with idempotency.waiting(request):
         owners = {person.id: person for person in people.lock(session, actor.id, *concerned)}
     if done := idempotency.answered(session, actor.id, request, BulkAnswer, at=at):
-        _check_still_in_sight(session, actor, done)
+        shown = {result.entry.user_id for result in done.results if result.entry is not None}
+        visibility.require_in_sight(session, actor, shown)
         return done
     results: list[BulkResult] = []
     refused: list[dict[str, Any]] = []
@@ -56,13 +57,6 @@ def _people(session: Session, actor: Actor, operations: list[Wanted]) -> list[in
     owners = select(ENTRY.c.user_id).where(ENTRY.c.id.in_(entries))
     seen = select(USER.c.id).where(visibility.in_sight(actor, USER.c.id), USER.c.id.in_(named) | USER.c.id.in_(owners))
     return list(session.execute(seen).scalars())
-
-
-def _check_still_in_sight(session: Session, actor: Actor, done: BulkAnswer) -> None:
-    shown = {result.entry.user_id for result in done.results if result.entry is not None}
-    seen = select(func.count()).select_from(USER).where(USER.c.id.in_(shown), visibility.in_sight(actor, USER.c.id))
-    if session.execute(seen).scalar_one() != len(shown):
-        raise UserNotFound("There is no such person for you.")
 
 
 def _do(session: Session, actor: Actor, owners: dict[int | None, User], wanted: Wanted, *, at: datetime) -> BulkResult:

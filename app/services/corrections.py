@@ -26,9 +26,8 @@ from app.services.errors import (
     ProjectInactive,
     ProjectNotFound,
     ReasonNeeded,
-    UserNotFound,
 )
-from app.services.identity import USER, Actor
+from app.services.identity import Actor
 from app.services.periods import ENTRY
 from app.services.projects import PROJECT, bookable_by
 from app.services.time_entries import Entry
@@ -49,7 +48,7 @@ def create(session: Session, actor: Actor, wanted: EntryCreate, *, key: str | No
     """
     request = idempotency.once(key, "create", wanted.model_dump_json())
     owner_id = wanted.user_id or actor.id
-    _check_in_sight(session, actor, owner_id)
+    visibility.require_in_sight(session, actor, {owner_id})
     with idempotency.waiting(request):
         locked = people.lock(session, owner_id, *([actor.id] if request else []))
     if done := idempotency.answered(session, actor.id, request, TimeEntryRead, at=at):
@@ -151,13 +150,6 @@ def drop(session: Session, actor: Actor, entry: Entry, *, reason: str, at: datet
     session.execute(delete(ENTRY).where(ENTRY.c.id == entry["id"]))
     before = time_entries.snapshot(entry)
     _record(session, actor, "time_entry:delete", entry, before=before, reason=reason, at=at)
-
-
-def _check_in_sight(session: Session, actor: Actor, person_id: int) -> None:
-    """Raises UserNotFound unless the actor may see, and so act for, the person."""
-    seen = select(USER.c.id).where(USER.c.id == person_id, visibility.in_sight(actor, USER.c.id))
-    if person_id != actor.id and session.execute(seen).first() is None:
-        raise UserNotFound("There is no such person for you.")
 
 
 def _owner_of(session: Session, actor: Actor, entry_id: int) -> int:

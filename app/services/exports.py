@@ -5,14 +5,14 @@ import io
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Row, select
 
 from app.core.db import Session
-from app.core.time_zones import local_day
+from app.core.time_zones import day_second, local_day
 from app.core.tokens import Claims
 from app.models.user import Role
 from app.schemas.report import Attribution, Columns, Scope
@@ -153,14 +153,23 @@ def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime)
 
 def _parts(entries: Iterator[Row[*tuple[Any, ...]]], wanted: ExportWanted) -> Iterator[tuple[Any, ...]]:
     """Each entry with the day to which it belongs before its start and end; with split, its part of each day."""
-    is_split = wanted.attribution is Attribution.at_midnight
+    if wanted.attribution is Attribution.at_midnight:
+        for *described, started, ended in entries:
+            for part in cut(started, ended, wanted.period.zone or described[ZONE_AT], wanted.period):
+                yield *described, *part
+        return
+    of_zone, begins, ends, day = (
+        "",
+        0,
+        0,
+        date.min,
+    )  # of the row before: often the same
     for *described, started, ended in entries:
         zone = wanted.period.zone or described[ZONE_AT]
-        if is_split:
-            for part in cut(started, ended, zone, wanted.period):
-                yield *described, *part
-        else:
-            yield *described, local_day(started, zone), started, ended
+        if zone != of_zone or not begins <= started < ends:
+            of_zone, day = zone, local_day(started, zone)
+            begins, ends = day_second(day, zone), day_second(day + timedelta(days=1), zone)
+        yield *described, day, started, ended
 
 
 def _entries(session: Session, actor: Actor, wanted: ExportWanted) -> Iterator[Row[*tuple[Any, ...]]]:

@@ -12,21 +12,33 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import Session, is_lock_timeout
+from app.core.db import Session, is_vain_wait
 from app.models.idempotency_key import IdempotencyKey
 from app.models.types import table_of
 from app.services.errors import KeyReused, RequestInFlight
 
 KEPT_FOR = timedelta(hours=24)
+PURGED_AT_ONCE = 20
 KEY = table_of(IdempotencyKey)
+RENEWED = ("fingerprint", "answer", "created_at")
 _KEPT = select(KEY.c.fingerprint, KEY.c.answer, KEY.c.created_at).where(
     KEY.c.user_id == bindparam("user_id"), KEY.c.key == bindparam("key")
 )
-_PURGE = delete(KEY).where(KEY.c.user_id == bindparam("user_id"), KEY.c.created_at <= bindparam("until"))
-_INSERT = insert(KEY)
+# A few of the oldest, whoever sent them: who never writes again leaves nothing behind for good. Those that another
+# transaction is deleting are left to it.
+_OLD = select(KEY.c.user_id, KEY.c.key).where(KEY.c.created_at <= bindparam("until")).order_by(KEY.c.created_at)
+_PURGE = delete(KEY).where(
+    tuple_(KEY.c.user_id, KEY.c.key).in_(_OLD.limit(PURGED_AT_ONCE).with_for_update(skip_locked=True))
+)
+_KEEP_ON_SQLITE, _KEEP_ON_POSTGRESQL = (
+    kept.on_conflict_do_update(index_elements=["user_id", "key"], set_={name: kept.excluded[name] for name in RENEWED})
+    for kept in (sqlite_insert(KEY), postgresql_insert(KEY))
+)
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
@@ -73,12 +85,14 @@ def replay(
 
 
 def keep(session: Session, user_id: int, request: Once | None, answer: BaseModel, *, at: datetime) -> None:
-    """Keep the answer for the same request, and let go of the sender's keys whose 24 hours are over."""
+    """Keep the answer for the same request, in the place of one whose time is over, and let go of a few that are."""
     if request is None:
         return
-    session.write_soon(_PURGE, {"user_id": user_id, "until": at - KEPT_FOR})
+    keeping = _KEEP_ON_SQLITE if session.settings.is_sqlite else _KEEP_ON_POSTGRESQL
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
-    session.write_soon(_INSERT, row | {"answer": answer.model_dump_json(), "created_at": at})
+    session.write_soon(keeping, row | {"answer": answer.model_dump_json(), "created_at": at})
+    # Last, so that nobody waits for us while we wait for them.
+    session.write_soon(_PURGE, {"until": at - KEPT_FOR})
 
 
 @contextmanager
@@ -87,6 +101,6 @@ def waiting(request: Once | None) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if request is not None and is_lock_timeout(error):
+        if request is not None and is_vain_wait(error):
             raise RequestInFlight("The same request may still be under way. Send it again in a second.") from None
         raise

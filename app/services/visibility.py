@@ -5,9 +5,11 @@ Employees see themselves; managers also their team, direct and indirect; admins 
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal, select, true
+from sqlalchemy import ColumnElement, Select, func, literal, select, true
 
+from app.core.db import Session
 from app.models.user import Role
+from app.services.errors import UserNotFound
 from app.services.identity import USER, Actor
 
 
@@ -20,6 +22,13 @@ def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
     # UNION, not UNION ALL: a circle of managers that found its way into the table still ends.
     below = below.union(select(USER.c.id).where(USER.c.manager_id == below.c.id))
     return select(below.c.id).where(below.c.id != manager_id)
+
+
+def require_in_sight(session: Session, actor: Actor, person_ids: set[int]) -> None:
+    """Raises UserNotFound unless the actor may see, and so act for, each of these people."""
+    seen = select(func.count()).select_from(USER).where(USER.c.id.in_(person_ids), in_sight(actor, USER.c.id))
+    if person_ids - {actor.id} and session.execute(seen).scalar_one() != len(person_ids):
+        raise UserNotFound("There is no such person for you.")
 
 
 def in_sight(actor: Actor, person_id: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -4,11 +4,11 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from app.core.clock import utc_now
 from app.services import people as locks
-from app.services.idempotency import KEY
+from app.services.idempotency import KEY, PURGED_AT_ONCE
 from app.services.periods import ENTRY
 from tests.support.crowd import Call, at_once
 from tests.support.databases import SQLITE, settings_for
@@ -232,7 +232,8 @@ class TestADayLater:
 
         assert send(as_user(ana), *request_for("enter by hand", website), "k-1").status_code == 201
 
-    def test_ones_own_old_keys_go_when_one_writes_with_a_new_one(self, server, as_user, ana, bob, website):
+    def test_old_keys_go_when_anybody_writes_with_a_new_one(self, server, as_user, ana, bob, website):
+        """Also those of people who never write again."""
         for person in (ana, bob):
             send(as_user(person), *request_for("enter by hand", website), "old")
         age_keys(server.database, hours=24)
@@ -240,7 +241,19 @@ class TestADayLater:
 
         send(as_user(ana), "/time-entries", morning(website, days=3), "newer")
 
-        assert keys_in(server.database) == {(ana.id, "new"), (ana.id, "newer"), (bob.id, "old")}
+        assert keys_in(server.database) == {(ana.id, "new"), (ana.id, "newer")}
+
+    def test_a_punch_lets_go_of_a_few_at_once_and_never_of_its_own(self, server, as_user, ana, bob, website):
+        """Who clocks in at nine doesn't pay for what a whole company left behind."""
+        with server.database.writing() as session:
+            rows = [{"user_id": bob.id, "key": f"old-{number}"} for number in range(PURGED_AT_ONCE + 5)]
+            kept = {"fingerprint": "f", "answer": "{}", "created_at": utc_now() - timedelta(hours=25)}
+            session.execute(insert(KEY), [row | kept for row in rows])
+
+        send(as_user(ana), *request_for("enter by hand", website), "k-1")
+
+        assert len(keys_in(server.database)) == 5 + 1
+        assert (ana.id, "k-1") in keys_in(server.database)
 
 
 class TestWhoAsks:

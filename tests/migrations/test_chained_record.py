@@ -1,18 +1,20 @@
 """The record from before it was chained: nothing of it is lost on the way there, back, and there again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, column, insert, select, table
+from sqlalchemy import JSON, column, insert, select, table, text
 
 from app.core.db import Database
 from app.models.types import Instant
 from app.services import audit
 from app.services.audit_proof import Proof
 from tests.support.burglar import Burglar, changed, verified
-from tests.support.migrating import alembic
+from tests.support.databases import POSTGRESQL
+from tests.support.migrating import alembic, writing
 from tests.support.people import instant
 from tests.support.record import Record
 
@@ -133,3 +135,21 @@ def by_person(events: list[Told]) -> list[Told]:
 def written(database: Database) -> list[Told]:
     with database.reading() as session:
         return [dict(row) for row in session.execute(select(PLAIN).order_by(PLAIN.c.at, PLAIN.c.id)).mappings()]
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_an_event_of_a_transaction_that_was_open_when_the_migration_came_is_not_lost(database, engine):
+    """Somebody punches while the operator migrates: the migration waits for them before it copies."""
+    alembic(database, "downgrade", FIRST_TABLES)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit_event'::regclass")
+    with ThreadPoolExecutor(1) as operator, writing(database) as late, database.engine.connect() as watcher:
+        late.execute(insert(PLAIN), {"id": 1} | event("login:accept", ANA, None, minute=0, actor_id=ANA))
+        migrated = operator.submit(alembic, database, "upgrade", "head")
+        while not watcher.execute(waiting).scalar_one():
+            watcher.rollback()
+            assert not migrated.done(), "it did not wait"
+        late.commit()
+        migrated.result()
+
+    with database.reading() as session:
+        assert verified(session).events == 1

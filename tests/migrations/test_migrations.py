@@ -67,6 +67,9 @@ PRIMARY KEY (chain_id)
 )
 CREATE TRIGGER audit_chain_only_grows_DELETE BEFORE DELETE ON audit_chain
 BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END
+CREATE TRIGGER audit_chain_only_grows_INSERT BEFORE INSERT ON audit_chain
+WHEN EXISTS (SELECT 1 FROM audit_chain WHERE chain_id = NEW.chain_id)
+BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END
 CREATE TRIGGER audit_chain_only_grows_UPDATE BEFORE UPDATE ON audit_chain
 WHEN NOT (NEW.chain_id = OLD.chain_id AND NEW.length = OLD.length + 1)
 BEGIN SELECT RAISE(ABORT, 'audit_chain_only_grows'); END
@@ -90,6 +93,9 @@ CONSTRAINT pk_audit_event PRIMARY KEY (chain_id, position)
 WITHOUT ROWID
 
 CREATE TRIGGER audit_event_append_only_DELETE BEFORE DELETE ON audit_event
+BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END
+CREATE TRIGGER audit_event_append_only_INSERT BEFORE INSERT ON audit_event
+WHEN EXISTS (SELECT 1 FROM audit_event WHERE chain_id = NEW.chain_id AND position = NEW.position)
 BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END
 CREATE TRIGGER audit_event_append_only_UPDATE BEFORE UPDATE ON audit_event
 WHEN NOT (
@@ -128,7 +134,7 @@ answer TEXT NOT NULL,
 created_at BIGINT NOT NULL,
 PRIMARY KEY (user_id, "key")
 )
-CREATE INDEX ix_idempotency_key_created_at ON idempotency_key (user_id, created_at)
+CREATE INDEX ix_idempotency_key_created_at ON idempotency_key (created_at)
 CREATE TABLE project (
 id INTEGER NOT NULL,
 name VARCHAR(200) NOT NULL,
@@ -275,7 +281,7 @@ user.created_at timestamp with time zone not null
 CREATE INDEX ix_audit_event_at ON public.audit_event USING btree (at, chain_id, "position")
 CREATE INDEX ix_audit_event_by_another ON public.audit_event USING btree (actor_id, at) WHERE (actor_id <> chain_id)
 CREATE INDEX ix_audit_event_object ON public.audit_event USING btree (object_type, object_id)
-CREATE INDEX ix_idempotency_key_created_at ON public.idempotency_key USING btree (user_id, created_at)
+CREATE INDEX ix_idempotency_key_created_at ON public.idempotency_key USING btree (created_at)
 CREATE INDEX ix_project_member_user_id ON public.project_member USING btree (user_id)
 CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
 CREATE INDEX ix_time_entry_start_time ON public.time_entry USING btree (start_time, id)

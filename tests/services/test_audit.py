@@ -1,11 +1,13 @@
 """The record (DESIGN: R1, R2): one event per changed subject, in the transaction of the change, never rewritten."""
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.clock import utc_now
@@ -334,6 +336,17 @@ def test_the_record_is_never_rewritten(database, people, rewrites):
     with database.reading() as session:
         after = [session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all() for table in RECORD_TABLES]
     assert after == before
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_stranger_to_our_pragmas_rewrites_nothing_either(db_url, database, people):
+    """A plain SQLite connection has no recursive triggers: REPLACE deletes without asking those against DELETE."""
+    people.employee("Ana")
+
+    with closing(sqlite3.connect(str(make_url(db_url).database))) as stranger:
+        for replacing in OF_SQLITE:
+            with pytest.raises(sqlite3.IntegrityError, match=r"audit_(event_is_append_only|chain_only_grows)"):
+                stranger.execute(replacing)
 
 
 def clock_in_on(office, project):

@@ -5,9 +5,13 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.clock import utc_now
+from app.core.db import Database
+from app.core.migrations import migrate
 from app.models.types import table_of
 from app.models.user import TimeZone
 from app.services import audit
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.operators import empty_database
 from tests.support.record import Record
 
 ZONE = table_of(TimeZone)
@@ -98,3 +102,16 @@ def test_two_events_of_one_transaction_follow_on_each_other(database):
             audit.record(session, "project:create", at=utc_now(), actor_id=None, object_id=number)
 
     assert [(event.object_id, event.position) for event in record.new()] == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_database_in_another_encoding_gets_the_same_text(tmp_path, postgresql_server, engine):
+    with empty_database(POSTGRESQL, tmp_path, postgresql_server, encoding="LATIN1") as url:
+        database = Database(settings_for(url))
+        migrate(database)
+
+        with database.writing() as session:
+            session.write_soon(ADD, {"name": "Grüße aus dem Büro"})
+
+        assert zones(database) == {"Grüße aus dem Büro"}
+        database.close()

@@ -20,13 +20,13 @@ def bare_environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def empty_database(engine: str, folder: Path, server: URL) -> Iterator[str]:
+def empty_database(engine: str, folder: Path, server: URL, *, encoding: str = "UTF8") -> Iterator[str]:
     """The DB_URL of a database in which nothing was ever made (on SQLite not even the file), gone afterwards."""
     name = f"ett_{uuid.uuid4().hex}"
     if engine == SQLITE:
         yield f"sqlite:///{folder / name}.db"
         return
-    execute(server, f'CREATE DATABASE "{name}"')
+    execute(server, f"CREATE DATABASE \"{name}\" ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:

@@ -18,7 +18,7 @@ from app.api.dependencies import (
 )
 from app.api.paths import ENTRY
 from app.api.problems import raises
-from app.api.transactions import TransactionRoute
+from app.api.transactions import ReportRoute, TransactionRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN
 from app.api.v1.reports import AttributionQuery
 from app.schemas.audit import HistoryItem
@@ -29,6 +29,8 @@ from app.services import audit_log, time_entries
 from app.services.errors import BadCursor, EntryNotFound
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
+# A list over many people, or for a text that nobody wrote, may take its time: it queues with the reports.
+list_router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=ReportRoute)
 _entries = TypeAdapter(list[TimeEntryWithProject])
 
 
@@ -68,7 +70,7 @@ def read_own(
     return answer
 
 
-@router.get(
+@list_router.get(
     "",
     summary="Entries that I may see",
     response_model=list[TimeEntryWithProject],
