@@ -84,15 +84,17 @@ def replay(
     return answer.model_validate_json(kept)
 
 
-def keep(session: Session, user_id: int, request: Once | None, answer: BaseModel, *, at: datetime) -> None:
+def keep(
+    session: Session, user_id: int, request: Once | None, answer: BaseModel, *, purges: bool = True, at: datetime
+) -> None:
     """Keep the answer for the same request, in the place of one whose time is over, and let go of a few that are."""
     if request is None:
         return
     keeping = _KEEP_ON_SQLITE if session.settings.is_sqlite else _KEEP_ON_POSTGRESQL
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
     session.write_soon(keeping, row | {"answer": answer.model_dump_json(), "created_at": at})
-    # Last, so that nobody waits for us while we wait for them.
-    session.write_soon(_PURGE, {"until": at - KEPT_FOR})
+    if purges:  # last, so that nobody waits for us while we wait for them
+        session.write_soon(_PURGE, {"until": at - KEPT_FOR})
 
 
 @contextmanager

@@ -7,7 +7,7 @@ built once. Everything here runs under the lock of the person concerned; the dat
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, select, update
+from sqlalchemy import Row, and_, bindparam, func, select, update
 
 from app.core.db import LOCK_PERSON, Session
 from app.core.tokens import Claims
@@ -60,9 +60,19 @@ _STANDING = (
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == bindparam("user_id"))
 )
-_STANDING_ONCE = _STANDING.add_columns(KEY.c.fingerprint, KEY.c.answer, KEY.c.created_at.label("kept_at")).outerjoin(
-    KEY, and_(KEY.c.user_id == USER.c.id, KEY.c.key == bindparam("key"))
-)
+# With a key, also the answer that is kept under it, and since when the oldest of all keys is: one look at an index.
+_STANDING_ONCE = _STANDING.add_columns(
+    KEY.c.fingerprint,
+    KEY.c.answer,
+    KEY.c.created_at.label("kept_at"),
+    select(func.min(KEY.alias("any_key").c.created_at, type_=KEY.c.created_at.type))
+    .scalar_subquery()
+    .label("oldest_key"),
+).outerjoin(KEY, and_(KEY.c.user_id == USER.c.id, KEY.c.key == bindparam("key")))
+# On PostgreSQL the id of the entry to come, so that it needs no round trip of its own to be known. (A refused punch
+# leaves its id unused.)
+_RESERVED = func.nextval("time_entry_id_seq").label("reserved_id")
+_STARTING, _STARTING_ONCE = (statement.add_columns(_RESERVED) for statement in (_STANDING, _STANDING_ONCE))
 _CLOSE = (
     update(ENTRY)
     .where(ENTRY.c.id == bindparam("entry_id"))
@@ -93,8 +103,8 @@ def clock_in(
     at = _punch_instant(standing, at)
     if standing.open_id is not None:
         _close(session, actor.id, _open_entry(standing), action="time_entry:switch", at=at)
-    answer = _start(session, actor, wanted, at=at)
-    idempotency.keep(session, actor.id, request, answer, at=at)
+    answer = _start(session, standing, actor, wanted, at=at)
+    _keep(session, standing, actor, request, answer, at=at)
     return answer
 
 
@@ -148,10 +158,11 @@ def _standing(
 ) -> tuple[Row[Any], Actor, TimeEntryRead | None]:
     """Where the caller stands, who they are, and the answer to this request if it was done before."""
     wanted = {"user_id": claims.user_id, "project_id": project_id} | ({"key": request.key} if request else {})
+    statement = _STANDING_ONCE if request else _STANDING
+    if project_id is not None and not session.settings.is_sqlite:
+        statement = _STARTING_ONCE if request else _STARTING
     with idempotency.waiting(request):
-        row = session.execute(
-            _STANDING_ONCE if request else _STANDING, wanted, execution_options={LOCK_PERSON: claims.user_id}
-        ).one_or_none()
+        row = session.execute(statement, wanted, execution_options={LOCK_PERSON: claims.user_id}).one_or_none()
     actor = actor_from(row, claims)
     assert row is not None
     audit.knows_head(session, actor.id, row.chain_length, row.last_link)
@@ -171,7 +182,7 @@ def _check_may_start(standing: Row[Any], *, switch: bool) -> None:
         raise ProjectInactive("This project is archived. Choose another one.")
 
 
-def _start(session: Session, actor: Actor, wanted: ClockIn, *, at: datetime) -> TimeEntryRead:
+def _start(session: Session, standing: Row[Any], actor: Actor, wanted: ClockIn, *, at: datetime) -> TimeEntryRead:
     entry = time_entries.add(
         session,
         user_id=actor.id,
@@ -181,6 +192,7 @@ def _start(session: Session, actor: Actor, wanted: ClockIn, *, at: datetime) -> 
         start_time=at,
         end_time=None,
         at=at,
+        reserved_id=getattr(standing, "reserved_id", None),
     )
     audit.record(
         session,
@@ -200,8 +212,16 @@ def _clock_out(
     at = _punch_instant(standing, at)
     closed = _close(session, actor.id, _open_entry(standing), action="time_entry:clock_out", at=at)
     answer = read(session, closed, now=at)
-    idempotency.keep(session, actor.id, request, answer, at=at)
+    _keep(session, standing, actor, request, answer, at=at)
     return answer
+
+
+def _keep(
+    session: Session, standing: Row[Any], actor: Actor, request: Once | None, answer: TimeEntryRead, *, at: datetime
+) -> None:
+    if request is not None:
+        is_due = standing.oldest_key is not None and standing.oldest_key <= at - idempotency.KEPT_FOR
+        idempotency.keep(session, actor.id, request, answer, purges=is_due, at=at)
 
 
 def _close(session: Session, actor_id: int, entry: Entry, *, action: str, at: datetime) -> Entry:

@@ -26,6 +26,7 @@ ENTRY_WITH_PROJECT = select(
     PROJECT.c.created_at.label("project_created_at"),
 ).join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
 _INSERT = insert(ENTRY).returning(ENTRY.c.id)
+_INSERT_WITH_ID = insert(ENTRY)
 _RECORDED = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
 CORRECTABLE = {"project_id", "start_time", "end_time", "description", "needs_review"}
 Entry = dict[str, Any]
@@ -98,8 +99,12 @@ def add(
     start_time: datetime,
     end_time: datetime | None,
     at: datetime,
+    reserved_id: int | None = None,
 ) -> Entry:
-    """Write a new entry of a locked person, in the zone that is theirs now. Its event is the caller's to record."""
+    """Write a new entry of a locked person, in the zone that is theirs now. Its event is the caller's to record.
+
+    With an id that was reserved for it, it is written soon: the database's refusal shows behind the next statement.
+    """
     entry: Entry = {
         "user_id": user_id,
         "project_id": project_id,
@@ -112,7 +117,11 @@ def add(
         "created_at": at,
         "updated_at": at,
     }
-    return entry | {"id": session.execute(_INSERT, entry).scalar_one()}
+    if reserved_id is None:
+        return entry | {"id": session.execute(_INSERT, entry).scalar_one()}
+    entry["id"] = reserved_id
+    session.write_soon(_INSERT_WITH_ID, entry)
+    return entry
 
 
 def read(session: Session, entry: Entry, *, now: datetime) -> TimeEntryRead:
