@@ -123,7 +123,7 @@ def amend(session: Session, actor: Actor, entry: Entry, wanted: EntryUpdate, *, 
     sent = wanted.model_dump(exclude_unset=True, include=time_entries.CORRECTABLE)
     changes = {name: value for name, value in sent.items() if value != entry[name]}
     retimed = any(name in changes for name in _TIMES)
-    if "needs_review" in sent and not retimed and _runs_too_long(session, entry, at=at):
+    if "needs_review" in sent and _runs_too_long(session, entry | changes, at=at):
         raise EntryStillRuns("It still runs. Send the end_time at which the work ended, with a reason.")
     if not changes:
         return time_entries.read(session, entry, now=at)

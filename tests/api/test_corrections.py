@@ -245,6 +245,16 @@ class TestCorrecting:
 
         assert refusal(confirmed) == (409, "entry_still_runs")
 
+    def test_another_start_does_not_confirm_what_still_runs_for_too_long(self, people, as_user, ana, website):
+        address = f"/time-entries/{people.entry(ana, website, clock(20), None)}"
+        confirmation = {"needs_review": False, "reason": "Came later"}
+
+        still_too_long = as_user(ana).patch(address, json=confirmation | {"start_time": hours_ago(19)})
+        not_any_more = as_user(ana).patch(address, json=confirmation | {"start_time": hours_ago(5)})
+
+        assert refusal(still_too_long) == (409, "entry_still_runs")
+        assert (not_any_more.status_code, not_any_more.json()["needs_review"]) == (200, False)
+
     @pytest.mark.parametrize(
         "wrong",
         [
