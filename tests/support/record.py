@@ -1,13 +1,16 @@
 """The record as tests read it: what was written since somebody last looked, and whether it tells of every change."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import select, tuple_
 
-from app.core.db import Database
+from app.core.db import Database, Session
+from app.services import audit_proof
 from app.services.audit import CHAIN, EVENT, HOUSE, told
 from app.services.identity import USER
 from app.services.periods import ENTRY
@@ -104,3 +107,17 @@ class Ledger:
                 for kind, (table, number) in SUBJECTS.items()
                 for row in session.execute(select(table))
             }
+
+
+def assert_chains_hold(session: Session, ids: Collection[int]) -> None:
+    """Walk these people's chains as `audit_proof.verify` walks all. Raises BrokenRecord."""
+    heads = {head.chain_id: head for head in session.execute(select(CHAIN).where(CHAIN.c.chain_id.in_(ids)))}
+    events = session.execute(
+        select(EVENT).where(EVENT.c.chain_id.in_(ids)).order_by(EVENT.c.chain_id, EVENT.c.position)
+    )
+    for chain_id, of_chain in groupby(events.all(), key=lambda event: event.chain_id):
+        walk = audit_proof._Walk(session.settings.audit_keys, chain_id, [])
+        for event in of_chain:
+            walk.step(event)
+        walk.end(heads.pop(chain_id))
+    assert not heads, "heads without events"

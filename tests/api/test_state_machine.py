@@ -1,0 +1,392 @@
+"""Anything may follow on anything: random companies at work, each answer held against a model of the rules.
+
+Hypothesis chooses who does what and how much time passes, over nights and changes of clocks, and shows the shortest
+story that goes wrong. STATE_MACHINE_EXAMPLES=300 tells so many long stories, other ones each time.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from httpx import Response
+from hypothesis import HealthCheck, note, seed, settings
+from hypothesis import strategies as some
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import run_state_machine_as_test as tell_stories
+
+from app.api.dependencies import _now
+from app.models.user import User
+from app.services import audit_proof
+from tests.support.deeds import ADA, ANA, BOB, BOSS, EVE, EVES, MAX, MIA, PEOPLE, ROOT, THEY, Draft, deeds, zones
+from tests.support.model import (
+    NO_ID,
+    Bulk,
+    BulkRefused,
+    Change,
+    ClockIn,
+    ClockOut,
+    Create,
+    Delete,
+    Entry,
+    Model,
+    Person,
+    Project,
+    Refused,
+    Wanted,
+)
+from tests.support.people import Company
+from tests.support.record import assert_chains_hold
+from tests.support.server import Caller, Server
+from tests.support.wire import assert_nothing_overlaps, bounds_of, ids_of_created, local_day, send, without_project
+
+EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
+STORIES = settings(
+    max_examples=EXAMPLES or 24,
+    stateful_step_count=50 if EXAMPLES else 30,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+SEEDS = {"sqlite": 3, "postgresql": 4}
+"""Other stories on each, the same ones each time."""
+STATUS = {
+    "not_authenticated": 401,
+    "edit_window_closed": 403,
+    "not_your_entry": 403,
+    "role_needed": 403,
+    "entry_not_found": 404,
+    "project_not_found": 404,
+    "user_not_found": 404,
+    "already_clocked_in": 409,
+    "already_clocked_out": 409,
+    "bulk_refused": 409,
+    "entry_overlaps": 409,
+    "entry_still_runs": 409,
+    "manager_cycle": 409,
+    "manager_inactive": 409,
+    "manager_invalid": 409,
+    "manager_is_self": 409,
+    "not_clocked_in": 409,
+    "project_inactive": 409,
+    "entry_changed": 412,
+    "entry_in_future": 422,
+    "entry_too_long": 422,
+    "entry_too_short": 422,
+    "idempotency_key_reused": 422,
+    "reason_needed": 422,
+}
+DONE = {ClockIn: 200, ClockOut: 200, Create: 201, Change: 200, Delete: 204, Bulk: 200}
+BEFORE, BEHIND = timedelta(days=60), timedelta(days=330)
+"""How far stories reach around the eve. (A report has at most 400 days.)"""
+
+
+class Clock:
+    """The service's time in a story."""
+
+    now = EVES[0]
+
+    async def read(self) -> datetime:
+        return self.now
+
+
+class Work(RuleBasedStateMachine):
+    """A story. Root, an admin whom all stories share, always remains; everybody else is the story's own."""
+
+    def __init__(self, server: Server, root: User, clock: Clock, number: int) -> None:
+        super().__init__()
+        self.server, self.company, self.clock, self.number = server, Company(server.database), clock, number
+        self.model = Model()
+        self.people: dict[str, Person] = {}
+        self.projects = {"None such": Project(NO_ID)}
+        self.callers: dict[Person, Caller] = {}
+        self.said: list[tuple[str, Wanted, str]] = []
+        self.concerned: dict[Person, bool] = {}
+        self.turns = count()
+        self._join(root)
+
+    @initialize(eve=some.sampled_from(EVES), hours=some.integers(0, 48), zones=some.tuples(*[zones] * 6))
+    def found(self, eve: datetime, hours: int, zones: tuple[str, ...]) -> None:
+        """Mia leads Max and Bob, Max leads Ana, nobody leads Eve; only Ana and Max may book what is secret."""
+        self.eve, self.clock.now = eve, eve + timedelta(hours=hours)
+        zone = iter(zones)
+
+        def traits(name: str, **more: Any) -> dict[str, Any]:
+            return {"email": f"{name}.{self.number}@example.com", "time_zone": next(zone), **more}
+
+        ada = self.company.admin(ADA, **traits(ADA))
+        mia = self.company.manager(MIA, **traits(MIA))
+        max_ = self.company.manager(MAX, **traits(MAX, manager=mia))
+        ana = self.company.employee(ANA, **traits(ANA, manager=max_))
+        bob = self.company.employee(BOB, **traits(BOB, manager=mia))
+        for person in (ada, mia, max_, ana, bob, self.company.employee(EVE, **traits(EVE))):
+            self._join(person)
+        for name, members in {"Website": (), "Shop": (), "Secret": (ana, max_)}.items():
+            made = self.company.project(f"{name} {self.number}", members=members)
+            assert made.id is not None
+            self.projects[name] = project = Project(made.id, frozenset(member.id for member in members))
+            self.model.projects[project.id] = project
+
+    @rule(deed=deeds)
+    def go_on(self, deed: tuple[str, dict[str, Any]]) -> None:
+        name, arguments = deed
+        getattr(self, name)(**arguments)
+
+    # People and their time
+
+    def punch(self, after: int, who: str, what: str, project: str, text: str, key: str | None) -> None:
+        """`turn` is in for who is out, and out for who is in."""
+        self.wait(after)
+        if what == "turn":
+            what = "out" if who in self._running() else "in"
+        clock_in = ClockIn(self.projects[project].id, text, switch=what == "switch")
+        self.ask(who, ClockOut(None) if what == "out" else clock_in, key)
+
+    def enter(self, who: str, draft: Draft, key: str | None) -> None:
+        who = self._asker(who, self.people[draft["whose"]])
+        self.ask(who, self._wanted(who, draft), key)
+
+    def correct(self, who: str, draft: Draft, key: str | None) -> None:
+        who = self._asker(who, self._owner(draft["entry_id"]))
+        wanted = self._wanted(who, draft)
+        self.ask(who, wanted, key if isinstance(wanted, ClockOut) else None)
+
+    def change_many(self, who: str, drafts: list[Draft], key: str | None) -> None:
+        self.ask(who, Bulk(tuple(self._wanted(who, draft) for draft in drafts)), key)
+
+    def say_again(self, back: int) -> None:
+        if self.said:
+            self.ask(*self.said[-1 - back % len(self.said)])
+
+    def look_around(self, who: str) -> None:
+        """Everybody sees the entries that are theirs to see, and no others."""
+        person = self.people[who]
+        listed = self.callers[person].get("/time-entries", params={"limit": 1000, "start_date": "2026-01-01"})
+        if not person.is_active:
+            assert listed.status_code == 401
+            return
+        ours = {each.id for each in self.people.values()}
+        seen = {entry["id"] for entry in listed.json() if entry["user_id"] in ours}
+        assert seen == {entry.id for entry in self.model.entries.values() if person.sees(entry.owner)}
+        assert len(seen) == len(listed.json())
+
+    # Time and the company
+
+    def wait(self, seconds: int) -> None:
+        self.clock.now = min(self.clock.now + timedelta(seconds=seconds), self.eve + BEHIND)
+        self.concerned |= {entry.owner: False for entry in self.model.entries.values() if entry.end_time is None}
+
+    def change_the_company(self, who: str, whom: str, what: tuple[Any, ...]) -> None:
+        actor, person, caller = self.people[who], self.people[whom], self.callers[self.people[who]]
+        address, model = f"/admin/users/{person.id}", self.model
+        match what:
+            case ("deactivate",):
+                answer = caller.put(f"{address}/deactivate")
+                self._judge(answer, lambda: model.deactivate(actor, person, self.clock.now))
+            case ("activate",):
+                was_active = person.is_active
+                self._judge(caller.put(f"{address}/activate"), lambda: model.activate(actor, person))
+                if person.is_active and not was_active:
+                    self._renew_token(person)
+            case ("move", zone):
+                answer = caller.patch(address, json={"time_zone": zone})
+                self._judge(answer, lambda: model.move(actor, person, zone))
+            case ("assign", name):
+                boss = self.people[name]
+                answer = caller.put(f"{address}/assign-manager", params={"manager_id": boss.id})
+                self._judge(answer, lambda: model.assign(actor, person, boss))
+            case ("archive", name, is_active):
+                project = self.projects[name]
+                answer = caller.patch(f"/admin/projects/{project.id}", json={"is_active": is_active})
+                self._judge(answer, lambda: model.archive(actor, project, is_active=is_active))
+        self.concerned |= {actor: False, person: True}
+
+    # What is true after every step
+
+    @invariant()
+    def the_record_holds(self) -> None:
+        """Of those whom the step was about; where it did something in full, and of somebody else in turn."""
+        did_something = any(self.concerned.values())
+        others = [self.people[PEOPLE[next(self.turns) % len(PEOPLE)]]] if did_something else []
+        for person in dict.fromkeys([*self.concerned, *others]):
+            listed = self._listed(person)
+            assert listed == [entry.shows(self.clock.now) for entry in self.model.of(person)]
+            assert_nothing_overlaps(listed)
+            if self.concerned.get(person):
+                self._check_days(person, listed)
+        with self.server.database.reading() as session:
+            assert_chains_hold(session, [person.id for person in self.concerned])
+        self.concerned.clear()
+
+    def teardown(self) -> None:
+        for caller in self.callers.values():
+            caller.close()
+
+    # How it is asked and judged
+
+    def choice_of_punchers(self) -> list[str]:
+        """Everybody, and those who are clocked in more often."""
+        return [*PEOPLE, *list(self._running()) * 2]
+
+    def choice_of_entries(self) -> list[int]:
+        """The entries there are, latest first, and one that is gone; those that run or need a review more often."""
+        there = list(reversed(self.model.entries))
+        pending = [each for each in there if self.model.entries[each].shows(self.clock.now)["needs_review"]]
+        gone = self.model.known - self.model.entries.keys()
+        return [*list(self._running().values()) * 2, *pending * 2, *there, *sorted(gone, reverse=True)[:1]] or [NO_ID]
+
+    def _running(self) -> dict[str, int]:
+        """The open entry of each who is clocked in."""
+        return {entry.owner.name: entry.id for entry in self.model.entries.values() if entry.end_time is None}
+
+    def ask(self, who: str, wanted: Wanted, key: str | None = None) -> None:
+        """Send it, and hold the answer against the model's."""
+        actor, before = self.people[who], dict(self.model.entries)
+        answer = send(self.callers[actor], wanted, key and f"{key}{self.number}", actor.zone)
+        ids = ids_of_created(answer, wanted)
+        self._judge(
+            answer,
+            lambda: self.model.answer(actor, wanted, key=key, at=self.clock.now, ids=iter(ids)),
+            status=DONE[type(wanted)],
+        )
+        if "ETag" in answer.headers:
+            assert answer.headers["ETag"] == f'"{answer.json()["version"]}"'
+        if key is not None and answer.is_success:
+            self.said.append((who, wanted, key))
+        touched = set(before.values()) ^ set(self.model.entries.values())
+        self.concerned |= {actor: False, **{entry.owner: True for entry in touched}}
+
+    def _judge(self, answer: Response, model: Callable[[], Any], *, status: int = 200) -> None:
+        said = answer.json() if answer.content else None
+        note(f"{answer.status_code} {said}")
+        try:
+            shown = model()
+        except Refused as refusal:
+            assert answer.status_code >= 400, f"done, in spite of {refusal.rules}"
+            assert said["code"] in refusal.rules, f"{said['code']}, not {refusal.rules}"
+            assert answer.status_code == STATUS[said["code"]]
+            if said["code"] == "entry_overlaps":
+                assert said["entry_id"] in refusal.rules["entry_overlaps"]
+            if isinstance(refusal, BulkRefused):
+                told = {each["loc"][-1]: each["type"] for each in said["errors"]}
+                assert told.keys() == refusal.operations.keys()
+                assert all(told[index] in each.rules for index, each in refusal.operations.items())
+        else:
+            assert answer.status_code == status, f"refused, and no rule says so: {said}"
+            assert shown == said if shown is None else shown == {name: said[name] for name in shown}
+
+    def _wanted(self, who: str, draft: Draft) -> Any:
+        """The draft with its moments and versions as they are now."""
+        if "whose" in draft:
+            owner = self.people[draft["whose"]]
+            length = timedelta(seconds=draft["length"])
+            start = self._moment(owner, draft["spot"]) - draft["is_end"] * length
+            end = start + length
+            owner_id = None if owner is self.people[who] else owner.id
+            return Create(self.projects[draft["project"]].id, start, end, "", owner_id, draft["reason"])
+        entry_id, owner = draft["entry_id"], self._owner(draft["entry_id"])
+        if "ahead" not in draft:
+            return ClockOut(entry_id)
+        entry = self.model.entries.get(entry_id)
+        version = None if draft["ahead"] is None else (entry.version if entry else 1) + draft["ahead"]
+        if "sent" not in draft:
+            return Delete(entry_id, "Because", version)
+        sent = dict(draft["sent"])
+        for name in ("start_time", "end_time"):
+            if name in sent:
+                sent[name] = self._moment(owner, sent[name], *([entry] if entry else []))
+        if "project_id" in sent:
+            sent["project_id"] = self.projects[sent["project_id"]].id
+        return Change(entry_id, tuple(sent.items()), draft["reason"], version)
+
+    def _moment(self, person: Person, spot: tuple[int, int], *first: Entry) -> datetime:
+        which, seconds = spot
+        entries = [*first, *self.model.of(person)]
+        bounds = [each for entry in entries for each in (entry.end_time, entry.start_time) if each]
+        moments = [self.clock.now, *(bounds or [self.clock.now - timedelta(days=1)])]
+        return moments[which and 1 + (which - 1) % (len(moments) - 1)] + timedelta(seconds=seconds)
+
+    def _owner(self, entry_id: int) -> Person:
+        """Whose entry it is; Root stands in for the owner of one that is gone."""
+        entry = self.model.entries.get(entry_id)
+        return entry.owner if entry else self.people[ROOT]
+
+    def _asker(self, who: str, owner: Person) -> str:
+        boss = owner.manager or self.people[ROOT]
+        return {THEY: owner.name, BOSS: boss.name}.get(who, who)
+
+    def _join(self, user: User) -> None:
+        assert user.id is not None
+        boss = self.model.people[user.manager_id] if user.manager_id else None
+        person = Person(user.id, user.first_name, user.role.value, user.time_zone, boss)
+        self.people[person.name] = self.model.people[person.id] = person
+        self.callers[person] = self.server.caller(self.server.token(user))
+
+    def _renew_token(self, person: Person) -> None:
+        """Give somebody who is active again a new token."""
+        with closing(self.callers[person]) as before:
+            assert before.get("/time-entries/current").status_code == 401, "tokens from before stay dead"
+        with self.server.database.reading() as session:
+            user = session.get_one(User, person.id)
+            self.callers[person] = self.server.caller(self.server.token(user))
+
+    # What the service tells
+
+    def _listed(self, person: Person, first: str = "2026-01-01", last: str = "2027-12-31") -> list[dict[str, Any]]:
+        """The person's entries, newest first, as they see them; or as Root does once they can't."""
+        period = {"start_date": first, "end_date": last}
+        if person.is_active:
+            answer = self.callers[person].get("/time-entries/me", params=period)
+        else:
+            wanted = {"user_id": person.id, "limit": 1000}
+            answer = self.callers[self.people[ROOT]].get("/time-entries", params=wanted | period)
+        assert answer.status_code == 200
+        return [without_project(entry) for entry in answer.json()]
+
+    def _told_days(self, person: Person, attribution: str) -> dict[date, int]:
+        """The person's seconds by day, as their own report has them, around the eve; days that are empty left out."""
+        first, last = (self.eve - BEFORE).date(), (self.eve + BEHIND).date()
+        asked = {"start_date": first, "end_date": last, "attribution": attribution}
+        days = self.callers[person].get("/reports/me", params=asked).json()
+        assert days["total_seconds"] == sum(day["seconds"] for day in days["days"])
+        return {date.fromisoformat(day["date"]): day["seconds"] for day in days["days"] if day["seconds"]}
+
+    def _check_days(self, person: Person, listed: list[dict[str, Any]]) -> None:
+        """The days add up to the entries, a day lists what starts on it, and the manager's report says the same."""
+        total = sum(int((end - start).total_seconds()) for start, end in map(bounds_of, listed) if end)
+        for attribution in ("start", "split"):
+            days = {day: seconds for day, seconds in self.model.days(person, attribution).items() if seconds}
+            assert sum(days.values()) == total
+            if person.is_active:
+                assert self._told_days(person, attribution) == days
+        if listed:
+            day = local_day(listed[0])
+            of_day = [entry for entry in listed if local_day(entry) == day]
+            assert self._listed(person, str(day), str(day)) == of_day
+        boss = person.manager
+        if boss is not None and boss.is_active:
+            first, last = (self.eve - BEFORE).date(), (self.eve + BEHIND).date() + timedelta(days=1)
+            report = self.callers[boss].get("/reports/team", params={"start_date": first, "end_date": last}).json()
+            (row,) = [each for each in report if each["employee"]["id"] == person.id]
+            within = [entry for entry in reversed(listed) if first <= local_day(entry) <= last]
+            days = self.model.days(person, "start")
+            assert row["total_seconds"] == sum(seconds for day, seconds in days.items() if first <= day <= last)
+            assert [without_project(entry) for entry in row["entries"]] == within
+
+
+def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, engine: str) -> None:
+    clock, numbers = Clock(), count(1)
+    server.app.dependency_overrides[_now] = clock.read
+    root = Company(server.database).admin(ROOT)
+
+    def story() -> Work:
+        return Work(server, root, clock, next(numbers))
+
+    tell_stories(story if EXAMPLES else seed(SEEDS[engine])(story), settings=STORIES)
+
+    with server.database.reading() as session:
+        audit_proof.verify(session, (), on_progress=lambda done, total: None)

@@ -1,0 +1,130 @@
+"""What may happen in a story of tests/api/test_state_machine.py, as hypothesis chooses it: names, not yet ids, and
+moments told from what is there by then. Every deed is the name of a method of the story with its arguments."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as some
+from hypothesis.strategies import SearchStrategy
+
+ANA, BOB, EVE, MAX, MIA, ADA, ROOT = "Ana", "Bob", "Eve", "Max", "Mia", "Ada", "Root"
+PEOPLE = (ANA, BOB, EVE, MAX, MIA, ADA)
+THEY, BOSS = "they themselves", "their manager"
+ZONES = (
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Santiago",
+    "Africa/Cairo",
+    "Asia/Beirut",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "Pacific/Auckland",
+)
+EVES = (datetime(2026, 3, 28, 6, tzinfo=UTC), datetime(2026, 10, 24, 6, tzinfo=UTC))
+"""A day before the clocks change in Europe, and soon before or after that elsewhere."""
+HOUR, DAY = 3600, 86400
+
+Draft = dict[str, Any]
+Some = SearchStrategy[Any]
+
+
+def often(*choices: tuple[int, Some]) -> Some:
+    """One of these, each as often as its number says. (`one_of` leaves out what it has already.)"""
+    return some.sampled_from([each for times, each in choices for _ in range(times)]).flatmap(lambda each: each)
+
+
+def one(**fields: Some) -> Some:
+    return some.fixed_dictionaries(fields)
+
+
+names = some.sampled_from(PEOPLE)
+askers = some.sampled_from([THEY] * 10 + [BOSS] * 4 + [ROOT, EVE, MIA])
+admins = some.sampled_from([ROOT] * 6 + [ADA, MIA, ANA])
+punchers = some.runner().flatmap(lambda story: some.sampled_from(story.choice_of_punchers()))
+entries = some.runner().flatmap(lambda story: some.sampled_from(story.choice_of_entries()))
+zones = some.sampled_from(ZONES)
+projects = some.sampled_from(["Website"] * 7 + ["Shop", "Shop", "Secret", "None such"])
+texts = some.sampled_from(["", "Landing page", "Überstunden"])
+reasons = some.sampled_from(["Because"] * 5 + [None])
+keys = some.sampled_from([None, None, None, "a", "b"])
+versions = some.sampled_from([None, None, None, 0, 0, 0, 1])
+"""Which version a change is for: any, or so many ahead of what the entry has."""
+
+# Which moment, and how many seconds from it: 0 is now, then come the bounds of the entry and of the person's, latest
+# first.
+in_the_past = some.tuples(
+    some.just(0), some.sampled_from([*range(-HOUR, -60 * HOUR, -HOUR // 2), *[-31 * DAY, -31 * DAY - 1] * 20])
+)
+touching = some.tuples(some.integers(1, 6), some.just(0))
+beside = some.tuples(some.integers(1, 4), some.sampled_from([-HOUR // 2, HOUR, -HOUR, HOUR // 2, 1, -1]))
+spots = often((3, in_the_past), (3, touching), (2, beside))
+near_end = some.tuples(some.just(1), some.sampled_from([-HOUR // 2, -HOUR, HOUR, -1]))
+near_start = some.tuples(some.just(2), some.sampled_from([HOUR // 2, -HOUR, HOUR, 1]))
+ends, starts = often((3, near_end), (2, spots)), often((3, near_start), (2, spots))
+
+lengths = some.sampled_from([HOUR, 2 * HOUR, HOUR // 2, 8 * HOUR] * 4 + [1, DAY, DAY + 1, 0, -60])
+creation = one(whose=names, project=projects, spot=spots, is_end=some.booleans(), length=lengths, reason=reasons)
+others = {"project_id": projects, "description": texts, "needs_review": some.just(False)}
+times = often(
+    (3, one(end_time=ends)),
+    (3, one(start_time=starts)),
+    (1, one(start_time=starts, needs_review=some.just(False))),
+    (2, some.fixed_dictionaries({"start_time": starts, "end_time": ends}, optional=others)),
+)
+change = one(
+    entry_id=entries,
+    sent=often((2, times), (1, some.fixed_dictionaries({}, optional=others))),
+    reason=reasons,
+    ahead=versions,
+)
+deletion = one(entry_id=entries, ahead=versions)
+punch_out = one(entry_id=entries)
+
+orders = some.one_of(
+    some.just(("deactivate",)),
+    some.just(("activate",)),
+    some.tuples(some.just("move"), zones),
+    some.tuples(some.just("assign"), names),
+    some.tuples(some.just("archive"), some.sampled_from(["Website", "Shop", "Secret"]), some.booleans()),
+)
+waits = often(
+    (2, some.sampled_from([HOUR, 8 * HOUR, 1, 60])),
+    (1, some.sampled_from([16 * HOUR, 16 * HOUR + 1, 20 * HOUR, DAY, DAY + 1, 31 * DAY])),
+    (1, some.integers(1, 12 * DAY)),
+)
+
+
+def deed(name: str, **arguments: Some) -> Some:
+    return some.tuples(some.just(name), one(**arguments))
+
+
+deeds = often(
+    (
+        6,
+        deed(
+            "punch",
+            after=some.sampled_from([0, HOUR, 8 * HOUR, 16 * HOUR, 16 * HOUR + 1, 20 * HOUR]),
+            who=punchers,
+            what=some.sampled_from(["turn", "turn", "turn", "turn", "in", "switch", "out"]),
+            project=projects,
+            text=texts,
+            key=keys,
+        ),
+    ),
+    (6, deed("enter", who=askers, draft=creation, key=keys)),
+    (8, deed("correct", who=askers, draft=often((6, change), (1, deletion), (1, punch_out)), key=keys)),
+    (
+        3,
+        deed(
+            "change_many",
+            who=some.sampled_from([ROOT, ROOT, ROOT, MIA, MIA, *PEOPLE]),
+            drafts=some.lists(often((3, creation), (2, change), (1, deletion)), min_size=1, max_size=3),
+            key=keys,
+        ),
+    ),
+    (2, deed("say_again", back=some.integers(0, 5))),
+    (1, deed("look_around", who=some.sampled_from([ANA, BOB, EVE, MAX, MIA]))),
+    (2, deed("wait", seconds=waits)),
+    (3, deed("change_the_company", who=admins, whom=names, what=orders)),
+)
+"""One rule chooses among them all: of many rules hypothesis would leave out half in each story."""

@@ -1,0 +1,407 @@
+"""What the service must answer, written from the rules (T, E, J, P, V of the design) and from nothing of its code.
+
+The model is told who asks for what and when, and says what the answer shows, or by which codes it may be refused. Who
+asks, whether the key was used, whether they see it and which version they mean are judged in this order; where several
+rules about the entry itself refuse it at once, any of them may be named.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+MAX_LENGTH = timedelta(hours=24)
+STALE_AFTER = timedelta(hours=16)
+WINDOW = timedelta(days=31)
+KEY_LASTS = timedelta(hours=24)
+CLOCK_LAG = timedelta(seconds=5)
+QUARTER = timedelta(minutes=15)
+NO_ID = 2_000_000_000
+"""This and those above are no ids of anything."""
+FOREVER = datetime.max.replace(tzinfo=UTC)
+ADMIN, MANAGER = "admin", "manager"
+
+
+def z(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class ClockIn:
+    project_id: int
+    description: str
+    switch: bool
+
+
+@dataclass(frozen=True)
+class ClockOut:
+    """Of this entry, or of the open one."""
+
+    entry_id: int | None
+
+
+@dataclass(frozen=True)
+class Create:
+    project_id: int
+    start_time: datetime
+    end_time: datetime
+    description: str
+    user_id: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Change:
+    entry_id: int
+    sent: tuple[tuple[str, Any], ...]
+    reason: str | None
+    version: int | None
+
+
+@dataclass(frozen=True)
+class Delete:
+    entry_id: int
+    reason: str
+    version: int | None
+
+
+@dataclass(frozen=True)
+class Bulk:
+    operations: tuple[Create | Change | Delete, ...]
+
+
+Wanted = ClockIn | ClockOut | Create | Change | Delete | Bulk
+
+
+class Refused(Exception):
+    """The codes of the rules that say no, each with what there is to say about it."""
+
+    def __init__(self, **rules: Any) -> None:
+        super().__init__(rules)
+        self.rules = rules
+
+
+class BulkRefused(Refused):
+    """By index, why each refused operation is."""
+
+    def __init__(self, operations: dict[int, Refused]) -> None:
+        super().__init__(bulk_refused=True)
+        self.operations = operations
+
+
+def check(**rules: Any) -> None:
+    """Raises Refused with the rules that say no."""
+    if broken := {code: why for code, why in rules.items() if why}:
+        raise Refused(**broken)
+
+
+@dataclass(eq=False)
+class Person:
+    id: int
+    name: str
+    role: str
+    zone: str
+    manager: "Person | None" = None
+    is_active: bool = True
+    kept: dict[str, tuple[Wanted, Any, datetime]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def shows(self) -> dict[str, Any]:
+        manager_id = self.manager.id if self.manager else None
+        return {"id": self.id, "is_active": self.is_active, "manager_id": manager_id, "time_zone": self.zone}
+
+    def bosses(self) -> "Iterator[Person]":
+        """The manager, theirs, and so on."""
+        boss = self.manager
+        while boss is not None:
+            yield boss
+            boss = boss.manager
+
+    def sees(self, other: "Person") -> bool:
+        return other is self or self.role == ADMIN or (self.role == MANAGER and self in other.bosses())
+
+
+@dataclass(eq=False)
+class Project:
+    """`members` are ids of people; none means everyone."""
+
+    id: int
+    members: frozenset[int] = frozenset()
+    is_active: bool = True
+
+    def __repr__(self) -> str:
+        return f"project {self.id}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    id: int
+    owner: Person
+    project_id: int
+    start_time: datetime
+    end_time: datetime | None
+    description: str
+    zone: str
+    created_at: datetime
+    updated_at: datetime
+    needs_review: bool = False
+    version: int = 1
+
+    def runs_too_long(self, at: datetime) -> bool:
+        return self.end_time is None and at - self.start_time > STALE_AFTER
+
+    def in_the_way(self, start: datetime, end: datetime | None) -> bool:
+        """Half-open intervals: those that touch have nothing in common, and an empty one has nothing with any."""
+        return max(self.start_time, start) < min(self.end_time or FOREVER, end or FOREVER)
+
+    def shows(self, at: datetime) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "user_id": self.owner.id,
+            "project_id": self.project_id,
+            "start_time": z(self.start_time),
+            "end_time": z(self.end_time) if self.end_time else None,
+            "description": self.description,
+            "time_zone": self.zone,
+            "needs_review": self.needs_review or self.runs_too_long(at),
+            "version": self.version,
+            "created_at": z(self.created_at),
+            "updated_at": z(self.updated_at),
+        }
+
+
+def seconds_by_day(start: datetime, end: datetime | None, zone: str, attribution: str) -> Iterator[tuple[date, int]]:
+    """A closed entry's, whole on the local day of its start, or cut at local midnights.
+
+    All of these, and all changes of clocks, are at whole quarters of an hour in UTC: no rule about zones is needed.
+    """
+    while end is not None and start < end:
+        until = end
+        if attribution == "split":
+            until = min(end, start + QUARTER - timedelta(seconds=start.timestamp() % QUARTER.total_seconds()))
+        yield start.astimezone(ZoneInfo(zone)).date(), int((until - start).total_seconds())
+        start = until
+
+
+class Model:
+    def __init__(self) -> None:
+        self.people: dict[int, Person] = {}
+        self.projects: dict[int, Project] = {}
+        self.entries: dict[int, Entry] = {}
+        self.known: set[int] = set()
+
+    def of(self, person: Person) -> list[Entry]:
+        """The person's entries, newest first."""
+        own = [entry for entry in self.entries.values() if entry.owner is person]
+        return sorted(own, key=lambda entry: (entry.start_time, entry.id), reverse=True)
+
+    def days(self, person: Person, attribution: str) -> dict[date, int]:
+        days: dict[date, int] = defaultdict(int)
+        for entry in self.of(person):
+            for day, seconds in seconds_by_day(entry.start_time, entry.end_time, entry.zone, attribution):
+                days[day] += seconds
+        return dict(days)
+
+    def answer(self, actor: Person, wanted: Wanted, *, key: str | None, at: datetime, ids: Iterator[int]) -> Any:
+        """What is shown; `ids` are those that the service gave to new entries. Raises Refused."""
+        self.know(actor)
+        if isinstance(wanted, Create):
+            self._owner(actor, wanted)
+        if key in actor.kept and at - actor.kept[key][2] < KEY_LASTS:
+            before, answer, _ = actor.kept[key]
+            check(idempotency_key_reused=before != wanted)
+            return answer
+        answer = self._do(actor, wanted, at, ids)
+        if key is not None:
+            actor.kept[key] = wanted, answer, at
+        return answer
+
+    def know(self, actor: Person, *, admin: bool = False) -> None:
+        check(not_authenticated=not actor.is_active)
+        check(role_needed=admin and actor.role != ADMIN)
+
+    def deactivate(self, actor: Person, person: Person, at: datetime) -> Any:
+        self.know(actor, admin=True)
+        running = self._open(person)
+        if person.is_active and running is not None:
+            self._close(running, at)
+        person.is_active = False
+        return person.shows()
+
+    def activate(self, actor: Person, person: Person) -> Any:
+        self.know(actor, admin=True)
+        person.is_active = True
+        return person.shows()
+
+    def move(self, actor: Person, person: Person, zone: str) -> Any:
+        self.know(actor, admin=True)
+        person.zone = zone
+        return person.shows()
+
+    def assign(self, actor: Person, person: Person, manager: Person) -> Any:
+        self.know(actor, admin=True)
+        check(
+            manager_is_self=manager is person,
+            manager_invalid=manager.role not in {ADMIN, MANAGER},
+            manager_inactive=not manager.is_active,
+            manager_cycle=person in manager.bosses(),
+        )
+        person.manager = manager
+        return person.shows()
+
+    def archive(self, actor: Person, project: Project, *, is_active: bool) -> Any:
+        self.know(actor, admin=True)
+        project.is_active = is_active
+        return {"id": project.id, "is_active": is_active}
+
+    def _do(self, actor: Person, wanted: Wanted, at: datetime, ids: Iterator[int]) -> Any:
+        match wanted:
+            case ClockIn():
+                return self._clock_in(actor, wanted, at, ids)
+            case ClockOut():
+                return self._clock_out(actor, wanted, at)
+            case Create():
+                return self._create(actor, wanted, at, ids)
+            case Change():
+                return self._change(actor, wanted, at)
+            case Delete():
+                return self._delete(actor, wanted, at)
+            case Bulk():
+                return self._bulk(actor, wanted, at, ids)
+
+    def _clock_in(self, actor: Person, wanted: ClockIn, at: datetime, ids: Iterator[int]) -> Any:
+        running = self._open(actor)
+        check(already_clocked_in=running and not wanted.switch, **self._booking(wanted.project_id, actor))
+        at = self._punch(actor, at)
+        if running:
+            self._close(running, at)
+        return self._add(ids, actor, wanted.project_id, at, None, wanted.description, at).shows(at)
+
+    def _clock_out(self, actor: Person, wanted: ClockOut, at: datetime) -> Any:
+        if wanted.entry_id is None:
+            entry = self._open(actor)
+            if entry is None:
+                raise Refused(not_clocked_in=True)
+        else:
+            entry = self._entry(actor, wanted.entry_id, None)
+            check(not_your_entry=entry.owner is not actor)
+            check(already_clocked_out=entry.end_time is not None)
+        return self._close(entry, self._punch(actor, at)).shows(at)
+
+    def _create(self, actor: Person, wanted: Create, at: datetime, ids: Iterator[int]) -> Any:
+        owner, start, end = self._owner(actor, wanted), wanted.start_time, wanted.end_time
+        check(
+            reason_needed=owner is not actor and wanted.reason is None,
+            edit_window_closed=self._too_old(actor, owner, start, at),
+            **self._times(owner, start, end, at),
+            **self._booking(wanted.project_id, owner),
+        )
+        return self._add(ids, owner, wanted.project_id, start, end, wanted.description, at).shows(at)
+
+    def _change(self, actor: Person, wanted: Change, at: datetime) -> Any:
+        entry = self._entry(actor, wanted.entry_id, wanted.version)
+        changed = replace(entry, **dict(wanted.sent))
+        retimed = (changed.start_time, changed.end_time) != (entry.start_time, entry.end_time)
+        rules = {"entry_still_runs": "needs_review" in dict(wanted.sent) and changed.runs_too_long(at)}
+        if changed != entry:
+            rules["reason_needed"] = wanted.reason is None and (retimed or entry.owner is not actor)
+            oldest = min(entry.start_time, changed.start_time)
+            rules["edit_window_closed"] = self._too_old(actor, entry.owner, oldest, at)
+        if retimed:
+            rules |= self._times(entry.owner, changed.start_time, changed.end_time, at, besides=entry)
+        if changed.project_id != entry.project_id:
+            rules |= self._booking(changed.project_id, entry.owner)
+        check(**rules)
+        if changed != entry:
+            review = changed.needs_review and not retimed
+            self._write(replace(changed, needs_review=review, version=entry.version + 1, updated_at=at))
+        return self.entries[entry.id].shows(at)
+
+    def _delete(self, actor: Person, wanted: Delete, at: datetime) -> None:
+        entry = self._entry(actor, wanted.entry_id, wanted.version)
+        check(edit_window_closed=self._too_old(actor, entry.owner, entry.start_time, at))
+        del self.entries[entry.id]
+
+    def _bulk(self, actor: Person, wanted: Bulk, at: datetime, ids: Iterator[int]) -> Any:
+        before, refused, results = dict(self.entries), {}, []
+        for index, operation in enumerate(wanted.operations):
+            try:
+                shown = self._do(actor, operation, at, ids)
+                action = type(operation).__name__.lower()
+                entry_id = shown["id"] if isinstance(operation, Create) else operation.entry_id
+                results.append({"action": action, "id": entry_id, "entry": shown})
+            except Refused as refusal:
+                refused[index] = refusal
+        if refused:
+            self.entries = before
+            raise BulkRefused(refused)
+        return {"results": results}
+
+    def _owner(self, actor: Person, wanted: Create) -> Person:
+        owner = actor if wanted.user_id is None else self.people[wanted.user_id]
+        check(user_not_found=not actor.sees(owner))
+        return owner
+
+    def _entry(self, actor: Person, entry_id: int, version: int | None) -> Entry:
+        entry = self.entries.get(entry_id)
+        if entry is None or not actor.sees(entry.owner):
+            raise Refused(entry_not_found=True)
+        check(entry_changed=version not in {None, entry.version})
+        return entry
+
+    def _open(self, person: Person) -> Entry | None:
+        return next((entry for entry in self.of(person) if entry.end_time is None), None)
+
+    def _punch(self, person: Person, at: datetime) -> datetime:
+        known = [entry.end_time or entry.start_time for entry in self.of(person)]
+        check(clock_behind=max(known, default=at) - at > CLOCK_LAG)
+        return max([*known, at])
+
+    def _booking(self, project_id: int, owner: Person) -> dict[str, Any]:
+        project = self.projects.get(project_id)
+        if project is None or (project.members and owner.id not in project.members):
+            return {"project_not_found": True}
+        return {"project_inactive": not project.is_active}
+
+    def _times(
+        self, owner: Person, start: datetime, end: datetime | None, at: datetime, besides: Entry | None = None
+    ) -> dict[str, Any]:
+        others = [entry for entry in self.of(owner) if entry is not besides]
+        return {
+            "entry_in_future": max(start, end or start) > at,
+            "entry_too_short": end is not None and end <= start,
+            "entry_too_long": (end or at) - start > MAX_LENGTH,
+            "entry_overlaps": [entry.id for entry in others if entry.in_the_way(start, end)],
+        }
+
+    def _too_old(self, actor: Person, owner: Person, start: datetime, at: datetime) -> bool:
+        return actor is owner and actor.role != ADMIN and start < at - WINDOW
+
+    def _add(
+        self,
+        ids: Iterator[int],
+        owner: Person,
+        project_id: int,
+        start: datetime,
+        end: datetime | None,
+        text: str,
+        at: datetime,
+    ) -> Entry:
+        entry_id = next(
+            ids, NO_ID + 1 + len(self.known)
+        )  # where it is refused; the rest of a bulk is judged all the same
+        assert entry_id not in self.known, "an id is never given again"
+        self.known.add(entry_id)
+        return self._write(Entry(entry_id, owner, project_id, start, end, text, owner.zone, at, at))
+
+    def _close(self, entry: Entry, at: datetime) -> Entry:
+        stale = entry.runs_too_long(at)
+        return self._write(replace(entry, end_time=at, needs_review=stale, version=entry.version + 1, updated_at=at))
+
+    def _write(self, entry: Entry) -> Entry:
+        self.entries[entry.id] = entry
+        return entry

@@ -1,0 +1,90 @@
+"""What the model speaks of, as requests and answers over HTTP."""
+
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from httpx import Response
+
+from tests.support.model import FOREVER, Bulk, Change, ClockIn, ClockOut, Create, Delete, Wanted
+from tests.support.server import Caller
+
+
+def send(caller: Caller, wanted: Wanted, key: str | None, zone: str) -> Response:
+    method, address, options = "POST", "/time-entries", {}
+    headers = {"Idempotency-Key": key} if key else {}
+    match wanted:
+        case ClockIn(project_id, description, switch):
+            address += "/clock-in"
+            options = {"json": {"project_id": project_id, "description": description}, "params": {"switch": switch}}
+        case ClockOut(entry_id):
+            address += f"/{entry_id}/clock-out" if entry_id else "/clock-out"
+        case Create():
+            options = {"json": body_of(wanted, zone)}
+        case Bulk():
+            address += "/bulk"
+            options = {"json": {"operations": [operation_of(each, zone) for each in wanted.operations]}}
+        case Change() | Delete():
+            address += f"/{wanted.entry_id}"
+            if wanted.version is not None:
+                headers["If-Match"] = f'"{wanted.version}"'
+            if isinstance(wanted, Change):
+                method, options = "PATCH", {"json": body_of(wanted, zone)}
+            else:
+                method, options = "DELETE", {"params": body_of(wanted, zone)}
+    return caller.request(method, address, headers=headers, **options)
+
+
+def body_of(wanted: Create | Change | Delete, zone: str) -> dict[str, Any]:
+    """What is sent of it, without what is None; instants with the offset of the sender's zone."""
+    said = dict(vars(wanted))
+    said |= dict(said.pop("sent", ()))
+    said = {name: value for name, value in said.items() if value is not None and name not in {"entry_id", "version"}}
+    return {
+        name: value.astimezone(ZoneInfo(zone)).isoformat() if isinstance(value, datetime) else value
+        for name, value in said.items()
+    }
+
+
+def operation_of(wanted: Create | Change | Delete, zone: str) -> dict[str, Any]:
+    said = {"action": type(wanted).__name__.lower(), **body_of(wanted, zone)}
+    if not isinstance(wanted, Create):
+        said["id"] = wanted.entry_id
+        if wanted.version is not None:
+            said["version"] = wanted.version
+    return said
+
+
+def ids_of_created(answer: Response, wanted: Wanted) -> list[int]:
+    if answer.is_error:
+        return []
+    match wanted:
+        case ClockIn() | Create():
+            return [answer.json()["id"]]
+        case Bulk():
+            return [each["id"] for each in answer.json()["results"] if each["action"] == "create"]
+        case _:
+            return []
+
+
+def without_project(entry: dict[str, Any]) -> dict[str, Any]:
+    assert entry["project"]["id"] == entry["project_id"]
+    return {name: value for name, value in entry.items() if name != "project"}
+
+
+def bounds_of(entry: dict[str, Any]) -> tuple[datetime, datetime | None]:
+    end = entry["end_time"]
+    return datetime.fromisoformat(entry["start_time"]), datetime.fromisoformat(end) if end else None
+
+
+def local_day(entry: dict[str, Any]) -> date:
+    return bounds_of(entry)[0].astimezone(ZoneInfo(entry["time_zone"])).date()
+
+
+def assert_nothing_overlaps(listed: list[dict[str, Any]]) -> None:
+    """Neither do two entries of a person have a second in common, nor do two run."""
+    bounds = sorted(((start, end or FOREVER) for start, end in map(bounds_of, listed)), key=lambda pair: pair)
+    filled = [(start, end) for start, end in bounds if start < end]
+    assert all(first[1] <= second[0] for first, second in pairwise(filled))
+    assert sum(entry["end_time"] is None for entry in listed) <= 1
