@@ -47,7 +47,10 @@ def local_day(second: int, zone: str) -> date:
     It is the date on the wall, but for the minutes that a clock set back over midnight strikes a second time
     (America/St_Johns, 2010-11-07): they belong to the day that had begun.
     """
-    day = datetime.fromtimestamp(second, ZoneInfo(zone)).date()
+    local = datetime.fromtimestamp(second, ZoneInfo(zone))
+    day = local.date()
+    if not local.fold:  # struck once, or for the first time
+        return day
     while second < day_second(day, zone):
         day -= _DAY
     while second >= day_second(day + _DAY, zone):

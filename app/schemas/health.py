@@ -15,7 +15,7 @@ class Status(StrEnum):
 class Live(Answer):
     status: Status = Status.ok
     service: Annotated[str, Field(max_length=64, examples=["employee-time-tracking-api"])]
-    version: Annotated[str, Field(max_length=32, examples=["0.1.0"])]
+    version: Annotated[str, Field(max_length=32, examples=["0.2.0"])]
 
 
 class Ready(Live):

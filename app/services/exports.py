@@ -5,14 +5,14 @@ import io
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Row, select
 
 from app.core.db import Session
-from app.core.time_zones import day_second, local_day
+from app.core.time_zones import local_day
 from app.core.tokens import Claims
 from app.models.user import Role
 from app.schemas.report import Attribution, Columns, Scope
@@ -118,12 +118,16 @@ def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime)
     Plain tuples and one plain loop, since there may be millions: a function per column took twice as long.
     """
     is_full = wanted.columns is Columns.full
+    entries: Iterator[tuple[Any, ...]] = _entries(session, actor, wanted)
+    if wanted.attribution is Attribution.at_midnight:
+        entries = _cut(entries, wanted)
     for (
         entry_id, user_id, project_id, description, own_zone, is_marked,
-        first_name, last_name, email, project_name, day, started, ended,
-    ) in _parts(_entries(session, actor, wanted), wanted):  # fmt: skip
+        first_name, last_name, email, project_name, started, ended,
+    ) in entries:  # fmt: skip
         zone = ZoneInfo(wanted.period.zone or own_zone)
         start = datetime.fromtimestamp(started, zone)
+        day = local_day(started, zone.key) if start.fold else start.date()  # only there can the two differ
         end = None if ended is None else datetime.fromtimestamp(ended, zone)
         # Not end - start: Python subtracts two local times of one zone by the clock on the wall, DST or not.
         seconds = None if ended is None else ended - started
@@ -151,25 +155,11 @@ def _rows(session: Session, actor: Actor, wanted: ExportWanted, *, at: datetime)
         yield cells
 
 
-def _parts(entries: Iterator[Row[*tuple[Any, ...]]], wanted: ExportWanted) -> Iterator[tuple[Any, ...]]:
-    """Each entry with the day to which it belongs before its start and end; with split, its part of each day."""
-    if wanted.attribution is Attribution.at_midnight:
-        for *described, started, ended in entries:
-            for part in cut(started, ended, wanted.period.zone or described[ZONE_AT], wanted.period):
-                yield *described, *part
-        return
-    of_zone, begins, ends, day = (
-        "",
-        0,
-        0,
-        date.min,
-    )  # of the row before: often the same
+def _cut(entries: Iterator[tuple[Any, ...]], wanted: ExportWanted) -> Iterator[tuple[Any, ...]]:
+    """The part of each entry that lies inside each day of the period, as rows of entries."""
     for *described, started, ended in entries:
-        zone = wanted.period.zone or described[ZONE_AT]
-        if zone != of_zone or not begins <= started < ends:
-            of_zone, day = zone, local_day(started, zone)
-            begins, ends = day_second(day, zone), day_second(day + timedelta(days=1), zone)
-        yield *described, day, started, ended
+        for _, begins, ends in cut(started, ended, wanted.period.zone or described[ZONE_AT], wanted.period):
+            yield *described, begins, ends
 
 
 def _entries(session: Session, actor: Actor, wanted: ExportWanted) -> Iterator[Row[*tuple[Any, ...]]]:
