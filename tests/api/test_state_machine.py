@@ -306,7 +306,7 @@ class Work(RuleBasedStateMachine):
     def _moment(self, person: Person, spot: tuple[int, int], *first: Entry) -> datetime:
         which, seconds = spot
         entries = [*first, *self.model.of(person)]
-        bounds = [each for entry in entries for each in (entry.end_time, entry.start_time) if each]
+        bounds = [each for entry in entries for each in (entry.end_time or entry.start_time, entry.start_time)]
         moments = [self.clock.now, *(bounds or [self.clock.now - timedelta(days=1)])]
         return moments[which and 1 + (which - 1) % (len(moments) - 1)] + timedelta(seconds=seconds)
 
