@@ -20,7 +20,7 @@ from sqlalchemy import insert, text, update
 from app.core.clock import utc_now
 from app.core.db import Database
 from app.models.user import User
-from app.schemas.report import Columns, Scope
+from app.schemas.report import Attribution, Columns, Scope
 from app.services import exports
 from app.services.exports import ExportWanted
 from app.services.identity import USER, Actor
@@ -243,7 +243,9 @@ def test_an_export_is_one_snapshot(people, database):
     mia, website = people.manager("Mia"), people.project("Website")
     ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe", manager=mia)
     _add_entries(database, ana, website.id, count=1500, description="before")
-    wanted = ExportWanted(Period(date(2026, 1, 1), date(2026, 12, 31)), Scope.team, False, Columns.settled)
+    wanted = ExportWanted(
+        Period(date(2026, 1, 1), date(2026, 12, 31)), Scope.team, False, Columns.settled, Attribution.at_start
+    )
 
     with database.reading() as session:
         chunks = exports.csv_chunks(session, Actor(mia.id, mia.role, "UTC"), wanted, at=utc_now())

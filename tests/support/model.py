@@ -214,6 +214,9 @@ class Model:
         if key in actor.kept and at - actor.kept[key][2] < KEY_LASTS:
             before, answer, _ = actor.kept[key]
             check(idempotency_key_reused=before != wanted)
+            if isinstance(wanted, Bulk):
+                shown = [result["entry"] for result in answer["results"] if result["entry"]]
+                check(user_not_found=not all(actor.sees(self.people[entry["user_id"]]) for entry in shown))
             return answer
         answer = self._do(actor, wanted, at, ids)
         if key is not None:
