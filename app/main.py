@@ -32,23 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG, redirect_slashes=False)
     app.add_middleware(RequestMiddleware)
-    if chosen.CORS_ORIGINS:  # outermost, so that a browser can read the errors too
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=chosen.CORS_ORIGINS,
-            allow_credentials=chosen.CORS_ALLOW_CREDENTIALS,
-            allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Idempotency-Key", "If-Match"],
-            expose_headers=[
-                "X-Request-ID",
-                "X-Total-Count",
-                "X-As-Of",
-                "ETag",
-                "Link",
-                "Retry-After",
-                "Content-Disposition",
-            ],
-        )
+    _allow_origins(app, chosen)
     install_problems(app)
     v1 = APIRouter()
     for router in (
@@ -72,3 +56,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(root.router)
     describe(app)
     return app
+
+
+def _allow_origins(app: FastAPI, settings: Settings) -> None:
+    """Let the pages of CORS_ORIGINS call the API; outermost, so that a browser can read the errors too."""
+    if not settings.CORS_ORIGINS:
+        return
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.CORS_ORIGINS,
+        allow_credentials=settings.CORS_ALLOW_CREDENTIALS,
+        allow_methods=["*"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Idempotency-Key", "If-Match"],
+        expose_headers=[
+            "X-Request-ID",
+            "X-Total-Count",
+            "X-As-Of",
+            "ETag",
+            "Link",
+            "Retry-After",
+            "Content-Disposition",
+        ],
+    )
