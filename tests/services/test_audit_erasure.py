@@ -1,13 +1,13 @@
 """A person's values leave the record behind the event that says so; nothing else ever does, and links follow links."""
 
 import pytest
-from sqlalchemy import Executable, Update, insert, select, update
+from sqlalchemy import Executable, Update, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.db import Database
 from app.services import audit
 from app.services.audit import EVENT
-from app.services.audit_proof import Proof
+from app.services.audit_proof import BrokenRecord, Proof
 from tests.support.burglar import NOW, NOWHERE, Burglar, changed, noted, one_step, place, verified
 
 
@@ -117,3 +117,19 @@ def refused(database: Database, statement: Executable, *, by: str = "audit_event
 
 def emptied(person_id: int) -> Update:
     return update(EVENT).where(EVENT.c.chain_id == person_id).values(personal=None)
+
+
+def test_an_erasure_that_somebody_forged_to_empty_values_behind_is_found(database, people):
+    """With SQL, and every trigger on: it continues the chain, so the database takes it, and lets the values go."""
+    ana = people.employee("Ana")
+    forged = text("""
+        INSERT INTO audit_event (chain_id, position, at, action, object_type, request_id, key_id, link)
+        SELECT chain_id, position + 1, at, 'user:erase', 'user', 'r', key_id, link FROM audit_event
+        WHERE chain_id = :ana
+    """)
+    with database.writing() as session:
+        session.execute(forged, {"ana": ana.id})
+        session.execute(text("UPDATE audit_event SET personal = NULL WHERE chain_id = :ana"), {"ana": ana.id})
+
+    with pytest.raises(BrokenRecord, match=rf"^Chain {ana.id}, link 2 was changed"), database.reading() as session:
+        verified(session)
