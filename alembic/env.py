@@ -12,9 +12,32 @@ from alembic import context
 from app.core.config import load_settings
 from app.core.db import Database
 from app.core.migrations import SchemaState, schema_state
-from app.models import audit_event, idempotency_key, project, time_entry, user
+from app.models import (
+    api_token,
+    audit_event,
+    idempotency_key,
+    login_attempt,
+    login_session,
+    password_link,
+    project,
+    second_factor,
+    time_entry,
+    user,
+)
 
-MODELS = (audit_event, idempotency_key, project, time_entry, user)  # importing them fills the metadata
+# Importing them fills the metadata.
+MODELS = (
+    api_token,
+    audit_event,
+    idempotency_key,
+    login_attempt,
+    login_session,
+    password_link,
+    project,
+    second_factor,
+    time_entry,
+    user,
+)
 
 
 def run(connection: Connection) -> None:

@@ -22,8 +22,10 @@ from app.main import create_app
 from app.models.user import Role
 from app.schemas.types import MAX_ID
 from app.schemas.user import UserCreate
-from app.services import audit_proof, demo, personal_data, users
+from app.services import audit_proof, demo, onboarding, personal_data, users
 from app.services.audit_proof import BrokenRecord
+from app.services.errors import ImportRefused
+from app.services.people_csv import MAX_FILE_BYTES
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False
@@ -113,6 +115,27 @@ def demo_command(
 
 
 @app.command()
+def import_users(
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8; its header names the columns.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
+) -> None:
+    """Add everybody in a CSV file, or nobody: then each fault is a line. They have no passwords yet."""
+    with _database() as database, _progress() as progress:
+        with file.open("rb") as opened_file:
+            content = opened_file.read(MAX_FILE_BYTES + 1)
+        task = progress.add_task("Check the file", total=None)
+        with _faults(), database.reading("cli:import-users") as session:
+            prepared = onboarding.prepare(session, content, at=(now := utc_now()))
+        progress.update(task, description="People", total=len(prepared.rows))
+        if not dry_run:
+            with _faults(), database.writing("cli:import-users") as session:
+                onboarding.add(
+                    session, None, prepared, at=now, on_progress=lambda done, _: progress.update(task, completed=done)
+                )
+    typer.echo(f"{len(prepared.rows)} people {'can be imported' if dry_run else 'imported'}.")
+
+
+@app.command()
 def verify_audit(
     seal: Annotated[Path | None, typer.Option(help="Lines that seal-audit wrote, to hold the chains against.")] = None,
 ) -> None:
@@ -164,6 +187,18 @@ def openapi(
             typer.echo(document)
         else:
             target.write_text(f"{document}\n")
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """The faults of a file, a line each on standard error, before the refusal."""
+    try:
+        yield
+    except ImportRefused as refused:
+        for each in refused.facts["errors"]:
+            (what, line), column = each["loc"][:2], each["loc"][2:]
+            typer.echo(f"{', '.join([f'{what} {line}', *column])}: {each['message']}", err=True)
+        raise
 
 
 def _seals_in(file: Path) -> list[str]:

@@ -6,15 +6,34 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app.api import health, root
 from app.api.middleware import RequestMiddleware
 from app.api.openapi import describe
 from app.api.problems import install_problems
-from app.api.v1 import audit, auth, corrections, exports, projects, punches, reports, team, time_entries, users
+from app.api.v1 import (
+    account,
+    api_tokens,
+    audit,
+    corrections,
+    exports,
+    logins,
+    onboarding,
+    passwords,
+    projects,
+    punches,
+    reports,
+    second_factor,
+    sessions,
+    team,
+    time_entries,
+    users,
+)
 from app.core.config import Settings, load_settings
 from app.core.logging import configure_logging
 from app.core.runtime import Runtime
+from app.services.people_csv import MAX_FILE_BYTES
 
 API = "/api/v1"
 
@@ -28,16 +47,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.runtime = runtime = Runtime(chosen)
         yield
+        await runtime.settle()
         await asyncio.to_thread(runtime.close)
 
     app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG, redirect_slashes=False)
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, larger_bodies={("POST", f"{API}{onboarding.IMPORT_PATH}"): MAX_FILE_BYTES})
     _allow_origins(app, chosen)
+    _trust_proxies(app, chosen)
     install_problems(app)
     v1 = APIRouter()
     for router in (
-        auth.router,
-        punches.router,
+        punches.router,  # first: a request is held against one route after the other, and most are punches
+        logins.router,
+        account.router,
+        sessions.router,
+        passwords.router,
+        api_tokens.router,
+        second_factor.router,
         corrections.router,
         time_entries.router,
         time_entries.list_router,
@@ -46,7 +72,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         reports.own_router,
         reports.router,
         exports.router,
+        onboarding.router,
         users.router,
+        passwords.admin_router,
+        second_factor.admin_router,
+        api_tokens.admin_router,
         projects.admin_router,
         audit.router,
     ):
@@ -59,7 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _allow_origins(app: FastAPI, settings: Settings) -> None:
-    """Let the pages of CORS_ORIGINS call the API; outermost, so that a browser can read the errors too."""
+    """Let the pages of CORS_ORIGINS call the API; around the rest, so that a browser can read the errors too."""
     if not settings.CORS_ORIGINS:
         return
     app.add_middleware(
@@ -75,6 +105,14 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             "ETag",
             "Link",
             "Retry-After",
+            "RateLimit-Policy",
+            "RateLimit",
             "Content-Disposition",
         ],
     )
+
+
+def _trust_proxies(app: FastAPI, settings: Settings) -> None:
+    """Take a request's address from X-Forwarded-For where one of TRUSTED_PROXIES sent it; outermost, so for all."""
+    if settings.TRUSTED_PROXIES:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)

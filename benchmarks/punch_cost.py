@@ -18,22 +18,22 @@ from app.core.clock import utc_now
 from app.core.db import LOCK_PERSON, Database
 from app.core.migrations import migrate
 from app.core.tokens import Claims
-from app.models.user import User
 from app.schemas.punch import ClockIn
 from app.services import punches, time_entries
+from tests.support.credentials import claims_of
 from tests.support.databases import settings_for
 from tests.support.people import Company
 from tests.support.postgresql import PostgreSQLServer, execute
 
-Cycle = Callable[[Database, User, int], None]
+Cycle = Callable[[Database, Claims, int], None]
 
 
-def bare(database: Database, person: User, project_id: int) -> None:
+def bare(database: Database, claims: Claims, project_id: int) -> None:
     """A cycle of the statements alone."""
-    wanted, lock = {"user_id": person.id, "project_id": project_id}, {LOCK_PERSON: person.id}
+    wanted, lock = {"user_id": claims.user_id, "project_id": project_id}, {LOCK_PERSON: claims.user_id}
     at = utc_now()
     row = {
-        "user_id": person.id, "project_id": project_id, "start_time": at, "end_time": None, "description": "",
+        "user_id": claims.user_id, "project_id": project_id, "start_time": at, "end_time": None, "description": "",
         "time_zone": "UTC", "needs_review": False, "version": 1, "created_at": at, "updated_at": at,
     }  # fmt: skip
     with database.writing() as session:
@@ -45,16 +45,16 @@ def bare(database: Database, person: User, project_id: int) -> None:
         session.execute(punches._CLOSE, closing)
 
 
-def whole(database: Database, person: User, project_id: int) -> None:
+def whole(database: Database, claims: Claims, project_id: int) -> None:
     """A cycle as the service does it, each punch with a key of its own."""
-    claims, wanted = Claims(person.id or 0, 0), ClockIn(project_id=project_id, description="")
+    wanted = ClockIn(project_id=project_id, description="")
     with database.writing("benchmark") as session:
         punches.clock_in(session, claims, wanted, switch=False, key=uuid.uuid4().hex, at=utc_now())
     with database.writing("benchmark") as session:
         punches.clock_out_open(session, claims, key=uuid.uuid4().hex, at=utc_now())
 
 
-def rate(cycle: Cycle, database: Database, staff: list[User], project_id: int, seconds: float) -> float:
+def rate(cycle: Cycle, database: Database, staff: list[Claims], project_id: int, seconds: float) -> float:
     """Cycles a second, each person in a thread of their own."""
     counts = [0] * len(staff)
     ends = time.monotonic() + seconds
@@ -77,7 +77,7 @@ def measure(db_url: str, clients: int, seconds: float, rounds: int) -> None:
     migrate(database)
     company = Company(database)
     website = company.project("Website")
-    staff = [company.employee(f"Person {number}") for number in range(clients)]
+    staff = [claims_of(database, company.employee(f"Person {number}")) for number in range(clients)]
     bare_rates, whole_rates = [], []
     for _ in range(rounds):
         bare_rates.append(rate(bare, database, staff, website.id or 0, seconds))

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 
 from app.api.problems import etag
 from app.api.transactions import Transactions, claims_of, runtime_of
+from app.core.addresses import plain_address
 from app.core.clock import utc_now
 from app.core.db import Session
 from app.core.runtime import Runtime
@@ -19,8 +20,11 @@ from app.schemas.time_entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ID, Day, TimeZoneName
 from app.services.identity import Actor, authenticate, require_role
 from app.services.periods import Period
+from app.services.sessions import Client
 
 MAX_PAGE = 1000
+MAX_DEVICE = 200
+_UNPRINTABLE = re.compile(r"[^ -~]")
 _TAGS = re.compile(r'(?<!W/)"([0-9]{1,10})"')
 _Entry = TypeVar("_Entry", bound=TimeEntryRead | None)
 
@@ -148,8 +152,26 @@ async def _transactions(request: Request) -> Transactions:
     return Transactions(request)
 
 
+async def _reports(request: Request) -> Transactions:
+    return Transactions(request, is_report=True)
+
+
 async def _runtime(request: Request) -> Runtime:
     return runtime_of(request)
+
+
+def address_of(request: Request) -> str:
+    """The IP address of whoever calls, behind TRUSTED_PROXIES too; "unknown" where there is none, as on a UNIX socket.
+
+    What proxies forward is text: only an address gets through.
+    """
+    return plain_address(request.client.host if request.client else "")
+
+
+async def _client(request: Request) -> Client:
+    """From where somebody calls. The device is what it calls itself, so it is shown and never trusted."""
+    device = _UNPRINTABLE.sub("?", request.headers.get("user-agent", ""))
+    return Client(address=address_of(request), device=device[:MAX_DEVICE])
 
 
 def tagged(response: Response, entry: _Entry) -> _Entry:
@@ -188,5 +210,8 @@ IdempotencyKey = Annotated[
 ]
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 TransactionsDep = Annotated[Transactions, Depends(_transactions)]
+ReportsDep = Annotated[Transactions, Depends(_reports)]
+"""Transactions that take their time: they queue with the reports."""
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+ClientDep = Annotated[Client, Depends(_client)]
 ClaimsDep = Annotated[Claims, Depends(claims_of)]

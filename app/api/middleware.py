@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -11,19 +12,26 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import BodyTooLarge, EncodedBody, problem, problem_of
+from app.core.addresses import plain_address
 from app.core.db import ServiceBusy
 from app.core.errors import DomainError
 
+PAGES = frozenset({"/docs", "/redoc"})
+"""What is a page; the rest is data, which no browser should run, frame or load anything for."""
 MAX_BODY_BYTES = 1024 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger()
 
 
 class RequestMiddleware:
-    """A client's X-Request-ID is kept if it is plain, so that one id follows a call through systems."""
+    """A client's X-Request-ID is kept if it is plain, so that one id follows a call through systems.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `larger_bodies` says how many bytes a body may have, by method and path, where it may have more than others.
+    """
+
+    def __init__(self, app: ASGIApp, *, larger_bodies: Mapping[tuple[str, str], int]) -> None:
         self.app = app
+        self._larger_bodies = larger_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,6 +51,9 @@ class RequestMiddleware:
                 answered = MutableHeaders(scope=message)
                 answered["X-Request-ID"] = request_id
                 answered["X-Content-Type-Options"] = "nosniff"
+                answered["Referrer-Policy"] = "no-referrer"
+                if scope["path"] not in PAGES:
+                    answered["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
                 answered.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -60,6 +71,8 @@ class RequestMiddleware:
             _log.info(
                 "request",
                 request_id=request_id,
+                user_id=scope["state"].get("user_id"),
+                address=plain_address((scope.get("client") or ("", 0))[0]),
                 method=scope["method"],
                 route=_route_of(scope),
                 status=status,
@@ -67,9 +80,10 @@ class RequestMiddleware:
             )
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        limited = _LimitedBody(receive)
+        limit = self._larger_bodies.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        limited = _LimitedBody(receive, limit)
         try:
-            _refuse_unread(headers)
+            _refuse_unread(headers, limit)
             await self.app(scope, limited.receive, send)
         except DomainError as error:
             await problem(error, scope)(scope, receive, send)
@@ -78,28 +92,29 @@ class RequestMiddleware:
 class _LimitedBody:
     """Counts the body as it comes: a chunked one has no Content-Length."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
+        self._limit = limit
         self._read_bytes = 0
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._read_bytes += len(message.get("body", b""))
-        if self._read_bytes > MAX_BODY_BYTES:
-            raise _too_large()
+        if self._read_bytes > self._limit:
+            raise _too_large(self._limit)
         return message
 
 
-def _refuse_unread(headers: Headers) -> None:
+def _refuse_unread(headers: Headers, limit: int) -> None:
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise EncodedBody("Send the body without Content-Encoding.")
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        raise _too_large()
+    if not length.isdigit() or int(length) > limit:
+        raise _too_large(limit)
 
 
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"A body has at most {MAX_BODY_BYTES} bytes.")
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"A body has at most {limit} bytes.")
 
 
 def _route_of(scope: Scope) -> Any:

@@ -43,6 +43,7 @@ PROBLEM: dict[str, Any] = {
         "request_id": {"type": "string", "maxLength": 64},
         "entry_id": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
         "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        "error_count": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
         "errors": {
             "type": "array",
             "maxItems": 100,
@@ -55,7 +56,7 @@ PROBLEM: dict[str, Any] = {
                         "maxItems": 100,
                         "items": {"type": ["string", "integer"], "maxLength": 100, "minimum": 0, "maximum": 2**31 - 1},
                     },
-                    "message": {"type": "string", "maxLength": 300},
+                    "message": {"type": "string", "maxLength": 2000},
                     "type": {"type": "string", "maxLength": 100},
                 },
             },
@@ -93,10 +94,25 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Retry-After": {
         "description": "Seconds to wait.",
         "required": True,
-        "schema": {"type": "integer", "minimum": 1, "maximum": 60},
+        "schema": {"type": "integer", "minimum": 1, "maximum": 3600},
+    },
+    "RateLimit-Policy": {
+        "description": "The limit that was reached: its name, how many (`q`) in how many seconds (`w`).",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[a-z-]+";q=[0-9]+;w=[0-9]+$', "maxLength": 100},
+    },
+    "RateLimit": {
+        "description": "What is left of it (`r`), and the seconds (`t`) until there is more.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
     },
 }
-OF_STATUS = {"401": "WWW-Authenticate", "412": "ETag", "503": "Retry-After"}
+OF_STATUS = {
+    "401": ("WWW-Authenticate",),
+    "412": ("ETag",),
+    "429": ("Retry-After", "RateLimit-Policy", "RateLimit"),
+    "503": ("Retry-After",),
+}
 OF_PARAMETER = {"skip": ("X-Total-Count", "Link"), "cursor": ("Link",), "start_date": ("X-As-Of",)}
 OF_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
 
@@ -137,15 +153,17 @@ def _show_headers(operation: dict[str, Any]) -> None:
     asked = [parameter["name"] for parameter in operation.get("parameters", [])]
     of_success = [header for name in asked for header in OF_PARAMETER.get(name, ())]
     for status, answer in operation["responses"].items():
-        own = [OF_STATUS[status]] if status in OF_STATUS else of_success if status == "200" else []
+        own = of_success if status == "200" else list(OF_STATUS.get(status, ()))
         schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
         own = own + [OF_SCHEMA[name] for name in [schema.rpartition("/")[2]] if name in OF_SCHEMA]
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *own]}
 
 
 def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Give a body the example that its fields' examples make."""
+    """Give a body the example that its fields' examples make. (A file has its own.)"""
     for media in operation.get("requestBody", {}).get("content", {}).values():
+        if "example" in media:
+            continue
         fields = schemas[media["schema"]["$ref"].rpartition("/")[2]]["properties"]
         media["example"] = {name: _example(field) for name, field in fields.items()}
 

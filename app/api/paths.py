@@ -2,13 +2,9 @@
 
 from starlette.convertors import Convertor, register_url_convertor
 
-WORDS = ("me", "current", "bulk", "clock-in", "clock-out")
 
-
-class _EntryConvertor(Convertor[str]):
+class _BesideWords(Convertor[str]):
     """Whatever isn't a word of ours; whether it can be an id is the parameter's to judge."""
-
-    regex = f"(?!(?:{'|'.join(WORDS)})(?:/|$))[^/]+"
 
     def convert(self, value: str) -> str:
         return value
@@ -17,6 +13,16 @@ class _EntryConvertor(Convertor[str]):
         return value
 
 
+class _EntryConvertor(_BesideWords):
+    regex = "(?!(?:me|current|bulk|clock-in|clock-out)(?:/|$))[^/]+"
+
+
+class _PersonConvertor(_BesideWords):
+    regex = "(?!(?:import|export)(?:/|$))[^/]+"
+
+
 register_url_convertor("entry", _EntryConvertor())
+register_url_convertor("person", _PersonConvertor())
 
 ENTRY = "/{entry_id:entry}"
+PERSON = "/{user_id:person}"

@@ -4,7 +4,6 @@ import json
 import traceback
 from collections import defaultdict
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -37,6 +36,7 @@ STATUS: dict[type[DomainError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.Invalid: 422,
+    errors.TooMany: 429,
     errors.Broken: 500,
     errors.Unavailable: 503,
 }
@@ -65,6 +65,11 @@ class BodyTooLarge(errors.TooLarge):
 class EncodedBody(errors.UnsupportedMedia):
     code = "encoded_body"
     title = "The body is compressed"
+
+
+class NotCsv(errors.UnsupportedMedia):
+    code = "csv_needed"
+    title = "The body is not CSV"
 
 
 class InternalError(errors.Broken):
@@ -98,14 +103,7 @@ def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[
     }
     if invalid is not None:
         body["errors"] = invalid
-    headers = {}
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, errors.Unavailable):
-        headers["Retry-After"] = str(error.retry_after_seconds)
-    if isinstance(error, errors.PreconditionFailed):
-        headers["ETag"] = etag(error.version)
-    return Response(json.dumps(body), status_code=status, headers=headers, media_type=MEDIA_TYPE)
+    return Response(json.dumps(body), status_code=status, headers=_headers_of(error), media_type=MEDIA_TYPE)
 
 
 def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
@@ -179,6 +177,25 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     for kind in (DomainError, DBAPIError, PoolTimeout):
         app.add_exception_handler(kind, on_any)
+
+
+def _headers_of(error: DomainError) -> dict[str, str]:
+    """What a client acts on without reading the body; RateLimit as draft-ietf-httpapi-ratelimit-headers writes it."""
+    match error:
+        case errors.NotAuthenticated():
+            return {"WWW-Authenticate": "Bearer"}
+        case errors.PreconditionFailed():
+            return {"ETag": etag(error.version)}
+        case errors.TooMany(policy=policy, retry_after_seconds=seconds):
+            return {
+                "Retry-After": str(seconds),
+                "RateLimit-Policy": f'"{policy.name}";q={policy.quota};w={policy.window_seconds}',
+                "RateLimit": f'"{policy.name}";r=0;t={seconds}',
+            }
+        case errors.Unavailable():
+            return {"Retry-After": str(error.retry_after_seconds)}
+        case _:
+            return {}
 
 
 def _of_framework(error: HTTPException) -> DomainError:

@@ -17,9 +17,12 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 
+from app.api.access import access_to
+from app.core.clock import monotonic_seconds, utc_now
 from app.core.db import Session
 from app.core.runtime import Runtime
 from app.core.tokens import Claims
+from app.services.identity import note_use
 
 _Answer = TypeVar("_Answer")
 _bearer = OAuth2PasswordBearer(
@@ -34,8 +37,13 @@ def runtime_of(request: Request) -> Runtime:
 
 
 async def claims_of(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> Claims:
-    """What the request's token proves; raises BadToken before the body is judged, and before a slot is taken."""
-    return runtime_of(request).signer.read(token)
+    """What the request's token proves. Raises BadToken and TooManyRequests, before the body is judged and before a slot
+    is taken. A session is counted as one, however many access tokens it got."""
+    runtime = runtime_of(request)
+    claims = runtime.signer.read(token, access_to(request), at=utc_now())
+    request.state.user_id = claims.user_id  # for the log: whose request it is, or whose an API token says it is
+    runtime.request_limit.take(claims.api_token_hash or str(claims.session_id), at=monotonic_seconds())
+    return claims
 
 
 class Provided(Protocol):
@@ -56,19 +64,33 @@ class Transactions:
 
     async def read(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a read-only transaction, in a slot."""
-        return await self._gate.run(lambda: self._read(work), writes=False)
+        answer, unnoted = await self._gate.run(lambda: self._read(work), writes=False)
+        self._note_use(unnoted)
+        return answer
 
     async def write(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a writing transaction, in a slot; committed when this returns."""
-        return await self._gate.run(lambda: self._write(work), writes=True)
+        answer, unnoted = await self._gate.run(lambda: self._write(work), writes=True)
+        self._note_use(unnoted)
+        return answer
 
-    def _read(self, work: Callable[[Session], _Answer]) -> _Answer:
+    def _read(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
         with self._runtime.database.reading(self._request_id) as session:
-            return work(session)
+            return work(session), session.unnoted_use
 
-    def _write(self, work: Callable[[Session], _Answer]) -> _Answer:
+    def _write(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
         with self._runtime.database.writing(self._request_id) as session:
-            return work(session)
+            return work(session), session.unnoted_use
+
+    def _note_use(self, used: Claims | None) -> None:
+        """Write down the use of a credential in a transaction of its own, for which the answer doesn't wait."""
+        if used is not None:
+            key = used.api_token_hash or used.session_id
+            self._runtime.behind(key, lambda: self._runtime.gate.run(lambda: self._write_use(used), writes=True))
+
+    def _write_use(self, used: Claims) -> None:
+        with self._runtime.database.writing(self._request_id) as session:
+            note_use(session, used)
 
 
 class TransactionRoute(APIRoute):

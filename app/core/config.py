@@ -1,10 +1,11 @@
 """Settings from the environment or `.env`. A bad value stops the start with one line that names the variable."""
 
 import secrets
+import ssl
 from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -14,6 +15,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.chains import ChainKeys
+from app.core.opaque_tokens import RefreshTokens
+from app.core.sealed import Sealer
 from app.core.time_zones import zone_names
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
@@ -32,6 +35,12 @@ MIN_SECRET_KEY_LENGTH = 32  # characters; HS256 wants a key as long as its diges
 class Environment(StrEnum):
     development = "development"
     production = "production"
+
+
+class SmtpTls(StrEnum):
+    starttls = "starttls"
+    tls = "tls"
+    none = "none"
 
 
 class BadSettings(Exception):
@@ -56,6 +65,16 @@ def _database_url(url: str) -> str:
     return url
 
 
+def _network(text: str) -> str:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError("holds something that is no IP address and no network") from None
+    if network.prefixlen == 0:
+        raise ValueError("trusts everybody: then anybody could claim any address")
+    return str(network)
+
+
 class Settings(BaseSettings):
     """Every setting of the service; `.env.example` explains each."""
 
@@ -68,6 +87,16 @@ class Settings(BaseSettings):
     AUDIT_OLD_KEYS: list[SecretStr] = Field(default=[], max_length=20)
     ALGORITHM: Literal["HS256", "HS384", "HS512"] = "HS256"
     ACCESS_TOKEN_EXPIRE_MINUTES: int = Field(default=30, ge=1, le=1440)
+    REFRESH_TOKEN_EXPIRE_DAYS: int = Field(default=14, ge=1, le=90)
+    SESSION_MAX_DAYS: int = Field(default=90, ge=1, le=366)
+    MUST_CHANGE_NEW_PASSWORDS: bool = False
+    PASSWORD_LINK_HOURS: int = Field(default=48, ge=1, le=336)
+    PASSWORD_LINK_URL: str = Field(default="", max_length=500)
+    API_TOKEN_MAX_DAYS: int = Field(default=366, ge=1, le=3660)
+    TOTP_KEY: SecretStr | None = None
+    TOTP_OLD_KEYS: list[SecretStr] = Field(default=[], max_length=20)
+    TOTP_ISSUER: str = Field(default="Time Tracking", min_length=1, max_length=60, pattern="^[^:]+$")
+    REQUIRE_TOTP_ROLES: frozenset[Literal["employee", "manager", "admin"]] = frozenset()
     ENVIRONMENT: Environment = Environment.development
     DEBUG: bool = False
     HOST: str = "127.0.0.1"
@@ -82,7 +111,16 @@ class Settings(BaseSettings):
     FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)
     CORS_ORIGINS: list[str] = Field(default=[], max_length=100)
     CORS_ALLOW_CREDENTIALS: bool = False
+    TRUSTED_PROXIES: list[Annotated[str, AfterValidator(_network)]] = Field(default=[], max_length=100)
+    SMTP_HOST: str | None = Field(default=None, max_length=253, pattern=r"^[!-~]+$")
+    SMTP_PORT: int = Field(default=587, ge=1, le=65535)
+    SMTP_TLS: SmtpTls = SmtpTls.starttls
+    SMTP_CA_FILE: Path | None = None
+    SMTP_USER: str | None = Field(default=None, min_length=1, max_length=254)
+    SMTP_PASSWORD: SecretStr | None = None
+    MAIL_FROM: EmailStr | None = None
     DB_POOL_SIZE: int = Field(default=4, ge=2, le=64)
+    REQUESTS_PER_MINUTE: int = Field(default=1200, ge=10, le=1_000_000)
     REPORTS_AT_ONCE: int = Field(default=2, ge=1, le=16)
     DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=8, ge=1, le=600)
     DB_LOCK_TIMEOUT_SECONDS: int = Field(default=5, ge=1, le=60)
@@ -104,6 +142,17 @@ class Settings(BaseSettings):
         """True when others can reach the service: in production, or bound to anything but loopback."""
         return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)
 
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """TRUSTED_PROXIES, the IPv4 ones also as a socket that serves IPv4 and IPv6 shows them."""
+        networks = [ip_network(text) for text in self.TRUSTED_PROXIES]
+        mapped = [
+            f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+            for network in networks
+            if isinstance(network, IPv4Network)
+        ]
+        return [*map(str, networks), *mapped]
+
     @cached_property
     def signing_key(self) -> str:
         """SECRET_KEY, or in development one made at random once and kept in a file that only its owner can read."""
@@ -117,14 +166,38 @@ class Settings(BaseSettings):
         current = self.signing_key if self.AUDIT_KEY is None else self.AUDIT_KEY.get_secret_value()
         return ChainKeys(current, *(key.get_secret_value() for key in self.AUDIT_OLD_KEYS))
 
+    @cached_property
+    def smtp_trust(self) -> ssl.SSLContext:
+        """Whose certificates the mail server may show: SMTP_CA_FILE's, else the machine's. Raises BadSettings."""
+        try:
+            return ssl.create_default_context(cafile=self.SMTP_CA_FILE)
+        except OSError:
+            raise BadSettings("SMTP_CA_FILE can't be used: it must hold certificates in PEM form.") from None
+
+    @cached_property
+    def refresh_tokens(self) -> RefreshTokens:
+        """What makes and reads refresh tokens, under the signing key."""
+        return RefreshTokens(self.signing_key)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """What encrypts the second factors' secrets: TOTP_KEY, else the signing key; TOTP_OLD_KEYS still open."""
+        current = self.signing_key if self.TOTP_KEY is None else self.TOTP_KEY.get_secret_value()
+        return Sealer(current, *(key.get_secret_value() for key in self.TOTP_OLD_KEYS))
+
     def checked(self) -> Self:
         """These settings, or BadSettings where an exposed service would run on something that everybody knows."""
-        if self.AUDIT_KEY is not None:
-            _refuse_weak_key("AUDIT_KEY", self.AUDIT_KEY.get_secret_value())
+        for name in ("AUDIT_KEY", "TOTP_KEY"):
+            if (key := getattr(self, name)) is not None:
+                _refuse_weak_key(name, key.get_secret_value())
+        if self.PASSWORD_LINK_URL and "{token}" not in self.PASSWORD_LINK_URL:
+            raise BadSettings("PASSWORD_LINK_URL must have {token} where the token goes.")
         if self.SECRET_KEY is not None:
             _refuse_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
         elif self.is_exposed:
             raise BadSettings("SECRET_KEY is missing: set it to at least 32 random characters.")
+        if self.SMTP_HOST is not None:
+            self._check_mail()
         if not self.is_exposed:
             return self
         if self.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
@@ -134,6 +207,16 @@ class Settings(BaseSettings):
         if "*" in self.CORS_ORIGINS and self.CORS_ALLOW_CREDENTIALS:
             raise BadSettings("CORS_ORIGINS is * with CORS_ALLOW_CREDENTIALS: name the origins.")
         return self
+
+    def _check_mail(self) -> None:
+        if self.MAIL_FROM is None:
+            raise BadSettings("MAIL_FROM is missing: SMTP_HOST needs an address that mail comes from.")
+        if (self.SMTP_USER is None) != (self.SMTP_PASSWORD is None):
+            raise BadSettings("SMTP_USER and SMTP_PASSWORD: set both, or neither.")
+        if self.is_exposed and self.SMTP_PASSWORD is not None and self.SMTP_TLS is SmtpTls.none:
+            raise BadSettings("SMTP_TLS is none: anybody on the way could read the password. Set starttls or tls.")
+        if self.SMTP_CA_FILE is not None:
+            _ = self.smtp_trust
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -17,6 +17,7 @@ from sqlmodel import create_engine
 
 from app.core.config import Settings
 from app.core.errors import DomainError, Unavailable
+from app.core.tokens import Claims
 
 CONNECT_TIMEOUT_SECONDS = 3
 _PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
@@ -43,6 +44,8 @@ class Session(SQLModelSession):
     request_id: str
     chain_heads: dict[int, tuple[int, str]]
     """Length and last link of the chains that this transaction has locked and read."""
+    unnoted_use: Claims | None
+    """The credential of this request, if its last use was written down some time ago: see `identity.note_use`."""
 
     def write_soon(self, statement: Insert | Update | Delete, values: dict[str, Any]) -> None:
         """Write in the same round trip as the next statement, or with the commit: for rows whose answer nobody needs.
@@ -100,6 +103,7 @@ class Database:
             session.settings = self.settings
             session.request_id = request_id
             session.chain_heads = {}
+            session.unnoted_use = None
             yield session
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """The families of domain errors. api/problems.py gives each family its status number; services name the errors."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
@@ -55,6 +56,24 @@ class TooLarge(DomainError):
 
 class UnsupportedMedia(DomainError):
     """It was sent in a form that isn't read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """At most `quota` of something in `window_seconds`. The name is a plain word: answers show it."""
+
+    name: str
+    quota: int
+    window_seconds: int
+
+
+class TooMany(DomainError):
+    """More was asked for than the policy lets through: try again after `retry_after_seconds`."""
+
+    def __init__(self, detail: str, *, policy: Policy, retry_after_seconds: int, **facts: Any) -> None:
+        super().__init__(detail, **facts)
+        self.policy = policy
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Broken(DomainError):

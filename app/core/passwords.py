@@ -17,6 +17,8 @@ from app.core.errors import Invalid, Unavailable
 
 MIN_LENGTH = 12
 MAX_LENGTH = 128
+NO_PASSWORD = ""
+"""In the place of a hash: nothing matches it, until the person sets a password through a link."""
 MAX_WAIT_SECONDS = 10
 JUDGED_LENGTH = 32  # characters; zxcvbn takes a second over 128 made of look-alikes, and a strong start is enough
 MIN_SCORE = 2  # of zxcvbn's 0 to 4: 10^6 guesses and more
@@ -70,7 +72,7 @@ def _hash_new(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str) -> bool:
-    return bool(_scheme.verify(normalised(password), password_hash))
+    return password_hash != NO_PASSWORD and bool(_scheme.verify(normalised(password), password_hash))
 
 
 @cache
@@ -90,14 +92,17 @@ class PasswordHasher:
         # Verified when there is no such account: an unknown e-mail takes as long as a wrong password.
         self._decoy = _decoy_hash()
 
-    async def hash(self, password: str) -> str:
-        """The hash of a new password. Raises WeakPassword."""
+    async def hash(self, password: str | None) -> str:
+        """The hash of a new password, NO_PASSWORD for none. Raises WeakPassword."""
+        if password is None:
+            return NO_PASSWORD
         return await self._run(_hash_new, password)
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Whether they match; False, in the same time, where there is no hash to match."""
-        matches = await self._run(verify_password, password, password_hash or self._decoy)
-        return matches and password_hash is not None
+        """Whether they match; False, in the same time, where there is no hash to match: nobody, or NO_PASSWORD."""
+        given = password_hash or NO_PASSWORD
+        matches = await self._run(verify_password, password, self._decoy if given == NO_PASSWORD else given)
+        return matches and given != NO_PASSWORD
 
     async def _run(self, work: Callable[..., _Answer], *arguments: str) -> _Answer:
         try:

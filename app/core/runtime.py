@@ -1,9 +1,16 @@
 """What one process needs to serve: made once from the settings, closed at the end."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
 from app.core.config import Settings
 from app.core.db import Database
 from app.core.gate import Gate
+from app.core.mail import mailer_for
 from app.core.passwords import PasswordHasher
+from app.core.request_limit import RequestLimit
 from app.core.spool import Spool
 from app.core.tokens import TokenSigner
 
@@ -20,6 +27,27 @@ class Runtime:
         self.spools: set[Spool] = set()
         self.hasher = PasswordHasher()
         self.signer = TokenSigner(settings)
+        self.mailer = mailer_for(settings)
+        self.request_limit = RequestLimit(settings.REQUESTS_PER_MINUTE)
+
+        self._behind: dict[object, asyncio.Task[None]] = {}
+
+    def behind(self, key: object, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work behind the answer, one at a time for each key. Nobody waits for it, so a failure is logged."""
+        if key not in self._behind:
+            self._behind[key] = asyncio.create_task(self._do_behind(key, work))
+
+    async def settle(self) -> None:
+        """Wait for what is done behind answers."""
+        await asyncio.gather(*self._behind.values())
+
+    async def _do_behind(self, key: object, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:
+            structlog.get_logger().warning("not_done_behind", error=type(error).__name__)
+        finally:
+            del self._behind[key]
 
     def close(self) -> None:
         """Let go of everything. It waits for the threads: not for the event loop."""

@@ -3,18 +3,21 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from jose import JWTError, jwt
 
 from app.core.clock import utc_now
 from app.core.config import Settings
 from app.core.errors import NotAuthenticated
+from app.core.opaque_tokens import API_TOKEN_PREFIX, digest, owner_of
 
 ISSUER = "employee-time-tracking-api"
 AUDIENCE = "employee-time-tracking-api/v1"
 ACCESS = "access"
 MAX_TOKEN_LENGTH = 2048
 MAX_USER_ID = 2**31 - 1
+MAX_SESSION_ID = 2**31 - 1
 
 
 class BadToken(NotAuthenticated):
@@ -22,16 +25,48 @@ class BadToken(NotAuthenticated):
     title = "Not authenticated"
 
 
+class Scope(StrEnum):
+    """What an API token is for. A session's token is for everything that its person may do."""
+
+    entries_read = "entries:read"
+    entries_write = "entries:write"
+    reports_read = "reports:read"
+    admin = "admin"
+
+
+class Waiting(StrEnum):
+    """What a person has to do before they may do anything else."""
+
+    password = "password"  # noqa: S105 - to change it
+    second_factor = "second_factor"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call an operation beside those who logged in and have nothing to do first."""
+
+    scopes: frozenset[Scope] = frozenset()
+    """API tokens that have one of these."""
+    waiting: frozenset[Waiting] = frozenset()
+    """People who have to do this first."""
+
+
+NOBODY_ELSE = Access()
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token proves: who logged in, and under which of their credentials.
+    """What a request shows: a session's token or an API token, when, and to which operation.
 
-    `epoch` is the person's token_epoch at login: a new password or a deactivation raises it, and older tokens die.
-    Role and active flag are never read from a token.
+    The token is genuine, if it is a session's; whether its session or it itself still lives, and what its person may
+    do, only the database can tell. Role and active flag are never read from a token.
     """
 
     user_id: int
-    epoch: int
+    at: datetime
+    session_id: int | None = None
+    api_token_hash: str | None = None
+    access: Access = NOBODY_ELSE
 
 
 class TokenSigner:
@@ -42,8 +77,8 @@ class TokenSigner:
         self._algorithm = settings.ALGORITHM
         self.lifetime = timedelta(minutes=settings.ACCESS_TOKEN_EXPIRE_MINUTES)
 
-    def sign(self, user_id: int, epoch: int, *, at: datetime) -> str:
-        """An access token for the person that ends after ACCESS_TOKEN_EXPIRE_MINUTES."""
+    def sign(self, user_id: int, session_id: int, *, at: datetime) -> str:
+        """An access token of the person's session that ends after ACCESS_TOKEN_EXPIRE_MINUTES."""
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -52,20 +87,23 @@ class TokenSigner:
             "exp": int((at + self.lifetime).timestamp()),
             "jti": secrets.token_urlsafe(12),
             "typ": ACCESS,
-            "epoch": epoch,
+            "sid": session_id,
         }
         return jwt.encode(claims, self._key, algorithm=self._algorithm)
 
-    def read(self, token: str | None) -> Claims:
-        """The claims of a valid access token. Raises BadToken for anything else, without saying what was wrong."""
+    def read(self, token: str | None, access: Access = NOBODY_ELSE, *, at: datetime) -> Claims:
+        """The claims of a token. Raises BadToken for what is none of ours, without saying what was wrong."""
         if token is None:
             raise BadToken("Log in and send the access token as `Authorization: Bearer ...`.")
         try:
-            return self._claims(token)
+            if token.startswith(API_TOKEN_PREFIX):
+                return Claims(_person(owner_of(token)), at, api_token_hash=digest(token), access=access)
+            user_id, session_id = self._claims(token)
         except (JWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise BadToken("The access token is not valid, or no longer. Log in again.") from None
+        return Claims(user_id, at, session_id=session_id, access=access)
 
-    def _claims(self, token: str) -> Claims:
+    def _claims(self, token: str) -> tuple[int, int]:
         if len(token) > MAX_TOKEN_LENGTH:
             raise ValueError("longer than any token of ours")
         claims = jwt.decode(
@@ -81,9 +119,15 @@ class TokenSigner:
             raise ValueError("not an access token of ours")
         if issued > utc_now().timestamp() + 60:
             raise ValueError("issued in the future")
-        subject, epoch = claims["sub"], claims["epoch"]
-        if not (subject.isascii() and subject.isdigit() and 0 < int(subject) <= MAX_USER_ID):
+        subject, session_id = claims["sub"], claims["sid"]
+        if not (subject.isascii() and subject.isdigit()):
             raise ValueError("no such person can be")
-        if type(epoch) is not int or not 0 <= epoch <= MAX_USER_ID:
-            raise ValueError("no such epoch can be")
-        return Claims(user_id=int(subject), epoch=epoch)
+        if type(session_id) is not int or not 0 < session_id <= MAX_SESSION_ID:
+            raise ValueError("no such session can be")
+        return _person(int(subject)), session_id
+
+
+def _person(user_id: int) -> int:
+    if not 0 < user_id <= MAX_USER_ID:
+        raise ValueError("no such person can be")
+    return user_id

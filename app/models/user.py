@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Column, Enum, ForeignKeyConstraint, Index, String
+from sqlalchemy import Boolean, CheckConstraint, Column, Enum, ForeignKeyConstraint, Index, String, false
 from sqlmodel import Field, SQLModel
 
 from app.models.types import Instant
@@ -18,6 +18,11 @@ class Role(StrEnum):
 def _role_column() -> Column[str]:
     values = [role.value for role in Role]
     return Column("role", Enum(Role, native_enum=False, length=16, values_callable=lambda _: values), nullable=False)
+
+
+def _switch_column(name: str) -> Column[bool]:
+    """Off for people who were there before the column."""
+    return Column(name, Boolean, nullable=False, server_default=false())
 
 
 class TimeZone(SQLModel, table=True):
@@ -49,7 +54,8 @@ class User(SQLModel, table=True):
     is_active: bool = True
     manager_id: int | None = None
     time_zone: str = Field(max_length=64)
-    token_epoch: int = 0
+    must_change_password: bool = Field(default=False, sa_column=_switch_column("must_change_password"))
+    has_second_factor: bool = Field(default=False, sa_column=_switch_column("has_second_factor"))
     created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
 
 

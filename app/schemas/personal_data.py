@@ -4,11 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from app.schemas.api_token import ApiTokenRead
 from app.schemas.audit import Action, EventRead, RequestId
+from app.schemas.auth import SessionRead
 from app.schemas.project import ProjectRead
 from app.schemas.time_entry import TimeEntryWithProject
 from app.schemas.types import Answer, Id, UtcTime
-from app.schemas.user import UserRead
+from app.schemas.user import AccountRead
 
 
 class Act(Answer):
@@ -29,11 +31,21 @@ class KeptAnswer(Answer):
     answer: Annotated[str, Field(max_length=2**30, description="The answer, as JSON.")]
 
 
+class KnownAddressRead(Answer):
+    """An address that the person logged in from."""
+
+    address: Annotated[str, Field(max_length=49, description="IPv4, or the /64 network of IPv6.")]
+    last_login_at: UtcTime
+
+
 class PersonalData(Answer):
     exported_at: UtcTime
-    person: UserRead
+    person: AccountRead
     memberships: Annotated[list[ProjectRead], Field(description="Projects that name you as a member.")]
     entries: Annotated[list[TimeEntryWithProject], Field(description="All your entries, oldest first.")]
     events: Annotated[list[EventRead], Field(description="All that the record has of you, oldest first.")]
     acts: Annotated[list[Act], Field(description="What you did to others or to projects, oldest first.")]
     kept_answers: list[KeptAnswer]
+    sessions: Annotated[list[SessionRead], Field(description="Where you are logged in.")]
+    api_tokens: Annotated[list[ApiTokenRead], Field(description="Without what they are: that isn't stored.")]
+    known_addresses: Annotated[list[KnownAddressRead], Field(description="From where you logged in, for 90 days.")]

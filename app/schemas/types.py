@@ -76,8 +76,11 @@ ONE_LINE = Pattern(
 
 
 def _with_key(text: str) -> str:
-    """Refuse text whose key outgrows its column: one character can become 18 (U+FDFA)."""
-    if len(text_key(text)) > MAX_KEY_LENGTH:
+    """Refuse text whose key outgrows its column: one character can become 18 (U+FDFA).
+
+    Text that is too long for any name isn't even normalised: a million combining marks take minutes to put in order.
+    """
+    if len(text) > MAX_KEY_LENGTH or len(text_key(text)) > MAX_KEY_LENGTH:
         raise ValueError("Too long in its normal form. Use plainer characters.")
     return text
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, model_validator
 
 from app.models.user import Role
+from app.schemas.password import MustChange
 from app.schemas.types import Answer, Body, Email, Id, IsActive, NewPassword, PersonName, TimeZoneName, UtcTime
 
 RoleField = Annotated[Role, Field(examples=["employee"])]
@@ -23,6 +24,13 @@ class UserRead(Answer):
     created_at: UtcTime
 
 
+class AccountRead(UserRead):
+    """A person as they themselves and admins see them."""
+
+    must_change_password: Annotated[bool, Field(description="Before they can do anything else.", examples=[False])]
+    has_second_factor: Annotated[bool, Field(examples=[False])]
+
+
 class NewPerson(Body):
     """A person to add; without a zone they get the service's DEFAULT_TIME_ZONE."""
 
@@ -35,7 +43,10 @@ class NewPerson(Body):
 
 
 class UserCreate(NewPerson):
-    password: NewPassword
+    """A person to add; without a password they need a set-password link to get in."""
+
+    password: NewPassword | None = None
+    must_change_password: MustChange = None
 
 
 def _never_null(schema: dict[str, Any]) -> None:
@@ -69,10 +80,6 @@ class MeUpdate(Changes):
 class UserUpdate(MeUpdate):
     email: Email | None = None
     role: RoleField | None = None
-
-
-class PasswordSet(Body):
-    password: NewPassword
 
 
 @dataclass(frozen=True, slots=True)

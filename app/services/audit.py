@@ -4,6 +4,7 @@ The database refuses to change or remove an event, and links only what continues
 """
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
@@ -45,26 +46,35 @@ def record(
     The person is locked, or is now, so the chain's head stays where it is until the commit.
     """
     chain_id = subject_id or HOUSE
-    length, last_link = _head(session, chain_id)
-    hidden = _Hidden()
-    event: Facts = {
-        "chain_id": chain_id,
-        "position": length + 1,
-        "at": at,
-        "action": action,
-        "actor_id": actor_id,
-        "object_type": action.partition(":")[0],
-        "object_id": object_id,
-        "before": hidden.text_of("before", before),
-        "after": hidden.text_of("after", after),
-        "reason": hidden.digest_of("reason", reason),
-        "request_id": session.request_id,
-        "key_id": session.settings.audit_keys.current_id,
-    }
-    event["link"] = session.settings.audit_keys.link(event["key_id"], linked_facts(event, last_link))
-    event["personal"] = hidden.values
+    event = _next_event(
+        session,
+        chain_id,
+        _head(session, chain_id),
+        at=at,
+        action=action,
+        actor_id=actor_id,
+        object_id=object_id,
+        before=before,
+        after=after,
+        reason=reason,
+    )
     session.write_soon(_INSERT, event)
-    session.chain_heads[chain_id] = (length + 1, event["link"])
+
+
+def record_newcomers(
+    session: Session, action: str, newcomers: Iterable[tuple[int, Facts]], *, at: datetime, actor_id: int | None
+) -> None:
+    """Write the first event of each person added in this transaction, by id with the facts behind it, in one go.
+
+    Nobody else knows these people yet, so their chains are empty and nothing needs to be locked or read.
+    """
+    events = [
+        _next_event(
+            session, person_id, (0, GENESIS), at=at, action=action, actor_id=actor_id, object_id=person_id, after=after
+        )
+        for person_id, after in newcomers
+    ]
+    session.execute(_INSERT, events)
 
 
 def knows_head(session: Session, chain_id: int, length: int | None, last_link: str | None) -> None:
@@ -102,6 +112,43 @@ def told(event: Row[Any]) -> Facts:
 def is_digest(field: str, value: Any) -> bool:
     """Whether a fact of an event stands for a personal value."""
     return field in PERSONAL and isinstance(value, str) and value.startswith(DIGEST_PREFIX)
+
+
+def _next_event(
+    session: Session,
+    chain_id: int,
+    head: tuple[int, str],
+    *,
+    at: datetime,
+    action: str,
+    actor_id: int | None,
+    object_id: int | None,
+    before: Facts | None = None,
+    after: Facts | None = None,
+    reason: str | None = None,
+) -> Facts:
+    """The row that continues the chain, and is its head from now on."""
+    length, last_link = head
+    keys = session.settings.audit_keys
+    hidden = _Hidden()
+    event: Facts = {
+        "chain_id": chain_id,
+        "position": length + 1,
+        "at": at,
+        "action": action,
+        "actor_id": actor_id,
+        "object_type": action.partition(":")[0],
+        "object_id": object_id,
+        "before": hidden.text_of("before", before),
+        "after": hidden.text_of("after", after),
+        "reason": hidden.digest_of("reason", reason),
+        "request_id": session.request_id,
+        "key_id": keys.current_id,
+    }
+    event["link"] = keys.link(event["key_id"], linked_facts(event, last_link))
+    event["personal"] = hidden.values
+    session.chain_heads[chain_id] = (length + 1, event["link"])
+    return event
 
 
 def _head(session: Session, chain_id: int) -> tuple[int, str]:

@@ -1,16 +1,21 @@
 """Every domain error of the services, and the constraints that raise them as a last resort.
 
 DomainError
-├── NotAuthenticated    LoginRefused (BadToken: core/tokens.py)
-├── Forbidden           RoleNeeded, NotYourEntry, EditWindowClosed
-├── NotFound            UserNotFound, ManagerNotFound, ProjectNotFound, EntryNotFound
+├── NotAuthenticated    LoginRefused, OtpRequired, OtpWrong, LinkRefused (BadToken: core/tokens.py; RefreshRefused:
+│                       core/opaque_tokens.py)
+├── Forbidden           RoleNeeded, ScopeNeeded, PasswordChangeRequired, SecondFactorRequired, PasswordWrong, CodeWrong,
+│                       NotYourEntry, EditWindowClosed
+├── NotFound            UserNotFound, ManagerNotFound, ProjectNotFound, EntryNotFound, SessionNotFound, ApiTokenNotFound
 ├── Conflict            AlreadyClockedIn, AlreadyClockedOut, NotClockedIn, EntryOverlaps, ProjectInactive, EmailTaken,
 │                       ProjectNameTaken, LastAdmin, ManagerCycle, ManagerIsSelf, ManagerInvalid, ManagerInactive,
-│                       HasReports, EntryStillRuns, RequestInFlight, BulkRefused, PersonIsActive, RetentionRuns
+│                       HasReports, EntryStillRuns, RequestInFlight, BulkRefused, PersonIsActive, RetentionRuns,
+│                       PersonInactive, SecondFactorExists, NoSecondFactor, NotEnrolling, TooManyApiTokens
 ├── PreconditionFailed  EntryChanged
 ├── Invalid             PeriodReversed, PeriodTooLong, EntryTooShort, EntryTooLong, EntryInFuture, ReasonNeeded,
-│                       BadCursor, KeyReused
-└── Unavailable         ClockBehind (ServiceBusy, DatabaseUnavailable: core/db.py; TooManyLogins: core/passwords.py)
+│                       BadCursor, KeyReused, PasswordUnchanged, ExpiryOutOfRange, ImportRefused
+├── TooMany             (TooManyRequests: core/request_limit.py; LoginLimitReached: login_limits.py)
+└── Unavailable         ClockBehind, SecondFactorUnreadable (ServiceBusy, DatabaseUnavailable: core/db.py;
+                        TooManyLogins: core/passwords.py; MailNotSent: core/mail.py)
 """
 
 from sqlalchemy.exc import IntegrityError
@@ -33,9 +38,53 @@ class LoginRefused(NotAuthenticated):
     is_recorded = True
 
 
+class OtpRequired(NotAuthenticated):
+    code = "otp_required"
+    title = "A second factor is needed"
+    is_recorded = True
+
+
+class OtpWrong(NotAuthenticated):
+    code = "otp_wrong"
+    title = "The code is wrong"
+    is_recorded = True
+
+
+class LinkRefused(NotAuthenticated):
+    code = "link_refused"
+    title = "The link is not valid"
+
+
+class PasswordWrong(Forbidden):
+    code = "password_wrong"
+    title = "Not your present password"
+    is_recorded = True
+
+
+class CodeWrong(Forbidden):
+    code = "code_wrong"
+    title = "The code is wrong"
+    is_recorded = True
+
+
 class RoleNeeded(Forbidden):
     code = "role_needed"
     title = "Your role may not do this"
+
+
+class ScopeNeeded(Forbidden):
+    code = "scope_needed"
+    title = "The API token is not for this"
+
+
+class PasswordChangeRequired(Forbidden):
+    code = "password_change_required"
+    title = "Change your password first"
+
+
+class SecondFactorRequired(Forbidden):
+    code = "second_factor_required"
+    title = "Enrol a second factor first"
 
 
 class NotYourEntry(Forbidden):
@@ -66,6 +115,16 @@ class ProjectNotFound(NotFound):
 class EntryNotFound(NotFound):
     code = "entry_not_found"
     title = "No such entry"
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+    title = "No such session"
+
+
+class ApiTokenNotFound(NotFound):
+    code = "api_token_not_found"
+    title = "No such API token"
 
 
 class AlreadyClockedIn(Conflict):
@@ -158,6 +217,31 @@ class RetentionRuns(Conflict):
     title = "The retention time hasn't passed"
 
 
+class PersonInactive(Conflict):
+    code = "person_inactive"
+    title = "The person is deactivated"
+
+
+class SecondFactorExists(Conflict):
+    code = "second_factor_exists"
+    title = "There is a second factor already"
+
+
+class NoSecondFactor(Conflict):
+    code = "no_second_factor"
+    title = "There is no second factor"
+
+
+class NotEnrolling(Conflict):
+    code = "not_enrolling"
+    title = "No enrolment was begun"
+
+
+class TooManyApiTokens(Conflict):
+    code = "too_many_api_tokens"
+    title = "Too many API tokens"
+
+
 class EntryChanged(PreconditionFailed):
     code = "entry_changed"
     title = "The entry was changed meanwhile"
@@ -193,6 +277,21 @@ class KeyReused(Invalid):
     title = "The Idempotency-Key belongs to another request"
 
 
+class PasswordUnchanged(Invalid):
+    code = "password_unchanged"
+    title = "The password stays the same"
+
+
+class ExpiryOutOfRange(Invalid):
+    code = "expiry_out_of_range"
+    title = "The expiry is out of range"
+
+
+class ImportRefused(Invalid):
+    code = "import_refused"
+    title = "Nobody was imported"
+
+
 class PeriodReversed(Invalid):
     code = "period_reversed"
     title = "The period ends before it starts"
@@ -201,6 +300,12 @@ class PeriodReversed(Invalid):
 class PeriodTooLong(Invalid):
     code = "period_too_long"
     title = "The period is too long"
+
+
+class SecondFactorUnreadable(Unavailable):
+    code = "second_factor_unreadable"
+    title = "The second factor can't be read"
+    retry_after_seconds = 60
 
 
 class ClockBehind(Unavailable):

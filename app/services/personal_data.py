@@ -1,32 +1,35 @@
 """A person's own data: all of it for themselves (GDPR, Art. 15 and 20), and its erasure when its time has come (17).
 
-What is erased: names, e-mail, the reasons given in their history, kept answers. What stays: hours, projects and
-descriptions, under a pseudonym, and the record's chain, whose digests no longer say what they stood for.
+What is erased: names, e-mail, the reasons given in their history, kept answers, all that let them in and from where.
+What stays: hours, projects and descriptions, under a pseudonym, and the record's chain, whose digests no longer say
+what they stood for.
 """
 
-import secrets
 from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import Row, Select, Table, delete, func, select, update
 
 from app.core.db import Session
-from app.core.passwords import hash_password
+from app.core.passwords import NO_PASSWORD
 from app.core.text import text_key
 from app.core.tokens import Claims
 from app.models.types import Instant
 from app.models.user import User
-from app.schemas.personal_data import Act, KeptAnswer
+from app.schemas.api_token import ApiTokenRead
+from app.schemas.auth import SessionRead
+from app.schemas.personal_data import Act, KeptAnswer, KnownAddressRead
 from app.schemas.project import ProjectRead
 from app.schemas.types import UtcTime
-from app.schemas.user import UserRead
-from app.services import audit, people
+from app.schemas.user import AccountRead
+from app.services import audit, credentials, people
 from app.services.audit_log import EVENT_WITH_ACTOR, read_event
 from app.services.errors import PersonIsActive, RetentionRuns
 from app.services.idempotency import KEY
-from app.services.identity import USER, Actor, authenticate
+from app.services.identity import API_TOKEN, SESSION, USER, Actor, authenticate
+from app.services.login_limits import KNOWN
 from app.services.periods import ENTRY
 from app.services.projects import MEMBER, PROJECT
 from app.services.time_entries import ENTRY_WITH_PROJECT, read_with_project
@@ -70,6 +73,7 @@ def erase(session: Session, person_id: int, *, at: datetime) -> str:
     _pseudonymise(person)
     session.flush()
     session.execute(delete(KEY).where(KEY.c.user_id == person_id))
+    credentials.erase(session, person_id, at=at)
     audit.record(session, audit.ERASE, at=at, actor_id=None, subject_id=person_id, object_id=person_id)
     # Behind the event that says so, and the database lets only that go.
     event = audit.EVENT
@@ -79,16 +83,19 @@ def erase(session: Session, person_id: int, *, at: datetime) -> str:
 
 
 def _pieces(session: Session, actor: Actor, *, at: datetime) -> Iterator[bytes]:
-    columns = (USER.c[name] for name in UserRead.model_fields)
+    columns = (USER.c[name] for name in AccountRead.model_fields)
     person = session.execute(select(*columns).where(USER.c.id == actor.id)).one()
     yield _ExportedAt(exported_at=at).model_dump_json().encode()[:-1]
-    yield b',"person":' + UserRead.model_construct(**person._mapping).model_dump_json().encode()
+    yield b',"person":' + AccountRead.model_construct(**person._mapping).model_dump_json().encode()
     lists: dict[str, Iterable[BaseModel]] = {
         "memberships": (ProjectRead.model_validate(row) for row in _rows(session, _memberships(actor))),
         "entries": (read_with_project(session, row, now=at) for row in _rows(session, _entries(actor))),
         "events": (read_event(row) for row in _rows(session, _events(actor))),
         "acts": (Act.model_validate(row) for row in _rows(session, _acts(actor))),
         "kept_answers": (KeptAnswer.model_validate(row) for row in _rows(session, _kept(actor))),
+        "sessions": (SessionRead.model_validate(row) for row in _rows(session, _of(SESSION, actor))),
+        "api_tokens": (ApiTokenRead.model_validate(row) for row in _rows(session, _of(API_TOKEN, actor))),
+        "known_addresses": (KnownAddressRead.model_validate(row) for row in _rows(session, _of(KNOWN, actor))),
     }
     for name, items in lists.items():
         yield f',"{name}":['.encode()
@@ -110,8 +117,8 @@ def _pseudonymise(person: User) -> None:
     person.name_key = text_key(f"{person.first_name} {person.last_name}")
     person.email = f"erased-{person.id}@erased.invalid"  # RFC 2606: a domain that will never be
     person.email_key = text_key(person.email)
-    person.password_hash = hash_password(secrets.token_urlsafe(32))
-    person.token_epoch += 1
+    person.password_hash = NO_PASSWORD
+    person.has_second_factor = False
 
 
 def _rows(session: Session, statement: Select[Any]) -> Iterator[Row[Any]]:
@@ -144,3 +151,7 @@ def _acts(actor: Actor) -> Select[Any]:
 def _kept(actor: Actor) -> Select[Any]:
     columns = (KEY.c[name] for name in KeptAnswer.model_fields)
     return select(*columns).where(KEY.c.user_id == actor.id).order_by(KEY.c.created_at, KEY.c.key)
+
+
+def _of(table: Table, actor: Actor) -> Select[Any]:
+    return select(table).where(table.c.user_id == actor.id).order_by(*table.primary_key)

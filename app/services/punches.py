@@ -25,7 +25,7 @@ from app.services.errors import (
     ProjectNotFound,
 )
 from app.services.idempotency import KEY, Once
-from app.services.identity import ACTOR_COLUMNS, USER, Actor, actor_from
+from app.services.identity import ACTOR_COLUMNS, USER, Actor, actor_from, proven, shown
 from app.services.periods import ENTRY
 from app.services.projects import PROJECT, bookable_by
 from app.services.time_entries import Entry, is_stale, read, snapshot
@@ -157,13 +157,14 @@ def _standing(
     session: Session, claims: Claims, request: Once | None, *, project_id: int | None = None, at: datetime
 ) -> tuple[Row[Any], Actor, TimeEntryRead | None]:
     """Where the caller stands, who they are, and the answer to this request if it was done before."""
-    wanted = {"user_id": claims.user_id, "project_id": project_id} | ({"key": request.key} if request else {})
+    wanted = shown(claims) | {"project_id": project_id} | ({"key": request.key} if request else {})
     statement = _STANDING_ONCE if request else _STANDING
     if project_id is not None and not session.settings.is_sqlite:
         statement = _STARTING_ONCE if request else _STARTING
     with idempotency.waiting(request):
-        row = session.execute(statement, wanted, execution_options={LOCK_PERSON: claims.user_id}).one_or_none()
-    actor = actor_from(row, claims)
+        locking = {LOCK_PERSON: claims.user_id}
+        row = session.execute(proven(statement, claims), wanted, execution_options=locking).one_or_none()
+    actor = actor_from(session, row, claims)
     assert row is not None
     audit.knows_head(session, actor.id, row.chain_length, row.last_link)
     if request is None:

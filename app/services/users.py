@@ -14,8 +14,8 @@ from app.core.text import text_key
 from app.core.tokens import Claims
 from app.models.types import table_of
 from app.models.user import Role, TimeZone, User
-from app.schemas.user import NewPerson, UserFilter, UserUpdate
-from app.services import audit, people, punches, visibility
+from app.schemas.user import NewPerson, UserCreate, UserFilter, UserUpdate
+from app.services import audit, credentials, people, punches, visibility
 from app.services.errors import (
     EmailTaken,
     HasReports,
@@ -29,7 +29,7 @@ from app.services.errors import (
 )
 from app.services.identity import USER, Actor, authenticate, require_role
 
-_RECORDED = ("email", "first_name", "last_name", "role", "is_active", "manager_id", "time_zone")
+RECORDED = ("email", "first_name", "last_name", "role", "is_active", "manager_id", "time_zone", "must_change_password")
 
 
 def admin(session: Session, claims: Claims) -> Actor:
@@ -39,24 +39,22 @@ def admin(session: Session, claims: Claims) -> Actor:
     return actor
 
 
-def create(session: Session, actor: Actor | None, wanted: NewPerson, *, password_hash: str, at: datetime) -> User:
+def create(
+    session: Session,
+    actor: Actor | None,
+    wanted: NewPerson,
+    *,
+    password_hash: str,
+    must_change_password: bool = False,
+    at: datetime,
+) -> User:
     """Add a person; `actor` is None where the operator does it. Raises EmailTaken and what a bad manager raises."""
     if wanted.manager_id is not None:
         people.lock_rules(session)
         _check_manager(session, wanted.manager_id)
     _check_email_free(session, wanted.email)
-    person = User(
-        email=wanted.email,
-        email_key=text_key(wanted.email),
-        first_name=wanted.first_name,
-        last_name=wanted.last_name,
-        name_key=text_key(f"{wanted.first_name} {wanted.last_name}"),
-        password_hash=password_hash,
-        role=wanted.role,
-        manager_id=wanted.manager_id,
-        time_zone=wanted.time_zone or session.settings.DEFAULT_TIME_ZONE,
-        created_at=at,
-    )
+    person = User(**as_row(session, wanted, password_hash=password_hash, at=at))
+    person.must_change_password = must_change_password
     register_zone(session, person.time_zone)
     session.add(person)
     session.flush()
@@ -70,6 +68,35 @@ def create(session: Session, actor: Actor | None, wanted: NewPerson, *, password
         after=_snapshot(person),
     )
     return person
+
+
+def create_with_password(
+    session: Session, actor: Actor, wanted: UserCreate, *, password_hash: str, at: datetime
+) -> User:
+    """Add a person as an admin, who may ask that they change the password that they are given. Raises as `create`."""
+    must_change = wanted.must_change_password
+    if must_change is None:
+        must_change = session.settings.MUST_CHANGE_NEW_PASSWORDS and wanted.password is not None
+    return create(session, actor, wanted, password_hash=password_hash, must_change_password=must_change, at=at)
+
+
+def as_row(session: Session, wanted: NewPerson, *, password_hash: str, at: datetime) -> dict[str, Any]:
+    """The columns of a new person; the database gives the id."""
+    return {
+        "email": wanted.email,
+        "email_key": text_key(wanted.email),
+        "first_name": wanted.first_name,
+        "last_name": wanted.last_name,
+        "name_key": text_key(f"{wanted.first_name} {wanted.last_name}"),
+        "password_hash": password_hash,
+        "role": wanted.role,
+        "is_active": True,
+        "manager_id": wanted.manager_id,
+        "time_zone": wanted.time_zone or session.settings.DEFAULT_TIME_ZONE,
+        "must_change_password": False,
+        "has_second_factor": False,
+        "created_at": at,
+    }
 
 
 def page(session: Session, wanted: UserFilter, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
@@ -116,8 +143,8 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
     if person.is_active:
         _check_admin_remains(session, person)
         punches.close_for_deactivation(session, actor, user_id, at=at)
-        changes = {"is_active": False, "token_epoch": person.token_epoch + 1}
-        apply(session, actor, person, changes, action="user:deactivate", at=at)
+        credentials.revoke_all(session, actor.id, user_id, at=at)
+        apply(session, actor, person, {"is_active": False}, action="user:deactivate", at=at)
     return person
 
 
@@ -126,16 +153,6 @@ def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> U
     people.lock_rules(session)
     (person,) = people.lock(session, user_id)
     apply(session, actor, person, {"is_active": True}, action="user:activate", at=at)
-    return person
-
-
-def set_password(session: Session, actor: Actor, user_id: int, *, password_hash: str, at: datetime) -> User:
-    """Give a person a new password; their tokens die at once. Raises UserNotFound."""
-    (person,) = people.lock(session, user_id)
-    person.password_hash = password_hash
-    person.token_epoch += 1
-    session.flush()
-    audit.record(session, "user:set_password", at=at, actor_id=actor.id, subject_id=person.id, object_id=person.id)
     return person
 
 
@@ -204,7 +221,7 @@ def _matching(statement: Select[Any], wanted: UserFilter) -> Select[Any]:
 
 
 def _snapshot(person: User) -> dict[str, Any]:
-    return {name: getattr(person, name) for name in _RECORDED}
+    return {name: getattr(person, name) for name in RECORDED}
 
 
 def _check_email_free(session: Session, email: str) -> None:

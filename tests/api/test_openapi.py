@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.main import create_app
+from app.services.people_csv import COLUMNS
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD
 
@@ -57,7 +58,10 @@ def schemas_sent() -> Iterator[tuple[str, Schema]]:
     """The schemas of parameters and bodies."""
     for name, operation in OPERATIONS.items():
         yield from schemas_in(operation.get("parameters", []), name)
-        for media in operation.get("requestBody", {}).get("content", {}).values():
+        for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+            if media_type == "text/csv":
+                yield from schemas_in(media["schema"], name)
+                continue
             body = media["schema"]["$ref"].rpartition("/")[2]
             yield from schemas_in(SCHEMAS[body], body)
 
@@ -125,7 +129,10 @@ def test_summaries_and_operation_ids_are_unique():
 
 @pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if "requestBody" in operation])
 def test_every_body_and_each_of_its_fields_has_an_example(name):
-    for media in OPERATIONS[name]["requestBody"]["content"].values():
+    for media_type, media in OPERATIONS[name]["requestBody"]["content"].items():
+        if media_type == "text/csv":
+            assert media["example"].splitlines()[0] == ",".join(COLUMNS)
+            continue
         fields = SCHEMAS[media["schema"]["$ref"].rpartition("/")[2]]["properties"]
 
         assert media["example"].keys() == fields.keys()
@@ -141,7 +148,7 @@ def test_every_operation_documents_its_problems(name):
     if operation.get("parameters") or "requestBody" in operation:
         expected |= {"422", "413", "415"}
     if "security" in operation:
-        expected |= {"401", "503"}
+        expected |= {"401", "429", "503"}
     if "/admin/" in name or ("/reports/" in name and not name.endswith("/me")):
         expected |= {"403"}
     if "{" in name:
@@ -165,6 +172,7 @@ def test_answers_name_their_headers():
 
     assert people["200"]["headers"].keys() == {"X-Request-ID", "X-Total-Count", "Link"}
     assert people["401"]["headers"].keys() == {"X-Request-ID", "WWW-Authenticate"}
+    assert people["429"]["headers"].keys() == {"X-Request-ID", "Retry-After", "RateLimit-Policy", "RateLimit"}
     assert people["503"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
     assert hours["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"}
 
@@ -174,10 +182,17 @@ def test_a_settled_route_is_there_with_its_success_code(name, status):
     assert [code for code in OPERATIONS[name]["responses"] if code < "300"] == [status]
 
 
-def test_all_but_the_login_the_greeting_and_the_health_checks_need_a_token():
+def test_all_but_the_ways_in_the_greeting_and_the_health_checks_need_a_token():
     free = {name for name, operation in OPERATIONS.items() if "security" not in operation}
 
-    assert free == {"POST /api/v1/auth/login", "GET /", "GET /health/live", "GET /health/ready"}
+    assert free == {
+        "POST /api/v1/auth/login",
+        "POST /api/v1/auth/refresh",
+        "POST /api/v1/auth/password/set",
+        "GET /",
+        "GET /health/live",
+        "GET /health/ready",
+    }
 
 
 def test_the_authorize_button_knows_the_login():
@@ -223,6 +238,8 @@ def test_a_new_admin_can_press_execute_on_every_example(people, as_user):
     assert admin.patch("/auth/me", json=example["PATCH /api/v1/auth/me"]).status_code == 200
     assert admin.patch("/admin/projects/1", json=example["PATCH /api/v1/admin/projects/{project_id}"]).is_success
     assert admin.patch("/admin/users/2", json=example["PATCH /api/v1/admin/users/{user_id}"]).is_success
+    people_csv, as_csv = example["POST /api/v1/admin/users/import"], {"Content-Type": "text/csv"}
+    assert admin.post("/admin/users/import", content=people_csv, headers=as_csv).json()["people"] == 2
     assert admin.put("/admin/users/2/password", json=example["PUT /api/v1/admin/users/{user_id}/password"]).is_success
 
 

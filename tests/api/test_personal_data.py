@@ -13,7 +13,8 @@ from app.services.audit_proof import verify
 from app.services.errors import PersonIsActive, RetentionRuns, UserNotFound
 from app.services.identity import USER
 from app.services.periods import ENTRY
-from tests.support.people import instant
+from tests.support.credentials import api_token_of, second_factor_of
+from tests.support.people import PASSWORD, instant
 from tests.support.record import Record
 
 LONG_AGO = ("2018-03-02 08:00", "2018-03-02 12:00")
@@ -40,7 +41,10 @@ class TestOwnData:
         data = answer.json()
 
         assert answer.headers["Content-Type"] == "application/json"
-        assert data.keys() == {"exported_at", "person", "memberships", "entries", "events", "acts", "kept_answers"}
+        assert data.keys() == {
+            "exported_at", "person", "memberships", "entries", "events", "acts", "kept_answers", "sessions",
+            "api_tokens", "known_addresses",
+        }  # fmt: skip
         assert data["person"] == me.get("/auth/me").json()
         assert [project["id"] for project in data["memberships"]] == [secret.id]
         assert [entry["description"] for entry in data["entries"]] == ["", "Shop"]
@@ -52,6 +56,16 @@ class TestOwnData:
         assert data["events"][2]["reason"] == "Wrong project"
         (kept,) = data["kept_answers"]
         assert (kept["key"], json.loads(kept["answer"])) == ("terminal-1", started)
+
+    def test_where_she_logged_in_is_among_it(self, as_user, anyone, server, ana):
+        anyone.post("/auth/login", data={"username": "ana@example.com", "password": PASSWORD})
+        api_token_of(server.database, ana, "entries:read", name="Terminal at the gate")
+
+        data = as_user(ana).get("/auth/me/export").json()
+
+        assert [session["address"] for session in data["sessions"]] == ["127.0.0.1"] * 2
+        assert [token["name"] for token in data["api_tokens"]] == ["Terminal at the gate"]
+        assert [known["address"] for known in data["known_addresses"]] == ["127.0.0.1"]
 
     def test_mia_gets_what_she_did_but_not_what_it_changed_for_others(self, people, as_user, mia, ana, website):
         entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
@@ -68,7 +82,7 @@ class TestOwnData:
     def test_nothing_secret_is_among_it(self, as_user, ana):
         answer = as_user(ana).get("/auth/me/export")
 
-        assert [word for word in ("hash", "epoch", "argon2", "salt", "token") if word in answer.text] == []
+        assert [word for word in ("hash", "argon2", "salt", "ett_", "ettr_") if word in answer.text] == []
 
     def test_the_record_says_that_it_was_taken_out(self, as_user, server, ana):
         record = Record(server.database)
@@ -108,6 +122,23 @@ class TestErasure:
             )
         for trace in ("Ana", "ana@", "Almeida", "almeida", "Lisbon"):
             assert trace not in everything
+
+    def test_nothing_is_left_that_let_them_in(self, server, as_user, people, anyone):
+        """Where and on what somebody logged in is personal too."""
+        dora = people.employee("Dora")
+        phone = second_factor_of(server.database, dora)
+        anyone.post("/auth/login", data={"username": "dora@example.com", "password": PASSWORD, "otp": phone.code()})
+        as_user(people.admin("Ada")).put(f"/admin/users/{dora.id}/deactivate")
+
+        self.erase(server.database, dora)
+
+        tables = ("login_session", "api_token", "password_link", "known_address", "second_factor", "recovery_code")
+        with server.database.reading() as session:
+            kept = {
+                table: session.execute(text(f"SELECT * FROM {table} WHERE user_id = {dora.id}")).all()
+                for table in tables
+            }
+        assert kept == {table: [] for table in tables}
 
     def test_the_chain_stays_valid(self, server, gone):
         self.erase(server.database, gone)

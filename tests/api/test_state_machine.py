@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 
+import pytest
 from httpx import Response
 from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as some
@@ -42,6 +43,7 @@ from tests.support.record import assert_chains_hold
 from tests.support.server import Caller, Server
 from tests.support.wire import assert_nothing_overlaps, bounds_of, ids_of_created, local_day, send, without_project
 
+pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
 STORIES = settings(
     max_examples=EXAMPLES or 24,

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from app.core.clock import utc_now
-from app.core.tokens import Claims
 from app.schemas.punch import ClockIn
 from app.services import punches, time_entries
+from tests.support.credentials import claims_of
 from tests.support.people import instant
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
@@ -450,9 +450,9 @@ def last_days():
 def punch_in(database, person, project, at):
     with database.writing() as session:
         wanted = ClockIn(project_id=project.id, description="")
-        return punches.clock_in(session, Claims(person.id, 0), wanted, switch=False, at=at)
+        return punches.clock_in(session, claims_of(database, person), wanted, switch=False, at=at)
 
 
 def punch_out(database, person, at):
     with database.writing() as session:
-        return punches.clock_out_open(session, Claims(person.id, 0), at=at)
+        return punches.clock_out_open(session, claims_of(database, person), at=at)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
@@ -21,6 +22,7 @@ from app.core.time_zones import zone_names
 from app.services.periods import ENTRY, unix_seconds
 from app.services.users import register_zone
 
+pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 EXAMPLES = os.environ.get("TOTALS_EXAMPLES")
 # Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.
 ODD = [

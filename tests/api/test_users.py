@@ -43,6 +43,8 @@ def test_a_new_person_can_log_in_at_once(people, admin, anyone):
         "manager_id": mia.id,
         "time_zone": "Europe/Lisbon",
         "created_at": person["created_at"],
+        "must_change_password": False,
+        "has_second_factor": False,
     }
     assert log_in(anyone, "zoe@example.com", PASSWORD).status_code == 200
     assert admin.get(f"/admin/users/{person['id']}").json() == person

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from app.core.clock import utc_now
+from app.core.db import Database
 from app.core.tokens import TokenSigner
 from app.models.user import User
 from tests.support.backend import Backend
+from tests.support.credentials import session_of
 from tests.support.databases import settings_for
 
 
@@ -21,7 +23,14 @@ def two_workers(db_url: str, tmp_path: Path) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def bearer(db_url: str) -> Callable[[User], dict[str, str]]:
+def bearer(db_url: str) -> Iterator[Callable[[User], dict[str, str]]]:
     """The header with a person's access token, as a login gives it."""
-    signer = TokenSigner(settings_for(db_url))
-    return lambda person: {"Authorization": f"Bearer {signer.sign(person.id, person.token_epoch, at=utc_now())}"}
+    settings = settings_for(db_url)
+    signer, database = TokenSigner(settings), Database(settings)
+
+    def header(person: User) -> dict[str, str]:
+        opened = session_of(database, person)
+        return {"Authorization": f"Bearer {signer.sign(opened.user_id, opened.session_id, at=utc_now())}"}
+
+    yield header
+    database.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+import pytest
 from sqlalchemy import select
 
 from app.services.audit_proof import verify
@@ -12,6 +13,7 @@ from tests.support.hours import hour
 from tests.support.lossy_proxy import lossy
 from tests.support.record import Record
 
+pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 WRITES_EACH = 125
 LOST = (asyncio.IncompleteReadError, ConnectionError)
 

@@ -2,8 +2,11 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.support.crowd import Call, in_parallel
 
+pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 CLIENTS = {"postgresql": 300, "sqlite": 120}
 PUNCHES = 1200
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from itertools import pairwise
 
+import pytest
 from sqlalchemy import func, select
 
 from app.models.user import Role, User
@@ -14,6 +15,7 @@ from tests.support.crowd import Call, at_once, exchange, in_parallel, opened
 from tests.support.hours import clock, hour, hours_ago, morning
 from tests.support.record import Record
 
+pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 API = "/api/v1"
 
 

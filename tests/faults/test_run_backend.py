@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 
 from app.core.config import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
 from app.core.migrations import ROOT, SchemaState, opened, schema_state
+from tests.support.backend import TLS
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.operators import bare_environment, empty_database, somebody_elses_table
 from tests.support.people import PASSWORD
@@ -80,7 +81,7 @@ class Started:
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self.errors
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.address}/health/ready", timeout=SECONDS).status_code == 200
+            return httpx.get(f"{self.address}/health/ready", timeout=SECONDS, verify=TLS).status_code == 200
         return False
 
 
@@ -171,7 +172,7 @@ def test_two_workers_are_two_processes_that_both_serve(db_url, tmp_path):
         for idle in (one, other):
             idle.suspend()
             try:
-                answer = httpx.get(f"{server.address}/health/ready", timeout=SECONDS)
+                answer = httpx.get(f"{server.address}/health/ready", timeout=SECONDS, verify=TLS)
             finally:
                 idle.resume()
             assert answer.status_code == 200

@@ -17,13 +17,36 @@ from sqlmodel import SQLModel
 
 from app.core.db import Database
 from app.core.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
-from app.models import audit_event, idempotency_key, project, time_entry, user
+from app.models import (
+    api_token,
+    audit_event,
+    idempotency_key,
+    login_attempt,
+    login_session,
+    password_link,
+    project,
+    second_factor,
+    time_entry,
+    user,
+)
 from app.services.people import lock_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 from tests.support.migrating import alembic, writing
 from tests.support.postgresql import execute
 
-MODELS = (audit_event, idempotency_key, project, time_entry, user)  # importing them fills the metadata
+# Importing them fills the metadata.
+MODELS = (
+    api_token,
+    audit_event,
+    idempotency_key,
+    login_attempt,
+    login_session,
+    password_link,
+    project,
+    second_factor,
+    time_entry,
+    user,
+)
 
 SQLITE_OBJECTS = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
@@ -59,6 +82,19 @@ CREATE TABLE alembic_version (
 version_num VARCHAR(32) NOT NULL,
 CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 )
+CREATE TABLE api_token (
+id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+user_id INTEGER NOT NULL,
+name VARCHAR(100) NOT NULL,
+scopes VARCHAR(200) NOT NULL,
+token_hash VARCHAR(64) NOT NULL,
+created_at BIGINT NOT NULL,
+expires_at BIGINT NOT NULL,
+last_used_at BIGINT,
+CONSTRAINT fk_api_token_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
+CREATE INDEX ix_api_token_user_id ON api_token (user_id)
+CREATE UNIQUE INDEX uq_api_token_token_hash ON api_token (token_hash)
 CREATE TABLE audit_chain (
 chain_id INTEGER NOT NULL,
 length BIGINT NOT NULL,
@@ -122,6 +158,15 @@ END
 CREATE INDEX ix_audit_event_at ON audit_event (at, chain_id, position)
 CREATE INDEX ix_audit_event_by_another ON audit_event (actor_id, at) WHERE actor_id <> chain_id
 CREATE INDEX ix_audit_event_object ON audit_event (object_type, object_id)
+CREATE TABLE failed_login (
+id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+account VARCHAR(64) NOT NULL,
+address VARCHAR(49) NOT NULL,
+at BIGINT NOT NULL
+)
+CREATE INDEX ix_failed_login_account_at ON failed_login (account, at)
+CREATE INDEX ix_failed_login_address_at ON failed_login (address, at)
+CREATE INDEX ix_failed_login_at ON failed_login (at)
 CREATE TABLE global_lock (
 name VARCHAR(32) NOT NULL,
 PRIMARY KEY (name)
@@ -135,6 +180,37 @@ created_at BIGINT NOT NULL,
 PRIMARY KEY (user_id, "key")
 )
 CREATE INDEX ix_idempotency_key_created_at ON idempotency_key (created_at)
+CREATE TABLE known_address (
+user_id INTEGER NOT NULL,
+address VARCHAR(49) NOT NULL,
+last_login_at BIGINT NOT NULL,
+PRIMARY KEY (user_id, address),
+CONSTRAINT fk_known_address_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
+CREATE TABLE login_session (
+id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+user_id INTEGER NOT NULL,
+refresh_hash VARCHAR(64) NOT NULL,
+spent_hash VARCHAR(64),
+refreshed_at BIGINT NOT NULL,
+device VARCHAR(200) NOT NULL,
+address VARCHAR(45) NOT NULL,
+created_at BIGINT NOT NULL,
+last_used_at BIGINT NOT NULL,
+expires_at BIGINT NOT NULL,
+CONSTRAINT fk_login_session_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
+CREATE INDEX ix_login_session_expires_at ON login_session (expires_at)
+CREATE INDEX ix_login_session_user_id ON login_session (user_id)
+CREATE TABLE password_link (
+user_id INTEGER NOT NULL,
+token_hash VARCHAR(64) NOT NULL,
+created_at BIGINT NOT NULL,
+expires_at BIGINT NOT NULL,
+PRIMARY KEY (user_id),
+CONSTRAINT fk_password_link_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
+CREATE UNIQUE INDEX uq_password_link_token_hash ON password_link (token_hash)
 CREATE TABLE project (
 id INTEGER NOT NULL,
 name VARCHAR(200) NOT NULL,
@@ -152,6 +228,21 @@ CONSTRAINT fk_project_member_project_id_project FOREIGN KEY(project_id) REFERENC
 CONSTRAINT fk_project_member_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
 )
 CREATE INDEX ix_project_member_user_id ON project_member (user_id)
+CREATE TABLE recovery_code (
+user_id INTEGER NOT NULL,
+code_hash VARCHAR(64) NOT NULL,
+PRIMARY KEY (user_id, code_hash),
+CONSTRAINT fk_recovery_code_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
+CREATE TABLE second_factor (
+user_id INTEGER NOT NULL,
+secret VARCHAR(200) NOT NULL,
+created_at BIGINT NOT NULL,
+confirmed_at BIGINT,
+last_step BIGINT NOT NULL,
+PRIMARY KEY (user_id),
+CONSTRAINT fk_second_factor_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
 CREATE TABLE time_entry (
 id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 user_id INTEGER NOT NULL,
@@ -210,8 +301,7 @@ role VARCHAR(16) NOT NULL,
 is_active BOOLEAN NOT NULL,
 manager_id INTEGER,
 time_zone VARCHAR(64) NOT NULL,
-token_epoch INTEGER NOT NULL,
-created_at BIGINT NOT NULL,
+created_at BIGINT NOT NULL, must_change_password BOOLEAN DEFAULT 0 NOT NULL, has_second_factor BOOLEAN DEFAULT 0 NOT NULL,
 PRIMARY KEY (id),
 CONSTRAINT ck_user_not_their_own_manager CHECK (manager_id <> id),
 CONSTRAINT ck_user_role CHECK (role IN ('employee', 'manager', 'admin')),
@@ -220,9 +310,17 @@ CONSTRAINT fk_user_time_zone_time_zone FOREIGN KEY(time_zone) REFERENCES time_zo
 )
 CREATE INDEX ix_user_manager_id ON user (manager_id)
 CREATE UNIQUE INDEX uq_user_email_key ON user (email_key)
-""",
+""",  # noqa: E501 - as SQLite says it
     POSTGRESQL: """
 alembic_version.version_num character varying(32) not null
+api_token.id integer not null default nextval('api_token_id_seq'::regclass)
+api_token.user_id integer not null
+api_token.name character varying(100) not null
+api_token.scopes character varying(200) not null
+api_token.token_hash character varying(64) not null
+api_token.created_at timestamp with time zone not null
+api_token.expires_at timestamp with time zone not null
+api_token.last_used_at timestamp with time zone
 audit_chain.chain_id integer not null
 audit_chain.length bigint not null
 audit_chain.last_link character varying(64) not null
@@ -240,12 +338,33 @@ audit_event.personal text
 audit_event.request_id character varying(64) not null
 audit_event.key_id character varying(16) not null
 audit_event.link character varying(64) not null
+failed_login.id integer not null default nextval('failed_login_id_seq'::regclass)
+failed_login.account character varying(64) not null
+failed_login.address character varying(49) not null
+failed_login.at timestamp with time zone not null
 global_lock.name character varying(32) not null
 idempotency_key.user_id integer not null
 idempotency_key.key character varying(255) not null
 idempotency_key.fingerprint character varying(64) not null
 idempotency_key.answer text not null
 idempotency_key.created_at timestamp with time zone not null
+known_address.user_id integer not null
+known_address.address character varying(49) not null
+known_address.last_login_at timestamp with time zone not null
+login_session.id integer not null default nextval('login_session_id_seq'::regclass)
+login_session.user_id integer not null
+login_session.refresh_hash character varying(64) not null
+login_session.spent_hash character varying(64)
+login_session.refreshed_at timestamp with time zone not null
+login_session.device character varying(200) not null
+login_session.address character varying(45) not null
+login_session.created_at timestamp with time zone not null
+login_session.last_used_at timestamp with time zone not null
+login_session.expires_at timestamp with time zone not null
+password_link.user_id integer not null
+password_link.token_hash character varying(64) not null
+password_link.created_at timestamp with time zone not null
+password_link.expires_at timestamp with time zone not null
 project.id integer not null default nextval('project_id_seq'::regclass)
 project.name character varying(200) not null
 project.name_key character varying(400) collate C not null
@@ -253,6 +372,13 @@ project.is_active boolean not null
 project.created_at timestamp with time zone not null
 project_member.project_id integer not null
 project_member.user_id integer not null
+recovery_code.user_id integer not null
+recovery_code.code_hash character varying(64) not null
+second_factor.user_id integer not null
+second_factor.secret character varying(200) not null
+second_factor.created_at timestamp with time zone not null
+second_factor.confirmed_at timestamp with time zone
+second_factor.last_step bigint not null
 time_entry.id integer not null default nextval('time_entry_id_seq'::regclass)
 time_entry.user_id integer not null
 time_entry.project_id integer not null
@@ -276,12 +402,20 @@ user.role character varying(16) not null
 user.is_active boolean not null
 user.manager_id integer
 user.time_zone character varying(64) not null
-user.token_epoch integer not null
+user.........pg.dropped.12........ -
 user.created_at timestamp with time zone not null
+user.must_change_password boolean not null default false
+user.has_second_factor boolean not null default false
+CREATE INDEX ix_api_token_user_id ON public.api_token USING btree (user_id)
 CREATE INDEX ix_audit_event_at ON public.audit_event USING btree (at, chain_id, "position")
 CREATE INDEX ix_audit_event_by_another ON public.audit_event USING btree (actor_id, at) WHERE (actor_id <> chain_id)
 CREATE INDEX ix_audit_event_object ON public.audit_event USING btree (object_type, object_id)
+CREATE INDEX ix_failed_login_account_at ON public.failed_login USING btree (account, at)
+CREATE INDEX ix_failed_login_address_at ON public.failed_login USING btree (address, at)
+CREATE INDEX ix_failed_login_at ON public.failed_login USING btree (at)
 CREATE INDEX ix_idempotency_key_created_at ON public.idempotency_key USING btree (created_at)
+CREATE INDEX ix_login_session_expires_at ON public.login_session USING btree (expires_at)
+CREATE INDEX ix_login_session_user_id ON public.login_session USING btree (user_id)
 CREATE INDEX ix_project_member_user_id ON public.project_member USING btree (user_id)
 CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
 CREATE INDEX ix_time_entry_start_time ON public.time_entry USING btree (start_time, id)
@@ -292,21 +426,36 @@ CREATE TRIGGER audit_chain_only_grows_truncate BEFORE TRUNCATE ON public.audit_c
 CREATE TRIGGER audit_event_append_only_row BEFORE DELETE OR UPDATE ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_is_append_only()
 CREATE TRIGGER audit_event_append_only_truncate BEFORE TRUNCATE ON public.audit_event FOR EACH STATEMENT EXECUTE FUNCTION audit_event_is_append_only()
 CREATE TRIGGER audit_event_extends_its_chain AFTER INSERT ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_extends_its_chain()
+CREATE UNIQUE INDEX uq_api_token_token_hash ON public.api_token USING btree (token_hash)
+CREATE UNIQUE INDEX uq_password_link_token_hash ON public.password_link USING btree (token_hash)
 CREATE UNIQUE INDEX uq_project_name_key ON public.project USING btree (name_key)
 CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON public.time_entry USING btree (user_id) WHERE (end_time IS NULL)
 CREATE UNIQUE INDEX uq_user_email_key ON public."user" USING btree (email_key)
 alembic_version: alembic_version_pkc PRIMARY KEY (version_num)
+api_token: api_token_pkey PRIMARY KEY (id)
+api_token: fk_api_token_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 audit_chain: audit_chain_pkey PRIMARY KEY (chain_id)
 audit_chain_only_grows() BEGIN IF TG_OP = 'UPDATE' THEN IF NEW.chain_id = OLD.chain_id AND NEW.length = OLD.length + 1 THEN RETURN NEW; END IF; END IF; RAISE EXCEPTION 'audit_chain_only_grows' USING ERRCODE = 'restrict_violation'; END
 audit_event: pk_audit_event PRIMARY KEY (chain_id, "position")
 audit_event_extends_its_chain() BEGIN IF NEW.position = 1 THEN INSERT INTO audit_chain (chain_id, length, last_link) VALUES (NEW.chain_id, 0, '') ON CONFLICT DO NOTHING; END IF; UPDATE audit_chain SET length = NEW.position, last_link = NEW.link WHERE chain_id = NEW.chain_id AND length = NEW.position - 1; IF NOT FOUND THEN RAISE EXCEPTION 'audit_event_extends_its_chain' USING ERRCODE = 'restrict_violation'; END IF; RETURN NULL; END
 audit_event_is_append_only() BEGIN IF TG_OP = 'UPDATE' THEN IF NEW.personal IS NULL AND to_jsonb(NEW) - 'personal' = to_jsonb(OLD) - 'personal' AND EXISTS ( SELECT FROM audit_chain JOIN audit_event USING (chain_id) WHERE chain_id = OLD.chain_id AND position = length AND action = 'user:erase' ) THEN RETURN NEW; END IF; END IF; RAISE EXCEPTION 'audit_event_is_append_only' USING ERRCODE = 'restrict_violation'; END
+failed_login: failed_login_pkey PRIMARY KEY (id)
 global_lock: global_lock_pkey PRIMARY KEY (name)
 idempotency_key: idempotency_key_pkey PRIMARY KEY (user_id, key)
+known_address: fk_known_address_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+known_address: known_address_pkey PRIMARY KEY (user_id, address)
+login_session: fk_login_session_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+login_session: login_session_pkey PRIMARY KEY (id)
+password_link: fk_password_link_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+password_link: password_link_pkey PRIMARY KEY (user_id)
 project: project_pkey PRIMARY KEY (id)
 project_member: fk_project_member_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)
 project_member: fk_project_member_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 project_member: project_member_pkey PRIMARY KEY (project_id, user_id)
+recovery_code: fk_recovery_code_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+recovery_code: recovery_code_pkey PRIMARY KEY (user_id, code_hash)
+second_factor: fk_second_factor_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+second_factor: second_factor_pkey PRIMARY KEY (user_id)
 time_entry: ck_time_entry_ends_after_start CHECK ((end_time >= start_time))
 time_entry: ex_time_entry_no_overlap EXCLUDE USING gist (int4range(user_id, user_id, '[]'::text) WITH =, tstzrange(start_time, end_time) WITH &&)
 time_entry: fk_time_entry_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)

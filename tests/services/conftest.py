@@ -2,15 +2,16 @@
 
 import pytest
 
-from app.core.tokens import Claims
 from app.models.user import Role
 from app.schemas.correction import EntryUpdate
 from app.schemas.punch import ClockIn
 from app.schemas.user import UserUpdate
-from app.services import auth, corrections, punches, users
+from app.services import corrections, logins, punches, users
 from app.services.errors import LoginRefused
 from app.services.identity import Actor
+from app.services.logins import Attempt
 from tests.support.burglar import NOW, Burglar
+from tests.support.credentials import HERE, claims_of
 from tests.support.people import instant
 
 NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
@@ -22,7 +23,11 @@ def ids(people, database) -> dict[str, int]:
     ada, mia = people.admin("Ada"), people.manager("Mia")
     ana = people.employee("Ana", manager=mia, last_name="Ñandú")
     website = people.project("Website")
-    claims, admin, manager = Claims(ana.id, 0), Actor(ada.id, Role.admin, "UTC"), Actor(mia.id, Role.manager, "UTC")
+    claims, admin, manager = (
+        claims_of(database, ana),
+        Actor(ada.id, Role.admin, "UTC"),
+        Actor(mia.id, Role.manager, "UTC"),
+    )
     with database.writing("request-1") as session:
         users.change(session, admin, ana.id, UserUpdate(first_name="Anna", email="anna@example.com"), at=NINE)
     with database.writing("request-2") as session:
@@ -33,7 +38,8 @@ def ids(people, database) -> dict[str, int]:
         earlier = EntryUpdate(start_time="2026-03-02T08:00:00Z", reason="Came an hour earlier")
         corrections.change(session, manager, entry.id, earlier, versions=None, at=NOW)
     with pytest.raises(LoginRefused), database.writing("request-5") as session:
-        auth.log_in(session, "nobody@example.com", None, password_matches=False, at=NOW)
+        unknown = Attempt("nobody@example.com", None, HERE)
+        logins.log_in(session, unknown, None, password_matches=False, at=NOW)
     return {"Ada": ada.id, "Mia": mia.id, "Ana": ana.id, "Website": website.id, "entry": entry.id}
 
 

@@ -18,6 +18,7 @@ from app.models.user import Role
 from app.services import demo
 from app.services.audit import CHAIN, EVENT
 from app.services.identity import USER
+from app.services.people_csv import MAX_FILE_BYTES
 from app.services.periods import ENTRY
 from tests.support.burglar import Burglar
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
@@ -298,6 +299,55 @@ def test_who_can_not_be_erased_is_told_in_one_line(command, people):
     assert "There is no such person." in refusal(command("erase-person", "2000000000", "--yes"))
 
 
+PEOPLE = "email,first_name,last_name,role,manager_email,time_zone\n"
+TEAM = f"{PEOPLE}ana@example.com,Ana,Almeida,employee,mia@example.com,\nmia@example.com,Mia,Meyer,manager,,\n"
+
+
+def test_a_company_moves_in_from_a_file(command, database, tmp_path):
+    (tmp_path / "people.csv").write_text(TEAM)
+
+    imported = command("import-users", "people.csv")
+
+    assert (imported.exit_code, imported.stdout, imported.stderr) == (0, "2 people imported.\n", "")
+    assert counts(database) == (2, 0)
+    assert command("verify-audit").exit_code == 0
+
+
+def test_a_dry_run_only_checks_the_file(command, database, tmp_path):
+    (tmp_path / "people.csv").write_text(TEAM)
+
+    assert command("import-users", "people.csv", "--dry-run").stdout == "2 people can be imported.\n"
+    assert counts(database) == (0, 0)
+
+
+def test_each_fault_of_a_file_is_a_line(command, database, people, tmp_path):
+    people.manager("Mia")
+    (tmp_path / "people.csv").write_text(f"{TEAM}bob@example.com,Bob,Ng,chief,,\n")
+
+    refused = command("import-users", "people.csv")
+
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines() == [
+        "line 3, email: Another person has this e-mail already. Remove the line, or change that person instead.",
+        "line 4, role: The role is one of 'employee', 'manager' or 'admin'.",
+        "Nobody was imported. Faults found in the file: 2.",
+    ]
+    assert counts(database) == (1, 0)
+
+
+def test_a_fault_of_a_whole_line_names_the_line(command, tmp_path):
+    (tmp_path / "people.csv").write_text(f"{TEAM}x\n")
+
+    assert command("import-users", "people.csv").stderr.startswith("line 4: The header has 6 cells, this line 1.")
+
+
+def test_a_file_of_people_has_a_size(command, tmp_path):
+    (tmp_path / "people.csv").write_text(PEOPLE + "\n" * MAX_FILE_BYTES)
+
+    assert "The file has more than 8388608 bytes. Split it." in command("import-users", "people.csv").stderr
+    assert "No such file or directory" in refusal(command("import-users", "nowhere.csv"))
+
+
 def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", "demo"],
@@ -338,5 +388,14 @@ def test_a_file_that_cannot_be_written_is_told_in_one_line(operator, tmp_path):
 def test_help_names_every_command(operator):
     said = operator("--help").stdout
 
-    commands = ("migrate", "create-admin", "demo", "verify-audit", "seal-audit", "erase-person", "openapi")
+    commands = (
+        "migrate",
+        "create-admin",
+        "demo",
+        "verify-audit",
+        "seal-audit",
+        "erase-person",
+        "openapi",
+        "import-users",
+    )
     assert all(name in said for name in commands)

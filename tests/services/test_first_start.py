@@ -13,7 +13,7 @@ from app.core.clock import utc_now
 from app.core.config import DEFAULT_ADMIN_EMAIL, BadSettings
 from app.core.db import Database
 from app.core.migrations import SchemaState, UnusableDatabase, make_ready, opened, schema_state
-from app.core.passwords import verify_password
+from app.core.passwords import NO_PASSWORD, verify_password
 from app.models.user import Role, User
 from app.services import first_admin
 from app.services.identity import USER
@@ -102,6 +102,14 @@ def test_it_goes_to_production_once_the_account_with_that_password_is_deactivate
     people.admin("Abe")
     with database.writing("test") as session:
         session.execute(update(USER).where(USER.c.email == DEFAULT_ADMIN_EMAIL).values(is_active=False))
+
+    assert start(**PRODUCTION) is None
+
+
+def test_an_admin_who_has_no_password_yet_keeps_nobody_from_starting(start, database, people):
+    people.admin("Abe")
+    with database.writing("test") as session:
+        session.execute(update(USER).values(password_hash=NO_PASSWORD))
 
     assert start(**PRODUCTION) is None
 

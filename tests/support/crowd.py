@@ -21,19 +21,25 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
     body: Any = None
     params: dict[str, Any] = field(default_factory=dict)
+    form: str | None = None
 
     def message(self) -> bytes:
         """The request as it goes over the wire."""
         address = urlsplit(self.url)
         target = f"{address.path}?{urlencode(self.params)}" if self.params else address.path
-        body = b"" if self.body is None else json.dumps(self.body).encode()
+        body = self._content()
         headers = self.headers | {
             "Host": address.netloc,
-            "Content-Type": "application/json",
+            "Content-Type": "application/json" if self.form is None else "application/x-www-form-urlencoded",
             "Content-Length": str(len(body)),
         }
         lines = [f"{self.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+    def _content(self) -> bytes:
+        if self.form is not None:
+            return self.form.encode()
+        return b"" if self.body is None else json.dumps(self.body).encode()
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from sqlalchemy.engine import URL, make_url
 
 ENVIRONMENT_VARIABLE = "TEST_POSTGRESQL_URL"
@@ -94,15 +95,17 @@ class PostgreSQLServer:
 
 def execute(server: URL, statement: str) -> None:
     """Run a statement outside a transaction on the server's maintenance database."""
+    with closing(connect(server)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def connect(server: URL) -> Connection:
+    """A connection to the server's maintenance database, for statements outside transactions."""
     connection = psycopg2.connect(
         host=server.host, port=server.port, user=server.username, password=server.password, dbname=server.database
     )
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    finally:
-        connection.close()
+    connection.autocommit = True
+    return connection
 
 
 def _data_folder() -> Path | None:

@@ -12,16 +12,24 @@ from sqlalchemy import select, tuple_
 from app.core.db import Database, Session
 from app.services import audit_proof
 from app.services.audit import CHAIN, EVENT, HOUSE, told
-from app.services.identity import USER
+from app.services.identity import API_TOKEN, USER
 from app.services.periods import ENTRY
 from app.services.projects import MEMBER, PROJECT
+from tests.support.leaks import assert_nothing_secret
 
-# What changes, by the object that its event names.
+# What changes, by the object that its event names. (Sessions come and go with events that say more than their rows.)
 SUBJECTS = {
     "time_entry": (ENTRY, ENTRY.c.id),
     "user": (USER, USER.c.id),
     "project": (PROJECT, PROJECT.c.id),
     "membership": (MEMBER, MEMBER.c.project_id),
+    "api_token": (API_TOKEN, API_TOKEN.c.id),
+}
+# How a ledger reads them, and where in a row that number is: as the driver gives them, nothing converted. (A use of a
+# token is no change.)
+_READS = {
+    kind: (str(select(*(each for each in table.c if each.name != "last_used_at"))), list(table.columns).index(number))
+    for kind, (table, number) in SUBJECTS.items()
 }
 
 
@@ -52,12 +60,13 @@ class Record:
         self._database = database
         self._heads: dict[int, int] = {}
         if not whole:
-            self.new()
+            with database.reading() as session:
+                self._heads = _heads(session)
 
     def new(self) -> list[Event]:
         """The events since the last call, person by person, in order; what concerns nobody comes last."""
         with self._database.reading() as session:
-            heads = {head.chain_id: head.length for head in session.execute(select(CHAIN))}
+            heads = _heads(session)
             grown = {chain_id: length for chain_id, length in heads.items() if length > self._heads.get(chain_id, 0)}
             wanted = [
                 (chain_id, position)
@@ -71,10 +80,15 @@ class Record:
             ).all()
         self._heads = heads
         names = ("position", "at", "action", "actor_id", "object_type", "object_id", "request_id")
+        assert_nothing_secret(repr(found), "the record")
         return [
             Event(subject_id=row.chain_id or None, **{name: getattr(row, name) for name in names}, **told(row))
             for row in found
         ]
+
+
+def _heads(session: Session) -> dict[int, int]:
+    return {head.chain_id: head.length for head in session.execute(select(CHAIN))}
 
 
 class Ledger:
@@ -91,21 +105,23 @@ class Ledger:
         In bulk, where an entry can be changed several times by one request, each that differs has one at least.
         """
         rows = self._read()
-        changed = {key for key, _ in self._rows.items() ^ rows.items()}
+        # A membership is a row; of the others, who or what was changed is in two, as it was and as it is.
+        changed = {(kind, row[_READS[kind][1]], row if kind == "membership" else ()) for kind, row in self._rows ^ rows}
         expected = Counter(("project" if kind == "membership" else kind, number) for kind, number, _ in changed)
-        found = Counter((e.object_type, e.object_id) for e in self._record.new() if e.object_id is not None)
+        found = Counter((e.object_type, e.object_id) for e in self._record.new() if e.object_type in SUBJECTS)
         self._rows = rows
         wrong = expected.keys() - found.keys() if is_bulk else (expected - found) | (found - expected)
         for each in wrong:
             return f"{each} was changed {expected[each]} times and recorded {found[each]} times"
         return None
 
-    def _read(self) -> dict[tuple[str, int, str], Any]:
+    def _read(self) -> set[tuple[str, tuple[Any, ...]]]:
         with self._database.reading() as session:
+            connection = session.connection()
             return {
-                (kind, row._mapping[number], repr(row) if kind == "membership" else ""): tuple(row)
-                for kind, (table, number) in SUBJECTS.items()
-                for row in session.execute(select(table))
+                (kind, tuple(row))
+                for kind, (statement, _) in _READS.items()
+                for row in connection.exec_driver_sql(statement).all()
             }
 
 

@@ -19,6 +19,8 @@ from app.core.db import Database
 from app.core.tokens import TokenSigner
 from app.main import API, create_app
 from app.models.user import User
+from tests.support.credentials import session_of
+from tests.support.leaks import HANDED_OUT, assert_nothing_secret
 from tests.support.record import Ledger
 
 PROBLEM = "application/problem+json"
@@ -34,7 +36,7 @@ class _Announced(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listens = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._told_to_end = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -42,13 +44,23 @@ class _Announced(uvicorn.Server):
         await self._told_to_end.wait()
 
     def end(self) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._told_to_end.set)
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._told_to_end.set)
 
     async def startup(self, sockets: Any = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.listens.set()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """As uvicorn does, without the tenth of a second that it gives connections to close: each test would wait."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # those that idled are gone now
+        await self._wait_tasks_to_complete()
+        await self.lifespan.shutdown()
 
 
 class Server:
@@ -60,11 +72,17 @@ class Server:
         self.database = Database(settings)
         self._signer = TokenSigner(settings)
         self.base_url = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def token(self, person: User) -> str:
         """An access token as a login gives it."""
-        assert person.id is not None
-        return self._signer.sign(person.id, person.token_epoch, at=utc_now())
+        opened = session_of(self.database, person)
+        return self._signer.sign(opened.user_id, opened.session_id, at=utc_now())
+
+    def settle(self) -> None:
+        """Wait for what the service does behind its answers."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.app.state.runtime.settle(), self.loop).result(20)
 
     def caller(self, token: str | None = None, **options: Any) -> "Caller":
         return Caller(self, token, **options)
@@ -128,6 +146,10 @@ class Caller(httpx.Client):
     def _check(self, response: httpx.Response) -> None:
         assert response.headers["X-Request-ID"]
         assert response.status_code not in {500, 501, 502}, response.read()
+        if "content-length" in response.headers and not HANDED_OUT.search(response.request.url.path):
+            assert_nothing_secret(
+                response.read().decode(errors="replace"), f"the answer of {response.request.url.path}"
+            )
         if response.status_code < 400:
             return
         response.read()
@@ -147,14 +169,15 @@ class Caller(httpx.Client):
 def running(settings: Settings) -> Iterator[Server]:
     """A server on these settings that answers until the block ends."""
     server = Server(settings)
-    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="on")
+    options = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "on"}
+    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, **options)
     announced = _Announced(config)
     thread = threading.Thread(target=announced.run, name="server")
     thread.start()
     try:
         assert announced.listens.wait(20), "the server did not start"
         port = announced.servers[0].sockets[0].getsockname()[1]
-        server.base_url = f"http://127.0.0.1:{port}"
+        server.base_url, server.loop = f"http://127.0.0.1:{port}", announced.loop
         yield server
     finally:
         announced.end()

@@ -24,11 +24,23 @@ WEAK_KEYS = {
     "of FastAPI's tutorial": "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
     "of .env.example": "change-me-change-me-change-me-change-me-change-me",
 }
+MAIL = {"SMTP_HOST": "smtp.example.com", "MAIL_FROM": "ett@example.com"}
+OPTIONAL = {
+    "TOTP_KEY",
+    "SECRET_KEY",
+    "AUDIT_KEY",
+    "SMTP_HOST",
+    "SMTP_CA_FILE",
+    "SMTP_USER",
+    "SMTP_PASSWORD",
+    "MAIL_FROM",
+}
 BAD = [
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "-17"),
     ("ALGORITHM", "none"),
     ("ALGORITHM", "RS256"),
+    ("API_TOKEN_MAX_DAYS", "3661"),
     ("AUDIT_OLD_KEYS", "not a list"),
     ("CORS_ALLOW_CREDENTIALS", "perhaps"),
     ("CORS_ORIGINS", "https://app.example.com"),
@@ -43,14 +55,40 @@ BAD = [
     ("DEBUG", "sometimes"),
     ("DEFAULT_TIME_ZONE", "Mars/Olympus"),
     ("EDIT_WINDOW_DAYS", "-2"),
+    ("MAIL_FROM", "nobody"),
+    ("MAIL_FROM", "Ana <ana@example.com>, bob@example.com"),
     ("ENVIRONMENT", "staging"),
     ("REPORTS_AT_ONCE", "-3"),
+    ("REQUESTS_PER_MINUTE", "9"),
+    ("REQUESTS_PER_MINUTE", "without end"),
     ("FIRST_ADMIN_EMAIL", "nobody"),
     ("MAX_ENTRY_HOURS", "169"),
+    ("MUST_CHANGE_NEW_PASSWORDS", "someday"),
+    ("PASSWORD_LINK_HOURS", "337"),
+    ("PASSWORD_LINK_URL", "https://time.example.com/set-password"),
+    ("REFRESH_TOKEN_EXPIRE_DAYS", "91"),
+    ("REQUIRE_TOTP_ROLES", '["boss"]'),
+    ("REQUIRE_TOTP_ROLES", "admin"),
+    ("SESSION_MAX_DAYS", "367"),
+    ("TOTP_ISSUER", "ett:time"),
+    ("TOTP_OLD_KEYS", "neither a list"),
     ("PORT", "70000"),
     ("PORT", "http"),
     ("RETENTION_DAYS", "for good"),
+    ("SMTP_HOST", "x" * 254),
+    ("SMTP_HOST", "smtp.example.com\n"),
+    ("SMTP_PORT", "0"),
+    ("SMTP_TLS", "ssl"),
+    ("SMTP_USER", "x" * 255),
     ("STALE_ENTRY_HOURS", "forever"),
+    ("TRUSTED_PROXIES", "10.0.0.5"),
+    ("TRUSTED_PROXIES", '["proxy.example.com"]'),
+    ("TRUSTED_PROXIES", '["10.0.0.5/8"]'),
+    ("TRUSTED_PROXIES", '["*"]'),
+    ("TRUSTED_PROXIES", '["0.0.0.0/0"]'),
+    ("TRUSTED_PROXIES", '["10.0.0.5", "::/0"]'),
+    ("TRUSTED_PROXIES", "[5]"),
+    ("TRUSTED_PROXIES", f"""["10.0.0.5"{', "10.0.0.5"' * 100}]"""),
     ("WORKERS", "650"),
 ]
 
@@ -116,9 +154,11 @@ def test_where_others_can_reach_it_it_starts_on_secrets_of_its_own(environment, 
         ("SECRET_KEY", {"SECRET_KEY": None}),
         *[("SECRET_KEY", {"SECRET_KEY": key}) for key in WEAK_KEYS.values()],
         *[("AUDIT_KEY", {"SECRET_KEY": OWN_KEY, "AUDIT_KEY": key}) for key in WEAK_KEYS.values()],
+        *[("TOTP_KEY", {"SECRET_KEY": OWN_KEY, "TOTP_KEY": key}) for key in WEAK_KEYS.values()],
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": None}),
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": DEFAULT_ADMIN_PASSWORD}),
         ("DEBUG", {"DEBUG": "true"}),
+        ("SMTP_TLS", {**MAIL, "SMTP_USER": "ett", "SMTP_PASSWORD": "pencil-case", "SMTP_TLS": "none"}),
         ("CORS_ORIGINS", {"CORS_ORIGINS": '["https://app.example.com", "*"]', "CORS_ALLOW_CREDENTIALS": "true"}),
     ],
 )
@@ -144,6 +184,41 @@ def test_a_weak_secret_key_is_refused_even_in_development(environment, key):
 
     with pytest.raises(BadSettings, match=r"^SECRET_KEY is "):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAIL_FROM", None),
+        ("SMTP_USER", "ett"),
+        ("SMTP_PASSWORD", "pencil-case"),
+        ("SMTP_CA_FILE", "no such file"),
+        ("SMTP_CA_FILE", "."),
+        ("SMTP_CA_FILE", "empty.pem"),
+    ],
+)
+def test_mail_that_could_not_be_sent_stops_the_start(environment, name, value):
+    Path("empty.pem").touch()
+    wanted = MAIL | {name: value}
+    environment(**{key: setting for key, setting in wanted.items() if setting is not None})
+
+    with pytest.raises(BadSettings, match=name) as refused:
+        load_settings()
+
+    assert "\n" not in str(refused.value)
+    assert "pencil" not in str(refused.value)
+
+
+def test_a_developers_own_mail_server_needs_no_encryption(environment):
+    environment(**MAIL, SMTP_TLS="none", SMTP_USER="ett", SMTP_PASSWORD="pencil-case")
+
+    assert load_settings().SMTP_HOST == "smtp.example.com"
+
+
+def test_a_relay_next_door_that_asks_for_no_password_needs_no_encryption(environment):
+    environment(**MAIL, **OWN_SECRETS, ENVIRONMENT="production", SMTP_TLS="none")
+
+    assert load_settings().is_exposed
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+asyncpg"])
@@ -256,7 +331,7 @@ def test_the_example_file_gives_the_defaults_so_a_copy_of_it_changes_nothing():
     shutil.copy(EXAMPLE, ".env")
 
     assert load_settings() == defaults
-    assert dotenv_values(".env").keys() == Settings.model_fields.keys() - {"SECRET_KEY", "AUDIT_KEY"}
+    assert dotenv_values(".env").keys() == Settings.model_fields.keys() - OPTIONAL
 
 
 def test_no_secret_of_the_example_file_can_ever_protect_a_service(environment):

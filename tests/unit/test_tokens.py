@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jose import jwt
 
 from app.core.clock import utc_now
-from app.core.tokens import AUDIENCE, ISSUER, BadToken, Claims, TokenSigner
+from app.core.opaque_tokens import digest, new_api_token
+from app.core.tokens import AUDIENCE, ISSUER, Access, BadToken, Claims, Scope, TokenSigner
 from tests.support.databases import SECRET_KEY, settings_for
 
 SIGNER = TokenSigner(settings_for("sqlite:///unused.db"))
-NOW = int(utc_now().timestamp())
+AT = utc_now()
+NOW = int(AT.timestamp())
 MISSING = object()
 
 
@@ -29,7 +31,7 @@ def token(*, key: Any = SECRET_KEY, algorithm: str = "HS256", **changes: Any) ->
         "exp": NOW + 1800,
         "jti": "once",
         "typ": "access",
-        "epoch": 0,
+        "sid": 3,
     } | changes
     return jwt.encode({name: value for name, value in claims.items() if value is not MISSING}, key, algorithm)
 
@@ -46,47 +48,62 @@ def rsa_key() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def test_a_token_says_who_logged_in_and_under_which_credentials():
+def read(text: str | None) -> Claims:
+    return SIGNER.read(text, at=AT)
+
+
+def test_a_token_says_who_logged_in_and_in_which_session():
     signed = SIGNER.sign(7, 3, at=utc_now())
 
-    assert SIGNER.read(signed) == Claims(user_id=7, epoch=3)
-    assert SIGNER.read(token()) == Claims(user_id=7, epoch=0)
+    assert read(signed) == read(token()) == Claims(user_id=7, at=AT, session_id=3)
+
+
+def test_an_api_token_says_whose_it_is_and_is_looked_up_by_its_digest():
+    """What it says is proven by the database alone: the digest must be this person's."""
+    made = new_api_token(7)
+    scopes = Access(frozenset({Scope.entries_read}))
+
+    claims = SIGNER.read(made, scopes, at=AT)
+
+    assert claims == Claims(user_id=7, at=AT, api_token_hash=digest(made), access=scopes)
+    assert made.startswith("ett_")
+    assert made != new_api_token(7)
 
 
 def test_no_two_tokens_are_the_same():
     now = utc_now()
 
-    assert SIGNER.sign(7, 0, at=now) != SIGNER.sign(7, 0, at=now)
+    assert SIGNER.sign(7, 3, at=now) != SIGNER.sign(7, 3, at=now)
 
 
 def test_a_token_ends_after_its_lifetime():
-    signed = SIGNER.sign(7, 0, at=utc_now() - SIGNER.lifetime - timedelta(seconds=1))
+    signed = SIGNER.sign(7, 3, at=utc_now() - SIGNER.lifetime - timedelta(seconds=1))
 
     with pytest.raises(BadToken):
-        SIGNER.read(signed)
+        read(signed)
 
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_the_algorithm_is_the_servers_choice_not_the_tokens(algorithm):
     with pytest.raises(BadToken):
-        SIGNER.read(token(algorithm=algorithm))
+        read(token(algorithm=algorithm))
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
 def test_each_algorithm_of_the_settings_works(algorithm):
     signer = TokenSigner(settings_for("sqlite:///unused.db", ALGORITHM=algorithm))
 
-    assert signer.read(signer.sign(7, 0, at=utc_now())) == Claims(user_id=7, epoch=0)
+    assert signer.read(signer.sign(7, 3, at=utc_now()), at=AT) == Claims(user_id=7, at=AT, session_id=3)
 
 
 def test_a_token_of_another_key_is_refused():
     with pytest.raises(BadToken):
-        SIGNER.read(token(key="another-key-with-enough-randomness-77aa"))
+        read(token(key="another-key-with-enough-randomness-77aa"))
 
 
 def test_a_token_signed_with_a_key_pair_is_refused():
     with pytest.raises(BadToken):
-        SIGNER.read(token(key=rsa_key(), algorithm="RS256"))
+        read(token(key=rsa_key(), algorithm="RS256"))
 
 
 @pytest.mark.parametrize(
@@ -113,13 +130,13 @@ def test_a_token_signed_with_a_key_pair_is_refused():
 @pytest.mark.parametrize("signature", ["", "AAAA"])
 def test_a_token_without_our_signature_is_refused(header, signature):
     with pytest.raises(BadToken):
-        SIGNER.read(forged(header, signature))
+        read(forged(header, signature))
 
 
-@pytest.mark.parametrize("name", ["iss", "aud", "sub", "iat", "exp", "jti", "typ", "epoch"])
+@pytest.mark.parametrize("name", ["iss", "aud", "sub", "iat", "exp", "jti", "typ", "sid"])
 def test_every_claim_is_needed(name):
     with pytest.raises(BadToken):
-        SIGNER.read(token(**{name: MISSING}))
+        read(token(**{name: MISSING}))
 
 
 @pytest.mark.parametrize(
@@ -172,20 +189,21 @@ def test_every_claim_is_needed(name):
         {"sub": "ana@example.com"},
         {"jti": 7},
         {"jti": None},
-        {"epoch": "0"},
-        {"epoch": 0.0},
-        {"epoch": False},
-        {"epoch": None},
-        {"epoch": [0]},
-        {"epoch": -1},
-        {"epoch": 2**31},
-        {"epoch": 10**30},
+        {"sid": "3"},
+        {"sid": 3.0},
+        {"sid": True},
+        {"sid": None},
+        {"sid": [3]},
+        {"sid": 0},
+        {"sid": -1},
+        {"sid": 2**31},
+        {"sid": 10**30},
     ],
     ids="+".join,  # the names only: processes that collect at different seconds must agree
 )
 def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
     with pytest.raises(BadToken):
-        SIGNER.read(token(**changes))
+        read(token(**changes))
 
 
 @pytest.mark.parametrize(
@@ -206,6 +224,14 @@ def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
         token()[:-1],
         f" {token()}",
         f"Bearer {token()}",
+        "ett_",
+        "ett_AAAA",
+        "ett_" + "A" * 47,
+        "ett_" + "A" * 48,  # of person 0
+        "ett_" + "_" * 48,  # of person 2^32 - 1
+        "ett_" + "\u0661" * 48,
+        "ett_" + "A" * 1_000_000,
+        "ettr_" + "A" * 80,
         "A" * 1_000_000,
         ("A" * 500_000) + "." * 500_000,
     ],
@@ -213,14 +239,14 @@ def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
 )
 def test_what_is_no_token_is_refused(text):
     with pytest.raises(BadToken):
-        SIGNER.read(text)
+        read(text)
 
 
 def test_a_refusal_does_not_say_what_was_wrong():
     said = set()
     for bad in (token(key="another-key-with-enough-randomness-77aa"), token(exp=NOW - 1), token(sub="0"), "nonsense"):
         with pytest.raises(BadToken) as refused:
-            SIGNER.read(bad)
+            read(bad)
         said.add((refused.value.detail, str(refused.value.__cause__)))
 
     assert said == {("The access token is not valid, or no longer. Log in again.", "None")}

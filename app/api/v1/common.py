@@ -3,12 +3,31 @@
 from app.api.problems import BodyTooLarge, EncodedBody, InternalError, ValidationFailed
 from app.core.db import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
+from app.core.request_limit import TooManyRequests
 from app.core.tokens import BadToken
-from app.services.errors import KeyReused, PeriodReversed, RequestInFlight, RoleNeeded
+from app.services.errors import (
+    KeyReused,
+    PasswordChangeRequired,
+    PasswordWrong,
+    PeriodReversed,
+    RequestInFlight,
+    RoleNeeded,
+    ScopeNeeded,
+    SecondFactorRequired,
+)
+from app.services.login_limits import LoginLimitReached
 
 Kinds = tuple[type[DomainError], ...]
 WITHOUT_LOGIN: Kinds = (ValidationFailed, BodyTooLarge, EncodedBody, InternalError, ServiceBusy, DatabaseUnavailable)
-SIGNED_IN: Kinds = (*WITHOUT_LOGIN, BadToken)
+SIGNED_IN: Kinds = (
+    *WITHOUT_LOGIN,
+    BadToken,
+    TooManyRequests,
+    ScopeNeeded,
+    PasswordChangeRequired,
+    SecondFactorRequired,
+)
+PASSWORD_AGAIN: Kinds = (PasswordWrong, LoginLimitReached)
 WITH_ROLE: Kinds = (*SIGNED_IN, RoleNeeded)
 ONCE: Kinds = (KeyReused, RequestInFlight)
 OF_PERIOD: Kinds = (PeriodReversed,)

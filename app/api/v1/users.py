@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies import Admin, ClaimsDep, Now, PageDep, PathId, RuntimeDep, SessionDep, TransactionsDep
+from app.api.paths import PERSON
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import WITH_ROLE
 from app.core.passwords import TooManyLogins, WeakPassword
 from app.models.user import Role
 from app.schemas.types import MAX_ID, Search
-from app.schemas.user import PasswordSet, UserCreate, UserFilter, UserRead, UserUpdate
+from app.schemas.user import AccountRead, UserCreate, UserFilter, UserUpdate
 from app.services import users
 from app.services.errors import (
     EmailTaken,
@@ -37,14 +38,16 @@ OF_MANAGER = (ManagerNotFound, ManagerInvalid, ManagerInactive)
 )
 async def create_user(
     body: UserCreate, claims: ClaimsDep, transactions: TransactionsDep, runtime: RuntimeDep, now: Now
-) -> UserRead:
-    """They can log in at once. E-mails are unique without regard to case."""
+) -> AccountRead:
+    """With a password they can log in at once; without one they need a link. E-mails are unique in any case."""
     await transactions.read(lambda session: users.admin(session, claims))  # nobody else makes us hash
     password_hash = await runtime.hasher.hash(body.password)
     person = await transactions.write(
-        lambda session: users.create(session, users.admin(session, claims), body, password_hash=password_hash, at=now)
+        lambda session: users.create_with_password(
+            session, users.admin(session, claims), body, password_hash=password_hash, at=now
+        )
     )
-    return UserRead.model_validate(person)
+    return AccountRead.model_validate(person)
 
 
 @router.get("", summary="List people", responses=raises(*WITH_ROLE))
@@ -57,66 +60,42 @@ def list_users(
     role: Annotated[Role | None, Query(description="Only people with this role.")] = None,
     is_active: Annotated[bool | None, Query(description="Only the active, or only the deactivated.")] = None,
     manager_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Direct reports of this person.")] = None,
-) -> list[UserRead]:
+) -> list[AccountRead]:
     """By id. `X-Total-Count` says how many fit in all, `Link` where the next page is."""
     wanted = UserFilter(search=search, role=role, is_active=is_active, manager_id=manager_id)
     found, total = users.page(session, wanted, skip=page.skip, limit=page.limit)
     page.describe(response, total)
-    return [UserRead.model_validate(person) for person in found]
+    return [AccountRead.model_validate(person) for person in found]
 
 
-@router.get("/{user_id}", summary="Read a person", responses=raises(*WITH_ROLE, UserNotFound))
-def read_user(user_id: PathId, session: SessionDep, actor: Admin) -> UserRead:
+@router.get(PERSON, summary="Read a person", responses=raises(*WITH_ROLE, UserNotFound))
+def read_user(user_id: PathId, session: SessionDep, actor: Admin) -> AccountRead:
     """One person, active or not."""
-    return UserRead.model_validate(users.get(session, user_id))
+    return AccountRead.model_validate(users.get(session, user_id))
 
 
 @router.patch(
-    "/{user_id}",
+    PERSON,
     summary="Change a person",
     responses=raises(*WITH_ROLE, UserNotFound, EmailTaken, LastAdmin, HasReports),
 )
-def change_user(user_id: PathId, body: UserUpdate, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+def change_user(user_id: PathId, body: UserUpdate, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """E-mail, names, time zone, role. A role counts from the person's next request."""
-    return UserRead.model_validate(users.change(session, actor, user_id, body, at=now))
+    return AccountRead.model_validate(users.change(session, actor, user_id, body, at=now))
 
 
 @router.put(
     "/{user_id}/deactivate", summary="Deactivate a person", responses=raises(*WITH_ROLE, UserNotFound, LastAdmin)
 )
-def deactivate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+def deactivate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """Their tokens stop working at once; an open entry is closed at this instant."""
-    return UserRead.model_validate(users.deactivate(session, actor, user_id, at=now))
+    return AccountRead.model_validate(users.deactivate(session, actor, user_id, at=now))
 
 
 @router.put("/{user_id}/activate", summary="Activate a person", responses=raises(*WITH_ROLE, UserNotFound))
-def activate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+def activate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """They can log in again."""
-    return UserRead.model_validate(users.activate(session, actor, user_id, at=now))
-
-
-@router.put(
-    "/{user_id}/password",
-    summary="Set a person's password",
-    responses=raises(*WITH_ROLE, UserNotFound, TooManyLogins, WeakPassword),
-)
-async def set_password(
-    user_id: PathId,
-    body: PasswordSet,
-    claims: ClaimsDep,
-    transactions: TransactionsDep,
-    runtime: RuntimeDep,
-    now: Now,
-) -> UserRead:
-    """Their tokens stop working at once."""
-    await transactions.read(lambda session: users.admin(session, claims))
-    password_hash = await runtime.hasher.hash(body.password)
-    person = await transactions.write(
-        lambda session: users.set_password(
-            session, users.admin(session, claims), user_id, password_hash=password_hash, at=now
-        )
-    )
-    return UserRead.model_validate(person)
+    return AccountRead.model_validate(users.activate(session, actor, user_id, at=now))
 
 
 @router.put(
@@ -130,12 +109,12 @@ def assign_manager(
     session: SessionDep,
     actor: Admin,
     now: Now,
-) -> UserRead:
+) -> AccountRead:
     """Put a person into the team of an active manager or admin. The manager sees their hours at once."""
-    return UserRead.model_validate(users.assign_manager(session, actor, employee_id, manager_id, at=now))
+    return AccountRead.model_validate(users.assign_manager(session, actor, employee_id, manager_id, at=now))
 
 
 @router.delete("/{user_id}/manager", summary="Remove the manager", responses=raises(*WITH_ROLE, UserNotFound))
-def remove_manager(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> UserRead:
+def remove_manager(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """Leave a person without a manager: only admins see their hours then."""
-    return UserRead.model_validate(users.remove_manager(session, actor, user_id, at=now))
+    return AccountRead.model_validate(users.remove_manager(session, actor, user_id, at=now))

@@ -1,0 +1,15 @@
+"""The answer to a login: the session that it opened, as tokens."""
+
+from datetime import datetime
+
+from app.core.runtime import Runtime
+from app.schemas.auth import Token
+from app.services.sessions import Opened
+
+
+def token_of(runtime: Runtime, opened: Opened, *, at: datetime) -> Token:
+    return Token(
+        access_token=runtime.signer.sign(opened.user_id, opened.session_id, at=at),
+        expires_in=int(runtime.signer.lifetime.total_seconds()),
+        refresh_token=opened.refresh_token,
+    )

@@ -1,0 +1,37 @@
+"""What the limit on wrong logins counts, and from where people logged in before."""
+
+from datetime import datetime
+
+from sqlalchemy import Column, ForeignKeyConstraint, Index
+from sqlmodel import Field, SQLModel
+
+from app.models.types import Instant
+
+
+class FailedLogin(SQLModel, table=True):
+    """A wrong login of the last hour. `account` is a keyed digest of what was typed as e-mail, whether or not there is
+    such a person: the limit must not tell."""
+
+    __tablename__ = "failed_login"
+    __table_args__ = (
+        Index("ix_failed_login_account_at", "account", "at"),
+        Index("ix_failed_login_address_at", "address", "at"),
+        Index("ix_failed_login_at", "at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    account: str = Field(max_length=64)
+    address: str = Field(max_length=49)
+    at: datetime = Field(sa_column=Column(Instant, nullable=False))
+
+
+class KnownAddress(SQLModel, table=True):
+    """An address from which a person logged in: it may go on when a stranger's wrong tries close the account."""
+
+    __tablename__ = "known_address"
+    __table_args__ = (ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_known_address_user_id_user"),)
+
+    user_id: int = Field(primary_key=True)
+    address: str = Field(primary_key=True, max_length=49)
+    last_login_at: datetime = Field(sa_column=Column(Instant, nullable=False))

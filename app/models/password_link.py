@@ -1,0 +1,23 @@
+"""Set-password links: how a person without a password, or who forgot it, gets to a new one."""
+
+from datetime import datetime
+
+from sqlalchemy import Column, ForeignKeyConstraint, Index
+from sqlmodel import Field, SQLModel
+
+from app.models.types import Instant
+
+
+class PasswordLink(SQLModel, table=True):
+    """A person's link, which works once. There is one at most: a new one takes the place of the last."""
+
+    __tablename__ = "password_link"
+    __table_args__ = (
+        ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_password_link_user_id_user"),
+        Index("uq_password_link_token_hash", "token_hash", unique=True),
+    )
+
+    user_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    token_hash: str = Field(max_length=64)
+    created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+    expires_at: datetime = Field(sa_column=Column(Instant, nullable=False))

@@ -1,0 +1,32 @@
+"""The second factor: one-time passwords by the clock (RFC 6238), and recovery codes for a lost phone."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint
+from sqlmodel import Field, SQLModel
+
+from app.models.types import Instant
+
+
+class SecondFactor(SQLModel, table=True):
+    """A person's secret, encrypted; it counts once it is confirmed. `last_step` is the time step of the last code that
+    was taken: no code works twice."""
+
+    __tablename__ = "second_factor"
+    __table_args__ = (ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_second_factor_user_id_user"),)
+
+    user_id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    secret: str = Field(max_length=200)
+    created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+    confirmed_at: datetime | None = Field(default=None, sa_column=Column(Instant, nullable=True))
+    last_step: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class RecoveryCode(SQLModel, table=True):
+    """The SHA-256 of a code that wasn't used yet; it has 140 random bits, so it needs no slow hash."""
+
+    __tablename__ = "recovery_code"
+    __table_args__ = (ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_recovery_code_user_id_user"),)
+
+    user_id: int = Field(primary_key=True)
+    code_hash: str = Field(primary_key=True, max_length=64)

@@ -1,0 +1,123 @@
+"""How often a login may be wrong: counted in the database, for all workers together and over a restart.
+
+10 wrong ones in 5 minutes for an account from an address, 100 in 5 minutes from an address, 100 an hour for an account;
+beyond the last, only addresses from which its person logged in before may try. What is typed for an account that
+doesn't exist counts like any other: the limit tells nobody who works here. A refused try isn't counted, so nobody is
+locked out for longer by knocking.
+"""
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from app.core.addresses import network_of
+from app.core.db import Session
+from app.core.errors import Policy, TooMany
+from app.core.text import text_key
+from app.models.login_attempt import FailedLogin, KnownAddress
+from app.models.types import Instant, table_of
+
+FAILED, KNOWN = table_of(FailedLogin), table_of(KnownAddress)
+OF_PAIR = Policy("login-account-address", 10, 300)
+OF_ADDRESS = Policy("login-address", 100, 300)
+OF_ACCOUNT = Policy("login-account", 100, 3600)
+KNOWN_FOR = timedelta(days=90)
+PURGED_AT_ONCE = 50
+_OLD = select(FAILED.c.id).where(FAILED.c.at <= bindparam("until")).order_by(FAILED.c.at).limit(PURGED_AT_ONCE)
+_PURGE = delete(FAILED).where(FAILED.c.id.in_(_OLD.with_for_update(skip_locked=True)))
+_COUNT = insert(FAILED).values({name: bindparam(name) for name in ("account", "address", "at")})
+_LOCK = text("SELECT pg_advisory_xact_lock(:first), pg_advisory_xact_lock(:second)")
+
+
+class LoginLimitReached(TooMany):
+    code = "login_limit_reached"
+    title = "Too many logins failed"
+    is_recorded = True
+
+
+def check_address(session: Session, address: str, *, at: datetime) -> None:
+    """Raises LoginLimitReached while too many logins from the address were wrong, whosever they were."""
+    if refusal := _reached(session, OF_ADDRESS, FAILED.c.address == network_of(address), at=at):
+        raise refusal
+
+
+def check(session: Session, email: str, user_id: int | None, address: str, *, at: datetime) -> None:
+    """Raises LoginLimitReached where `refusal` has one."""
+    if reached := refusal(session, email, user_id, address, at=at):
+        raise reached
+
+
+def refusal(
+    session: Session, email: str, user_id: int | None, address: str, *, at: datetime
+) -> LoginLimitReached | None:
+    """Why this try, be it right or wrong, is one too many; None where it isn't.
+
+    From here to the commit, no other try for the account or from the address goes on: of a hundred at once, not one
+    more is let through than of a hundred in a row.
+    """
+    network, account = network_of(address), account_key(session, email)
+    _lock(session, network, account)
+    here, theirs = FAILED.c.address == network, FAILED.c.account == account
+    reached = _reached(session, OF_ADDRESS, here, at=at) or _reached(session, OF_PAIR, here, theirs, at=at)
+    if reached is None and not _is_known(session, user_id, network, at=at):
+        reached = _reached(session, OF_ACCOUNT, theirs, at=at)
+    return reached
+
+
+def count(session: Session, email: str, address: str, *, at: datetime) -> None:
+    """Count a wrong login, and let go of a few that are too old to count."""
+    row = {"account": account_key(session, email), "address": network_of(address), "at": at}
+    session.write_soon(_COUNT, row)
+    session.write_soon(_PURGE, {"until": at - timedelta(seconds=OF_ACCOUNT.window_seconds)})
+
+
+def remember(session: Session, user_id: int, address: str, *, at: datetime) -> None:
+    """Note that a person logged in from the address."""
+    make = sqlite_insert if session.settings.is_sqlite else postgresql_insert
+    row = {"user_id": user_id, "address": network_of(address), "last_login_at": at}
+    session.execute(
+        make(KNOWN).values(row).on_conflict_do_update(index_elements=["user_id", "address"], set_={"last_login_at": at})
+    )
+    session.execute(delete(KNOWN).where(KNOWN.c.user_id == user_id, KNOWN.c.last_login_at <= at - KNOWN_FOR))
+
+
+def account_key(session: Session, email: str) -> str:
+    """A keyed digest of what was typed as e-mail: people type passwords there."""
+    key = b"login:" + session.settings.signing_key.encode()
+    return hmac.new(key, text_key(email).encode(), hashlib.sha256).hexdigest()
+
+
+def _reached(session: Session, policy: Policy, *which: ColumnElement[bool], at: datetime) -> LoginLimitReached | None:
+    since = at - timedelta(seconds=policy.window_seconds)
+    # The quota's worth of the newest: a try is allowed again when the oldest of them leaves the window.
+    newest = select(FAILED.c.at).where(*which, FAILED.c.at > since).order_by(FAILED.c.at.desc()).limit(policy.quota)
+    found = newest.subquery()
+    counted = select(func.count(), func.min(found.c.at, type_=Instant())).select_from(found)
+    number, oldest = session.execute(counted).one()
+    if number < policy.quota:
+        return None
+    return LoginLimitReached(
+        "Too many logins failed. Wait, or log in from where you did before.",
+        policy=policy,
+        retry_after_seconds=max(1, int((oldest - since).total_seconds())),
+    )
+
+
+def _is_known(session: Session, user_id: int | None, network: str, *, at: datetime) -> bool:
+    known = select(KNOWN.c.user_id).where(
+        KNOWN.c.user_id == user_id, KNOWN.c.address == network, KNOWN.c.last_login_at > at - KNOWN_FOR
+    )
+    return user_id is not None and session.execute(known).first() is not None
+
+
+def _lock(session: Session, network: str, account: str) -> None:
+    """The address first, then the account, always: who waits in this order can't wait in a circle."""
+    if not session.settings.is_sqlite:  # there a writing transaction holds the whole file
+        numbers = (
+            int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in (network, account)
+        )
+        session.execute(_LOCK, dict(zip(("first", "second"), numbers, strict=True)))

@@ -1,0 +1,185 @@
+"""Passwords: changed by their person, set by an admin, or set through a link that works once."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from app.core.db import Session
+from app.core.mail import Letter, Mailer
+from app.core.opaque_tokens import digest, new_link_token
+from app.core.tokens import Claims
+from app.models.password_link import PasswordLink
+from app.models.types import table_of
+from app.models.user import User
+from app.services import audit, login_limits, people, sessions
+from app.services.errors import LinkRefused, PasswordUnchanged, PasswordWrong, PersonInactive
+from app.services.identity import Actor, authenticate
+from app.services.sessions import Client, Opened
+
+LINK = table_of(PasswordLink)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who says a password again: what it is checked against."""
+
+    user_id: int
+    email: str
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A set-password link, as it is handed out this once."""
+
+    user_id: int
+    email: str
+    token: str
+    address: str | None
+    expires_at: datetime
+
+    def letter(self) -> Letter:
+        """The mail that brings it."""
+        how = self.address or f"POST /api/v1/auth/password/set with the token {self.token}"
+        return Letter(
+            to=self.email,
+            subject="Set your password",
+            text=f"Set your password for the time tracking here:\n\n{how}\n\n"
+            f"This works once, until {self.expires_at:%Y-%m-%d %H:%M} UTC. If you didn't expect it, tell your admin.\n",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a link went out: by mail, or it is the admin's to pass on."""
+
+    expires_at: datetime
+    sent: bool
+    token: str | None = None
+    link: str | None = None
+
+
+def holder(session: Session, claims: Claims) -> Holder:
+    """The caller, whose password is about to be asked for again. Raises what `authenticate` raises."""
+    person = session.get_one(User, authenticate(session, claims).id)
+    return Holder(person.id or 0, person.email, person.password_hash)
+
+
+def check_again(
+    session: Session, claims: Claims, asked: Holder, client: Client, *, matches: bool, at: datetime
+) -> tuple[Actor, User]:
+    """The caller and their row, locked, if they said their password right; a wrong one counts as a wrong login.
+
+    Raises LoginLimitReached, PasswordWrong.
+    """
+    login_limits.check(session, asked.email, asked.user_id, client.address, at=at)
+    (person,) = people.lock(session, asked.user_id)
+    actor = authenticate(session, claims)
+    if matches and person.password_hash == asked.password_hash:
+        return actor, person
+    count_wrong(session, asked, client, why="password_again", at=at)
+    raise PasswordWrong("That isn't your present password.")
+
+
+def count_wrong(session: Session, asked: Holder, client: Client, *, why: str, at: datetime) -> None:
+    """Count and record what a caller said wrong about themselves, like a wrong login."""
+    login_limits.count(session, asked.email, client.address, at=at)
+    told = {"why": why}
+    audit.record(session, "login:refuse", at=at, actor_id=asked.user_id, subject_id=asked.user_id, after=told)
+
+
+def check_is_new(current: str, new: str) -> None:
+    """Raises PasswordUnchanged."""
+    if current == new:
+        raise PasswordUnchanged("The new password is the old one. Choose another.")
+
+
+def change(
+    session: Session, claims: Claims, asked: Holder, client: Client, *, matches: bool, new_hash: str, at: datetime
+) -> Opened:
+    """Give the caller a new password and a new session; every other one ends, and the one that asks.
+
+    Raises LoginLimitReached, PasswordWrong.
+    """
+    actor, person = check_again(session, claims, asked, client, matches=matches, at=at)
+    _put(session, person, new_hash, must_change=False)
+    audit.record(session, "user:change_password", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id)
+    return sessions.open_for(session, actor.id, client, at=at)
+
+
+def set_for(
+    session: Session, actor: Actor, user_id: int, *, password_hash: str, must_change: bool | None, at: datetime
+) -> User:
+    """Give a person a new password, as an admin; their sessions end at once. Raises UserNotFound."""
+    (person,) = people.lock(session, user_id)
+    if must_change is None:
+        must_change = session.settings.MUST_CHANGE_NEW_PASSWORDS
+    _put(session, person, password_hash, must_change=must_change)
+    told = {"must_change_password": must_change}
+    audit.record(
+        session, "user:set_password", at=at, actor_id=actor.id, subject_id=person.id, object_id=person.id, after=told
+    )
+    return person
+
+
+def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> Link:
+    """A link to set a person's password, in the place of an older one. Raises UserNotFound, PersonInactive."""
+    (person,) = people.lock(session, user_id)
+    if not person.is_active:
+        raise PersonInactive("This person is deactivated. Activate them first.")
+    token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)
+    make = sqlite_insert if session.settings.is_sqlite else postgresql_insert
+    row = {"user_id": user_id, "token_hash": digest(token), "created_at": at, "expires_at": expires_at}
+    session.execute(make(LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
+    audit.record(
+        session, "password_link:create", at=at, actor_id=actor.id, subject_id=user_id, after={"expires_at": expires_at}
+    )
+    address = session.settings.PASSWORD_LINK_URL.replace("{token}", token) or None
+    return Link(user_id, person.email, token, address, expires_at)
+
+
+async def deliver(link: Link, mailer: Mailer | None) -> Delivery:
+    """Bring the link to its person, or to the admin where no mail reaches anybody. Raises MailNotSent."""
+    if mailer is not None:
+        await mailer.send(link.letter())
+    if mailer is not None and mailer.reaches_people:
+        return Delivery(link.expires_at, sent=True)
+    return Delivery(link.expires_at, sent=False, token=link.token, link=link.address)
+
+
+def check_link(session: Session, token: str, *, at: datetime) -> int:
+    """Whose link a token is of. Raises LinkRefused for one that is unknown, used, replaced or too old."""
+    good = select(LINK.c.user_id).where(LINK.c.token_hash == digest(token), LINK.c.expires_at > at)
+    user_id: int | None = session.execute(good).scalar_one_or_none()
+    if user_id is None:
+        raise LinkRefused("This link is not valid, or no longer. Ask your admin for a new one.")
+    return user_id
+
+
+def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) -> None:
+    """Set the password of the link's person and use the link up; their sessions end. Raises LinkRefused."""
+    (person,) = people.lock(session, check_link(session, token, at=at))
+    check_link(session, token, at=at)  # under the lock: of two at once, the second finds it used up
+    if not person.is_active:
+        raise LinkRefused("This link is not valid, or no longer. Ask your admin for a new one.")
+    _put(session, person, new_hash, must_change=False)
+    audit.record(
+        session, "user:set_password_by_link", at=at, actor_id=person.id, subject_id=person.id, object_id=person.id
+    )
+
+
+def forget_link(session: Session, user_id: int) -> None:
+    """Delete a locked person's link, if there is one."""
+    session.execute(delete(LINK).where(LINK.c.user_id == user_id))
+
+
+def _put(session: Session, person: User, password_hash: str, *, must_change: bool) -> None:
+    """Put the hash in its place; what the old password opened ends, sessions and an open link alike."""
+    person.password_hash = password_hash
+    person.must_change_password = must_change
+    session.flush()
+    forget_link(session, person.id or 0)
+    sessions.forget_all(session, person.id or 0)

@@ -1,0 +1,177 @@
+"""API tokens: scoped, expiring, shown once, and never more than their owner."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from app.core.clock import utc_now
+from app.core.opaque_tokens import API_TOKEN_PREFIX, _bytes, _text
+from app.services.identity import API_TOKEN
+from tests.support.credentials import api_token_of
+
+
+@pytest.fixture
+def ana(people):
+    return people.employee("Ana")
+
+
+def wanted(**changes):
+    in_a_week = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
+    return {"name": "Terminal at the gate", "scopes": ["entries:write"], "expires_at": in_a_week} | changes
+
+
+def test_a_terminal_clocks_its_owner_in_with_a_token(people, ana, as_user, server):
+    website = people.project("Website")
+
+    made = as_user(ana).post("/auth/api-tokens", json=wanted())
+
+    assert made.status_code == 201
+    with server.caller(made.json()["token"]) as terminal:
+        assert terminal.clock_in(website.id).json()["user_id"] == ana.id
+        assert terminal.clock_out().status_code == 200
+
+
+def test_a_token_is_shown_once_and_stored_as_a_digest(ana, as_user, server):
+    me = as_user(ana)
+    token = me.post("/auth/api-tokens", json=wanted()).json()["token"]
+
+    (listed,) = me.get("/auth/api-tokens").json()
+
+    assert token.startswith("ett_")
+    assert len(token) >= 40
+    assert listed == listed | {"name": "Terminal at the gate", "scopes": ["entries:write"], "last_used_at": None}
+    assert listed.keys() == {"id", "user_id", "name", "scopes", "created_at", "expires_at", "last_used_at"}
+    with server.database.reading() as session:
+        assert token not in repr(session.execute(API_TOKEN.select()).all())
+
+
+def test_a_revoked_token_stops_at_once(ana, as_user, server):
+    made, me = api_token_of(server.database, ana, "entries:read"), as_user(ana)
+    with server.caller(made.token) as terminal:
+        assert terminal.get("/auth/me").status_code == 200
+
+        assert me.delete(f"/auth/api-tokens/{made.id}").status_code == 204
+
+        assert terminal.get("/auth/me").status_code == 401
+    assert me.delete(f"/auth/api-tokens/{made.id}").status_code == 404
+
+
+def test_a_token_stops_when_it_expires(ana, server):
+    made = api_token_of(server.database, ana, "entries:read")
+    with server.database.writing() as session:
+        session.execute(update(API_TOKEN).values(expires_at=utc_now()))
+
+    with server.caller(made.token) as terminal:
+        assert terminal.get("/auth/me").status_code == 401
+
+
+@pytest.mark.parametrize("days", [-1, 0, 367])
+def test_a_token_expires_in_the_future_and_within_a_year(ana, as_user, days):
+    expires_at = f"{utc_now() + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
+
+    refused = as_user(ana).post("/auth/api-tokens", json=wanted(expires_at=expires_at))
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "expiry_out_of_range")
+
+
+@pytest.mark.parametrize("scopes", [[], ["everything"], ["entries:read", "entries:read"], "entries:read", [1]])
+def test_scopes_are_known_and_named_once(ana, as_user, scopes):
+    assert as_user(ana).post("/auth/api-tokens", json=wanted(scopes=scopes)).status_code == 422
+
+
+def test_nobody_makes_a_token_for_more_than_they_may_do(people, ana, as_user):
+    refused = [
+        as_user(each).post("/auth/api-tokens", json=wanted(scopes=["admin"])) for each in (ana, people.manager("Mia"))
+    ]
+
+    assert [answer.json()["code"] for answer in refused] == ["role_needed"] * 2
+
+
+def test_a_token_of_an_admin_who_was_demoted_is_an_employees(people, as_user, server):
+    eve, ada = people.admin("Eve"), people.admin("Ada")
+    token = api_token_of(server.database, eve, "admin").token
+    with server.caller(token) as script:
+        assert script.get("/admin/users").status_code == 200
+
+        as_user(ada).patch(f"/admin/users/{eve.id}", json={"role": "employee"})
+
+        assert script.get("/admin/users").json()["code"] == "role_needed"
+
+
+def test_a_token_of_who_was_deactivated_stays_dead_when_they_come_back(people, ana, as_user, server):
+    token, admin = api_token_of(server.database, ana, "entries:read").token, as_user(people.admin("Ada"))
+    with server.caller(token) as terminal:
+        admin.put(f"/admin/users/{ana.id}/deactivate")
+        assert terminal.get("/auth/me").status_code == 401
+        admin.put(f"/admin/users/{ana.id}/activate")
+        assert terminal.get("/auth/me").status_code == 401
+
+
+def test_a_token_makes_no_tokens_and_changes_no_password(ana, server):
+    """Whoever steals one must not be able to stay."""
+    every_scope = ("entries:read", "entries:write", "reports:read")
+    with server.caller(api_token_of(server.database, ana, *every_scope).token) as thief:
+        answers = [
+            thief.post("/auth/api-tokens", json=wanted()),
+            thief.post("/auth/password", json={"current_password": "a", "new_password": "another-lantern-17"}),
+            thief.post("/auth/totp"),
+            thief.get("/auth/sessions"),
+            thief.get("/auth/me/export"),
+            thief.post("/auth/logout"),
+        ]
+
+    assert [answer.json()["code"] for answer in answers] == ["scope_needed"] * 6
+
+
+def test_a_colleagues_token_looks_as_if_it_did_not_exist(people, ana, as_user, server):
+    made, bob = api_token_of(server.database, ana, "entries:read"), as_user(people.employee("Bob"))
+
+    assert bob.get("/auth/api-tokens").json() == []
+    assert bob.delete(f"/auth/api-tokens/{made.id}").status_code == 404
+    with server.caller(made.token) as terminal:
+        assert terminal.get("/auth/me").status_code == 200
+
+
+def test_an_admin_sees_everybodys_tokens_and_revokes_any(people, ana, as_user, server):
+    bob = people.employee("Bob")
+    anas, bobs = (api_token_of(server.database, each, "entries:read") for each in (ana, bob))
+    admin = as_user(people.admin("Ada"))
+
+    everybodys = admin.get("/admin/api-tokens", params={"limit": 1})
+    of_bob = admin.get("/admin/api-tokens", params={"user_id": bob.id})
+    admin.delete(f"/admin/api-tokens/{anas.id}")
+
+    assert (everybodys.headers["X-Total-Count"], [each["id"] for each in everybodys.json()]) == ("2", [anas.id])
+    assert [each["id"] for each in of_bob.json()] == [bobs.id]
+    assert [each["id"] for each in admin.get("/admin/api-tokens").json()] == [bobs.id]
+    assert admin.delete(f"/admin/api-tokens/{anas.id}").status_code == 404
+
+
+def test_a_token_says_when_it_was_last_used(ana, as_user, server):
+    with server.caller(api_token_of(server.database, ana, "entries:read").token) as terminal:
+        terminal.get("/time-entries/current")
+    server.settle()
+
+    (listed,) = as_user(ana).get("/auth/api-tokens").json()
+
+    assert listed["last_used_at"] is not None
+
+
+def test_fifty_tokens_are_enough(ana, as_user, server):
+    for _ in range(50):
+        api_token_of(server.database, ana, "entries:read")
+
+    refused = as_user(ana).post("/auth/api-tokens", json=wanted())
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_api_tokens")
+
+
+def test_a_token_that_names_another_person_is_nobodys(people, ana, server):
+    """Whose it is stands in the token only so that they can be locked first."""
+    bob = people.employee("Bob")
+    token = api_token_of(server.database, ana, "entries:read").token
+    content = _bytes(token.removeprefix(API_TOKEN_PREFIX))
+
+    with server.caller(API_TOKEN_PREFIX + _text(bob.id.to_bytes(4) + content[4:])) as thief:
+        assert thief.get("/auth/me").status_code == 401

@@ -1,0 +1,175 @@
+"""How often a login may be wrong (THREATS 13): for an account from an address, from an address, for an account."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.core.errors import DomainError
+from app.services import logins
+from app.services.login_limits import FAILED
+from app.services.logins import Attempt
+from app.services.sessions import Client
+from tests.support.databases import settings_for
+from tests.support.people import PASSWORD, instant
+from tests.support.server import running
+
+NINE = instant("2026-03-02 09:00")
+OFFICE, HOME, THIEF = "203.0.113.7", "198.51.100.20", "192.0.2.66"
+
+
+@pytest.fixture
+def ana(people):
+    return people.employee("Ana")
+
+
+@pytest.fixture
+def attempt(database, ana):
+    """Try to log in: `attempt(OFFICE, right=False)` says how it ended, as a code or "in"."""
+
+    def at_instant(address, *, right=False, email="ana@example.com", at=NINE):
+        wanted = Attempt(email, None, Client(address, "a test"))
+        try:
+            with database.reading() as session:
+                account = logins.find_account(session, wanted, at=at)
+            with database.writing() as session:
+                logins.log_in(session, wanted, account, password_matches=right, at=at)
+        except DomainError as refusal:
+            return refusal.code
+        return "in"
+
+    return at_instant
+
+
+def test_ten_wrong_logins_in_five_minutes_close_an_account_to_that_address(attempt):
+    tries = [attempt(THIEF) for _ in range(12)]
+
+    assert tries == ["login_refused"] * 10 + ["login_limit_reached"] * 2
+    assert attempt(THIEF, right=True) == "login_limit_reached", "else the limit would tell a right guess"
+
+
+def test_from_another_address_the_right_password_still_works(attempt):
+    for _ in range(11):
+        attempt(THIEF)
+
+    assert attempt(HOME, right=True) == "in"
+
+
+def test_a_colleague_in_the_same_office_is_not_locked_out(attempt, people):
+    people.employee("Bob")
+    for _ in range(11):
+        attempt(OFFICE)
+
+    assert attempt(OFFICE, email="bob@example.com", right=True) == "in"
+
+
+def test_the_first_wrong_login_that_leaves_the_five_minutes_makes_room_for_another(attempt):
+    for number in range(10):
+        attempt(THIEF, at=NINE + timedelta(seconds=number))
+
+    assert attempt(THIEF, at=NINE + timedelta(seconds=299)) == "login_limit_reached"
+    assert attempt(THIEF, at=NINE + timedelta(seconds=300)) == "login_refused"
+    assert attempt(THIEF, at=NINE + timedelta(seconds=300)) == "login_limit_reached"
+
+
+def test_knocking_on_a_closed_account_does_not_keep_it_closed(attempt):
+    for number in range(300):
+        attempt(THIEF, at=NINE + timedelta(seconds=number))
+
+    assert attempt(THIEF, right=True, at=NINE + timedelta(seconds=310)) == "in"
+
+
+def test_a_hundred_wrong_logins_in_five_minutes_close_the_service_to_an_address(attempt):
+    for number in range(100):
+        assert attempt(THIEF, email=f"person{number}@example.com") == "login_refused"
+
+    assert attempt(THIEF, right=True) == "login_limit_reached"
+    assert attempt(OFFICE, right=True) == "in"
+    assert attempt(THIEF, right=True, at=NINE + timedelta(minutes=5)) == "in"
+
+
+def test_a_hundred_wrong_logins_in_an_hour_close_an_account_to_addresses_it_does_not_know(attempt):
+    assert attempt(OFFICE, right=True) == "in"
+    for number in range(100):
+        assert attempt(f"192.0.2.{number}") == "login_refused"
+
+    assert attempt(HOME, right=True) == "login_limit_reached"
+    assert attempt(OFFICE, right=True) == "in", "its person logged in from here before"
+    assert attempt(HOME, right=True, at=NINE + timedelta(hours=1)) == "in"
+
+
+def test_an_address_is_known_for_ninety_days(attempt):
+    attempt(OFFICE, right=True, at=NINE - timedelta(days=90))
+    attempt(HOME, right=True, at=NINE - timedelta(days=89))
+    for number in range(100):
+        attempt(f"192.0.2.{number}")
+
+    assert attempt(OFFICE, right=True) == "login_limit_reached"
+    assert attempt(HOME, right=True) == "in"
+
+
+def test_one_customer_with_a_whole_ipv6_network_is_one_address(attempt):
+    tries = [attempt(f"2001:db8:0:1::{number:x}") for number in range(11)]
+
+    assert tries[-1] == "login_limit_reached"
+    assert attempt("2001:db8:0:2::1", right=True) == "in"
+
+
+def test_an_account_that_does_not_exist_is_closed_like_any_other(attempt):
+    """Else eleven tries would tell who works here."""
+    tries = [attempt(THIEF, email=email) for email in ("nobody@example.com", "NOBODY@example.com") * 6]
+
+    assert tries == ["login_refused"] * 10 + ["login_limit_reached"] * 2
+
+
+def test_what_is_too_old_to_count_is_not_kept(attempt, database):
+    for number in range(10):
+        attempt(f"192.0.2.{number}")
+
+    attempt(THIEF, at=NINE + timedelta(hours=1))
+
+    with database.reading() as session:
+        (left,) = session.execute(FAILED.select()).all()
+    assert left.address == THIEF
+    assert "ana" not in left.account
+
+
+def test_a_refusal_says_how_long_to_wait(ana, anyone):
+    form = {"username": "ana@example.com", "password": "wrong-lantern-42-harbour"}
+
+    refused = [anyone.post("/auth/login", data=form) for _ in range(11)][-1]
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "login_limit_reached")
+    assert 290 <= int(refused.headers["Retry-After"]) <= 300
+    assert refused.headers["RateLimit-Policy"] == '"login-account-address";q=10;w=300'
+    assert refused.headers["RateLimit"] == f'"login-account-address";r=0;t={refused.headers["Retry-After"]}'
+
+
+def test_the_limit_holds_over_a_restart(ana, db_url):
+    form = {"username": "ana@example.com", "password": "wrong-lantern-42-harbour"}
+
+    answers = []
+    for _ in range(2):
+        with running(settings_for(db_url)) as server, server.caller() as anyone:
+            answers += [anyone.post("/auth/login", data=form).status_code for _ in range(6)]
+
+    assert answers == [401] * 10 + [429] * 2
+
+
+@pytest.mark.parametrize("proxies", [[], ["127.0.0.0/8"]])
+def test_another_forwarded_address_each_time_does_not_help(ana, db_url, proxies):
+    """Nobody is trusted, or a proxy is, which writes the address that it sees behind what the client sent."""
+    form = {"username": "ana@example.com", "password": "wrong-lantern-42-harbour"}
+
+    with running(settings_for(db_url, TRUSTED_PROXIES=proxies)) as server, server.caller() as anyone:
+        answers = [
+            anyone.post("/auth/login", data=form, headers={"X-Forwarded-For": f"192.0.2.{number}, {THIEF}"}).status_code
+            for number in range(11)
+        ]
+
+    assert answers[-1] == 429
+
+
+def test_the_right_password_is_no_wrong_login(ana, anyone):
+    form = {"username": "ana@example.com", "password": PASSWORD}
+
+    assert {anyone.post("/auth/login", data=form).status_code for _ in range(12)} == {200}

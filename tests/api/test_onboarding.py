@@ -1,0 +1,516 @@
+"""People in and out as CSV: all or nobody, and every fault by line and column (THREATS 7, 10, 19, 23)."""
+
+import csv
+import io
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
+from sqlalchemy import func, select
+
+from app.core.clock import utc_now
+from app.core.migrations import migrate, opened
+from app.core.passwords import NO_PASSWORD
+from app.services import onboarding, users
+from app.services.audit_proof import verify
+from app.services.errors import ImportRefused
+from app.services.exports import guarded, unguarded
+from app.services.identity import USER, Actor
+from app.services.people_csv import COLUMNS, MAX_FILE_BYTES
+from tests.support.databases import settings_for
+from tests.support.operators import empty_database
+from tests.support.people import PASSWORD
+from tests.support.record import Record
+
+HEADER = ",".join(COLUMNS)
+ANA = "ana@new.example.com,Ana,Almeida,employee,,"
+ANY_ORDER = ("time_zone", "manager_email", "role", "last_name", "first_name", "email")
+MIA = "mia@new.example.com,Mia,Meyer,manager,,"
+CSV = {"Content-Type": "text/csv; charset=utf-8"}
+
+
+def file_of(*rows, header=HEADER):
+    return "\r\n".join([header, *rows, ""]).encode()
+
+
+def send(caller, content, **params):
+    return caller.post("/admin/users/import", content=content, headers=CSV, params=params)
+
+
+def refused(caller, content):
+    """The faults of a file as (line, column, code); its message by the same key."""
+    answer = send(caller, content)
+    assert (answer.status_code, answer.json()["code"]) == (422, "import_refused"), answer.text
+    assert answer.json()["error_count"] >= len(answer.json()["errors"])
+    return {(*error["loc"][1:], error["type"]): error["message"] for error in answer.json()["errors"]}
+
+
+def everybody(caller):
+    found = caller.get("/admin/users", params={"limit": 1000}).json()
+    return {person["email"]: person for person in found}
+
+
+@pytest.fixture
+def boss(as_user, ada):
+    return as_user(ada)
+
+
+# What is taken
+
+
+def test_an_admin_imports_a_team_with_its_manager_below_it(server, boss, ada, mia):
+    record = Record(server.database)
+    content = file_of(
+        "ana@new.example.com,Ana,Almeida,employee,eva@new.example.com,Europe/Lisbon",
+        "ben@new.example.com,Ben,Becker,employee,MIA@example.com,",
+        "eva@new.example.com,Eva,Evans,manager,mia@example.com,",
+    )
+
+    answer = send(boss, content)
+
+    assert (answer.status_code, answer.json()) == (200, {"dry_run": False, "people": 3})
+    found = everybody(boss)
+    ana, ben, eva = (found[f"{name}@new.example.com"] for name in ("ana", "ben", "eva"))
+    assert (ana["manager_id"], ben["manager_id"], eva["manager_id"]) == (eva["id"], mia.id, mia.id)
+    assert (ana["first_name"], ana["last_name"], ana["role"]) == ("Ana", "Almeida", "employee")
+    assert (ana["time_zone"], ben["time_zone"]) == ("Europe/Lisbon", "UTC")
+    assert ana["id"] < ben["id"] < eva["id"], "ids follow the lines"
+    events = record.new()
+    facts = {name: ana[name] for name in users.RECORDED}
+    assert [(e.action, e.actor_id, e.subject_id, e.object_id) for e in events] == [
+        ("user:create", ada.id, person["id"], person["id"]) for person in (ana, ben, eva)
+    ]
+    assert (events[0].before, events[0].after, events[0].reason) == (None, facts, None)
+    assert {event.request_id for event in events} == {answer.headers["X-Request-ID"]}
+    with server.database.reading() as session:
+        assert verify(session, [], on_progress=lambda *_: None).events == 5
+
+
+def test_who_was_imported_leaves_the_record_that_who_was_added_leaves(server, boss, people):
+    record = Record(server.database)
+    boss.post(
+        "/admin/users",
+        json={
+            "email": "bob@new.example.com",
+            "first_name": "Bob",
+            "last_name": "Ng",
+            "role": "employee",
+            "password": PASSWORD,
+        },
+    )
+    send(boss, file_of("cy@new.example.com,Bob,Ng,employee,,"))
+
+    added, imported = record.new()
+    differs = {"at", "subject_id", "object_id", "request_id", "after"}
+    assert {k: v for k, v in vars(added).items() if k not in differs} == {
+        k: v for k, v in vars(imported).items() if k not in differs
+    }
+    assert added.after | {"email": ""} == imported.after | {"email": ""}
+
+
+def test_the_next_one_who_is_added_gets_an_id_of_their_own(boss, people):
+    send(boss, file_of(ANA, MIA))
+
+    assert people.employee("Zoe").id > max(
+        person["id"] for person in everybody(boss).values() if "new" in person["email"]
+    )
+
+
+def test_an_imported_person_has_no_password_until_an_admin_gives_one(boss, server, anyone):
+    send(boss, file_of(ANA))
+    ana = everybody(boss)["ana@new.example.com"]
+    with server.database.reading() as session:
+        assert session.execute(select(USER.c.password_hash).where(USER.c.id == ana["id"])).scalar() == NO_PASSWORD
+
+    for guess in ("", " ", PASSWORD, "nobody's password, of no account"):
+        login = anyone.post("/auth/login", data={"username": ana["email"], "password": guess})
+        assert login.status_code in {401, 422}
+    boss.put(f"/admin/users/{ana['id']}/password", json={"password": PASSWORD})
+
+    assert anyone.post("/auth/login", data={"username": ana["email"], "password": PASSWORD}).status_code == 200
+
+
+def test_a_dry_run_answers_the_same_and_writes_nothing(server, boss):
+    before, record = everybody(boss), Record(server.database)
+
+    answer = send(boss, file_of(ANA, MIA), dry_run=True)
+
+    assert (answer.status_code, answer.json()) == (200, {"dry_run": True, "people": 2})
+    assert everybody(boss) == before
+    assert record.new() == []
+    assert send(boss, file_of(ANA, MIA)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + file_of(ANA),
+        file_of(ANA).replace(b",", b";"),
+        file_of(ANA).replace(b"\r\n", b"\n"),
+        file_of(ANA).replace(b"\r\n", b"\r"),
+        file_of(ANA).rstrip(),
+        file_of("", ANA, "", ""),
+        b"\r\n\n" + file_of(ANA),
+        file_of(ANA.replace(",", '","').join('""'), header=HEADER.replace(",", '","').join('""')),
+        file_of("UTC,,employee,Almeida,Ana,ana@new.example.com", header=",".join(ANY_ORDER)),
+    ],
+    ids=["BOM", "semicolons", "LF", "CR", "no last line break", "blank lines", "blank start", "quotes", "any order"],
+)  # fmt: skip
+def test_the_file_of_any_spreadsheet_is_taken(boss, content):
+    assert send(boss, content).json() == {"dry_run": False, "people": 1}
+    ana = everybody(boss)["ana@new.example.com"]
+    assert (ana["first_name"], ana["last_name"], ana["role"], ana["time_zone"]) == ("Ana", "Almeida", "employee", "UTC")
+
+
+# What is refused, and where
+
+
+def test_every_fault_is_named_by_line_and_column_and_nobody_is_imported(server, boss, people, mia):
+    people.employee("Bob")
+    people.manager("Dan", is_active=False)
+    before, record = everybody(boss), Record(server.database)
+
+    said = refused(
+        boss,
+        file_of(
+            "zoe@new.example.com,Zoe,Ng,employee,mia@example.com,",
+            "nonsense,,Ng,chief,nobody,Mars/Base",
+            "BOB@EXAMPLE.COM,Bob,Ng,employee,,",
+            "cy@new.example.com,Cy,Ng,employee,who@example.com,",
+            "di@new.example.com,Di,Ng,employee,bob@example.com,",
+            "ed@new.example.com,Ed,Ng,employee,dan@example.com,",
+            "flo@new.example.com,Flo,Ng,manager,FLO@new.example.com,",
+            "gil@new.example.com,Gil,Ng,employee,zoe@new.example.com,",
+            "Zoe@New.example.com,Zoe,Ng,employee,,",
+        ),
+    )
+
+    assert list(said) == [
+        (3, "email", "value_error"),
+        (3, "first_name", "string_too_short"),
+        (3, "role", "enum"),
+        (3, "manager_email", "value_error"),
+        (3, "time_zone", "value_error"),
+        (4, "email", "email_taken"),
+        (5, "manager_email", "manager_not_found"),
+        (6, "manager_email", "manager_invalid"),
+        (7, "manager_email", "manager_inactive"),
+        (8, "manager_email", "manager_is_self"),
+        (9, "manager_email", "manager_invalid"),
+        (10, "email", "email_twice"),
+    ]
+    assert "Line 2 has the same e-mail" in said[10, "email", "email_twice"]
+    assert "Line 2 makes this manager an employee" in said[9, "manager_email", "manager_invalid"]
+    assert everybody(boss) == before
+    assert record.new() == []
+
+
+def test_a_circle_of_managers_is_named_in_full_once(boss):
+    said = refused(
+        boss,
+        file_of(
+            "zoe@new.example.com,Zoe,Ng,employee,bo@new.example.com,",
+            "ana@new.example.com,Ana,Li,manager,bo@new.example.com,",
+            "cy@new.example.com,Cy,Ng,manager,ana@new.example.com,",
+            "bo@new.example.com,Bo,Ek,manager,ana@new.example.com,",
+        ),
+    )
+
+    assert said == {
+        (3, "manager_email", "manager_cycle"): (
+            "Ana Li <ana@new.example.com> -> Bo Ek <bo@new.example.com> -> Ana Li <ana@new.example.com>. "
+            "Nobody can be above their own manager: change one of these."
+        )
+    }
+
+
+def test_of_a_circle_too_long_for_a_sentence_both_ends_are_named(boss):
+    rows = [f"p{n}@new.example.com,P,{n},manager,p{(n + 1) % 500}@new.example.com," for n in range(500)]
+
+    (said,) = refused(boss, file_of(*rows)).values()
+
+    assert said.startswith("P 0 <p0@new.example.com> -> P 1 <p1@new.example.com> -> (497 more) -> P 499 <")
+    assert " -> P 0 <p0@new.example.com>. Nobody" in said
+
+
+def test_who_names_a_manager_whose_own_line_is_wrong_is_not_blamed(boss):
+    said = refused(
+        boss, file_of("eva@new.example.com,Eva,Ng,chief,,", "a@new.example.com,A,Ng,employee,eva@new.example.com,")
+    )
+
+    assert list(said) == [(2, "role", "enum")]
+
+
+def test_lines_are_counted_as_an_editor_counts_them(boss):
+    said = refused(boss, file_of('x@new.example.com,"Ana\r\nMaria",Ng,employee,,', "", "y@new.example.com,Y,Ng,boss,,"))
+
+    assert list(said) == [(2, "first_name", "value_error"), (5, "role", "enum")]
+    assert "one line" in said[2, "first_name", "value_error"]
+
+
+def test_the_first_hundred_faults_are_told_and_all_are_counted(boss):
+    answer = send(boss, file_of(*(f"p{n}@new.example.com,P,Ng,chief,," for n in range(250)))).json()
+
+    assert (len(answer["errors"]), answer["error_count"]) == (100, 250)
+    assert answer["errors"][-1]["loc"] == ["line", 101, "role"]
+    assert answer["detail"] == "Nobody was imported. Faults found in the file: 250."
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", (1, "empty_file")),
+        (b"\xef\xbb\xbf", (1, "empty_file")),
+        (b"\r\n\r\n", (1, "empty_file")),
+        (file_of(), (1, "nobody")),
+        (ANA.encode(), (1, "column_unknown")),
+        (file_of(ANA, header=HEADER.replace("last_name", "surname")), (1, "last_name", "column_missing")),
+        (file_of(f"{ANA},x", header=f"{HEADER},password"), (1, "column_unknown")),
+        (file_of(f"{ANA},x", header=f"{HEADER},email"), (1, "email", "column_twice")),
+        (b"," * MAX_FILE_BYTES, (1, "column_unknown")),
+        (file_of(ANA, "a,b"), (3, "cell_count")),
+        (file_of(ANA, "," * 1_000_000), (3, "cell_count")),
+        (file_of(ANA, '"a"b,c,d,e,f,g'), (3, "not_csv")),
+        (file_of(ANA, '"a,b,c\r\nd', "e"), (3, "not_csv")),
+        (file_of(ANA, '"' * 8_000_000), (3, "not_csv")),
+        (b'"' * MAX_FILE_BYTES, (1, "not_csv")),
+        (file_of(ANA, "x" * 200_000), (3, "not_csv")),
+        (file_of(ANA, ANA).replace(b"Ana", b"An\xe1"), (2, "not_utf8")),
+        (file_of(ANA, "x\x00,Y,Ng,employee,,"), (3, "email", "value_error")),
+        (file_of(ANA, "y@new.example.com,Y\x00,Ng,employee,,"), (3, "first_name", "value_error")),
+        (file_of(ANA, "y@new.example.com,Y,Ng,employee,\x00,"), (3, "manager_email", "value_error")),
+        (file_of(ANA, "y@new.example.com,Y,Ng,employee,,\x00"), (3, "time_zone", "value_error")),
+        (file_of(ANA, "y@new.example.com,\u202eY,Ng,employee,,"), (3, "first_name", "value_error")),
+        (file_of(ANA, f"y@new.example.com,{'Y' * 101},Ng,employee,,"), (3, "first_name", "too_long")),
+        (file_of(ANA, f"y@new.example.com,{chr(0xFDFA) * 99},Ng,employee,,"), (3, "first_name", "value_error")),
+        (file_of(ANA, *["y," + "Y\u0301\u0323" * 40_000 + ",,,,"] * 30), (3, "first_name", "value_error")),
+        (file_of(ANA) + b"y\xed\xa0\x80@new.example.com,Y,Ng,employee,,", (3, "not_utf8")),
+        (file_of(ANA).decode().encode("utf-16"), (1, "not_utf8")),
+        (b"PK\x03\x04" + bytes(range(256)), (3, "not_utf8")),
+    ],
+    ids=lambda value: repr(value[:60])[-40:] if isinstance(value, bytes) else "",
+)  # fmt: skip
+def test_a_file_that_is_none_is_refused_with_the_place(boss, content, expected):
+    said = refused(boss, content)
+
+    assert expected in said
+    assert all(len(message) <= 2000 for message in said.values())
+
+
+def test_a_file_has_at_most_twenty_thousand_people(boss):
+    too_many = file_of(*("x" for _ in range(20_001)))
+
+    assert list(refused(boss, too_many)) == [(20_002, "too_many_people")]
+
+
+def test_only_csv_is_taken(boss):
+    for content_type in ("application/json", "multipart/form-data; boundary=x", "text/plain", "text/csvx", ""):
+        answer = boss.post("/admin/users/import", content=file_of(ANA), headers={"Content-Type": content_type})
+
+        assert (answer.status_code, answer.json()["code"]) == (415, "csv_needed")
+
+
+# How much, and for whom
+
+
+def chain_of(length):
+    """Everybody manages the one in the line above."""
+    rows = [f"p{n}@new.example.com,P{n},Ng,manager,p{n + 1}@new.example.com," for n in range(length - 1)]
+    return file_of(*rows, f"p{length - 1}@new.example.com,P,Ng,manager,,")
+
+
+def test_twenty_thousand_people_below_one_another_are_a_file_like_any_other(boss):
+    boss.event_hooks = {}  # to hold 20,000 people against the record takes longer than to import them
+
+    assert send(boss, chain_of(20_000), dry_run=True).json() == {"dry_run": True, "people": 20_000}
+
+
+def test_people_below_one_another_over_many_statements_come_in_in_their_order(boss, server):
+    boss.event_hooks = {}
+
+    assert send(boss, chain_of(2500)).json() == {"dry_run": False, "people": 2500}
+
+    manager = USER.alias()
+    pairs = select(func.count()).join_from(USER, manager, manager.c.id == USER.c.manager_id)
+    with server.database.reading() as session:
+        assert session.execute(pairs.where(manager.c.id == USER.c.id + 1)).scalar_one() == 2499
+        assert verify(session, [], on_progress=lambda *_: None).events == 2501
+
+
+def test_a_file_may_have_eight_mib_and_other_bodies_one(boss, ada):
+    padded = file_of(ANA) + b"\n" * (MAX_FILE_BYTES - len(file_of(ANA)))
+
+    assert send(boss, padded).status_code == 200
+    assert send(boss, padded + b"\n").json()["code"] == "body_too_large"
+    assert send(boss, (padded[i : i + 65_536] for i in range(0, 2 * len(padded), 65_536))).status_code in {200, 422}
+    endless = send(boss, (b"\n" * 65_536 for _ in range(200)))
+    assert (endless.status_code, endless.json()["detail"]) == (413, f"A body has at most {MAX_FILE_BYTES} bytes.")
+    for path in ("/admin/users", "/admin/users/import/", "/admin/users/import/x"):
+        assert boss.post(path, content=padded, headers=CSV).status_code == 413
+
+
+def test_who_may_not_import_is_told_before_the_file_is_read(server, people):
+    address = urlsplit(server.base_url)
+    for person, status in ((people.employee("Bob"), b"403"), (people.manager("Eva"), b"403"), (None, b"401")):
+        token = f"Authorization: Bearer {server.token(person)}\r\n" if person else ""
+        with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+            connection.sendall(
+                f"POST /api/v1/admin/users/import HTTP/1.1\r\nHost: x\r\n{token}Content-Type: text/csv\r\n"
+                f"Content-Length: {MAX_FILE_BYTES}\r\n\r\n".encode()
+            )
+
+            assert connection.recv(4096).split(b" ")[1] == status
+
+
+def test_who_hangs_up_in_the_middle_imports_nobody(server, boss, ada):
+    before, address = everybody(boss), urlsplit(server.base_url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(
+            f"POST /api/v1/admin/users/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(ada)}\r\n"
+            f"Content-Type: text/csv\r\nContent-Length: 5000\r\n\r\n".encode()
+            + file_of(ANA)
+        )
+
+    assert everybody(boss) == before
+
+
+# Meanwhile
+
+
+def test_of_two_identical_imports_at_once_one_wins_and_the_other_is_refused_whole(server, as_user, ada):
+    content = file_of(*(f"p{n}@new.example.com,P,Ng,employee,," for n in range(300)))
+    admins = [as_user(ada), as_user(ada)]
+    for admin in admins:
+        admin.event_hooks = {}  # each sees what the other one changed
+
+    with ThreadPoolExecutor(2) as both:
+        answers = list(both.map(lambda admin: send(admin, content), admins))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 422], [a.text[:300] for a in answers]
+    (loser,) = (answer.json() for answer in answers if answer.status_code == 422)
+    assert (loser["error_count"], loser["errors"][0]["type"]) == (300, "email_taken")
+    with server.database.reading() as session:
+        assert session.execute(select(func.count()).select_from(USER)).scalar_one() == 301
+        assert verify(session, [], on_progress=lambda *_: None).events == 301
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "kind"),
+    [
+        (lambda boss, mia: boss.patch(f"/admin/users/{mia.id}", json={"role": "employee"}), "manager_invalid"),
+        (lambda boss, mia: boss.put(f"/admin/users/{mia.id}/deactivate"), "manager_inactive"),
+        (lambda boss, mia: boss.patch(f"/admin/users/{mia.id}", json={"email": "m@example.com"}), "manager_not_found"),
+        (lambda boss, mia: boss.patch(f"/admin/users/{mia.id}", json={"email": "ana@new.example.com"}), "email_taken"),
+    ],
+    ids=["demoted", "deactivated", "renamed", "e-mail taken"],
+)
+def test_what_changes_between_the_check_and_the_writing_is_seen(server, boss, ada, mia, meanwhile, kind):
+    with server.database.reading() as session:
+        prepared = onboarding.prepare(session, file_of(ANA.replace(",,", ",mia@example.com,")), at=utc_now())
+    assert meanwhile(boss, mia).status_code == 200
+
+    with pytest.raises(ImportRefused) as refusal, server.database.writing() as session:
+        onboarding.add(session, Actor(ada.id, ada.role, "UTC"), prepared, at=utc_now())
+
+    assert kind in [error["type"] for error in refusal.value.facts["errors"]]
+    assert len(everybody(boss)) == 2
+
+
+def test_nobody_is_imported_below_a_manager_who_is_demoted_at_the_same_moment(server, as_user, ada, people):
+    importer, demoter = as_user(ada), as_user(ada)
+    importer.event_hooks = demoter.event_hooks = {}
+
+    for number in range(5):
+        manager = people.manager(f"Mia {number}")
+        rows = [f"p{number}.{n}@new.example.com,P,Ng,employee,{manager.email}," for n in range(20)]
+        with ThreadPoolExecutor(2) as both:
+            imported = both.submit(send, importer, file_of(*rows))
+            demoted = both.submit(demoter.patch, f"/admin/users/{manager.id}", json={"role": "employee"})
+        said = {imported.result().json().get("code"), demoted.result().json().get("code")}
+
+        assert said in ({None, "has_reports"}, {None, "import_refused"}), said
+
+
+# Out, and in again
+
+
+def test_the_export_has_everybody_by_id_and_the_record_says_so(server, boss, people, ada, mia):
+    people.employee("Ana", manager=mia, time_zone="Europe/Lisbon", is_active=False)
+    record = Record(server.database)
+
+    answer = boss.get("/admin/users/export/csv")
+
+    assert answer.content.decode() == (
+        f"{HEADER}\r\n"
+        "ada@example.com,Ada,Silva,admin,,UTC\r\n"
+        "mia@example.com,Mia,Silva,manager,,UTC\r\n"
+        "ana@example.com,Ana,Silva,employee,mia@example.com,Europe/Lisbon\r\n"
+    )
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="people.csv"'
+    assert [(e.action, e.actor_id, e.subject_id, e.after) for e in record.new()] == [
+        ("export:people", ada.id, ada.id, None)
+    ]
+
+
+NASTY = [
+    "=1+1", "+1", "-1", "@SUM(1)", "'=1", "''=1", "'", "''", "'Ana", "O'Neil", 'Say "Ana"', '"', '","', "a;=1", "a; =1",
+    "a;'=1", "a; '=1", ";", ";;=", ",", "\uff1d1", "'\uff1d1", "\u207a1", "\ufb29", "Ana,Maria", "Ägidius", "日本語",
+    "😀", "NULL", "0x1F", "1e9", "a'=b", "'-'", "-'", "=;=;=", "' =1", "'a;=1", "\u200d=1", "\u0378=1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def elsewhere(engine, tmp_path, postgresql_server):
+    """Another database, without anybody."""
+    with empty_database(engine, tmp_path, postgresql_server) as url, opened(settings_for(url)) as database:
+        migrate(database)
+        yield database
+
+
+def test_what_is_exported_is_imported_as_the_same_people(boss, server, people, elsewhere):
+    eva = people.manager("Eva", email="=eva@example.com")
+    for number, name in enumerate(NASTY):
+        people.employee(name, last_name=name, email=f"{'=+-'[number % 3]}{number}@example.com", manager=eva)
+
+    content = boss.get("/admin/users/export/csv").content
+    assert bring_in(elsewhere, content) == len(NASTY) + 2
+
+    assert people_in(elsewhere) == people_in(server.database)
+    with elsewhere.reading() as session:
+        assert b"".join(onboarding.csv_chunks(session)) == content
+    for row in csv.reader(io.StringIO(content.decode(), newline="")):
+        assert not any(cell.lstrip().startswith(tuple("=+-@\uff1d\u207a")) for cell in row)
+
+
+def bring_in(database, content):
+    """Import as the operator does."""
+    with database.reading() as session:
+        prepared = onboarding.prepare(session, content, at=utc_now())
+    with database.writing() as session:
+        onboarding.add(session, None, prepared, at=utc_now())
+    return len(prepared.rows)
+
+
+def people_in(database):
+    columns = (column for column in USER.c if column.name not in {"password_hash", "created_at"})
+    with database.reading() as session:
+        return session.execute(select(*columns).order_by(USER.c.id)).all()
+
+
+ONE_LINE = some.text(some.characters(codec="utf-8", exclude_categories=["Cc"]))
+TRICKY = some.text(some.sampled_from("'=+-@; \u3000\uff1d\u207aa"))
+
+
+@given(text=some.one_of(ONE_LINE, TRICKY))
+@example(text="'=1")
+@example(text="a;'' =1")
+def test_a_guarded_text_is_had_back_and_starts_no_formula(text):
+    cell = guarded(text)
+
+    assert unguarded(cell) == text
+    for part in cell.split(";"):
+        assert not part.lstrip().startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20\u207a"))

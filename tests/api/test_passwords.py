@@ -1,0 +1,285 @@
+"""Passwords: changed by their person, set by an admin, or by a link that works once (THREATS 5, 15)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from app.core.clock import utc_now
+from app.core.tokens import BadToken
+from app.services import passwords
+from app.services.errors import LinkRefused
+from app.services.identity import Actor
+from tests.support.credentials import HERE, api_token_of, claims_of, link_of, second_factor_of
+from tests.support.databases import settings_for
+from tests.support.people import PASSWORD
+from tests.support.postbox import Postbox, postbox
+from tests.support.server import running
+
+NEW = "another-lantern-17-harbour"
+
+
+@pytest.fixture
+def ana(people):
+    return people.employee("Ana")
+
+
+@pytest.fixture
+def ada(people, as_user):
+    return as_user(people.admin("Ada"))
+
+
+def log_in(caller, password=PASSWORD, email="ana@example.com"):
+    return caller.post("/auth/login", data={"username": email, "password": password})
+
+
+def change(caller, *, current=PASSWORD, new=NEW):
+    return caller.post("/auth/password", json={"current_password": current, "new_password": new})
+
+
+# Changing one's own
+
+
+def test_a_new_password_ends_every_session_and_opens_a_new_one(ana, as_user, anyone, server):
+    here, phone = as_user(ana), as_user(ana)
+
+    answer = change(here)
+
+    assert answer.status_code == 200
+    assert [each.get("/auth/me").status_code for each in (here, phone)] == [401, 401]
+    with server.caller(answer.json()["access_token"]) as me:
+        assert me.get("/auth/me").json()["id"] == ana.id
+    assert [log_in(anyone, password).status_code for password in (PASSWORD, NEW)] == [401, 200]
+
+
+def test_an_api_token_outlives_a_new_password(ana, as_user, server):
+    token = api_token_of(server.database, ana, "entries:read").token
+
+    change(as_user(ana))
+
+    with server.caller(token) as terminal:
+        assert terminal.get("/time-entries/current").status_code == 204
+
+
+def test_the_present_password_is_needed(ana, as_user, anyone):
+    me = as_user(ana)
+
+    refused = change(me, current="wrong-lantern-42-harbour")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "password_wrong")
+    assert me.get("/auth/me").status_code == 200
+    assert log_in(anyone).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("new", "code"),
+    [
+        ("short-one-7", "validation_failed"),
+        ("password1234", "weak_password"),
+        ("a" * 129, "validation_failed"),
+        (PASSWORD, "password_unchanged"),
+    ],
+)
+def test_a_new_password_is_long_hard_to_guess_and_new(ana, as_user, new, code):
+    refused = change(as_user(ana), new=new)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, code)
+
+
+def test_a_stolen_session_guesses_the_password_no_faster_than_a_login_does(ana, as_user):
+    thief = as_user(ana)
+
+    answers = [change(thief, current=f"guess-lantern-{number}-harbour") for number in range(11)]
+
+    assert [answer.status_code for answer in answers] == [403] * 10 + [429]
+    assert change(thief).status_code == 429, "the right one too: else the limit would tell"
+
+
+def test_who_gets_another_password_while_theirs_is_checked_changes_nothing(database, people, ana):
+    claims, ada = claims_of(database, ana), people.admin("Ada")
+    with database.reading() as session:
+        asked = passwords.holder(session, claims)
+    with database.writing() as session:
+        admin = Actor(ada.id, ada.role, "UTC")
+        passwords.set_for(session, admin, ana.id, password_hash="the admin's", must_change=False, at=utc_now())
+
+    with pytest.raises(BadToken), database.writing() as session:
+        passwords.change(session, claims, asked, HERE, matches=True, new_hash="hers", at=utc_now())
+
+    assert people.reload(ana).password_hash == "the admin's"
+
+
+# Must change
+
+
+def test_who_must_change_their_password_can_do_nothing_else(ana, ada, anyone, server):
+    ada.put(f"/admin/users/{ana.id}/password", json={"password": NEW, "must_change_password": True})
+    with server.caller(log_in(anyone, NEW).json()["access_token"]) as me:
+        assert me.get("/auth/me").json()["must_change_password"]
+        refused = me.get("/time-entries/current")
+
+        fresh = change(me, current=NEW, new="yet-another-harbour-99").json()
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "password_change_required")
+    with server.caller(fresh["access_token"]) as me:
+        assert not me.get("/auth/me").json()["must_change_password"]
+        assert me.get("/time-entries/current").status_code == 204
+
+
+def test_a_person_can_be_added_with_a_password_that_they_must_change(ada, anyone, server):
+    zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": NEW}
+
+    added = ada.post("/admin/users", json=zoe | {"must_change_password": True}).json()
+
+    assert added["must_change_password"]
+    with server.caller(log_in(anyone, NEW, "zoe@example.com").json()["access_token"]) as me:
+        assert me.get("/projects").json()["code"] == "password_change_required"
+
+
+def test_a_setting_makes_people_change_what_they_are_given_unless_the_admin_says_otherwise(people, ana, db_url):
+    zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": NEW}
+    eve = zoe | {"email": "eve@example.com", "must_change_password": False}
+    nil = {name: value for name, value in zoe.items() if name != "password"} | {"email": "nil@example.com"}
+    ada = people.admin("Ada")
+
+    settings = settings_for(db_url, MUST_CHANGE_NEW_PASSWORDS=True)
+    with running(settings) as server, server.caller(server.token(ada)) as admin:
+        added = [admin.post("/admin/users", json=body).json() for body in (zoe, eve, nil)]
+        reset = admin.put(f"/admin/users/{ana.id}/password", json={"password": NEW}).json()
+
+    assert [each["must_change_password"] for each in [*added, reset]] == [True, False, False, True]
+
+
+# Links
+
+
+def test_a_person_without_a_password_sets_one_by_a_link_and_logs_in(ada, anyone):
+    zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee"}
+    added = ada.post("/admin/users", json=zoe).json()
+    assert log_in(anyone, " ", "zoe@example.com").status_code == 401
+
+    link = ada.post(f"/admin/users/{added['id']}/password-link").json()
+    done = anyone.post("/auth/password/set", json={"token": link["token"], "new_password": NEW})
+
+    assert (done.status_code, log_in(anyone, NEW, "zoe@example.com").status_code) == (204, 200)
+
+
+def test_a_link_works_once(ana, anyone, server):
+    token = link_of(server.database, ana)
+    body = {"token": token, "new_password": NEW}
+
+    answers = [anyone.post("/auth/password/set", json=body) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 401]
+    assert answers[1].json()["code"] == "link_refused"
+
+
+def test_a_link_ends_after_its_time(database, ana):
+    token = link_of(database, ana, at=utc_now() - timedelta(hours=48))
+
+    with pytest.raises(LinkRefused), database.writing() as session:
+        passwords.set_by_link(session, token, new_hash="new", at=utc_now())
+
+
+def test_a_new_link_takes_the_place_of_the_last(database, ana):
+    old, new = link_of(database, ana), link_of(database, ana)
+
+    with pytest.raises(LinkRefused), database.reading() as session:
+        passwords.check_link(session, old, at=utc_now())
+    with database.reading() as session:
+        assert passwords.check_link(session, new, at=utc_now()) == ana.id
+
+
+def test_a_password_that_was_changed_since_voids_the_link(ana, as_user, anyone, server):
+    token = link_of(server.database, ana)
+
+    change(as_user(ana))
+
+    assert anyone.post("/auth/password/set", json={"token": token, "new_password": NEW}).status_code == 401
+
+
+def test_a_link_ends_the_persons_sessions(ana, as_user, anyone, server):
+    me = as_user(ana)
+
+    anyone.post("/auth/password/set", json={"token": link_of(server.database, ana), "new_password": NEW})
+
+    assert me.get("/auth/me").status_code == 401
+
+
+def test_a_link_lets_nobody_past_the_second_factor(ana, anyone, server):
+    second_factor_of(server.database, ana)
+
+    anyone.post("/auth/password/set", json={"token": link_of(server.database, ana), "new_password": NEW})
+
+    assert log_in(anyone, NEW).json()["code"] == "otp_required"
+
+
+def test_a_link_of_who_was_deactivated_since_does_nothing(ana, ada, anyone, server):
+    token = link_of(server.database, ana)
+    ada.put(f"/admin/users/{ana.id}/deactivate")
+    body = {"token": token, "new_password": NEW}
+
+    refused = anyone.post("/auth/password/set", json=body)
+    ada.put(f"/admin/users/{ana.id}/activate")
+    still = anyone.post("/auth/password/set", json=body)
+
+    assert [refused.status_code, still.status_code] == [401, 401]
+
+
+def test_nobody_makes_a_link_for_who_is_deactivated(people, ada):
+    dan = people.employee("Dan", is_active=False)
+
+    refused = ada.post(f"/admin/users/{dan.id}/password-link")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "person_inactive")
+
+
+def test_a_weak_password_leaves_the_link_as_it_was(ana, anyone, server):
+    token = link_of(server.database, ana)
+
+    refused = anyone.post("/auth/password/set", json={"token": token, "new_password": "password1234"})
+    done = anyone.post("/auth/password/set", json={"token": token, "new_password": NEW})
+
+    assert [refused.json()["code"], done.status_code] == ["weak_password", 204]
+
+
+def test_without_mail_the_admin_gets_the_link_with_the_page_that_the_settings_name(people, ana, db_url):
+    page = "https://time.example.com/set-password#{token}"
+    ada = people.admin("Ada")
+    with running(settings_for(db_url, PASSWORD_LINK_URL=page)) as server, server.caller(server.token(ada)) as admin:
+        made = admin.post(f"/admin/users/{ana.id}/password-link")
+
+    answer = made.json()
+    assert (made.status_code, answer["sent"]) == (201, False)
+    assert answer["link"] == page.replace("{token}", answer["token"])
+
+
+def test_with_mail_the_person_gets_the_link_and_the_admin_does_not(people, ana, db_url):
+    ada = people.admin("Ada")
+    page = "https://time.example.com/set-password#{token}"
+    with postbox() as box, running(settings_for(db_url, **box.settings(), PASSWORD_LINK_URL=page)) as server:
+        with server.caller(server.token(ada)) as admin:
+            answer = admin.post(f"/admin/users/{ana.id}/password-link").json()
+        (letter,) = box.letters
+        token = re.search(r"https://time\.example\.com/set-password#(\S+)", letter.get_content())[1]
+        with server.caller() as anyone:
+            done = anyone.post("/auth/password/set", json={"token": token, "new_password": NEW})
+
+    assert (answer["sent"], answer["token"], answer["link"]) == (True, None, None)
+    assert letter["To"] == "ana@example.com"
+    assert done.status_code == 204
+
+
+def test_a_mail_server_that_refuses_is_told_to_the_admin_who_tries_again(people, ana, db_url):
+    ada = people.admin("Ada")
+    with (
+        postbox(Postbox(RCPT="550 No")) as box,
+        running(settings_for(db_url, **box.settings())) as server,
+        server.caller(server.token(ada)) as admin,
+    ):
+        refused = admin.post(f"/admin/users/{ana.id}/password-link")
+        box.refusals.clear()
+        again = admin.post(f"/admin/users/{ana.id}/password-link")
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "mail_not_sent")
+    assert (again.status_code, len(box.letters)) == (201, 1)

@@ -1,0 +1,82 @@
+"""Who asks too often is told so and when to come back, and nobody else notices."""
+
+import httpx
+import pytest
+
+from tests.support.databases import settings_for
+from tests.support.people import Company
+from tests.support.server import running
+
+QUOTA = 10  # a request grows back in 6 s, and these tests are through before
+
+
+@pytest.fixture
+def server(db_url):
+    with running(settings_for(db_url, REQUESTS_PER_MINUTE=QUOTA)) as started:
+        yield started
+
+
+@pytest.fixture
+def people(server):
+    return Company(server.database)
+
+
+def test_the_request_after_a_minutes_worth_is_429_and_says_when_to_come_back(people, as_user):
+    ana, bob = as_user(people.employee("Ana")), as_user(people.employee("Bob"))
+
+    answers = [ana.get("/auth/me").status_code for _ in range(QUOTA)]
+    refused = ana.get("/auth/me")
+    of_bob = bob.get("/auth/me")
+
+    assert answers == [200] * QUOTA
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    seconds = int(refused.headers["Retry-After"])
+    assert 1 <= seconds <= 6
+    assert refused.headers["RateLimit-Policy"] == f'"requests";q={QUOTA};w=60'
+    assert refused.headers["RateLimit"] == f'"requests";r=0;t={seconds}'
+    assert of_bob.status_code == 200
+
+
+def test_every_operation_counts_and_a_refused_one_changes_nothing(people, as_user):
+    ana_herself, website = people.employee("Ana"), people.project("Website")
+    ana = as_user(ana_herself)
+    for _ in range(QUOTA // 2):
+        ana.get("/projects")
+        ana.get("/auth/me/export")
+
+    refused = ana.clock_in(website.id)
+
+    assert refused.status_code == 429
+    assert as_user(ana_herself).get("/time-entries/current").status_code == 204
+
+
+def test_another_spelling_of_a_token_is_counted_with_it(people, server):
+    """base64 forgives what stands behind a signature, and the limit must not."""
+    token = server.token(people.employee("Ana"))
+
+    with httpx.Client(base_url=server.base_url) as client:
+        codes = [
+            client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {token}{'!!!!' * number}"}).status_code
+            for number in range(QUOTA + 1)
+        ]
+
+    assert codes == [200] * QUOTA + [429]
+
+
+def test_nobody_can_use_up_what_is_somebody_elses(people, server, as_user):
+    ana = people.employee("Ana")
+    forged = server.token(ana).rpartition(".")[0] + ".AAAA"
+
+    with server.caller(forged) as mallory:
+        guesses = [mallory.get("/auth/me").status_code for _ in range(QUOTA + 5)]
+
+    assert set(guesses) == {401}
+    assert as_user(ana).get("/auth/me").status_code == 200
+
+
+def test_the_health_checks_and_the_login_are_not_counted(people, anyone):
+    people.employee("Ana")
+
+    codes = [anyone.at_root("GET", "/health/live").status_code for _ in range(QUOTA + 5)]
+
+    assert set(codes) == {200}

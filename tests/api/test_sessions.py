@@ -1,0 +1,244 @@
+"""Sessions: kept by refreshing, listed, and ended so that it counts at once (THREATS 5, 12)."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from app.core.clock import utc_now
+from app.core.opaque_tokens import RefreshRefused, RefreshToken
+from app.services import sessions
+from app.services.identity import SESSION
+from tests.support.credentials import session_of
+from tests.support.people import PASSWORD, instant
+from tests.support.record import Record
+
+NINE = instant("2026-03-02 09:00")
+
+
+@pytest.fixture
+def ana(people):
+    return people.employee("Ana")
+
+
+@pytest.fixture
+def phone(database, ana):
+    """Ana's session of nine o'clock."""
+    return session_of(database, ana, at=NINE)
+
+
+def refreshed(database, token, *, at):
+    """The session after a refresh; None where it is refused."""
+    try:
+        with database.writing("request-1") as session:
+            return sessions.refresh(session, token, at=at)
+    except RefreshRefused:
+        return None
+
+
+def log_in(caller, **others):
+    form = {"username": "ana@example.com", "password": PASSWORD} | others
+    return caller.post("/auth/login", data=form, headers={"User-Agent": b"Ana's phone \xe9"}).json()
+
+
+# Refreshing
+
+
+def test_a_refresh_gives_new_tokens_of_the_same_session(ana, anyone, server):
+    first = log_in(anyone)
+
+    second = anyone.post("/auth/refresh", json={"refresh_token": first["refresh_token"]}).json()
+
+    assert second["refresh_token"] != first["refresh_token"]
+    with server.caller(second["access_token"]) as me:
+        (session,) = me.get("/auth/sessions").json()
+    assert session["current"]
+
+
+def test_a_spent_refresh_token_gives_the_same_successor_for_ten_seconds_since_answers_get_lost(database, phone):
+    second = refreshed(database, phone.refresh_token, at=NINE)
+
+    again = refreshed(database, phone.refresh_token, at=NINE + timedelta(seconds=10))
+
+    assert again == second
+    assert refreshed(database, second.refresh_token, at=NINE + timedelta(seconds=11)) is not None
+
+
+def test_a_spent_refresh_token_that_comes_back_later_ends_the_session_for_both_who_have_it(database, phone):
+    second = refreshed(database, phone.refresh_token, at=NINE)
+
+    assert refreshed(database, phone.refresh_token, at=NINE + timedelta(seconds=11)) is None
+    assert refreshed(database, second.refresh_token, at=NINE + timedelta(seconds=12)) is None
+
+
+def test_a_token_two_steps_old_ends_the_session_at_once(database, phone):
+    second = refreshed(database, phone.refresh_token, at=NINE)
+    third = refreshed(database, second.refresh_token, at=NINE)
+
+    assert refreshed(database, phone.refresh_token, at=NINE) is None
+    assert refreshed(database, third.refresh_token, at=NINE) is None
+
+
+def test_reuse_is_on_record(database, ana, phone):
+    refreshed(database, phone.refresh_token, at=NINE)
+    record = Record(database)
+
+    refreshed(database, phone.refresh_token, at=NINE + timedelta(minutes=1))
+
+    (event,) = record.new()
+    assert (event.action, event.actor_id, event.subject_id) == ("session:end_on_reuse", None, ana.id)
+    assert event.object_id == phone.session_id
+
+
+def test_a_made_up_token_of_a_session_is_refused_and_ends_nothing(database, ana, phone):
+    """Session ids can be guessed: a guess must not log anybody out."""
+    tokens = database.settings.refresh_tokens
+    good = tokens.read(phone.refresh_token)
+    text = phone.refresh_token
+    made_up = [
+        text[:-1] + ("A" if text[-1] != "A" else "B"),
+        text[:30] + ("A" if text[30] != "A" else "B") + text[31:],
+        text.removeprefix("ettr_")[:-22],
+        "ettr_",
+        "ettr_é",
+        "ettr_" + "A" * 80,
+        tokens.text(RefreshToken(ana.id + 1, good.session_id, good.secret)),
+        tokens.text(RefreshToken(ana.id, good.session_id + 1, good.secret)),
+        type(tokens)("another-key-with-enough-randomness-77aa").text(good),
+    ]
+
+    assert [refreshed(database, each, at=NINE) for each in made_up] == [None] * len(made_up)
+    assert refreshed(database, phone.refresh_token, at=NINE) is not None
+
+
+def test_a_session_ends_fourteen_days_after_its_last_refresh(database, phone):
+    second = refreshed(database, phone.refresh_token, at=NINE + timedelta(days=13, hours=23))
+
+    assert refreshed(database, second.refresh_token, at=NINE + timedelta(days=27, hours=22)) is not None
+    assert refreshed(database, phone.refresh_token, at=NINE + timedelta(days=50)) is None
+
+
+def test_a_session_that_is_always_refreshed_ends_ninety_days_after_its_login(database, phone):
+    token, ages = phone.refresh_token, []
+    for day in range(1, 100):
+        session = refreshed(database, token, at=NINE + timedelta(days=day))
+        if session is None:
+            break
+        token = session.refresh_token
+        ages.append(day)
+
+    assert ages[-1] == 89
+
+
+def test_a_deactivated_person_cannot_refresh(people, ana, anyone, as_user):
+    first, admin = log_in(anyone), as_user(people.admin("Ada"))
+
+    admin.put(f"/admin/users/{ana.id}/deactivate")
+    refused = anyone.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
+    admin.put(f"/admin/users/{ana.id}/activate")
+    still = anyone.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "refresh_refused")
+    assert still.status_code == 401, "what ended stays ended"
+
+
+def test_one_kind_of_token_never_passes_for_another(ana, anyone, server):
+    tokens = log_in(anyone)
+
+    with server.caller(tokens["refresh_token"]) as thief:
+        assert thief.get("/auth/me").status_code == 401
+    assert anyone.post("/auth/refresh", json={"refresh_token": tokens["access_token"][:200]}).status_code == 401
+
+
+def test_sessions_that_ended_by_themselves_are_cleared_away(database, ana, phone):
+    session_of(database, ana, at=NINE + timedelta(days=15))
+
+    with database.reading() as session:
+        assert len(session.execute(SESSION.select()).all()) == 1
+
+
+# Looking at them, and ending them
+
+
+def test_people_see_where_they_are_logged_in(ana, anyone, server):
+    here, phone = log_in(anyone), log_in(anyone)
+
+    with server.caller(here["access_token"]) as me:
+        seen = me.get("/auth/sessions").json()
+
+    assert [session["current"] for session in seen] == [False, True]
+    assert {session["device"] for session in seen} == {"Ana's phone ?"}
+    assert {session["address"] for session in seen} == {"127.0.0.1"}
+    assert not [name for session in seen for name in session if "hash" in name or "token" in name]
+    assert phone["access_token"] not in str(seen)
+
+
+def test_a_session_says_when_it_was_last_used_to_within_five_minutes(ana, as_user, server):
+    me = as_user(ana)
+    used_at = set_last_use(server.database, utc_now() - timedelta(minutes=4))
+
+    me.get("/auth/me")
+    assert last_use(me) == used_at, "four minutes are not worth a write"
+
+    set_last_use(server.database, utc_now() - timedelta(minutes=6))
+    me.get("/auth/me")
+    server.settle()
+    assert last_use(me) >= utc_now() - timedelta(seconds=30)
+
+
+def test_logging_out_ends_this_session_and_no_other(ana, as_user):
+    here, phone = as_user(ana), as_user(ana)
+
+    assert here.post("/auth/logout").status_code == 204
+
+    assert (here.get("/auth/me").status_code, phone.get("/auth/me").status_code) == (401, 200)
+    assert here.post("/auth/logout").status_code == 401
+
+
+def test_a_lost_phone_is_logged_out_from_elsewhere(ana, as_user):
+    here, phone = as_user(ana), as_user(ana)
+    (lost,) = [each["id"] for each in phone.get("/auth/sessions").json() if each["current"]]
+
+    assert here.delete(f"/auth/sessions/{lost}").status_code == 204
+
+    assert (here.get("/auth/me").status_code, phone.get("/auth/me").status_code) == (200, 401)
+    assert here.delete(f"/auth/sessions/{lost}").status_code == 404
+
+
+def test_all_others_are_logged_out_at_once(ana, as_user):
+    here, phone, tablet = as_user(ana), as_user(ana), as_user(ana)
+
+    here.delete("/auth/sessions")
+
+    assert [each.get("/auth/me").status_code for each in (here, phone, tablet)] == [200, 401, 401]
+
+
+def test_nobody_sees_or_ends_a_colleagues_session(people, ana, as_user):
+    anas, bobs = as_user(ana), as_user(people.employee("Bob"))
+    (session,) = anas.get("/auth/sessions").json()
+
+    refused = bobs.delete(f"/auth/sessions/{session['id']}")
+    bobs.delete("/auth/sessions")
+
+    assert (refused.status_code, refused.json()["code"]) == (404, "session_not_found")
+    assert session["id"] not in [each["id"] for each in bobs.get("/auth/sessions").json()]
+    assert anas.get("/auth/me").status_code == 200
+
+
+def test_an_admin_ends_all_sessions_of_a_person(people, ana, as_user):
+    here, phone, admin = as_user(ana), as_user(ana), as_user(people.admin("Ada"))
+
+    assert admin.delete(f"/admin/users/{ana.id}/sessions").status_code == 204
+
+    assert [each.get("/auth/me").status_code for each in (here, phone, admin)] == [401, 401, 200]
+
+
+def last_use(caller):
+    (session,) = [each for each in caller.get("/auth/sessions").json() if each["current"]]
+    return instant(session["last_used_at"].replace("T", " ").removesuffix("Z"))
+
+
+def set_last_use(database, at):
+    with database.writing() as session:
+        session.execute(update(SESSION).values(last_used_at=at))
+    return at

@@ -1,0 +1,121 @@
+"""What ended stays ended, on every worker and over a restart; and parallel clients of one session or account
+(THREATS 5, 12, 13)."""
+
+import os
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from app.core.clock import utc_now
+from app.core.tokens import TokenSigner
+from app.services.identity import SESSION
+from app.services.sessions import Opened
+from tests.support.credentials import api_token_of, second_factor_of, session_of
+from tests.support.crowd import Call, at_once, in_parallel
+from tests.support.people import PASSWORD
+
+REQUESTS = int(os.environ.get("REVOKED_REQUESTS", "800"))
+"""In all; half of them behind the restart."""
+API = "/api/v1"
+
+
+@pytest.fixture
+def sign(database):
+    signer = TokenSigner(database.settings)
+    return lambda opened: signer.sign(opened.user_id, opened.session_id, at=utc_now())
+
+
+def header(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, database, two_workers, bearer, sign):
+    """THREATS 5. Each person loses their token in another way."""
+    url = f"{two_workers.base_url}{API}"
+    staff = {name: people.employee(name) for name in ("Ana", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gil", "Hal")}
+    opened = {name: session_of(database, person) for name, person in staff.items()}
+    tokens = {name: sign(each) for name, each in opened.items()}
+    tokens["Gil's terminal"] = api_token_of(database, staff["Gil"], "entries:read").token
+    terminal = api_token_of(database, staff["Hal"], "entries:read")
+    tokens["Hal's terminal"] = terminal.token
+    admin, hal = bearer(people.admin("Ada")), bearer(staff["Hal"])
+    eve = {"refresh_token": opened["Eve"].refresh_token}
+    before = at_once([Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()])
+    ways = [
+        Call("POST", f"{url}/auth/logout", header(tokens["Ana"])),
+        Call("DELETE", f"{url}/auth/sessions/{opened['Bob'].session_id}", bearer(staff["Bob"])),
+        Call("POST", f"{url}/auth/password", header(tokens["Cleo"]),
+             {"current_password": PASSWORD, "new_password": "another-lantern-17-harbour"}),
+        Call("PUT", f"{url}/admin/users/{staff['Dan'].id}/deactivate", admin),
+        Call("PUT", f"{url}/admin/users/{staff['Dan'].id}/activate", admin),
+        *[Call("POST", f"{url}/auth/refresh", {}, eve)] * 2,
+        Call("DELETE", f"{url}/admin/users/{staff['Finn'].id}/sessions", admin),
+        Call("PUT", f"{url}/admin/users/{staff['Gil'].id}/deactivate", admin),
+        Call("DELETE", f"{url}/auth/api-tokens/{terminal.id}", hal),
+        Call("DELETE", f"{url}/auth/sessions", hal),
+    ]  # fmt: skip
+    (done,) = in_parallel([ways])
+    spend_again(database, opened["Eve"], two_workers)
+    knocking = [Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()]
+
+    def knock():
+        crowd = [knocking * (REQUESTS // 2 // len(knocking) // 16 + 1)] * 16
+        return Counter(answer.status_code for client in in_parallel(crowd) for answer in client)
+
+    first = knock()
+    two_workers.stop()
+    two_workers.start()
+    second = knock()
+
+    assert {answer.status_code for answer in before} == {200}
+    assert {answer.status_code for answer in done} <= {200, 204}, [answer.content for answer in done]
+    assert (first.keys(), second.keys()) == ({401}, {401})
+    assert first.total() + second.total() >= REQUESTS
+
+
+def spend_again(database, opened: Opened, two_workers) -> None:
+    """Use a refresh token once more, eleven seconds after it was spent."""
+    with database.writing() as session:
+        row = SESSION.c.id == opened.session_id
+        session.execute(SESSION.update().where(row).values(refreshed_at=utc_now() - timedelta(seconds=11)))
+    call = Call("POST", f"{two_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": opened.refresh_token})
+    assert at_once([call])[0].status_code == 401
+
+
+def test_twenty_parallel_refreshes_have_one_successor(people, database, two_workers):
+    """THREATS 12."""
+    opened = session_of(database, people.employee("Ana"))
+    call = Call("POST", f"{two_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": opened.refresh_token})
+
+    answers = at_once([call] * 20)
+
+    assert {answer.status_code for answer in answers} == {200}
+    (successor,) = {answer.json()["refresh_token"] for answer in answers}
+    again = Call("POST", call.url, {}, {"refresh_token": successor})
+    assert at_once([again])[0].status_code == 200
+
+
+def test_of_forty_parallel_guesses_ten_are_judged(people, two_workers):
+    """THREATS 13: on two workers, not one more than of forty in a row. The right one is among them, the last."""
+    people.employee("Ana")
+    url = f"{two_workers.base_url}{API}/auth/login"
+    guesses = [f"username=ana@example.com&password=guess-{number}-lantern" for number in range(39)]
+    calls = [Call("POST", url, {}, form=guess) for guess in guesses]
+
+    answers = at_once(calls)
+
+    assert Counter(answer.status_code for answer in answers) == {401: 10, 429: 29}
+    right = Call("POST", url, {}, form=f"username=ana@example.com&password={PASSWORD}")
+    assert at_once([right])[0].status_code == 429
+
+
+def test_one_code_of_an_authenticator_lets_one_of_ten_parallel_logins_in(people, database, two_workers):
+    ana = people.employee("Ana")
+    app = second_factor_of(database, ana)
+    form = f"username=ana@example.com&password={PASSWORD}&otp={app.code()}"
+    call = Call("POST", f"{two_workers.base_url}{API}/auth/login", {}, form=form)
+
+    answers = at_once([call] * 8)
+
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 401: 7}

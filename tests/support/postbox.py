@@ -1,0 +1,159 @@
+"""A mail server for tests, in a thread, on a free port of this machine; and servers that only seem to be one."""
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from app.core.clock import utc_now
+
+ADDRESS = "127.0.0.1"
+
+
+class Postbox:
+    """What arrived: `letters`, and each one's `envelopes`. Refuses what `refusals` says: {"RCPT": "550 No"}."""
+
+    port = 25
+
+    def __init__(self, **refusals: str) -> None:
+        self.letters: list[EmailMessage] = []
+        self.envelopes: list[Envelope] = []
+        self.sessions: list[Session] = []
+        self.refusals = refusals
+
+    def settings(self, **changes: object) -> dict[str, object]:
+        """Settings of a service that sends its mail here, in the open."""
+        own = {"SMTP_HOST": ADDRESS, "SMTP_PORT": self.port, "SMTP_TLS": "none", "MAIL_FROM": "ett@example.com"}
+        return own | changes
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's names
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return self.refusals.get("MAIL", "250 OK")
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        envelope.rcpt_tos.append(address)
+        return self.refusals.get("RCPT", "250 OK")
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if "DATA" in self.refusals:
+            return self.refusals["DATA"]
+        assert isinstance(envelope.content, bytes)
+        message = message_from_bytes(envelope.content.replace(b"\r\n", b"\n"), policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        self.letters.append(message)
+        self.envelopes.append(envelope)
+        self.sessions.append(session)
+        return "250 OK"
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        return self.refusals.get("QUIT", "221 Bye")
+
+
+@contextmanager
+def postbox(
+    box: Postbox | None = None, *, tls_at_once: ssl.SSLContext | None = None, **options: Any
+) -> Iterator[Postbox]:
+    """A mail server that keeps what it gets; options are those of aiosmtpd's SMTP."""
+    box = box or Postbox()
+    own = {"hostname": "mail.example.com", "enable_SMTPUTF8": True} | options
+    with listening(partial(SMTP, box, **own), tls_at_once) as port:
+        box.port = port
+        yield box
+
+
+@contextmanager
+def listening(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """The port of a server that speaks this protocol until the block ends."""
+    loop, is_ready, ports = asyncio.new_event_loop(), threading.Event(), [0]
+    told_to_end = asyncio.Event()
+    transports: list[asyncio.WriteTransport] = []
+
+    def noting_transports() -> asyncio.BaseProtocol:
+        made = protocol()
+        connect = made.connection_made
+
+        def connection_made(transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.WriteTransport)
+            transports.append(transport)
+            connect(transport)
+
+        made.connection_made = connection_made  # type: ignore[method-assign]
+        return made
+
+    async def serve() -> None:
+        server = await loop.create_server(noting_transports, ADDRESS, 0, ssl=tls)
+        ports[0] = server.sockets[0].getsockname()[1]
+        is_ready.set()
+        await told_to_end.wait()
+        server.close()
+        for transport in transports:
+            transport.abort()  # until Python 3.12 a server leaves its connections open
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, name="postbox")
+    thread.start()
+    try:
+        assert is_ready.wait(20), "the mail server did not start"
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(told_to_end.set)
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def lets_in(user: str, password: str) -> Callable[..., AuthResult]:
+    """An authenticator that knows one user."""
+
+    def check(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, sent: object) -> AuthResult:
+        knows = sent == LoginPassword(user.encode(), password.encode())
+        return AuthResult(success=knows, handled=False, auth_data=user)
+
+    return check
+
+
+def own_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for this machine that nobody vouches for: its file, and the server's side of it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example.com")])
+    now = utc_now()
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(ADDRESS))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    shown, kept = folder / "mail.pem", folder / "mail.key"
+    shown.write_bytes(certificate.public_bytes(Encoding.PEM))
+    kept.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(shown, kept)
+    return shown, context

@@ -1,0 +1,33 @@
+"""Passwords where there is none: nobody gets in, and nothing breaks."""
+
+import asyncio
+
+import pytest
+
+from app.core.passwords import NO_PASSWORD, PasswordHasher, hash_password, verify_password
+from tests.support.people import PASSWORD
+
+GUESSES = (PASSWORD, "", NO_PASSWORD, "nobody's password, of no account")
+
+
+@pytest.fixture
+def hasher():
+    made = PasswordHasher()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("stored", [None, NO_PASSWORD])
+def test_no_password_matches_where_there_is_none(hasher, guess, stored):
+    assert asyncio.run(hasher.verify(guess, stored)) is False
+
+
+def test_a_password_matches_its_hash(hasher):
+    assert asyncio.run(hasher.verify(PASSWORD, hash_password(PASSWORD))) is True
+    assert asyncio.run(hasher.verify("another-lantern", hash_password(PASSWORD))) is False
+
+
+@pytest.mark.parametrize("guess", GUESSES)
+def test_no_password_is_no_hash_that_a_check_chokes_on(guess):
+    assert verify_password(guess, NO_PASSWORD) is False
