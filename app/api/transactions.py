@@ -80,7 +80,10 @@ class Transactions:
 
     def _write(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
         with self._runtime.database.writing(self._request_id) as session:
-            return work(session), session.unnoted_use
+            answer = work(session)
+            if session.unnoted_use is not None:  # a transaction that writes anyway has room for it
+                note_use(session, session.unnoted_use)
+            return answer, None
 
     def _note_use(self, used: Claims | None) -> None:
         """Write down the use of a credential in a transaction of its own, for which the answer doesn't wait."""

@@ -14,6 +14,7 @@ from app.core.errors import NotAuthenticated
 
 API_TOKEN_PREFIX = "ett_"  # noqa: S105 - by which secret scanners know a leaked one
 REFRESH_TOKEN_PREFIX = "ettr_"  # noqa: S105
+LINK_TOKEN_PREFIX = "ettl_"  # noqa: S105
 _SECRET_BYTES, _TAG_BYTES, _USER_BYTES, _SESSION_BYTES = 32, 16, 4, 8
 
 
@@ -30,7 +31,7 @@ def digest(token: str | bytes) -> str:
 
 def new_link_token() -> str:
     """The token of a set-password link: 256 random bits."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
+    return LINK_TOKEN_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def new_api_token(user_id: int) -> str:

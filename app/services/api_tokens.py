@@ -29,7 +29,7 @@ def create(session: Session, actor: Actor, wanted: ApiTokenCreate, *, at: dateti
     latest = at + timedelta(days=session.settings.API_TOKEN_MAX_DAYS)
     if not at < wanted.expires_at <= latest:
         raise ExpiryOutOfRange(f"A token ends in the future, at the latest at {latest:%Y-%m-%dT%H:%M:%SZ}.")
-    people.lock(session, actor.id)
+    people.lock_oneself(session, actor)
     own = select(func.count()).select_from(API_TOKEN).where(API_TOKEN.c.user_id == actor.id)
     if session.execute(own).scalar_one() >= MAX_PER_PERSON:
         raise TooManyApiTokens(f"You have {MAX_PER_PERSON} API tokens. Revoke some first.")

@@ -4,7 +4,7 @@ DomainError
 ├── NotAuthenticated    LoginRefused, OtpRequired, OtpWrong, LinkRefused (BadToken: core/tokens.py; RefreshRefused:
 │                       core/opaque_tokens.py)
 ├── Forbidden           RoleNeeded, ScopeNeeded, PasswordChangeRequired, SecondFactorRequired, PasswordWrong, CodeWrong,
-│                       NotYourEntry, EditWindowClosed
+│                       OwnAccount, NotYourEntry, EditWindowClosed
 ├── NotFound            UserNotFound, ManagerNotFound, ProjectNotFound, EntryNotFound, SessionNotFound, ApiTokenNotFound
 ├── Conflict            AlreadyClockedIn, AlreadyClockedOut, NotClockedIn, EntryOverlaps, ProjectInactive, EmailTaken,
 │                       ProjectNameTaken, LastAdmin, ManagerCycle, ManagerIsSelf, ManagerInvalid, ManagerInactive,
@@ -85,6 +85,11 @@ class PasswordChangeRequired(Forbidden):
 class SecondFactorRequired(Forbidden):
     code = "second_factor_required"
     title = "Enrol a second factor first"
+
+
+class OwnAccount(Forbidden):
+    code = "own_account"
+    title = "Not for your own account"
 
 
 class NotYourEntry(Forbidden):

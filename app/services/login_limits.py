@@ -1,7 +1,7 @@
 """How often a login may be wrong: counted in the database, for all workers together and over a restart.
 
 10 wrong ones in 5 minutes for an account from an address, 100 in 5 minutes from an address, 100 an hour for an account;
-beyond the last, only addresses from which its person logged in before may try. What is typed for an account that
+beyond the last two, only who logged in from the address before may try. What is typed for an account that
 doesn't exist counts like any other: the limit tells nobody who works here. A refused try isn't counted, so nobody is
 locked out for longer by knocking.
 """
@@ -39,10 +39,13 @@ class LoginLimitReached(TooMany):
     is_recorded = True
 
 
-def check_address(session: Session, address: str, *, at: datetime) -> None:
-    """Raises LoginLimitReached while too many logins from the address were wrong, whosever they were."""
-    if refusal := _reached(session, OF_ADDRESS, FAILED.c.address == network_of(address), at=at):
-        raise refusal
+def check_address(session: Session, user_id: int | None, address: str, *, at: datetime) -> None:
+    """Raises LoginLimitReached while too many logins from the address were wrong, whosever they were; but for those who
+    logged in from there before: one of them can't close it to the rest of an office."""
+    network = network_of(address)
+    reached = _reached(session, OF_ADDRESS, FAILED.c.address == network, at=at)
+    if reached and not _is_known(session, user_id, network, at=at):
+        raise reached
 
 
 def check(session: Session, email: str, user_id: int | None, address: str, *, at: datetime) -> None:
@@ -62,10 +65,12 @@ def refusal(
     network, account = network_of(address), account_key(session, email)
     _lock(session, network, account)
     here, theirs = FAILED.c.address == network, FAILED.c.account == account
-    reached = _reached(session, OF_ADDRESS, here, at=at) or _reached(session, OF_PAIR, here, theirs, at=at)
-    if reached is None and not _is_known(session, user_id, network, at=at):
-        reached = _reached(session, OF_ACCOUNT, theirs, at=at)
-    return reached
+    # All are asked, whoever it is: one statement less would tell by the clock who works here.
+    is_known = _is_known(session, user_id, network, at=at)
+    of_address = _reached(session, OF_ADDRESS, here, at=at)
+    of_pair = _reached(session, OF_PAIR, here, theirs, at=at)
+    of_account = _reached(session, OF_ACCOUNT, theirs, at=at)
+    return of_pair or (None if is_known else of_address or of_account)
 
 
 def count(session: Session, email: str, address: str, *, at: datetime) -> None:
@@ -94,8 +99,8 @@ def account_key(session: Session, email: str) -> str:
 def _reached(session: Session, policy: Policy, *which: ColumnElement[bool], at: datetime) -> LoginLimitReached | None:
     since = at - timedelta(seconds=policy.window_seconds)
     # The quota's worth of the newest: a try is allowed again when the oldest of them leaves the window.
-    newest = select(FAILED.c.at).where(*which, FAILED.c.at > since).order_by(FAILED.c.at.desc()).limit(policy.quota)
-    found = newest.subquery()
+    within = (*which, FAILED.c.at > since, FAILED.c.at <= at)
+    found = select(FAILED.c.at).where(*within).order_by(FAILED.c.at.desc()).limit(policy.quota).subquery()
     counted = select(func.count(), func.min(found.c.at, type_=Instant())).select_from(found)
     number, oldest = session.execute(counted).one()
     if number < policy.quota:
@@ -109,9 +114,9 @@ def _reached(session: Session, policy: Policy, *which: ColumnElement[bool], at: 
 
 def _is_known(session: Session, user_id: int | None, network: str, *, at: datetime) -> bool:
     known = select(KNOWN.c.user_id).where(
-        KNOWN.c.user_id == user_id, KNOWN.c.address == network, KNOWN.c.last_login_at > at - KNOWN_FOR
+        KNOWN.c.user_id == (user_id or 0), KNOWN.c.address == network, KNOWN.c.last_login_at > at - KNOWN_FOR
     )
-    return user_id is not None and session.execute(known).first() is not None
+    return session.execute(known).first() is not None
 
 
 def _lock(session: Session, network: str, account: str) -> None:

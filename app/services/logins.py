@@ -41,8 +41,10 @@ def find_account(session: Session, attempt: Attempt, *, at: datetime) -> Account
 
     Raises LoginLimitReached for an address that is refused whatever it asks: it costs no hash.
     """
-    login_limits.check_address(session, attempt.client.address, at=at)
-    return _account(session, attempt.email)
+    account = _account(session, attempt.email)
+    user_id = account.user_id if account is not None else None
+    login_limits.check_address(session, user_id, attempt.client.address, at=at)
+    return account
 
 
 def log_in(
@@ -66,9 +68,11 @@ def log_in(
         raise LoginRefused("E-mail or password is wrong, or the account is deactivated.")
     if account.has_second_factor:
         _check_second_factor(session, attempt, account, at=at)
-    audit.record(session, "login:accept", at=at, actor_id=account.user_id, subject_id=account.user_id)
     login_limits.remember(session, account.user_id, attempt.client.address, at=at)
-    return sessions.open_for(session, account.user_id, attempt.client, at=at)
+    opened = sessions.open_for(session, account.user_id, attempt.client, at=at)
+    told = {"session_id": opened.session_id, "second_factor": account.has_second_factor}
+    audit.record(session, "login:accept", at=at, actor_id=opened.user_id, subject_id=opened.user_id, after=told)
+    return opened
 
 
 def _check_second_factor(session: Session, attempt: Attempt, account: Account, *, at: datetime) -> None:

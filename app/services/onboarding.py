@@ -64,8 +64,10 @@ def add(
 
     Raises ImportRefused where e-mails or managers have changed since they were prepared.
     """
-    people.lock_rules(session)
+    people.lock_rules(session, actor)
     sheet, rows = prepared.sheet, prepared.rows
+    for line in sheet.lines:
+        users.check_may_make(actor, line.person.role)
     faults, managers = _held_against_database(session, sheet)
     refuse(faults)
     for zone in sorted({row["time_zone"] for row in rows.values()}):

@@ -10,12 +10,13 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from app.core.db import Session
 from app.core.mail import Letter, Mailer
 from app.core.opaque_tokens import digest, new_link_token
+from app.core.passwords import normalised
 from app.core.tokens import Claims
 from app.models.password_link import PasswordLink
 from app.models.types import table_of
 from app.models.user import User
 from app.services import audit, login_limits, people, sessions
-from app.services.errors import LinkRefused, PasswordUnchanged, PasswordWrong, PersonInactive
+from app.services.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
 from app.services.identity import Actor, authenticate
 from app.services.sessions import Client, Opened
 
@@ -91,9 +92,15 @@ def count_wrong(session: Session, asked: Holder, client: Client, *, why: str, at
     audit.record(session, "login:refuse", at=at, actor_id=asked.user_id, subject_id=asked.user_id, after=told)
 
 
+def check_not_oneself(actor: Actor, user_id: int) -> None:
+    """Raises OwnAccount: on oneself these ways would need neither the present password nor a code."""
+    if actor.id == user_id:
+        raise OwnAccount("This is for other people's accounts. For your own, see /api/v1/auth.")
+
+
 def check_is_new(current: str, new: str) -> None:
     """Raises PasswordUnchanged."""
-    if current == new:
+    if normalised(current) == normalised(new):
         raise PasswordUnchanged("The new password is the old one. Choose another.")
 
 
@@ -113,7 +120,8 @@ def change(
 def set_for(
     session: Session, actor: Actor, user_id: int, *, password_hash: str, must_change: bool | None, at: datetime
 ) -> User:
-    """Give a person a new password, as an admin; their sessions end at once. Raises UserNotFound."""
+    """Give somebody else a new password, as an admin; their sessions end at once. Raises OwnAccount, UserNotFound."""
+    check_not_oneself(actor, user_id)
     (person,) = people.lock(session, user_id)
     if must_change is None:
         must_change = session.settings.MUST_CHANGE_NEW_PASSWORDS
@@ -126,7 +134,11 @@ def set_for(
 
 
 def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> Link:
-    """A link to set a person's password, in the place of an older one. Raises UserNotFound, PersonInactive."""
+    """A link to set somebody else's password, in the place of an older one.
+
+    Raises OwnAccount, UserNotFound, PersonInactive.
+    """
+    check_not_oneself(actor, user_id)
     (person,) = people.lock(session, user_id)
     if not person.is_active:
         raise PersonInactive("This person is deactivated. Activate them first.")

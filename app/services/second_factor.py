@@ -55,7 +55,7 @@ def status(session: Session, actor: Actor) -> Status:
 
 def begin(session: Session, actor: Actor, *, at: datetime) -> Enrolment:
     """Make a secret for the actor; it counts once `confirm` saw a code of it. Raises SecondFactorExists."""
-    (person,) = people.lock(session, actor.id)
+    person = people.lock_oneself(session, actor)
     if person.has_second_factor:
         raise SecondFactorExists("You have a second factor. Remove it first.")
     secret = pyotp.random_base32()
@@ -74,7 +74,7 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> list[
 
     Raises NotEnrolling, SecondFactorExists, CodeWrong.
     """
-    (person,) = people.lock(session, actor.id)
+    person = people.lock_oneself(session, actor)
     if person.has_second_factor:
         raise SecondFactorExists("You have a second factor. Remove it first.")
     if session.execute(select(FACTOR.c.user_id).where(FACTOR.c.user_id == actor.id)).first() is None:
@@ -109,7 +109,11 @@ def remove(
 
 
 def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
-    """Take the second factor away from who lost phone and codes, as an admin. Raises UserNotFound, NoSecondFactor."""
+    """Take the second factor away from somebody else who lost phone and codes, as an admin.
+
+    Raises OwnAccount, UserNotFound, NoSecondFactor.
+    """
+    passwords.check_not_oneself(actor, user_id)
     (person,) = people.lock(session, user_id)
     if not person.has_second_factor:
         raise NoSecondFactor("This person has no second factor.")

@@ -15,7 +15,7 @@ from app.core.tokens import Claims
 from app.models.types import table_of
 from app.models.user import Role, TimeZone, User
 from app.schemas.user import NewPerson, UserCreate, UserFilter, UserUpdate
-from app.services import audit, credentials, people, punches, visibility
+from app.services import audit, credentials, passwords, people, punches, visibility
 from app.services.errors import (
     EmailTaken,
     HasReports,
@@ -25,6 +25,7 @@ from app.services.errors import (
     ManagerInvalid,
     ManagerIsSelf,
     ManagerNotFound,
+    ScopeNeeded,
     UserNotFound,
 )
 from app.services.identity import USER, Actor, authenticate, require_role
@@ -49,9 +50,11 @@ def create(
     at: datetime,
 ) -> User:
     """Add a person; `actor` is None where the operator does it. Raises EmailTaken and what a bad manager raises."""
+    if wanted.manager_id is not None or actor is not None:
+        people.lock_rules(session, actor)
     if wanted.manager_id is not None:
-        people.lock_rules(session)
         _check_manager(session, wanted.manager_id)
+    check_may_make(actor, wanted.role)
     _check_email_free(session, wanted.email)
     person = User(**as_row(session, wanted, password_hash=password_hash, at=at))
     person.must_change_password = must_change_password
@@ -126,19 +129,21 @@ def change(session: Session, actor: Actor, user_id: int, wanted: UserUpdate, *, 
     """Change a person's e-mail, names, zone or role. Raises UserNotFound, EmailTaken, LastAdmin, HasReports."""
     changes = wanted.model_dump(exclude_unset=True)
     if "role" in changes:
-        people.lock_rules(session)
+        people.lock_rules(session, actor)
     (person,) = people.lock(session, user_id)
     if "role" in changes and changes["role"] is not person.role:
+        check_may_make(actor, changes["role"])
         _check_demotion(session, person, changes["role"])
     if "email" in changes and text_key(changes["email"]) != person.email_key:
         _check_email_free(session, changes["email"])
+        passwords.forget_link(session, user_id)  # it went to the old address, which may be somebody else's
     apply(session, actor, person, changes, action="user:change", at=at)
     return person
 
 
 def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Deactivate a person: tokens die at once, an open entry is closed at this instant. Raises LastAdmin."""
-    people.lock_rules(session)
+    people.lock_rules(session, actor)
     (person,) = people.lock(session, user_id)
     if person.is_active:
         _check_admin_remains(session, person)
@@ -150,7 +155,7 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
 
 def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Let a person in again; tokens from before stay dead. Raises UserNotFound."""
-    people.lock_rules(session)
+    people.lock_rules(session, actor)
     (person,) = people.lock(session, user_id)
     apply(session, actor, person, {"is_active": True}, action="user:activate", at=at)
     return person
@@ -161,7 +166,7 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
 
     Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle.
     """
-    people.lock_rules(session)
+    people.lock_rules(session, actor)
     (person,) = people.lock(session, user_id)
     if manager_id == user_id:
         raise ManagerIsSelf("Nobody can be their own manager. Choose somebody else.")
@@ -175,7 +180,7 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
 
 def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Leave a person without a manager. Raises UserNotFound."""
-    people.lock_rules(session)
+    people.lock_rules(session, actor)
     (person,) = people.lock(session, user_id)
     apply(session, actor, person, {"manager_id": None}, action="user:remove_manager", at=at)
     return person
@@ -204,6 +209,12 @@ def register_zone(session: Session, name: str) -> None:
     """Note that entries can carry this zone from now on."""
     insert = sqlite_insert if session.settings.is_sqlite else postgresql_insert
     session.execute(insert(table_of(TimeZone)).values(name=name).on_conflict_do_nothing())
+
+
+def check_may_make(actor: Actor | None, role: Role) -> None:
+    """Raises ScopeNeeded where an API token would make an admin, as whom its holder could then log in."""
+    if actor is not None and actor.is_api_token and role is Role.admin:
+        raise ScopeNeeded("No API token makes an admin. Log in.")
 
 
 def _matching(statement: Select[Any], wanted: UserFilter) -> Select[Any]:

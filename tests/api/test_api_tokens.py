@@ -9,6 +9,7 @@ from app.core.clock import utc_now
 from app.core.opaque_tokens import API_TOKEN_PREFIX, _bytes, _text
 from app.services.identity import API_TOKEN
 from tests.support.credentials import api_token_of
+from tests.support.people import PASSWORD
 
 
 @pytest.fixture
@@ -175,3 +176,26 @@ def test_a_token_that_names_another_person_is_nobodys(people, ana, server):
 
     with server.caller(API_TOKEN_PREFIX + _text(bob.id.to_bytes(4) + content[4:])) as thief:
         assert thief.get("/auth/me").status_code == 401
+
+
+def test_an_admins_token_does_not_become_an_admins_session(people, server):
+    """Past its scope, its expiry and the second factor: by a password, a link, or an admin made for the purpose."""
+    eve, ana, ada = people.admin("Eve"), people.employee("Ana"), people.admin("Ada")
+    zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "admin", "password": PASSWORD}
+    header = "email,first_name,last_name,role,manager_email,time_zone\n"
+    with server.caller(api_token_of(server.database, ada, "admin").token) as thief:
+        answers = [
+            *(thief.put(f"/admin/users/{each.id}/password", json={"password": PASSWORD}) for each in (ada, eve)),
+            *(thief.post(f"/admin/users/{each.id}/password-link") for each in (ada, eve)),
+            thief.delete(f"/admin/users/{eve.id}/totp"),
+            thief.delete(f"/admin/users/{eve.id}/sessions"),
+            thief.post("/admin/users", json=zoe),
+            thief.patch(f"/admin/users/{ana.id}", json={"role": "admin"}),
+            thief.post(
+                "/admin/users/import",
+                content=f"{header}zoe@example.com,Zoe,Ng,admin,,",
+                headers={"Content-Type": "text/csv"},
+            ),
+        ]
+
+    assert [answer.json()["code"] for answer in answers] == ["scope_needed"] * 9

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from app.core.errors import DomainError
 from app.services import logins
@@ -173,3 +174,33 @@ def test_the_right_password_is_no_wrong_login(ana, anyone):
     form = {"username": "ana@example.com", "password": PASSWORD}
 
     assert {anyone.post("/auth/login", data=form).status_code for _ in range(12)} == {200}
+
+
+def test_one_colleague_does_not_close_the_office_to_those_who_logged_in_there_before(attempt, people):
+    people.employee("Bob")
+    assert attempt(OFFICE, email="bob@example.com", right=True) == "in"
+    for number in range(100):
+        attempt(OFFICE, email=f"person{number}@example.com")
+
+    assert attempt(OFFICE, email="bob@example.com", right=True) == "in"
+    assert attempt(OFFICE, right=True) == "login_limit_reached", "Ana never was here"
+
+
+def test_a_clock_that_was_an_hour_ahead_closes_no_account(attempt):
+    for _ in range(10):
+        attempt(THIEF, at=NINE + timedelta(hours=1))
+
+    assert attempt(THIEF, right=True) == "in"
+
+
+def test_unknown_and_known_accounts_ask_the_database_the_same(attempt, database):
+    """A statement more is a round trip more, which a clock on the network sees."""
+    asked = []
+    event.listen(database.engine, "before_cursor_execute", lambda *_: asked.append(1))
+    counts = []
+    for email in ("ana@example.com", "nobody@example.com"):
+        asked.clear()
+        attempt(THIEF, email=email)
+        counts.append(len(asked))
+
+    assert counts[0] == counts[1]

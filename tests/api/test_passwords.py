@@ -283,3 +283,32 @@ def test_a_mail_server_that_refuses_is_told_to_the_admin_who_tries_again(people,
 
     assert (refused.status_code, refused.json()["code"]) == (503, "mail_not_sent")
     assert (again.status_code, len(box.letters)) == (201, 1)
+
+
+def test_an_admin_has_no_way_around_their_own_present_password(people, as_user, server):
+    """Nor around their own code: a stolen session would be a stolen account."""
+    eve = people.admin("Eve")
+    second_factor_of(server.database, eve)
+    thief = as_user(eve)
+
+    answers = [
+        thief.put(f"/admin/users/{eve.id}/password", json={"password": NEW}),
+        thief.post(f"/admin/users/{eve.id}/password-link"),
+        thief.delete(f"/admin/users/{eve.id}/totp"),
+    ]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(403, "own_account")] * 3
+
+
+def test_a_link_that_went_to_a_wrong_address_dies_when_the_address_is_corrected(ana, ada, anyone, server):
+    token = link_of(server.database, ana)
+
+    ada.patch(f"/admin/users/{ana.id}", json={"email": "ana.silva@example.com"})
+
+    assert anyone.post("/auth/password/set", json={"token": token, "new_password": NEW}).status_code == 401
+
+
+def test_the_old_password_in_other_characters_is_the_old_password(ana, as_user):
+    full_width = "".join(chr(ord(each) + 0xFEE0) if each.isalpha() else each for each in PASSWORD)
+
+    assert change(as_user(ana), new=full_width).json()["code"] == "password_unchanged"

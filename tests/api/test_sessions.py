@@ -157,6 +157,21 @@ def test_sessions_that_ended_by_themselves_are_cleared_away(database, ana, phone
         assert len(session.execute(SESSION.select()).all()) == 1
 
 
+def test_a_clock_that_goes_back_makes_no_spent_token_good_again(database, phone):
+    refreshed(database, phone.refresh_token, at=NINE + timedelta(hours=1))
+
+    assert refreshed(database, phone.refresh_token, at=NINE) is None
+
+
+def test_a_script_that_logs_in_for_every_call_ends_its_own_oldest_sessions(database, ana, phone):
+    for number in range(100):
+        session_of(database, ana, at=NINE + timedelta(seconds=number + 1))
+
+    assert refreshed(database, phone.refresh_token, at=NINE + timedelta(minutes=2)) is None
+    with database.reading() as session:
+        assert len(session.execute(SESSION.select()).all()) == 100
+
+
 # Looking at them, and ending them
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from sqlalchemy import func, make_url, select, text
@@ -70,7 +71,8 @@ CHANGES = [
     Change("Ada", "PUT /admin/projects/{Website}/members/{Ana}", "project:add_member", "{Ana}", "{Website}"),
     Change("Ada", "DELETE /admin/projects/{Secret}/members/{Ana}", "project:remove_member", "{Ana}", "{Secret}"),
     Change("Ana", "POST /auth/login", "login:accept", "{Ana}", None,
-           form={"username": "ana@example.com", "password": PASSWORD}),
+           form={"username": "ana@example.com", "password": PASSWORD},
+           after={"session_id": ANY, "second_factor": False}),
     Change("Mia", f"GET /reports/export/csv?{PERIOD}", "export:csv", "{Mia}", None,
            after={"start_date": "2026-03-01", "end_date": "2026-03-31", "tz": None, "scope": "team",
                   "include_indirect": False, "columns": "settled", "attribution": "start"}),

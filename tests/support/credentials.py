@@ -8,7 +8,7 @@ import pyotp
 from app.core.clock import utc_now
 from app.core.db import Database
 from app.core.tokens import Claims, Scope
-from app.models.user import User
+from app.models.user import Role, User
 from app.schemas.api_token import ApiTokenCreate, ApiTokenCreated
 from app.services import api_tokens, passwords, second_factor, sessions
 from app.services.identity import Actor
@@ -59,9 +59,10 @@ def second_factor_of(database: Database, person: User) -> Authenticator:
 
 
 def link_of(database: Database, person: User, *, at: datetime | None = None) -> str:
-    """The token of a link to set the person's password."""
+    """The token of a link to set the person's password, by an admin whom nobody knows."""
+    admin = Actor(2_000_000_000, Role.admin, "UTC")
     with database.writing("test") as session:
-        return passwords.make_link(session, _actor(person), person.id or 0, at=at or utc_now()).token
+        return passwords.make_link(session, admin, person.id or 0, at=at or utc_now()).token
 
 
 def _actor(person: User) -> Actor:

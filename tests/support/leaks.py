@@ -9,7 +9,7 @@ from tests.support.people import PASSWORD
 SECRET = re.compile(
     rf"""{re.escape(PASSWORD)}|{re.escape(SECRET_KEY)}
     |argon2
-    |ettr?_[\w-]{{40,}}                      # API and refresh tokens
+    |ett[rl]?_[\w-]{{40,}}                      # API and refresh tokens, links
     |eyJ[\w-]+\.eyJ[\w-]+                    # access tokens
     |\b[a-z2-7]{{7}}(-[a-z2-7]{{7}}){{3}}\b  # recovery codes
     |otpauth://totp/[^.]                     # with what an authenticator needs to know

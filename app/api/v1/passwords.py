@@ -13,7 +13,7 @@ from app.schemas.auth import Token
 from app.schemas.password import PasswordByLink, PasswordChange, PasswordLinkRead, PasswordSet
 from app.schemas.user import AccountRead
 from app.services import passwords, sessions, users
-from app.services.errors import LinkRefused, PasswordUnchanged, PersonInactive, UserNotFound
+from app.services.errors import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive, UserNotFound
 
 router = APIRouter(prefix="/auth/password", tags=["auth"], route_class=TransactionRoute)
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
@@ -61,7 +61,7 @@ async def set_password_by_link(
 @admin_router.put(
     "/{user_id}/password",
     summary="Set a person's password",
-    responses=raises(*WITH_ROLE, UserNotFound, TooManyLogins, WeakPassword),
+    responses=raises(*WITH_ROLE, OwnAccount, UserNotFound, TooManyLogins, WeakPassword),
 )
 async def set_password(
     user_id: PathId,
@@ -91,7 +91,7 @@ async def set_password(
     "/{user_id}/password-link",
     summary="Make a link to set a password",
     status_code=201,
-    responses=raises(*WITH_ROLE, UserNotFound, PersonInactive, MailNotSent),
+    responses=raises(*WITH_ROLE, OwnAccount, UserNotFound, PersonInactive, MailNotSent),
 )
 async def make_password_link(
     user_id: PathId, claims: ClaimsDep, transactions: TransactionsDep, runtime: RuntimeDep, now: Now

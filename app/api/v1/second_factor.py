@@ -23,6 +23,7 @@ from app.services.errors import (
     CodeWrong,
     NoSecondFactor,
     NotEnrolling,
+    OwnAccount,
     SecondFactorExists,
     SecondFactorUnreadable,
     UserNotFound,
@@ -80,7 +81,7 @@ async def remove_second_factor(
     "/{user_id}/totp",
     summary="Take a person's second factor away",
     status_code=204,
-    responses=raises(*WITH_ROLE, UserNotFound, NoSecondFactor),
+    responses=raises(*WITH_ROLE, OwnAccount, UserNotFound, NoSecondFactor),
 )
 def reset_second_factor(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> None:
     """For who lost phone and recovery codes: make sure that it is them who ask."""
