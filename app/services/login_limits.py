@@ -26,6 +26,9 @@ OF_PAIR = Policy("login-account-address", 10, 300)
 OF_ADDRESS = Policy("login-address", 100, 300)
 OF_ACCOUNT = Policy("login-account", 100, 3600)
 KNOWN_FOR = timedelta(days=90)
+CLOCK_SLACK = timedelta(minutes=1)
+"""A failure dated later than this try may be of one that came after it and was judged before; further ahead, it is of a
+clock that was wrong."""
 PURGED_AT_ONCE = 50
 _OLD = select(FAILED.c.id).where(FAILED.c.at <= bindparam("until")).order_by(FAILED.c.at).limit(PURGED_AT_ONCE)
 _PURGE = delete(FAILED).where(FAILED.c.id.in_(_OLD.with_for_update(skip_locked=True)))
@@ -99,7 +102,7 @@ def account_key(session: Session, email: str) -> str:
 def _reached(session: Session, policy: Policy, *which: ColumnElement[bool], at: datetime) -> LoginLimitReached | None:
     since = at - timedelta(seconds=policy.window_seconds)
     # The quota's worth of the newest: a try is allowed again when the oldest of them leaves the window.
-    within = (*which, FAILED.c.at > since, FAILED.c.at <= at)
+    within = (*which, FAILED.c.at > since, FAILED.c.at <= at + CLOCK_SLACK)
     found = select(FAILED.c.at).where(*within).order_by(FAILED.c.at.desc()).limit(policy.quota).subquery()
     counted = select(func.count(), func.min(found.c.at, type_=Instant())).select_from(found)
     number, oldest = session.execute(counted).one()

@@ -24,12 +24,10 @@ def test_a_thousand_writes_over_a_network_that_loses_every_third_answer_are_done
     mia, website = people.manager("Mia"), people.project("Website")
     team = [people.employee(f"Person {number}", manager=mia) for number in range(4)]
     record = Record(database)
+    own, mias = [(person, bearer(person)) for person in team], bearer(mia)
     clients = [
-        *([_own(bearer(person), website, f"own-{person.id}-{n}", n) for n in range(WRITES_EACH)] for person in team),
-        *(
-            [_for(person, bearer(mia), website, f"for-{person.id}-{n}", n) for n in range(WRITES_EACH)]
-            for person in team
-        ),
+        *([_own(header, website, f"own-{person.id}-{n}", n) for n in range(WRITES_EACH)] for person, header in own),
+        *([_for(person, mias, website, f"for-{person.id}-{n}", n) for n in range(WRITES_EACH)] for person in team),
     ]
 
     proxy, answers = asyncio.run(_send_until_answered(two_workers.base_url, clients))
