@@ -4,6 +4,9 @@ Rules after NIST SP 800-63B: length, Unicode normalised, a blocklist, no composi
 """
 
 import asyncio
+import os
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ MIN_LENGTH = 12
 MAX_LENGTH = 128
 NO_PASSWORD = ""
 """In the place of a hash: nothing matches it, until the person sets a password through a link."""
+LOWEST_PRIORITY = 19
 MAX_WAIT_SECONDS = 10
 JUDGED_LENGTH = 32  # characters; zxcvbn takes a second over 128 made of look-alikes, and a strong start is enough
 MIN_SCORE = 2  # of zxcvbn's 0 to 4: 10^6 guesses and more
@@ -80,6 +84,13 @@ def _decoy_hash() -> str:
     return hash_password("nobody's password, of no account")
 
 
+def _step_back() -> None:
+    """Let the hashing thread have what cores are idle: a login may wait, a punch may not. (On Linux a thread has a
+    priority of its own; elsewhere it would be the whole process's.)"""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+
+
 class PasswordHasher:
     """Hashes off the event loop in one thread a worker, so that a login storm can't starve the punches.
 
@@ -88,7 +99,7 @@ class PasswordHasher:
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash", initializer=_step_back)
         # Verified when there is no such account: an unknown e-mail takes as long as a wrong password.
         self._decoy = _decoy_hash()
 
