@@ -6,44 +6,18 @@ from contextlib import closing
 
 from alembic.util import CommandError
 from sqlalchemy import Connection
-from sqlmodel import SQLModel
 
 from alembic import context
 from app.core.config import load_settings
 from app.core.db import Database
 from app.core.migrations import SchemaState, schema_state
-from app.models import (
-    api_token,
-    audit_event,
-    idempotency_key,
-    login_attempt,
-    login_session,
-    password_link,
-    project,
-    second_factor,
-    time_entry,
-    user,
-)
-
-# Importing them fills the metadata.
-MODELS = (
-    api_token,
-    audit_event,
-    idempotency_key,
-    login_attempt,
-    login_session,
-    password_link,
-    project,
-    second_factor,
-    time_entry,
-    user,
-)
+from app.models.metadata import all_tables
 
 
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=SQLModel.metadata,
+        target_metadata=all_tables(),
         render_as_batch=connection.dialect.name == "sqlite",
         transactional_ddl=True,  # on SQLite too, where BEGIN is ours: all migrations of a run hold, or none
     )

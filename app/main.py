@@ -36,6 +36,30 @@ from app.core.runtime import Runtime
 from app.services.people_csv import MAX_FILE_BYTES
 
 API = "/api/v1"
+ROUTERS = (
+    punches.router,  # first: a request is held against one route after the other, and most are punches
+    logins.router,
+    account.router,
+    sessions.router,
+    passwords.router,
+    api_tokens.router,
+    second_factor.router,
+    corrections.router,
+    time_entries.router,
+    time_entries.list_router,
+    projects.router,
+    team.router,
+    reports.own_router,
+    reports.router,
+    exports.router,
+    onboarding.router,
+    users.router,
+    passwords.admin_router,
+    second_factor.admin_router,
+    api_tokens.admin_router,
+    projects.admin_router,
+    audit.router,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -56,30 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _trust_proxies(app, chosen)
     install_problems(app)
     v1 = APIRouter()
-    for router in (
-        punches.router,  # first: a request is held against one route after the other, and most are punches
-        logins.router,
-        account.router,
-        sessions.router,
-        passwords.router,
-        api_tokens.router,
-        second_factor.router,
-        corrections.router,
-        time_entries.router,
-        time_entries.list_router,
-        projects.router,
-        team.router,
-        reports.own_router,
-        reports.router,
-        exports.router,
-        onboarding.router,
-        users.router,
-        passwords.admin_router,
-        second_factor.admin_router,
-        api_tokens.admin_router,
-        projects.admin_router,
-        audit.router,
-    ):
+    for router in ROUTERS:
         v1.include_router(router)
     app.include_router(v1, prefix=API)
     app.include_router(health.router)

@@ -22,9 +22,15 @@ _SCOPES: dict[str, tuple[set[Scope], set[Scope]]] = {
     "admin: projects": ({_ADMIN}, {_ADMIN}),
     "admin: record": ({_ADMIN}, set()),
 }
-# By the endpoint's name: what would let an API token make itself a session, past its scope, its expiry and the second
-# factor.
-_LOGGED_IN = {"set_password", "make_password_link", "end_sessions", "reset_second_factor"}
+# By the endpoint's name, in the place of its tag's. The last four change what lets others in: with them an API token
+# would make itself a session, past its scope, its expiry and the second factor.
+_SCOPES_OF_ONE: dict[str, set[Scope]] = {
+    "read_me": set(Scope),
+    "set_password": set(),
+    "make_password_link": set(),
+    "end_sessions": set(),
+    "reset_second_factor": set(),
+}
 # By the endpoint's name: for who has to do this first.
 _WAITING: dict[str, set[Waiting]] = {
     "read_me": set(Waiting),
@@ -45,10 +51,6 @@ def access_to(request: Request) -> Access:
 @cache
 def access_of(name: str, *tags: str, reads: bool) -> Access:
     """Who may call the operation of this name and these tags."""
-    if name == "read_me":
-        scopes = set(Scope)
-    elif name in _LOGGED_IN:
-        scopes = set()
-    else:
-        scopes = {scope for tag in tags if tag in _SCOPES for scope in _SCOPES[tag][0 if reads else 1]}
+    of_tags = {scope for tag in tags if tag in _SCOPES for scope in _SCOPES[tag][0 if reads else 1]}
+    scopes = _SCOPES_OF_ONE.get(name, of_tags)
     return Access(frozenset(scopes), frozenset(_WAITING.get(name, ())))

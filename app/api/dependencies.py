@@ -18,6 +18,7 @@ from app.core.tokens import Claims
 from app.models.user import Role
 from app.schemas.time_entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ID, Day, TimeZoneName
+from app.services import users
 from app.services.identity import Actor, authenticate, require_role
 from app.services.periods import Period
 from app.services.sessions import Client
@@ -55,6 +56,16 @@ class _Caller:
         actor = authenticate(session, claims)
         require_role(actor, *self.roles)
         return actor
+
+
+class _TheAdmin:
+    """The person who asks, if they are an admin: for as long as this transaction lasts."""
+
+    needs_claims = True
+
+    def provide(self, session: Session, claims: Claims | None) -> Actor:
+        assert claims is not None
+        return users.admin(session, claims)
 
 
 async def _now() -> datetime:
@@ -190,7 +201,7 @@ SessionDep = Annotated[Session, _TheSession()]
 Caller = Annotated[Claims, _TheClaims()]
 CurrentUser = Annotated[Actor, _Caller(tuple(Role))]
 Manager = Annotated[Actor, _Caller((Role.manager, Role.admin))]
-Admin = Annotated[Actor, _Caller((Role.admin,))]
+Admin = Annotated[Actor, _TheAdmin()]
 
 Now = Annotated[datetime, Depends(_now)]
 DateRange = Annotated[Period, Depends(_period)]

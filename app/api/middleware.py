@@ -119,4 +119,4 @@ def _too_large(limit: int) -> BodyTooLarge:
 
 def _route_of(scope: Scope) -> Any:
     """The route's pattern, not the path: a log of paths would be a log of who looked at whom."""
-    return getattr(scope.get("route"), "path", None)
+    return getattr(scope.get("route"), "path_format", None)

@@ -42,7 +42,7 @@ async def claims_of(request: Request, token: Annotated[str | None, Depends(_bear
     runtime = runtime_of(request)
     claims = runtime.signer.read(token, access_to(request), at=utc_now())
     request.state.user_id = claims.user_id  # for the log: whose request it is, or whose an API token says it is
-    runtime.request_limit.take(claims.api_token_hash or str(claims.session_id), at=monotonic_seconds())
+    runtime.request_limit.take(claims.credential, at=monotonic_seconds())
     return claims
 
 
@@ -64,36 +64,29 @@ class Transactions:
 
     async def read(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a read-only transaction, in a slot."""
-        answer, unnoted = await self._gate.run(lambda: self._read(work), writes=False)
-        self._note_use(unnoted)
+        answer, used = await self._gate.run(lambda: self._read(work), writes=False)
+        if used is not None:
+            self._runtime.behind(used.credential, lambda: self._note(used))
         return answer
 
     async def write(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a writing transaction, in a slot; committed when this returns."""
-        answer, unnoted = await self._gate.run(lambda: self._write(work), writes=True)
-        self._note_use(unnoted)
-        return answer
+        return await self._gate.run(lambda: self._write(work), writes=True)
 
     def _read(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
         with self._runtime.database.reading(self._request_id) as session:
             return work(session), session.unnoted_use
 
-    def _write(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
+    def _write(self, work: Callable[[Session], _Answer]) -> _Answer:
         with self._runtime.database.writing(self._request_id) as session:
             answer = work(session)
-            if session.unnoted_use is not None:  # a transaction that writes anyway has room for it
+            if session.unnoted_use is not None:
                 note_use(session, session.unnoted_use)
-            return answer, None
+            return answer
 
-    def _note_use(self, used: Claims | None) -> None:
-        """Write down the use of a credential in a transaction of its own, for which the answer doesn't wait."""
-        if used is not None:
-            key = used.api_token_hash or used.session_id
-            self._runtime.behind(key, lambda: self._runtime.gate.run(lambda: self._write_use(used), writes=True))
-
-    def _write_use(self, used: Claims) -> None:
-        with self._runtime.database.writing(self._request_id) as session:
-            note_use(session, used)
+    async def _note(self, used: Claims) -> None:
+        """Write down that a read used a credential, in a transaction of its own, for which the answer didn't wait."""
+        await self._runtime.gate.run(lambda: self._write(lambda session: note_use(session, used)), writes=True)
 
 
 class TransactionRoute(APIRoute):

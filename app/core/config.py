@@ -163,8 +163,7 @@ class Settings(BaseSettings):
     @cached_property
     def audit_keys(self) -> ChainKeys:
         """The keys that chain the record: AUDIT_KEY, else the signing key; AUDIT_OLD_KEYS prove what they once made."""
-        current = self.signing_key if self.AUDIT_KEY is None else self.AUDIT_KEY.get_secret_value()
-        return ChainKeys(current, *(key.get_secret_value() for key in self.AUDIT_OLD_KEYS))
+        return ChainKeys(*self._keys(self.AUDIT_KEY, self.AUDIT_OLD_KEYS))
 
     @cached_property
     def smtp_trust(self) -> ssl.SSLContext:
@@ -182,8 +181,11 @@ class Settings(BaseSettings):
     @cached_property
     def sealer(self) -> Sealer:
         """What encrypts the second factors' secrets: TOTP_KEY, else the signing key; TOTP_OLD_KEYS still open."""
-        current = self.signing_key if self.TOTP_KEY is None else self.TOTP_KEY.get_secret_value()
-        return Sealer(current, *(key.get_secret_value() for key in self.TOTP_OLD_KEYS))
+        return Sealer(*self._keys(self.TOTP_KEY, self.TOTP_OLD_KEYS))
+
+    def _keys(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
+        current = self.signing_key if own is None else own.get_secret_value()
+        return [current, *(key.get_secret_value() for key in old)]
 
     def checked(self) -> Self:
         """These settings, or BadSettings where an exposed service would run on something that everybody knows."""

@@ -8,7 +8,9 @@ from functools import cache
 from typing import Any
 
 from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812 - a class, whatever its name
-from sqlalchemy import Connection, Delete, Engine, Insert, Update, create_mock_engine, event
+from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, create_mock_engine, event
+from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.engine import Compiled
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
 from sqlalchemy.exc import DBAPIError
@@ -42,10 +44,16 @@ class Session(SQLModelSession):
 
     settings: Settings
     request_id: str
+    writes: bool
+    """Whether this is a transaction that writes."""
     chain_heads: dict[int, tuple[int, str]]
     """Length and last link of the chains that this transaction has locked and read."""
     unnoted_use: Claims | None
     """The credential of this request, if its last use was written down some time ago: see `identity.note_use`."""
+
+    def upsert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
+        """An INSERT in this engine's words, which know what to do where the row is there already."""
+        return SqliteInsert(table) if self.settings.is_sqlite else PostgresqlInsert(table)
 
     def write_soon(self, statement: Insert | Update | Delete, values: dict[str, Any]) -> None:
         """Write in the same round trip as the next statement, or with the commit: for rows whose answer nobody needs.
@@ -82,13 +90,13 @@ class Database:
     @contextmanager
     def reading(self, request_id: str = "") -> Iterator[Session]:
         """A read-only transaction: every statement in it sees the same snapshot."""
-        with self._session(self.engine, request_id) as session:
+        with self._session(self.engine, request_id, writes=False) as session:
             yield session
 
     @contextmanager
     def writing(self, request_id: str = "") -> Iterator[Session]:
         """A writing transaction, committed when the block ends; an error undoes it, but for a recorded refusal."""
-        with self._session(self._writer, request_id) as session:
+        with self._session(self._writer, request_id, writes=True) as session:
             try:
                 yield session
             except DomainError as refusal:
@@ -98,10 +106,11 @@ class Database:
             _commit(session)
 
     @contextmanager
-    def _session(self, engine: Engine, request_id: str) -> Iterator[Session]:
+    def _session(self, engine: Engine, request_id: str, *, writes: bool) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session:
             session.settings = self.settings
             session.request_id = request_id
+            session.writes = writes
             session.chain_heads = {}
             session.unnoted_use = None
             yield session

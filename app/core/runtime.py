@@ -29,7 +29,6 @@ class Runtime:
         self.signer = TokenSigner(settings)
         self.mailer = mailer_for(settings)
         self.request_limit = RequestLimit(settings.REQUESTS_PER_MINUTE)
-
         self._behind: dict[object, asyncio.Task[None]] = {}
 
     def behind(self, key: object, work: Callable[[], Awaitable[None]]) -> None:

@@ -68,6 +68,11 @@ class Claims:
     api_token_hash: str | None = None
     access: Access = NOBODY_ELSE
 
+    @property
+    def credential(self) -> str:
+        """What tells this session or API token from every other one."""
+        return self.api_token_hash or f"session {self.session_id}"
+
 
 class TokenSigner:
     """Signs and reads access tokens with the service's key; the algorithm is the server's choice, not the token's."""

@@ -9,8 +9,8 @@ from app.models.types import Instant
 
 
 class FailedLogin(SQLModel, table=True):
-    """A wrong login of the last hour. `account` is a keyed digest of what was typed as e-mail, whether or not there is
-    such a person: the limit must not tell."""
+    """A wrong login of the last hour, or an older one that the next wrong one clears away. `account` is a keyed digest
+    of what was typed as e-mail, whether or not there is such a person: the limit must not tell."""
 
     __tablename__ = "failed_login"
     __table_args__ = (

@@ -40,7 +40,6 @@ class Actor:
     role: Role
     time_zone: str
     session_id: int | None = None
-    is_api_token: bool = False
 
 
 def authenticate(session: Session, claims: Claims) -> Actor:
@@ -82,11 +81,7 @@ def actor_from(session: Session, row: Row[Any] | None, claims: Claims) -> Actor:
     if row.credential_used_at is None or row.credential_used_at <= claims.at - USE_NOTED_AFTER:
         session.unnoted_use = claims
     return Actor(
-        id=row.actor_id,
-        role=Role(row.actor_role),
-        time_zone=row.actor_time_zone,
-        session_id=claims.session_id,
-        is_api_token=claims.session_id is None,
+        id=row.actor_id, role=Role(row.actor_role), time_zone=row.actor_time_zone, session_id=claims.session_id
     )
 
 
@@ -103,7 +98,6 @@ def note_use(session: Session, claims: Claims) -> None:
     if credential is SESSION:
         used = SESSION.c.id == claims.session_id
     session.execute(update(credential).where(used).values(last_used_at=claims.at))
-    session.unnoted_use = None
 
 
 def _credential_of(claims: Claims) -> Table:

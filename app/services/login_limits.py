@@ -10,16 +10,14 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, text
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, insert, select, text
 
 from app.core.addresses import network_of
 from app.core.db import Session
 from app.core.errors import Policy, TooMany
 from app.core.text import text_key
 from app.models.login_attempt import FailedLogin, KnownAddress
-from app.models.types import Instant, table_of
+from app.models.types import table_of
 
 FAILED, KNOWN = table_of(FailedLogin), table_of(KnownAddress)
 OF_PAIR = Policy("login-account-address", 10, 300)
@@ -33,6 +31,7 @@ PURGED_AT_ONCE = 50
 _OLD = select(FAILED.c.id).where(FAILED.c.at <= bindparam("until")).order_by(FAILED.c.at).limit(PURGED_AT_ONCE)
 _PURGE = delete(FAILED).where(FAILED.c.id.in_(_OLD.with_for_update(skip_locked=True)))
 _COUNT = insert(FAILED).values({name: bindparam(name) for name in ("account", "address", "at")})
+_FORGET = delete(KNOWN).where(KNOWN.c.user_id == bindparam("person"), KNOWN.c.last_login_at <= bindparam("until"))
 _LOCK = text("SELECT pg_advisory_xact_lock(:first), pg_advisory_xact_lock(:second)")
 
 
@@ -46,15 +45,10 @@ def check_address(session: Session, user_id: int | None, address: str, *, at: da
     """Raises LoginLimitReached while too many logins from the address were wrong, whosever they were; but for those who
     logged in from there before: one of them can't close it to the rest of an office."""
     network = network_of(address)
-    reached = _reached(session, OF_ADDRESS, FAILED.c.address == network, at=at)
-    if reached and not _is_known(session, user_id, network, at=at):
-        raise reached
-
-
-def check(session: Session, email: str, user_id: int | None, address: str, *, at: datetime) -> None:
-    """Raises LoginLimitReached where `refusal` has one."""
-    if reached := refusal(session, email, user_id, address, at=at):
-        raise reached
+    spent = _spent(OF_ADDRESS, FAILED.c.address == network, at=at)
+    used_up, is_known = session.execute(select(spent, _is_known(user_id, network, at=at))).one()
+    if used_up is not None and not is_known:
+        raise _refusal(OF_ADDRESS, used_up, at=at)
 
 
 def refusal(
@@ -63,34 +57,41 @@ def refusal(
     """Why this try, be it right or wrong, is one too many; None where it isn't.
 
     From here to the commit, no other try for the account or from the address goes on: of a hundred at once, not one
-    more is let through than of a hundred in a row.
+    more is let through than of a hundred in a row. One statement asks for all, whoever it is: the clock tells nothing.
     """
     network, account = network_of(address), account_key(session, email)
     _lock(session, network, account)
     here, theirs = FAILED.c.address == network, FAILED.c.account == account
-    # All are asked, whoever it is: one statement less would tell by the clock who works here.
-    is_known = _is_known(session, user_id, network, at=at)
-    of_address = _reached(session, OF_ADDRESS, here, at=at)
-    of_pair = _reached(session, OF_PAIR, here, theirs, at=at)
-    of_account = _reached(session, OF_ACCOUNT, theirs, at=at)
-    return of_pair or (None if is_known else of_address or of_account)
+    of_pair, of_address, of_account, is_known = session.execute(
+        select(
+            _spent(OF_PAIR, here, theirs, at=at),
+            _spent(OF_ADDRESS, here, at=at),
+            _spent(OF_ACCOUNT, theirs, at=at),
+            _is_known(user_id, network, at=at),
+        )
+    ).one()
+    if of_pair is not None:
+        return _refusal(OF_PAIR, of_pair, at=at)
+    if of_address is not None and not is_known:
+        return _refusal(OF_ADDRESS, of_address, at=at)
+    if of_account is not None and not is_known:
+        return _refusal(OF_ACCOUNT, of_account, at=at)
+    return None
 
 
 def count(session: Session, email: str, address: str, *, at: datetime) -> None:
     """Count a wrong login, and let go of a few that are too old to count."""
     row = {"account": account_key(session, email), "address": network_of(address), "at": at}
     session.write_soon(_COUNT, row)
-    session.write_soon(_PURGE, {"until": at - timedelta(seconds=OF_ACCOUNT.window_seconds)})
+    session.write_soon(_PURGE, {"until": at - _window(OF_ACCOUNT)})
 
 
 def remember(session: Session, user_id: int, address: str, *, at: datetime) -> None:
-    """Note that a person logged in from the address."""
-    make = sqlite_insert if session.settings.is_sqlite else postgresql_insert
+    """Note that a person logged in from the address, and forget from where they didn't for long."""
     row = {"user_id": user_id, "address": network_of(address), "last_login_at": at}
-    session.execute(
-        make(KNOWN).values(row).on_conflict_do_update(index_elements=["user_id", "address"], set_={"last_login_at": at})
-    )
-    session.execute(delete(KNOWN).where(KNOWN.c.user_id == user_id, KNOWN.c.last_login_at <= at - KNOWN_FOR))
+    known = session.upsert(KNOWN).values(row)
+    session.execute(known.on_conflict_do_update(index_elements=["user_id", "address"], set_={"last_login_at": at}))
+    session.write_soon(_FORGET, {"person": user_id, "until": at - KNOWN_FOR})
 
 
 def account_key(session: Session, email: str) -> str:
@@ -99,27 +100,27 @@ def account_key(session: Session, email: str) -> str:
     return hmac.new(key, text_key(email).encode(), hashlib.sha256).hexdigest()
 
 
-def _reached(session: Session, policy: Policy, *which: ColumnElement[bool], at: datetime) -> LoginLimitReached | None:
-    since = at - timedelta(seconds=policy.window_seconds)
-    # The quota's worth of the newest: a try is allowed again when the oldest of them leaves the window.
-    within = (*which, FAILED.c.at > since, FAILED.c.at <= at + CLOCK_SLACK)
-    found = select(FAILED.c.at).where(*within).order_by(FAILED.c.at.desc()).limit(policy.quota).subquery()
-    counted = select(func.count(), func.min(found.c.at, type_=Instant())).select_from(found)
-    number, oldest = session.execute(counted).one()
-    if number < policy.quota:
-        return None
-    return LoginLimitReached(
-        "Too many logins failed. Wait, or log in from where you did before.",
-        policy=policy,
-        retry_after_seconds=max(1, int((oldest - since).total_seconds())),
-    )
+def _spent(policy: Policy, *which: ColumnElement[bool], at: datetime) -> ScalarSelect[datetime]:
+    """When the wrong login was that makes the newest ones a quota's worth; null where there is room for another."""
+    within = (FAILED.c.at > at - _window(policy), FAILED.c.at <= at + CLOCK_SLACK)
+    newest = select(FAILED.c.at).where(*which, *within).order_by(FAILED.c.at.desc())
+    return newest.offset(policy.quota - 1).limit(1).scalar_subquery()
 
 
-def _is_known(session: Session, user_id: int | None, network: str, *, at: datetime) -> bool:
-    known = select(KNOWN.c.user_id).where(
-        KNOWN.c.user_id == (user_id or 0), KNOWN.c.address == network, KNOWN.c.last_login_at > at - KNOWN_FOR
-    )
-    return session.execute(known).first() is not None
+def _is_known(user_id: int | None, network: str, *, at: datetime) -> ColumnElement[bool]:
+    known = (KNOWN.c.user_id == (user_id or 0), KNOWN.c.address == network, KNOWN.c.last_login_at > at - KNOWN_FOR)
+    return select(KNOWN.c.user_id).where(*known).exists()
+
+
+def _refusal(policy: Policy, used_up: datetime, *, at: datetime) -> LoginLimitReached:
+    """A try is allowed again when that wrong login leaves the window."""
+    seconds = int((used_up + _window(policy) - at).total_seconds())
+    detail = "Too many logins failed. Wait, or log in from where you did before."
+    return LoginLimitReached(detail, policy=policy, retry_after_seconds=max(1, seconds))
+
+
+def _window(policy: Policy) -> timedelta:
+    return timedelta(seconds=policy.window_seconds)
 
 
 def _lock(session: Session, network: str, account: str) -> None:

@@ -64,7 +64,7 @@ def add(
 
     Raises ImportRefused where e-mails or managers have changed since they were prepared.
     """
-    people.lock_rules(session, actor)
+    people.lock_rules(session)
     sheet, rows = prepared.sheet, prepared.rows
     for line in sheet.lines:
         users.check_may_make(actor, line.person.role)

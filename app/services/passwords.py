@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from app.core.db import Session
 from app.core.mail import Letter, Mailer
@@ -15,6 +13,7 @@ from app.core.tokens import Claims
 from app.models.password_link import PasswordLink
 from app.models.types import table_of
 from app.models.user import User
+from app.schemas.password import PasswordLinkRead
 from app.services import audit, login_limits, people, sessions
 from app.services.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
 from app.services.identity import Actor, authenticate
@@ -39,28 +38,19 @@ class Link:
     user_id: int
     email: str
     token: str
-    address: str | None
+    page: str | None
+    """The page of a front end that takes it, where PASSWORD_LINK_URL names one."""
     expires_at: datetime
 
     def letter(self) -> Letter:
         """The mail that brings it."""
-        how = self.address or f"POST /api/v1/auth/password/set with the token {self.token}"
+        how = self.page or f"POST /api/v1/auth/password/set with the token {self.token}"
         return Letter(
             to=self.email,
             subject="Set your password",
             text=f"Set your password for the time tracking here:\n\n{how}\n\n"
             f"This works once, until {self.expires_at:%Y-%m-%d %H:%M} UTC. If you didn't expect it, tell your admin.\n",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How a link went out: by mail, or it is the admin's to pass on."""
-
-    expires_at: datetime
-    sent: bool
-    token: str | None = None
-    link: str | None = None
 
 
 def holder(session: Session, claims: Claims) -> Holder:
@@ -74,11 +64,14 @@ def check_again(
 ) -> tuple[Actor, User]:
     """The caller and their row, locked, if they said their password right; a wrong one counts as a wrong login.
 
-    Raises LoginLimitReached, PasswordWrong.
+    Raises BadToken, LoginLimitReached, PasswordWrong.
     """
-    login_limits.check(session, asked.email, asked.user_id, client.address, at=at)
+    too_many = login_limits.refusal(session, asked.email, asked.user_id, client.address, at=at)
     (person,) = people.lock(session, asked.user_id)
     actor = authenticate(session, claims)
+    if too_many is not None:
+        _record_wrong(session, asked, why="too_many", at=at)
+        raise too_many
     if matches and person.password_hash == asked.password_hash:
         return actor, person
     count_wrong(session, asked, client, why="password_again", at=at)
@@ -88,8 +81,7 @@ def check_again(
 def count_wrong(session: Session, asked: Holder, client: Client, *, why: str, at: datetime) -> None:
     """Count and record what a caller said wrong about themselves, like a wrong login."""
     login_limits.count(session, asked.email, client.address, at=at)
-    told = {"why": why}
-    audit.record(session, "login:refuse", at=at, actor_id=asked.user_id, subject_id=asked.user_id, after=told)
+    _record_wrong(session, asked, why=why, at=at)
 
 
 def check_not_oneself(actor: Actor, user_id: int) -> None:
@@ -123,14 +115,17 @@ def set_for(
     """Give somebody else a new password, as an admin; their sessions end at once. Raises OwnAccount, UserNotFound."""
     check_not_oneself(actor, user_id)
     (person,) = people.lock(session, user_id)
-    if must_change is None:
-        must_change = session.settings.MUST_CHANGE_NEW_PASSWORDS
-    _put(session, person, password_hash, must_change=must_change)
-    told = {"must_change_password": must_change}
+    _put(session, person, password_hash, must_change=must_be_changed(session, must_change))
+    told = {"must_change_password": person.must_change_password}
     audit.record(
         session, "user:set_password", at=at, actor_id=actor.id, subject_id=person.id, object_id=person.id, after=told
     )
     return person
+
+
+def must_be_changed(session: Session, asked: bool | None) -> bool:
+    """Whether a password that an admin gives must be changed: as they ask, else as the settings say."""
+    return session.settings.MUST_CHANGE_NEW_PASSWORDS if asked is None else asked
 
 
 def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> Link:
@@ -143,23 +138,22 @@ def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> 
     if not person.is_active:
         raise PersonInactive("This person is deactivated. Activate them first.")
     token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)
-    make = sqlite_insert if session.settings.is_sqlite else postgresql_insert
     row = {"user_id": user_id, "token_hash": digest(token), "created_at": at, "expires_at": expires_at}
-    session.execute(make(LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
+    session.execute(session.upsert(LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
     audit.record(
         session, "password_link:create", at=at, actor_id=actor.id, subject_id=user_id, after={"expires_at": expires_at}
     )
-    address = session.settings.PASSWORD_LINK_URL.replace("{token}", token) or None
-    return Link(user_id, person.email, token, address, expires_at)
+    page = session.settings.PASSWORD_LINK_URL.replace("{token}", token) or None
+    return Link(user_id, person.email, token, page, expires_at)
 
 
-async def deliver(link: Link, mailer: Mailer | None) -> Delivery:
+async def deliver(link: Link, mailer: Mailer | None) -> PasswordLinkRead:
     """Bring the link to its person, or to the admin where no mail reaches anybody. Raises MailNotSent."""
     if mailer is not None:
         await mailer.send(link.letter())
     if mailer is not None and mailer.reaches_people:
-        return Delivery(link.expires_at, sent=True)
-    return Delivery(link.expires_at, sent=False, token=link.token, link=link.address)
+        return PasswordLinkRead(expires_at=link.expires_at, sent=True)
+    return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.page)
 
 
 def check_link(session: Session, token: str, *, at: datetime) -> int:
@@ -174,9 +168,7 @@ def check_link(session: Session, token: str, *, at: datetime) -> int:
 def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) -> None:
     """Set the password of the link's person and use the link up; their sessions end. Raises LinkRefused."""
     (person,) = people.lock(session, check_link(session, token, at=at))
-    check_link(session, token, at=at)  # under the lock: of two at once, the second finds it used up
-    if not person.is_active:
-        raise LinkRefused("This link is not valid, or no longer. Ask your admin for a new one.")
+    check_link(session, token, at=at)  # under the lock: used up meanwhile, or gone with the person's deactivation
     _put(session, person, new_hash, must_change=False)
     audit.record(
         session, "user:set_password_by_link", at=at, actor_id=person.id, subject_id=person.id, object_id=person.id
@@ -186,6 +178,11 @@ def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) ->
 def forget_link(session: Session, user_id: int) -> None:
     """Delete a locked person's link, if there is one."""
     session.execute(delete(LINK).where(LINK.c.user_id == user_id))
+
+
+def _record_wrong(session: Session, asked: Holder, *, why: str, at: datetime) -> None:
+    told = {"why": why}
+    audit.record(session, "login:refuse", at=at, actor_id=asked.user_id, subject_id=asked.user_id, after=told)
 
 
 def _put(session: Session, person: User, password_hash: str, *, must_change: bool) -> None:

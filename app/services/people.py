@@ -1,15 +1,13 @@
 """Locks on people: every write locks the person concerned first, then looks, then writes."""
 
-from dataclasses import replace
-
 from sqlalchemy import select
 
 from app.core.db import Session
 from app.core.tokens import BadToken
 from app.models.types import table_of
-from app.models.user import GlobalLock, Role, User
+from app.models.user import GlobalLock, User
 from app.services.errors import UserNotFound
-from app.services.identity import USER, Actor, require_role
+from app.services.identity import Actor
 
 _GLOBAL_LOCK = table_of(GlobalLock)
 
@@ -40,15 +38,6 @@ def lock_oneself(session: Session, actor: Actor) -> User:
     return person
 
 
-def lock_rules(session: Session, actor: Actor | None = None) -> None:
-    """Take the one lock for changes of role, active flag and manager: their rules span several people.
-
-    Raises BadToken and RoleNeeded for an admin who was deactivated or demoted while this waited.
-    """
+def lock_rules(session: Session) -> None:
+    """Take the one lock for changes of role, active flag and manager: their rules span several people."""
     session.execute(select(_GLOBAL_LOCK.c.name).where(_GLOBAL_LOCK.c.name == "people").with_for_update())
-    if actor is None:
-        return
-    present = session.execute(select(USER.c.role, USER.c.is_active).where(USER.c.id == actor.id)).one()
-    if not present.is_active:
-        raise BadToken("The access token is not valid, or no longer. Log in again.")
-    require_role(replace(actor, role=Role(present.role)), Role.admin)

@@ -2,7 +2,6 @@
 
 import hmac
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 
 import pyotp
@@ -16,9 +15,10 @@ from app.core.tokens import Claims
 from app.models.second_factor import RecoveryCode, SecondFactor
 from app.models.types import table_of
 from app.models.user import User
+from app.schemas.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
 from app.services import audit, passwords, people
 from app.services.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
-from app.services.identity import USER, Actor
+from app.services.identity import Actor
 from app.services.passwords import Holder
 from app.services.sessions import Client
 
@@ -29,31 +29,14 @@ CODE_LENGTH = 6
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # of base 32: 5 bits each, and nothing that looks like another
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What an authenticator needs to know, shown this once."""
-
-    secret: str
-    otpauth_uri: str
-    qr_svg: str
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a person's second factor stands."""
-
-    confirmed_at: datetime | None
-    recovery_codes_left: int
-
-
-def status(session: Session, actor: Actor) -> Status:
+def status(session: Session, actor: Actor) -> SecondFactorRead:
     """Since when the actor has a second factor, and how many recovery codes are left."""
     since = session.execute(select(FACTOR.c.confirmed_at).where(FACTOR.c.user_id == actor.id)).scalar_one_or_none()
     left = select(func.count()).select_from(RECOVERY).where(RECOVERY.c.user_id == actor.id)
-    return Status(since, session.execute(left).scalar_one())
+    return SecondFactorRead(confirmed_at=since, recovery_codes_left=session.execute(left).scalar_one())
 
 
-def begin(session: Session, actor: Actor, *, at: datetime) -> Enrolment:
+def begin(session: Session, actor: Actor, *, at: datetime) -> EnrolmentRead:
     """Make a secret for the actor; it counts once `confirm` saw a code of it. Raises SecondFactorExists."""
     person = people.lock_oneself(session, actor)
     if person.has_second_factor:
@@ -66,10 +49,10 @@ def begin(session: Session, actor: Actor, *, at: datetime) -> Enrolment:
     audit.record(session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id)
     uri = pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=session.settings.TOTP_ISSUER)
     image = segno.make_qr(uri, error="m").svg_inline(scale=4, border=4)  # the quiet zone of ISO/IEC 18004
-    return Enrolment(secret, uri, image)
+    return EnrolmentRead(secret=secret, otpauth_uri=uri, qr_svg=image)
 
 
-def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> list[str]:
+def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> RecoveryCodes:
     """Turn the second factor on, for a code that shows the authenticator has it; the recovery codes, this once.
 
     Raises NotEnrolling, SecondFactorExists, CodeWrong.
@@ -84,9 +67,10 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> list[
     session.execute(update(FACTOR).where(FACTOR.c.user_id == actor.id).values(confirmed_at=at))
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     session.execute(insert(RECOVERY), [{"user_id": actor.id, "code_hash": digest(_plain(each))} for each in codes])
-    _switch(session, person, is_on=True)
+    person.has_second_factor = True
+    session.flush()
     audit.record(session, "user:add_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id)
-    return codes
+    return RecoveryCodes(recovery_codes=codes)
 
 
 def remove(
@@ -162,13 +146,10 @@ def _takes_recovery_code(session: Session, user_id: int, code: str) -> bool:
     return done.rowcount == 1
 
 
-def _switch(session: Session, person: User, *, is_on: bool) -> None:
-    session.execute(update(USER).where(USER.c.id == person.id).values(has_second_factor=is_on))
-
-
 def _forget(session: Session, person: User) -> None:
     forget(session, person.id or 0)
-    _switch(session, person, is_on=False)
+    person.has_second_factor = False
+    session.flush()
 
 
 def _new_recovery_code() -> str:

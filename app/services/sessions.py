@@ -21,7 +21,13 @@ LOST_ANSWER = timedelta(seconds=10)
 PURGED_AT_ONCE = 20
 MAX_PER_PERSON = 100
 """A script that logs in for every call ends its own oldest sessions, not the table's room."""
-_OF_PERSON = select(SESSION.c.id).order_by(SESSION.c.last_used_at.desc(), SESSION.c.id.desc())
+_OLDEST = (
+    select(SESSION.c.id)
+    .where(SESSION.c.user_id == bindparam("person"))
+    .order_by(SESSION.c.last_used_at.desc(), SESSION.c.id.desc())
+    .offset(MAX_PER_PERSON)
+)
+_END_OLDEST = delete(SESSION).where(SESSION.c.id.in_(_OLDEST))
 _STANDING = (
     select(SESSION, USER.c.is_active)
     .join_from(SESSION, USER, USER.c.id == SESSION.c.user_id)
@@ -64,19 +70,17 @@ def open_for(session: Session, user_id: int, client: Client, *, at: datetime) ->
     }
     session_id = session.execute(insert(SESSION).values(row).returning(SESSION.c.id)).scalar_one()
     session.write_soon(_PURGE, {"until": at})
-    oldest = _OF_PERSON.where(SESSION.c.user_id == user_id).offset(MAX_PER_PERSON)
-    session.execute(delete(SESSION).where(SESSION.c.id.in_(oldest)))
+    session.write_soon(_END_OLDEST, {"person": user_id})
     return Opened(user_id, session_id, tokens.text(RefreshToken(user_id, session_id, secret)))
 
 
-def refresh(session: Session, refresh_token: str, *, at: datetime) -> Opened:
+def refresh(session: Session, token: RefreshToken, *, at: datetime) -> Opened:
     """Give the next refresh token for this one; the same one again where the answer got lost.
 
-    Raises RefreshRefused: for what is no token of ours, or of a session that ended; and for one that was spent longer
-    ago, which ends the session: one of the two who have it is a thief (RFC 9700, 4.14.2).
+    Raises RefreshRefused: for one of a session that ended; and for one that was spent longer ago, which ends the
+    session: one of the two who have it is a thief (RFC 9700, 4.14.2).
     """
     tokens = session.settings.refresh_tokens
-    token = tokens.read(refresh_token)
     asked = {"user_id": token.user_id, "session_id": token.session_id}
     row = session.execute(_STANDING, asked, execution_options={LOCK_PERSON: token.user_id}).one_or_none()
     if row is None or row.expires_at <= at or not row.is_active:
@@ -116,9 +120,7 @@ def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
     people.lock(session, actor.id)
     if count := _delete(session, SESSION.c.user_id == actor.id, SESSION.c.id != actor.session_id):
         ended = {"sessions": count}
-        audit.record(
-            session, "session:end_others", at=at, actor_id=actor.id, subject_id=actor.id, before=ended, after=None
-        )
+        audit.record(session, "session:end_others", at=at, actor_id=actor.id, subject_id=actor.id, before=ended)
 
 
 def end_all_of(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
@@ -126,7 +128,7 @@ def end_all_of(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
     people.lock(session, user_id)
     if count := forget_all(session, user_id):
         ended = {"sessions": count}
-        audit.record(session, "session:end_all", at=at, actor_id=actor.id, subject_id=user_id, before=ended, after=None)
+        audit.record(session, "session:end_all", at=at, actor_id=actor.id, subject_id=user_id, before=ended)
 
 
 def forget_all(session: Session, user_id: int) -> int:

@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from app.core.db import Session
 from app.core.text import text_key
@@ -34,7 +32,13 @@ RECORDED = ("email", "first_name", "last_name", "role", "is_active", "manager_id
 
 
 def admin(session: Session, claims: Claims) -> Actor:
-    """The admin behind a token. Raises BadToken, RoleNeeded."""
+    """The admin behind a token. Raises what `authenticate` raises, and RoleNeeded.
+
+    What writes takes the lock of the rules first: who is an admin here still is one when it commits, since all that
+    makes or unmakes one takes it too.
+    """
+    if session.writes:
+        people.lock_rules(session)
     actor = authenticate(session, claims)
     require_role(actor, Role.admin)
     return actor
@@ -50,9 +54,8 @@ def create(
     at: datetime,
 ) -> User:
     """Add a person; `actor` is None where the operator does it. Raises EmailTaken and what a bad manager raises."""
-    if wanted.manager_id is not None or actor is not None:
-        people.lock_rules(session, actor)
     if wanted.manager_id is not None:
+        people.lock_rules(session)
         _check_manager(session, wanted.manager_id)
     check_may_make(actor, wanted.role)
     _check_email_free(session, wanted.email)
@@ -77,9 +80,8 @@ def create_with_password(
     session: Session, actor: Actor, wanted: UserCreate, *, password_hash: str, at: datetime
 ) -> User:
     """Add a person as an admin, who may ask that they change the password that they are given. Raises as `create`."""
-    must_change = wanted.must_change_password
-    if must_change is None:
-        must_change = session.settings.MUST_CHANGE_NEW_PASSWORDS and wanted.password is not None
+    is_given = wanted.password is not None
+    must_change = is_given and passwords.must_be_changed(session, wanted.must_change_password)
     return create(session, actor, wanted, password_hash=password_hash, must_change_password=must_change, at=at)
 
 
@@ -129,7 +131,7 @@ def change(session: Session, actor: Actor, user_id: int, wanted: UserUpdate, *, 
     """Change a person's e-mail, names, zone or role. Raises UserNotFound, EmailTaken, LastAdmin, HasReports."""
     changes = wanted.model_dump(exclude_unset=True)
     if "role" in changes:
-        people.lock_rules(session, actor)
+        people.lock_rules(session)
     (person,) = people.lock(session, user_id)
     if "role" in changes and changes["role"] is not person.role:
         check_may_make(actor, changes["role"])
@@ -143,7 +145,7 @@ def change(session: Session, actor: Actor, user_id: int, wanted: UserUpdate, *, 
 
 def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Deactivate a person: tokens die at once, an open entry is closed at this instant. Raises LastAdmin."""
-    people.lock_rules(session, actor)
+    people.lock_rules(session)
     (person,) = people.lock(session, user_id)
     if person.is_active:
         _check_admin_remains(session, person)
@@ -155,7 +157,7 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
 
 def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Let a person in again; tokens from before stay dead. Raises UserNotFound."""
-    people.lock_rules(session, actor)
+    people.lock_rules(session)
     (person,) = people.lock(session, user_id)
     apply(session, actor, person, {"is_active": True}, action="user:activate", at=at)
     return person
@@ -166,7 +168,7 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
 
     Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle.
     """
-    people.lock_rules(session, actor)
+    people.lock_rules(session)
     (person,) = people.lock(session, user_id)
     if manager_id == user_id:
         raise ManagerIsSelf("Nobody can be their own manager. Choose somebody else.")
@@ -180,7 +182,7 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
 
 def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Leave a person without a manager. Raises UserNotFound."""
-    people.lock_rules(session, actor)
+    people.lock_rules(session)
     (person,) = people.lock(session, user_id)
     apply(session, actor, person, {"manager_id": None}, action="user:remove_manager", at=at)
     return person
@@ -207,13 +209,12 @@ def apply(session: Session, actor: Actor, person: User, changes: dict[str, Any],
 
 def register_zone(session: Session, name: str) -> None:
     """Note that entries can carry this zone from now on."""
-    insert = sqlite_insert if session.settings.is_sqlite else postgresql_insert
-    session.execute(insert(table_of(TimeZone)).values(name=name).on_conflict_do_nothing())
+    session.execute(session.upsert(table_of(TimeZone)).values(name=name).on_conflict_do_nothing())
 
 
 def check_may_make(actor: Actor | None, role: Role) -> None:
     """Raises ScopeNeeded where an API token would make an admin, as whom its holder could then log in."""
-    if actor is not None and actor.is_api_token and role is Role.admin:
+    if actor is not None and actor.session_id is None and role is Role.admin:
         raise ScopeNeeded("No API token makes an admin. Log in.")
 
 

@@ -6,9 +6,9 @@ from sqlalchemy import update
 
 from app.core.db import Database
 from app.services.identity import USER
-from tests.api.test_hostile_input import OPERATIONS
 from tests.support.credentials import api_token_of
 from tests.support.databases import settings_for
+from tests.support.operations import OPERATIONS
 from tests.support.people import Company
 from tests.support.server import running
 

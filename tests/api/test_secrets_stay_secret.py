@@ -1,18 +1,22 @@
 """Nothing secret in what the service prints and records, wherever people put it (THREATS 17)."""
 
 import json
+from datetime import timedelta
 from itertools import count
 
 import httpx
 import pytest
 from sqlalchemy import text
 
+from app.core.clock import utc_now
 from app.core.db import Database
 from tests.support.backend import Backend
+from tests.support.credentials import Authenticator
 from tests.support.databases import SECRET_KEY, settings_for
 
 ADMIN = "marker-admin-password-7f3a"
 MARKER = "marker"
+SOON = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.fixture
@@ -86,6 +90,44 @@ def test_no_password_and_no_token_is_printed_or_recorded(backend, api, db_url):
         assert "argon2" not in where
 
 
+def test_no_token_no_link_and_no_second_factor_is_printed_or_recorded(backend, api, db_url):
+    """Each is used where it belongs, and once where it doesn't."""
+    form = {"username": "ada@example.com", "password": ADMIN}
+    opened = api.post("/auth/login", data=form).json()
+    headers = {"Authorization": f"Bearer {opened['access_token']}"}
+    nora = {"email": "nora@example.com", "first_name": "Nora", "last_name": "Neu", "role": "employee"}
+    script = {"name": "Script", "scopes": ["entries:read"], "expires_at": SOON}
+
+    refreshed = api.post("/auth/refresh", json={"refresh_token": opened["refresh_token"]}).json()
+    api_token = api.post("/auth/api-tokens", json=script, headers=headers).json()["token"]
+    nora_id = api.post("/admin/users", json=nora, headers=headers).json()["id"]
+    link = api.post(f"/admin/users/{nora_id}/password-link", headers=headers).json()["token"]
+    enrolment = api.post("/auth/totp", headers=headers).json()
+    app = Authenticator(enrolment["secret"], [])
+    confirmed = api.post("/auth/totp/confirm", json={"code": app.code()}, headers=headers).json()
+    recovery_code, *unused = confirmed["recovery_codes"]
+    secrets = [opened["refresh_token"], refreshed["refresh_token"], api_token, link, enrolment["secret"], recovery_code]
+    new = {"new_password": "marker-violet-harbour-lantern"}
+    answers = [
+        api.post("/auth/login", data=form | {"otp": recovery_code}),
+        api.post("/auth/password/set", json={"token": link} | new),
+        api.get("/time-entries/current", headers={"Authorization": f"Bearer {api_token}"}),
+        *(api.post("/auth/login", data=form | {"username": each, "otp": each[:40]}) for each in secrets),
+        *(api.post("/auth/refresh", json={"refresh_token": each}) for each in secrets[2:]),
+        *(api.post("/auth/password/set", json={"token": each} | new) for each in secrets[:3]),
+        *(api.get("/auth/me", headers={"Authorization": f"Bearer {each}x"}) for each in secrets),
+    ]
+    in_paths = [api.get(f"/admin/users/{each}", headers=headers) for each in secrets]  # which answers name
+    backend.stop()
+
+    assert [answer.status_code for answer in answers[:3]] == [200, 204, 204]
+    assert {answer.status_code for answer in answers[3:] + in_paths} == {401, 422}
+    told = "\n".join(answer.text for answer in answers[1:])
+    for where in (backend.log.read_text(), "\n".join(records(db_url)), told):
+        assert [each for each in secrets + unused if each in where] == []
+        assert MARKER not in where
+
+
 def test_a_request_is_logged_by_its_route_not_its_path(backend, api):
     """A log of paths would be a log of who looked at whom."""
     token = api.post("/auth/login", data={"username": "ada@example.com", "password": ADMIN}).json()["access_token"]
@@ -95,7 +137,7 @@ def test_a_request_is_logged_by_its_route_not_its_path(backend, api):
 
     lines = [json.loads(line) for line in backend.log.read_text().splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line.get("request_id") == answer.headers["X-Request-ID"]]
-    assert line["route"].startswith("/admin/users/{user_id")
+    assert line["route"] == "/admin/users/{user_id}"
     assert (line["method"], line["status"], line["event"]) == ("GET", 404, "request")
     assert (line["user_id"], line["address"]) == (1, "127.0.0.1")
     assert "4711" not in backend.log.read_text()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from app.core.clock import utc_now
 from app.core.opaque_tokens import RefreshRefused, RefreshToken
@@ -30,8 +30,9 @@ def phone(database, ana):
 def refreshed(database, token, *, at):
     """The session after a refresh; None where it is refused."""
     try:
+        read = database.settings.refresh_tokens.read(token)
         with database.writing("request-1") as session:
-            return sessions.refresh(session, token, at=at)
+            return sessions.refresh(session, read, at=at)
     except RefreshRefused:
         return None
 
@@ -246,6 +247,20 @@ def test_an_admin_ends_all_sessions_of_a_person(people, ana, as_user):
     assert admin.delete(f"/admin/users/{ana.id}/sessions").status_code == 204
 
     assert [each.get("/auth/me").status_code for each in (here, phone, admin)] == [401, 401, 200]
+
+
+def test_a_punch_notes_its_use_in_its_own_transaction(people, ana, as_user, server):
+    """One more would be one more wait for the disk, at nine o'clock for everybody."""
+    website, me = people.project("Website"), as_user(ana)
+    set_last_use(server.database, utc_now() - timedelta(minutes=6))
+    commits = []
+    event.listen(server.app.state.runtime.database.engine, "commit", lambda _: commits.append(1))
+
+    me.clock_in(website.id)
+    server.settle()
+
+    assert len(commits) == 1
+    assert last_use(me) >= utc_now() - timedelta(seconds=30)
 
 
 def last_use(caller):

@@ -21,7 +21,10 @@ from tests.support.record import Record
 PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
 NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": PASSWORD}
 RECORD_TABLES = ("audit_event", "audit_chain")
-BUSINESS_TABLES = ("user", "project", "project_member", "time_entry", "time_zone", "global_lock")
+BUSINESS_TABLES = (
+    "user", "project", "project_member", "time_entry", "time_zone", "global_lock", "idempotency_key", "login_session",
+    "api_token", "password_link", "known_address", "failed_login", "second_factor", "recovery_code",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

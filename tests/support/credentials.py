@@ -55,7 +55,8 @@ def second_factor_of(database: Database, person: User) -> Authenticator:
     with database.writing("test") as session:
         secret = second_factor.begin(session, _actor(person), at=yesterday).secret
         code = str(pyotp.TOTP(secret).at(yesterday))
-        return Authenticator(secret, second_factor.confirm(session, _actor(person), code, at=yesterday))
+        confirmed = second_factor.confirm(session, _actor(person), code, at=yesterday)
+        return Authenticator(secret, confirmed.recovery_codes)
 
 
 def link_of(database: Database, person: User, *, at: datetime | None = None) -> str:

@@ -100,7 +100,7 @@ async def make_password_link(
     link = await transactions.write(
         lambda session: passwords.make_link(session, users.admin(session, claims), user_id, at=now)
     )
-    return PasswordLinkRead.model_validate(await passwords.deliver(link, runtime.mailer))
+    return await passwords.deliver(link, runtime.mailer)
 
 
 @admin_router.delete(

@@ -36,13 +36,13 @@ admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_cla
 @router.get("", summary="My second factor", responses=raises(*SIGNED_IN))
 def read_second_factor(session: SessionDep, actor: CurrentUser) -> SecondFactorRead:
     """Since when you have one, and how many recovery codes are left."""
-    return SecondFactorRead.model_validate(second_factor.status(session, actor))
+    return second_factor.status(session, actor)
 
 
 @router.post("", summary="Begin a second factor", responses=raises(*SIGNED_IN, SecondFactorExists))
 def begin_second_factor(session: SessionDep, actor: CurrentUser, now: Now) -> EnrolmentRead:
     """A secret for your authenticator, shown this once. It counts from `POST /auth/totp/confirm` on."""
-    return EnrolmentRead.model_validate(second_factor.begin(session, actor, at=now))
+    return second_factor.begin(session, actor, at=now)
 
 
 @router.post(
@@ -52,7 +52,7 @@ def begin_second_factor(session: SessionDep, actor: CurrentUser, now: Now) -> En
 )
 def confirm_second_factor(body: CodeSent, session: SessionDep, actor: CurrentUser, now: Now) -> RecoveryCodes:
     """From now on a login needs a code. Keep the recovery codes: each works once when the phone is gone."""
-    return RecoveryCodes(recovery_codes=second_factor.confirm(session, actor, body.code, at=now))
+    return second_factor.confirm(session, actor, body.code, at=now)
 
 
 @router.delete(

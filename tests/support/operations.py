@@ -1,0 +1,92 @@
+"""Every operation of the document, with a request that works: the examples of the document itself.
+
+A body is written field by field as JSON text, since the worst that clients send is nothing that Python would serialise.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from app.main import create_app
+from app.services.people_csv import MAX_FILE_BYTES
+from tests.support.databases import settings_for
+
+DOCUMENT = create_app(settings_for("sqlite:///unused.db")).openapi()
+MIB = 1024 * 1024
+LOGIN = "POST /api/v1/auth/login"
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation, and a request that works: its fields and parameters with the values of the document's examples."""
+
+    method: str
+    path: str
+    described: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def address(self) -> str:
+        return re.sub(r"\{\w+\}", "1", self.path)
+
+    @property
+    def parameters(self) -> dict[str, Schema]:
+        return {each["name"]: each for each in self.described.get("parameters", []) if each["in"] == "query"}
+
+    @property
+    def fields(self) -> dict[str, Schema]:
+        for media in self.described.get("requestBody", {}).get("content", {}).values():
+            if "$ref" not in media["schema"]:
+                return {}  # a file
+            name = media["schema"]["$ref"].rpartition("/")[2]
+            return dict(DOCUMENT["components"]["schemas"][name]["properties"])
+        return {}
+
+    @property
+    def body(self) -> dict[str, str]:
+        """The body's fields as JSON text."""
+        for media in self.described.get("requestBody", {}).get("content", {}).values():
+            return {name: json.dumps(value) for name, value in media["example"].items()} if self.fields else {}
+        return {}
+
+    @property
+    def file(self) -> str | None:
+        """The body where it is a file."""
+        return self.described.get("requestBody", {}).get("content", {}).get("text/csv", {}).get("example")
+
+    @property
+    def max_bytes(self) -> int:
+        return MAX_FILE_BYTES if self.file else MIB
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {
+            name: str(each["schema"]["examples"][0]) for name, each in self.parameters.items() if each.get("required")
+        }
+
+    def send(self, client: Any, *, body: dict[str, str] | None = None, query: dict[str, str] | None = None) -> Any:
+        """The working request, with some fields or parameters changed or added. Query values are sent as they stand."""
+        asked = "&".join(f"{name}={value}" for name, value in (self.query | (query or {})).items())
+        fields = self.body | (body or {})
+        if self.name == LOGIN:
+            options: dict[str, Any] = {"data": {name: json.loads(value) for name, value in fields.items()}}
+        elif fields:
+            content = "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in fields.items()) + "}"
+            options = {"content": content, "headers": {"Content-Type": "application/json"}}
+        elif self.file:
+            options = {"content": self.file, "headers": {"Content-Type": "text/csv"}}
+        else:
+            options = {}
+        return client.at_root(self.method, f"{self.address}?{asked}" if asked else self.address, **options)
+
+
+OPERATIONS = [
+    Operation(method.upper(), path, described)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, described in methods.items()
+]
