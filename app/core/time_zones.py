@@ -1,6 +1,8 @@
 """Time zones and the instants at which their days begin. No database does zone arithmetic: engines' tables differ."""
 
 import zoneinfo
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
@@ -10,6 +12,8 @@ zoneinfo.reset_tzpath(())
 
 
 _DAY = timedelta(days=1)
+DAY_SECONDS = 86_400
+_PROBE_SECONDS = 6 * 3600  # no zone has changed its clock twice within that
 
 
 @cache
@@ -67,3 +71,73 @@ def day_second(day: date, zone: str) -> int:
 def period(start: date, end: date, zone: str) -> tuple[datetime, datetime]:
     """The half-open UTC interval of the local days from `start` to `end`, both included."""
     return day_start(start, zone), day_start(end + timedelta(days=1), zone)
+
+
+@dataclass(frozen=True, slots=True)
+class WallClock:
+    """From the second `begins` on, the clock on the wall shows the second plus `offset`, and the local day is the one
+    that has the second plus `day_offset` in it: two figures only while a clock set back strikes a midnight again."""
+
+    begins: int
+    offset: int
+    day_offset: int
+
+
+def wall_clocks(first: int, after: int, zone: str) -> list[WallClock]:
+    """What the clocks of a zone show in the half-open interval, in seconds since 1970: piece by piece, in order.
+
+    It is what a database needs to know of a zone to tell the local day and time of an instant by adding a number.
+    """
+    years = range(datetime.fromtimestamp(first, UTC).year, datetime.fromtimestamp(after, UTC).year + 1)
+    found: list[WallClock] = []
+    for clock in (clock for year in years for clock in _clocks_of_year(year, zone)):
+        if clock.begins <= first:
+            found = [clock]
+        elif clock.begins < after and (clock.offset, clock.day_offset) != (found[-1].offset, found[-1].day_offset):
+            found.append(clock)
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _clocks_of_year(year: int, zone: str) -> tuple[WallClock, ...]:
+    begins, ends = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp()) for each in (year, year + 1))
+    # Begun a little before: a midnight that strikes again behind the year's first second belongs to a change before it.
+    before = begins - DAY_SECONDS
+    clocks = [WallClock(before, _offset(before, zone), _offset(before, zone)), *_changes(before, ends, zone)]
+    last_before = max(number for number, clock in enumerate(clocks) if clock.begins <= begins)
+    first = clocks[last_before]
+    return WallClock(begins, first.offset, first.day_offset), *clocks[last_before + 1 :]
+
+
+def _changes(first: int, after: int, zone: str) -> Iterator[WallClock]:
+    """The changes of a zone's clock in the interval."""
+    known = _offset(first, zone)
+    for probe in range(first + _PROBE_SECONDS, after + _PROBE_SECONDS, _PROBE_SECONDS):
+        offset = _offset(probe, zone)
+        if offset == known:
+            continue
+        second = _first_with(offset, probe - _PROBE_SECONDS, probe, zone)
+        if second >= after:
+            return
+        if (second + offset) // DAY_SECONDS < (second - 1 + known) // DAY_SECONDS:  # set back into the day before
+            yield WallClock(second, offset, known)
+            second += DAY_SECONDS - (second + offset) % DAY_SECONDS
+        yield WallClock(second, offset, offset)
+        known = offset
+
+
+def _first_with(offset: int, before: int, after: int, zone: str) -> int:
+    """The first second behind `before` at which the zone has the offset, which it has at `after`."""
+    while after - before > 1:
+        middle = (before + after) // 2
+        if _offset(middle, zone) == offset:
+            after = middle
+        else:
+            before = middle
+    return after
+
+
+def _offset(second: int, zone: str) -> int:
+    offset = datetime.fromtimestamp(second, ZoneInfo(zone)).utcoffset()
+    assert offset is not None
+    return int(offset.total_seconds())

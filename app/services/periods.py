@@ -18,7 +18,7 @@ from app.models.user import TimeZone
 from app.services.errors import PeriodReversed, PeriodTooLong
 
 ENTRY = table_of(TimeEntry)
-_ZONE = table_of(TimeZone)
+ZONE = table_of(TimeZone)
 MAX_REPORT_DAYS = 400
 
 
@@ -52,7 +52,7 @@ def bounds_of(session: Session, wanted: Period) -> Bounds:
     zones_by_bounds: Bounds = defaultdict(list)
     if wanted.zone is not None:
         return {period(wanted.start, wanted.end, wanted.zone): [wanted.zone]}
-    for zone in session.execute(select(_ZONE.c.name).order_by(_ZONE.c.name)).scalars():
+    for zone in session.execute(select(ZONE.c.name).order_by(ZONE.c.name)).scalars():
         zones_by_bounds[period(wanted.start, wanted.end, zone)].append(zone)
     return zones_by_bounds
 

@@ -1,5 +1,6 @@
 """Where a local day begins, in every zone of the tz database (DESIGN: T3, T5)."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from app.core.time_zones import day_start, period, zone_names
+from app.core.time_zones import WallClock, day_start, local_day, period, wall_clocks, zone_names
 
 DAY, HOUR, MINUTE, SECOND = (timedelta(**{unit: 1}) for unit in ("days", "hours", "minutes", "seconds"))
 ZONES = sorted(zone_names())
@@ -167,3 +168,33 @@ def test_every_zone_can_be_read():
     assert {"Europe/Berlin", "UTC", "America/Sao_Paulo", "Asia/Kolkata"} < zone_names()
     assert "localtime" not in zone_names()
     assert all(day_start(date(2026, 1, 1), zone) for zone in ZONES)
+
+
+def shown(second: int, clocks: list[WallClock]) -> WallClock:
+    """The piece that an instant lies in."""
+    return clocks[bisect_right([clock.begins for clock in clocks], second) - 1]
+
+
+def assert_shows(second: int, zone: str, clocks: list[WallClock]) -> None:
+    """Adding a number gives the local time, and adding one gives the local day."""
+    piece, wall = shown(second, clocks), datetime.fromtimestamp(second, ZoneInfo(zone))
+    assert datetime.fromtimestamp(second + piece.offset, UTC).isoformat()[:19] == wall.isoformat()[:19]
+    assert date(1970, 1, 1) + DAY * ((second + piece.day_offset) // 86_400) == local_day(second, zone)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Apia", "America/Sao_Paulo", *sorted(BACK_OVER_MIDNIGHT)])
+def test_adding_a_number_tells_the_local_time_and_day_around_every_change_of_the_clock(zone):
+    first, after = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2000, 2040))
+    clocks, changes = wall_clocks(first, after, zone), [int(change.timestamp()) for change in changes_of(zone)]
+
+    assert set(changes) <= {clock.begins for clock in clocks}
+    for change in changes:
+        for minutes in range(-75, 76):
+            assert_shows(change + minutes * 60 - 1, zone, clocks)
+            assert_shows(change + minutes * 60, zone, clocks)
+
+
+@given(zones, some.integers(990_000_000, 4_070_900_000))
+@unhurried
+def test_adding_a_number_tells_the_local_time_and_day_of_any_instant(zone, second):
+    assert_shows(second, zone, wall_clocks(second - 40_000_000, second + 1, zone))
