@@ -37,7 +37,7 @@ def main() -> int:
     address = f"http://{host}:{port}"
     print(f"Employee Time Tracking API {__version__} at {address} - try it at {address}/docs", flush=True)
     uvicorn.run(
-        "app.main:create_app",
+        "app.main:create_worker",
         factory=True,
         host=settings.HOST,
         port=port,

@@ -1,14 +1,15 @@
 """Commands for operators: `python -m app.cli NAME`. They call services, as routers do."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, BinaryIO
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
@@ -20,12 +21,15 @@ from app.core.migrations import UnusableDatabase, head_revision, make_ready, mig
 from app.core.passwords import hash_password, weakness
 from app.main import create_app
 from app.models.user import Role
-from app.schemas.types import MAX_ID
+from app.schemas.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
 from app.schemas.user import UserCreate
-from app.services import audit_proof, demo, onboarding, personal_data, users
+from app.services import audit_proof, demo, exports, onboarding, personal_data, timesheet, timesheet_pdf, users
 from app.services.audit_proof import BrokenRecord
 from app.services.errors import ImportRefused
+from app.services.exports import ExportWanted
 from app.services.people_csv import MAX_FILE_BYTES
+from app.services.periods import Period, of_month
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False
@@ -177,6 +181,59 @@ def erase_person(
 
 
 @app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="File to write; its ending says the format: .csv, .xlsx or .jsonl.")],
+    start_date: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")],
+    end_date: Annotated[str, typer.Option(help="Last day, included.")],
+    manager: Annotated[int | None, typer.Option(help="Only this manager's team, by id.", min=1, max=MAX_ID)] = None,
+    include_indirect: Annotated[bool, typer.Option(help="The whole tree below the manager.")] = False,
+    columns: Annotated[Columns, typer.Option(help="Which columns.")] = Columns.full,
+    attribution: Annotated[Attribution, typer.Option(help="To which day hours belong.")] = Attribution.at_start,
+    tz: Annotated[str | None, typer.Option(help="Days of this zone for all; else each entry's own.")] = None,
+) -> None:
+    """Write hours to a file as the API does: everybody's, or a team's. It is noted in the record."""
+    with _database() as database, _progress() as progress:
+        export_format = _format_of(target)
+        scope = Scope.all if manager is None else Scope.team
+        wanted = ExportWanted(_period(start_date, end_date, tz), scope, include_indirect, columns, attribution)
+        people = exports.everybody() if manager is None else exports.team_of(manager, wanted)
+        with database.writing("cli:export") as session:
+            exports.record(session, export_format, wanted, scope=scope, actor=None, at=(now := utc_now()))
+        task = progress.add_task("Entries", total=None)
+        with database.reading("cli:export") as session, _written(target) as file:
+            progress.update(task, total=exports.count(session, people, wanted))
+            exports.write(
+                session,
+                people,
+                wanted,
+                export_format,
+                file.write,
+                at=now,
+                on_rows=lambda rows: progress.update(task, advance=rows),
+            )
+    typer.echo(f"{target} is written.")
+
+
+@app.command("timesheet")
+def timesheet_command(
+    person_id: Annotated[int, typer.Argument(help="The person's id.", min=1, max=MAX_ID)],
+    month: Annotated[str, typer.Argument(help="YYYY-MM.")],
+    target: Annotated[Path, typer.Argument(help="File to write.")],
+    tz: Annotated[str | None, typer.Option(help="Days of this zone; else each entry's own.")] = None,
+) -> None:
+    """Write a person's month as a PDF to sign, as the API does. It is noted in the record."""
+    with _database() as database:
+        period = of_month(_valid(Month, month), None if tz is None else _valid(TimeZoneName, tz))
+        with database.writing("cli:timesheet") as session:
+            timesheet.record(session, person_id, period, actor=None, at=(now := utc_now()))
+        with database.reading("cli:timesheet") as session:
+            sheet = timesheet.for_operator(session, person_id, period, at=now)
+        with _written(target) as file:
+            file.write(timesheet_pdf.rendered(sheet))
+    typer.echo(f"{target} is written.")
+
+
+@app.command()
 def openapi(
     target: Annotated[Path | None, typer.Argument(help="File to write; standard output if left out.")] = None,
 ) -> None:
@@ -187,6 +244,39 @@ def openapi(
             typer.echo(document)
         else:
             target.write_text(f"{document}\n")
+
+
+def _format_of(target: Path) -> ExportFormat:
+    endings = {".csv": ExportFormat.csv, ".xlsx": ExportFormat.xlsx, ".jsonl": ExportFormat.json}
+    if target.suffix not in endings:
+        raise Refused(f"{target}: the name must end with {', '.join(endings)}.")
+    return endings[target.suffix]
+
+
+def _period(start_date: str, end_date: str, tz: str | None) -> Period:
+    start, end = _valid(Day, start_date), _valid(Day, end_date)
+    return Period(start, end, None if tz is None else _valid(TimeZoneName, tz))
+
+
+def _valid(kind: Any, text: str) -> Any:
+    """The text as a value of the API's kind."""
+    try:
+        return TypeAdapter(kind).validate_python(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise Refused(f"{text!r}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[BinaryIO]:
+    """A file that only its owner can read, and that has its name only once it is whole."""
+    unfinished = target.with_name(f"{target.name}.part")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            yield file
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -192,6 +192,11 @@ def tagged(response: Response, entry: _Entry) -> _Entry:
     return entry
 
 
+def answer_of(entry: TimeEntryRead) -> Response:
+    """The entry as it goes out, with its entity tag. (Given to FastAPI as it is, it would be judged once more.)"""
+    return Response(entry.model_dump_json(), headers={"ETag": etag(entry.version)}, media_type="application/json")
+
+
 def as_of(response: Response, at: datetime) -> None:
     """Say when it was computed: hours that run are shown but not counted."""
     response.headers["X-As-Of"] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,11 +4,11 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import BodyTooLarge, EncodedBody, problem, problem_of
@@ -48,13 +48,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                answered = MutableHeaders(scope=message)
-                answered["X-Request-ID"] = request_id
-                answered["X-Content-Type-Options"] = "nosniff"
-                answered["Referrer-Policy"] = "no-referrer"
-                if scope["path"] not in PAGES:
-                    answered["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
-                answered.setdefault("Cache-Control", "no-store")
+                message["headers"] = [*message["headers"], *_added(message["headers"], scope["path"], request_id)]
             await send(message)
 
         try:
@@ -111,6 +105,17 @@ def _refuse_unread(headers: Headers, limit: int) -> None:
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > limit:
         raise _too_large(limit)
+
+
+def _added(headers: list[tuple[bytes, bytes]], path: str, request_id: str) -> Iterator[tuple[bytes, bytes]]:
+    """What every answer says beside its own headers."""
+    yield b"x-request-id", request_id.encode()
+    yield b"x-content-type-options", b"nosniff"
+    yield b"referrer-policy", b"no-referrer"
+    if path not in PAGES:
+        yield b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"
+    if all(name != b"cache-control" for name, _ in headers):
+        yield b"cache-control", b"no-store"
 
 
 def _too_large(limit: int) -> BodyTooLarge:

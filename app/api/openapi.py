@@ -21,8 +21,11 @@ TAGS = [
     {"name": "time entries", "description": "Clock in, clock out, enter and correct time, your own hours."},
     {"name": "projects", "description": "What you may book."},
     {"name": "team", "description": "Whom you may see."},
-    {"name": "reports", "description": "Your days; a team's hours, for managers and admins."},
-    {"name": "exports", "description": "Files for payroll. For managers and admins."},
+    {"name": "reports", "description": "Hours by day, by team, by any group; who is clocked in."},
+    {
+        "name": "exports",
+        "description": "Files: hours for payroll, for managers and admins; a month to sign, for everybody.",
+    },
     {"name": "admin: users", "description": "People, roles, managers. For admins."},
     {"name": "admin: projects", "description": "Projects and their members. For admins."},
     {"name": "admin: record", "description": "What happened, to whom, by whom and why. For admins."},
@@ -113,7 +116,13 @@ OF_STATUS = {
     "429": ("Retry-After", "RateLimit-Policy", "RateLimit"),
     "503": ("Retry-After",),
 }
-OF_PARAMETER = {"skip": ("X-Total-Count", "Link"), "cursor": ("Link",), "start_date": ("X-As-Of",)}
+OF_PARAMETER = {
+    "skip": ("X-Total-Count", "Link"),
+    "cursor": ("Link",),
+    "start_date": ("X-As-Of",),
+    "month": ("X-As-Of",),
+}
+OF_TAG = {"reports": ("X-As-Of",)}
 OF_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
 
 
@@ -152,6 +161,7 @@ def _show_headers(operation: dict[str, Any]) -> None:
     """Name each answer's headers: a page has a count, hours have an instant, a single entry has a tag."""
     asked = [parameter["name"] for parameter in operation.get("parameters", [])]
     of_success = [header for name in asked for header in OF_PARAMETER.get(name, ())]
+    of_success += [header for tag in operation["tags"] for header in OF_TAG.get(tag, ())]
     for status, answer in operation["responses"].items():
         own = of_success if status == "200" else list(OF_STATUS.get(status, ()))
         schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")

@@ -25,9 +25,6 @@ from app.core.tokens import Claims
 from app.services.identity import note_use
 
 _Answer = TypeVar("_Answer")
-_bearer = OAuth2PasswordBearer(
-    tokenUrl="/api/v1/auth/login", auto_error=False, description="Log in with e-mail (as username) and password."
-)
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -36,14 +33,27 @@ def runtime_of(request: Request) -> Runtime:
     return runtime
 
 
-async def claims_of(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> Claims:
+class _Credential(OAuth2PasswordBearer):
     """What the request's token proves. Raises BadToken and TooManyRequests, before the body is judged and before a slot
-    is taken. A session is counted as one, however many access tokens it got."""
-    runtime = runtime_of(request)
-    claims = runtime.signer.read(token, access_to(request), at=utc_now())
-    request.state.user_id = claims.user_id  # for the log: whose request it is, or whose an API token says it is
-    runtime.request_limit.take(claims.credential, at=monotonic_seconds())
-    return claims
+    is taken. A session is counted as one, however many access tokens it got.
+
+    It is the scheme itself, not a dependency on it: each dependency is solved at each request."""
+
+    async def __call__(self, request: Request) -> Claims:  # type: ignore[override]
+        token = await super().__call__(request)
+        runtime = runtime_of(request)
+        claims = runtime.signer.read(token, access_to(request), at=utc_now())
+        request.state.user_id = claims.user_id  # for the log: whose request it is, or whose an API token says it is
+        runtime.request_limit.take(claims.credential, at=monotonic_seconds())
+        return claims
+
+
+claims_of = _Credential(
+    tokenUrl="/api/v1/auth/login",
+    scheme_name=OAuth2PasswordBearer.__name__,
+    auto_error=False,
+    description="Log in with e-mail (as username) and password.",
+)
 
 
 class Provided(Protocol):
@@ -60,7 +70,7 @@ class Transactions:
     def __init__(self, request: Request, *, is_report: bool = False) -> None:
         self._runtime = runtime_of(request)
         self._gate = self._runtime.reports_gate if is_report else self._runtime.gate
-        self._request_id: str = request.state.request_id
+        self.request_id: str = request.state.request_id
 
     async def read(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a read-only transaction, in a slot."""
@@ -74,11 +84,11 @@ class Transactions:
         return await self._gate.run(lambda: self._write(work), writes=True)
 
     def _read(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
-        with self._runtime.database.reading(self._request_id) as session:
+        with self._runtime.database.reading(self.request_id) as session:
             return work(session), session.unnoted_use
 
     def _write(self, work: Callable[[Session], _Answer]) -> _Answer:
-        with self._runtime.database.writing(self._request_id) as session:
+        with self._runtime.database.writing(self.request_id) as session:
             answer = work(session)
             if session.unnoted_use is not None:
                 note_use(session, session.unnoted_use)

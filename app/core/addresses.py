@@ -1,5 +1,6 @@
 """Internet addresses as limits count them."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 UNKNOWN = "unknown"
@@ -8,6 +9,7 @@ HOST_BITS = 64  # of an IPv6 address: a customer, and often a single machine, ha
 _Address = IPv4Address | IPv6Address
 
 
+@lru_cache(maxsize=1024)
 def plain_address(text: str) -> str:
     """The address in its one shortest form, an IPv4 one as such however it was written; UNKNOWN for what is none."""
     address = _parsed(text)

@@ -15,6 +15,7 @@ GENESIS = ""
 """The link before the first."""
 DIGEST_PREFIX = "sha256:"
 SALT_LENGTH = 32  # hexadecimal digits
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class UnknownKey(Exception):
@@ -45,7 +46,7 @@ def canonical(value: Any) -> str:
 
     Raises TypeError or ValueError for anything else.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def new_salt() -> str:

@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     DB_POOL_SIZE: int = Field(default=4, ge=2, le=64)
     REQUESTS_PER_MINUTE: int = Field(default=1200, ge=10, le=1_000_000)
     REPORTS_AT_ONCE: int = Field(default=2, ge=1, le=16)
+    EXPORT_TIMEOUT_SECONDS: int = Field(default=900, ge=1, le=86_400)
     DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=8, ge=1, le=600)
     DB_LOCK_TIMEOUT_SECONDS: int = Field(default=5, ge=1, le=60)
 

@@ -5,20 +5,21 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
+from typing import Any, BinaryIO
 
-from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812 - a class, whatever its name
-from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update, create_mock_engine, event
+from psycopg2 import Error as PostgreSQLError
+from sqlalchemy import Connection, Delete, Engine, Insert, Select, Table, Update, create_mock_engine, event
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.engine import Compiled
-from sqlalchemy.engine.interfaces import DBAPIConnection, ExecutionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext, ExecutionContext
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlmodel import Session as SQLModelSession
 from sqlmodel import create_engine
 
 from app.core.config import Settings
 from app.core.errors import DomainError, Unavailable
+from app.core.postgresql import FewTripsConnection
 from app.core.tokens import Claims
 
 CONNECT_TIMEOUT_SECONDS = 3
@@ -26,6 +27,8 @@ _PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialec
 POOL_WAIT_SECONDS = 2
 LOCK_PERSON = "lock_person"
 """Execution option of a statement that must first lock this person's row: see `_before_statement`."""
+PLANNED_ONCE = "planned_once"
+"""Execution option of a statement that is built once: PostgreSQL plans it once for each connection, not each time."""
 
 
 class ServiceBusy(Unavailable):
@@ -66,17 +69,28 @@ class Session(SQLModelSession):
             connection.execute(statement, values)
             return
         compiled = _compiled(statement)
-        driver = connection.connection.dbapi_connection
-        assert isinstance(driver, PostgreSQLConnection)
+        driver = _driver_of(connection)
         with driver.cursor() as cursor:
             written: bytes = cursor.mogrify(compiled.string, compiled.construct_params(values))
-        connection.info["waiting"] = f"{connection.info.get('waiting', '')}{written.decode()}; "
+        driver.add_waiting(f"{written.decode()}; ")
 
-    def write_waiting(self) -> None:
-        """Send what still waits. Raises what the database says against it."""
-        self.flush()
-        if self.connection().info.get("waiting"):
-            self.connection().exec_driver_sql("SELECT")
+    def copy_csv(self, statement: Select[Any], out: BinaryIO) -> None:
+        """Write the rows of a statement as CSV, rendered by PostgreSQL, whatever their number: lines end with a line
+        feed, and NULL is an empty cell. Raises what `out.write` raises."""
+        connection = self.connection()
+        # The one long statement there is: it may take as long as an export may.
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{self.settings.EXPORT_TIMEOUT_SECONDS}s'")
+        compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+        driver = _driver_of(connection)
+        with driver.cursor() as cursor:
+            rows = cursor.mogrify(compiled.string, compiled.construct_params()).decode()
+            try:
+                cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", out)
+            except PostgreSQLError as error:  # as SQLAlchemy would have told it
+                raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
+            except BaseException:
+                driver.cancel()  # else the rest of the rows would be waited for
+                raise
 
 
 class Database:
@@ -101,9 +115,9 @@ class Database:
                 yield session
             except DomainError as refusal:
                 if refusal.is_recorded:
-                    _commit(session)
+                    session.commit()
                 raise
-            _commit(session)
+            session.commit()
 
     @contextmanager
     def _session(self, engine: Engine, request_id: str, *, writes: bool) -> Iterator[Session]:
@@ -119,9 +133,10 @@ class Database:
         self.engine.dispose()
 
 
-def _commit(session: Session) -> None:
-    session.write_waiting()
-    session.commit()
+def _driver_of(connection: Connection) -> FewTripsConnection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, FewTripsConnection)
+    return driver
 
 
 @cache
@@ -169,8 +184,8 @@ def _postgresql_engine(settings: Settings) -> Engine:
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,  # an error would quote them in the log: e-mails, hashes
-        pool_pre_ping=True,
         connect_args={
+            "connection_factory": FewTripsConnection,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "keepalives_idle": 5,
             "keepalives_interval": 2,
@@ -184,21 +199,43 @@ def _postgresql_engine(settings: Settings) -> Engine:
         f"SET LOCAL statement_timeout = '{settings.DB_STATEMENT_TIMEOUT_SECONDS}s'; "
         f"SET LOCAL lock_timeout = '{settings.DB_LOCK_TIMEOUT_SECONDS}s'; "
         "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
+        "SET LOCAL jit = off; "  # compiling a report's statement takes longer than running it
     )
+    to_write = f"BEGIN; {limits}"
+    to_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
 
     def begin(connection: Connection) -> None:
-        connection.info.pop("waiting", None)  # of a transaction that was undone
         writes = connection.get_execution_options().get("writes", False)
-        snapshot = "" if writes else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-        connection.info["opening"] = snapshot + limits
+        _driver_of(connection).open_with(to_write if writes else to_read)
 
     event.listen(engine, "begin", begin)
+    event.listen(engine, "checkout", _check_alive)
+    event.listen(engine, "checkin", _let_rest)
+    event.listen(engine, "handle_error", _forget_stale_plans)
     event.listen(engine, "before_cursor_execute", _before_statement, retval=True)
     return engine
 
 
+def _check_alive(driver: DBAPIConnection, _record: object, _proxy: object) -> None:
+    """Let nobody have a connection that died in the pool: after a restart of PostgreSQL none of them is alive."""
+    assert isinstance(driver, FewTripsConnection)
+    if not driver.is_alive():
+        raise InvalidatePoolError
+
+
+def _let_rest(driver: DBAPIConnection | None, _record: object) -> None:
+    if isinstance(driver, FewTripsConnection):
+        driver.rest()
+
+
+def _forget_stale_plans(context: ExceptionContext) -> None:
+    """A plan that a migration made wrong, or that somebody discarded, goes with its connection and all others."""
+    if getattr(context.original_exception, "pgcode", None) in {"0A000", "26000"}:
+        context.is_disconnect = True
+
+
 def _before_statement(
-    connection: Connection,
+    _connection: Connection,
     cursor: Any,
     statement: str,
     parameters: Any,
@@ -211,15 +248,19 @@ def _before_statement(
     one behind it takes its snapshot after the lock was granted and sees what the last holder committed; FOR UPDATE in
     the reading statement would join the fresh person with stale entries. (SQLite's BEGIN IMMEDIATE locks all at once.)
     """
-    opening = connection.info.pop("opening", "") + connection.info.pop("waiting", "").replace("%", "%%")
-    if opening and (executemany or cursor.name is not None):  # a server-side cursor takes one statement only
+    before = cursor.connection.take_waiting().replace("%", "%%")
+    if cursor.name is not None:
+        cursor.withhold = True  # psycopg2 knows of no transaction; a cursor that is to outlive one needs none
+    if before and (executemany or cursor.name is not None):  # a server-side cursor takes one statement only
         with cursor.connection.cursor() as plain_cursor:
-            plain_cursor.execute(opening, ())
+            plain_cursor.execute(before, ())
         return statement, parameters
-    person = context.execution_options.get(LOCK_PERSON) if context is not None else None
-    if person is not None:
-        opening += f'SELECT id FROM "user" WHERE id = {int(person)} FOR NO KEY UPDATE; '  # noqa: S608 - an int
-    return opening + statement, parameters
+    options = context.execution_options if context is not None else {}
+    if PLANNED_ONCE in options:
+        statement = cursor.connection.planned(statement, parameters)
+    if (person := options.get(LOCK_PERSON)) is not None:
+        before += f'SELECT id FROM "user" WHERE id = {int(person)} FOR NO KEY UPDATE; '  # noqa: S608 - an int
+    return before + statement, parameters
 
 
 def _make_private(file: str) -> None:

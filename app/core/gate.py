@@ -41,7 +41,8 @@ class Gate:
         held: list[asyncio.Semaphore] = []
         try:
             try:
-                async with asyncio.timeout(self._wait_seconds):
+                is_free = not any(semaphore.locked() for semaphore in wanted)
+                async with asyncio.timeout(None if is_free else self._wait_seconds):
                     for semaphore in wanted:
                         await semaphore.acquire()
                         held.append(semaphore)

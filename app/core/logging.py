@@ -3,6 +3,7 @@
 Bodies, headers and query strings are never logged: people put secrets there. Nor are values that an error quotes.
 """
 
+import json
 import logging
 import sys
 import traceback
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 import structlog
 
 MAX_LINE = 300
+_LINE = json.JSONEncoder(default=repr)
 
 
 def configure_logging() -> None:
@@ -22,7 +24,7 @@ def configure_logging() -> None:
     ]
     last: list[structlog.typing.Processor] = [
         structlog.processors.ExceptionRenderer(_traceback),
-        structlog.processors.JSONRenderer(),
+        _render,
     ]
     structlog.configure(
         processors=[*shared, *last],
@@ -40,6 +42,10 @@ def configure_logging() -> None:
 def first_line(error: object) -> str:
     """What went wrong, without the values: databases and pydantic quote them, from the second line on."""
     return next(iter(str(error).splitlines()), "")[:MAX_LINE]
+
+
+def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _LINE.encode(event)
 
 
 def _traceback(exc_info: structlog.typing.ExcInfo) -> str:

@@ -7,13 +7,19 @@ follows the file. So a slow client holds a file handle, but no connection, no th
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 READ_BYTES = 256 * 1024
+Write = Callable[[bytes], object]
 
 
 class ProducerFailed(Exception):
     """The producer failed after the answer had begun: the connection breaks, the body never ends cleanly."""
+
+
+class NobodyReads(Exception):
+    """What a producer writes is read no more. It ends: nothing is wrong."""
 
 
 class Spool:
@@ -28,14 +34,11 @@ class Spool:
         self._is_complete = False
         self._has_failed = False
 
-    def fill(self, chunks: Iterable[bytes]) -> None:
-        """Write the chunks, in the producer's thread, until they end or nobody reads any more."""
+    def fill(self, produce: Callable[[Write], None]) -> None:
+        """Run the producer, in its thread; what it writes goes into the file, until nobody reads any more."""
         try:
-            for chunk in chunks:
-                if self._out.closed:
-                    break
-                self._size += self._write(chunk)
-                self._wake_reader()
+            with suppress(NobodyReads):
+                produce(self._write)
         except BaseException:
             self._has_failed = True
             raise
@@ -77,11 +80,14 @@ class Spool:
         """Say that nobody reads any more: the producer stops at its next chunk, and the file is gone."""
         self._out.close()
 
-    def _write(self, chunk: bytes) -> int:
+    def _write(self, chunk: bytes) -> None:
+        if self._out.closed:
+            raise NobodyReads
         rest = memoryview(chunk)
         while rest:
             rest = rest[self._in.write(rest) or 0 :]
-        return len(chunk)
+        self._size += len(chunk)
+        self._wake_reader()
 
     def _wake_reader(self) -> None:
         self._loop.call_soon_threadsafe(self._grew.set)

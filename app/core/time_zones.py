@@ -92,7 +92,7 @@ def wall_clocks(first: int, after: int, zone: str) -> list[WallClock]:
     found: list[WallClock] = []
     for clock in (clock for year in years for clock in _clocks_of_year(year, zone)):
         if clock.begins <= first:
-            found = [clock]
+            found = [WallClock(first, clock.offset, clock.day_offset)]
         elif clock.begins < after and (clock.offset, clock.day_offset) != (found[-1].offset, found[-1].day_offset):
             found.append(clock)
     return found

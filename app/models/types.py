@@ -35,6 +35,23 @@ class Instant(TypeDecorator[datetime]):
         return stored.astimezone(UTC)
 
 
+class WallTime(TypeDecorator[datetime]):
+    """What a clock on the wall shows, computed in a statement and never stored: `timestamp` on PostgreSQL, on SQLite
+    the seconds since 1970 that a clock in UTC would show it at."""
+
+    impl = DateTime(timezone=False)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=False))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            stored: datetime | None = value
+            return stored
+        return datetime.fromtimestamp(value, UTC).replace(tzinfo=None)
+
+
 def table_of(model: type[SQLModel]) -> Table:
     """The Core table of a model, for the statements of the hot paths."""
     table = SQLModel.metadata.tables[str(model.__tablename__)]

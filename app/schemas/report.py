@@ -20,6 +20,12 @@ class Columns(StrEnum):
     full = "full"
 
 
+class ExportFormat(StrEnum):
+    csv = "csv"
+    xlsx = "xlsx"
+    json = "json"
+
+
 class Attribution(StrEnum):
     """To which day an entry belongs: whole to the one on which it starts, or to each with the part inside it."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from app.schemas.project import ProjectRead
 from app.schemas.types import Answer, Description, Id, UtcTime
@@ -25,6 +25,13 @@ class TimeEntryRead(Answer):
 
 class TimeEntryWithProject(TimeEntryRead):
     project: ProjectRead
+
+
+_LIST = TypeAdapter(list[TimeEntryWithProject])
+
+
+def as_json(entries: list[TimeEntryWithProject]) -> bytes:
+    return _LIST.dump_json(entries)
 
 
 @dataclass(frozen=True, slots=True)

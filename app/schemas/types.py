@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le
@@ -132,8 +133,14 @@ def _only_number(value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=65_536)
+def instant_text(second: int) -> str:
+    """The instant of so many seconds since 1970 as an answer has it: most are asked for again."""
+    return _z(datetime.fromtimestamp(second, UTC))
+
+
 def _z(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.astimezone(UTC).isoformat()[:19] + "Z"  # a fifth of what strftime takes
 
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[1]), BeforeValidator(_only_number)]
@@ -185,6 +192,11 @@ Day = Annotated[
             "examples": ["2026-03-02"],
         }
     ),
+]
+Month = Annotated[
+    str,
+    Field(min_length=7, max_length=7, description="A month from 2000-01 to 2099-12.", examples=["2026-03"]),
+    Pattern(r"^20[0-9]{2}-(0[1-9]|1[0-2])$", "Send a month as YYYY-MM, from 2000-01 to 2099-12."),
 ]
 DayRead = Annotated[date, Field(examples=["2026-03-02"])]
 UtcTime = Annotated[

@@ -6,17 +6,20 @@ intervals of instants that follow on one another without gap or overlap.
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, bindparam, case, func, literal, or_, select
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select
 
 from app.core.db import Session
 from app.core.time_zones import day_second, local_day
+from app.models.types import Instant
 from app.schemas.report import Attribution
 from app.schemas.time_entry import TimeEntryWithProject
 from app.services.identity import USER
-from app.services.periods import ENTRY, Bounds, Period, bounds_of, starts_between, starts_within, unix_seconds, widest
+from app.services.periods import ENTRY, Bounds, Period, bounds_of, in_seconds, starts_between, starts_within, widest
 
 _DAY = timedelta(days=1)
+_Time = TypeVar("_Time", datetime, int)
 _EARLIER = ENTRY.alias("earlier")
 
 
@@ -72,20 +75,40 @@ def seconds_by_person(
     session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool]
 ) -> dict[int, int]:
     """Whole seconds of closed entries that belong to the period, by person, added up in the database."""
-    start, end = unix_seconds(session, ENTRY.c.start_time), unix_seconds(session, ENTRY.c.end_time)
-    if attribution is Attribution.at_start:
-        inside = starts_within(session, period)
-    else:
-        bounds = bounds_of(session, period)
-        inside = _may_reach_into(session, bounds, people)
-        first, after = (_by_zone(bounds, side) for side in (0, 1))
-        least, greatest = (func.min, func.max) if session.settings.is_sqlite else (func.least, func.greatest)
-        end = greatest(least(end, after), greatest(start, first))  # at worst empty, where it doesn't reach in
-        start = greatest(start, first)
-    closed = select(ENTRY.c.user_id, func.sum(end - start)).where(
-        ENTRY.c.user_id.in_(select(USER.c.id).where(people)), inside, ENTRY.c.end_time.is_not(None)
+    inside, start, end = inside_of(session, period, attribution, people)
+    closed = select(ENTRY.c.user_id, in_seconds(session, func.sum(end - start))).where(
+        ENTRY.c.user_id.in_(select(USER.c.id).where(people)), inside
     )
-    return {user_id: int(total) for user_id, total in session.execute(closed.group_by(ENTRY.c.user_id))}
+    return {user_id: total for user_id, total in session.execute(closed.group_by(ENTRY.c.user_id))}  # noqa: C416
+
+
+def inside_of(
+    session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool]
+) -> tuple[ColumnElement[bool], ColumnElement[datetime], ColumnElement[datetime]]:
+    """The condition that a closed entry of these people belongs to the period, and from when to when it counts."""
+    start, end = ENTRY.c.start_time, ENTRY.c.end_time
+    closed = end.is_not(None)
+    if attribution is Attribution.at_start:
+        return and_(closed, starts_within(session, period)), start, end
+    first, after = ends_of(session, period)
+    inside = and_(
+        closed, belonging(session, period, attribution, people), start < after, or_(start >= first, end > first)
+    )
+    return inside, latest(session, start, first), earliest(session, end, after)
+
+
+def earliest(session: Session, one: ColumnElement[_Time], other: ColumnElement[Any]) -> ColumnElement[_Time]:
+    return func.min(one, other) if session.settings.is_sqlite else func.least(one, other, type_=one.type)
+
+
+def latest(session: Session, one: ColumnElement[_Time], other: ColumnElement[Any]) -> ColumnElement[_Time]:
+    return func.max(one, other) if session.settings.is_sqlite else func.greatest(one, other, type_=one.type)
+
+
+def ends_of(session: Session, period: Period) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
+    """The instant at which the period begins in an entry's zone, and the one behind its end."""
+    bounds = bounds_of(session, period)
+    return _by_zone(bounds, 0), _by_zone(bounds, 1)
 
 
 def _may_reach_into(session: Session, bounds: Bounds, people: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -112,12 +135,12 @@ def _may_reach_into(session: Session, bounds: Bounds, people: ColumnElement[bool
     return or_(starts_between(first, after), ENTRY.c.id.in_(among))
 
 
-def _by_zone(bounds: Bounds, side: int) -> ColumnElement[int]:
-    """The first (0) or the after (1) of an entry's interval, in seconds since 1970."""
-    seconds = {each: literal(int(each[side].timestamp()), BigInteger) for each in bounds}
+def _by_zone(bounds: Bounds, side: int) -> ColumnElement[datetime]:
+    """The first (0) or the after (1) of an entry's interval."""
+    instants = {each: literal(each[side], Instant) for each in bounds}
     if len(bounds) == 1:
-        return next(iter(seconds.values()))
-    return case(*((ENTRY.c.time_zone.in_(zones), seconds[each]) for each, zones in bounds.items()))
+        return next(iter(instants.values()))
+    return case(*((ENTRY.c.time_zone.in_(zones), instants[each]) for each, zones in bounds.items()))
 
 
 def _instant(second: int | None) -> datetime | None:

@@ -191,7 +191,7 @@ def _plain_value(value: Any) -> Any:
     """The value as JSON has it: instants in UTC with Z, enums by value."""
     match value:
         case datetime():
-            return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return value.astimezone(UTC).isoformat()[:19] + "Z"
         case Enum():
             return value.value
         case date():

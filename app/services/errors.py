@@ -12,8 +12,9 @@ DomainError
 │                       PersonInactive, SecondFactorExists, NoSecondFactor, NotEnrolling, TooManyApiTokens
 ├── PreconditionFailed  EntryChanged
 ├── Invalid             PeriodReversed, PeriodTooLong, EntryTooShort, EntryTooLong, EntryInFuture, ReasonNeeded,
-│                       BadCursor, KeyReused, PasswordUnchanged, ExpiryOutOfRange, ImportRefused
-├── TooMany             (TooManyRequests: core/request_limit.py; LoginLimitReached: login_limits.py)
+│                       BadCursor, KeyReused, PasswordUnchanged, ExpiryOutOfRange, ImportRefused, SummaryTooLarge,
+│                       TooManyRows
+├── TooMany             TooManyExports (TooManyRequests: core/request_limit.py; LoginLimitReached: login_limits.py)
 └── Unavailable         ClockBehind, SecondFactorUnreadable (ServiceBusy, DatabaseUnavailable: core/db.py;
                         TooManyLogins: core/passwords.py; MailNotSent: core/mail.py)
 """
@@ -28,6 +29,7 @@ from app.core.errors import (
     NotAuthenticated,
     NotFound,
     PreconditionFailed,
+    TooMany,
     Unavailable,
 )
 
@@ -307,10 +309,25 @@ class PeriodTooLong(Invalid):
     title = "The period is too long"
 
 
+class SummaryTooLarge(Invalid):
+    code = "summary_too_large"
+    title = "The summary has too many rows"
+
+
 class SecondFactorUnreadable(Unavailable):
     code = "second_factor_unreadable"
     title = "The second factor can't be read"
     retry_after_seconds = 60
+
+
+class TooManyRows(Invalid):
+    code = "too_many_rows"
+    title = "More rows than a sheet has"
+
+
+class TooManyExports(TooMany):
+    code = "too_many_exports"
+    title = "Two exports at a time"
 
 
 class ClockBehind(Unavailable):

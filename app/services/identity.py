@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, null, select, update
 
-from app.core.db import Session
+from app.core.db import PLANNED_ONCE, Session
 from app.core.tokens import BadToken, Claims, Waiting
 from app.models.api_token import ApiToken
 from app.models.login_session import LoginSession
@@ -51,7 +51,8 @@ def authenticate(session: Session, claims: Claims) -> Actor:
 @cache
 def _proven(statement: Select[Any], credential: Table) -> Select[Any]:
     is_session = credential is SESSION
-    return statement.join(credential, and_(credential.c.user_id == USER.c.id, _SHOWN[credential])).add_columns(
+    planned = statement.execution_options(**{PLANNED_ONCE: True})
+    return planned.join(credential, and_(credential.c.user_id == USER.c.id, _SHOWN[credential])).add_columns(
         (null() if is_session else API_TOKEN.c.scopes).label("credential_scopes"),
         credential.c.expires_at.label("credential_expires_at"),
         credential.c.last_used_at.label("credential_used_at"),

@@ -18,8 +18,9 @@ from app.core.db import Session
 from app.core.passwords import NO_PASSWORD
 from app.core.tokens import Claims
 from app.models.user import Role
-from app.services import audit, people, users
-from app.services.exports import guarded
+from app.services import audit, export_slots, people, users
+from app.services.export_slots import Slot
+from app.services.formulas import guarded
 from app.services.identity import USER, Actor
 from app.services.people_csv import COLUMNS, Fault, Line, Sheet, read, refuse
 
@@ -84,10 +85,15 @@ def add(
         on_progress(done, len(rows))
 
 
-def begin_export(session: Session, claims: Claims, *, at: datetime) -> None:
-    """Let an admin take everybody's names and e-mails out, and note it in the record. Raises BadToken, RoleNeeded."""
+def begin_export(session: Session, claims: Claims, *, at: datetime) -> Slot:
+    """Let an admin take everybody's names and e-mails out, and note it in the record.
+
+    Raises BadToken, RoleNeeded, TooManyExports.
+    """
     actor = users.admin(session, claims)
+    slot = export_slots.take(session, actor, at=at)
     audit.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
+    return slot
 
 
 def csv_chunks(session: Session) -> Generator[bytes]:

@@ -1,6 +1,6 @@
-"""Locks on people: every write locks the person concerned first, then looks, then writes."""
+"""People: their names, and locks on them. Every write locks the person concerned first, then looks, then writes."""
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, FromClause, select
 
 from app.core.db import Session
 from app.core.tokens import BadToken
@@ -10,6 +10,12 @@ from app.services.errors import UserNotFound
 from app.services.identity import Actor
 
 _GLOBAL_LOCK = table_of(GlobalLock)
+
+
+def full_name(person: FromClause) -> ColumnElement[str]:
+    """First and last name of a row of the table of people, or of an alias of it."""
+    name: ColumnElement[str] = person.c.first_name + " " + person.c.last_name
+    return name
 
 
 def lock(session: Session, *person_ids: int) -> list[User]:

@@ -18,7 +18,7 @@ from app.models.user import Role
 from app.schemas.onboarding import MAX_PEOPLE, ImportedPerson
 from app.schemas.types import MAX_KEY_LENGTH
 from app.services.errors import ImportRefused
-from app.services.exports import unguarded
+from app.services.formulas import unguarded
 
 COLUMNS = ("email", "first_name", "last_name", "role", "manager_email", "time_zone")
 MAY_BE_EMPTY = frozenset({"manager_email", "time_zone"})

@@ -24,9 +24,10 @@ from app.schemas.personal_data import Act, KeptAnswer, KnownAddressRead
 from app.schemas.project import ProjectRead
 from app.schemas.types import UtcTime
 from app.schemas.user import AccountRead
-from app.services import audit, credentials, people
+from app.services import audit, credentials, export_slots, people
 from app.services.audit_log import EVENT_WITH_ACTOR, read_event
 from app.services.errors import PersonIsActive, RetentionRuns
+from app.services.export_slots import Slot
 from app.services.idempotency import KEY
 from app.services.identity import API_TOKEN, SESSION, USER, Actor, authenticate
 from app.services.login_limits import KNOWN
@@ -42,11 +43,12 @@ class _ExportedAt(BaseModel):
     exported_at: UtcTime
 
 
-def begin_export(session: Session, claims: Claims, *, at: datetime) -> Actor:
-    """Let the caller take out what is stored about them, and note it in the record. Raises BadToken."""
+def begin_export(session: Session, claims: Claims, *, at: datetime) -> tuple[Actor, Slot]:
+    """Let the caller take out what is stored about them, and note it in the record. Raises BadToken, TooManyExports."""
     actor = authenticate(session, claims)
+    slot = export_slots.take(session, actor, at=at)
     audit.record(session, "export:own_data", at=at, actor_id=actor.id, subject_id=actor.id)
-    return actor
+    return actor, slot
 
 
 def json_chunks(session: Session, actor: Actor, *, at: datetime) -> Generator[bytes]:

@@ -1,10 +1,11 @@
-"""Hours over a period, of a team and of oneself, in a constant number of statements whatever their size."""
+"""Hours over a period, of a team and of one person, in a constant number of statements whatever their size."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Row, select
 
 from app.core.db import Session
 from app.models.user import Role
@@ -14,6 +15,7 @@ from app.schemas.types import hours
 from app.schemas.user import UserRead
 from app.services import visibility
 from app.services.attribution import belonging, parts, seconds_by_person
+from app.services.entry_json import entries_as_json
 from app.services.identity import USER, Actor, require_role
 from app.services.periods import ENTRY, MAX_REPORT_DAYS, Period
 from app.services.time_entries import ENTRY_WITH_PROJECT, read_with_project
@@ -37,8 +39,9 @@ def team(
     include_indirect: bool,
     include_entries: bool,
     at: datetime,
-) -> list[TeamMemberHours]:
-    """Each person's seconds in closed entries that belong to the period, by id; with their entries, oldest first.
+) -> bytes:
+    """Each person's seconds in closed entries that belong to the period, by id; with their entries, oldest first: a
+    list of TeamMemberHours as JSON.
 
     Open entries are shown and not counted. Raises RoleNeeded (scope), PeriodTooLong (over 400 days with entries).
     """
@@ -46,34 +49,33 @@ def team(
     people = session.execute(
         select(*(USER.c[name] for name in UserRead.model_fields)).where(included).order_by(USER.c.id)
     ).all()
-    entries: dict[int, list[TimeEntryWithProject]] = defaultdict(list)
+    entries: dict[int, list[str]] = defaultdict(list)
     if include_entries:
         period.at_most(MAX_REPORT_DAYS)
-        for _, part in parts(_entries(session, period, attribution, included, at=at), period, attribution):
-            entries[part.user_id].append(part)
-        seconds = {user_id: _seconds(of_person) for user_id, of_person in entries.items()}
+        seconds: dict[int, int] = defaultdict(int)
+        for person_id, length, entry in entries_as_json(session, period, attribution, included, at=at):
+            entries[person_id].append(entry)
+            seconds[person_id] += length or 0
     else:
         seconds = seconds_by_person(session, period, attribution, included)
-    return [
-        TeamMemberHours.model_construct(
-            employee=UserRead.model_construct(**person._mapping),
-            total_seconds=seconds.get(person.id, 0),
-            total_hours=hours(seconds.get(person.id, 0)),
-            entries=entries.get(person.id, []),
-        )
-        for person in people
-    ]
+    told = (_as_json(person, seconds.get(person.id, 0), entries[person.id]) for person in people)
+    return f"[{','.join(told)}]".encode()
+
+
+def _as_json(person: Row[Any], seconds: int, entries: list[str]) -> str:
+    member = TeamMemberHours.model_construct(
+        employee=UserRead.model_construct(**person._mapping),
+        total_seconds=seconds,
+        total_hours=hours(seconds),
+        entries=[],
+    )
+    return f"{member.model_dump_json().removesuffix('[]}')}[{','.join(entries)}]}}"
 
 
 def own_days(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> OwnDays:
     """The actor's hours day by day, every day of the period. Raises PeriodTooLong (over 400 days)."""
     period.at_most(MAX_REPORT_DAYS)
-    by_day: dict[date, list[TimeEntryWithProject]] = defaultdict(list)
-    own = _entries(session, period, attribution, USER.c.id == actor.id, at=at)
-    for day, part in parts(own, period, attribution):
-        by_day[day].append(part)
-    count = (period.end - period.start).days + 1
-    days = [_own_day(day, by_day[day]) for day in (period.start + timedelta(days=number) for number in range(count))]
+    days = days_of(session, actor.id, period, attribution=attribution, at=at)
     total = sum(day.seconds for day in days)
     return OwnDays.model_construct(
         start_date=period.start,
@@ -85,6 +87,18 @@ def own_days(session: Session, actor: Actor, period: Period, *, attribution: Att
         total_hours=hours(total),
         days=days,
     )
+
+
+def days_of(
+    session: Session, person_id: int, period: Period, *, attribution: Attribution, at: datetime
+) -> list[OwnDay]:
+    """Every day of the period with a person's hours. That somebody may see the person is the caller's to know."""
+    by_day: dict[date, list[TimeEntryWithProject]] = defaultdict(list)
+    entries = _entries(session, period, attribution, USER.c.id == person_id, at=at)
+    for day, part in parts(entries, period, attribution):
+        by_day[day].append(part)
+    count = (period.end - period.start).days + 1
+    return [_own_day(day, by_day[day]) for day in (period.start + timedelta(days=number) for number in range(count))]
 
 
 def _own_day(day: date, entries: list[TimeEntryWithProject]) -> OwnDay:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, tuple_
+from pydantic_core import to_json
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, insert, or_, select, true, tuple_
 
 from app.core.db import Session
 from app.schemas.project import ProjectRead
 from app.schemas.report import Attribution
-from app.schemas.time_entry import EntryFilter, TimeEntryRead, TimeEntryWithProject
-from app.services import audit, visibility
+from app.schemas.time_entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json
+from app.services import audit, own_entries, visibility
 from app.services.attribution import belonging, parts
 from app.services.cursors import cursor_behind, keys_of
 from app.services.errors import EntryNotFound
@@ -39,21 +40,16 @@ def current(session: Session, actor: Actor, *, at: datetime) -> TimeEntryWithPro
     return None if row is None else read_with_project(session, row, now=at)
 
 
-def own(
-    session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime
-) -> list[TimeEntryWithProject]:
-    """The actor's entries that belong to the period, newest first; with split, their parts inside each local day."""
-    belongs = belonging(session, period, attribution, USER.c.id == actor.id)
-    rows = session.execute(
-        ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, belongs).order_by(
-            ENTRY.c.start_time.desc(), ENTRY.c.id.desc()
-        )
-    ).all()
-    entries = [read_with_project(session, row, now=at) for row in rows]
+def own(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> bytes:
+    """The actor's entries that belong to the period, newest first, as the JSON of a list of TimeEntryWithProject; with
+    split, their parts inside each local day."""
     if attribution is Attribution.at_start:
-        return entries
+        return to_json(list(own_entries.starting(session, actor, period, at=at)))
+    belongs = belonging(session, period, attribution, USER.c.id == actor.id)
+    rows = session.execute(ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, belongs)).all()
+    entries = [read_with_project(session, row, now=at) for row in rows]
     found = [part for _, part in parts(entries, period, attribution)]
-    return sorted(found, key=lambda part: (part.start_time, part.id), reverse=True)
+    return as_json(sorted(found, key=lambda part: (part.start_time, part.id), reverse=True))
 
 
 def get(session: Session, actor: Actor, entry_id: int, *, at: datetime) -> TimeEntryWithProject:
@@ -79,9 +75,12 @@ def page(
 
     Raises BadCursor.
     """
-    found = ENTRY_WITH_PROJECT.where(visibility.in_sight(actor, ENTRY.c.user_id), *_fitting(session, wanted, at=at))
-    if period is not None:
-        found = found.where(starts_within(session, period))
+    fitting = [*_fitting(session, wanted, at=at), *([starts_within(session, period)] if period is not None else [])]
+    in_sight = visibility.in_sight(actor, ENTRY.c.user_id)
+    if visibility.has_small_team(session, actor):
+        of_one = select(ENTRY.c.id).where(ENTRY.c.user_id == USER.c.id, *fitting)
+        in_sight = ENTRY.c.id.in_(_of_each(session, actor, _behind(of_one, cursor).limit(limit + 1)))
+    found = ENTRY_WITH_PROJECT.where(in_sight, *fitting)
     rows = session.execute(_behind(found, cursor).limit(limit + 1)).all()
     entries = [read_with_project(session, row, now=at) for row in rows[:limit]]
     if len(rows) <= limit:
@@ -150,6 +149,12 @@ def needs_review(
     return marked or (end_time is None and is_stale(session, start_time, now))
 
 
+def flagged(session: Session, entry: FromClause, *, at: datetime) -> ColumnElement[bool]:
+    """The condition that an entry needs review: `needs_review`, asked in a statement."""
+    stale = at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
+    return or_(entry.c.needs_review, and_(entry.c.end_time.is_(None), entry.c.start_time < stale))
+
+
 def is_stale(session: Session, start: datetime, until: datetime) -> bool:
     """Whether an entry was open for longer than STALE_ENTRY_HOURS at that instant."""
     return until - start > timedelta(hours=session.settings.STALE_ENTRY_HOURS)
@@ -158,6 +163,17 @@ def is_stale(session: Session, start: datetime, until: datetime) -> bool:
 def snapshot(entry: Entry) -> audit.Facts:
     """What the record keeps of an entry."""
     return {name: entry[name] for name in _RECORDED}
+
+
+def _of_each(session: Session, actor: Actor, newest: Select[tuple[int]]) -> Select[tuple[int]]:
+    """The newest entries of each person in sight: a walk down the index for each of them, since one down everybody's
+    entries is long where a team has few of them."""
+    if session.settings.is_sqlite:
+        entry = ENTRY.alias("of_one")
+        is_one = entry.c.id.in_(newest.correlate(USER))
+        return select(entry.c.id).join_from(USER, entry, is_one).where(visibility.in_sight(actor, USER.c.id))
+    per_person = newest.correlate(USER).lateral("of_one")
+    return select(per_person.c.id).join_from(USER, per_person, true()).where(visibility.in_sight(actor, USER.c.id))
 
 
 def _behind(found: Select[Any], cursor: str | None) -> Select[Any]:
@@ -179,9 +195,8 @@ def _fitting(session: Session, wanted: EntryFilter, *, at: datetime) -> Iterator
     if wanted.open is not None:
         yield ENTRY.c.end_time.is_(None) if wanted.open else ENTRY.c.end_time.is_not(None)
     if wanted.needs_review is not None:
-        stale = at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
-        flagged = or_(ENTRY.c.needs_review, and_(ENTRY.c.end_time.is_(None), ENTRY.c.start_time < stale))
-        yield flagged if wanted.needs_review else ~flagged
+        marked = flagged(session, ENTRY, at=at)
+        yield marked if wanted.needs_review else ~marked
     if wanted.text is not None:
         yield _says(session, wanted.text)
 

@@ -12,6 +12,8 @@ from app.models.user import Role
 from app.services.errors import UserNotFound
 from app.services.identity import USER, Actor
 
+SMALL_TEAM = 100
+
 
 def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
     """Ids of the people who report to the manager, or with `include_indirect` to anyone below. Not the manager."""
@@ -29,6 +31,14 @@ def require_in_sight(session: Session, actor: Actor, person_ids: set[int]) -> No
     seen = select(func.count()).select_from(USER).where(USER.c.id.in_(person_ids), in_sight(actor, USER.c.id))
     if person_ids - {actor.id} and session.execute(seen).scalar_one() != len(person_ids):
         raise UserNotFound("There is no such person for you.")
+
+
+def has_small_team(session: Session, actor: Actor) -> bool:
+    """Whether the actor is a manager who sees no more than SMALL_TEAM people: few enough to look at one by one."""
+    if actor.role is not Role.manager:
+        return False
+    seen = select(USER.c.id).where(in_sight(actor, USER.c.id)).limit(SMALL_TEAM + 1)
+    return len(session.execute(seen).all()) <= SMALL_TEAM
 
 
 def in_sight(actor: Actor, person_id: ColumnElement[Any]) -> ColumnElement[bool]:

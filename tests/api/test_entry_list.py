@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.core.clock import utc_now
+from app.services.visibility import SMALL_TEAM
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
@@ -48,6 +49,20 @@ def test_everyone_sees_theirs_and_no_more(as_user, mia, ana, bob, ada, entries):
         "Bob": [entries["Bob"]],
         "Ada": [entries["Ana's"], entries["Bob"], entries["Ana"], entries["Mia"]],
     }
+
+
+def test_a_large_team_is_listed_like_a_small_one(people, as_user, mia, bob, website, entries):
+    team = [people.employee(f"Person {number}", manager=mia) for number in range(SMALL_TEAM)]
+    of_team = [people.entry(each, website, "2026-03-09 08:00", "2026-03-09 12:00") for each in team[:3]]
+
+    pages = list(walk(as_user(mia), limit=2))
+
+    assert [each for page in pages for each in page] == [
+        entries["Ana's"],
+        *reversed(of_team),
+        entries["Ana"],
+        entries["Mia"],
+    ]
 
 
 def test_a_filter_never_shows_what_one_may_not_see(as_user, mia, ana, bob, entries):

@@ -17,7 +17,7 @@ from app.core.passwords import NO_PASSWORD
 from app.services import onboarding, users
 from app.services.audit_proof import verify
 from app.services.errors import ImportRefused
-from app.services.exports import guarded, unguarded
+from app.services.formulas import guarded, unguarded
 from app.services.identity import USER, Actor
 from app.services.people_csv import COLUMNS, MAX_FILE_BYTES
 from tests.support.databases import settings_for

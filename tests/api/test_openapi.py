@@ -169,12 +169,15 @@ def test_every_operation_documents_its_problems(name):
 def test_answers_name_their_headers():
     people = OPERATIONS["GET /api/v1/admin/users"]["responses"]
     hours = OPERATIONS["GET /api/v1/time-entries/me"]["responses"]
+    sheet = OPERATIONS["GET /api/v1/reports/timesheet.pdf"]["responses"]
 
     assert people["200"]["headers"].keys() == {"X-Request-ID", "X-Total-Count", "Link"}
     assert people["401"]["headers"].keys() == {"X-Request-ID", "WWW-Authenticate"}
     assert people["429"]["headers"].keys() == {"X-Request-ID", "Retry-After", "RateLimit-Policy", "RateLimit"}
     assert people["503"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
     assert hours["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"}
+    assert sheet["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"}
+    assert sheet["200"]["content"].keys() == {"application/pdf"}
 
 
 @pytest.mark.parametrize(("name", "status"), SETTLED.items())

@@ -1,5 +1,5 @@
 """Totals to the second (DESIGN: T3, T5, T6): whatever the zone, the season and the period, by day, week and month, in
-both attributions, own hours, team report, CSV and the database itself say the same figure.
+both attributions, own hours, team report, summary, CSV and the database itself say the same figure.
 
 By default the same examples are drawn each time; `TOTALS_EXAMPLES=1000` draws that many new ones for each database.
 """
@@ -110,6 +110,7 @@ def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, 
         asked |= {"tz": done.tz} if done.tz else {}
         days = me.get("/reports/me", params=asked).json()
         rows = rows_of(manager, ana, asked)
+        grouped = me.get("/reports/summary", params=asked | {"group_by": ["week", "weekday", "day"]}).json()
 
         said = {
             "total of my days": days["total_seconds"],
@@ -119,6 +120,7 @@ def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, 
             "team, with entries": of_team(manager, ana, asked),
             "team, added up in SQL": of_team(manager, ana, asked | {"include_entries": False}),
             "CSV": sum(int(row["seconds_worked"]) for row in rows),
+            "summary": grouped["total_seconds"],
         }
         for name, stretches in done.stretches().items():
             asked_each = [asked | {"start_date": first, "end_date": last} for first, last in stretches]
@@ -129,6 +131,7 @@ def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, 
         for row in rows:
             by_day[row["date"]] += int(row["seconds_worked"])
         assert by_day == {day["date"]: day["seconds"] for day in days["days"] if day["entries"]}
+        assert by_day == {row["day"]: row["seconds"] for row in grouped["rows"]}
 
 
 def test_a_whole_life_adds_up_in_the_database_too(people, server, as_user, mia, website):

@@ -1,9 +1,11 @@
 """Exports that are large, slow to be read, left early, or cut short (DESIGN: section 6, Exports; THREATS F6)."""
 
+import io
 import json
 import os
 import resource
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,7 +22,7 @@ from sqlalchemy import insert, text, update
 from app.core.clock import utc_now
 from app.core.db import Database
 from app.models.user import User
-from app.schemas.report import Attribution, Columns, Scope
+from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
 from app.services.exports import ExportWanted
 from app.services.identity import USER, Actor
@@ -39,6 +41,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 LONG = "x" * 2000
 MEGABYTE = 1024 * 1024
 STALLED = 20
+SHEETS = ("xl/worksheets/sheet1.xml", "xl/worksheets/sheet2.xml")
 OURS = psutil.Process()
 
 
@@ -222,7 +225,7 @@ def test_a_producer_whose_database_goes_away_breaks_the_connection(archive, arch
                 ended = session.execute(
                     text(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                        "WHERE datname = current_database() AND query LIKE 'FETCH%'"
+                        "WHERE datname = current_database() AND query LIKE 'COPY%'"
                     )
                 ).all()
             assert ended == [(True,)]
@@ -247,33 +250,49 @@ def test_what_goes_wrong_before_the_first_line_is_a_problem_and_no_file(people, 
         assert spools() == before
 
 
-def test_an_export_is_one_snapshot(people, database):
+@pytest.mark.parametrize("export_format", ExportFormat)
+def test_an_export_is_one_snapshot(people, database, export_format):
     mia, website = people.manager("Mia"), people.project("Website")
     ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe", manager=mia)
-    _add_entries(database, ana, website.id, count=1500, description="before")
+    _add_entries(database, ana, website.id, count=6000, description="before")
     wanted = ExportWanted(
-        Period(date(2026, 1, 1), date(2026, 12, 31)), Scope.team, False, Columns.settled, Attribution.at_start
+        Period(date(2026, 1, 1), date(2026, 12, 31)), Scope.team, False, Columns.full, Attribution.at_start
     )
+    file, chunks = bytearray(), []
+
+    def write(chunk: bytes) -> None:
+        chunks.append(len(chunk))
+        if len(chunks) == 1:
+            _add_entries(database, zoe, website.id, count=1, description="meanwhile")
+            people.employee("Yan", manager=mia)
+        file.extend(chunk)
 
     with database.reading() as session:
-        chunks = exports.csv_chunks(session, Actor(mia.id, mia.role, "UTC"), wanted, at=utc_now())
-        first = next(chunks)
-        _add_entries(database, zoe, website.id, count=1, description="meanwhile")
-        people.employee("Yan", manager=mia)
-        rest = b"".join(chunks)
+        team = exports.people_of(session, Actor(mia.id, mia.role, "UTC"), wanted)
+        exports.write(session, team, wanted, export_format, write, at=utc_now())
 
-    assert (first.count(b"before"), rest.count(b"before")) == (1000, 500)
-    assert b"meanwhile" not in rest
+    text = b"".join(map(zipfile.ZipFile(io.BytesIO(file)).read, SHEETS)) if export_format is ExportFormat.xlsx else file
+    assert text.count(b"before") == 6000
+    assert b"meanwhile" not in text
 
 
 def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(people, server, as_user):
-    manager, person, website = people.manager("Mia"), people.employee("Bob"), people.project("Website")
-    _add_entries(server.database, people.employee("Ana", manager=manager), website.id, count=2500, description=LONG)
-    mia, bob, before = as_user(manager), as_user(person), spools()
-    wanted = mia.build_request("GET", URL, params=MARCH)
+    person, website, before = people.employee("Bob"), people.project("Website"), spools()
+    managers = [people.manager(f"Manager {number}") for number in range(STALLED // 2)]
+    for manager in managers:
+        _add_entries(
+            server.database,
+            people.employee(f"Of {manager.first_name}", manager=manager),
+            website.id,
+            count=2500,
+            description=LONG,
+        )
+    bob, callers = as_user(person), [as_user(manager) for manager in managers] * 2
 
     with ThreadPoolExecutor(STALLED) as crowd:
-        downloads = crowd.map(lambda _: mia.send(wanted, stream=True), range(STALLED))
+        downloads = crowd.map(
+            lambda caller: caller.send(caller.build_request("GET", URL, params=MARCH), stream=True), callers
+        )
         meanwhile = [bob.get("/auth/me") for _ in range(20)] + [bob.clock_in(website.id)]
         begun = list(downloads)
 
@@ -282,8 +301,28 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
     assert len(spools().keys() - before.keys()) == STALLED, "some body fits into the buffers"
     meanwhile += [bob.get("/auth/me") for _ in range(20)]
     assert max(answer.elapsed.total_seconds() for answer in meanwhile) < 2
+    third = callers[0].get(URL, params=MARCH)
+    assert (third.status_code, third.json()["code"], third.headers["Retry-After"]) == (429, "too_many_exports", "5")
     assert [download.read().count(b"\r\n") for download in begun] == [2501] * STALLED
     assert eventually(lambda: spools() == before)
+    assert callers[0].get(URL, params=MARCH).status_code == 200
+
+
+def test_who_reads_too_slowly_loses_the_connection_and_keeps_no_file(people, db_url):
+    mia, website, before = people.manager("Mia"), people.project("Website"), spools()
+    with running(settings_for(db_url, EXPORT_TIMEOUT_SECONDS=1)) as server, server.caller(server.token(mia)) as caller:
+        _add_entries(server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
+
+        with (
+            pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
+            caller.stream("GET", URL, params=MARCH) as answer,
+        ):
+            assert eventually(lambda: spools() == before)
+            answer.read()
+
+        assert answer.status_code == 200
+        server.settle()
+        assert [caller.get(URL, params=TEN_DAYS).status_code for _ in range(3)] == [200] * 3
 
 
 def _add_entries(database: Database, person: User, project_id: int, *, count: int, description: str) -> None:

@@ -23,7 +23,7 @@ NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role
 RECORD_TABLES = ("audit_event", "audit_chain")
 BUSINESS_TABLES = (
     "user", "project", "project_member", "time_entry", "time_zone", "global_lock", "idempotency_key", "login_session",
-    "api_token", "password_link", "known_address", "failed_login", "second_factor", "recovery_code",
+    "api_token", "password_link", "known_address", "failed_login", "second_factor", "recovery_code", "export_slot",
 )  # fmt: skip
 
 
@@ -79,6 +79,8 @@ CHANGES = [
     Change("Mia", f"GET /reports/export/csv?{PERIOD}", "export:csv", "{Mia}", None,
            after={"start_date": "2026-03-01", "end_date": "2026-03-31", "tz": None, "scope": "team",
                   "include_indirect": False, "columns": "settled", "attribution": "start"}),
+    Change("Mia", "GET /reports/timesheet.pdf?month=2026-03&user_id={Ana}", "export:timesheet", "{Mia}", None,
+           after={"user_id": "{Ana}", "month": "2026-03", "tz": None}),
 ]  # fmt: skip
 OF_ENTRIES = [
     "POST /time-entries/clock-in",
@@ -298,13 +300,17 @@ def test_reading_changes_no_business_rows(office, server):
     before = everything(office.database)
     named = {"user_id": office.ids["Ana"], "project_id": office.ids["Secret"], "entry_id": office.ids["Anas"]}
     paths = [path.format(**named) for path, methods in server.app.openapi()["paths"].items() if "get" in methods]
-    asked = [f"{path}?{PERIOD}" if "/reports/" in path or path.endswith("/me") else path for path in paths]
+    asked = [
+        f"{path}?{PERIOD}&month=2026-03&group_by=user" if "/reports/" in path or path.endswith("/me") else path
+        for path in paths
+    ]
 
     answers = [office.callers[name].at_root("GET", each) for each in asked for name in ("Ada", "Mia", "Ana")]
 
     assert {answer.status_code for answer in answers} <= {200, 204, 403, 404}
     assert everything(office.database) == before
-    assert {event.action for event in office.new_events()} == {"export:csv", "export:own_data", "export:people"}
+    exports = {"export:csv", "export:xlsx", "export:json", "export:timesheet", "export:own_data", "export:people"}
+    assert {event.action for event in office.new_events()} == exports
 
 
 def test_what_the_operator_adds_has_no_actor(people, database):

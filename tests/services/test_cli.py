@@ -5,8 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 
 import pytest
+from pypdf import PdfReader
+from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select, text, update
 from typer.testing import CliRunner, Result
 
@@ -24,6 +27,7 @@ from tests.support.burglar import Burglar
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.operators import bare_environment, empty_database, somebody_elses_table
 from tests.support.people import PASSWORD
+from tests.support.record import Record
 
 Command = Callable[..., Result]
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
@@ -346,6 +350,89 @@ def test_a_file_of_people_has_a_size(command, tmp_path):
 
     assert "The file has more than 8388608 bytes. Split it." in command("import-users", "people.csv").stderr
     assert "No such file or directory" in refusal(command("import-users", "nowhere.csv"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "jsonl"])
+def test_an_operator_writes_the_files_that_the_api_gives(command, people, server, as_user, tmp_path, ending):
+    mia, website = people.manager("Mia"), people.project("Website")
+    ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe")
+    for person in (ana, zoe):
+        people.entry(person, website, "2026-03-02 08:00", "2026-03-02 15:30", description="Landing page")
+    period, record = ["--start-date", "2026-03-01", "--end-date", "2026-03-31"], Record(server.database)
+
+    everybody = command("export", f"all.{ending}", *period)
+    team = command("export", f"team.{ending}", *period, "--manager", str(mia.id))
+
+    assert (everybody.exit_code, team.stdout) == (0, f"team.{ending} is written.\n"), everybody.stderr
+    by_api = as_user(mia).get(
+        f"/reports/export/{ending.removesuffix('l')}",
+        params={"start_date": "2026-03-01", "end_date": "2026-03-31", "columns": "full"},
+    )
+    files = [(tmp_path / name).read_bytes() for name in (f"all.{ending}", f"team.{ending}")]
+    if ending == "xlsx":
+        sheets = [CalamineWorkbook.from_filelike(BytesIO(file)) for file in (*files, by_api.content)]
+        rows = [book.get_sheet_by_name("Entries").to_python() for book in sheets]
+        assert (len(rows[0]), rows[1]) == (3, rows[2])
+    else:
+        assert (files[0].count(b"Landing page"), files[1]) == (2, by_api.content)
+    assert (tmp_path / f"all.{ending}").stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob("*.part")) == []
+    told = [event for event in record.new() if event.request_id == "cli:export"]
+    assert [(event.action, event.actor_id, event.after["scope"]) for event in told] == [
+        (f"export:{ending.removesuffix('l')}", None, scope) for scope in ("all", "team")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["hours.pdf", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "the name must end with .csv"),
+        (["hours.csv", "--start-date", "1.3.2026", "--end-date", "2026-03-31"], "Send a date as YYYY-MM-DD."),
+        (["hours.csv", "--start-date", "2026-03-31", "--end-date", "2026-03-01"], "end_date lies before start_date"),
+        (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--tz", "Mars"], "tz database"),
+        (["no/hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "No such file or directory"),
+    ],
+)
+def test_an_export_that_cannot_be_is_told_in_one_line(command, tmp_path, arguments, said):
+    result = command("export", *arguments)
+
+    assert (result.exit_code, said in result.stderr, len(result.stderr.splitlines())) == (1, True, 1), result.stderr
+    assert list(tmp_path.glob("hours*")) == []
+
+
+def test_an_operator_writes_anybodys_month_to_sign(command, people, database, tmp_path):
+    ana = people.employee("Ana")
+    people.entry(ana, people.project("Website"), "2026-03-02 08:00", "2026-03-02 15:30")
+    record = Record(database)
+
+    written = command("timesheet", str(ana.id), "2026-03", "march.pdf")
+
+    assert (written.exit_code, written.stdout) == (0, "march.pdf is written.\n"), written.stderr
+    (page,) = PdfReader(tmp_path / "march.pdf").pages
+    assert "Ana Silva" in page.extract_text() and "7:30" in page.extract_text()
+    (event,) = record.new()
+    assert (event.action, event.actor_id, event.after) == (
+        "export:timesheet",
+        None,
+        {"user_id": ana.id, "month": "2026-03", "tz": None},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["999", "2026-03", "a.pdf"], "no such person"),
+        (["1", "March", "a.pdf"], "'March'"),
+        (["1", "2026-13", "a.pdf"], "13"),
+    ],
+)
+def test_a_timesheet_that_cannot_be_is_told_in_one_line(command, people, tmp_path, arguments, said):
+    people.employee("Ana")
+
+    result = command("timesheet", *arguments)
+
+    assert (result.exit_code, said in result.stderr, len(result.stderr.splitlines())) == (1, True, 1), result.stderr
+    assert list(tmp_path.glob("a.pdf*")) == []
 
 
 def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):

@@ -65,9 +65,10 @@ class Operation:
 
     @property
     def query(self) -> dict[str, str]:
-        return {
-            name: str(each["schema"]["examples"][0]) for name, each in self.parameters.items() if each.get("required")
+        examples = {
+            name: each["schema"]["examples"][0] for name, each in self.parameters.items() if each.get("required")
         }
+        return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in examples.items()}
 
     def send(self, client: Any, *, body: dict[str, str] | None = None, query: dict[str, str] | None = None) -> Any:
         """The working request, with some fields or parameters changed or added. Query values are sent as they stand."""

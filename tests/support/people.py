@@ -70,6 +70,7 @@ class Company:
             "updated_at": instant(start),
         } | traits
         with self._database.writing("test") as session:
+            users.register_zone(session, values["time_zone"])
             return int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
 
     def reload(self, person: User) -> User:

@@ -59,6 +59,7 @@ BAD = [
     ("MAIL_FROM", "Ana <ana@example.com>, bob@example.com"),
     ("ENVIRONMENT", "staging"),
     ("REPORTS_AT_ONCE", "-3"),
+    ("EXPORT_TIMEOUT_SECONDS", "0"),
     ("REQUESTS_PER_MINUTE", "9"),
     ("REQUESTS_PER_MINUTE", "without end"),
     ("FIRST_ADMIN_EMAIL", "nobody"),

@@ -242,6 +242,46 @@ def test_what_is_no_token_is_refused(text):
         read(text)
 
 
+def test_a_token_that_was_read_before_still_ends(monkeypatch):
+    """Its signature is proven once and remembered; whether it is in force is asked each time."""
+    signed = SIGNER.sign(7, 3, at=utc_now())
+    read(signed)
+    over = utc_now() + SIGNER.lifetime + timedelta(seconds=1)
+    monkeypatch.setattr("app.core.tokens.utc_now", lambda: over)
+
+    with pytest.raises(BadToken):
+        read(signed)
+
+
+def test_a_token_that_was_read_before_is_refused_where_the_clock_went_back_behind_it(monkeypatch):
+    signed = SIGNER.sign(7, 3, at=utc_now())
+    read(signed)
+    before = utc_now() - timedelta(minutes=5)
+    monkeypatch.setattr("app.core.tokens.utc_now", lambda: before)
+
+    with pytest.raises(BadToken):
+        read(signed)
+
+
+def test_a_genuine_token_opens_nothing_for_one_with_another_signature():
+    signed = SIGNER.sign(7, 3, at=utc_now())
+    read(signed)
+
+    with pytest.raises(BadToken):
+        read(signed[:-2] + ("AA" if signed[-2:] != "AA" else "BB"))
+
+
+def test_a_worker_remembers_so_many_tokens_and_no_more(monkeypatch):
+    monkeypatch.setattr("app.core.tokens.MAX_PROVEN", 2)
+    signer = TokenSigner(settings_for("sqlite:///unused.db"))
+    signed = [signer.sign(person, person, at=utc_now()) for person in (1, 2, 3)]
+
+    for _ in range(2):
+        assert [signer.read(each, at=AT).user_id for each in signed] == [1, 2, 3]
+
+    assert len(signer._proven) == 2
+
+
 def test_a_refusal_does_not_say_what_was_wrong():
     said = set()
     for bad in (token(key="another-key-with-enough-randomness-77aa"), token(exp=NOW - 1), token(sub="0"), "nonsense"):

@@ -5,9 +5,9 @@ from starlette.responses import StreamingResponse
 
 from app.api.dependencies import ClaimsDep, CurrentUser, Now, RuntimeDep, SessionDep, TransactionsDep
 from app.api.problems import raises
-from app.api.streaming import NoRoom, streamed
+from app.api.streaming import streamed, written
 from app.api.transactions import TransactionRoute
-from app.api.v1.common import SIGNED_IN
+from app.api.v1.common import OF_EXPORT, SIGNED_IN
 from app.schemas.personal_data import PersonalData
 from app.schemas.user import AccountRead, MeUpdate
 from app.services import account, personal_data
@@ -31,17 +31,19 @@ def change_me(body: MeUpdate, session: SessionDep, actor: CurrentUser, now: Now)
     "/me/export",
     summary="All that is stored about me",
     response_class=StreamingResponse,
-    responses=raises(*SIGNED_IN, NoRoom) | {200: {"description": "One JSON object; streamed.", "model": PersonalData}},
+    responses=raises(*SIGNED_IN, *OF_EXPORT)
+    | {200: {"description": "One JSON object; streamed.", "model": PersonalData}},
 )
 async def export_own_data(
     request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
 ) -> StreamingResponse:
     """Your account, memberships, entries, everything that the record has of you and that you did, and kept answers."""
-    actor = await transactions.write(lambda session: personal_data.begin_export(session, claims, at=now))
+    actor, slot = await transactions.write(lambda session: personal_data.begin_export(session, claims, at=now))
     return await streamed(
         runtime,
-        request.state.request_id,
-        lambda session: personal_data.json_chunks(session, actor, at=now),
+        transactions,
+        slot,
+        written(lambda session: personal_data.json_chunks(session, actor, at=now)),
         media_type="application/json",
         headers={"Content-Disposition": 'attachment; filename="my_data.json"', "Cache-Control": "no-store"},
     )

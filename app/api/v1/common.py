@@ -1,6 +1,7 @@
 """The errors that operations share, described once."""
 
 from app.api.problems import BodyTooLarge, EncodedBody, InternalError, ValidationFailed
+from app.api.streaming import NoRoom
 from app.core.db import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.request_limit import TooManyRequests
@@ -14,6 +15,7 @@ from app.services.errors import (
     RoleNeeded,
     ScopeNeeded,
     SecondFactorRequired,
+    TooManyExports,
 )
 from app.services.login_limits import LoginLimitReached
 
@@ -31,3 +33,4 @@ PASSWORD_AGAIN: Kinds = (PasswordWrong, LoginLimitReached)
 WITH_ROLE: Kinds = (*SIGNED_IN, RoleNeeded)
 ONCE: Kinds = (KeyReused, RequestInFlight)
 OF_PERIOD: Kinds = (PeriodReversed,)
+OF_EXPORT: Kinds = (NoRoom, TooManyExports)

@@ -1,48 +1,74 @@
-"""Files for payroll."""
+"""Files for payroll: one export in three formats, with the same filters and the same rows."""
 
-from typing import Annotated
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import StreamingResponse
 
 from app.api.dependencies import ClaimsDep, DateRange, Now, RuntimeDep, TransactionsDep, as_of
 from app.api.problems import raises
-from app.api.streaming import NoRoom, streamed
-from app.api.transactions import TransactionRoute
-from app.api.v1.common import OF_PERIOD, WITH_ROLE
+from app.api.streaming import streamed
+from app.api.transactions import TransactionRoute, Transactions
+from app.api.v1.common import OF_EXPORT, OF_PERIOD, WITH_ROLE
 from app.api.v1.reports import AttributionQuery, IncludeIndirect, ScopeQuery
-from app.schemas.report import Attribution, Columns, Scope
+from app.core.db import Session
+from app.core.runtime import Runtime
+from app.core.spool import Write
+from app.core.tokens import Claims
+from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
+from app.services.errors import TooManyRows
 from app.services.exports import ExportWanted
 
 router = APIRouter(prefix="/reports/export", tags=["exports"], route_class=TransactionRoute)
+_RAISED = (*WITH_ROLE, *OF_PERIOD, *OF_EXPORT)
+_MEDIA_TYPES = {
+    ExportFormat.csv: "text/csv; charset=utf-8",
+    ExportFormat.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ExportFormat.json: "application/jsonl; charset=utf-8",
+}
 
 
-@router.get(
-    "/csv",
-    summary="Hours as CSV",
-    response_class=StreamingResponse,
-    responses=raises(*WITH_ROLE, *OF_PERIOD, NoRoom)
-    | {
+def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """What the document says of a file."""
+    schema = {"type": "string", "maxLength": 2**53}
+    if media_type == _MEDIA_TYPES[ExportFormat.xlsx]:
+        schema |= {"format": "binary"}
+    return {
         200: {
             "description": "A row per entry, by employee and start; streamed.",
-            "content": {"text/csv": {"schema": {"type": "string", "maxLength": 2**53}}},
+            "content": {media_type: {"schema": schema}},
         }
-    },
-)
-async def export_csv(
-    request: Request,
-    claims: ClaimsDep,
+    }
+
+
+ColumnsQuery = Annotated[Columns, Query(description="`full` appends ids, zone, UTC instants, seconds, needs_review.")]
+
+
+async def _wanted(
     period: DateRange,
-    now: Now,
-    runtime: RuntimeDep,
-    transactions: TransactionsDep,
-    columns: Annotated[
-        Columns, Query(description="`full` appends ids, zone, UTC instants, seconds, needs_review.")
-    ] = Columns.settled,
     include_indirect: IncludeIndirect = False,
     scope: ScopeQuery = Scope.team,
     attribution: AttributionQuery = Attribution.at_start,
+) -> ExportWanted:
+    return ExportWanted(period, scope, include_indirect, Columns.settled, attribution)
+
+
+Wanted = Annotated[ExportWanted, Depends(_wanted)]
+
+
+@router.get(
+    "/csv", summary="Hours as CSV", response_class=StreamingResponse, responses=raises(*_RAISED) | _file("text/csv")
+)
+async def export_csv(
+    wanted: Wanted,
+    claims: ClaimsDep,
+    now: Now,
+    runtime: RuntimeDep,
+    transactions: TransactionsDep,
+    columns: ColumnsQuery = Columns.settled,
 ) -> StreamingResponse:
     """The team's entries that belong to the period, or your own where you have no team.
 
@@ -50,15 +76,75 @@ async def export_csv(
 
     Dates and times are those of each entry's zone, or of `tz`. Open entries have no end and no hours.
     """
-    wanted = ExportWanted(period, scope, include_indirect, columns, attribution)
-    actor = await transactions.write(lambda session: exports.begin(session, claims, wanted, at=now))
-    file_name = f"time_report_{period.start}_to_{period.end}.csv"
+    wanted = replace(wanted, columns=columns)
+    return await _export(runtime, transactions, claims, wanted, ExportFormat.csv, at=now)
+
+
+@router.get(
+    "/xlsx",
+    summary="Hours as a workbook",
+    response_class=StreamingResponse,
+    responses=raises(*_RAISED, TooManyRows) | _file(_MEDIA_TYPES[ExportFormat.xlsx]),
+)
+async def export_xlsx(
+    wanted: Wanted,
+    claims: ClaimsDep,
+    now: Now,
+    runtime: RuntimeDep,
+    transactions: TransactionsDep,
+    columns: ColumnsQuery = Columns.full,
+) -> StreamingResponse:
+    """The rows of the CSV as a sheet with real dates and numbers, and a second one with each person's sum.
+
+    A sheet has 1,048,575 rows at most.
+    """
+    wanted = replace(wanted, columns=columns)
+    return await _export(runtime, transactions, claims, wanted, ExportFormat.xlsx, at=now)
+
+
+@router.get(
+    "/json",
+    summary="Hours as JSON lines",
+    response_class=StreamingResponse,
+    responses=raises(*_RAISED) | _file("application/jsonl"),
+)
+async def export_json(
+    wanted: Wanted,
+    claims: ClaimsDep,
+    now: Now,
+    runtime: RuntimeDep,
+    transactions: TransactionsDep,
+    columns: ColumnsQuery = Columns.full,
+) -> StreamingResponse:
+    """The rows of the CSV, each as a JSON object on a line of its own, for programs: texts are as they were typed."""
+    wanted = replace(wanted, columns=columns)
+    return await _export(runtime, transactions, claims, wanted, ExportFormat.json, at=now)
+
+
+async def _export(
+    runtime: Runtime,
+    transactions: Transactions,
+    claims: Claims,
+    wanted: ExportWanted,
+    export_format: ExportFormat,
+    *,
+    at: datetime,
+) -> StreamingResponse:
+    actor, slot = await transactions.write(lambda session: exports.begin(session, claims, wanted, export_format, at=at))
+
+    def produce(session: Session, out: Write) -> None:
+        exports.write(session, exports.people_of(session, actor, wanted), wanted, export_format, out, at=at)
+
     answer = await streamed(
         runtime,
-        request.state.request_id,
-        lambda session: exports.csv_chunks(session, actor, wanted, at=now),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"},
+        transactions,
+        slot,
+        produce,
+        media_type=_MEDIA_TYPES[export_format],
+        headers={
+            "Content-Disposition": f'attachment; filename="{exports.file_name(wanted, export_format)}"',
+            "Cache-Control": "no-store",
+        },
     )
-    as_of(answer, now)
+    as_of(answer, at)
     return answer

@@ -8,9 +8,9 @@ from starlette.responses import StreamingResponse
 
 from app.api.dependencies import ClaimsDep, Now, ReportsDep, RuntimeDep, TransactionsDep
 from app.api.problems import NotCsv, ValidationFailed, raises
-from app.api.streaming import NoRoom, streamed
+from app.api.streaming import streamed, written
 from app.api.transactions import TransactionRoute
-from app.api.v1.common import WITH_ROLE
+from app.api.v1.common import OF_EXPORT, WITH_ROLE
 from app.schemas.onboarding import MAX_PEOPLE, ImportResult
 from app.services import onboarding, users
 from app.services.errors import EmailTaken, ImportRefused
@@ -70,7 +70,7 @@ async def import_people(
     "/export/csv",
     summary="People as CSV",
     response_class=StreamingResponse,
-    responses=raises(*WITH_ROLE, NoRoom)
+    responses=raises(*WITH_ROLE, *OF_EXPORT)
     | {
         200: {
             "description": "A row per person, by id; streamed.",
@@ -82,11 +82,12 @@ async def export_people(
     request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
 ) -> StreamingResponse:
     """Everybody, active or not, as the file that an import takes."""
-    await transactions.write(lambda session: onboarding.begin_export(session, claims, at=now))
+    slot = await transactions.write(lambda session: onboarding.begin_export(session, claims, at=now))
     return await streamed(
         runtime,
-        request.state.request_id,
-        onboarding.csv_chunks,
+        transactions,
+        slot,
+        written(onboarding.csv_chunks),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="people.csv"', "Cache-Control": "no-store"},
     )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import Caller, IdempotencyKey, Now, PathId, SessionDep, tagged
+from app.api.dependencies import Caller, IdempotencyKey, Now, PathId, SessionDep, answer_of
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import ONCE, SIGNED_IN
@@ -28,6 +28,7 @@ router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=Tr
 @router.post(
     "/clock-in",
     summary="Clock in",
+    response_model=TimeEntryRead,
     responses=raises(*SIGNED_IN, *ONCE, ProjectNotFound, AlreadyClockedIn, ProjectInactive, ClockBehind),
 )
 def clock_in(
@@ -35,25 +36,28 @@ def clock_in(
     session: SessionDep,
     caller: Caller,
     now: Now,
-    response: Response,
     switch: Annotated[bool, Query(description="Close the open entry at the same instant.")] = False,
     idempotency_key: IdempotencyKey = None,
-) -> TimeEntryRead:
+) -> Response:
     """Start the clock on a project. You can have one open entry at a time; the time is the server's."""
-    return tagged(response, punches.clock_in(session, caller, body, switch=switch, key=idempotency_key, at=now))
+    return answer_of(punches.clock_in(session, caller, body, switch=switch, key=idempotency_key, at=now))
 
 
-@router.post("/clock-out", summary="Clock out", responses=raises(*SIGNED_IN, *ONCE, NotClockedIn, ClockBehind))
-def clock_out_open(
-    session: SessionDep, caller: Caller, now: Now, response: Response, idempotency_key: IdempotencyKey = None
-) -> TimeEntryRead:
+@router.post(
+    "/clock-out",
+    summary="Clock out",
+    response_model=TimeEntryRead,
+    responses=raises(*SIGNED_IN, *ONCE, NotClockedIn, ClockBehind),
+)
+def clock_out_open(session: SessionDep, caller: Caller, now: Now, idempotency_key: IdempotencyKey = None) -> Response:
     """Stop the clock, whichever entry is open."""
-    return tagged(response, punches.clock_out_open(session, caller, key=idempotency_key, at=now))
+    return answer_of(punches.clock_out_open(session, caller, key=idempotency_key, at=now))
 
 
 @router.post(
     "/{entry_id}/clock-out",
     summary="Clock out of an entry",
+    response_model=TimeEntryRead,
     responses=raises(*SIGNED_IN, *ONCE, NotYourEntry, EntryNotFound, AlreadyClockedOut, ClockBehind),
 )
 def clock_out(
@@ -61,8 +65,7 @@ def clock_out(
     session: SessionDep,
     caller: Caller,
     now: Now,
-    response: Response,
     idempotency_key: IdempotencyKey = None,
-) -> TimeEntryRead:
+) -> Response:
     """Stop the clock of this entry of yours."""
-    return tagged(response, punches.clock_out(session, caller, entry_id, key=idempotency_key, at=now))
+    return answer_of(punches.clock_out(session, caller, entry_id, key=idempotency_key, at=now))

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import TypeAdapter
 
 from app.api.dependencies import CurrentUser, DateRange, Manager, Now, SessionDep, as_of
 from app.api.problems import raises
@@ -15,7 +14,6 @@ from app.services.errors import PeriodTooLong
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
 own_router = APIRouter(prefix="/reports", tags=["reports"], route_class=TransactionRoute)
-_team_hours = TypeAdapter(list[TeamMemberHours])
 
 IncludeIndirect = Annotated[bool, Query(description="The whole tree below, not only direct reports.")]
 ScopeQuery = Annotated[Scope, Query(description="`all` is everyone, for admins.")]
@@ -70,6 +68,6 @@ def read_team(
         include_entries=include_entries,
         at=now,
     )
-    answer = Response(_team_hours.dump_json(team), media_type="application/json")
+    answer = Response(team, media_type="application/json")
     as_of(answer, now)
     return answer

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import TypeAdapter
 
 from app.api.dependencies import (
     AnyDateRange,
@@ -23,7 +22,7 @@ from app.api.v1.common import OF_PERIOD, SIGNED_IN
 from app.api.v1.reports import AttributionQuery
 from app.schemas.audit import HistoryItem
 from app.schemas.report import Attribution
-from app.schemas.time_entry import EntryFilter, TimeEntryWithProject
+from app.schemas.time_entry import EntryFilter, TimeEntryWithProject, as_json
 from app.schemas.types import MAX_ID, Search
 from app.services import audit_log, time_entries
 from app.services.errors import BadCursor, EntryNotFound
@@ -31,7 +30,6 @@ from app.services.errors import BadCursor, EntryNotFound
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 # A list over many people, or for a text that nobody wrote, may take its time: it queues with the reports.
 list_router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=ReportRoute)
-_entries = TypeAdapter(list[TimeEntryWithProject])
 
 
 @router.get(
@@ -65,7 +63,7 @@ def read_own(
     With `attribution=split` each is the part inside one local day, so one entry may be there several times.
     """
     own = time_entries.own(session, actor, period, attribution=attribution, at=now)
-    answer = Response(_entries.dump_json(own), media_type="application/json")
+    answer = Response(own, media_type="application/json")
     as_of(answer, now)
     return answer
 
@@ -98,7 +96,7 @@ def list_entries(
     found, next_cursor = time_entries.page(
         session, actor, wanted, period, cursor=stretch.cursor, limit=stretch.limit, at=now
     )
-    answer = Response(_entries.dump_json(found), media_type="application/json")
+    answer = Response(as_json(found), media_type="application/json")
     stretch.describe(answer, next_cursor)
     as_of(answer, now)
     return answer

@@ -50,22 +50,22 @@ async def create_user(
     return AccountRead.model_validate(person)
 
 
-@router.get("", summary="List people", responses=raises(*WITH_ROLE))
+@router.get("", summary="List people", response_model=list[AccountRead], responses=raises(*WITH_ROLE))
 def list_users(
     session: SessionDep,
     actor: Admin,
     page: PageDep,
-    response: Response,
     search: Annotated[Search | None, Query(description="Part of a name or e-mail, in any case.")] = None,
     role: Annotated[Role | None, Query(description="Only people with this role.")] = None,
     is_active: Annotated[bool | None, Query(description="Only the active, or only the deactivated.")] = None,
     manager_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Direct reports of this person.")] = None,
-) -> list[AccountRead]:
+) -> Response:
     """By id. `X-Total-Count` says how many fit in all, `Link` where the next page is."""
     wanted = UserFilter(search=search, role=role, is_active=is_active, manager_id=manager_id)
     found, total = users.page(session, wanted, skip=page.skip, limit=page.limit)
-    page.describe(response, total)
-    return [AccountRead.model_validate(person) for person in found]
+    answer = Response(found, media_type="application/json")
+    page.describe(answer, total)
+    return answer
 
 
 @router.get(PERSON, summary="Read a person", responses=raises(*WITH_ROLE, UserNotFound))

@@ -1,0 +1,89 @@
+"""PostgreSQL transactions that we open and end ourselves (decision 12), on connections that may have died meanwhile."""
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from app.models.types import table_of
+from app.models.user import TimeZone
+from tests.support.databases import ENGINES, POSTGRESQL
+from tests.support.postgresql import execute
+
+ZONE = table_of(TimeZone)
+OTHERS = "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
+only_postgresql = pytest.mark.parametrize("engine", [POSTGRESQL])
+
+
+def use_all_connections(database):
+    """Open as many as the pool has, and give them back."""
+    connections = [database.engine.connect() for _ in range(database.engine.pool.size())]
+    for connection in connections:
+        connection.execute(text("SELECT 1"))
+        connection.close()
+
+
+def break_all_connections(database, server):
+    """What a restart of the server does to the connections that lie idle."""
+    execute(server, "SELECT pg_terminate_backend(pid) " + OTHERS.format(database.engine.url.database))
+
+
+@only_postgresql
+def test_connections_that_the_server_ended_fail_no_read_and_no_write(database, postgresql_server, engine):
+    use_all_connections(database)
+    break_all_connections(database, postgresql_server)
+
+    for number in range(database.engine.pool.size() + 1):
+        with database.writing() as session:
+            session.execute(insert(ZONE).values(name=f"Zone {number}"))
+        with database.reading() as session:
+            assert session.execute(select(ZONE.c.name).where(ZONE.c.name == f"Zone {number}")).scalar_one()
+
+
+@only_postgresql
+def test_a_read_sees_one_snapshot_and_writes_nothing(database, engine):
+    with database.reading() as session:
+        before = session.execute(select(ZONE.c.name)).scalars().all()
+        with database.writing() as other:
+            other.execute(insert(ZONE).values(name="Meanwhile"))
+
+        assert session.execute(select(ZONE.c.name)).scalars().all() == before
+        with pytest.raises(DBAPIError, match="read-only"):
+            session.execute(insert(ZONE).values(name="Mine"))
+
+
+@only_postgresql
+def test_each_transaction_has_its_limits_and_leaves_none_behind(database, engine):
+    with database.writing() as session:
+        assert session.execute(text("SHOW lock_timeout")).scalar_one() == "5s"
+        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "8s"
+    use_all_connections(database)
+
+    with database.engine.connect() as connection:
+        driver = connection.connection.dbapi_connection
+        with driver.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            assert cursor.fetchone() == ("0",)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_refused_statement_undoes_the_transaction(database, engine):
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.execute(insert(ZONE).values(name="First"))
+        session.execute(insert(ZONE).values(name="First"))
+
+    for _ in range(database.engine.pool.size() + 1):
+        with database.reading() as session:
+            assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "First")).all() == []
+
+
+@only_postgresql
+def test_an_undone_transaction_leaves_its_connection_as_it_was(database, engine):
+    with database.engine.execution_options(writes=True).connect() as connection:
+        connection.execute(insert(ZONE).values(name="Undone"))
+        connection.rollback()
+        assert connection.execute(select(ZONE.c.name).where(ZONE.c.name == "Undone")).all() == []
+        connection.execute(insert(ZONE).values(name="Kept"))
+        connection.commit()
+
+    with database.reading() as session:
+        assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "Kept")).scalar_one() == "Kept"

@@ -1,0 +1,40 @@
+"""What is made safe for spreadsheets by Python and by PostgreSQL is the same (THREATS 23)."""
+
+import random
+
+import pytest
+from sqlalchemy import Text, column, select, values
+
+from app.core.db import Database
+from app.services.formulas import safe_in_postgresql, safe_text
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.operators import empty_database
+
+LATIN = "abZ9=+-@;\t\r\n ' \u00a0\u0085\u001f\u000b\u00fc\u00c4\"\\&$^[]"
+ALL = f"{LATIN}\u3000\u2003\uff1d\ufb29\u207c日ж한"
+
+
+def texts(characters: str) -> list[str]:
+    dice = random.Random(23)
+    return ["".join(dice.choice(characters) for _ in range(dice.randrange(8))) for _ in range(4000)]
+
+
+def safe(database, wanted: list[str]) -> list[str]:
+    numbered = values(column("number"), column("text", Text), name="texts").data(list(enumerate(wanted)))
+    safe_ones = select(safe_in_postgresql(numbered.c.text)).order_by(numbered.c.number)
+    with database.reading() as session:
+        return list(session.execute(safe_ones).scalars())
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_postgresql_makes_texts_safe_as_python_does(database, engine):
+    wanted = texts(ALL)
+
+    assert safe(database, wanted) == [safe_text(text) for text in wanted]
+
+
+def test_a_database_in_another_encoding_does_too(tmp_path, postgresql_server):
+    with empty_database(POSTGRESQL, tmp_path, postgresql_server, encoding="LATIN1") as url:
+        database, wanted = Database(settings_for(url)), texts(LATIN)
+        assert safe(database, wanted) == [safe_text(text) for text in wanted]
+        database.close()

@@ -1,0 +1,103 @@
+"""What travels together on PostgreSQL keeps its promises: whole transactions, live connections, plans (decision 12)."""
+
+from contextlib import closing, suppress
+
+import psycopg2
+import pytest
+from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from app.core.db import PLANNED_ONCE
+from app.core.postgresql import FewTripsConnection
+from app.models.types import table_of
+from app.models.user import TimeZone
+from tests.support.databases import POSTGRESQL
+from tests.support.postgresql import execute
+
+ZONE = table_of(TimeZone)
+ADD = insert(ZONE)
+NAMES = select(ZONE.c.name)
+NAMED = NAMES.where(ZONE.c.name == bindparam("name")).execution_options(**{PLANNED_ONCE: True})
+CONNECTIONS = 6
+
+pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
+
+
+class Pooled(FewTripsConnection):
+    """One that a pooler gave: it tells a process number of its own."""
+
+    def get_backend_pid(self):
+        return 0
+
+
+def zones(database):
+    with database.reading() as session:
+        return set(session.execute(NAMES).scalars())
+
+
+def test_what_an_error_undid_is_never_committed_in_silence(database):
+    """THREATS F3: PostgreSQL answers such a COMMIT without an error."""
+    with pytest.raises(DBAPIError), database.writing() as session:
+        session.execute(ADD, {"name": "first"})
+        with suppress(DBAPIError):
+            session.execute(text("SELECT 1 / 0"))
+
+    assert zones(database) == set()
+
+
+def test_a_refused_commit_leaves_no_transaction_open(database):
+    for _ in range(CONNECTIONS):
+        with pytest.raises(IntegrityError), database.writing() as session:
+            session.write_soon(ADD, {"name": "twice"})
+            session.execute(text("SELECT 1"))
+            session.write_soon(ADD, {"name": "twice"})
+
+    with database.reading() as session:
+        others = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        assert set(session.execute(text(others)).scalars()) <= {"idle"}
+
+
+def test_connections_that_the_server_ended_are_replaced_unnoticed(database, postgresql_server):
+    """THREATS F5: not one read fails, although none of them was idle for long."""
+    with database.reading() as one, database.reading() as another:
+        for session in (one, another):
+            session.execute(NAMES).all()
+    here = database.engine.url.database
+    execute(postgresql_server, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{here}'")
+
+    assert [zones(database) for _ in range(CONNECTIONS)] == [set()] * CONNECTIONS
+
+
+def test_a_plan_is_made_once_and_asks_again_each_time(database):
+    with database.writing() as session:
+        before = session.execute(NAMED, {"name": "100%"}).all()
+        session.execute(ADD, {"name": "100%"})
+        after = session.execute(NAMED, {"name": "100%"}).scalars().all()
+        plans = session.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar()
+
+    assert (before, after, plans) == ([], ["100%"], 1)
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE time_zone ALTER name TYPE varchar(99)", "DEALLOCATE ALL"])
+def test_a_plan_that_is_wrong_now_is_refused_once_and_then_made_anew(database, change):
+    with database.writing() as session:
+        session.execute(NAMED, {"name": "UTC"}).all()
+        session.execute(text(change))
+
+    with pytest.raises(DBAPIError) as refused, database.reading() as session:
+        session.execute(NAMED, {"name": "UTC"}).all()
+    with database.reading() as session:
+        again = session.execute(NAMED, {"name": "UTC"}).all()
+
+    assert (refused.value.connection_invalidated, again) == (True, [])
+
+
+def test_nothing_is_planned_ahead_behind_a_pooler(database, db_url):
+    statement, url = "SELECT name FROM time_zone WHERE name = %(name)s", make_url(db_url)
+    address = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database}
+
+    with closing(psycopg2.connect(**address, connection_factory=Pooled)) as pooled:
+        assert pooled.planned(statement, ["name"]) == statement
+    with closing(psycopg2.connect(**address, connection_factory=FewTripsConnection)) as direct:
+        assert direct.planned(statement, ["name"]).startswith("EXECUTE ")
