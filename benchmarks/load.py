@@ -1,0 +1,232 @@
+"""The load: clients on a connection each, in a closed loop, at as little CPU as a client can cost.
+
+The clients share the machine with what they measure. So requests are bytes made beforehand, an answer is read for its
+status and its end only, and everything runs in callbacks of one uvloop, without a task or a stream per client.
+
+A client is a script: a generator that yields requests and gets the answer to each.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvloop
+
+ANSWER_SECONDS = 1800
+"""When a client gives up: the slowest export measured takes minutes."""
+LOST = 0
+
+
+@dataclass(slots=True)
+class Request:
+    message: bytes
+    label: str = ""
+    """What the request counts as; nothing for one that is sent, and not counted."""
+    may_end: bool = True
+    """Whether the client may stop before this one: nobody stops between clocking in and clocking out."""
+    keep: bool = False
+    """Whether the script reads the body."""
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int = 0
+    body: bytes = b""
+    size: int = 0
+    lines: int = 0
+    first_byte_seconds: float = 0.0
+    """Of the body, since the request was sent."""
+    seconds: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        return 200 <= self.status < 300
+
+
+Script = Generator[Request, Answer, None]
+
+
+@dataclass
+class Taken:
+    """What the clients' requests took: seconds by label, failures by status, and how often each client was served."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    failures: dict[str, Counter[int]] = field(default_factory=dict)
+    rates: Counter[str] = field(default_factory=Counter)
+
+    def add(self, label: str, answer: Answer) -> None:
+        if answer.is_good:
+            self.seconds.setdefault(label, []).append(answer.seconds)
+        else:
+            self.failures.setdefault(label, Counter())[answer.status] += 1
+
+    @property
+    def failed(self) -> Counter[int]:
+        return sum(self.failures.values(), Counter())
+
+
+def p50(seconds: Sequence[float]) -> float:
+    """In milliseconds."""
+    return median(seconds) * 1000 if seconds else float("nan")
+
+
+def p99(seconds: Sequence[float]) -> float:
+    """In milliseconds; of fewer than a hundred, the worst."""
+    return sorted(seconds)[int(len(seconds) * 0.99)] * 1000 if seconds else float("nan")
+
+
+def drive(base_url: str, scripts: Sequence[Script], seconds: float) -> Taken:
+    """Let the clients work for some seconds; each finishes what it has begun."""
+    return uvloop.run(_drive(base_url, scripts, seconds))
+
+
+def once(base_url: str, message: bytes, *, keep: bool = False) -> Answer:
+    """One request alone."""
+    answers: list[Answer] = []
+
+    def script() -> Script:
+        answers.append((yield Request(message, "once", keep=keep)))
+
+    drive(base_url, [script()], ANSWER_SECONDS)
+    return answers[0]
+
+
+async def _drive(base_url: str, scripts: Sequence[Script], seconds: float) -> Taken:
+    loop, address, taken = asyncio.get_running_loop(), urlsplit(base_url), Taken()
+    clients = [_Client(script, taken, loop.create_future()) for script in scripts]
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, address.hostname, address.port)
+    ends = time.perf_counter() + seconds
+    for client in clients:
+        client.start(ends)
+    async with asyncio.timeout(seconds + ANSWER_SECONDS):
+        await asyncio.gather(*(client.done for client in clients))
+    return taken
+
+
+class _Client(asyncio.Protocol):
+    """A connection and the script that it plays."""
+
+    def __init__(self, script: Script, taken: Taken, done: asyncio.Future[None]) -> None:
+        self._script, self._taken, self.done = script, taken, done
+        self._served: Counter[str] = Counter()
+        self._transport: Any = None
+        self._request = Request(b"")
+        self._began = self._finished = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def start(self, ends: float) -> None:
+        """Send the first request, once all are connected; none is begun after the end."""
+        self._ends = ends
+        self._began = self._finished = time.perf_counter()
+        self._send(next(self._script, None))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A connection that the service breaks is a failure without a status, and the end of this client."""
+        if self.done.done():
+            return
+        if exc is not None and not isinstance(exc, OSError):
+            self.done.set_exception(exc)  # of a script
+        else:
+            self._taken.add(self._request.label, Answer(status=LOST))
+            self._stop()
+
+    def data_received(self, data: bytes) -> None:
+        if self._reader.feed(data):
+            self._answered(self._reader.answer)
+
+    def _send(self, request: Request | None) -> None:
+        self._sent = time.perf_counter()
+        if request is None or (request.may_end and self._sent >= self._ends):
+            self._stop()
+            return
+        self._request, self._reader = request, _Reader(self._sent, keep=request.keep)
+        self._transport.write(request.message)
+
+    def _answered(self, answer: Answer) -> None:
+        self._finished = time.perf_counter()
+        answer.seconds = self._finished - self._sent
+        if self._request.label:
+            self._taken.add(self._request.label, answer)
+            self._served[self._request.label] += answer.is_good
+        try:
+            self._send(self._script.send(answer))
+        except StopIteration:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Add the client's own rates: over its own time, for the last answer may come long after the end."""
+        lasted = max(self._finished - self._began, 1e-9)
+        for label, count in self._served.items():
+            self._taken.rates[label] += count / lasted  # type: ignore[assignment]
+        self.done.set_result(None)
+        self._transport.close()
+
+
+class _Reader:
+    """Reads one answer: its status, and where its body ends."""
+
+    def __init__(self, sent: float, *, keep: bool) -> None:
+        self.answer = Answer()
+        self._sent, self._keep = sent, keep
+        self._buffer, self._in_body, self._is_chunked = b"", False, False
+        self._missing = 0
+
+    def feed(self, data: bytes) -> bool:
+        """Take what came in; True once the answer is whole."""
+        if not self._in_body:
+            self._buffer += data
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return False
+            self._read_head(self._buffer[:end].lower())
+            data, self._buffer = self._buffer[end + 4 :], b""
+        if data and not self.answer.first_byte_seconds:
+            self.answer.first_byte_seconds = time.perf_counter() - self._sent
+        if self._is_chunked:
+            return self._feed_chunks(data)
+        self._take(data)
+        self._missing -= len(data)
+        return self._missing <= 0
+
+    def _read_head(self, head: bytes) -> None:
+        self._in_body = True
+        self.answer.status = int(head[9:12])
+        self._is_chunked = b"transfer-encoding: chunked" in head
+        at = head.find(b"content-length:")
+        if at >= 0:
+            self._missing = int(head[at + 15 :].split(b"\r\n", 1)[0])
+
+    def _feed_chunks(self, data: bytes) -> bool:
+        """A chunk is its size in hex, CRLF, as many bytes, CRLF; the last is empty. `_missing` counts its CRLF too."""
+        data, self._buffer = self._buffer + data, b""
+        at = 0
+        while at < len(data):
+            if self._missing:
+                piece = data[at : at + self._missing]
+                self._missing -= len(piece)
+                at += len(piece)
+                self._take(piece if self._missing > 1 else piece[: len(piece) - 2 + self._missing])
+                continue
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                self._buffer = data[at:]
+                return False
+            size, at = int(data[at:end], 16), end + 2
+            if size == 0:
+                return True
+            self._missing = size + 2
+        return False
+
+    def _take(self, data: bytes) -> None:
+        self.answer.size += len(data)
+        self.answer.lines += data.count(b"\n")
+        if self._keep:
+            self.answer.body += data

@@ -1,0 +1,127 @@
+"""Figures: what one phase gave, what all the rounds gave, and how the things compared take turns."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Protocol
+
+from benchmarks.load import Taken, p50, p99
+
+OURS, BASELINE = "ours", "baseline"
+PATIENCE_SECONDS = 60
+"""What takes longer in a round sits out the next ones."""
+
+
+@dataclass
+class Sample:
+    """One phase: how many a second, in milliseconds how long, what failed, and what else was seen."""
+
+    rate: float
+    p50_ms: float = float("nan")
+    p99_ms: float = float("nan")
+    failures: Counter[int] = field(default_factory=Counter)
+    notes: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, taken: Taken, label: str, **notes: float) -> "Sample":
+        seconds = taken.seconds.get(label, [])
+        return cls(taken.rates[label], p50(seconds), p99(seconds), taken.failed, notes)
+
+
+Run = Callable[[float], Sample]
+"""One phase of so many seconds."""
+
+
+@dataclass
+class Row:
+    """All the rounds of one of the things compared."""
+
+    name: str
+    samples: list[Sample] = field(default_factory=list)
+
+    def median(self, figure: Callable[[Sample], float]) -> float:
+        return median(figure(sample) for sample in self.samples)
+
+    @property
+    def rate(self) -> float:
+        return self.median(lambda sample: sample.rate)
+
+    @property
+    def failures(self) -> Counter[int]:
+        return sum((sample.failures for sample in self.samples), Counter())
+
+    def note(self, name: str) -> float:
+        return median(sample.notes[name] for sample in self.samples)
+
+    @property
+    def notes(self) -> list[str]:
+        return list(self.samples[0].notes)
+
+
+class Named(Protocol):
+    """What a result says of its scenario."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+
+
+@dataclass
+class Result:
+    """A scenario on one database: a row for ours, one for each limit, and one for the baseline."""
+
+    name: str
+    title: str
+    engine: str
+    unit: str
+    rows: list[Row]
+
+    def ratio(self, name: str) -> float:
+        """Ours to another, the median over the rounds: both met the same noise in each."""
+        ours, other = self._row(OURS).samples, self._row(name).samples
+        rounds = [mine.rate / its.rate for mine, its in zip(ours, other, strict=False) if mine.rate and its.rate]
+        return median(rounds) if rounds else float("nan")
+
+    def _row(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
+
+    @property
+    def others(self) -> list[str]:
+        return [row.name for row in self.rows if row.name != OURS]
+
+
+def compare(scenario: Named, engine: str, runs: dict[str, Run], *, seconds: float, rounds: int) -> Result:
+    """Let them take turns: a phase of each, round by round, after one to warm up that isn't counted."""
+    rows = [Row(name) for name in runs]
+    result = Result(scenario.name, scenario.title, engine, scenario.unit, rows)
+    tired: set[str] = set()
+    for number in range(rounds + 1):
+        for row in result.rows:
+            if row.name in tired:
+                continue
+            began = time.monotonic()
+            sample = runs[row.name](seconds if number else min(seconds, 1))
+            is_slow = time.monotonic() - began > max(PATIENCE_SECONDS, 2 * seconds)
+            if number or is_slow:
+                row.samples.append(sample)
+                _say(result, row.name, number, sample)
+            if is_slow:
+                tired.add(row.name)
+    return result
+
+
+def _say(result: Result, name: str, number: int, sample: Sample) -> None:
+    notes = "".join(f", {name} {value:.1f}" for name, value in sample.notes.items())
+    failed = f", failures {dict(sample.failures)}" if sample.failures else ""
+    print(
+        f"{result.name}, {result.engine}, round {number}, {name}: {sample.rate:.1f} {result.unit}, "
+        f"p50 {sample.p50_ms:.1f} ms, p99 {sample.p99_ms:.1f} ms{notes}{failed}",
+        file=sys.stderr,
+        flush=True,
+    )

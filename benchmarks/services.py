@@ -1,0 +1,203 @@
+"""The services measured, each with two workers: ours, the bare app on a copy of its tables, and a baseline."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import httpx
+from sqlalchemy.engine import URL, make_url
+
+from app.core.clock import utc_now
+from app.core.db import Database
+from app.core.tokens import TokenSigner
+from app.models.user import User
+from benchmarks.company import ADMIN, email_of
+from tests.support.backend import ROOT, TLS, Backend, free_port
+from tests.support.credentials import session_of
+from tests.support.crowd import Call, at_once
+from tests.support.databases import settings_for
+from tests.support.people import PASSWORD
+
+WORKERS = 2
+START_SECONDS = 60
+API = "/api/v1"
+ENTRY_ID, IDEMPOTENCY_KEY = b"{entry_id}", b"{key}"
+"""What a prepared punch is filled with when it is sent."""
+LIFETIME_MINUTES = "1440"
+BASELINE_ADMIN = ("admin@example.com", "adminpassword")
+
+
+class Service:
+    """Something that answers HTTP, and the requests that it understands."""
+
+    name = ""
+    base_url = ""
+    has_keys = False
+
+    @property
+    def pid(self) -> int:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """With fresh processes: what one keeps of its memory hides what the next answer takes."""
+        raise NotImplementedError
+
+    def token(self, person: int) -> str:
+        raise NotImplementedError
+
+    def sign_in(self, people: list[int]) -> None:
+        """Have the tokens of these people before something is measured."""
+        for person in people:
+            self.token(person)
+
+    def get(self, person: int, path: str, **params: object) -> bytes:
+        return self._call("GET", path, person, params=params).message()
+
+    def punches(self, person: int, *, with_key: bool) -> tuple[bytes, bytes]:
+        """A clock-in on the first project, and the clock-out of the entry that it answers."""
+        body = {"project_id": 1, "description": ""}
+        headers = {"Idempotency-Key": IDEMPOTENCY_KEY.decode()} if with_key and self.has_keys else {}
+        clock_in = self._call("POST", "/time-entries/clock-in", person, body=body, headers=headers)
+        clock_out = self._call("POST", f"/time-entries/{ENTRY_ID.decode()}/clock-out", person, headers=headers)
+        return clock_in.message(), clock_out.message()
+
+    def login(self, person: int) -> bytes:
+        email, password = self._password(person)
+        return Call("POST", f"{self.base_url}{API}/auth/login", form=f"username={email}&password={password}").message()
+
+    def _password(self, person: int) -> tuple[str, str]:
+        return email_of(person), PASSWORD
+
+    def _call(self, method: str, path: str, person: int, **parts: object) -> Call:
+        headers = {"Authorization": f"Bearer {self.token(person)}"} | dict(parts.pop("headers", {}))  # type: ignore[call-overload]
+        return Call(method, f"{self.base_url}{API}{path}", headers, **parts)  # type: ignore[arg-type]
+
+
+class Ours(Service):
+    name, has_keys = "ours", True
+
+    def __init__(self, url: URL, folder: Path) -> None:
+        db_url = _text(url)
+        settings = settings_for(db_url, ACCESS_TOKEN_EXPIRE_MINUTES=int(LIFETIME_MINUTES))
+        self._database, self._signer = Database(settings), TokenSigner(settings)
+        self._backend = Backend(db_url, folder, workers=WORKERS, ACCESS_TOKEN_EXPIRE_MINUTES=LIFETIME_MINUTES)
+        self.base_url = self._backend.base_url
+        self.token = cache(self._token)  # type: ignore[method-assign]
+
+    @property
+    def pid(self) -> int:
+        return self._backend.pid
+
+    def stop(self) -> None:
+        self._database.close()
+        self._backend.stop()
+
+    def restart(self) -> None:
+        self._backend.stop()
+        self._backend.start()
+
+    def _token(self, person: int) -> str:
+        opened = session_of(self._database, User(id=person))
+        return self._signer.sign(opened.user_id, opened.session_id, at=utc_now())
+
+
+class Uvicorn(Service):
+    """An app that uvicorn serves."""
+
+    def __init__(self, python: str, app: str, folder: Path, workers: int = WORKERS, **environment: str) -> None:
+        self._port = free_port()
+        self.base_url = f"http://127.0.0.1:{self._port}"
+        options = ["--port", str(self._port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
+        self._command = [python, "-m", "uvicorn", app, *options]
+        self._folder, self._environment = folder, os.environ | environment
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(START_SECONDS)
+
+    def restart(self) -> None:
+        self.stop()
+        self._start()
+
+    def _start(self) -> None:
+        """Start, and return when all workers answer: they share the port, so only answers in a row tell."""
+        self._process = subprocess.Popen(  # noqa: S603 - what the command line names
+            self._command, cwd=self._folder, env=self._environment, start_new_session=True
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(httpx.TransportError):
+                for _ in range(20):
+                    httpx.get(f"{self.base_url}/hello", verify=TLS, timeout=START_SECONDS)
+                return
+            time.sleep(0.1)
+        raise RuntimeError("The app did not start.")
+
+
+class Bare(Uvicorn):
+    name = "bare app"
+
+    def __init__(self, url: URL) -> None:
+        self.db_url = url
+        plain = url.set(drivername="postgresql")
+        super().__init__(sys.executable, "benchmarks.bare_app:app", ROOT, BARE_DB_URL=_text(plain))
+
+    def punches(self, person: int, *, with_key: bool) -> tuple[bytes, bytes]:
+        paths = (f"{self.base_url}/people/{person}/{punch}" for punch in ("clock-in/1", "clock-out"))
+        clock_in, clock_out = (Call("POST", path).message() for path in paths)
+        return clock_in, clock_out
+
+    def get(self, person: int, path: str, **params: object) -> bytes:
+        return Call("GET", f"{self.base_url}/people/{person}/entries", params=params).message()
+
+    def sign_in(self, people: list[int]) -> None:
+        """Nobody has to."""
+
+    @property
+    def hello(self) -> bytes:
+        return Call("GET", f"{self.base_url}/hello").message()
+
+
+class Baseline(Uvicorn):
+    """Another app with the settled routes, started in its own folder. Its admin's password is everybody's."""
+
+    name = "baseline"
+
+    def __init__(self, folder: Path, python: str, url: URL, workers: int = WORKERS) -> None:
+        environment = {"DB_URL": _text(url), "ACCESS_TOKEN_EXPIRE_MINUTES": LIFETIME_MINUTES, "PYTHONPATH": ""}
+        super().__init__(python, "app.main:app", folder, workers, **environment)
+        self._tokens: dict[int, str] = {}
+
+    def token(self, person: int) -> str:
+        self.sign_in([person])
+        return self._tokens[person]
+
+    def sign_in(self, people: list[int]) -> None:
+        missing = [person for person in people if person not in self._tokens]
+        calls = []
+        for email, password in map(self._password, missing):
+            form = f"username={email}&password={password}"
+            calls.append(Call("POST", f"{self.base_url}{API}/auth/login", form=form))
+        answers = at_once(calls) if calls else []
+        for person, answer in zip(missing, answers, strict=True):
+            self._tokens[person] = answer.json()["access_token"]
+
+    def _password(self, person: int) -> tuple[str, str]:
+        email, password = BASELINE_ADMIN
+        return (email if person == ADMIN else email_of(person)), password
+
+
+def _text(url: URL) -> str:
+    return make_url(url).render_as_string(hide_password=False)
