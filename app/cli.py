@@ -12,11 +12,13 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress
+from sqlalchemy.exc import DBAPIError
 
 from app.core.clock import utc_now
 from app.core.config import BadSettings, Settings, load_settings
 from app.core.db import Database
 from app.core.errors import DomainError
+from app.core.logging import first_line
 from app.core.migrations import UnusableDatabase, head_revision, make_ready, migrate, opened
 from app.core.passwords import hash_password, weakness
 from app.main import create_app
@@ -24,7 +26,7 @@ from app.models.user import Role
 from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
 from app.schemas.user import UserCreate
-from app.services import audit_proof, demo, exports, onboarding, personal_data, timesheet, timesheet_pdf, users
+from app.services import audit_proof, demo, exports, onboarding, people, personal_data, timesheet, timesheet_pdf, users
 from app.services.audit_proof import BrokenRecord
 from app.services.errors import ImportRefused
 from app.services.exports import ExportWanted
@@ -50,6 +52,9 @@ def _refusals() -> Iterator[None]:
         yield
     except (Refused, BadSettings, UnusableDatabase, DomainError, BrokenRecord, demo.NotEmpty, OSError) as error:
         typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+    except DBAPIError as error:
+        typer.secho(f"The database refused: {first_line(error)}", fg="red", err=True)
         raise typer.Exit(1) from None
 
 
@@ -196,15 +201,16 @@ def export(
         export_format = _format_of(target)
         scope = Scope.all if manager is None else Scope.team
         wanted = ExportWanted(_period(start_date, end_date, tz), scope, include_indirect, columns, attribution)
-        people = exports.everybody() if manager is None else exports.team_of(manager, wanted)
+        included = exports.everybody() if manager is None else exports.team_of(manager, wanted)
         with database.writing("cli:export") as session:
+            people.lock(session, *([manager] if manager else []))
             exports.record(session, export_format, wanted, scope=scope, actor=None, at=(now := utc_now()))
         task = progress.add_task("Entries", total=None)
         with database.reading("cli:export") as session, _written(target) as file:
-            progress.update(task, total=exports.count(session, people, wanted))
+            progress.update(task, total=exports.count(session, included, wanted))
             exports.write(
                 session,
-                people,
+                included,
                 wanted,
                 export_format,
                 file.write,
@@ -225,6 +231,7 @@ def timesheet_command(
     with _database() as database:
         period = of_month(_valid(Month, month), None if tz is None else _valid(TimeZoneName, tz))
         with database.writing("cli:timesheet") as session:
+            people.lock(session, person_id)
             timesheet.record(session, person_id, period, actor=None, at=(now := utc_now()))
         with database.reading("cli:timesheet") as session:
             sheet = timesheet.for_operator(session, person_id, period, at=now)

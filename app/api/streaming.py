@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.transactions import Transactions
 from app.core.clock import utc_now
-from app.core.db import Session
+from app.core.db import ServiceBusy, Session
 from app.core.errors import DomainError, Unavailable
 from app.core.logging import first_line
 from app.core.runtime import Runtime
@@ -63,17 +63,21 @@ class _Held:
     def __init__(self, runtime: Runtime, transactions: Transactions, slot: Slot) -> None:
         self._runtime, self._transactions, self._slot = runtime, transactions, slot
         self._holding = asyncio.create_task(self._hold())
+        self._is_held = True
         self.timeout_seconds = runtime.settings.EXPORT_TIMEOUT_SECONDS
 
     async def give_back(self) -> None:
-        """Make the slot free, once."""
-        if self._holding.cancel():
-            with _harmless():
-                await self._transactions.write(lambda session: export_slots.give_back(session, self._slot))
+        """Make the slot free."""
+        self._holding.cancel()
+        with _harmless():
+            await self._transactions.write(lambda session: export_slots.give_back(session, self._slot))
+            self._is_held = False
 
     def let_go(self) -> None:
-        """Make the slot free, behind the answer."""
-        self._runtime.behind(self._slot, self.give_back)
+        """Make the slot free, behind the answer, unless it is already."""
+        self._holding.cancel()
+        if self._is_held:
+            self._runtime.behind(self._slot, self.give_back)
 
     async def _hold(self) -> None:
         while True:
@@ -84,7 +88,7 @@ class _Held:
 
 def _harmless() -> suppress:
     """Where the database can't be asked about a slot: it is free in a minute, then, and nothing worse."""
-    return suppress(DomainError, DBAPIError)
+    return suppress(DomainError, SQLAlchemyError)
 
 
 def written(chunks: Callable[[Session], Generator[bytes]]) -> Callable[[Session, Write], None]:
@@ -113,7 +117,12 @@ async def streamed(
     """
     held = _Held(runtime, transactions, slot)
     try:
-        return SpooledResponse(await _begun(runtime, transactions.request_id, produce), held, **options)
+        async with asyncio.timeout(held.timeout_seconds):
+            spool = await _begun(runtime, transactions.request_id, produce)
+        return SpooledResponse(spool, held, **options)
+    except TimeoutError as error:
+        held.let_go()
+        raise ServiceBusy("The export took too long. Ask for a shorter period.") from error
     except BaseException:
         held.let_go()
         raise

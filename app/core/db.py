@@ -74,12 +74,15 @@ class Session(SQLModelSession):
             written: bytes = cursor.mogrify(compiled.string, compiled.construct_params(values))
         driver.add_waiting(f"{written.decode()}; ")
 
+    def may_take(self, seconds: int) -> None:
+        """Let each statement of this transaction take so long. (SQLite has no limit.)"""
+        if not self.settings.is_sqlite:
+            self.connection().exec_driver_sql(f"SET LOCAL statement_timeout = '{seconds}s'")
+
     def copy_csv(self, statement: Select[Any], out: BinaryIO) -> None:
         """Write the rows of a statement as CSV, rendered by PostgreSQL, whatever their number: lines end with a line
         feed, and NULL is an empty cell. Raises what `out.write` raises."""
         connection = self.connection()
-        # The one long statement there is: it may take as long as an export may.
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{self.settings.EXPORT_TIMEOUT_SECONDS}s'")
         compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
         driver = _driver_of(connection)
         with driver.cursor() as cursor:

@@ -26,20 +26,27 @@ class FewTripsConnection(PostgreSQLConnection):
         self.autocommit = True
         self._opening = ""
         self._waiting = ""
+        self._is_open = False
         self._used_at = monotonic_seconds()
         self._calls: dict[str, str] = {}
         self._is_direct: bool | None = None
 
     def open_with(self, opening: str) -> None:
         """Begin a transaction with these statements, in front of whatever comes first."""
-        self._opening, self._waiting = opening, ""
+        self._opening, self._waiting, self._is_open = opening, "", False
 
     def add_waiting(self, statement: str) -> None:
         """Send the statement in front of whatever comes next."""
         self._waiting += statement
 
     def take_waiting(self) -> str:
-        """All that goes in front of the next statement, which must be sent now."""
+        """All that goes in front of the next statement, which must be sent now.
+
+        Raises InternalError where the opening was lost with a statement that never left: nothing is done outside of a
+        transaction.
+        """
+        self._check_begun()
+        self._is_open = True
         taken = self._opening + self._waiting
         self._opening = self._waiting = ""
         return taken
@@ -56,6 +63,7 @@ class FewTripsConnection(PostgreSQLConnection):
     def commit(self) -> None:
         """Commit what was sent and what waits. Raises what the database says against it; then nothing is kept."""
         if not self._waiting and self._is_idle():
+            self._check_begun()
             self._opening = ""
             return
         try:
@@ -69,7 +77,7 @@ class FewTripsConnection(PostgreSQLConnection):
             raise
 
     def rollback(self) -> None:
-        self.take_waiting()
+        self._opening, self._waiting, self._is_open = "", "", False
         if not self._is_idle():
             with self.cursor() as cursor:
                 cursor.execute("ROLLBACK")
@@ -111,6 +119,10 @@ class FewTripsConnection(PostgreSQLConnection):
         watch = select.poll()
         watch.register(self.fileno(), select.POLLIN)
         return bool(watch.poll(0))
+
+    def _check_begun(self) -> None:
+        if self._is_open and self._is_idle():
+            raise InternalError("The transaction never began: its first statement was not sent.")
 
     def _is_idle(self) -> bool:
         return self.get_transaction_status() == TRANSACTION_STATUS_IDLE

@@ -13,7 +13,7 @@ zoneinfo.reset_tzpath(())
 
 _DAY = timedelta(days=1)
 DAY_SECONDS = 86_400
-_PROBE_SECONDS = 6 * 3600  # no zone has changed its clock twice within that
+_PROBE_SECONDS = 7 * DAY_SECONDS  # since 2000 no zone changed its clock twice within that, nor do the rules that hold
 
 
 @cache
@@ -98,7 +98,7 @@ def wall_clocks(first: int, after: int, zone: str) -> list[WallClock]:
     return found
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=65_536)  # every zone for a century
 def _clocks_of_year(year: int, zone: str) -> tuple[WallClock, ...]:
     begins, ends = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp()) for each in (year, year + 1))
     # Begun a little before: a midnight that strikes again behind the year's first second belongs to a change before it.

@@ -82,6 +82,7 @@ def write(
 
     Raises TooManyRows for more than a workbook's sheet has.
     """
+    session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
     columns = columns_of(wanted.columns)
     shown = shown_as_text(session) if export_format is ExportFormat.csv else shown_as_value
     entries = entries_of(session, wanted.period, wanted.attribution, people, columns, shown, at=at)
@@ -97,6 +98,7 @@ def write(
 def count(session: Session, people: ColumnElement[bool], wanted: ExportWanted) -> int:
     """How many entries of these people belong to the period; with split there may be more rows."""
     belongs = belonging(session, wanted.period, wanted.attribution, people)
+    session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
     found = select(func.count()).select_from(ENTRY).join(USER, USER.c.id == ENTRY.c.user_id).where(people, belongs)
     return int(session.execute(found).scalar_one())
 

@@ -9,14 +9,17 @@ from copy import copy
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, case, func, literal, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, case, func, literal_column, select, type_coerce
 
 from app.core.db import Session
-from app.core.time_zones import DAY_SECONDS, WallClock, day_second, day_start, wall_clocks
+from app.core.time_zones import DAY_SECONDS, WallClock, day_second, wall_clocks
 from app.models.types import Instant, WallTime
 from app.services.periods import ENTRY, Period, unix_seconds, zones_of
 
 Clocks = tuple[WallClock, ...]
+Written = Callable[[int], ColumnElement[Any]]
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_BY_START = (ENTRY.c.start_time, ENTRY.c.start_time.desc())
 _A_LITTLE = timedelta(days=3)  # by then the period's last day has ended everywhere
 _AROUND = timedelta(days=1000)
 """How far before the period an entry that still runs may have started, and how far behind it and the present one may
@@ -24,11 +27,16 @@ end, and still be told rightly."""
 
 
 def _whole(number: int) -> ColumnElement[int]:
-    return literal(number, BigInteger)
+    """Written into the statement: SQLite takes no more than 32,766 parameters, and six hundred zones have more."""
+    return literal_column(str(number), BigInteger)
+
+
+def _timestamp(second: int) -> ColumnElement[datetime]:
+    return literal_column(f"TIMESTAMPTZ '{datetime.fromtimestamp(second, UTC).isoformat()}'", Instant)
 
 
 def _seconds(number: int) -> ColumnElement[Any]:
-    return func.make_interval(0, 0, 0, 0, 0, 0, number)
+    return func.make_interval(*(_whole(part) for part in (0, 0, 0, 0, 0, 0, number)))
 
 
 class LocalTime:
@@ -38,14 +46,11 @@ class LocalTime:
         """For instants inside the period only, or at `at` also for those of entries that reach out of it."""
         self._session = session
         self._zone: ColumnElement[str] = ENTRY.c.time_zone
-        before, end = (_A_LITTLE, period.end) if at is None else (_AROUND, max(at.date(), period.end))
-        last = datetime.combine(end, time.max, UTC) + before
+        first, last = _covered(session, period, at)
         self._first_day = days_since_1970(period.start)
         self._zones_by_clocks: dict[Clocks, list[str]] = defaultdict(list)
         for zone in zones_of(session, period):
-            first = day_start(period.start, zone) - before
-            clocks = wall_clocks(int(first.timestamp()), int(last.timestamp()), zone)
-            self._zones_by_clocks[tuple(clocks)].append(zone)
+            self._zones_by_clocks[tuple(wall_clocks(first, last, zone))].append(zone)
 
     def of_zone(self, zone: ColumnElement[str]) -> "LocalTime":
         """The same where an entry's zone stands in another column."""
@@ -73,7 +78,9 @@ class LocalTime:
     def since(self, instant: ColumnElement[Any], figures: Sequence[tuple[date, int]]) -> ColumnElement[int]:
         """The figure of the last of these days that had begun; the first stands for all before, too."""
         return self._by_zone(
-            lambda zone, _: stepped(instant, [(day_second(day, zone), figure) for day, figure in figures])
+            lambda zone, _: stepped(
+                instant, [(day_second(day, zone), figure) for day, figure in figures], as_step=self._step_for(instant)
+            )
         )
 
     def begins(self, day: ColumnElement[int]) -> ColumnElement[int]:
@@ -82,16 +89,41 @@ class LocalTime:
             lambda zone, clocks: stepped(day, _day_steps(self._first_day, clocks, zone))
         )
 
-    def _offset(
-        self, instant: ColumnElement[Any], name: str, as_value: Callable[[int], ColumnElement[Any]] = _whole
-    ) -> ColumnElement[Any]:
-        return self._by_zone(lambda _, clocks: stepped(instant, _steps(clocks, name), as_value))
+    def _offset(self, instant: ColumnElement[Any], name: str, as_value: Written = _whole) -> ColumnElement[Any]:
+        as_step = self._step_for(instant)
+        return self._by_zone(lambda _, clocks: stepped(instant, _steps(clocks, name), as_value, as_step))
+
+    def _step_for(self, value: ColumnElement[Any]) -> Written:
+        """How a second is written to be compared with the value: a stored instant, or a second itself."""
+        is_timestamp = isinstance(value.type, Instant) and not self._session.settings.is_sqlite
+        return _timestamp if is_timestamp else _whole
 
     def _by_zone(self, value: Callable[[str, Clocks], ColumnElement[Any]]) -> ColumnElement[Any]:
         values = [(zones, value(zones[0], clocks)) for clocks, zones in self._zones_by_clocks.items()]
         if len(values) == 1:
             return values[0][1]
         return case(*((self._zone.in_(zones), each) for zones, each in values))
+
+
+def _covered(session: Session, period: Period, at: datetime | None) -> tuple[int, int]:
+    """From when to when clocks are asked for: around the period, or around what there is in it, if that is less."""
+    around = _A_LITTLE if at is None else _AROUND
+    first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
+    if at is not None:
+        earliest, latest = _ends_of_all(session)
+        first, last = max(first - around, earliest), min(last, max(latest, at))
+    else:
+        first -= around
+    return int(min(first, last).timestamp()), int((last + around).timestamp())
+
+
+def _ends_of_all(session: Session) -> tuple[datetime, datetime]:
+    """When the first and the last of all entries start: two steps down an index, once a snapshot."""
+    if session.writes or "ends" not in session.info:
+        ends = (select(ENTRY.c.start_time).order_by(order).limit(1).scalar_subquery() for order in _BY_START)
+        session.info["ends"] = session.execute(select(*ends)).one()
+    earliest, latest = session.info["ends"]
+    return earliest or _LONG_AGO, latest or _LONG_AGO
 
 
 def days_since_1970(day: date) -> int:
@@ -126,14 +158,12 @@ def _day_steps(first_day: int, clocks: Clocks, zone: str) -> list[tuple[int, int
 def stepped(
     value: ColumnElement[Any],
     steps: Sequence[tuple[int, int]],
-    as_value: Callable[[int], ColumnElement[Any]] = _whole,
+    as_value: Written = _whole,
+    as_step: Written = _whole,
 ) -> ColumnElement[Any]:
     """The figure of the last step at or before the value, found by halving: a century has two hundred."""
     if len(steps) == 1:
         return as_value(steps[0][1])
     middle = len(steps) // 2
-    step = steps[middle][0]
-    is_stored = isinstance(value.type, Instant)
-    begins = literal(datetime.fromtimestamp(step, UTC), Instant) if is_stored else _whole(step)
-    halves = (stepped(value, half, as_value) for half in (steps[:middle], steps[middle:]))
-    return case((value < begins, next(halves)), else_=next(halves))
+    halves = (stepped(value, half, as_value, as_step) for half in (steps[:middle], steps[middle:]))
+    return case((value < as_step(steps[middle][0]), next(halves)), else_=next(halves))

@@ -9,10 +9,15 @@ from app.core.db import Session
 from app.schemas.presence import Presence, PresenceFilter
 from app.services import visibility
 from app.services.cursors import cursor_behind, keys_of
+from app.services.errors import BadCursor
 from app.services.identity import USER, Actor
 from app.services.people import full_name
 from app.services.periods import ENTRY
 from app.services.projects import PROJECT
+from app.services.punches import MAX_CLOCK_LAG
+
+_A_WALK = timedelta(days=1)
+"""How long somebody may take from the first page to the last."""
 
 
 def page(
@@ -28,6 +33,8 @@ def page(
     if cursor is not None:
         first_second, *behind = keys_of(cursor, 4)
         first_at = datetime.fromtimestamp(first_second, UTC)
+        if not at - _A_WALK <= first_at <= at + MAX_CLOCK_LAG:
+            raise BadCursor("This cursor is too old. Start with the first page.")
     stale = ENTRY.c.start_time < first_at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
     review = or_(ENTRY.c.needs_review, stale)
     found = (

@@ -14,10 +14,12 @@ import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import update
 
+from app.core.time_zones import zone_names
 from app.services.errors import TooManyRows
 from app.services.export_xlsx import MAX_ROWS, counted
 from app.services.identity import USER
 from app.services.projects import PROJECT
+from app.services.users import register_zone
 from tests.support.record import Record
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
@@ -296,3 +298,17 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, b
 
     assert set(answer.headers) == set(quiet.headers)
     assert answer.headers["Content-Disposition"] == quiet.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("attribution", ["start", "split"])
+def test_a_century_in_all_zones_fits_into_a_statement(people, as_user, server, mia, berta, website, attribution):
+    """SQLite takes 32,766 parameters, and each zone's clock changes twice a year."""
+    with server.database.writing() as session:
+        for zone in zone_names():
+            register_zone(session, zone)
+    people.entry(berta, website, "2026-10-24 21:00", "2026-10-24 22:30", description="Night")
+    whole = {"start_date": "2000-01-01", "end_date": "2100-01-01", "columns": "full", "attribution": attribution}
+
+    for export_format, read in (("csv", table), ("json", lines)):
+        days = [row["date"] for row in read(export(as_user(mia), export_format, **whole))]
+        assert days == (["2026-10-24", "2026-10-25"] if attribution == "split" else ["2026-10-24"])

@@ -58,6 +58,16 @@ def test_a_refused_commit_leaves_no_transaction_open(database):
         assert set(session.execute(text(others)).scalars()) <= {"idle"}
 
 
+def test_nothing_is_written_outside_of_a_transaction(database):
+    """Its BEGIN went with a statement that never left: who catches that and goes on is stopped."""
+    with pytest.raises(DBAPIError, match="never began"), database.writing() as session:
+        with suppress(DBAPIError):
+            session.execute(text("SELECT count(*) FROM nowhere; SELECT ("))
+        session.execute(ADD, {"name": "outside"})
+
+    assert zones(database) == set()
+
+
 def test_connections_that_the_server_ended_are_replaced_unnoticed(database, postgresql_server):
     """THREATS F5: not one read fails, although none of them was idle for long."""
     with database.reading() as one, database.reading() as another:
