@@ -82,6 +82,7 @@ def _mixed(service: Service, people: list[int], *, with_key: bool) -> Run:
     report = service.get(MANAGER, "/reports/team", start_date=MONTH[0], end_date=MONTH[1])
 
     def run(seconds: float) -> Sample:
+        service.sign_in(people)  # whoever logs in a hundred times loses their oldest session
         count = itertools.count(1)
         scripts = [
             _interrupted(puncher(service.punches(each, with_key=with_key)), count, service.login(each), report)
