@@ -158,7 +158,7 @@ def _make_correction_sensible(case: Any, body: dict[str, Any]) -> None:
             headers[name] = "*"
     if case.query and re.fullmatch("[A-Za-z0-9_-]{1,200}", str(case.query.get("cursor"))):
         keys = next((count for part, count in {"/audit": 3, "/presence": 4}.items() if part in case.path), 2)
-        case.query["cursor"] = cursor_behind(*[1] * keys)
+        case.query["cursor"] = cursor_behind(int(utc_now().timestamp()), *[1] * (keys - 1))
     operations = body.get("operations")
     for fields in [body, *(operations if isinstance(operations, list) else [])]:
         times = PAST.keys() & fields.keys() if isinstance(fields, dict) else set()
