@@ -13,6 +13,7 @@ from app.core.db import Session
 from app.schemas.project import ProjectRead
 from app.schemas.report import Attribution
 from app.schemas.time_entry import TimeEntryRead
+from app.services.export_rows import ROWS_AT_ONCE
 from app.services.identity import USER
 from app.services.periods import Period
 from app.services.projects import PROJECT
@@ -25,7 +26,7 @@ def entries_as_json(
 ) -> Iterator[tuple[int, int | None, str]]:
     """Each entry of these people that belongs to the period, or its part inside a local day, oldest first for each
     person: whose it is, its seconds (None while it runs) and itself as JSON."""
-    found = stretches(session, period, attribution, people, at=at)
+    found = stretches(session, period, attribution, people)
     entry = found.entry.c
     told = {
         **{name: entry[name] for name in TimeEntryRead.model_fields},
@@ -33,24 +34,31 @@ def entries_as_json(
         "end_time": found.end,
         "needs_review": flagged(session, found.entry, at=at),
     }
-    rows = session.execute(
-        select(entry.user_id, entry.project_id, found.seconds, _object(session, told))
+    statement = (
+        select(
+            entry.user_id,
+            found.seconds,
+            _object(session, told),
+            *(PROJECT.c[name] for name in ProjectRead.model_fields),
+        )
         .select_from(found.entry)
         .join(USER, USER.c.id == entry.user_id)
+        .join(PROJECT, PROJECT.c.id == entry.project_id)
         .where(people, found.belongs)
         .order_by(entry.user_id, found.start, entry.id)
-    ).all()  # a result left half-read would keep an SQLite connection in the past
-    projects = _projects(session, {row[1] for row in rows})
-    for user_id, project_id, seconds, text in rows:
-        yield user_id, seconds, f'{text[:-1]},"project":{projects[project_id]}}}'
-
-
-def _projects(session: Session, project_ids: set[int]) -> dict[int, str]:
-    """Projects as JSON, by id."""
-    found = session.execute(
-        select(*(PROJECT.c[name] for name in ProjectRead.model_fields)).where(PROJECT.c.id.in_(project_ids))
     )
-    return {row.id: ProjectRead.model_construct(**row._mapping).model_dump_json() for row in found}
+    projects: dict[int, str] = {}
+    # Closed whatever happens: a statement read half-way would keep an SQLite connection in the past.
+    with session.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
+        for user_id, seconds, text, project_id, *project in rows:
+            if project_id not in projects:
+                projects[project_id] = _project(project_id, *project)
+            yield user_id, seconds, f'{text[:-1]},"project":{projects[project_id]}}}'
+
+
+def _project(*values: Any) -> str:
+    fields = dict(zip(ProjectRead.model_fields, values, strict=True))
+    return ProjectRead.model_construct(**fields).model_dump_json()
 
 
 def _object(session: Session, told: dict[str, ColumnElement[Any]]) -> ColumnElement[str]:

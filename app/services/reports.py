@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, select
@@ -49,27 +51,31 @@ def team(
     people = session.execute(
         select(*(USER.c[name] for name in UserRead.model_fields)).where(included).order_by(USER.c.id)
     ).all()
-    entries: dict[int, list[str]] = defaultdict(list)
+    entries: dict[int, bytes] = {}
     if include_entries:
         period.at_most(MAX_REPORT_DAYS)
         seconds: dict[int, int] = defaultdict(int)
-        for person_id, length, entry in entries_as_json(session, period, attribution, included, at=at):
-            entries[person_id].append(entry)
-            seconds[person_id] += length or 0
+        found = entries_as_json(session, period, attribution, included, at=at)
+        for person_id, of_person in groupby(found, key=itemgetter(0)):
+            texts = []
+            for _, length, text in of_person:
+                texts.append(text)
+                seconds[person_id] += length or 0
+            entries[person_id] = ",".join(texts).encode()
     else:
         seconds = seconds_by_person(session, period, attribution, included)
-    told = (_as_json(person, seconds.get(person.id, 0), entries[person.id]) for person in people)
-    return f"[{','.join(told)}]".encode()
+    told = (_as_json(person, seconds.get(person.id, 0), entries.get(person.id, b"")) for person in people)
+    return b"[%b]" % b",".join(told)
 
 
-def _as_json(person: Row[Any], seconds: int, entries: list[str]) -> str:
+def _as_json(person: Row[Any], seconds: int, entries: bytes) -> bytes:
     member = TeamMemberHours.model_construct(
         employee=UserRead.model_construct(**person._mapping),
         total_seconds=seconds,
         total_hours=hours(seconds),
         entries=[],
     )
-    return f"{member.model_dump_json().removesuffix('[]}')}[{','.join(entries)}]}}"
+    return b"%b[%b]}" % (member.model_dump_json().removesuffix("[]}").encode(), entries)
 
 
 def own_days(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> OwnDays:

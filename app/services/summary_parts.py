@@ -1,20 +1,20 @@
 """What a summary adds up: entries, or what of them lies inside each local day, with the keys of their groups."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Select, Subquery, cast, func, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Subquery, cast, func, select
 
 from app.core.db import Session
 from app.schemas.report import Attribution
 from app.schemas.summary import Group, SummaryWanted
 from app.services import visibility
-from app.services.attribution import earliest, inside_of, latest
+from app.services.attribution import inside_of
 from app.services.calendar_keys import OF_CALENDAR, CalendarKeys
 from app.services.identity import USER, Actor
 from app.services.local_time import LocalTime
-from app.services.periods import ENTRY, Period, unix_seconds
+from app.services.periods import ENTRY, Period
+from app.services.stretches import stretches
 
 
 def people_in(actor: Actor, wanted: SummaryWanted, person_id: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -43,51 +43,31 @@ def parts(session: Session, actor: Actor, period: Period, wanted: SummaryWanted,
     if wanted.attribution is Attribution.at_start:
         keys = (calendar.of_instant(group, local, start).label(group) for group in groups)
         return found.add_columns(*keys, (end - start).label("length")).subquery()
-    worked = _worked(session, found, local, start, end)
-    within_a_day = select(
-        *worked.c[Group.user, Group.project],
-        *(calendar.of_day(group, worked.c.day).label(group) for group in groups),
-        (worked.c.end - worked.c.start).label("length"),
-    ).where(worked.c.last_day <= worked.c.day)
-    return union_all(within_a_day, _over_midnight(session, worked, local, calendar, groups)).subquery()
+    return _cut(session, period, wanted, people, calendar, groups)
 
 
-def _worked(
+def _cut(
     session: Session,
-    found: Select[Any],
-    local: LocalTime,
-    start: ColumnElement[datetime],
-    end: ColumnElement[datetime],
-) -> CTE:
-    """The entries, from when to when each counts, in seconds since 1970, and its first and last day."""
-    clipped = found.add_columns(
-        ENTRY.c.id,
-        unix_seconds(session, start).label("start"),
-        unix_seconds(session, end).label("end"),
-        ENTRY.c.time_zone,
-    ).cte("clipped")
-    clipped = clipped.prefix_with("MATERIALIZED", dialect="postgresql")  # else it works out each figure many times
-    local = local.of_zone(clipped.c.time_zone)
-    day, last_day = (local.day(second) for second in (clipped.c.start, clipped.c.end - 1))
-    # Where nothing lasts, the last day may be the one before the first.
-    return select(clipped, day.label("day"), last_day.label("last_day")).cte("worked")
-
-
-def _over_midnight(
-    session: Session, worked: CTE, local: LocalTime, calendar: CalendarKeys, groups: Sequence[Group]
-) -> Select[Any]:
-    """Entries that reach into another day, cut at each midnight, and what has the same keys put together again."""
-    kept = ("id", Group.user, Group.project, "start", "end", "last_day", "time_zone")
-    cut = select(*worked.c[*kept, "day"]).where(worked.c.last_day > worked.c.day).cte("cut", recursive=True)
-    cut = cut.union_all(select(*cut.c[kept], cut.c.day + 1).where(cut.c.day < cut.c.last_day))
-    local = local.of_zone(cut.c.time_zone)
-    begins = latest(session, cut.c.start, local.begins(cut.c.day))
-    ends = earliest(session, cut.c.end, local.begins(cut.c.day + 1))
-    keys = (calendar.of_day(group, cut.c.day).label(group) for group in groups)
-    pieces = select(*cut.c["id", Group.user, Group.project], *keys, (ends - begins).label("length")).subquery()
-    columns = pieces.c[Group.user, Group.project, *groups]
-    return (
-        select(*columns, cast(func.sum(pieces.c.length), BigInteger).label("length"))
-        .where(pieces.c.length > 0)  # a day that the zone left out has nothing in it
-        .group_by(pieces.c.id, *columns)
-    )
+    period: Period,
+    wanted: SummaryWanted,
+    people: ColumnElement[bool],
+    calendar: CalendarKeys,
+    groups: Sequence[Group],
+) -> Subquery:
+    """The closed entries cut at each midnight, and what has the same keys put together again."""
+    found = stretches(session, period, wanted.attribution, people)
+    entry = found.entry.c
+    day = LocalTime(session, period).of_zone(entry.time_zone).day(found.start)
+    pieces = select(
+        entry.id,
+        entry.user_id.label(Group.user),
+        entry.project_id.label(Group.project),
+        *(calendar.of_day(group, day).label(group) for group in groups),
+        found.seconds.label("length"),
+    ).where(found.belongs, entry.end_time.is_not(None))
+    if wanted.project_id is not None:
+        pieces = pieces.where(entry.project_id == wanted.project_id)
+    cut = pieces.subquery()
+    columns = cut.c[Group.user, Group.project, *groups]
+    length = cast(func.sum(cut.c.length), BigInteger).label("length")
+    return select(*columns, length).group_by(cut.c.id, *columns).subquery()

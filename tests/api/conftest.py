@@ -41,3 +41,23 @@ def ada(people):
 @pytest.fixture
 def website(people):
     return people.project("Website")
+
+
+IN_SIGHT = {
+    "Ana": {"Ana"},
+    "Mia": {"Mia", "Bo", "Ana", "Eve"},
+    "Bo": {"Bo", "Eve"},
+    "Max": {"Max", "Bob"},
+    "Ada": {"Mia", "Ada", "Bo", "Max", "Ana", "Eve", "Bob"},
+}
+"""Whom each of the staff may see."""
+
+
+@pytest.fixture
+def staff(people, mia, ada):
+    """Mia manages Bo and Ana, Bo manages Eve, Max manages Bob; Ada is an admin."""
+    bo, max_ = people.manager("Bo", manager=mia), people.manager("Max")
+    everybody = {"Mia": mia, "Ada": ada, "Bo": bo, "Max": max_}
+    for name, manager in (("Ana", mia), ("Eve", bo), ("Bob", max_)):
+        everybody[name] = people.employee(name, manager=manager)
+    return everybody

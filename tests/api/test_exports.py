@@ -54,16 +54,6 @@ def entry_ids(caller: Any, export_format: str, **params: Any) -> set[int]:
 
 
 @pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
-@pytest.fixture
 def berta(people, mia):
     return people.employee("Berta", manager=mia, time_zone="Europe/Berlin")
 

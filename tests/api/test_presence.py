@@ -9,6 +9,7 @@ from app.schemas.presence import PresenceFilter
 from app.services import presence as service
 from app.services.identity import USER, Actor
 from app.services.periods import ENTRY
+from tests.api.conftest import IN_SIGHT
 from tests.support.hours import clock
 from tests.support.people import instant
 from tests.support.statements import counted_statements
@@ -25,12 +26,8 @@ def names(caller, **params):
 
 
 @pytest.fixture
-def company(people, mia, ada, website):
-    """Mia manages Bo and Ana, Bo manages Eve, Max manages Bob; all are at work, each since another hour."""
-    bo, max_ = people.manager("Bo", manager=mia), people.manager("Max")
-    staff = {"Mia": mia, "Ada": ada, "Bo": bo, "Max": max_}
-    for name, manager in (("Ana", mia), ("Eve", bo), ("Bob", max_)):
-        staff[name] = people.employee(name, manager=manager)
+def company(people, staff, website):
+    """They are all at work, each since another hour."""
     for number, person in enumerate(staff.values(), start=1):
         people.entry(person, website, clock(number), None)
     return staff
@@ -93,15 +90,7 @@ def test_what_needs_review_comes_first_then_who_came_first(people, as_user, mia,
 
 
 def test_everybody_sees_those_whom_they_may_see(as_user, server, company):
-    in_sight = {
-        "Ana": {"Ana"},
-        "Mia": {"Mia", "Bo", "Ana", "Eve"},
-        "Bo": {"Bo", "Eve"},
-        "Max": {"Max", "Bob"},
-        "Ada": set(company),
-    }
-
-    for name, expected in in_sight.items():
+    for name, expected in IN_SIGHT.items():
         caller = as_user(company[name])
         with server.database.reading() as session:
             of_them = ENTRY.c.user_id.in_([company[each].id for each in expected])

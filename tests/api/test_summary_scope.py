@@ -6,6 +6,7 @@ from sqlalchemy import insert, select, update
 from app.services import summary as service
 from app.services.identity import USER
 from app.services.periods import ENTRY
+from tests.api.conftest import IN_SIGHT
 from tests.support.people import instant, password_hash
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
@@ -28,27 +29,15 @@ def refusal(caller, **params):
 
 
 @pytest.fixture
-def company(people, mia, ada, website):
-    """Mia manages Bo and Ana, Bo manages Eve, Max manages Bob; each worked an hour."""
-    bo, max_ = people.manager("Bo", manager=mia), people.manager("Max")
-    staff = {"Mia": mia, "Ada": ada, "Bo": bo, "Max": max_}
-    for name, manager in (("Ana", mia), ("Eve", bo), ("Bob", max_)):
-        staff[name] = people.employee(name, manager=manager)
+def company(people, staff, website):
+    """Each of them worked an hour."""
     for person in staff.values():
         people.entry(person, website, "2026-03-02 08:00", "2026-03-02 09:00")
     return staff
 
 
 def test_everybody_sees_the_hours_of_those_whom_they_may_see(as_user, server, company):
-    in_sight = {
-        "Ana": {"Ana"},
-        "Mia": {"Mia", "Bo", "Ana", "Eve"},
-        "Bo": {"Bo", "Eve"},
-        "Max": {"Max", "Bob"},
-        "Ada": set(company),
-    }
-
-    for name, expected in in_sight.items():
+    for name, expected in IN_SIGHT.items():
         caller = as_user(company[name])
         ids = {company[each].id for each in expected}
         with server.database.reading() as session:

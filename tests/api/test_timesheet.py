@@ -4,6 +4,7 @@ import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -34,7 +35,13 @@ def sheet_of(caller: Any, month: str = "2026-03", **params: Any) -> httpx.Respon
 
 
 def pages(answer: httpx.Response) -> list[str]:
-    return [page.extract_text() for page in PdfReader(io.BytesIO(answer.content)).pages]
+    return _texts(answer.content)
+
+
+@lru_cache(maxsize=4)
+def _texts(pdf: bytes) -> list[str]:
+    """Read once: the reader takes longer for a page than the service."""
+    return [page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages]
 
 
 def lines(answer: httpx.Response) -> list[str]:

@@ -1,7 +1,6 @@
 """Files for payroll: one export in three formats, with the same filters and the same rows."""
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -10,13 +9,11 @@ from starlette.responses import StreamingResponse
 from app.api.dependencies import ClaimsDep, DateRange, Now, RuntimeDep, TransactionsDep, as_of
 from app.api.problems import raises
 from app.api.streaming import streamed
-from app.api.transactions import TransactionRoute, Transactions
+from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_EXPORT, OF_PERIOD, WITH_ROLE
 from app.api.v1.reports import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.core.db import Session
-from app.core.runtime import Runtime
 from app.core.spool import Write
-from app.core.tokens import Claims
 from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
 from app.services.errors import TooManyRows
@@ -47,37 +44,61 @@ def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
 ColumnsQuery = Annotated[Columns, Query(description="`full` appends ids, zone, UTC instants, seconds, needs_review.")]
 
 
-async def _wanted(
-    period: DateRange,
-    include_indirect: IncludeIndirect = False,
-    scope: ScopeQuery = Scope.team,
-    attribution: AttributionQuery = Attribution.at_start,
-) -> ExportWanted:
-    return ExportWanted(period, scope, include_indirect, Columns.settled, attribution)
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """What the formats have in common: who asks for which rows, and the way to them."""
+
+    claims: ClaimsDep
+    now: Now
+    runtime: RuntimeDep
+    transactions: TransactionsDep
+    period: DateRange
+    include_indirect: IncludeIndirect = False
+    scope: ScopeQuery = Scope.team
+    attribution: AttributionQuery = Attribution.at_start
+
+    async def as_file(self, export_format: ExportFormat, columns: Columns) -> StreamingResponse:
+        wanted = ExportWanted(self.period, self.scope, self.include_indirect, columns, self.attribution)
+        actor, slot = await self.transactions.write(
+            lambda session: exports.begin(session, self.claims, wanted, export_format, at=self.now)
+        )
+
+        def produce(session: Session, out: Write) -> None:
+            people = exports.people_of(session, actor, wanted)
+            exports.write(session, people, wanted, export_format, out, at=self.now)
+
+        answer = await streamed(
+            self.runtime,
+            self.transactions,
+            slot,
+            produce,
+            media_type=_MEDIA_TYPES[export_format],
+            headers={
+                "Content-Disposition": f'attachment; filename="{exports.file_name(wanted, export_format)}"',
+                "Cache-Control": "no-store",
+            },
+        )
+        as_of(answer, self.now)
+        return answer
 
 
-Wanted = Annotated[ExportWanted, Depends(_wanted)]
+Export = Annotated[_Export, Depends()]
 
 
 @router.get(
-    "/csv", summary="Hours as CSV", response_class=StreamingResponse, responses=raises(*_RAISED) | _file("text/csv")
+    "/csv",
+    summary="Hours as CSV",
+    response_class=StreamingResponse,
+    responses=raises(*_RAISED) | _file("text/csv"),
 )
-async def export_csv(
-    wanted: Wanted,
-    claims: ClaimsDep,
-    now: Now,
-    runtime: RuntimeDep,
-    transactions: TransactionsDep,
-    columns: ColumnsQuery = Columns.settled,
-) -> StreamingResponse:
+async def export_csv(export: Export, columns: ColumnsQuery = Columns.settled) -> StreamingResponse:
     """The team's entries that belong to the period, or your own where you have no team.
 
     With `attribution=split` a row is the part of an entry inside one local day.
 
     Dates and times are those of each entry's zone, or of `tz`. Open entries have no end and no hours.
     """
-    wanted = replace(wanted, columns=columns)
-    return await _export(runtime, transactions, claims, wanted, ExportFormat.csv, at=now)
+    return await export.as_file(ExportFormat.csv, columns)
 
 
 @router.get(
@@ -86,20 +107,12 @@ async def export_csv(
     response_class=StreamingResponse,
     responses=raises(*_RAISED, TooManyRows) | _file(_MEDIA_TYPES[ExportFormat.xlsx]),
 )
-async def export_xlsx(
-    wanted: Wanted,
-    claims: ClaimsDep,
-    now: Now,
-    runtime: RuntimeDep,
-    transactions: TransactionsDep,
-    columns: ColumnsQuery = Columns.full,
-) -> StreamingResponse:
+async def export_xlsx(export: Export, columns: ColumnsQuery = Columns.full) -> StreamingResponse:
     """The rows of the CSV as a sheet with real dates and numbers, and a second one with each person's sum.
 
     A sheet has 1,048,575 rows at most.
     """
-    wanted = replace(wanted, columns=columns)
-    return await _export(runtime, transactions, claims, wanted, ExportFormat.xlsx, at=now)
+    return await export.as_file(ExportFormat.xlsx, columns)
 
 
 @router.get(
@@ -108,43 +121,6 @@ async def export_xlsx(
     response_class=StreamingResponse,
     responses=raises(*_RAISED) | _file("application/jsonl"),
 )
-async def export_json(
-    wanted: Wanted,
-    claims: ClaimsDep,
-    now: Now,
-    runtime: RuntimeDep,
-    transactions: TransactionsDep,
-    columns: ColumnsQuery = Columns.full,
-) -> StreamingResponse:
+async def export_json(export: Export, columns: ColumnsQuery = Columns.full) -> StreamingResponse:
     """The rows of the CSV, each as a JSON object on a line of its own, for programs: texts are as they were typed."""
-    wanted = replace(wanted, columns=columns)
-    return await _export(runtime, transactions, claims, wanted, ExportFormat.json, at=now)
-
-
-async def _export(
-    runtime: Runtime,
-    transactions: Transactions,
-    claims: Claims,
-    wanted: ExportWanted,
-    export_format: ExportFormat,
-    *,
-    at: datetime,
-) -> StreamingResponse:
-    actor, slot = await transactions.write(lambda session: exports.begin(session, claims, wanted, export_format, at=at))
-
-    def produce(session: Session, out: Write) -> None:
-        exports.write(session, exports.people_of(session, actor, wanted), wanted, export_format, out, at=at)
-
-    answer = await streamed(
-        runtime,
-        transactions,
-        slot,
-        produce,
-        media_type=_MEDIA_TYPES[export_format],
-        headers={
-            "Content-Disposition": f'attachment; filename="{exports.file_name(wanted, export_format)}"',
-            "Cache-Control": "no-store",
-        },
-    )
-    as_of(answer, at)
-    return answer
+    return await export.as_file(ExportFormat.json, columns)
