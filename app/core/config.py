@@ -7,17 +7,16 @@ from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, EmailStr, Field, SecretStr, ValidationError
+from pydantic import EmailStr, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from app.core.chains import ChainKeys
 from app.core.opaque_tokens import RefreshTokens
 from app.core.sealed import Sealer
-from app.core.time_zones import zone_names
+from app.core.setting_types import POSTGRESQL_NAMES, DatabaseUrl, Network, ZoneName
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
 DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production refuses
@@ -27,8 +26,6 @@ KNOWN_SECRET_KEYS = frozenset(
         "change-me-change-me-change-me-change-me-change-me",  # of .env.example
     }
 )
-SQLITE_NAMES = frozenset({"sqlite", "sqlite+pysqlite"})
-POSTGRESQL_NAMES = frozenset({"postgresql", "postgres"})
 MIN_SECRET_KEY_LENGTH = 32  # characters; HS256 wants a key as long as its digest (RFC 7518, section 3.2)
 
 
@@ -47,40 +44,12 @@ class BadSettings(Exception):
     """A setting that the service can't or won't start with. The message names the variable, never its value."""
 
 
-def _known_zone(name: str) -> str:
-    if name not in zone_names():
-        raise ValueError("is not a name of the tz database")
-    return name
-
-
-def _database_url(url: str) -> str:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number, with the end of a password in it
-        raise ValueError("is not a database URL") from None
-    if parsed.drivername not in SQLITE_NAMES and parsed.get_backend_name() not in POSTGRESQL_NAMES:
-        raise ValueError("must start with sqlite:/// or postgresql://")
-    if parsed.drivername in SQLITE_NAMES and (parsed.database in {None, "", ":memory:"} or parsed.query):
-        raise ValueError("must name a file and no options: a database in memory would forget what it acknowledged")
-    return url
-
-
-def _network(text: str) -> str:
-    try:
-        network = ip_network(text)
-    except ValueError:
-        raise ValueError("holds something that is no IP address and no network") from None
-    if network.prefixlen == 0:
-        raise ValueError("trusts everybody: then anybody could claim any address")
-    return str(network)
-
-
 class Settings(BaseSettings):
     """Every setting of the service; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
 
-    DB_URL: Annotated[str, AfterValidator(_database_url)] = "sqlite:///./time_tracking.db"
+    DB_URL: DatabaseUrl = "sqlite:///./time_tracking.db"
     SECRET_KEY: SecretStr | None = None
     SECRET_KEY_FILE: Path = Path(".signing-key")
     AUDIT_KEY: SecretStr | None = None
@@ -102,7 +71,7 @@ class Settings(BaseSettings):
     HOST: str = "127.0.0.1"
     PORT: int = Field(default=8000, ge=0, le=65535)
     WORKERS: int = Field(default=1, ge=1, le=64)
-    DEFAULT_TIME_ZONE: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    DEFAULT_TIME_ZONE: ZoneName = "UTC"
     STALE_ENTRY_HOURS: int = Field(default=16, ge=1, le=168)
     MAX_ENTRY_HOURS: int = Field(default=24, ge=1, le=168)
     EDIT_WINDOW_DAYS: int = Field(default=31, ge=0, le=3660)
@@ -111,7 +80,7 @@ class Settings(BaseSettings):
     FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)
     CORS_ORIGINS: list[str] = Field(default=[], max_length=100)
     CORS_ALLOW_CREDENTIALS: bool = False
-    TRUSTED_PROXIES: list[Annotated[str, AfterValidator(_network)]] = Field(default=[], max_length=100)
+    TRUSTED_PROXIES: list[Network] = Field(default=[], max_length=100)
     SMTP_HOST: str | None = Field(default=None, max_length=253, pattern=r"^[!-~]+$")
     SMTP_PORT: int = Field(default=587, ge=1, le=65535)
     SMTP_TLS: SmtpTls = SmtpTls.starttls

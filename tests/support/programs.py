@@ -1,0 +1,23 @@
+"""Programs that tests start as real parts of an installation: a pooler, a proxy, a cluster's store, a rule checker.
+
+`python -m tests.support.programs` prints the Debian packages of those that this machine lacks.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+PACKAGES = {"pgbouncer": "pgbouncer", "nginx": "nginx-light", "etcd": "etcd-server", "promtool": "prometheus"}
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])  # daemons, for who isn't root
+
+
+def program(name: str) -> Path:
+    """Where a program of PACKAGES is. Raises FileNotFoundError, which names the package to install."""
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        raise FileNotFoundError(f"The tests need {name}: install the package {PACKAGES[name]}.")
+    return Path(found)
+
+
+if __name__ == "__main__":
+    print(*(package for name, package in PACKAGES.items() if shutil.which(name, path=_PATH) is None))
