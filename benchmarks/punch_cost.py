@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.core.clock import utc_now
-from app.core.db import LOCK_PERSON, Database
+from app.core.db import Database
 from app.core.migrations import migrate
+from app.core.statement_options import LOCK_PERSON
 from app.core.tokens import Claims
 from app.schemas.punch import ClockIn
 from app.services import punches, time_entries

@@ -1,128 +1,108 @@
-"""A PostgreSQL connection that spends no round trip on opening and ending a transaction, nor on being alive."""
+"""The engine for PostgreSQL: how its connections are set up, and what travels with a transaction's first statement."""
 
-import select
-from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
-from psycopg2 import Error, InternalError
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
-from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812 - a class, whatever its name
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext, ExecutionContext
+from sqlalchemy.exc import InvalidatePoolError
+from sqlmodel import create_engine
 
-from app.core.clock import monotonic_seconds
+from app.core.config import Settings
+from app.core.few_trips import FewTripsConnection
+from app.core.statement_options import LOCK_PERSON, PLANNED_ONCE
 
-TRUSTED_IDLE_SECONDS = 1
-"""How long a connection that is silent counts as alive. What the server ends, it says at once."""
+CONNECT_TIMEOUT_SECONDS = 3
+POOL_WAIT_SECONDS = 2
 
 
-class FewTripsConnection(PostgreSQLConnection):
-    """Its BEGIN travels with the first statement, and what waits with the COMMIT (psycopg2 sends each by itself).
+def postgresql_engine(settings: Settings) -> Engine:
+    """Connections with a limit on everything that may be waited for, and one round trip less for each transaction."""
+    engine = create_engine(
+        settings.database_url,
+        pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        hide_parameters=True,  # an error would quote them in the log: e-mails, hashes
+        connect_args={
+            "connection_factory": FewTripsConnection,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 8000,
+            "client_encoding": "utf8",  # whatever the database's own: what write_soon renders is decoded as such
+            "application_name": "employee-time-tracking-api",
+        },
+    )
+    limits = (
+        f"SET LOCAL statement_timeout = '{settings.DB_STATEMENT_TIMEOUT_SECONDS}s'; "
+        f"SET LOCAL lock_timeout = '{settings.DB_LOCK_TIMEOUT_SECONDS}s'; "
+        "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
+        "SET LOCAL jit = off; "  # compiling a report's statement takes longer than running it
+    )
+    to_write = f"BEGIN; {limits}"
+    to_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
 
-    So psycopg2 is told that there are no transactions, and `commit` and `rollback` ask libpq whether there is one.
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        driver_of(connection).open_with(to_write if writes else to_read)
+
+    event.listen(engine, "begin", begin)
+    event.listen(engine, "checkout", _check_alive)
+    event.listen(engine, "checkin", _let_rest)
+    event.listen(engine, "handle_error", _forget_stale_plans)
+    event.listen(engine, "before_cursor_execute", _before_statement, retval=True)
+    return engine
+
+
+def _check_alive(driver: DBAPIConnection, _record: object, _proxy: object) -> None:
+    """Let nobody have a connection that died in the pool: after a restart of PostgreSQL none of them is alive."""
+    assert isinstance(driver, FewTripsConnection)
+    if not driver.is_alive():
+        raise InvalidatePoolError
+
+
+def _let_rest(driver: DBAPIConnection | None, _record: object) -> None:
+    if isinstance(driver, FewTripsConnection):
+        driver.rest()
+
+
+def _forget_stale_plans(context: ExceptionContext) -> None:
+    """A plan that a migration made wrong, or that somebody discarded, goes with its connection and all others."""
+    if getattr(context.original_exception, "pgcode", None) in {"0A000", "26000"}:
+        context.is_disconnect = True
+
+
+def _before_statement(
+    _connection: Connection,
+    cursor: Any,
+    statement: str,
+    parameters: Any,
+    context: ExecutionContext | None,
+    executemany: bool,
+) -> tuple[str, Any]:
+    """Send a PostgreSQL transaction's limits, and the lock on a person, in the same round trip as its first statement.
+
+    SET LOCAL, since PgBouncer refuses limits given as connection options. The lock is a statement of its own, so the
+    one behind it takes its snapshot after the lock was granted and sees what the last holder committed; FOR UPDATE in
+    the reading statement would join the fresh person with stale entries. (SQLite's BEGIN IMMEDIATE locks all at once.)
     """
+    before = cursor.connection.take_waiting().replace("%", "%%")
+    if cursor.name is not None:
+        cursor.withhold = True  # psycopg2 knows of no transaction; a cursor that is to outlive one needs none
+    if before and (executemany or cursor.name is not None):  # a server-side cursor takes one statement only
+        with cursor.connection.cursor() as plain_cursor:
+            plain_cursor.execute(before, ())
+        return statement, parameters
+    options = context.execution_options if context is not None else {}
+    if PLANNED_ONCE in options:
+        statement = cursor.connection.planned(statement, parameters)
+    if (person := options.get(LOCK_PERSON)) is not None:
+        before += f'SELECT id FROM "user" WHERE id = {int(person)} FOR NO KEY UPDATE; '  # noqa: S608 - an int
+    return before + statement, parameters
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.autocommit = True
-        self._opening = ""
-        self._waiting = ""
-        self._is_open = False
-        self._used_at = monotonic_seconds()
-        self._calls: dict[str, str] = {}
-        self._is_direct: bool | None = None
 
-    def open_with(self, opening: str) -> None:
-        """Begin a transaction with these statements, in front of whatever comes first."""
-        self._opening, self._waiting, self._is_open = opening, "", False
-
-    def add_waiting(self, statement: str) -> None:
-        """Send the statement in front of whatever comes next."""
-        self._waiting += statement
-
-    def take_waiting(self) -> str:
-        """All that goes in front of the next statement, which must be sent now.
-
-        Raises InternalError where the opening was lost with a statement that never left: nothing is done outside of a
-        transaction.
-        """
-        self._check_begun()
-        self._is_open = True
-        taken = self._opening + self._waiting
-        self._opening = self._waiting = ""
-        return taken
-
-    def planned(self, statement: str, names: Iterable[str]) -> str:
-        """The statement, with these named parameters, as a call of its plan: made at the first time, and then kept.
-
-        Behind a pooler, which gives each transaction another server process, it stays as it is.
-        """
-        if statement not in self._calls:
-            self._calls[statement] = self._prepare(statement, sorted(names)) if self._reaches_server() else statement
-        return self._calls[statement]
-
-    def commit(self) -> None:
-        """Commit what was sent and what waits. Raises what the database says against it; then nothing is kept."""
-        if not self._waiting and self._is_idle():
-            self._check_begun()
-            self._opening = ""
-            return
-        try:
-            with self.cursor() as cursor:
-                cursor.execute(f"{self.take_waiting()}COMMIT")
-                if cursor.statusmessage != "COMMIT":  # an error before, that somebody caught, had undone it all
-                    raise InternalError("The transaction was aborted, so there was nothing to commit.")
-        except Error:
-            with suppress(Error):
-                self.rollback()  # else the locks go to the pool: SQLAlchemy counts the transaction as ended
-            raise
-
-    def rollback(self) -> None:
-        self._opening, self._waiting, self._is_open = "", "", False
-        if not self._is_idle():
-            with self.cursor() as cursor:
-                cursor.execute("ROLLBACK")
-
-    def rest(self) -> None:
-        """Say that nobody uses it from now on."""
-        self._used_at = monotonic_seconds()
-
-    def is_alive(self) -> bool:
-        """Whether the server still answers. It is asked only after a while, or when it has said something meanwhile:
-        one that is shut down, or killed, closes the connection, and that can be seen without asking."""
-        if monotonic_seconds() - self._used_at < TRUSTED_IDLE_SECONDS and not self._has_news():
-            return True
-        try:
-            with self.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except Error:
-            return False
-        return True
-
-    def _prepare(self, statement: str, names: list[str]) -> str:
-        plan = f"plan_{len(self._calls)}"
-        with self.cursor() as cursor:
-            text = statement % {name: f"${number}" for number, name in enumerate(names, 1)}
-            cursor.execute(f"PREPARE {plan} AS {text}")
-        return f"EXECUTE {plan}" + (f" ({', '.join(f'%({name})s' for name in names)})" if names else "")
-
-    def _reaches_server(self) -> bool:
-        """Whether this is a server process's own connection. A pooler says a number that is no process's of its."""
-        if self._is_direct is None:
-            with self.cursor() as cursor:
-                cursor.execute("SELECT pg_backend_pid()")
-                self._is_direct = cursor.fetchone() == (self.get_backend_pid(),)
-        return self._is_direct
-
-    def _has_news(self) -> bool:
-        if self.closed:
-            return True
-        watch = select.poll()
-        watch.register(self.fileno(), select.POLLIN)
-        return bool(watch.poll(0))
-
-    def _check_begun(self) -> None:
-        if self._is_open and self._is_idle():
-            raise InternalError("The transaction never began: its first statement was not sent.")
-
-    def _is_idle(self) -> bool:
-        return self.get_transaction_status() == TRANSACTION_STATUS_IDLE
+def driver_of(connection: Connection) -> FewTripsConnection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, FewTripsConnection)
+    return driver

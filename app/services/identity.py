@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, null, select, update
 
-from app.core.db import PLANNED_ONCE, Session
+from app.core.db import Session
+from app.core.statement_options import PLANNED_ONCE
 from app.core.tokens import BadToken, Claims, Waiting
 from app.models.api_token import ApiToken
 from app.models.login_session import LoginSession

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from app.core.db import PLANNED_ONCE, Session
+from app.core.db import Session
+from app.core.statement_options import PLANNED_ONCE
 from app.core.time_zones import day_second
 from app.schemas.types import instant_text
 from app.services.identity import Actor

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, func, select, update
 
-from app.core.db import LOCK_PERSON, Session
+from app.core.db import Session
+from app.core.statement_options import LOCK_PERSON
 from app.core.tokens import Claims
 from app.schemas.punch import ClockIn
 from app.schemas.time_entry import TimeEntryRead

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, select, type_coerce
 
-from app.core.db import PLANNED_ONCE, Session
+from app.core.db import Session
+from app.core.statement_options import PLANNED_ONCE
 from app.core.text import text_key
 from app.core.tokens import Claims
 from app.models.types import table_of

@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.core.db import PLANNED_ONCE
-from app.core.postgresql import FewTripsConnection
+from app.core.few_trips import FewTripsConnection
+from app.core.statement_options import PLANNED_ONCE
 from app.models.types import table_of
 from app.models.user import TimeZone
 from tests.support.databases import POSTGRESQL

@@ -1,0 +1,67 @@
+"""The engine for an SQLite file: how its connections are set up, and how a transaction opens and ends."""
+
+import os
+import sqlite3
+from contextlib import suppress
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlmodel import create_engine
+
+from app.core.config import Settings
+
+POOL_WAIT_SECONDS = 2
+
+
+def sqlite_engine(settings: Settings) -> Engine:
+    """Connections on which the file is safe: a writing transaction has the write lock from its beginning."""
+    url = settings.database_url
+    _make_private(str(url.database))
+    engine = create_engine(
+        url,
+        pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        hide_parameters=True,
+        # isolation_level=None: the driver's own BEGINs lose updates and savepoints; ours are explicit, below.
+        connect_args={
+            "check_same_thread": False,
+            "isolation_level": None,
+            "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
+        },
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "reset", _end_sqlite_transaction)
+    return engine
+
+
+def _make_private(file: str) -> None:
+    """Create the file, where there is none yet, for its owner only: it holds everyone's hours and password hashes."""
+    with suppress(OSError):  # a folder that isn't there is the engine's to tell
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # an acknowledged punch survives a power cut
+        "foreign_keys = ON",
+        "recursive_triggers = ON",  # else INSERT OR REPLACE passes by the audit table's DELETE trigger
+        "trusted_schema = OFF",
+        "secure_delete = ON",  # what was erased is overwritten
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _end_sqlite_transaction(connection: DBAPIConnection, _record: object, _state: object) -> None:
+    """A COMMIT that SQLite refuses leaves its transaction open, and SQLAlchemy counts it as ended: the connection would
+    go back to the pool with the write lock of the whole file."""
+    assert isinstance(connection, sqlite3.Connection)
+    connection.rollback()
