@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 
 from app.api.access import access_to
+from app.core.again import again
 from app.core.clock import monotonic_seconds, utc_now
 from app.core.db import Session
 from app.core.runtime import Runtime
@@ -65,7 +66,10 @@ class Provided(Protocol):
 
 
 class Transactions:
-    """For endpoints that need more than one transaction, or work between them."""
+    """For endpoints that need more than one transaction, or work between them.
+
+    The work may be run again (see `core/again.py`), so it does nothing but ask the session: mail is sent behind it.
+    """
 
     def __init__(self, request: Request, *, is_report: bool = False) -> None:
         self._runtime = runtime_of(request)
@@ -74,14 +78,14 @@ class Transactions:
 
     async def read(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a read-only transaction, in a slot."""
-        answer, used = await self._gate.run(lambda: self._read(work), writes=False)
+        answer, used = await self._gate.run(lambda: again(lambda: self._read(work)), writes=False)
         if used is not None:
             self._runtime.behind(used.credential, lambda: self._note(used))
         return answer
 
     async def write(self, work: Callable[[Session], _Answer]) -> _Answer:
         """Run the work in a writing transaction, in a slot; committed when this returns."""
-        return await self._gate.run(lambda: self._write(work), writes=True)
+        return await self._gate.run(lambda: again(lambda: self._write(work)), writes=True)
 
     def _read(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
         with self._runtime.database.reading(self.request_id) as session:

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     REQUESTS_PER_MINUTE: int = Field(default=1200, ge=10, le=1_000_000)
     REPORTS_AT_ONCE: int = Field(default=2, ge=1, le=16)
     EXPORT_TIMEOUT_SECONDS: int = Field(default=900, ge=1, le=86_400)
-    DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=8, ge=1, le=600)
+    DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=7, ge=1, le=600)
     DB_LOCK_TIMEOUT_SECONDS: int = Field(default=5, ge=1, le=60)
 
     @cached_property

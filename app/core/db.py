@@ -15,7 +15,7 @@ from sqlmodel import Session as SQLModelSession
 
 from app.core.config import Settings
 from app.core.errors import DomainError, Unavailable
-from app.core.postgresql import driver_of, postgresql_engine
+from app.core.postgresql import driver_of, may_take, postgresql_engine
 from app.core.sqlite import sqlite_engine
 from app.core.tokens import Claims
 
@@ -68,7 +68,7 @@ class Session(SQLModelSession):
     def may_take(self, seconds: int) -> None:
         """Let each statement of this transaction take so long. (SQLite has no limit.)"""
         if not self.settings.is_sqlite:
-            self.connection().exec_driver_sql(f"SET LOCAL statement_timeout = '{seconds}s'")
+            may_take(self.connection(), seconds)
 
     def copy_csv(self, statement: Select[Any], out: BinaryIO) -> None:
         """Write the rows of a statement as CSV, rendered by PostgreSQL, whatever their number: lines end with a line
@@ -83,7 +83,7 @@ class Session(SQLModelSession):
             except PostgreSQLError as error:  # as SQLAlchemy would have told it
                 raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
             except BaseException:
-                driver.cancel()  # else the rest of the rows would be waited for
+                connection.invalidate()  # else the rest of the rows would be waited for
                 raise
 
 

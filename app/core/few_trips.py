@@ -1,18 +1,53 @@
-"""A PostgreSQL connection that spends no round trip on opening and ending a transaction, nor on being alive."""
+"""A PostgreSQL connection that spends no round trip on opening and ending a transaction, nor on being alive, and that
+waits for nothing without an end."""
 
 import select
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from psycopg2 import Error, InternalError
+from psycopg2 import Error, InternalError, OperationalError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812 - a class, whatever its name
+from psycopg2.extensions import cursor as PostgreSQLCursor  # noqa: N812
 
 from app.core.clock import monotonic_seconds
+from app.core.overdue import Deadline
 
 TRUSTED_IDLE_SECONDS = 1
 """How long a connection that is silent counts as alive. What the server ends, it says at once."""
+PING_SECONDS = 2
+"""How long a server may take to say that it is alive."""
+
+
+class OutcomeUnknown(OperationalError):
+    """A COMMIT was sent, and nobody knows what became of it, or whether it will last."""
+
+
+class _TimedCursor(PostgreSQLCursor):
+    """A cursor whose every question to the server has a deadline."""
+
+    connection: "FewTripsConnection"
+
+    def execute(self, *arguments: Any) -> None:
+        with self.connection.answering():
+            super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> None:
+        with self.connection.answering():
+            super().executemany(*arguments)
+
+    def fetchmany(self, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
+        with self.connection.answering():  # a server-side cursor asks for its rows here
+            return super().fetchmany(*arguments, **options)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        with self.connection.answering():
+            return super().fetchall()
+
+    def copy_expert(self, *arguments: Any, **options: Any) -> None:
+        with self.connection.answering():
+            super().copy_expert(*arguments, **options)
 
 
 class FewTripsConnection(PostgreSQLConnection):
@@ -24,6 +59,9 @@ class FewTripsConnection(PostgreSQLConnection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.autocommit = True
+        self.cursor_factory = _TimedCursor
+        self.deadline = Deadline()
+        self.patience_seconds: float = PING_SECONDS
         self._opening = ""
         self._waiting = ""
         self._is_open = False
@@ -31,9 +69,14 @@ class FewTripsConnection(PostgreSQLConnection):
         self._calls: dict[str, str] = {}
         self._is_direct: bool | None = None
 
-    def open_with(self, opening: str) -> None:
-        """Begin a transaction with these statements, in front of whatever comes first."""
+    def answering(self) -> AbstractContextManager[None]:
+        """Ask the server: it has `patience_seconds` to answer, then the connection is lost (see core/overdue.py)."""
+        return self.deadline.of(self.fileno(), self.patience_seconds)
+
+    def open_with(self, opening: str, *, patience_seconds: float) -> None:
+        """Begin a transaction with these statements, in front of whatever comes first; no answer takes longer."""
         self._opening, self._waiting, self._is_open = opening, "", False
+        self.patience_seconds = patience_seconds
 
     def add_waiting(self, statement: str) -> None:
         """Send the statement in front of whatever comes next."""
@@ -61,20 +104,29 @@ class FewTripsConnection(PostgreSQLConnection):
         return self._calls[statement]
 
     def commit(self) -> None:
-        """Commit what was sent and what waits. Raises what the database says against it; then nothing is kept."""
+        """Commit what was sent and what waits. Raises what the database says against it: then nothing is kept.
+
+        Raises OutcomeUnknown where the answer didn't come, or came with a warning: it is committed here, but not on the
+        standby that it was waiting for, because somebody ended the wait.
+        """
         if not self._waiting and self._is_idle():
             self._check_begun()
             self._opening = ""
             return
+        self.notices.clear()
         try:
             with self.cursor() as cursor:
                 cursor.execute(f"{self.take_waiting()}COMMIT")
                 if cursor.statusmessage != "COMMIT":  # an error before, that somebody caught, had undone it all
                     raise InternalError("The transaction was aborted, so there was nothing to commit.")
-        except Error:
+        except Error as error:
             with suppress(Error):
                 self.rollback()  # else the locks go to the pool: SQLAlchemy counts the transaction as ended
+            if self.closed:
+                raise OutcomeUnknown(*error.args) from error
             raise
+        if self.notices:
+            raise OutcomeUnknown(self.notices[-1].strip())
 
     def rollback(self) -> None:
         self._opening, self._waiting, self._is_open = "", "", False
@@ -91,6 +143,7 @@ class FewTripsConnection(PostgreSQLConnection):
         one that is shut down, or killed, closes the connection, and that can be seen without asking."""
         if monotonic_seconds() - self._used_at < TRUSTED_IDLE_SECONDS and not self._has_news():
             return True
+        self.patience_seconds = PING_SECONDS
         try:
             with self.cursor() as cursor:
                 cursor.execute("SELECT 1")

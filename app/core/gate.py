@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from sqlalchemy.exc import OperationalError
+
 from app.core.db import ServiceBusy
 
 WAIT_SECONDS = 2
@@ -22,10 +24,12 @@ class Gate:
         self._wait_seconds = wait_seconds
         self._slots = asyncio.Semaphore(slots)
         self._writers = asyncio.Semaphore(1) if single_writer else None
+        self._waits: set[asyncio.Timeout] = set()
         self._threads = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="request")
 
     async def run(self, work: Callable[[], _Answer], *, writes: bool) -> _Answer:
-        """Run the work in a thread, once a slot is free. Raises ServiceBusy after `wait_seconds` without one."""
+        """Run the work in a thread, once a slot is free. Raises ServiceBusy after `wait_seconds` without one, and when
+        work that had a slot lost the database: who waits behind it need not find out for themselves."""
         async with self._slot(writes):
             running = asyncio.get_running_loop().run_in_executor(self._threads, work)
             try:
@@ -34,6 +38,16 @@ class Gate:
                 # We are stopping; the thread still holds its connection, so the slot stays taken until it is done.
                 await asyncio.wait([running])
                 raise
+            except OperationalError as error:
+                if error.connection_invalidated or error.statement is None:  # lost, or not even connected
+                    self._turn_away()
+                raise
+
+    def _turn_away(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(now)
 
     @asynccontextmanager
     async def _slot(self, writes: bool) -> AsyncIterator[None]:
@@ -42,12 +56,15 @@ class Gate:
         try:
             try:
                 is_free = not any(semaphore.locked() for semaphore in wanted)
-                async with asyncio.timeout(None if is_free else self._wait_seconds):
+                async with asyncio.timeout(None if is_free else self._wait_seconds) as wait:
+                    self._waits.add(wait)
                     for semaphore in wanted:
                         await semaphore.acquire()
                         held.append(semaphore)
             except TimeoutError:
                 raise ServiceBusy("The service is busy. Try again in a second.") from None
+            finally:
+                self._waits.discard(wait)
             yield
         finally:
             for semaphore in held:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from alembic import command
 from app.core.config import Settings
 from app.core.db import Database
+from app.core.postgresql import may_take
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED_PAUSE_SECONDS = 0.02
@@ -115,9 +116,8 @@ def migrate(database: Database) -> None:
     _refuse_foreign(schema_state(database))
     with _writer(database) as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(
-                "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7265747474)"
-            )
+            may_take(connection, 0)
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7265747474)")
         config = _config()
         config.attributes |= {"connection": connection, "settings": database.settings}
         command.upgrade(config, "head")

@@ -1,38 +1,47 @@
 """The engine for PostgreSQL: how its connections are set up, and what travels with a transaction's first statement."""
 
+import math
+from contextlib import closing, suppress
 from typing import Any
 
+import psycopg2
+from psycopg2 import Error as PostgreSQLError
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext, ExecutionContext
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlmodel import create_engine
 
 from app.core.config import Settings
-from app.core.few_trips import FewTripsConnection
+from app.core.few_trips import FewTripsConnection, OutcomeUnknown
+from app.core.overdue import Watchdog
 from app.core.statement_options import LOCK_PERSON, PLANNED_ONCE
 
-CONNECT_TIMEOUT_SECONDS = 3
+CONNECT_TIMEOUT_SECONDS = 2  # for each host of DB_URL; libpq takes no less
 POOL_WAIT_SECONDS = 2
+GRACE_SECONDS = 0.5
+"""What an answer may take beyond the server's own time-out before the connection is given up."""
+APPLICATION_NAME = "employee-time-tracking-api"
+UNDONE = frozenset({"40001", "40P01"})
+"""A transaction that lost against another one: serialization_failure, deadlock_detected. All of it was undone."""
+STALE = frozenset({"0A000", "26000", "25006"})
+"""What says that a connection is out of date: a plan of before a migration, a plan that somebody discarded, a primary
+that has become a standby."""
+_END_WAITING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid = ANY(%(ids)s) AND application_name = %(application)s AND usename = current_user AND wait_event = 'SyncRep'
+"""
 
 
 def postgresql_engine(settings: Settings) -> Engine:
     """Connections with a limit on everything that may be waited for, and one round trip less for each transaction."""
+    arguments = _connect_arguments()
     engine = create_engine(
         settings.database_url,
         pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,  # an error would quote them in the log: e-mails, hashes
-        connect_args={
-            "connection_factory": FewTripsConnection,
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "keepalives_idle": 5,
-            "keepalives_interval": 2,
-            "keepalives_count": 2,
-            "tcp_user_timeout": 8000,
-            "client_encoding": "utf8",  # whatever the database's own: what write_soon renders is decoded as such
-            "application_name": "employee-time-tracking-api",
-        },
+        connect_args=arguments | {"connection_factory": FewTripsConnection},
     )
     limits = (
         f"SET LOCAL statement_timeout = '{settings.DB_STATEMENT_TIMEOUT_SECONDS}s'; "
@@ -43,16 +52,78 @@ def postgresql_engine(settings: Settings) -> Engine:
     to_write = f"BEGIN; {limits}"
     to_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
 
+    patience_seconds = settings.DB_STATEMENT_TIMEOUT_SECONDS + GRACE_SECONDS
+
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
-        driver_of(connection).open_with(to_write if writes else to_read)
+        driver_of(connection).open_with(to_write if writes else to_read, patience_seconds=patience_seconds)
 
     event.listen(engine, "begin", begin)
     event.listen(engine, "checkout", _check_alive)
     event.listen(engine, "checkin", _let_rest)
-    event.listen(engine, "handle_error", _forget_stale_plans)
+    event.listen(engine, "handle_error", _forget_stale_connections)
     event.listen(engine, "before_cursor_execute", _before_statement, retval=True)
+    _watch_over(engine, arguments)
     return engine
+
+
+def may_take(connection: Connection, seconds: int) -> None:
+    """Let each statement of this transaction take so long; 0 is for ever."""
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{seconds}s'")
+    driver_of(connection).patience_seconds = seconds + GRACE_SECONDS if seconds else math.inf
+
+
+def may_run_again(error: DBAPIError) -> bool:
+    """Whether nothing is left of the transaction that failed, and the next may do better.
+
+    So where the database undid it for the sake of another, and where its connection was out of date or lost before the
+    COMMIT was sent.
+    """
+    if isinstance(error.orig, OutcomeUnknown):
+        return False
+    return getattr(error.orig, "pgcode", None) in UNDONE | STALE or error.connection_invalidated
+
+
+def driver_of(connection: Connection) -> FewTripsConnection:
+    """The connection as psycopg2 knows it."""
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, FewTripsConnection)
+    return driver
+
+
+def _connect_arguments() -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 8000,
+        "client_encoding": "utf8",  # whatever the database's own: what write_soon renders is decoded as such
+        "application_name": APPLICATION_NAME,
+    }
+
+
+def _watch_over(engine: Engine, arguments: dict[str, Any]) -> None:
+    """Give up connections whose answer is overdue, and end what they leave at the server: a session whose COMMIT waits
+    for a standby waits on when its client is gone, and with enough of them nobody could connect any more."""
+
+    def end_sessions(ids: list[int]) -> None:
+        asked, options = engine.dialect.create_connect_args(engine.url)
+        with (
+            suppress(PostgreSQLError),
+            closing(psycopg2.connect(*asked, **{**options, **arguments})) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(_END_WAITING, {"ids": ids, "application": APPLICATION_NAME})
+
+    watchdog = Watchdog(end_sessions)
+
+    def watch(driver: DBAPIConnection, _record: object) -> None:
+        assert isinstance(driver, FewTripsConnection)
+        watchdog.watch(driver.deadline, driver.get_backend_pid())
+
+    event.listen(engine, "connect", watch)
+    event.listen(engine, "engine_disposed", lambda _engine: watchdog.end())
 
 
 def _check_alive(driver: DBAPIConnection, _record: object, _proxy: object) -> None:
@@ -67,9 +138,9 @@ def _let_rest(driver: DBAPIConnection | None, _record: object) -> None:
         driver.rest()
 
 
-def _forget_stale_plans(context: ExceptionContext) -> None:
-    """A plan that a migration made wrong, or that somebody discarded, goes with its connection and all others."""
-    if getattr(context.original_exception, "pgcode", None) in {"0A000", "26000"}:
+def _forget_stale_connections(context: ExceptionContext) -> None:
+    """What is out of date on one connection is so on all of them."""
+    if getattr(context.original_exception, "pgcode", None) in STALE:
         context.is_disconnect = True
 
 
@@ -100,9 +171,3 @@ def _before_statement(
     if (person := options.get(LOCK_PERSON)) is not None:
         before += f'SELECT id FROM "user" WHERE id = {int(person)} FOR NO KEY UPDATE; '  # noqa: S608 - an int
     return before + statement, parameters
-
-
-def driver_of(connection: Connection) -> FewTripsConnection:
-    driver = connection.connection.dbapi_connection
-    assert isinstance(driver, FewTripsConnection)
-    return driver

@@ -55,7 +55,7 @@ def test_a_read_sees_one_snapshot_and_writes_nothing(database, engine):
 def test_each_transaction_has_its_limits_and_leaves_none_behind(database, engine):
     with database.writing() as session:
         assert session.execute(text("SHOW lock_timeout")).scalar_one() == "5s"
-        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "8s"
+        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "7s"
     use_all_connections(database)
 
     with database.engine.connect() as connection:

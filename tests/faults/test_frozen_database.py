@@ -1,0 +1,80 @@
+"""A database that stands still, or is cut off, keeps nobody waiting for long (THREATS F7)."""
+
+import time
+from collections import Counter
+from itertools import cycle, islice
+
+import pytest
+from sqlalchemy import select
+
+from app.core.db import Database
+from app.core.migrations import migrate
+from app.services.periods import ENTRY
+from tests.support.crowd import Call, at_once
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.people import Company
+from tests.support.postgresql import PostgreSQLServer
+from tests.support.server import running
+
+REQUESTS = 96  # so many that reports, which may queue for 30 s, do queue
+MONTH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+
+
+@pytest.fixture
+def own_postgresql():
+    """A PostgreSQL that may stand still: nobody else uses it."""
+    server = PostgreSQLServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def db_url(own_postgresql):
+    url = own_postgresql.url.render_as_string(hide_password=False)
+    database = Database(settings_for(url))
+    migrate(database)
+    database.close()
+    return url
+
+
+@pytest.fixture
+def server(db_url):
+    with running(settings_for(db_url, DB_STATEMENT_TIMEOUT_SECONDS=1, DB_LOCK_TIMEOUT_SECONDS=1)) as started:
+        yield started
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_well_when_it_goes_on(
+    server, own_postgresql, engine
+):
+    company = Company(server.database)
+    mia, website = company.manager("Mia"), company.project("Website")
+    header = {"Authorization": f"Bearer {server.token(mia)}"}
+    punch = _call(server, "POST", "/time-entries/clock-in", header, {"project_id": website.id, "description": ""})
+    own = _call(server, "GET", "/auth/me", header)
+    calls = [
+        punch,
+        own,
+        _call(server, "GET", "/reports/team", header, params=MONTH),
+        _call(server, "GET", "/reports/export/csv", header, params=MONTH),
+        Call("POST", f"{server.base_url}/api/v1/auth/login", form="username=mia%40example.com&password=wrong+horse"),
+        Call("GET", f"{server.base_url}/health/ready"),
+    ]
+    assert {answer.status_code for answer in at_once([own] * 8)} == {200}, "the connections are warm"
+
+    with own_postgresql.frozen():
+        begun_at = time.monotonic()
+        answers = at_once([*islice(cycle(calls), REQUESTS), *[Call("GET", f"{server.base_url}/health/live")] * 4])
+        seconds = time.monotonic() - begun_at
+        assert {answer.status_code for answer in at_once(calls)} == {503}, "nor can anybody connect anew"
+
+    assert seconds < 10
+    assert Counter(answer.status_code for answer in answers) == {503: REQUESTS, 200: 4}
+    assert {answer.json()["code"] for answer in answers[:REQUESTS]} == {"service_busy", "database_unavailable"}
+    assert [answer.status_code for answer in at_once([punch, own])] == [200, 200]
+    with server.database.reading() as session:
+        assert len(session.execute(select(ENTRY.c.id)).all()) == 1
+
+
+def _call(server, method, path, header, body=None, params=None):
+    return Call(method, f"{server.base_url}/api/v1{path}", header, body, params or {})
