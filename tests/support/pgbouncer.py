@@ -1,0 +1,63 @@
+"""A real PgBouncer in transaction mode in front of the run's PostgreSQL, with fewer connections than its clients."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy.engine import URL
+
+from tests.support.processes import free_port, owner
+from tests.support.programs import program
+
+SERVER_CONNECTIONS = 3
+START_SECONDS = 20
+CONFIGURATION = """
+[databases]
+* = host={host} port={port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {own_port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {folder}/users
+pool_mode = transaction
+default_pool_size = {size}
+max_client_conn = 200
+logfile = {folder}/log
+"""
+
+
+@contextmanager
+def pooled(url: URL) -> Iterator[URL]:
+    """The database's URL through a PgBouncer that ends with the block."""
+    folder, port, runs_as = Path(tempfile.mkdtemp(prefix="ett-pgbouncer-")), free_port(), owner()
+    configuration = CONFIGURATION.format(
+        host=url.host, port=url.port, own_port=port, folder=folder, size=SERVER_CONNECTIONS
+    )
+    (folder / "pgbouncer.ini").write_text(configuration)
+    (folder / "users").write_text(f'"{url.username}" ""\n')
+    if runs_as:
+        shutil.chown(folder, runs_as["user"], runs_as["group"])
+    process = subprocess.Popen([program("pgbouncer"), "-q", folder / "pgbouncer.ini"], **runs_as)
+    try:
+        _wait_until_it_serves(url.set(port=port), process)
+        yield url.set(port=port)
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+        shutil.rmtree(folder)
+
+
+def _wait_until_it_serves(url: URL, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(psycopg2.OperationalError):
+            psycopg2.connect(host=url.host, port=url.port, user=url.username, dbname=url.database).close()
+            return
+        time.sleep(0.02)
+    raise RuntimeError("PgBouncer did not start.")
