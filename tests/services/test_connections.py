@@ -1,13 +1,20 @@
 """PostgreSQL transactions that we open and end ourselves (decision 12), on connections that may have died meanwhile."""
 
+from contextlib import closing
+
 import pytest
 from sqlalchemy import insert, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from app.core.db import Database
+from app.core.few_trips import OutcomeUnknown
+from app.core.postgresql import may_run_again
 from app.models.types import table_of
 from app.models.user import TimeZone
-from tests.support.databases import ENGINES, POSTGRESQL
+from tests.support.databases import ENGINES, POSTGRESQL, settings_for
 from tests.support.postgresql import execute
+from tests.support.processes import free_port
 
 ZONE = table_of(TimeZone)
 OTHERS = "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
@@ -63,6 +70,40 @@ def test_each_transaction_has_its_limits_and_leaves_none_behind(database, engine
         with driver.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
             assert cursor.fetchone() == ("0",)
+
+
+@only_postgresql
+def test_of_several_hosts_the_one_that_serves_is_found(db_url, engine):
+    url = make_url(db_url)
+    hosts = "&".join(f"host=127.0.0.1:{port}" for port in (free_port(), url.port))
+    several = f"postgresql://{url.username}@/{url.database}?{hosts}&target_session_attrs=read-write"
+
+    with closing(Database(settings_for(several))) as database:
+        with database.writing() as session:
+            session.execute(insert(ZONE).values(name="Anywhere"))
+        with database.reading() as session:
+            assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "Anywhere")).scalar_one() == "Anywhere"
+
+
+@only_postgresql
+def test_a_commit_whose_answer_has_a_warning_is_not_acknowledged(database, engine):
+    """So PostgreSQL says that somebody ended the wait for a synchronous standby: it may be lost with this server."""
+    with database.writing() as session:
+        session.connection().exec_driver_sql(WARN_AT_COMMIT)
+
+    with pytest.raises(DBAPIError, match="might not have been replicated") as refused, database.writing() as session:
+        session.execute(insert(ZONE).values(name="Here only"))
+
+    assert isinstance(refused.value.orig, OutcomeUnknown)
+    assert not may_run_again(refused.value)
+
+
+WARN_AT_COMMIT = """
+CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE WARNING 'it might not have been replicated'; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER warns AFTER INSERT ON time_zone DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+EXECUTE FUNCTION warn();
+"""
 
 
 @pytest.mark.parametrize("engine", ENGINES)
