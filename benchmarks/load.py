@@ -147,7 +147,7 @@ class _Client(asyncio.Protocol):
         if request is None or (request.may_end and self._sent >= self._ends):
             self._stop()
             return
-        self._request, self._reader = request, _Reader(self._sent, keep=request.keep)
+        self._request, self._reader = request, Reader(self._sent, keep=request.keep)
         self._transport.write(request.message)
 
     def _answered(self, answer: Answer) -> None:
@@ -170,7 +170,7 @@ class _Client(asyncio.Protocol):
         self._transport.close()
 
 
-class _Reader:
+class Reader:
     """Reads one answer: its status, and where its body ends."""
 
     def __init__(self, sent: float, *, keep: bool) -> None:

@@ -46,6 +46,12 @@ class PostgreSQLServer:
     def url(self) -> URL:
         return make_url(f"postgresql+psycopg2://postgres@127.0.0.1:{self.port}/postgres")
 
+    @property
+    def pid(self) -> int:
+        """The process that started all the others."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the server and wait until it answers."""
         settings = {
@@ -76,8 +82,7 @@ class PostgreSQLServer:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """The server's machine hangs: all its processes stand still, and nothing closes a connection."""
-        assert self._process is not None
-        leader = psutil.Process(self._process.pid)
+        leader = psutil.Process(self.pid)
         leader.suspend()  # first, so that it starts no more
         stopped = [leader, *leader.children(recursive=True)]
         for process in stopped[1:]:
