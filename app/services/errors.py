@@ -19,6 +19,8 @@ DomainError
                         TooManyLogins: core/passwords.py; MailNotSent: core/mail.py)
 """
 
+import re
+
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import (
@@ -336,6 +338,8 @@ class ClockBehind(Unavailable):
     retry_after_seconds = 5
 
 
+_OF_A_PART = re.compile(r"_p\d+$")  # deploy/scaling/partition_by_person.sql names the parts' constraints so
+
 # What the databases say when a check before the write was missed: PostgreSQL names the constraint, SQLite the columns
 # of a unique index or the trigger's text.
 _BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
@@ -354,6 +358,7 @@ def from_constraint(error: IntegrityError) -> DomainError | None:
     """The domain error of a violated constraint; None for one that no request should ever reach, which is a bug."""
     diagnosis = getattr(error.orig, "diag", None)
     name = diagnosis.constraint_name if diagnosis is not None else str(error.orig).rpartition(": ")[2]
+    name = _OF_A_PART.sub("", name or "")
     if name not in _BY_CONSTRAINT:
         return None
     kind, detail = _BY_CONSTRAINT[name]

@@ -7,7 +7,7 @@ built once. Everything here runs under the lock of the person concerned; the dat
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, select, update
+from sqlalchemy import BindParameter, Row, and_, bindparam, func, select, update
 
 from app.core.db import Session
 from app.core.statement_options import LOCK_PERSON
@@ -32,10 +32,13 @@ from app.services.projects import PROJECT, bookable_by
 from app.services.time_entries import Entry, is_stale, read, snapshot
 
 MAX_CLOCK_LAG = timedelta(seconds=5)
+_PERSON: BindParameter[int] = bindparam(
+    "user_id"
+)  # not the row's id: so a database in parts knows at once which part to look at
 _OPEN = ENTRY.alias("open_entry")
 _CLOSED = (
     select(ENTRY.c.end_time)
-    .where(ENTRY.c.user_id == USER.c.id, ENTRY.c.end_time.is_not(None))
+    .where(ENTRY.c.user_id == _PERSON, ENTRY.c.end_time.is_not(None))
     .order_by(ENTRY.c.start_time.desc(), ENTRY.c.end_time.desc())
     .limit(1)
 )
@@ -56,10 +59,10 @@ _STANDING = (
         bookable_by(USER.c.id).label("project_is_bookable"),
     )
     .select_from(USER)
-    .outerjoin(_OPEN, and_(_OPEN.c.user_id == USER.c.id, _OPEN.c.end_time.is_(None)))
+    .outerjoin(_OPEN, and_(_OPEN.c.user_id == _PERSON, _OPEN.c.end_time.is_(None)))
     .outerjoin(audit.CHAIN, audit.CHAIN.c.chain_id == USER.c.id)
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
-    .where(USER.c.id == bindparam("user_id"))
+    .where(USER.c.id == _PERSON)
 )
 # With a key, also the answer that is kept under it, and since when the oldest of all keys is: one look at an index.
 _STANDING_ONCE = _STANDING.add_columns(
@@ -76,7 +79,7 @@ _RESERVED = func.nextval("time_entry_id_seq").label("reserved_id")
 _STARTING, _STARTING_ONCE = (statement.add_columns(_RESERVED) for statement in (_STANDING, _STANDING_ONCE))
 _CLOSE = (
     update(ENTRY)
-    .where(ENTRY.c.id == bindparam("entry_id"))
+    .where(ENTRY.c.id == bindparam("entry_id"), ENTRY.c.user_id == bindparam("owner_id"))
     .values(
         end_time=bindparam("at"),
         needs_review=bindparam("is_stale"),
@@ -85,7 +88,7 @@ _CLOSE = (
     )
 )
 _ENTRY = select(ENTRY).where(ENTRY.c.id == bindparam("entry_id"))
-_OPEN_ENTRY = select(ENTRY).where(ENTRY.c.user_id == bindparam("user_id"), ENTRY.c.end_time.is_(None))
+_OPEN_ENTRY = select(ENTRY).where(ENTRY.c.user_id == _PERSON, ENTRY.c.end_time.is_(None))
 
 
 def clock_in(
@@ -229,9 +232,8 @@ def _keep(
 def _close(session: Session, actor_id: int, entry: Entry, *, action: str, at: datetime) -> Entry:
     stale = is_stale(session, entry["start_time"], at)
     closed = entry | {"end_time": at, "needs_review": stale, "version": entry["version"] + 1, "updated_at": at}
-    session.write_soon(
-        _CLOSE, {"entry_id": entry["id"], "at": at, "is_stale": stale, "next_version": closed["version"]}
-    )
+    known = {"entry_id": entry["id"], "owner_id": entry["user_id"]}
+    session.write_soon(_CLOSE, known | {"at": at, "is_stale": stale, "next_version": closed["version"]})
     audit.record(
         session,
         action,

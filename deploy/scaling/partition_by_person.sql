@@ -1,0 +1,112 @@
+-- Entries in 64 parts, by person, and the record by month: for databases past a billion entries (docs/scaling.md).
+--
+--     psql -v ON_ERROR_STOP=1 --single-transaction -f deploy/scaling/partition_by_person.sql
+--
+-- In a maintenance window: the tables are copied, and nobody punches meanwhile. By person and not by month, since a
+-- constraint of a partitioned table sees one part at a time: all of a person's entries are in one, so nobody is
+-- clocked in twice and no two of their entries overlap, as before. Everything keeps its name; a part's has _p and a
+-- number behind it, which the service knows.
+
+SET LOCAL lock_timeout = '10s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL maintenance_work_mem = '1GB';
+
+-- Entries --------------------------------------------------------------------------------------------------------
+
+ALTER TABLE time_entry RENAME TO time_entry_whole;
+ALTER SEQUENCE time_entry_id_seq OWNED BY NONE;
+ALTER SEQUENCE time_entry_id_seq AS bigint;
+CREATE TABLE time_entry (LIKE time_entry_whole INCLUDING DEFAULTS INCLUDING CONSTRAINTS) PARTITION BY HASH (user_id);
+ALTER TABLE time_entry ALTER COLUMN id TYPE bigint;
+DO $$ BEGIN
+    FOR part IN 0..63 LOOP
+        EXECUTE format(
+            'CREATE TABLE time_entry_p%1$s PARTITION OF time_entry FOR VALUES WITH (MODULUS 64, REMAINDER %1$s)', part
+        );
+    END LOOP;
+END $$;
+INSERT INTO time_entry SELECT * FROM time_entry_whole;
+DROP TABLE time_entry_whole;
+ALTER SEQUENCE time_entry_id_seq OWNED BY time_entry.id;
+
+-- An index first on the whole, where it is empty until each part has given its own: so each part's has our name.
+CREATE INDEX ix_time_entry_id ON ONLY time_entry (id);
+CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON ONLY time_entry (user_id) WHERE end_time IS NULL;
+CREATE INDEX ix_time_entry_user_id_start_time ON ONLY time_entry (user_id, start_time);
+CREATE INDEX ix_time_entry_start_time ON ONLY time_entry (start_time, id);
+CREATE INDEX ix_time_entry_project_id ON ONLY time_entry (project_id);
+DO $$ BEGIN
+    FOR part IN 0..63 LOOP
+        EXECUTE format('CREATE INDEX ix_time_entry_id_p%1$s ON time_entry_p%1$s (id)', part);
+        EXECUTE format('ALTER INDEX ix_time_entry_id ATTACH PARTITION ix_time_entry_id_p%s', part);
+        EXECUTE format(
+            'CREATE UNIQUE INDEX uq_time_entry_one_open_per_user_p%1$s ON time_entry_p%1$s (user_id) '
+            'WHERE end_time IS NULL', part
+        );
+        EXECUTE format(
+            'ALTER INDEX uq_time_entry_one_open_per_user ATTACH PARTITION uq_time_entry_one_open_per_user_p%s', part
+        );
+        EXECUTE format(
+            'CREATE INDEX ix_time_entry_user_id_start_time_p%1$s ON time_entry_p%1$s (user_id, start_time)', part
+        );
+        EXECUTE format(
+            'ALTER INDEX ix_time_entry_user_id_start_time ATTACH PARTITION ix_time_entry_user_id_start_time_p%s', part
+        );
+        EXECUTE format('CREATE INDEX ix_time_entry_start_time_p%1$s ON time_entry_p%1$s (start_time, id)', part);
+        EXECUTE format('ALTER INDEX ix_time_entry_start_time ATTACH PARTITION ix_time_entry_start_time_p%s', part);
+        EXECUTE format('CREATE INDEX ix_time_entry_project_id_p%1$s ON time_entry_p%1$s (project_id)', part);
+        EXECUTE format('ALTER INDEX ix_time_entry_project_id ATTACH PARTITION ix_time_entry_project_id_p%s', part);
+        EXECUTE format(
+            'ALTER TABLE time_entry_p%1$s ADD CONSTRAINT ex_time_entry_no_overlap_p%1$s EXCLUDE USING gist '
+            '(int4range(user_id, user_id, ''[]'') WITH =, tstzrange(start_time, end_time) WITH &&)', part
+        );
+    END LOOP;
+END $$;
+ALTER TABLE time_entry
+    ADD CONSTRAINT fk_time_entry_project_id_project FOREIGN KEY (project_id) REFERENCES project (id),
+    ADD CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY (user_id) REFERENCES "user" (id);
+
+-- The record -----------------------------------------------------------------------------------------------------
+
+-- Its trigger holds each chain to one event a position, whichever month that is in; the key has the month beside it.
+ALTER TABLE audit_event RENAME TO audit_event_whole;
+CREATE TABLE audit_event (LIKE audit_event_whole INCLUDING DEFAULTS) PARTITION BY RANGE (at);
+CREATE TABLE audit_event_rest PARTITION OF audit_event DEFAULT;
+DO $$ DECLARE
+    month timestamptz;
+BEGIN
+    FOR month IN
+        SELECT generate_series(
+            date_trunc('month', least(min(at), now()) AT TIME ZONE 'UTC'),
+            date_trunc('month', now() AT TIME ZONE 'UTC') + interval '24 months', '1 month'
+        ) AT TIME ZONE 'UTC'
+        FROM audit_event_whole
+    LOOP
+        EXECUTE format(
+            'CREATE TABLE audit_event_%s PARTITION OF audit_event FOR VALUES FROM (%L) TO (%L)',
+            to_char(month AT TIME ZONE 'UTC', 'YYYY_MM'), month, ((month AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
+        );
+    END LOOP;
+END $$;
+INSERT INTO audit_event SELECT * FROM audit_event_whole;
+DROP TABLE audit_event_whole;
+ALTER TABLE audit_event ADD CONSTRAINT pk_audit_event PRIMARY KEY (chain_id, position, at);
+CREATE INDEX ix_audit_event_at ON audit_event (at, chain_id, position);
+CREATE INDEX ix_audit_event_by_another ON audit_event (actor_id, at) WHERE actor_id <> chain_id;
+CREATE INDEX ix_audit_event_object ON audit_event (object_type, object_id);
+CREATE TRIGGER audit_event_append_only_row BEFORE UPDATE OR DELETE ON audit_event
+    FOR EACH ROW EXECUTE FUNCTION audit_event_is_append_only();
+CREATE TRIGGER audit_event_extends_its_chain AFTER INSERT ON audit_event
+    FOR EACH ROW EXECUTE FUNCTION audit_event_extends_its_chain();
+DO $$ DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT 'audit_event'::regclass UNION ALL
+        SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'audit_event'::regclass
+    LOOP
+        EXECUTE format(
+            'CREATE TRIGGER audit_event_append_only_truncate BEFORE TRUNCATE ON %s '
+            'FOR EACH STATEMENT EXECUTE FUNCTION audit_event_is_append_only()', part
+        );
+    END LOOP;
+END $$;

@@ -1,0 +1,75 @@
+"""A database in parts (deploy/scaling) holds the same rules, and the service works on it as it is."""
+
+from contextlib import closing
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from app.services import audit_proof
+from app.services.errors import from_constraint
+from app.services.periods import ENTRY
+from tests.support.backend import ROOT
+from tests.support.databases import POSTGRESQL
+from tests.support.hours import NOW, clock, morning
+from tests.support.postgresql import connect
+
+STATEMENTS = ROOT / "deploy" / "scaling" / "partition_by_person.sql"
+PERIOD = {"start_date": str(NOW.date().replace(day=1)), "end_date": str(NOW.date())}
+pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
+
+
+@pytest.fixture
+def company(people, database, db_url, engine):
+    """Mia's team and a year-old entry, from before the tables were in parts."""
+    mia, website = people.manager("Mia"), people.project("Website")
+    ana = people.employee("Ana", manager=mia)
+    people.entry(ana, website, clock(9000), clock(8998))
+    database.engine.dispose()
+    with closing(connect(make_url(db_url))) as connection, connection.cursor() as cursor:
+        cursor.execute(f"BEGIN; {STATEMENTS.read_text()}; COMMIT")
+    return mia, ana, website
+
+
+def test_the_service_punches_corrects_and_reports_as_before(company, server, as_user, engine):
+    mia, ana, website = company
+
+    assert as_user(ana).clock_in(website.id).status_code == 200
+    assert as_user(ana).clock_in(website.id).status_code == 409
+    assert as_user(ana).clock_out().status_code == 200
+    done = as_user(ana).post("/time-entries", json=morning(website))
+    moved = as_user(ana).patch(f"/time-entries/{done.json()['id']}", json={"description": "Both", "reason": "Forgot"})
+    overlapping = as_user(ana).post("/time-entries", json=morning(website))
+
+    assert (done.status_code, moved.status_code, overlapping.status_code) == (201, 200, 409)
+    assert as_user(ana).get("/reports/me", params=PERIOD).status_code == 200
+    assert as_user(mia).get("/reports/team", params=PERIOD).json()[0]["employee"]["id"] == ana.id
+    assert "Both" in as_user(mia).get("/reports/export/csv", params=PERIOD).text
+    with server.database.reading() as session:
+        audit_proof.verify(session, [], on_progress=lambda done, total: None)
+
+
+def test_the_database_refuses_a_second_open_entry_an_overlap_and_a_change_of_the_record(company, database, engine):
+    _, ana, website = company
+    open_entry = {
+        "user_id": ana.id, "project_id": website.id, "start_time": NOW, "end_time": None, "description": "",
+        "time_zone": "UTC", "needs_review": False, "version": 1, "created_at": NOW, "updated_at": NOW,
+    }  # fmt: skip
+    with database.writing() as session:
+        session.execute(insert(ENTRY).values(open_entry))
+
+    assert refusal(database, insert(ENTRY).values(open_entry)) == "already_clocked_in"
+    assert (
+        refusal(database, insert(ENTRY).values(open_entry | {"end_time": NOW.replace(year=2050)})) == "entry_overlaps"
+    )
+    for change in ("UPDATE audit_event SET action = 'x'", "DELETE FROM audit_event", "TRUNCATE audit_event_rest"):
+        with pytest.raises(DBAPIError, match="audit_event_is_append_only"), database.writing() as session:
+            session.execute(text(change))
+
+
+def refusal(database, statement):
+    """The code of our error that the database's refusal becomes."""
+    with pytest.raises(IntegrityError) as refused, database.writing() as session:
+        session.execute(statement)
+    return from_constraint(refused.value).code
