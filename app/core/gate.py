@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from app.core.db import ServiceBusy
+from app.core.db import DatabaseUnavailable, ServiceBusy
 
 WAIT_SECONDS = 2
 _Answer = TypeVar("_Answer")
@@ -25,11 +25,12 @@ class Gate:
         self._slots = asyncio.Semaphore(slots)
         self._writers = asyncio.Semaphore(1) if single_writer else None
         self._waits: set[asyncio.Timeout] = set()
+        self._turned_away: set[asyncio.Timeout] = set()
         self._threads = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="request")
 
     async def run(self, work: Callable[[], _Answer], *, writes: bool) -> _Answer:
-        """Run the work in a thread, once a slot is free. Raises ServiceBusy after `wait_seconds` without one, and when
-        work that had a slot lost the database: who waits behind it need not find out for themselves."""
+        """Run the work in a thread, once a slot is free. Raises ServiceBusy after `wait_seconds` without one, and
+        DatabaseUnavailable when work that had one lost the database: who waits behind it need not find out anew."""
         async with self._slot(writes):
             running = asyncio.get_running_loop().run_in_executor(self._threads, work)
             try:
@@ -47,6 +48,7 @@ class Gate:
         now = asyncio.get_running_loop().time()
         for wait in self._waits:
             if not wait.expired():
+                self._turned_away.add(wait)
                 wait.reschedule(now)
 
     @asynccontextmanager
@@ -62,9 +64,12 @@ class Gate:
                         await semaphore.acquire()
                         held.append(semaphore)
             except TimeoutError:
+                if wait in self._turned_away:
+                    raise DatabaseUnavailable("The database can't be reached. Try again soon.") from None
                 raise ServiceBusy("The service is busy. Try again in a second.") from None
             finally:
                 self._waits.discard(wait)
+                self._turned_away.discard(wait)
             yield
         finally:
             for semaphore in held:

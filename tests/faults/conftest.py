@@ -1,17 +1,20 @@
 """Fixtures of the fault tests: real processes on real databases."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from app.core.clock import utc_now
 from app.core.db import Database
+from app.core.migrations import migrate
 from app.core.tokens import TokenSigner
 from app.models.user import User
 from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.databases import settings_for
+from tests.support.postgresql import PostgreSQLServer
 
 
 @pytest.fixture
@@ -20,6 +23,23 @@ def two_workers(db_url: str, tmp_path: Path) -> Iterator[Backend]:
     backend = Backend(db_url, tmp_path, workers=2)
     yield backend
     backend.stop()
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL to which things may happen: nobody else uses it. What it has on disk is there after a crash."""
+    server = PostgreSQLServer(durable=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_db_url(own_postgresql: PostgreSQLServer) -> str:
+    """An empty, migrated database on it."""
+    url = own_postgresql.url.render_as_string(hide_password=False)
+    with closing(Database(settings_for(url))) as database:
+        migrate(database)
+    return url
 
 
 @pytest.fixture

@@ -1,19 +1,17 @@
 """What was acknowledged is kept, and what wasn't kept is never acknowledged (THREATS F1, F3)."""
 
-import asyncio
-from collections import Counter
-from itertools import count
+import time
 
-import pytest
 from sqlalchemy import select, text
 
+from app.services.audit_proof import verify
 from app.services.periods import ENTRY
-from tests.support.backend import Backend
-from tests.support.crowd import Call, exchange, opened
 from tests.support.databases import POSTGRESQL, SQLITE
+from tests.support.punching import NO_ANSWER, Verdict, Writers, verdict
 
 WRITERS = 16
 PUNCHES_BEFORE_THE_KILL = 200
+SECONDS_UNTIL_ALL_IS_WELL = 10
 
 FAIL_AT_COMMIT = {
     POSTGRESQL: [
@@ -30,43 +28,29 @@ FAIL_AT_COMMIT = {
 HEAL = {POSTGRESQL: "DROP TRIGGER no_commit ON time_entry", SQLITE: "DROP TRIGGER no_commit"}
 
 
-@pytest.fixture
-def backend(db_url, tmp_path):
-    started = Backend(db_url, tmp_path, workers=2)
-    yield started
-    started.stop()
-
-
-def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database, engine, backend, bearer):
-    """THREATS F1, a short form: acknowledged entries are all there, none twice, and none that nobody sent."""
+def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database, engine, two_workers, bearer):
+    """THREATS F1: all that was acknowledged is there, once, and nothing else; no lock outlives who held it; the record
+    holds; and who wasn't answered asks again and is served once."""
     website = people.project("Website")
     staff = [people.employee(f"Person {number}") for number in range(WRITERS)]
-    sent: list[str] = []
-    acknowledged: list[str] = []
+    writers = Writers(two_workers.base_url, [bearer(person) for person in staff], website.id)
 
-    asyncio.run(_punch_until_the_kill(backend, [bearer(person) for person in staff], website.id, sent, acknowledged))
-    backend.start()
+    with writers.at_work() as log:
+        writers.wait_for(PUNCHES_BEFORE_THE_KILL)
+        two_workers.kill()
+        two_workers.start()
+        writers.wait_for_acknowledged(time.monotonic(), within_seconds=SECONDS_UNTIL_ALL_IS_WELL)
+        writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
+    before = verdict(database, log)
+    again = writers.send_failed_again()
 
+    assert (before.lost, before.duplicates, before.phantoms) == (0, 0, 0)
+    assert set(log.statuses) == {NO_ANSWER}
+    assert {answer.status_code for answer in again} == {200}
+    assert verdict(database, log) == Verdict()
     with database.reading() as session:
-        present = list(session.execute(select(ENTRY.c.description)).scalars())
-        integrity = session.execute(text("PRAGMA integrity_check")).scalar() if engine == SQLITE else "ok"
-    assert len(acknowledged) >= PUNCHES_BEFORE_THE_KILL
-    assert Counter(acknowledged) - Counter(present) == Counter()
-    assert set(present) <= set(sent)
-    assert [number for number, times in Counter(present).items() if times > 1] == []
-    assert integrity == "ok"
-
-
-def test_after_a_kill_everyone_can_punch_again(people, backend, bearer):
-    """THREATS F1: no lock outlives the process that held it."""
-    website = people.project("Website")
-    staff = [people.employee(f"Person {number}") for number in range(WRITERS)]
-    headers = [bearer(person) for person in staff]
-
-    asyncio.run(_punch_until_the_kill(backend, headers, website.id, [], []))
-    backend.start()
-
-    assert asyncio.run(_one_punch_each(backend, headers, website.id)) == [200] * WRITERS
+        assert engine != SQLITE or session.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
+        verify(session, [], on_progress=lambda done, total: None)
 
 
 def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine, as_user):
@@ -103,41 +87,6 @@ def test_an_answer_that_was_never_committed_is_not_kept(people, server, engine, 
     assert done.status_code == 200
     with server.database.reading() as session:
         assert list(session.execute(select(ENTRY.c.id)).scalars()) == [done.json()["id"]]
-
-
-async def _punch_until_the_kill(backend, headers, project_id, sent, acknowledged):
-    """Writers punch without pause, each with numbers of its own; the service is killed among them."""
-    enough = asyncio.Event()
-
-    async def write(writer, header):
-        async with opened(backend.base_url) as connection:
-            for number in count():
-                name = f"{writer}-{number}"
-                sent.append(name)
-                answer = await exchange(_punch(backend, header, project_id, name), *connection)
-                assert answer.status_code == 200, answer
-                acknowledged.append(name)
-                if len(acknowledged) >= PUNCHES_BEFORE_THE_KILL:
-                    enough.set()
-
-    writers = [asyncio.create_task(write(number, header)) for number, header in enumerate(headers)]
-    await enough.wait()
-    backend.kill()
-    ends = await asyncio.gather(*writers, return_exceptions=True)
-    assert {type(end) for end in ends} <= {asyncio.IncompleteReadError, ConnectionResetError, BrokenPipeError}
-
-
-async def _one_punch_each(backend, headers, project_id):
-    async def punch(header):
-        async with opened(backend.base_url) as connection:
-            return (await exchange(_punch(backend, header, project_id, "again"), *connection)).status_code
-
-    return await asyncio.gather(*(punch(header) for header in headers))
-
-
-def _punch(backend, header, project_id, description):
-    body = {"project_id": project_id, "description": description}
-    return Call("POST", f"{backend.base_url}/api/v1/time-entries/clock-in", header, body, {"switch": "true"})
 
 
 def _run(database, *statements):

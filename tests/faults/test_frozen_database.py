@@ -7,13 +7,10 @@ from itertools import cycle, islice
 import pytest
 from sqlalchemy import select
 
-from app.core.db import Database
-from app.core.migrations import migrate
 from app.services.periods import ENTRY
 from tests.support.crowd import Call, at_once
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.people import Company
-from tests.support.postgresql import PostgreSQLServer
 from tests.support.server import running
 
 REQUESTS = 96  # so many that reports, which may queue for 30 s, do queue
@@ -21,20 +18,8 @@ MONTH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 
 @pytest.fixture
-def own_postgresql():
-    """A PostgreSQL that may stand still: nobody else uses it."""
-    server = PostgreSQLServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def db_url(own_postgresql):
-    url = own_postgresql.url.render_as_string(hide_password=False)
-    database = Database(settings_for(url))
-    migrate(database)
-    database.close()
-    return url
+def db_url(own_db_url):
+    return own_db_url
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ not root (PostgreSQL refuses root), on a free port of 127.0.0.1.
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -93,13 +94,35 @@ class PostgreSQLServer:
             for process in stopped:
                 process.resume()
 
+    def kill(self) -> None:
+        """kill -9, all its processes at once: what isn't on the disk is gone."""
+        leader = psutil.Process(self.pid)
+        family = [leader, *leader.children(recursive=True)]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, START_SECONDS)
+        self._reap()
+
+    def restart(self) -> None:
+        """As operators do: connections are ended, and everything written first."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)  # fast shutdown
+        self._reap()
+        self.start()
+
     def stop(self) -> None:
         """End the server at once (its data is thrown away) and wait for it."""
         assert self._process is not None
-        self._process.send_signal(3)  # SIGQUIT: immediate shutdown
-        self._process.wait(timeout=START_SECONDS)
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)  # immediate shutdown
+        self._reap()
         shutil.rmtree(self._folder)
         shutil.rmtree(self._data)
+
+    def _reap(self) -> None:
+        assert self._process is not None
+        self._process.wait(timeout=START_SECONDS)
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -1,0 +1,54 @@
+"""PostgreSQL dies, or is restarted, under load: nothing is lost, and the service needs no restart (THREATS F2, F5)."""
+
+import time
+
+import pytest
+
+from tests.support.backend import Backend
+from tests.support.crowd import Call, at_once, in_parallel
+from tests.support.databases import POSTGRESQL
+from tests.support.punching import Verdict, Writers, verdict
+
+WRITERS, READERS, READS = 8, 12, 10
+PUNCHES_BEFORE_THE_KILL = 100
+SECONDS_UNTIL_ALL_IS_WELL = 10
+pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
+
+
+@pytest.fixture
+def db_url(own_db_url):
+    return own_db_url
+
+
+@pytest.fixture
+def backend(db_url, tmp_path):
+    started = Backend(db_url, tmp_path, workers=2)
+    yield started
+    started.stop()
+
+
+def test_a_postgresql_that_is_killed_and_then_restarted_loses_nothing_and_fails_no_read_afterwards(
+    people, database, own_postgresql, backend, bearer, engine
+):
+    website = people.project("Website")
+    headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
+    writers = Writers(backend.base_url, headers, website.id, pause_seconds=0.02)
+    read = Call("GET", f"{backend.base_url}/api/v1/auth/me", headers[0])
+
+    with writers.at_work() as log:
+        writers.wait_for(PUNCHES_BEFORE_THE_KILL)
+        own_postgresql.kill()
+        meanwhile = at_once([read])[0]
+        own_postgresql.start()
+        writers.wait_for_acknowledged(time.monotonic(), within_seconds=SECONDS_UNTIL_ALL_IS_WELL)
+        writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
+        own_postgresql.restart()
+        reads = in_parallel([[read] * READS] * READERS)
+        writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
+    again = writers.send_failed_again()
+
+    assert (meanwhile.status_code, meanwhile.json()["code"]) == (503, "database_unavailable")
+    assert {answer.status_code for answers in reads for answer in answers} == {200}, "the pool was full of dead ones"
+    assert set(log.statuses) == {503}, "every request got an answer"
+    assert {answer.status_code for answer in again} == {200}
+    assert verdict(database, log) == Verdict()
