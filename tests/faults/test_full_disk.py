@@ -1,0 +1,61 @@
+"""A disk without room refuses writes, and nothing else; when there is room again, all is well (THREATS F4)."""
+
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from tests.support.databases import SQLITE, settings_for
+from tests.support.server import running
+
+PUNCHES = 20
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MB. Needs root, as CI is: nothing else runs out of room as a disk does."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True, capture_output=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True, capture_output=True)
+
+
+@pytest.fixture
+def server(db_url, small_disk):
+    """The service with its database on the small disk."""
+    file = shutil.copy(make_url(db_url).database, small_disk)
+    with running(settings_for(f"sqlite:///{file}")) as started:
+        yield started
+
+
+@contextmanager
+def no_room(disk):
+    """Something else fills the disk to its last byte, and is then removed."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(b"x" * 512)
+    yield
+    ballast.unlink()
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_full_disk_refuses_punches_answers_reads_and_heals(people, server, as_user, small_disk, engine):
+    ana, website = people.employee("Ana"), people.project("Website")
+    me = as_user(ana)
+    kept = me.clock_in(website.id).json()
+
+    with no_room(small_disk):
+        refused = [me.clock_out() for _ in range(PUNCHES)]
+        shown = me.get("/time-entries/current")
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "database_unavailable")}
+    assert all(answer.headers["Retry-After"] for answer in refused)
+    assert (shown.status_code, shown.json()["id"]) == (200, kept["id"])
+    assert me.clock_out().json()["id"] == kept["id"]
+    with server.database.reading() as session:
+        assert session.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
