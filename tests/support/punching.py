@@ -19,7 +19,8 @@ from app.core.db import Database
 from app.services.periods import ENTRY
 from tests.support.crowd import Answer, Call, exchange, opened
 
-RECONNECT_SECONDS = 0.1
+RETRY_SECONDS = 0.1
+"""After which who was turned away goes on, with the next punch."""
 NO_ANSWER = 0
 
 
@@ -126,7 +127,7 @@ class Writers:
                         await asyncio.sleep(self._pause_seconds)
             except (OSError, asyncio.IncompleteReadError):
                 self.log.statuses[NO_ANSWER] += 1
-                await asyncio.sleep(RECONNECT_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _punch(
         self, name: str, header: dict[str, str], connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -140,6 +141,7 @@ class Writers:
             self.log.acknowledged.append((name, ended_at))
         else:
             self.log.statuses[answer.status_code] += 1
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _again(self) -> list[Answer]:
         async with opened(self._base_url) as connection:
