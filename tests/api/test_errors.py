@@ -249,7 +249,7 @@ def test_a_row_that_stays_locked_is_503_and_changes_nothing(db_url):
 
 
 def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_operator_all(db_url, capfd):
-    with running(settings_for(db_url)) as server:
+    with running(settings_for(db_url, LOG_FORMAT="json")) as server:
         ana = Company(server.database).employee("Ana")
         change(server, "ALTER TABLE project RENAME TO gone")
 
@@ -269,14 +269,15 @@ def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_oper
     assert "project" in unforeseen["exception"].splitlines()[-1]
 
 
-def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, capfd):
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, capfd, log_format):
     """PostgreSQL quotes the row that it refuses, SQLAlchemy the parameters: e-mails, and hashes of passwords."""
     rule = {
         SQLITE: "CREATE TRIGGER t BEFORE INSERT ON \"user\" BEGIN SELECT RAISE(ABORT, 'no more people'); END",
         POSTGRESQL: "ALTER TABLE \"user\" ADD CONSTRAINT c CHECK (first_name <> 'Nora')",
     }
     nora = {"email": "new@example.com", "first_name": "Nora", "last_name": "Neu", "role": "employee"}
-    with running(settings_for(db_url)) as server:
+    with running(settings_for(db_url, LOG_FORMAT=log_format)) as server:
         ada = Company(server.database).admin("Ada")
         change(server, rule[engine])
 

@@ -14,6 +14,7 @@ from app.core.config import DEFAULT_ADMIN_EMAIL, BadSettings
 from app.core.db import Database
 from app.core.migrations import SchemaState, UnusableDatabase, make_ready, opened, schema_state
 from app.core.passwords import NO_PASSWORD, verify_password
+from app.models.metadata import all_tables
 from app.models.user import Role, User
 from app.services import first_admin
 from app.services.identity import USER
@@ -128,7 +129,7 @@ def test_a_start_waits_for_another_one_that_makes_the_same_file(locked_file):
     with opened(settings) as database:
         event.listen(database.engine, "handle_error", lambda failure: other.rollback())
 
-        make_ready(database)
+        make_ready(database, all_tables())
 
         assert schema_state(database) is SchemaState.current
 
@@ -140,4 +141,4 @@ def test_a_file_that_stays_locked_is_told_in_one_line(locked_file):
         pytest.raises(UnusableDatabase, match=r"^The database of DB_URL can't be used: database is locked$"),
         opened(settings) as database,
     ):
-        make_ready(database)
+        make_ready(database, all_tables())
