@@ -104,8 +104,9 @@ def _check_token(settings: Settings, authorization: str) -> None:
         if settings.is_exposed:
             raise RouteNotFound("There are no metrics here: METRICS_TOKEN is not set.")
         return
-    wanted = f"Bearer {settings.METRICS_TOKEN.get_secret_value()}"
-    if not hmac.compare_digest(authorization.encode(errors="replace"), wanted.encode()):
+    scheme, _, given = authorization.partition(" ")
+    wanted = settings.METRICS_TOKEN.get_secret_value()
+    if not (hmac.compare_digest(given.encode("latin-1"), wanted.encode()) and scheme.lower() == "bearer"):
         raise MetricsTokenNeeded("Send Authorization: Bearer with the token of METRICS_TOKEN.")
 
 

@@ -44,12 +44,16 @@ def metrics_folder(*, workers: int) -> Iterator[None]:
             folder.rmdir()
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files with metrics."""
+    return [file for file in folder.iterdir() if _OURS.fullmatch(file.name)]
+
+
 def pids_in(folder: Path) -> set[int]:
     """The processes that have values of the present there, which go when the process does."""
-    return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}
+    return {int(file.stem.rpartition("_")[2]) for file in files_in(folder) if file.name.startswith("gauge_live")}
 
 
 def _empty(folder: Path) -> None:
-    for file in folder.iterdir():
-        if _OURS.fullmatch(file.name):
-            file.unlink()
+    for file in files_in(folder):
+        file.unlink()
