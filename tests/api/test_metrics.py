@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from app import __version__
 from app.core.clock import utc_now
+from app.core.migrations import ROOT
 from tests.support.databases import POSTGRESQL, TEMPLATE, settings_for
 from tests.support.metrics import Scraped
 from tests.support.operations import OPERATIONS
@@ -189,3 +190,14 @@ def test_where_others_can_reach_the_service_it_has_metrics_only_with_a_token(db_
         ada = {"Authorization": f"Bearer {server.token(Company(server.database).admin('Ada'))}"}
         assert anyone.at_root("GET", "/metrics", headers=ada).status_code == 401
         assert Scraped(anyone.at_root("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}))
+
+
+def test_alerts_and_their_documentation_name_only_metrics_that_are_served(anyone):
+    served = set(re.findall(r"^# TYPE (\w+)", anyone.at_root("GET", "/metrics").text, re.MULTILINE))
+    rules, manual = ((ROOT / path).read_text() for path in ("deploy/prometheus/alerts.yml", "docs/operations.md"))
+
+    named = {re.sub("_bucket$", "", name) for name in re.findall(r"\bett_[a-z_]+[a-z]\b", rules)}
+
+    assert len(named) > 10
+    assert named <= served
+    assert set(re.findall(r"`(ett_[a-z_]+)`", manual)) == served
