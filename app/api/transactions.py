@@ -18,8 +18,8 @@ from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 
 from app.api.access import access_to
-from app.core.again import again
 from app.api.counting import count_recorded
+from app.core.again import again
 from app.core.clock import monotonic_seconds, utc_now
 from app.core.db import Session
 from app.core.errors import DomainError
