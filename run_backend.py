@@ -1,10 +1,12 @@
 """Start the server: `python run_backend.py [--host] [--port] [--workers] [--reload]`. Options override settings."""
 
 import argparse
+import logging
 import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from typing import NoReturn
 
 import uvicorn
@@ -12,7 +14,10 @@ import uvicorn
 from app import __version__
 from app.core.clock import utc_now
 from app.core.config import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
+from app.core.logging import configure_logging
+from app.core.metrics_folder import metrics_folder
 from app.core.migrations import UnusableDatabase, make_ready, opened
+from app.models.metadata import all_tables
 from app.services import first_admin
 
 SHUTDOWN_SECONDS = 20
@@ -26,13 +31,24 @@ def main() -> int:
     for name in ("host", "port", "workers"):
         if (value := getattr(options, name)) is not None:
             os.environ[name.upper()] = str(value)  # worker processes read their settings from the environment
-    try:
-        settings = load_settings()
-        port = _free_port(settings)
-        _prepare(settings)
-    except (BadSettings, UnusableDatabase) as error:
-        print(f"Not started. {error}", file=sys.stderr)
-        return 2
+    with ExitStack() as until_stopped:
+        try:
+            settings = load_settings()
+            workers = 1 if options.reload else settings.WORKERS
+            port = _free_port(settings)
+            _prepare(settings)
+            until_stopped.enter_context(metrics_folder(workers=workers))
+        except (BadSettings, UnusableDatabase) as error:
+            print(f"Not started. {error}", file=sys.stderr)
+            return 2
+        _serve(settings, port, workers=workers, reload=options.reload)
+    return 0
+
+
+def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None:
+    configure_logging(as_json=settings.logs_json)
+    if workers > 1:  # who starts them says which of them died
+        logging.getLogger("uvicorn.error").setLevel(logging.INFO)
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     address = f"http://{host}:{port}"
     print(f"Employee Time Tracking API {__version__} at {address} - try it at {address}/docs", flush=True)
@@ -41,15 +57,14 @@ def main() -> int:
         factory=True,
         host=settings.HOST,
         port=port,
-        workers=None if options.reload else settings.WORKERS,
-        reload=options.reload,
-        access_log=False,  # ours is one JSON line a request, without query strings
+        workers=workers,
+        reload=reload,
+        access_log=False,  # ours is one line a request, without query strings
         log_config=None,
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    return 0
 
 
 def _options() -> argparse.Namespace:
@@ -81,7 +96,7 @@ def _prepare(settings: Settings) -> None:
     """Make the signing key, the schema and the first admin where they are missing and may be made here."""
     _ = settings.signing_key  # read now: a worker that couldn't would say so in a traceback
     with opened(settings) as database:
-        make_ready(database)
+        make_ready(database, all_tables())
         with database.writing("start:first-admin") as session:
             created = first_admin.ensure(session, at=utc_now())
     if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:

@@ -22,6 +22,7 @@ from app.core.logging import first_line
 from app.core.migrations import UnusableDatabase, head_revision, make_ready, migrate, opened
 from app.core.passwords import hash_password, weakness
 from app.main import create_app
+from app.models.metadata import all_tables
 from app.models.user import Role
 from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
@@ -62,7 +63,7 @@ def _refusals() -> Iterator[None]:
 def _database(**overrides: object) -> Iterator[Database]:
     """The database of the settings, at the revision that this version needs."""
     with _refusals(), opened(load_settings(**overrides)) as database:
-        make_ready(database)
+        make_ready(database, all_tables())
         yield database
 
 

@@ -5,11 +5,14 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from app.api import health, root
+from app import __version__
+from app.api import health, metrics, root
+from app.api.metrics import Observer
 from app.api.middleware import RequestMiddleware
 from app.api.openapi import describe
 from app.api.problems import install_problems
@@ -36,10 +39,12 @@ from app.api.v1 import (
 )
 from app.core.config import Settings, load_settings
 from app.core.logging import configure_logging
+from app.core.metrics import begin, end
 from app.core.runtime import Runtime
 from app.services.people_csv import MAX_FILE_BYTES
 
 API = "/api/v1"
+_log = structlog.get_logger()
 ROUTERS = (
     punches.router,  # first: a request is held against one route after the other, and most are punches
     logins.router,
@@ -72,14 +77,20 @@ ROUTERS = (
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The whole service, on these settings or on those of the environment. Raises BadSettings."""
     chosen = settings or load_settings()
-    configure_logging()
+    configure_logging(as_json=chosen.logs_json)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.runtime = runtime = Runtime(chosen)
+        app.state.observer = Observer(runtime)
+        begin(__version__, chosen.database_kind)
+        _log.info("started", version=__version__, environment=chosen.ENVIRONMENT, database=chosen.database_shown)
         yield
+        _log.info("stopping")
         await runtime.settle()
         await asyncio.to_thread(runtime.close)
+        end()
+        _log.info("stopped")
 
     app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG, redirect_slashes=False)
     app.add_middleware(RequestMiddleware, larger_bodies={("POST", f"{API}{onboarding.IMPORT_PATH}"): MAX_FILE_BYTES})
@@ -89,6 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in ROUTERS:  # each for itself: a router around them would be walked through at every request
         app.include_router(router, prefix=API)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(root.router)
     describe(app)
     return app

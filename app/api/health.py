@@ -6,9 +6,10 @@ from app import __version__
 from app.api.dependencies import SessionDep
 from app.api.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.api.transactions import TransactionRoute
-from app.core.db import DatabaseUnavailable, ServiceBusy
+from app.core.db import DatabaseUnavailable, ServiceBusy, Session
+from app.core.disk import scarce
 from app.core.errors import Unavailable
-from app.core.migrations import head_revision, revisions_of
+from app.core.migrations import is_too_old, revisions_of
 from app.schemas.health import Live, Ready
 
 SERVICE = "employee-time-tracking-api"
@@ -18,8 +19,14 @@ router = APIRouter(prefix="/health", tags=["health"], route_class=TransactionRou
 
 class WrongRevision(Unavailable):
     code = "wrong_revision"
-    title = "The database's schema is not the one this version needs"
+    title = "The database's schema is older than the one this version needs"
     retry_after_seconds = 10
+
+
+class DiskScarce(Unavailable):
+    code = "disk_scarce"
+    title = "There is hardly any room on the disk"
+    retry_after_seconds = 60
 
 
 @router.get("/live", summary="Is the process alive", responses=raises(*OF_ANY))
@@ -31,13 +38,23 @@ async def read_live() -> Live:
 @router.get(
     "/ready",
     summary="Can it serve",
-    responses=raises(*OF_ANY, ServiceBusy, DatabaseUnavailable, WrongRevision),
+    responses=raises(*OF_ANY, ServiceBusy, DatabaseUnavailable, WrongRevision, DiskScarce),
 )
 def read_ready(session: SessionDep) -> Ready:
-    """The database answers and has the revision this version needs."""
+    """The database answers, its schema is not older than this version needs, and there is room on the disk.
+
+    A newer schema is no reason to turn requests away: in a rolling upgrade, old workers serve on it until they are
+    replaced.
+    """
+    found = ", ".join(sorted(check_ready(session)))
+    return Ready(service=SERVICE, version=__version__, database=session.settings.database_kind, revision=found)
+
+
+def check_ready(session: Session) -> set[str]:
+    """The revisions of the database, where the service can work on it. Raises DiskScarce, WrongRevision."""
+    if lacking := scarce(session.settings):
+        raise DiskScarce(f"Less than MIN_FREE_DISK_MB is left for: {', '.join(lacking)}. Make room.")
     found = revisions_of(session.connection())
-    if found != {head_revision()}:
+    if is_too_old(found):
         raise WrongRevision(f"The database is at {', '.join(found) or 'no revision'}. Run: python -m app.cli migrate")
-    return Ready(
-        service=SERVICE, version=__version__, database=session.get_bind().dialect.name, revision=head_revision()
-    )
+    return found

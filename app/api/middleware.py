@@ -5,7 +5,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import structlog
 from starlette.datastructures import Headers
@@ -15,10 +14,13 @@ from app.api.problems import BodyTooLarge, EncodedBody, problem, problem_of
 from app.core.addresses import plain_address
 from app.core.db import ServiceBusy
 from app.core.errors import DomainError
+from app.core.metrics import count_request
 
 PAGES = frozenset({"/docs", "/redoc"})
 """What is a page; the rest is data, which no browser should run, frame or load anything for."""
 MAX_BODY_BYTES = 1024 * 1024
+SLOW_SECONDS = 1
+"""From here on a request is a warning in the log, by its route."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger()
 
@@ -43,9 +45,11 @@ class RequestMiddleware:
         request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
+        is_complete = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_complete
+            is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *_added(message["headers"], scope["path"], request_id)]
@@ -62,15 +66,18 @@ class RequestMiddleware:
                 raise  # half an answer is out: break the connection rather than end it cleanly
             await problem_of(error, scope)(scope, receive, send_with_id)
         finally:
-            _log.info(
+            seconds, route = time.perf_counter() - started, _route_of(scope)
+            count_request(scope["method"], route, status if is_complete else "broken" if status else "none", seconds)
+            log = _log.warning if seconds >= SLOW_SECONDS else _log.info
+            log(
                 "request",
                 request_id=request_id,
                 user_id=scope["state"].get("user_id"),
                 address=plain_address((scope.get("client") or ("", 0))[0]),
                 method=scope["method"],
-                route=_route_of(scope),
+                route=route,
                 status=status,
-                ms=round((time.perf_counter() - started) * 1000, 1),
+                ms=round(seconds * 1000, 1),
             )
 
     async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
@@ -122,6 +129,6 @@ def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"A body has at most {limit} bytes.")
 
 
-def _route_of(scope: Scope) -> Any:
+def _route_of(scope: Scope) -> str | None:
     """The route's pattern, not the path: a log of paths would be a log of who looked at whom."""
     return getattr(scope.get("route"), "path_format", None)

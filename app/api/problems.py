@@ -21,6 +21,7 @@ from app.core import errors
 from app.core.db import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.logging import first_line
+from app.core.metrics import PROBLEMS
 from app.services.errors import from_constraint
 
 MEDIA_TYPE = "application/problem+json"
@@ -91,6 +92,7 @@ def etag(version: int) -> str:
 def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[str, Any]] | None = None) -> Response:
     """The answer to an error. ASCII only: a client's text may hold what UTF-8 can't."""
     status = status_of(type(error))
+    PROBLEMS.labels(status, error.code).inc()
     body = {
         "type": f"urn:employee-time-tracking:{error.code}",
         "title": error.title,

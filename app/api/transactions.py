@@ -18,9 +18,11 @@ from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 
 from app.api.access import access_to
+from app.api.counting import count_recorded
 from app.core.again import again
 from app.core.clock import monotonic_seconds, utc_now
 from app.core.db import Session
+from app.core.errors import DomainError
 from app.core.runtime import Runtime
 from app.core.tokens import Claims
 from app.services.identity import note_use
@@ -92,11 +94,19 @@ class Transactions:
             return work(session), session.unnoted_use
 
     def _write(self, work: Callable[[Session], _Answer]) -> _Answer:
-        with self._runtime.database.writing(self.request_id) as session:
-            answer = work(session)
-            if session.unnoted_use is not None:
-                note_use(session, session.unnoted_use)
-            return answer
+        recorded: list[str] = []
+        try:
+            with self._runtime.database.writing(self.request_id) as session:
+                recorded = session.recorded
+                answer = work(session)
+                if session.unnoted_use is not None:
+                    note_use(session, session.unnoted_use)
+        except DomainError as refusal:
+            if refusal.is_recorded:
+                count_recorded(recorded)
+            raise
+        count_recorded(recorded)
+        return answer
 
     async def _note(self, used: Claims) -> None:
         """Write down that a read used a credential, in a transaction of its own, for which the answer didn't wait."""

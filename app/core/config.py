@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     TOTP_ISSUER: str = Field(default="Time Tracking", min_length=1, max_length=60, pattern="^[^:]+$")
     REQUIRE_TOTP_ROLES: frozenset[Literal["employee", "manager", "admin"]] = frozenset()
     ENVIRONMENT: Environment = Environment.development
+    LOG_FORMAT: Literal["json", "text"] | None = None
+    METRICS_TOKEN: SecretStr | None = None
+    MIN_FREE_DISK_MB: int = Field(default=100, ge=0, le=1_000_000_000)
     DEBUG: bool = False
     HOST: str = "127.0.0.1"
     PORT: int = Field(default=8000, ge=0, le=65535)
@@ -106,6 +109,23 @@ class Settings(BaseSettings):
     @property
     def is_sqlite(self) -> bool:
         return self.database_url.get_backend_name() == "sqlite"
+
+    @property
+    def database_kind(self) -> Literal["sqlite", "postgresql"]:
+        return "sqlite" if self.is_sqlite else "postgresql"
+
+    @property
+    def database_shown(self) -> str:
+        """Which database it is, for logs: no user, no password, no option."""
+        url = self.database_url
+        hosts = url.query.get("host", url.host)
+        where = "" if hosts is None else hosts if isinstance(hosts, str) else ",".join(hosts)
+        return f"{self.database_kind}://{where}/{url.database}"
+
+    @property
+    def logs_json(self) -> bool:
+        """LOG_FORMAT; where it isn't set, JSON in production."""
+        return (self.LOG_FORMAT == "json") if self.LOG_FORMAT else self.ENVIRONMENT is Environment.production
 
     @property
     def is_exposed(self) -> bool:
@@ -159,7 +179,7 @@ class Settings(BaseSettings):
 
     def checked(self) -> Self:
         """These settings, or BadSettings where an exposed service would run on something that everybody knows."""
-        for name in ("AUDIT_KEY", "TOTP_KEY"):
+        for name in ("AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN"):
             if (key := getattr(self, name)) is not None:
                 _refuse_weak_key(name, key.get_secret_value())
         if self.PASSWORD_LINK_URL and "{token}" not in self.PASSWORD_LINK_URL:

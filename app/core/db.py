@@ -42,6 +42,8 @@ class Session(SQLModelSession):
     """Whether this is a transaction that writes."""
     chain_heads: dict[int, tuple[int, str]]
     """Length and last link of the chains that this transaction has locked and read."""
+    recorded: list[str]
+    """What this transaction puts on record, by name: for who counts it after the commit."""
     unnoted_use: Claims | None
     """The credential of this request, if its last use was written down some time ago: see `identity.note_use`."""
 
@@ -120,6 +122,7 @@ class Database:
             session.request_id = request_id
             session.writes = writes
             session.chain_heads = {}
+            session.recorded = []
             session.unnoted_use = None
             yield session
 

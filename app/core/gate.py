@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
+from app.core import metrics
 from app.core.db import DatabaseUnavailable, ServiceBusy
 
 WAIT_SECONDS = 2
@@ -20,8 +21,12 @@ class Gate:
     SQLite has one writer at a time: a process lets one writer through, the rest wait here and not in the engine.
     """
 
-    def __init__(self, *, slots: int, single_writer: bool = False, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, name: str, *, slots: int, single_writer: bool = False, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._wait_seconds = wait_seconds
+        self._in_use, self._waiting = metrics.SLOTS_IN_USE.labels(name), metrics.WAITING.labels(name)
+        metrics.SLOTS.labels(name).inc(slots)
         self._slots = asyncio.Semaphore(slots)
         self._writers = asyncio.Semaphore(1) if single_writer else None
         self._waits: set[asyncio.Timeout] = set()
@@ -56,24 +61,34 @@ class Gate:
         wanted = [self._writers, self._slots] if writes and self._writers is not None else [self._slots]
         held: list[asyncio.Semaphore] = []
         try:
-            try:
-                is_free = not any(semaphore.locked() for semaphore in wanted)
-                async with asyncio.timeout(None if is_free else self._wait_seconds) as wait:
-                    self._waits.add(wait)
-                    for semaphore in wanted:
-                        await semaphore.acquire()
-                        held.append(semaphore)
-            except TimeoutError:
-                if wait in self._turned_away:
-                    raise DatabaseUnavailable("The database can't be reached. Try again soon.") from None
-                raise ServiceBusy("The service is busy. Try again in a second.") from None
-            finally:
-                self._waits.discard(wait)
-                self._turned_away.discard(wait)
-            yield
+            if any(semaphore.locked() for semaphore in wanted):
+                with self._waiting.track_inprogress():
+                    await self._wait_for(wanted, held)
+            else:
+                await self._take(wanted, held)
+            with self._in_use.track_inprogress():
+                yield
         finally:
             for semaphore in held:
                 semaphore.release()
+
+    async def _wait_for(self, wanted: list[asyncio.Semaphore], held: list[asyncio.Semaphore]) -> None:
+        try:
+            async with asyncio.timeout(self._wait_seconds) as wait:
+                self._waits.add(wait)
+                await self._take(wanted, held)
+        except TimeoutError:
+            if wait in self._turned_away:
+                raise DatabaseUnavailable("The database can't be reached. Try again soon.") from None
+            raise ServiceBusy("The service is busy. Try again in a second.") from None
+        finally:
+            self._waits.discard(wait)
+            self._turned_away.discard(wait)
+
+    async def _take(self, wanted: list[asyncio.Semaphore], held: list[asyncio.Semaphore]) -> None:
+        for semaphore in wanted:
+            await semaphore.acquire()
+            held.append(semaphore)
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)

@@ -1,10 +1,12 @@
-"""One JSON line per event on standard error.
+"""One line per event on standard error: JSON for machines, or text for whoever develops.
 
 Bodies, headers and query strings are never logged: people put secrets there. Nor are values that an error quotes.
 """
 
 import json
 import logging
+import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,19 +14,28 @@ from collections.abc import Iterator
 import structlog
 
 MAX_LINE = 300
-_LINE = json.JSONEncoder(default=repr)
+_JSON = json.JSONEncoder(default=repr)
+_PLAIN = re.compile(r"[!#-<>-~]+")
+_COLOURS = {"warning": "33", "error": "31", "critical": "31"}
 
 
-def configure_logging() -> None:
-    """Send our own events and the libraries' warnings to standard error as JSON lines."""
+def configure_logging(*, as_json: bool) -> None:
+    """Send our own events and the libraries' warnings to standard error, each with this process's id."""
+    pid = os.getpid()
+
+    def add_pid(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["pid"] = pid
+        return event
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_pid,
     ]
     last: list[structlog.typing.Processor] = [
         structlog.processors.ExceptionRenderer(_traceback),
-        _render,
+        _as_json if as_json else _as_coloured_text if sys.stderr.isatty() else _as_text,
     ]
     structlog.configure(
         processors=[*shared, *last],
@@ -44,8 +55,35 @@ def first_line(error: object) -> str:
     return next(iter(str(error).splitlines()), "")[:MAX_LINE]
 
 
-def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
-    return _LINE.encode(event)
+def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _JSON.encode(event)
+
+
+def _as_text(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _text(event)
+
+
+def _as_coloured_text(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
+    colour = _COLOURS.get(event.get("level", method))
+    line = _text(event)
+    return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
+
+
+def _text(event: structlog.typing.EventDict) -> str:
+    """`09:00:00.123Z info request status=200`, and a traceback below it. What isn't plain is quoted as JSON quotes it,
+    so nobody's text can end a line, look like another field or reach the terminal."""
+    told = dict(event)
+    moment, level, name, trace = (told.pop(key, "") for key in ("timestamp", "level", "event", "exception"))
+    head = f"{moment[11:23]}Z {level:7} {_word(name, with_blanks=True)}"
+    fields = [f"{key}={_word(value)}" for key, value in told.items() if value is not None]
+    below = [f"    {_word(line, with_blanks=True)}" for line in str(trace).splitlines()]
+    return "\n".join([" ".join([head, *fields]), *below])
+
+
+def _word(value: object, *, with_blanks: bool = False) -> str:
+    text = value if isinstance(value, str) else _JSON.encode(value)
+    is_plain = text.isascii() and text.isprintable() if with_blanks else _PLAIN.fullmatch(text)
+    return text if is_plain else _JSON.encode(text)
 
 
 def _traceback(exc_info: structlog.typing.ExcInfo) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, MetaData, create_engine, inspect
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -55,14 +55,42 @@ def head_revision() -> str:
     return head
 
 
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
 def schema_state(database: Database) -> SchemaState:
-    """How far the database is. It only looks: our own connections would switch an SQLite file's journal to WAL."""
+    """How far the database is."""
+    with _looking(database) as connection:
+        return _state(connection)
+
+
+def serves_on_newer(database: Database, needed: MetaData) -> bool:
+    """Whether this code can work on a schema that a newer version migrated: the database has every table and column
+    that is needed, and asks for no value that this code doesn't know of. Of somebody else's database neither is so."""
+    with _looking(database) as connection:
+        tables = inspect(connection).get_multi_columns()
+    for table in needed.sorted_tables:
+        columns = {column["name"]: column for column in tables.get((None, table.name), [])}
+        added = [column for name, column in columns.items() if name not in table.columns]
+        if not columns.keys() >= set(table.columns.keys()):
+            return False
+        if any(not column["nullable"] and column["default"] is None for column in added):
+            return False
+    return True
+
+
+@contextmanager
+def _looking(database: Database) -> Iterator[Connection]:
+    """A connection that only looks: our own ones would switch an SQLite file's journal to WAL."""
     if not database.settings.is_sqlite:
         with database.engine.connect() as connection:
-            return _state(connection)
+            yield connection
+        return
     with create_engine(database.settings.database_url, poolclass=NullPool).connect() as connection:
         connection.exec_driver_sql("BEGIN")  # one snapshot: another process may be migrating
-        return _state(connection)
+        yield connection
 
 
 def revisions_of(connection: Connection) -> set[str]:
@@ -70,13 +98,18 @@ def revisions_of(connection: Connection) -> set[str]:
     return set(MigrationContext.configure(connection).get_current_heads())
 
 
+def is_too_old(revisions: set[str]) -> bool:
+    """Whether a database at these revisions lacks what this code needs: it has none, or an earlier one. One that this
+    code doesn't know is of a newer version, which leaves what this one needs until the next (a rolling upgrade)."""
+    return revisions != {head_revision()} and revisions <= _known_revisions()
+
+
 def _state(connection: Connection) -> SchemaState:
     found = revisions_of(connection)
     if found == {head_revision()}:
         return SchemaState.current
-    ours = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if found:
-        return SchemaState.old if found <= ours else SchemaState.foreign
+        return SchemaState.old if is_too_old(found) else SchemaState.foreign
     tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
     return SchemaState.foreign if tables else SchemaState.empty
 
@@ -94,15 +127,20 @@ def opened(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def make_ready(database: Database) -> None:
+def make_ready(database: Database, needed: MetaData) -> None:
     """Migrate an SQLite file; hold PostgreSQL to the revision, since others may be serving from it.
+
+    A schema that a newer version migrated is used as it is, where this code can (`serves_on_newer`): else a worker that
+    is restarted in the midst of a rolling upgrade wouldn't come back. Only `migrate` refuses it always.
 
     Raises ForeignDatabase, NotMigrated.
     """
+    state = schema_state(database)
+    if state is SchemaState.foreign and serves_on_newer(database, needed):
+        return
     if database.settings.is_sqlite:
         migrate(database)
         return
-    state = schema_state(database)
     _refuse_foreign(state)
     if state is not SchemaState.current:
         raise NotMigrated(f"The database's schema is {state}, not at {head_revision()}. Run: python -m app.cli migrate")

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from app.core import metrics
 from app.core.config import Settings
 from app.core.db import Database
 from app.core.gate import Gate
@@ -21,9 +22,10 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings)
-        self.gate = Gate(slots=settings.DB_POOL_SIZE, single_writer=settings.is_sqlite)
+        metrics.watch_pool(self.database.engine, settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE)
+        self.gate = Gate("requests", slots=settings.DB_POOL_SIZE, single_writer=settings.is_sqlite)
         # Reports and exports take their time: they queue beside the punches, never in front of them.
-        self.reports_gate = Gate(slots=settings.REPORTS_AT_ONCE, wait_seconds=REPORT_WAIT_SECONDS)
+        self.reports_gate = Gate("reports", slots=settings.REPORTS_AT_ONCE, wait_seconds=REPORT_WAIT_SECONDS)
         self.spools: set[Spool] = set()
         self.hasher = PasswordHasher()
         self.signer = TokenSigner(settings)
@@ -31,10 +33,11 @@ class Runtime:
         self.request_limit = RequestLimit(settings.REQUESTS_PER_MINUTE)
         self._behind: dict[object, asyncio.Task[None]] = {}
 
-    def behind(self, key: object, work: Callable[[], Awaitable[None]]) -> None:
-        """Do the work behind the answer, one at a time for each key. Nobody waits for it, so a failure is logged."""
+    def behind(self, key: object, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Do the work behind the answer, one at a time for each key. Nobody needs it done, so a failure is logged."""
         if key not in self._behind:
             self._behind[key] = asyncio.create_task(self._do_behind(key, work))
+        return self._behind[key]
 
     async def settle(self) -> None:
         """Wait for what is done behind answers."""

@@ -149,6 +149,7 @@ def _next_event(
     event["link"] = keys.link(event["key_id"], linked_facts(event, last_link))
     event["personal"] = hidden.values
     session.chain_heads[chain_id] = (length + 1, event["link"])
+    session.recorded.append(action)
     return event
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from app.core.db import Session
 from app.schemas.presence import Presence, PresenceFilter
@@ -35,8 +35,7 @@ def page(
         first_at = datetime.fromtimestamp(first_second, UTC)
         if not at - _A_WALK <= first_at <= at + MAX_CLOCK_LAG:
             raise BadCursor("This cursor is too old. Start with the first page.")
-    stale = ENTRY.c.start_time < first_at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
-    review = or_(ENTRY.c.needs_review, stale)
+    review = _needs_review(session, first_at)
     found = (
         select(
             *ENTRY.c["user_id", "project_id", "description", "start_time", "time_zone"],
@@ -60,6 +59,17 @@ def page(
     last = present[-1]
     keys = (int(last.needs_review), int(last.start_time.timestamp()), last.entry_id)
     return present, cursor_behind(int(first_at.timestamp()), *keys)
+
+
+def count(session: Session, *, at: datetime) -> tuple[int, int]:
+    """How many entries are open, and how many of those need review: everybody's, for the operator."""
+    review = func.count().filter(_needs_review(session, at))
+    open_entries, needing_review = session.execute(select(func.count(), review).where(ENTRY.c.end_time.is_(None))).one()
+    return open_entries, needing_review
+
+
+def _needs_review(session: Session, at: datetime) -> ColumnElement[bool]:
+    return or_(ENTRY.c.needs_review, ENTRY.c.start_time < at - timedelta(hours=session.settings.STALE_ENTRY_HOURS))
 
 
 def _asked_for(actor: Actor, wanted: PresenceFilter) -> ColumnElement[bool]:

@@ -43,6 +43,7 @@ MATRIX = [
     Row("GET /",                                                   "200 200 200 200 200 200 200 200 200 200"),
     Row("GET /health/live",                                        "200 200 200 200 200 200 200 200 200 200"),
     Row("GET /health/ready",                                       "200 200 200 200 200 200 200 200 200 200"),
+    Row("GET /metrics",                                            "200 200 200 200 200 200 200 200 200 200"),
     Row("POST /api/v1/auth/login",                                 "200 200 200 200 200 200 200 200 200 200",
         form={"username": "ana@example.com", "password": PASSWORD}),
     Row("GET /api/v1/auth/me",                                     "401 401 401 401 200 200 200 200 200 200"),

@@ -8,12 +8,15 @@ from contextlib import closing, contextmanager
 import httpx
 import psycopg2
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.api.problems import STATUS, status_of
 from app.core.errors import DomainError
+from app.core.migrations import ROOT
 from tests.support.databases import POSTGRESQL, SQLITE, TEMPLATE, settings_for
+from tests.support.metrics import Scraped
 from tests.support.people import PASSWORD, Company
 from tests.support.postgresql import execute
 from tests.support.server import PROBLEM, running
@@ -249,7 +252,7 @@ def test_a_row_that_stays_locked_is_503_and_changes_nothing(db_url):
 
 
 def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_operator_all(db_url, capfd):
-    with running(settings_for(db_url)) as server:
+    with running(settings_for(db_url, LOG_FORMAT="json")) as server:
         ana = Company(server.database).employee("Ana")
         change(server, "ALTER TABLE project RENAME TO gone")
 
@@ -269,14 +272,15 @@ def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_oper
     assert "project" in unforeseen["exception"].splitlines()[-1]
 
 
-def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, capfd):
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, capfd, log_format):
     """PostgreSQL quotes the row that it refuses, SQLAlchemy the parameters: e-mails, and hashes of passwords."""
     rule = {
         SQLITE: "CREATE TRIGGER t BEFORE INSERT ON \"user\" BEGIN SELECT RAISE(ABORT, 'no more people'); END",
         POSTGRESQL: "ALTER TABLE \"user\" ADD CONSTRAINT c CHECK (first_name <> 'Nora')",
     }
     nora = {"email": "new@example.com", "first_name": "Nora", "last_name": "Neu", "role": "employee"}
-    with running(settings_for(db_url)) as server:
+    with running(settings_for(db_url, LOG_FORMAT=log_format)) as server:
         ada = Company(server.database).admin("Ada")
         change(server, rule[engine])
 
@@ -353,6 +357,39 @@ def test_a_database_that_lost_its_revision_is_not_ready(server, anyone):
     ready = anyone.at_root("GET", "/health/ready")
 
     assert (ready.status_code, ready.json()["code"]) == (503, "wrong_revision")
+
+
+def test_a_database_that_was_not_migrated_yet_is_not_ready(server, anyone):
+    first, *_ = ScriptDirectory(str(ROOT / "alembic")).walk_revisions("base", "head")
+    with server.database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :older"), {"older": first.down_revision})
+
+    ready = anyone.at_root("GET", "/health/ready")
+
+    assert (ready.status_code, ready.json()["code"]) == (503, "wrong_revision")
+    assert "Run: python -m app.cli migrate" in ready.json()["detail"]
+
+
+def test_a_worker_stays_ready_while_a_newer_version_migrates(server, anyone):
+    """Else a rolling upgrade would drain the old workers before there are new ones."""
+    with server.database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
+
+    ready = anyone.at_root("GET", "/health/ready")
+
+    assert (ready.status_code, ready.json()["revision"]) == (200, "2999_from_the_future")
+
+
+def test_a_machine_without_room_on_its_disk_is_not_ready_and_says_for_what(db_url, engine):
+    more_than_there_is = 10**9
+    with running(settings_for(db_url, MIN_FREE_DISK_MB=more_than_there_is)) as server, server.caller() as anyone:
+        ready, live = (anyone.at_root("GET", f"/health/{which}") for which in ("ready", "live"))
+        shown = Scraped(anyone.at_root("GET", "/metrics"))
+
+    assert (ready.status_code, ready.json()["code"]) == (503, "disk_scarce")
+    assert ("database" in ready.json()["detail"]) == (engine == SQLITE)
+    assert live.status_code == 200
+    assert (shown("ett_ready"), shown("ett_database_up")) == (0, 1)
 
 
 @pytest.mark.parametrize("name", ["\u200b", "Web\u200bsite", "\u202eetisbeW", "\ufeffWebsite"])

@@ -195,6 +195,7 @@ def test_all_but_the_ways_in_the_greeting_and_the_health_checks_need_a_token():
         "GET /",
         "GET /health/live",
         "GET /health/ready",
+        "GET /metrics",
     }
 
 

@@ -38,6 +38,7 @@ PUBLIC = {
     "GET /",
     "GET /health/live",
     "GET /health/ready",
+    "GET /metrics",
     "POST /api/v1/auth/refresh",
     "POST /api/v1/auth/password/set",
 }

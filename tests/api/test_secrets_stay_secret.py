@@ -7,23 +7,32 @@ from itertools import count
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
+from app import __version__
 from app.core.clock import utc_now
 from app.core.db import Database
 from tests.support.backend import Backend
 from tests.support.credentials import Authenticator
-from tests.support.databases import SECRET_KEY, settings_for
+from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 
 ADMIN = "marker-admin-password-7f3a"
+METRICS_TOKEN = "marker-of-who-scrapes-the-metrics-9c1e"
 MARKER = "marker"
 SOON = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.fixture
-def backend(db_url, tmp_path):
-    """The service as operators run it, with everything it prints in `backend.log`."""
+def backend(engine, db_url, tmp_path):
+    """The service as operators run it, with everything it prints in `backend.log`: text on SQLite, else JSON."""
     running = Backend(
-        db_url, tmp_path, FIRST_ADMIN_EMAIL="ada@example.com", FIRST_ADMIN_PASSWORD=ADMIN, ENVIRONMENT="production"
+        db_url,
+        tmp_path,
+        FIRST_ADMIN_EMAIL="ada@example.com",
+        FIRST_ADMIN_PASSWORD=ADMIN,
+        ENVIRONMENT="production",
+        LOG_FORMAT="text" if engine == SQLITE else "json",
+        METRICS_TOKEN=METRICS_TOKEN,
     )
     yield running
     running.stop()
@@ -68,14 +77,18 @@ def test_no_password_and_no_token_is_printed_or_recorded(backend, api, db_url):
         api.get("/auth/me", headers={"Authorization": f"Bearer {token}.{next(secrets)}"}),
         api.get("/auth/me", headers={"X-Request-ID": f"{next(secrets)} with a blank", "User-Agent": next(secrets)}),
         api.get(f"/{next(secrets)}"),
+        api.get(f"{backend.base_url}/metrics", headers={"Authorization": f"Bearer {next(secrets)}"}),
         api.get(f"/admin/users/{next(secrets)}", headers=headers),
         api.get("/admin/users", params={"search": next(secrets), "role": next(secrets)}, headers=headers),
         api.patch("/auth/me", json={"time_zone": next(secrets)}, headers=headers),
         api.request("BREW", "/auth/me", content=next(secrets)),
     ]
     codes = [answer.status_code for answer in answers]
+    metrics = api.get(f"{backend.base_url}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
     backend.stop()
 
+    assert metrics.status_code == 200
+    assert MARKER not in metrics.text
     assert codes[:4] == [200, 201, 409, 200]
     assert set(codes[4:]) == {200, 400, 401, 404, 422}
     printed = backend.log.read_text()
@@ -128,8 +141,9 @@ def test_no_token_no_link_and_no_second_factor_is_printed_or_recorded(backend, a
         assert MARKER not in where
 
 
-def test_a_request_is_logged_by_its_route_not_its_path(backend, api):
-    """A log of paths would be a log of who looked at whom."""
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_request_is_logged_by_its_route_not_its_path(backend, api, db_url):
+    """A log of paths would be a log of who looked at whom. Around it stand who served, and on what."""
     token = api.post("/auth/login", data={"username": "ada@example.com", "password": ADMIN}).json()["access_token"]
 
     answer = api.get("/admin/users/4711?search=nora", headers={"Authorization": f"Bearer {token}"})
@@ -140,6 +154,12 @@ def test_a_request_is_logged_by_its_route_not_its_path(backend, api):
     assert line["route"] == "/admin/users/{user_id}"
     assert (line["method"], line["status"], line["event"]) == ("GET", 404, "request")
     assert (line["user_id"], line["address"]) == (1, "127.0.0.1")
+    (started,) = [line for line in lines if line.get("event") == "started"]
+    assert started["pid"] == line["pid"]
+    assert (started["version"], started["environment"]) == (__version__, "production")
+    assert started["database"].startswith("postgresql://")
+    assert started["database"].rpartition("/")[2] == make_url(db_url).database
+    assert lines[-1]["event"] == "stopped"
     assert "4711" not in backend.log.read_text()
     assert "nora" not in backend.log.read_text()
 

@@ -93,7 +93,7 @@ def archive_server(archive: Archive) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def archive_backend(archive: Archive, tmp_path_factory) -> Iterator[Backend]:
     """The service on the archive, in a process of its own."""
-    backend = Backend(archive.db_url, tmp_path_factory.mktemp("backend"))
+    backend = Backend(archive.db_url, tmp_path_factory.mktemp("backend"), LOG_FORMAT="json")
     yield backend
     backend.stop()
 

@@ -7,17 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 
 from app.core.clock import utc_now
 from app.core.config import DEFAULT_ADMIN_EMAIL, BadSettings
 from app.core.db import Database
-from app.core.migrations import SchemaState, UnusableDatabase, make_ready, opened, schema_state
+from app.core.migrations import (
+    ForeignDatabase,
+    SchemaState,
+    UnusableDatabase,
+    make_ready,
+    migrate,
+    opened,
+    schema_state,
+)
 from app.core.passwords import NO_PASSWORD, verify_password
+from app.models.metadata import all_tables
 from app.models.user import Role, User
 from app.services import first_admin
 from app.services.identity import USER
-from tests.support.databases import settings_for
+from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.people import PASSWORD
 
 OWN = {"FIRST_ADMIN_EMAIL": "ada@example.com", "FIRST_ADMIN_PASSWORD": PASSWORD}
@@ -128,9 +137,53 @@ def test_a_start_waits_for_another_one_that_makes_the_same_file(locked_file):
     with opened(settings) as database:
         event.listen(database.engine, "handle_error", lambda failure: other.rollback())
 
-        make_ready(database)
+        make_ready(database, all_tables())
 
         assert schema_state(database) is SchemaState.current
+
+
+@pytest.fixture
+def newer(database):
+    """A database that a newer version migrated, and the way to do more to it."""
+
+    def change(*statements: str) -> Database:
+        with database.writing("newer") as session:
+            for statement in ("UPDATE alembic_version SET version_num = '2999_from_the_future'", *statements):
+                session.execute(text(statement))
+        return database
+
+    return change
+
+
+def test_an_old_worker_that_is_restarted_in_a_rolling_upgrade_starts_on_the_newer_schema(newer, people):
+    """It leaves the schema as it is: `migrate` refuses it still."""
+    upgraded = newer(
+        "ALTER TABLE project ADD COLUMN colour TEXT DEFAULT 'blue' NOT NULL", "CREATE TABLE absence (id INT)"
+    )
+
+    make_ready(upgraded, all_tables())
+
+    assert people.project("Website").id
+    with pytest.raises(ForeignDatabase, match="use the newer version that migrated it"):
+        migrate(upgraded)
+
+
+@pytest.mark.parametrize(
+    "statement", ["ALTER TABLE export_slot RENAME COLUMN held_until TO until", "ALTER TABLE export_slot RENAME TO slot"]
+)
+def test_an_old_worker_refuses_a_newer_schema_that_lacks_what_it_needs(newer, statement):
+    changed = newer(statement)
+
+    with pytest.raises(ForeignDatabase):
+        make_ready(changed, all_tables())
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_an_old_worker_refuses_a_newer_schema_that_asks_for_values_it_does_not_know(newer):
+    changed = newer("ALTER TABLE project ADD COLUMN colour TEXT NOT NULL")
+
+    with pytest.raises(ForeignDatabase):
+        make_ready(changed, all_tables())
 
 
 def test_a_file_that_stays_locked_is_told_in_one_line(locked_file):
@@ -140,4 +193,4 @@ def test_a_file_that_stays_locked_is_told_in_one_line(locked_file):
         pytest.raises(UnusableDatabase, match=r"^The database of DB_URL can't be used: database is locked$"),
         opened(settings) as database,
     ):
-        make_ready(database)
+        make_ready(database, all_tables())

@@ -26,6 +26,8 @@ WEAK_KEYS = {
 }
 MAIL = {"SMTP_HOST": "smtp.example.com", "MAIL_FROM": "ett@example.com"}
 OPTIONAL = {
+    "LOG_FORMAT",
+    "METRICS_TOKEN",
     "TOTP_KEY",
     "SECRET_KEY",
     "AUDIT_KEY",
@@ -63,7 +65,10 @@ BAD = [
     ("REQUESTS_PER_MINUTE", "9"),
     ("REQUESTS_PER_MINUTE", "without end"),
     ("FIRST_ADMIN_EMAIL", "nobody"),
+    ("LOG_FORMAT", "xml"),
     ("MAX_ENTRY_HOURS", "169"),
+    ("MIN_FREE_DISK_MB", "-50"),
+    ("METRICS_TOKEN", "thirty-one characters, not more"),
     ("MUST_CHANGE_NEW_PASSWORDS", "someday"),
     ("PASSWORD_LINK_HOURS", "337"),
     ("PASSWORD_LINK_URL", "https://time.example.com/set-password"),
@@ -135,6 +140,37 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable_and_n
     assert all(part not in said for part in (value, "pencil", "stapler"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "is_json"),
+    [
+        ({}, False),
+        ({"ENVIRONMENT": "production"} | OWN_SECRETS, True),
+        ({"LOG_FORMAT": "json"}, True),
+        ({"LOG_FORMAT": "text", "ENVIRONMENT": "production"} | OWN_SECRETS, False),
+    ],
+)
+def test_production_logs_json_and_development_text_unless_told_otherwise(environment, settings, is_json):
+    environment(**settings)
+
+    assert load_settings().logs_json is is_json
+
+
+@pytest.mark.parametrize(
+    ("db_url", "shown"),
+    [
+        ("sqlite:///./time_tracking.db", "sqlite:///./time_tracking.db"),
+        ("postgresql://ana:pencil@db.example.com:6432/ett", "postgresql://db.example.com/ett"),
+        ("postgresql://ana:pencil@/ett?host=a:5432&host=b:5432", "postgresql://a:5432,b:5432/ett"),
+        ("postgresql://db.example.com/ett?user=ana&password=pencil", "postgresql://db.example.com/ett"),
+        ("postgresql:///ett", "postgresql:///ett"),
+    ],
+)
+def test_a_log_names_the_database_and_nobody_who_may_use_it(environment, db_url, shown):
+    environment(DB_URL=db_url)
+
+    assert load_settings().database_shown == shown
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
 def test_a_developer_on_loopback_may_use_every_default(environment, host):
     environment(HOST=host, DEBUG="true", CORS_ORIGINS='["*"]', CORS_ALLOW_CREDENTIALS="true")
@@ -156,6 +192,7 @@ def test_where_others_can_reach_it_it_starts_on_secrets_of_its_own(environment, 
         *[("SECRET_KEY", {"SECRET_KEY": key}) for key in WEAK_KEYS.values()],
         *[("AUDIT_KEY", {"SECRET_KEY": OWN_KEY, "AUDIT_KEY": key}) for key in WEAK_KEYS.values()],
         *[("TOTP_KEY", {"SECRET_KEY": OWN_KEY, "TOTP_KEY": key}) for key in WEAK_KEYS.values()],
+        *[("METRICS_TOKEN", {"SECRET_KEY": OWN_KEY, "METRICS_TOKEN": key}) for key in WEAK_KEYS.values()],
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": None}),
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": DEFAULT_ADMIN_PASSWORD}),
         ("DEBUG", {"DEBUG": "true"}),

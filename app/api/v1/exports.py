@@ -13,6 +13,7 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_EXPORT, OF_PERIOD, WITH_ROLE
 from app.api.v1.reports import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.core.db import Session
+from app.core.metrics import EXPORT_ROWS
 from app.core.spool import Write
 from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
@@ -63,9 +64,11 @@ class _Export:
             lambda session: exports.begin(session, self.claims, wanted, export_format, at=self.now)
         )
 
+        count_rows = EXPORT_ROWS.labels(export_format).inc
+
         def produce(session: Session, out: Write) -> None:
             people = exports.people_of(session, actor, wanted)
-            exports.write(session, people, wanted, export_format, out, at=self.now)
+            exports.write(session, people, wanted, export_format, out, at=self.now, on_rows=count_rows)
 
         answer = await streamed(
             self.runtime,

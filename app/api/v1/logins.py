@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form
 
+from app.api.counting import failures_counted
 from app.api.dependencies import ClientDep, CurrentUser, Now, RuntimeDep, SessionDep, TransactionsDep
 from app.api.problems import raises
 from app.api.tokens import token_of
@@ -47,11 +48,12 @@ async def login(
     Fields that aren't listed are ignored.
     """
     attempt = Attempt(username, otp or None, client)
-    account = await transactions.read(lambda session: logins.find_account(session, attempt, at=now))
-    matches = await runtime.hasher.verify(password, account.password_hash if account else None)
-    opened = await transactions.write(
-        lambda session: logins.log_in(session, attempt, account, password_matches=matches, at=now)
-    )
+    with failures_counted():
+        account = await transactions.read(lambda session: logins.find_account(session, attempt, at=now))
+        matches = await runtime.hasher.verify(password, account.password_hash if account else None)
+        opened = await transactions.write(
+            lambda session: logins.log_in(session, attempt, account, password_matches=matches, at=now)
+        )
     return token_of(runtime, opened, at=now)
 
 

@@ -1,0 +1,162 @@
+"""What is counted and measured, and how it is shown: in memory for one process, in files that add up for several.
+
+Labels are bounded: the patterns of routes, codes of errors, words of ours. Nothing of a request's text ever is one.
+
+A counter of something that was written is told after the commit, by whoever ran the transaction. Each value costs about
+a microsecond.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import chain
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.core.clock import utc_now
+from app.core.metrics_folder import FOLDER, files_in, pids_in
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+UNMATCHED = "unmatched"
+"""The route of a request that none matches."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+disable_created_metrics()
+_folder = Path(os.environ[FOLDER]) if FOLDER in os.environ else None
+if _folder is not None:
+    mark_process_dead(os.getpid())  # of a process that had this number before
+_registry = CollectorRegistry()
+
+REQUESTS = Counter(
+    "ett_http_requests",
+    "Requests, by method, route and status; `none`: cut off without an answer, `broken`: in the middle of one.",
+    ["method", "route", "status"],
+    registry=_registry,
+)
+DURATIONS = Histogram(
+    "ett_http_request_duration_seconds",
+    "Seconds from a request's head to the last byte of its answer, by route.",
+    ["route"],
+    buckets=BUCKETS_SECONDS,
+    registry=_registry,
+)
+PROBLEMS = Counter(
+    "ett_problems", "Answers that were problems, by status and stable code.", ["status", "code"], registry=_registry
+)
+LOGIN_FAILURES = Counter(
+    "ett_login_failures",
+    "Logins refused: `wrong` e-mail, password or account, `wrong_code`, `limited` after too many. After the commit.",
+    ["reason"],
+    registry=_registry,
+)
+AUDIT_EVENTS = Counter(
+    "ett_audit_events",
+    "Events put on record by requests, by what they are about. After the commit.",
+    ["family"],
+    registry=_registry,
+)
+EXPORT_ROWS = Counter(
+    "ett_export_rows",
+    "Rows written to exports, by format; of a CSV its lines, the header too.",
+    ["format"],
+    registry=_registry,
+)
+WORKER_STARTS = Counter("ett_worker_starts", "Workers started since the service was.", registry=_registry)
+
+
+def _gauge(name: str, documentation: str, labels: Iterable[str] = (), *, mode: str = "livesum") -> Gauge:
+    """A value of the present: of all living workers the sum, or what `mode` says."""
+    return Gauge(name, documentation, labels, registry=_registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+
+WORKERS = _gauge("ett_workers", "Workers that serve.")
+LAST_START = _gauge("ett_last_worker_start_time_seconds", "When the youngest worker started.", mode="livemax")
+BUILD = _gauge("ett_build_info", "1, for this version and kind of database.", ["version", "database"], mode="livemax")
+SLOTS = _gauge("ett_slots", "How many requests may be in the database at once, by gate.", ["gate"])
+SLOTS_IN_USE = _gauge("ett_slots_in_use", "How many are.", ["gate"])
+WAITING = _gauge("ett_slots_waiting", "Requests that wait for a slot.", ["gate"])
+CONNECTIONS = _gauge("ett_pool_connections", "Connections that the pools may have.")
+CONNECTIONS_IN_USE = _gauge("ett_pool_connections_in_use", "Connections that are taken from the pools.")
+
+
+def begin(version: str, database: str) -> None:
+    """Say that this process serves from now on."""
+    WORKER_STARTS.inc()
+    WORKERS.inc()
+    LAST_START.set(utc_now().timestamp())
+    BUILD.labels(version, database).set(1)
+
+
+def end() -> None:
+    """Say that this process serves no more: its values of the present go, what it counted stays."""
+    WORKERS.dec()
+    if _folder is not None:
+        mark_process_dead(os.getpid())
+
+
+def count_request(method: str, route: str | None, status: int | str, seconds: float) -> None:
+    """Count a request that ended; `route` is the pattern that it matched, None where there is none."""
+    requests, durations = _of_request(method if method in METHODS else "other", route or UNMATCHED, status)
+    requests.inc()
+    durations.observe(seconds)
+
+
+def watch_pool(engine: Engine, size: int) -> None:
+    """Keep account of the connections that are taken from the engine's pool, which has so many at most."""
+
+    out: set[ConnectionPoolEntry] = set()
+
+    def taken(_driver: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        out.add(entry)
+        CONNECTIONS_IN_USE.inc()
+
+    def given_back(_driver: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        if entry in out:  # not so where taking it failed
+            out.remove(entry)
+            CONNECTIONS_IN_USE.dec()
+
+    CONNECTIONS.inc(size)
+    event.listen(engine, "checkout", taken)
+    event.listen(engine, "checkin", given_back)
+
+
+def rendered(at_scrape: Iterable[Metric]) -> bytes:
+    """Every metric in Prometheus' text format, and those that whoever is scraped has just looked up."""
+    return generate_latest(_Shown(at_scrape))
+
+
+class _Shown(Collector):
+    def __init__(self, at_scrape: Iterable[Metric]) -> None:
+        self._at_scrape = at_scrape
+
+    def collect(self) -> Iterator[Metric]:
+        return chain(_registry.collect() if _folder is None else _of_all_workers(_folder), self._at_scrape)
+
+
+def _of_all_workers(folder: Path) -> Iterable[Metric]:
+    for pid in pids_in(folder):
+        if not _lives(pid):
+            mark_process_dead(pid)
+    added_up: Iterable[Metric] = MultiProcessCollector.merge(map(str, files_in(folder)))
+    return added_up
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):  # the latter of another user, who has the number by now
+        return False
+    return True
+
+
+@cache
+def _of_request(method: str, route: str, status: int | str) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), DURATIONS.labels(route)

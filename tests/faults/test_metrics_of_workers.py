@@ -1,0 +1,71 @@
+"""The metrics of two worker processes are one service's: they add up, whoever is scraped, and whoever dies."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.backend import TLS, Backend
+from tests.support.crowd import Call, at_once
+from tests.support.databases import SQLITE
+from tests.support.metrics import Scraped
+
+REQUESTS = 40
+SETTLED = 20
+"""Scrapes, each on a connection of its own, so that both workers answer some."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the workers keep their metrics; somebody misplaced a database there."""
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "time_tracking.db").write_text("everybody's hours")
+    (tmp_path / "metrics" / "counter_1.db").write_bytes(b"of a service that was killed")
+    return tmp_path / "metrics"
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_two_workers_count_as_one_and_a_killed_one_leaves_only_what_it_counted(db_url, tmp_path, folder):
+    backend = Backend(db_url, tmp_path, workers=2, PROMETHEUS_MULTIPROC_DIR=str(folder))
+    try:
+        at_once([Call("GET", f"{backend.base_url}/nowhere")] * REQUESTS)
+        before = [scrape(backend) for _ in range(SETTLED)]
+        victim = workers_of(backend)[0]
+        os.kill(victim, signal.SIGKILL)
+        wait_for_another(backend)
+        after = [scrape(backend) for _ in range(SETTLED)]
+        left = {file.name for file in folder.glob(f"*_{victim}.db")}
+    finally:
+        assert backend.stop() == 0
+
+    for shown in before + after:
+        assert shown("ett_http_requests_total", method="GET", route="unmatched", status="404") == REQUESTS
+        assert shown("ett_http_request_duration_seconds_count", route="unmatched") == REQUESTS
+        assert shown("ett_workers") == 2
+        assert shown("ett_slots", gate="requests") == 8
+    assert {shown("ett_worker_starts_total") for shown in before} == {2}
+    assert left == {f"counter_{victim}.db", f"histogram_{victim}.db"}
+    assert [file.name for file in folder.iterdir()] == ["time_tracking.db"]
+    log = backend.log.read_text()
+    assert f"Child process [{victim}] died" in log
+    assert log.count(" started version=") == 3
+
+
+def scrape(backend: Backend) -> Scraped:
+    return Scraped(httpx.get(f"{backend.base_url}/metrics", verify=TLS))
+
+
+def wait_for_another(backend: Backend) -> None:
+    deadline = time.monotonic() + 60
+    while (shown := scrape(backend))("ett_worker_starts_total") < 3 or shown("ett_workers") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def workers_of(backend: Backend) -> list[int]:
+    children = psutil.Process(backend.pid).children()
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]

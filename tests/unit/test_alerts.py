@@ -1,0 +1,39 @@
+"""The alerts that are shipped: Prometheus takes them, they ring when they should, and they name what is there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.support.programs import program
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "prometheus"
+RULES = (FOLDER / "alerts.yml").read_text()
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run(
+        [program("promtool"), *arguments], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_takes_the_rules_and_the_example_of_a_configuration():
+    promtool("check", "rules", "alerts.yml")
+    promtool("check", "config", "--syntax-only", "prometheus.yml")
+
+
+def test_each_alert_rings_when_it_should_and_not_when_all_is_well():
+    promtool("test", "rules", "alerts_test.yml")
+
+    named = set(re.findall(r"alert: (\w+)", RULES))
+    tested = (FOLDER / "alerts_test.yml").read_text()
+    assert {name for name in named if tested.count(name) >= 2} == named  # once ringing, once not
+
+
+def test_each_alert_sends_the_operator_to_a_section_that_is_there():
+    sections = re.findall(r"^### (.+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+
+    sent_to = re.findall(r"runbook: docs/operations\.md#(\S+)", RULES)
+
+    assert sent_to == [section.lower().replace(" ", "-") for section in sections]

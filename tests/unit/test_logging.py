@@ -1,0 +1,99 @@
+"""A log that people read, and one that programs read: the same events, one line each."""
+
+import json
+import logging
+import os
+import pty
+import sys
+
+import pytest
+import structlog
+
+from app.core.logging import configure_logging
+
+NORA = "nora@example.com"
+TEXT, JSON = False, True
+
+
+EITHER = pytest.mark.parametrize("as_json", [TEXT, JSON], ids=["text", "json"])
+
+
+@pytest.fixture
+def said(capfd):
+    """The lines that were logged."""
+
+    def lines() -> list[str]:
+        return capfd.readouterr().err.splitlines()
+
+    return lines
+
+
+def test_people_read_when_how_bad_what_and_whose(said):
+    configure_logging(as_json=TEXT)
+
+    structlog.get_logger().info("request", route="/time-entries/{entry_id}", status=200, ms=1.5, user_id=None)
+
+    (line,) = said()
+    moment, level, event, *fields = line.split()
+    assert (len(moment), moment[-1]) == (13, "Z")
+    assert (level, event) == ("info", "request")
+    assert fields == ["route=/time-entries/{entry_id}", "status=200", "ms=1.5", f"pid={os.getpid()}"]
+
+
+@pytest.mark.parametrize("value", ["a\nerror forged", "a level=error", "\x1b[2J", "ü\u202e", 'say "yes"', ""])
+def test_no_value_ends_a_line_or_looks_like_another_field(said, value):
+    """ASVS 16.4.1."""
+    configure_logging(as_json=TEXT)
+
+    structlog.get_logger().info("letter", to=value)
+
+    (line,) = said()
+    assert f" to={json.dumps(value)} pid=" in line
+
+
+@EITHER
+def test_libraries_warn_in_the_same_form(as_json, said):
+    configure_logging(as_json=as_json)
+
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request\nreceived.")
+    logging.getLogger("uvicorn.error").info("Nobody needs to know.")
+
+    (line,) = said()
+    if as_json:
+        assert json.loads(line)["event"] == "Invalid HTTP request\nreceived."
+    else:
+        assert ' warning "Invalid HTTP request\\nreceived." pid=' in line
+
+
+@EITHER
+def test_a_traceback_shows_where_and_no_value(as_json, said):
+    configure_logging(as_json=as_json)
+    try:
+        break_something(NORA)
+    except ValueError as error:
+        structlog.get_logger().error("unforeseen", exc_info=error)
+
+    lines = said()
+    told = "\n".join(lines)
+    assert "in break_something" in told
+    assert "builtins.ValueError: what is wrong" in told
+    assert NORA not in told
+    assert all(line.startswith("    ") for line in lines[1:])
+
+
+def test_only_a_terminal_gets_colours(monkeypatch):
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        configure_logging(as_json=TEXT)
+        structlog.get_logger().warning("database_trouble")
+        terminal.flush()
+        line = os.read(leader, 1000).decode()
+    os.close(leader)
+
+    assert line.startswith("\x1b[33m")
+    assert line.rstrip().endswith("\x1b[0m")
+
+
+def break_something(email: str) -> None:
+    raise ValueError(f"what is wrong\nDETAIL: Key (email)=({email})")

@@ -1,0 +1,130 @@
+"""Counting without a service: slots, requests that are cut off, and the folder through which workers add up."""
+
+import asyncio
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.api.middleware import RequestMiddleware
+from app.core.config import BadSettings
+from app.core.db import ServiceBusy
+from app.core.gate import Gate
+from app.core.metrics import rendered
+from app.core.metrics_folder import FOLDER, metrics_folder
+from app.core.migrations import ROOT
+
+
+def value(name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(rendered([]).decode())
+    found = [each for family in families for each in family.samples if (each.name, each.labels) == (name, labels)]
+    return found[0].value if found else 0
+
+
+def of_gate(name: str) -> tuple[float, float, float]:
+    """Slots, those in use, and who waits."""
+    return tuple(value(metric, gate=name) for metric in ("ett_slots", "ett_slots_in_use", "ett_slots_waiting"))
+
+
+def test_a_gate_shows_who_is_in_and_who_waits():
+    async def watch() -> list[tuple[float, float, float]]:
+        gate, leave = Gate("office", slots=1, wait_seconds=0.01), threading.Event()
+        seen = [of_gate("office")]
+        first = asyncio.create_task(gate.run(leave.wait, writes=False))
+        second = asyncio.create_task(gate.run(leave.wait, writes=False))
+        await asyncio.sleep(0)
+        seen.append(of_gate("office"))
+        with pytest.raises(ServiceBusy):
+            await second
+        seen.append(of_gate("office"))
+        leave.set()
+        await first
+        gate.close()
+        return [*seen, of_gate("office")]
+
+    assert asyncio.run(watch()) == [(1, 0, 0), (1, 1, 1), (1, 1, 0), (1, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "error", "status"),
+    [
+        (["start"], OSError, "broken"),
+        (["start", "part"], asyncio.CancelledError, "broken"),
+        (["start", "part"], None, "broken"),
+        (["start", "part", "end"], None, "201"),
+        ([], None, "none"),
+        ([], asyncio.CancelledError, "503"),
+    ],
+)
+def test_a_request_counts_however_it_ends(sent, error, status):
+    messages = {
+        "start": {"type": "http.response.start", "status": 201, "headers": []},
+        "part": {"type": "http.response.body", "body": b"half", "more_body": True},
+        "end": {"type": "http.response.body", "body": b"", "more_body": False},
+    }
+
+    async def app(_scope, _receive, send):
+        for name in sent:
+            await send(messages[name].copy())
+        if error is not None:
+            raise error
+
+    async def ignore(_message=None):
+        return None
+
+    labels = {"method": "GET", "route": "unmatched", "status": status}
+    before = value("ett_http_requests_total", **labels)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    call = RequestMiddleware(app, larger_bodies={})(scope, ignore, ignore)
+    if error is None:
+        asyncio.run(call)
+    else:
+        with pytest.raises(error):
+            asyncio.run(call)
+
+    assert value("ett_http_requests_total", **labels) == before + 1
+
+
+@pytest.fixture
+def named(monkeypatch, tmp_path) -> Path:
+    folder = tmp_path / "run" / "metrics"
+    monkeypatch.setenv(FOLDER, str(folder))
+    return folder
+
+
+def test_several_workers_share_a_folder_of_their_owners_that_is_gone_afterwards(named, monkeypatch):
+    with metrics_folder(workers=2):
+        assert stat.S_IMODE(named.stat().st_mode) == 0o700
+        (named / "gauge_livesum_17.db").touch()
+        assert os.environ[FOLDER] == str(named)
+    assert not named.exists()
+    monkeypatch.delenv(FOLDER)
+    with metrics_folder(workers=2):
+        own = Path(os.environ[FOLDER])
+        assert stat.S_IMODE(own.stat().st_mode) == 0o700
+    assert not own.exists()
+
+
+def test_one_worker_needs_no_folder(named):
+    with metrics_folder(workers=1):
+        assert FOLDER not in os.environ
+    assert not named.exists()
+
+
+def test_a_folder_that_cannot_be_made_stops_the_start(named):
+    named.parent.write_text("a file")
+
+    with pytest.raises(BadSettings, match=rf"^{FOLDER} can't be used: [^:]+\.$"), metrics_folder(workers=2):
+        pass
+
+
+def test_who_starts_the_workers_has_no_metrics_of_its_own():
+    """Those would be made before the folder is, in a folder of somebody else's choice."""
+    loads = "import run_backend, sys; sys.exit('prometheus_client' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", loads], cwd=ROOT, check=False, timeout=60).returncode == 0
