@@ -35,7 +35,8 @@ def main() -> int:
         return 2
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     address = f"http://{host}:{port}"
-    print(f"Employee Time Tracking API {__version__} at {address} - try it at {address}/docs", flush=True)
+    docs = f"- try it at {address}/docs" if settings.has_docs else ""
+    print(f"Employee Time Tracking API {__version__} at {address} {docs}", flush=True)
     uvicorn.run(
         "app.main:create_worker",
         factory=True,
@@ -43,6 +44,8 @@ def main() -> int:
         port=port,
         workers=None if options.reload else settings.WORKERS,
         reload=options.reload,
+        http="app.core.http_protocol:BoundedProtocol",
+        ws="none",
         access_log=False,  # ours is one JSON line a request, without query strings
         log_config=None,
         server_header=False,
