@@ -37,22 +37,30 @@ def main() -> int:
     address = f"http://{host}:{port}"
     docs = f"- try it at {address}/docs" if settings.has_docs else ""
     print(f"Employee Time Tracking API {__version__} at {address} {docs}", flush=True)
-    uvicorn.run(
-        "app.main:create_worker",
-        factory=True,
-        host=settings.HOST,
-        port=port,
-        workers=None if options.reload else settings.WORKERS,
-        reload=options.reload,
-        http="app.core.http_protocol:BoundedProtocol",
-        ws="none",
-        access_log=False,  # ours is one JSON line a request, without query strings
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
+    _serve(settings, port, reload=options.reload)
     return 0
+
+
+def _serve(settings: Settings, port: int, *, reload: bool) -> None:
+    """Serve until stopped."""
+    try:
+        uvicorn.run(
+            "app.main:create_worker",
+            factory=True,
+            host=settings.HOST,
+            port=port,
+            workers=None if reload else settings.WORKERS,
+            reload=reload,
+            http="app.core.http_protocol:BoundedProtocol",
+            ws="none",
+            access_log=False,  # ours is one JSON line a request, without query strings
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    finally:  # a second SIGTERM while Python cleans up would make a good end a bad one
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _options() -> argparse.Namespace:
