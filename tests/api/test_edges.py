@@ -36,6 +36,13 @@ def service(**settings):
         yield client
 
 
+def said_to(client, request):
+    """All that is answered to these bytes, until the connection is closed."""
+    with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 def test_no_answer_is_framed_sniffed_kept_or_told_on(mia, as_user, anyone):
     """Success, refusal, what isn't there, what isn't read, a file, an empty answer: all say it, once."""
     me = as_user(mia)
@@ -119,9 +126,7 @@ def test_where_hosts_are_named_a_request_for_another_is_refused_before_anything_
 def test_a_request_that_names_two_hosts_is_for_neither():
     with service(TRUSTED_HOSTS=["time.example.com"]) as client:
         asked = b"GET / HTTP/1.1\r\nHost: time.example.com\r\nHost: time.example.com\r\nConnection: close\r\n\r\n"
-        with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as connection:
-            connection.sendall(asked)
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        answer = said_to(client, asked)
 
     assert answer.startswith(b"HTTP/1.1 421 ")
 
@@ -243,3 +248,26 @@ def test_in_production_the_pages_are_there_only_when_asked_for():
     assert all("/docs" not in answer.json()["detail"] for answer in absent)
     assert present == [200] * len(PAGES)
     assert unwanted == 404
+
+
+SMUGGLED = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+AMBIGUOUS = {
+    "two lengths": "Content-Length: 0\r\nContent-Length: 34\r\n\r\n",
+    "a list of lengths": "Content-Length: 0, 34\r\n\r\n",
+    "a length and chunks": "Content-Length: 34\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks that aren't last": "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "an encoding that nobody knows": "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a signed length": "Content-Length: +34\r\n\r\n",
+    "a space before the colon": "Content-Length : 34\r\n\r\n",
+    "a size that is no number": "Transfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n",
+    "a bare line feed": "Content-Length: 0\n\n",
+}
+
+
+@pytest.mark.parametrize("framing", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
+def test_a_request_whose_end_can_be_read_in_two_ways_is_refused_with_all_behind_it(framing):
+    with service() as client:
+        answer = said_to(client, f"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n{framing}{SMUGGLED}".encode())
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
