@@ -51,7 +51,7 @@ def _serve(settings: Settings, port: int, *, reload: bool) -> None:
             port=port,
             workers=None if reload else settings.WORKERS,
             reload=reload,
-            http="app.core.http_protocol:BoundedProtocol",
+            http="app.core.connections:BoundedConnection",
             ws="none",
             access_log=False,  # ours is one JSON line a request, without query strings
             log_config=None,

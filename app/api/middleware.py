@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.problems import HostNotServed, problem
 from app.core.addresses import plain_address
 
-OF_THE_MACHINE = "/health/"
+OF_THE_MACHINE = ("/health/", "/metrics")
 """What is asked of a machine, by whatever name or address it has, not of the service."""
 NO_CONTENT = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """For data, which no browser should run, frame or load anything for. A page brings a policy of its own."""

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from app.core.http_protocol import MAX_HEAD_BYTES
+from app.core.connections import MAX_HEAD_BYTES
 from tests.support.crowd import Call, exchange, opened
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.server import running
@@ -163,8 +163,9 @@ def test_so_is_that_of_one_behind_another_which_is_still_answered():
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_who_never_reads_a_file_loses_the_connection_long_before_the_files_time_is_up(people, db_url, engine):
     mia, website, before = people.manager("Mia"), people.project("Website"), spools()
-    with strict(db_url) as server, connected(server) as client:
+    with strict(db_url) as server, ExitStack() as stack:
         add_entries(server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
+        client = stack.enter_context(connected(server))
         asked = f"GET /api/v1{URL}?{urlencode(MARCH)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(mia)}"
 
         client.sendall(f"{asked}\r\n\r\n".encode())

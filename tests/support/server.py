@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.core.clock import utc_now
 from app.core.config import Settings
+from app.core.connections import BoundedConnection
 from app.core.db import Database
-from app.core.http_protocol import BoundedProtocol
 from app.core.tokens import TokenSigner
 from app.main import API, create_app
 from app.models.user import User
@@ -172,7 +172,7 @@ def running(settings: Settings) -> Iterator[Server]:
     """A server on these settings that answers until the block ends."""
     server = Server(settings)
     options = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "on"}
-    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, http=BoundedProtocol, ws="none", **options)
+    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, http=BoundedConnection, ws="none", **options)
     announced = _Announced(config)
     thread = threading.Thread(target=announced.run, name="server")
     thread.start()

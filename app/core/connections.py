@@ -18,7 +18,7 @@ ENDING_SECONDS = 1
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedConnection(HttpToolsProtocol):
     """uvicorn's, and four limits: HEADER_TIMEOUT_SECONDS until a head is there, counted from its first byte or from the
     connection's start; MAX_HEAD_BYTES of it; SEND_TIMEOUT_SECONDS in which a client takes nothing of its answer;
     MAX_CONNECTIONS of a worker, beyond which they are turned away unread."""
@@ -79,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The service stops: what is asked now is the connection's last request."""
         self._is_ending = True
         if self._is_idle:
-            self.loop.call_later(ENDING_SECONDS, self._close_if_idle)
+            self.loop.call_later(ENDING_SECONDS, self._close_unless_asked)
         else:
             super().shutdown()
 
@@ -101,6 +101,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _close_if_idle(self) -> None:
         if self._is_idle:
             self.transport.close()
+
+    def _close_unless_asked(self) -> None:
+        if not self._is_in_head:
+            self._close_if_idle()
 
 
 def _end_when_unread(transport: asyncio.Transport, seconds: int) -> None:
