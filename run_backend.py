@@ -51,20 +51,26 @@ def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None
         logging.getLogger("uvicorn.error").setLevel(logging.INFO)
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     address = f"http://{host}:{port}"
-    print(f"Employee Time Tracking API {__version__} at {address} - try it at {address}/docs", flush=True)
-    uvicorn.run(
-        "app.main:create_worker",
-        factory=True,
-        host=settings.HOST,
-        port=port,
-        workers=workers,
-        reload=reload,
-        access_log=False,  # ours is one line a request, without query strings
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
+    docs = f" - try it at {address}/docs" if settings.has_docs else ""
+    print(f"Employee Time Tracking API {__version__} at {address}{docs}", flush=True)
+    try:
+        uvicorn.run(
+            "app.main:create_worker",
+            factory=True,
+            host=settings.HOST,
+            port=port,
+            workers=workers,
+            reload=reload,
+            http="app.core.connections:BoundedConnection",
+            ws="none",
+            access_log=False,  # ours is one line a request, without query strings
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    finally:  # a second SIGTERM while Python cleans up would make a good end a bad one
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _options() -> argparse.Namespace:

@@ -12,6 +12,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
 from app.api import health, metrics, root
+from app.api.docs import add_docs
+from app.api.guard import GuardMiddleware
 from app.api.metrics import Observer
 from app.api.middleware import RequestMiddleware
 from app.api.openapi import describe
@@ -37,7 +39,7 @@ from app.api.v1 import (
     timesheet,
     users,
 )
-from app.core.config import Settings, load_settings
+from app.core.config import Environment, Settings, load_settings
 from app.core.logging import configure_logging
 from app.core.metrics import begin, end
 from app.core.runtime import Runtime
@@ -92,10 +94,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         end()
         _log.info("stopped")
 
-    app = FastAPI(title="Employee Time Tracking API", lifespan=lifespan, debug=chosen.DEBUG, redirect_slashes=False)
-    app.add_middleware(RequestMiddleware, larger_bodies={("POST", f"{API}{onboarding.IMPORT_PATH}"): MAX_FILE_BYTES})
-    _allow_origins(app, chosen)
-    _trust_proxies(app, chosen)
+    app = FastAPI(
+        title="Employee Time Tracking API",
+        lifespan=lifespan,
+        debug=chosen.DEBUG,
+        redirect_slashes=False,
+        openapi_url="/openapi.json" if chosen.has_docs else None,
+        docs_url=None,  # ours, below: the framework's load their scripts from elsewhere
+        redoc_url=None,
+    )
+    _surround(app, chosen)
     install_problems(app)
     for router in ROUTERS:  # each for itself: a router around them would be walked through at every request
         app.include_router(router, prefix=API)
@@ -103,6 +111,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(metrics.router)
     app.include_router(root.router)
     describe(app)
+    if chosen.has_docs:
+        add_docs(app)
     return app
 
 
@@ -117,8 +127,24 @@ def create_worker() -> FastAPI:
     return app
 
 
+def _surround(app: FastAPI, settings: Settings) -> None:
+    """Put around the app what every request passes, from the inside out."""
+    app.add_middleware(
+        GuardMiddleware,
+        larger_bodies={("POST", f"{API}{onboarding.IMPORT_PATH}"): MAX_FILE_BYTES},
+        body_seconds=settings.BODY_TIMEOUT_SECONDS,
+    )
+    _allow_origins(app, settings)
+    app.add_middleware(
+        RequestMiddleware,
+        trusted_hosts=settings.TRUSTED_HOSTS,
+        is_production=settings.ENVIRONMENT is Environment.production,
+    )
+    _trust_proxies(app, settings)
+
+
 def _allow_origins(app: FastAPI, settings: Settings) -> None:
-    """Let the pages of CORS_ORIGINS call the API; around the rest, so that a browser can read the errors too."""
+    """Let the pages of CORS_ORIGINS call the API; around the guard, so that a browser can read the errors too."""
     if not settings.CORS_ORIGINS:
         return
     app.add_middleware(

@@ -1,39 +1,49 @@
-"""Around every request: its id, its limits, its log line, and a problem for whatever nobody caught."""
+"""Around every request: its id, whether it is meant for us, its log line, and what every answer says."""
 
-import asyncio
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import BodyTooLarge, EncodedBody, problem, problem_of
+from app.api.problems import HostNotServed, problem
 from app.core.addresses import plain_address
-from app.core.db import ServiceBusy
-from app.core.errors import DomainError
 from app.core.metrics import count_request
 
-PAGES = frozenset({"/docs", "/redoc"})
-"""What is a page; the rest is data, which no browser should run, frame or load anything for."""
-MAX_BODY_BYTES = 1024 * 1024
 SLOW_SECONDS = 1
 """From here on a request is a warning in the log, by its route."""
+OF_THE_MACHINE = ("/health/", "/metrics")
+"""What is asked of a machine, by whatever name or address it has, not of the service."""
+NO_CONTENT = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""For data, which no browser should run, frame or load anything for. A page brings a policy of its own."""
+TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+_UNLESS_SAID = ((b"cache-control", b"no-store"), (b"content-security-policy", NO_CONTENT))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PORT = re.compile(r":\d*$")
 _log = structlog.get_logger()
 
 
 class RequestMiddleware:
     """A client's X-Request-ID is kept if it is plain, so that one id follows a call through systems.
 
-    `larger_bodies` says how many bytes a body may have, by method and path, where it may have more than others.
+    Where there are `trusted_hosts`, a request for another host is refused before anything else looks at it.
+    `is_production` tells browsers that came over TLS to come over nothing else from then on.
     """
 
-    def __init__(self, app: ASGIApp, *, larger_bodies: Mapping[tuple[str, str], int]) -> None:
+    def __init__(self, app: ASGIApp, *, trusted_hosts: Sequence[str], is_production: bool) -> None:
         self.app = app
-        self._larger_bodies = larger_bodies
+        self._trusted_hosts = frozenset(trusted_hosts)
+        self._is_production = is_production
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,38 +51,36 @@ class RequestMiddleware:
             return
         started = time.perf_counter()
         headers = Headers(scope=scope)
-        sent_id = headers.get("x-request-id", "")
-        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
-        status = 0
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = _request_id(headers)
+        state["status"] = 0
         is_complete = False
+        is_tls_only = self._is_production and scope["scheme"] == "https"
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status, is_complete
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_complete
             is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *_added(message["headers"], scope["path"], request_id)]
+                state["status"] = message["status"]
+                message["headers"] = [*message["headers"], *_added(message["headers"], request_id)]
+                if is_tls_only:
+                    message["headers"].append(TLS_ONLY)
             await send(message)
 
         try:
-            await self._serve(scope, headers, receive, send_with_id)
-        except asyncio.CancelledError:
-            if not status:  # we are stopping, and this request won't be waited for
-                await problem(ServiceBusy("The service is stopping. Try again."), scope)(scope, receive, send_with_id)
-            raise
-        except Exception as error:
-            if status:
-                raise  # half an answer is out: break the connection rather than end it cleanly
-            await problem_of(error, scope)(scope, receive, send_with_id)
+            if self._trusted_hosts and not self._is_for_us(scope, headers):
+                refusal = HostNotServed("This service has another name. Check the address.")
+                await problem(refusal, scope)(scope, receive, send_with_headers)
+            else:
+                await self.app(scope, receive, send_with_headers)
         finally:
-            seconds, route = time.perf_counter() - started, _route_of(scope)
+            seconds, route, status = time.perf_counter() - started, _route_of(scope), state["status"]
             count_request(scope["method"], route, status if is_complete else "broken" if status else "none", seconds)
             log = _log.warning if seconds >= SLOW_SECONDS else _log.info
             log(
                 "request",
                 request_id=request_id,
-                user_id=scope["state"].get("user_id"),
+                user_id=state.get("user_id"),
                 address=plain_address((scope.get("client") or ("", 0))[0]),
                 method=scope["method"],
                 route=route,
@@ -80,53 +88,24 @@ class RequestMiddleware:
                 ms=round(seconds * 1000, 1),
             )
 
-    async def _serve(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        limit = self._larger_bodies.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
-        limited = _LimitedBody(receive, limit)
-        try:
-            _refuse_unread(headers, limit)
-            await self.app(scope, limited.receive, send)
-        except DomainError as error:
-            await problem(error, scope)(scope, receive, send)
+    def _is_for_us(self, scope: Scope, headers: Headers) -> bool:
+        named = headers.getlist("host")
+        if scope["path"].startswith(OF_THE_MACHINE):
+            return True
+        return len(named) == 1 and _PORT.sub("", named[0].lower()) in self._trusted_hosts
 
 
-class _LimitedBody:
-    """Counts the body as it comes: a chunked one has no Content-Length."""
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._read_bytes = 0
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._read_bytes += len(message.get("body", b""))
-        if self._read_bytes > self._limit:
-            raise _too_large(self._limit)
-        return message
+def _request_id(headers: Headers) -> str:
+    sent = headers.get("x-request-id", "")
+    return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
 
 
-def _refuse_unread(headers: Headers, limit: int) -> None:
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise EncodedBody("Send the body without Content-Encoding.")
-    length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > limit:
-        raise _too_large(limit)
-
-
-def _added(headers: list[tuple[bytes, bytes]], path: str, request_id: str) -> Iterator[tuple[bytes, bytes]]:
+def _added(headers: list[tuple[bytes, bytes]], request_id: str) -> Iterator[tuple[bytes, bytes]]:
     """What every answer says beside its own headers."""
     yield b"x-request-id", request_id.encode()
-    yield b"x-content-type-options", b"nosniff"
-    yield b"referrer-policy", b"no-referrer"
-    if path not in PAGES:
-        yield b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"
-    if all(name != b"cache-control" for name, _ in headers):
-        yield b"cache-control", b"no-store"
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"A body has at most {limit} bytes.")
+    yield from _ALWAYS
+    said = {name for name, _ in headers}
+    yield from (header for header in _UNLESS_SAID if header[0] not in said)
 
 
 def _route_of(scope: Scope) -> str | None:

@@ -6,6 +6,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__
+from app.api.middleware import OF_THE_MACHINE
+from app.api.problems import BodyTooSlow, HostNotServed, raises
+from app.core.errors import DomainError
 
 DESCRIPTION = """
 Who worked when, exact to the second.
@@ -137,9 +140,10 @@ def describe(app: FastAPI) -> None:
             schemas = made["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for path in made["paths"].values():
-                for operation in path.values():
+            for path, operations in made["paths"].items():
+                for operation in operations.values():
                     _never_null(operation)
+                    _show_edges(path, operation)
                     _show_headers(operation)
                     _show_body(operation, schemas)
             schemas["Problem"] = PROBLEM
@@ -155,6 +159,15 @@ def _never_null(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", []):
         kinds = [kind for kind in parameter["schema"].pop("anyOf", []) if kind != {"type": "null"}]
         parameter["schema"] |= kinds[0] if kinds else {}
+
+
+def _show_edges(path: str, operation: dict[str, Any]) -> None:
+    """Add what is answered before an operation knows of its request."""
+    kinds: list[type[DomainError]] = [BodyTooSlow] if "requestBody" in operation else []
+    if not path.startswith(OF_THE_MACHINE):
+        kinds.append(HostNotServed)
+    shown = {str(status): answer for status, answer in raises(*kinds).items()}
+    operation["responses"] = dict(sorted((operation["responses"] | shown).items()))
 
 
 def _show_headers(operation: dict[str, Any]) -> None:

@@ -32,10 +32,12 @@ STATUS: dict[type[DomainError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
+    errors.TooSlow: 408,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.Misdirected: 421,
     errors.Invalid: 422,
     errors.TooMany: 429,
     errors.Broken: 500,
@@ -61,6 +63,16 @@ class ValidationFailed(errors.Invalid):
 class BodyTooLarge(errors.TooLarge):
     code = "body_too_large"
     title = "The body is too large"
+
+
+class BodyTooSlow(errors.TooSlow):
+    code = "body_too_slow"
+    title = "The body came too slowly"
+
+
+class HostNotServed(errors.Misdirected):
+    code = "host_not_served"
+    title = "Another service's address"
 
 
 class EncodedBody(errors.UnsupportedMedia):
@@ -166,7 +178,7 @@ def install_problems(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         # What breaks while a body is read, like its limit, comes wrapped in a 400.
-        known = error.__cause__ if isinstance(error.__cause__, DomainError) else _of_framework(error)
+        known = error.__cause__ if isinstance(error.__cause__, DomainError) else _of_framework(error, request)
         answer = problem(known, request.scope)
         if isinstance(known, WrongMethod):
             answer.headers["Allow"] = _methods_of(request)
@@ -194,16 +206,19 @@ def _headers_of(error: DomainError) -> dict[str, str]:
                 "RateLimit-Policy": f'"{policy.name}";q={policy.quota};w={policy.window_seconds}',
                 "RateLimit": f'"{policy.name}";r=0;t={seconds}',
             }
+        case errors.TooSlow():
+            return {"Connection": "close"}
         case errors.Unavailable():
             return {"Retry-After": str(error.retry_after_seconds)}
         case _:
             return {}
 
 
-def _of_framework(error: HTTPException) -> DomainError:
+def _of_framework(error: HTTPException, request: Request) -> DomainError:
     match error.status_code:
         case 404:
-            return RouteNotFound("There is nothing at this address. The operations are listed at /docs.")
+            where = " The operations are listed at /docs." if request.app.openapi_url else ""
+            return RouteNotFound(f"There is nothing at this address.{where}")
         case 405:
             return WrongMethod("This address doesn't take that method. See the Allow header.")
         case 400:

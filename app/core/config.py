@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from app.core.chains import ChainKeys
 from app.core.opaque_tokens import RefreshTokens
 from app.core.sealed import Sealer
-from app.core.setting_types import POSTGRESQL_NAMES, DatabaseUrl, Network, ZoneName
+from app.core.setting_types import POSTGRESQL_NAMES, DatabaseUrl, Host, Network, Origin, ZoneName
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
 DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production refuses
@@ -81,9 +81,15 @@ class Settings(BaseSettings):
     RETENTION_DAYS: int = Field(default=1826, ge=0, le=36_600)
     FIRST_ADMIN_EMAIL: EmailStr = DEFAULT_ADMIN_EMAIL
     FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)
-    CORS_ORIGINS: list[str] = Field(default=[], max_length=100)
+    CORS_ORIGINS: list[Origin] = Field(default=[], max_length=100)
     CORS_ALLOW_CREDENTIALS: bool = False
     TRUSTED_PROXIES: list[Network] = Field(default=[], max_length=100)
+    TRUSTED_HOSTS: list[Host] = Field(default=[], max_length=100)
+    DOCS: bool | None = None
+    HEADER_TIMEOUT_SECONDS: int = Field(default=10, ge=1, le=600)
+    BODY_TIMEOUT_SECONDS: int = Field(default=20, ge=1, le=600)
+    SEND_TIMEOUT_SECONDS: int = Field(default=60, ge=1, le=3600)
+    MAX_CONNECTIONS: int = Field(default=800, ge=1, le=100_000)
     SMTP_HOST: str | None = Field(default=None, max_length=253, pattern=r"^[!-~]+$")
     SMTP_PORT: int = Field(default=587, ge=1, le=65535)
     SMTP_TLS: SmtpTls = SmtpTls.starttls
@@ -131,6 +137,11 @@ class Settings(BaseSettings):
     def is_exposed(self) -> bool:
         """True when others can reach the service: in production, or bound to anything but loopback."""
         return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)
+
+    @property
+    def has_docs(self) -> bool:
+        """DOCS, or where it isn't set: only where nobody else can reach the service."""
+        return not self.is_exposed if self.DOCS is None else self.DOCS
 
     @property
     def trusted_proxies(self) -> list[str]:

@@ -54,6 +54,14 @@ class TooLarge(DomainError):
     """More was sent than is read."""
 
 
+class TooSlow(DomainError):
+    """It was not sent in time."""
+
+
+class Misdirected(DomainError):
+    """It was meant for somebody else."""
+
+
 class UnsupportedMedia(DomainError):
     """It was sent in a form that isn't read."""
 

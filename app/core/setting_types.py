@@ -1,5 +1,6 @@
 """What a setting's text may be, where pydantic has no word for it. Each says in half a sentence what is wrong."""
 
+import re
 from ipaddress import ip_network
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from app.core.time_zones import zone_names
 
 SQLITE_NAMES = frozenset({"sqlite", "sqlite+pysqlite"})
 POSTGRESQL_NAMES = frozenset({"postgresql", "postgres"})
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 
 
 def _known_zone(name: str) -> str:
@@ -41,9 +43,28 @@ def _network(text: str) -> str:
     return str(network)
 
 
+def _host(text: str) -> str:
+    name = text.lower()
+    if not _HOST.fullmatch(name):
+        raise ValueError("holds something that is no name and no address of a host; a port doesn't belong to it")
+    return name
+
+
+def _origin(text: str) -> str:
+    scheme, separator, host = text.partition("://")
+    name = re.sub(r":\d{1,5}$", "", host)
+    if text != "*" and (scheme not in {"http", "https"} or not separator or not _HOST.fullmatch(name)):
+        raise ValueError("holds something that is no origin: write https://app.example.com, lower case, without a path")
+    return text
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 """The URL of an SQLite file or of a PostgreSQL database."""
+Host = Annotated[str, AfterValidator(_host)]
+"""What a request's Host header may name, without its port."""
 Network = Annotated[str, AfterValidator(_network)]
 """An IP address, or a network that isn't everybody."""
+Origin = Annotated[str, AfterValidator(_origin)]
+"""An origin as browsers write it, or * for all. Never `null`: any page can be that."""
 ZoneName = Annotated[str, AfterValidator(_known_zone)]
 """An IANA time zone."""

@@ -403,24 +403,3 @@ def test_a_slash_too_many_is_no_redirect_to_wherever_the_host_header_says(anyone
     refused = anyone.get("/auth/me/", headers={"Host": "evil.example"})
 
     assert (refused.status_code, refused.json()["code"]) == (404, "route_not_found")
-
-
-def test_a_browser_page_of_an_allowed_origin_can_read_our_refusals(db_url):
-    with running(settings_for(db_url, CORS_ORIGINS=["https://app.example.com"])) as server, server.caller() as anyone:
-        refused = anyone.post("/auth/login", content=b"x" * 2_000_000, headers={"Origin": "https://app.example.com"})
-
-    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
-    assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
-    assert {"Retry-After", "RateLimit"} <= set(refused.headers["Access-Control-Expose-Headers"].split(", "))
-
-
-def test_no_answer_is_framed_sniffed_or_told_on(anyone):
-    """What is data forbids a browser everything; the page of /docs loads its scripts."""
-    data, wrong, page = anyone.get("/auth/me"), anyone.get("/nowhere"), anyone.at_root("GET", "/docs")
-
-    for answer in (data, wrong):
-        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
-    assert "Content-Security-Policy" not in page.headers
-    for answer in (data, wrong, page):
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -147,6 +147,10 @@ def test_every_operation_documents_its_problems(name):
     expected = {"500"}
     if operation.get("parameters") or "requestBody" in operation:
         expected |= {"422", "413", "415"}
+    if "requestBody" in operation:
+        expected |= {"408"}
+    if not any(path in name for path in ("/health/", "/metrics")):
+        expected |= {"421"}
     if "security" in operation:
         expected |= {"401", "429", "503"}
     if "/admin/" in name or ("/reports/" in name and not name.endswith("/me")):
@@ -245,12 +249,3 @@ def test_a_new_admin_can_press_execute_on_every_example(people, as_user):
     people_csv, as_csv = example["POST /api/v1/admin/users/import"], {"Content-Type": "text/csv"}
     assert admin.post("/admin/users/import", content=people_csv, headers=as_csv).json()["people"] == 2
     assert admin.put("/admin/users/2/password", json=example["PUT /api/v1/admin/users/{user_id}/password"]).is_success
-
-
-def test_the_swagger_page_loads_and_points_at_the_document(anyone):
-    page = anyone.at_root("GET", "/docs")
-    document = anyone.at_root("GET", "/openapi.json")
-
-    assert page.status_code == 200
-    assert "/openapi.json" in page.text
-    assert document.json()["info"]["title"] == "Employee Time Tracking API"

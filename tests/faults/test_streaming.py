@@ -4,20 +4,18 @@ import io
 import json
 import os
 import resource
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import text, update
 
 from app.core.clock import utc_now
 from app.core.db import Database
@@ -26,11 +24,12 @@ from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
 from app.services.exports import ExportWanted
 from app.services.identity import USER, Actor
-from app.services.periods import ENTRY, Period
+from app.services.periods import Period
 from tests.support.backend import Backend
 from tests.support.databases import ENGINES, POSTGRESQL, SQLITE, fresh_database, settings_for
 from tests.support.people import Company, instant
 from tests.support.server import Caller, Server, running
+from tests.support.spools import LONG, add_entries, eventually, spools
 
 URL = "/reports/export/csv"
 STAFF, DAYS = 40, 100
@@ -38,11 +37,9 @@ ROWS_A_DAY = STAFF * 48
 TEN_DAYS = {"start_date": "2026-01-01", "end_date": "2026-01-10"}
 HUNDRED_DAYS = {"start_date": "2026-01-01", "end_date": "2026-04-10"}
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
-LONG = "x" * 2000
 MEGABYTE = 1024 * 1024
 STALLED = 20
 SHEETS = ("xl/worksheets/sheet1.xml", "xl/worksheets/sheet2.xml")
-OURS = psutil.Process()
 
 
 @dataclass(frozen=True)
@@ -124,26 +121,8 @@ def peak_memory(process: psutil.Process) -> int:
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
-def spools(process: psutil.Process = OURS) -> dict[str, Path]:
-    """The unlinked files that a process has open: an export's, and in ours also some of pytest's."""
-    found = {}
-    for handle in Path(f"/proc/{process.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            if (name := str(handle.readlink())).endswith("(deleted)"):
-                found[name] = handle
-    return found
-
-
 def checked_out(server: Server) -> int:
     return int(server.app.state.runtime.database.engine.pool.checkedout())
-
-
-def eventually(holds: Callable[[], bool], *, seconds: float = 20) -> bool:
-    """Whether it holds before the deadline."""
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return holds()
 
 
 def assert_well(client: httpx.Client, archive: Archive) -> None:
@@ -254,7 +233,7 @@ def test_what_goes_wrong_before_the_first_line_is_a_problem_and_no_file(people, 
 def test_an_export_is_one_snapshot(people, database, export_format):
     mia, website = people.manager("Mia"), people.project("Website")
     ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe", manager=mia)
-    _add_entries(database, ana, website.id, count=6000, description="before")
+    add_entries(database, ana, website.id, count=6000, description="before")
     wanted = ExportWanted(
         Period(date(2026, 1, 1), date(2026, 12, 31)), Scope.team, False, Columns.full, Attribution.at_start
     )
@@ -263,7 +242,7 @@ def test_an_export_is_one_snapshot(people, database, export_format):
     def write(chunk: bytes) -> None:
         chunks.append(len(chunk))
         if len(chunks) == 1:
-            _add_entries(database, zoe, website.id, count=1, description="meanwhile")
+            add_entries(database, zoe, website.id, count=1, description="meanwhile")
             people.employee("Yan", manager=mia)
         file.extend(chunk)
 
@@ -280,7 +259,7 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
     person, website, before = people.employee("Bob"), people.project("Website"), spools()
     managers = [people.manager(f"Manager {number}") for number in range(STALLED // 2)]
     for manager in managers:
-        _add_entries(
+        add_entries(
             server.database,
             people.employee(f"Of {manager.first_name}", manager=manager),
             website.id,
@@ -311,7 +290,7 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
 def test_who_reads_too_slowly_loses_the_connection_and_keeps_no_file(people, db_url):
     mia, website, before = people.manager("Mia"), people.project("Website"), spools()
     with running(settings_for(db_url, EXPORT_TIMEOUT_SECONDS=1)) as server, server.caller(server.token(mia)) as caller:
-        _add_entries(server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
+        add_entries(server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
 
         with (
             pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
@@ -323,21 +302,3 @@ def test_who_reads_too_slowly_loses_the_connection_and_keeps_no_file(people, db_
         assert answer.status_code == 200
         server.settle()
         assert [caller.get(URL, params=TEN_DAYS).status_code for _ in range(3)] == [200] * 3
-
-
-def _add_entries(database: Database, person: User, project_id: int, *, count: int, description: str) -> None:
-    at = instant("2026-03-02 08:00")
-    entry: dict[str, Any] = {
-        "user_id": person.id,
-        "project_id": project_id,
-        "start_time": at,
-        "end_time": at,
-        "description": description,
-        "time_zone": "UTC",
-        "needs_review": False,
-        "version": 1,
-        "created_at": at,
-        "updated_at": at,
-    }
-    with database.writing() as session:
-        session.execute(insert(ENTRY), [entry] * count)

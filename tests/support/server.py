@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.core.clock import utc_now
 from app.core.config import Settings
+from app.core.connections import BoundedConnection
 from app.core.db import Database
 from app.core.tokens import TokenSigner
 from app.main import API, create_app
@@ -57,7 +59,7 @@ class _Announced(uvicorn.Server):
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
-            connection.shutdown()
+            HttpToolsProtocol.shutdown(connection)  # ours lets idle ones stay for a second
         await asyncio.sleep(0)  # those that idled are gone now
         await self._wait_tasks_to_complete()
         await self.lifespan.shutdown()
@@ -170,7 +172,7 @@ def running(settings: Settings) -> Iterator[Server]:
     """A server on these settings that answers until the block ends."""
     server = Server(settings)
     options = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "on"}
-    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, **options)
+    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, http=BoundedConnection, ws="none", **options)
     announced = _Announced(config)
     thread = threading.Thread(target=announced.run, name="server")
     thread.start()

@@ -1,5 +1,6 @@
 """Settings: one line for what can't be, nothing secret in it, and no start on what everybody knows (THREATS 16)."""
 
+import json
 import re
 import shutil
 import stat
@@ -28,6 +29,7 @@ MAIL = {"SMTP_HOST": "smtp.example.com", "MAIL_FROM": "ett@example.com"}
 OPTIONAL = {
     "LOG_FORMAT",
     "METRICS_TOKEN",
+    "DOCS",
     "TOTP_KEY",
     "SECRET_KEY",
     "AUDIT_KEY",
@@ -45,7 +47,13 @@ BAD = [
     ("API_TOKEN_MAX_DAYS", "3661"),
     ("AUDIT_OLD_KEYS", "not a list"),
     ("CORS_ALLOW_CREDENTIALS", "perhaps"),
+    ("BODY_TIMEOUT_SECONDS", "601"),
     ("CORS_ORIGINS", "https://app.example.com"),
+    ("CORS_ORIGINS", '["null"]'),
+    ("CORS_ORIGINS", '["app.example.com"]'),
+    ("CORS_ORIGINS", '["https://app.example.com/"]'),
+    ("CORS_ORIGINS", '["https://*.example.com"]'),
+    ("CORS_ORIGINS", '["https://App.example.com"]'),
     ("CORS_ORIGINS", '{"origin": "https://app.example.com"}'),
     ("DB_LOCK_TIMEOUT_SECONDS", "0.25"),
     ("DB_POOL_SIZE", "6500"),
@@ -56,6 +64,7 @@ BAD = [
     ("DB_URL", "postgresql://ana:pencil@case:stapler@db.example.com/ett"),
     ("DEBUG", "sometimes"),
     ("DEFAULT_TIME_ZONE", "Mars/Olympus"),
+    ("DOCS", "perhaps not"),
     ("EDIT_WINDOW_DAYS", "-2"),
     ("MAIL_FROM", "nobody"),
     ("MAIL_FROM", "Ana <ana@example.com>, bob@example.com"),
@@ -66,6 +75,8 @@ BAD = [
     ("REQUESTS_PER_MINUTE", "without end"),
     ("FIRST_ADMIN_EMAIL", "nobody"),
     ("LOG_FORMAT", "xml"),
+    ("HEADER_TIMEOUT_SECONDS", "0.5"),
+    ("MAX_CONNECTIONS", "0"),
     ("MAX_ENTRY_HOURS", "169"),
     ("MIN_FREE_DISK_MB", "-50"),
     ("METRICS_TOKEN", "thirty-one characters, not more"),
@@ -75,6 +86,7 @@ BAD = [
     ("REFRESH_TOKEN_EXPIRE_DAYS", "91"),
     ("REQUIRE_TOTP_ROLES", '["boss"]'),
     ("REQUIRE_TOTP_ROLES", "admin"),
+    ("SEND_TIMEOUT_SECONDS", "3601"),
     ("SESSION_MAX_DAYS", "367"),
     ("TOTP_ISSUER", "ett:time"),
     ("TOTP_OLD_KEYS", "neither a list"),
@@ -87,6 +99,12 @@ BAD = [
     ("SMTP_TLS", "ssl"),
     ("SMTP_USER", "x" * 255),
     ("STALE_ENTRY_HOURS", "forever"),
+    ("TRUSTED_HOSTS", "time.example.com"),
+    ("TRUSTED_HOSTS", '["https://time.example.com"]'),
+    ("TRUSTED_HOSTS", '["time.example.com:8000"]'),
+    ("TRUSTED_HOSTS", '["*"]'),
+    ("TRUSTED_HOSTS", '["*.example.com"]'),
+    ("TRUSTED_HOSTS", '["time.example.com\\n"]'),
     ("TRUSTED_PROXIES", "10.0.0.5"),
     ("TRUSTED_PROXIES", '["proxy.example.com"]'),
     ("TRUSTED_PROXIES", '["10.0.0.5/8"]'),
@@ -183,6 +201,26 @@ def test_where_others_can_reach_it_it_starts_on_secrets_of_its_own(environment, 
     environment(**exposed, **OWN_SECRETS, CORS_ORIGINS='["*"]')
 
     assert load_settings().is_exposed
+
+
+@pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
+def test_where_others_can_reach_it_the_pages_of_the_document_are_shown_when_asked_for(environment, exposed):
+    assert load_settings().has_docs
+
+    environment(**exposed, **OWN_SECRETS)
+    assert not load_settings().has_docs
+    assert load_settings(DOCS=True).has_docs
+
+
+def test_hosts_and_origins_are_taken_as_they_are_written(environment):
+    hosts = '["time.example.com", "Time.Example.com", "localhost", "192.0.2.1", "[2001:db8::1]"]'
+    origins = '["*", "https://app.example.com", "http://localhost:3000", "http://[::1]:3000"]'
+    environment(TRUSTED_HOSTS=hosts, CORS_ORIGINS=origins)
+
+    settings = load_settings()
+
+    assert json.loads(hosts.lower()) == settings.TRUSTED_HOSTS
+    assert json.loads(origins) == settings.CORS_ORIGINS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""The pages of /docs and /redoc with all that they load: a browser asks nobody else for anything."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import fastapi_offline
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from starlette.responses import FileResponse, Response
+
+FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
+_FOLDER = Path(fastapi_offline.__file__).parent / "static"
+_POLICY = (
+    "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Both pages write styles into their elements as they draw, and Redoc searches in a worker that it makes itself."""
+
+
+def add_docs(app: FastAPI) -> None:
+    """Give the app its two pages and their files. Addresses are relative, so that they hold behind any prefix."""
+    swagger = get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title=app.title,
+        swagger_js_url="docs/swagger-ui-bundle.js",
+        swagger_css_url="docs/swagger-ui.css",
+        swagger_favicon_url="docs/favicon.png",
+        swagger_ui_parameters={"validatorUrl": None},  # else it shows the document's address to a service of others
+    )
+    redoc = get_redoc_html(
+        openapi_url="openapi.json",
+        title=app.title,
+        redoc_js_url="docs/redoc.standalone.js",
+        redoc_favicon_url="docs/favicon.png",
+        with_google_fonts=False,
+    )
+    _add_page(app, "/docs", bytes(swagger.body).decode())
+    _add_page(app, "/redoc", bytes(redoc.body).decode())
+    for name in FILES:
+        _add_file(app, name)
+
+
+def _add_page(app: FastAPI, path: str, html: str) -> None:
+    hashes = "".join(
+        f" 'sha256-{_digest(script)}'" for script in re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    )
+    headers = {"Content-Security-Policy": _POLICY.format(scripts=hashes)}
+
+    async def page(_request: Request) -> Response:
+        return Response(html, headers=headers, media_type="text/html")
+
+    app.add_route(path, page, include_in_schema=False)
+
+
+def _add_file(app: FastAPI, name: str) -> None:
+    async def file(_request: Request) -> Response:
+        return FileResponse(_FOLDER / name)
+
+    app.add_route(f"/docs/{name}", file, include_in_schema=False)
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

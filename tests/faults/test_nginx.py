@@ -1,0 +1,153 @@
+"""The shipped nginx, really in front of the service: what passes, what doesn't, and whose address arrives (F13)."""
+
+import csv
+import json
+import socket
+import socketserver
+import threading
+from contextlib import contextmanager
+from typing import ClassVar
+
+import httpx
+import pytest
+
+from tests.support.backend import Backend, free_port
+from tests.support.databases import POSTGRESQL
+from tests.support.nginx import HOST, in_front_of
+from tests.support.people import PASSWORD
+
+ANA, FORGED = "127.0.0.9", "203.0.113.7"
+MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+TLS_ONLY = "max-age=31536000"
+ONCE = ("Strict-Transport-Security", "X-Content-Type-Options", "Content-Security-Policy", "Cache-Control", "Date")
+MIB = 1024 * 1024
+
+
+@contextmanager
+def client_of(nginx, address="127.0.0.1"):
+    """A client who calls from this address of the machine."""
+    with httpx.Client(
+        base_url=nginx.base_url, transport=httpx.HTTPTransport(verify=nginx.trust, local_address=address), timeout=30
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def backend(db_url, tmp_path):
+    """The service in production, for this host, behind this machine's proxy."""
+    own = {"ENVIRONMENT": "production", "FIRST_ADMIN_PASSWORD": PASSWORD, "FIRST_ADMIN_EMAIL": "ada@example.com"}
+    started = Backend(db_url, tmp_path, TRUSTED_PROXIES='["127.0.0.1"]', TRUSTED_HOSTS=f'["{HOST}"]', **own)
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_the_shipped_nginx_passes_on_what_it_should_and_nothing_else(people, database, backend):
+    mia, website = people.manager("Mia"), people.project("Website")
+    people.entry(people.employee("Ana", manager=mia), website, "2026-03-02 08:00", "2026-03-02 12:00")
+    shorter = {"client_header_timeout 10s;": "client_header_timeout 1s;"}
+    with in_front_of(backend.base_url.removeprefix("http://"), **shorter) as nginx, client_of(nginx, ANA) as client:
+        said = nginx.check()
+        assert "syntax is ok" in said
+        assert "warn" not in said
+
+        _people_log_in_and_export(client, mia, backend)
+        _what_is_not_for_the_public_stays_inside(client, nginx)
+        _bodies_are_as_large_as_the_service_takes_them(client)
+        _a_slow_head_is_closed(nginx)
+
+
+def _people_log_in_and_export(client, mia, backend):
+    claimed = {"X-Forwarded-For": FORGED, "X-Real-IP": FORGED, "Forwarded": f"for={FORGED}"}
+    login = client.post(
+        "/api/v1/auth/login",
+        data={"username": mia.email, "password": PASSWORD},
+        headers=claimed | {"X-Request-ID": "of-mias-phone"},
+    )
+    client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+    (session,) = client.get("/api/v1/auth/sessions").json()
+    export = client.get("/api/v1/reports/export/csv", params=MARCH)
+
+    assert session["address"] == ANA, "it was seen, not claimed"
+    assert login.headers["X-Request-ID"] == "of-mias-phone"
+    assert [row["employee_name"] for row in csv.DictReader(export.text.splitlines())] == ["Ana Silva"]
+    for answer in (login, export, client.get("/nowhere")):
+        assert [len(answer.headers.get_list(name)) for name in ONCE] == [1] * len(ONCE)
+        assert answer.headers["Strict-Transport-Security"] == TLS_ONLY
+        assert "Content-Encoding" not in answer.headers
+    logged = [json.loads(line) for line in backend.log.read_text().splitlines() if "of-mias-phone" in line]
+    assert {line["address"] for line in logged} == {ANA}
+
+
+def _what_is_not_for_the_public_stays_inside(client, nginx):
+    for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/%2e/metrics", "/health/%2e%2e/metrics"):
+        refused = client.get(f"{nginx.base_url}{path}")
+        assert (refused.status_code, refused.headers["Content-Type"]) == (404, "text/html"), path
+    assert client.get("/docs").json()["code"] == "route_not_found"
+    assert client.get("/", headers={"Host": "evil.example.com"}).status_code == 421
+    plain = f"http://{HOST}:{nginx.plain_port}"
+    page, program = httpx.get(f"{plain}/docs?a=1"), httpx.post(f"{plain}/api/v1/auth/login", data={"username": "mia"})
+    assert (page.status_code, page.headers["Location"]) == (301, f"https://{HOST}/docs?a=1")
+    assert (program.status_code, program.json()["code"]) == (403, "https_needed")
+
+
+def _bodies_are_as_large_as_the_service_takes_them(client):
+    large, form = b"x" * (MIB + 1), {"Content-Type": "application/x-www-form-urlencoded"}
+    refused = client.post("/api/v1/auth/login", content=large, headers=form)
+    taken = client.post("/api/v1/auth/login", content=large[1:], headers=form)
+    imported = client.post("/api/v1/admin/users/import", content=large, headers={"Content-Type": "text/csv"})
+
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert taken.status_code == 422
+    assert imported.json()["code"] == "role_needed"
+
+
+def _a_slow_head_is_closed(nginx):
+    with (
+        socket.create_connection((HOST, nginx.tls_port), timeout=30) as connection,
+        nginx.trust.wrap_socket(connection, server_hostname=HOST) as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        assert client.recv(1) == b""
+
+
+def test_nginx_alone_says_in_our_words_that_nobody_answers_and_that_it_was_too_much():
+    fewer = {"burst=500 nodelay": "burst=2 nodelay", "rate=50r/s": "rate=1r/m"}
+    with in_front_of(f"127.0.0.1:{free_port()}", **fewer) as nginx, client_of(nginx) as client:
+        answers = [client.get("/api/v1/auth/me", headers={"X-Request-ID": "mine"}) for _ in range(4)]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
+        *[(503, "service_unreachable")] * 3,
+        (429, "too_many_requests"),
+    ]
+    for answer in answers:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["Retry-After"]
+        assert answer.headers["Strict-Transport-Security"] == TLS_ONLY
+        assert answer.json()["status"] == answer.status_code
+        assert answer.json()["request_id"] == "mine"
+
+
+class _Breaking(socketserver.BaseRequestHandler):
+    """A server that reads a request and dies."""
+
+    asked: ClassVar[list[bytes]] = []
+
+    def handle(self) -> None:
+        self.asked.append(self.request.recv(65536).split(b" ")[0])
+
+
+def test_what_may_have_been_done_is_not_sent_again_and_what_reached_nobody_is():
+    """Two machines: the first refuses connections, the second breaks what it is asked; then the other way round."""
+    with socketserver.TCPServer(("127.0.0.1", 0), _Breaking) as breaking:
+        threading.Thread(target=breaking.serve_forever).start()
+        there = f"127.0.0.1:{breaking.server_address[1]} max_fails=0"
+        try:
+            for machines in (f"127.0.0.1:{free_port()}; server {there}", f"{there}; server {there}"):
+                _Breaking.asked.clear()
+                with in_front_of(machines) as nginx, client_of(nginx) as client:
+                    for method in ("POST", "PATCH"):
+                        assert client.request(method, "/api/v1/auth/me", json={}).status_code == 503
+                assert _Breaking.asked == [b"POST", b"PATCH"], machines
+        finally:
+            breaking.shutdown()

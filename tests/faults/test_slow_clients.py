@@ -1,0 +1,202 @@
+"""Clients that dribble, stall or never read hold nothing that others need, and not for long (THREATS F13)."""
+
+import asyncio
+import json
+import resource
+import socket
+from collections import Counter
+from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+
+from app.core.connections import MAX_HEAD_BYTES
+from tests.support.crowd import Call, exchange, opened
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.server import running
+from tests.support.spools import LONG, add_entries, eventually, spools
+
+SLOW = 200
+MIB = 1024  # in KiB, as the system counts memory
+SECONDS = 30
+URL, MARCH = "/reports/export/csv", {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+LOGIN = (
+    b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n"
+)
+WELCOME = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@contextmanager
+def strict(db_url="sqlite:///unused.db", **settings):
+    """A service for which a second is long."""
+    limits = {"HEADER_TIMEOUT_SECONDS": 1, "BODY_TIMEOUT_SECONDS": 1, "SEND_TIMEOUT_SECONDS": 1}
+    with running(settings_for(db_url, **limits | settings)) as server:
+        yield server
+
+
+def connected(server):
+    address = httpx.URL(server.base_url)
+    return socket.create_connection((address.host, address.port), timeout=SECONDS)
+
+
+def rest(client):
+    """What still comes until the other side ends the connection, well or badly."""
+    received = bytearray()
+    with suppress(ConnectionResetError):
+        while part := client.recv(65536):
+            received += part
+    return bytes(received)
+
+
+async def _dribble(url):
+    """A byte each fifth of a second until there is an answer: its head and its body."""
+    async with opened(url) as (reader, writer):
+        writer.write(LOGIN)
+        answer = asyncio.ensure_future(reader.readuntil(b"}"))
+        while not answer.done():
+            writer.write(b"x")
+            await asyncio.wait([answer], timeout=0.2)
+        with suppress(ConnectionResetError):  # a byte may have crossed the answer
+            assert await reader.read() == b""
+        head, _, body = answer.result().partition(b"\r\n\r\n")
+        return head, json.loads(body)
+
+
+async def _others(calls, slow):
+    """One call after the other while the slow ones are there; how often each status came."""
+    async with opened(calls[0].url) as connection:
+        statuses = []
+        while not slow.done():
+            statuses += [(await exchange(call, *connection)).status_code for call in calls]
+        return Counter(statuses)
+
+
+async def _crowd(url, calls):
+    slow = asyncio.gather(*(_dribble(url) for _ in range(SLOW)))
+    others = await _others(calls, slow)
+    return await slow, others
+
+
+def test_two_hundred_who_dribble_their_bodies_get_408_and_keep_nobody_from_punching(people, db_url):
+    ana, website = people.employee("Ana"), people.project("Website")
+    with strict(db_url) as server:
+        header = {"Authorization": f"Bearer {server.token(ana)}"}
+        entries = f"{server.base_url}/api/v1/time-entries"
+        body = {"project_id": website.id, "description": ""}
+        calls = [Call("POST", f"{entries}/clock-in", header, body), Call("POST", f"{entries}/clock-out", header)]
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+        answers, others = asyncio.run(_crowd(server.base_url, calls))
+
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    for head, said in answers:
+        assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert b"\r\nconnection: close" in head.lower()
+        assert said["code"] == "body_too_slow"
+    assert others.keys() == {200}
+    assert grown < 20 * MIB
+
+
+def test_a_connection_without_a_whole_head_is_closed():
+    """One that says nothing, one that stops in its first line, in a header, and in the head after an answer."""
+    with strict() as server, ExitStack() as stack:
+        silent, *others = (stack.enter_context(connected(server)) for _ in range(4))
+        others[0].sendall(b"GET / HT")
+        others[1].sendall(WELCOME[:-2])
+        others[2].sendall(WELCOME)
+        assert others[2].recv(65536).startswith(b"HTTP/1.1 200 ")
+        others[2].sendall(WELCOME[:-2])
+
+        assert [rest(client) for client in (silent, *others)] == [b""] * 4
+
+
+def test_who_dribbles_a_head_or_a_body_that_nobody_reads_is_closed_too():
+    """Each byte counts as activity to a server that only looks whether there is any."""
+    unread = WELCOME.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000\r\n\r\n")
+    with strict() as server, ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(2)]
+        for client, said in zip(clients, (WELCOME[:-2] + b"X-Long: ", unread), strict=True):
+            client.sendall(said)
+            client.settimeout(0.2)
+
+        assert all(_is_closed_on(client) for client in clients)
+
+
+def _is_closed_on(client):
+    """Whether the other side closes while a byte comes each fifth of a second."""
+    for _ in range(SECONDS * 5):
+        try:
+            if not client.recv(65536):
+                return True
+        except TimeoutError:
+            with suppress(BrokenPipeError):
+                client.sendall(b"x")
+        except ConnectionResetError:
+            return True
+    return False
+
+
+def test_the_head_of_a_request_is_bounded():
+    endless = WELCOME[:-2] + b"X-Long: "
+    with strict(HEADER_TIMEOUT_SECONDS=600) as server:
+        with connected(server) as client:
+            client.sendall(endless + b"x" * (MAX_HEAD_BYTES - 1000) + b"\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        with connected(server) as client:
+            client.sendall(endless + b"x" * MAX_HEAD_BYTES)
+            assert rest(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_so_is_that_of_one_behind_another_which_is_still_answered():
+    is_answered = asyncio.Event()
+    with strict(HEADER_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+        server.app.add_api_route("/waits", is_answered.wait)
+
+        client.sendall(WELCOME.replace(b"/ ", b"/waits ") + WELCOME[:-2] + b"X-Long: " + b"x" * MAX_HEAD_BYTES)
+
+        assert rest(client) == b""
+        server.loop.call_soon_threadsafe(is_answered.set)
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_who_never_reads_a_file_loses_the_connection_long_before_the_files_time_is_up(people, db_url, engine):
+    mia, website, before = people.manager("Mia"), people.project("Website"), spools()
+    with strict(db_url) as server, ExitStack() as stack:
+        add_entries(server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
+        client = stack.enter_context(connected(server))
+        asked = f"GET /api/v1{URL}?{urlencode(MARCH)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(mia)}"
+
+        client.sendall(f"{asked}\r\n\r\n".encode())
+
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+        assert spools().keys() - before.keys()
+        assert eventually(lambda: spools() == before)
+        assert len(rest(client)) < 2500 * len(LONG)
+
+
+def test_a_worker_has_only_so_many_connections():
+    with strict(MAX_CONNECTIONS=2, HEADER_TIMEOUT_SECONDS=600) as server, ExitStack() as stack:
+        first, second, third = (stack.enter_context(connected(server)) for _ in range(3))
+
+        assert rest(third).startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n")
+        second.sendall(WELCOME)
+        assert second.recv(65536).startswith(b"HTTP/1.1 200 ")
+        first.close()
+        assert eventually(lambda: _is_served(server))
+
+
+def _is_served(server):
+    with connected(server) as client:
+        client.sendall(WELCOME)
+        with suppress(ConnectionResetError):
+            return client.recv(65536).startswith(b"HTTP/1.1 200 ")
+    return False
+
+
+def test_who_asks_for_a_web_socket_gets_what_everybody_gets():
+    with strict() as server:
+        answer = httpx.get(server.base_url, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+
+    assert answer.status_code == 200

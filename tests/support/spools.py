@@ -1,0 +1,56 @@
+"""Files that exports are written to while they are read, and what makes them large."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import insert
+
+from app.core.db import Database
+from app.models.user import User
+from app.services.periods import ENTRY
+from tests.support.people import instant
+
+LONG = "x" * 2000
+"""The longest description: 2,500 entries with it fit into no buffer."""
+OURS = psutil.Process()
+
+
+def spools(process: psutil.Process = OURS) -> dict[str, Path]:
+    """The unlinked files that a process has open: an export's, and in ours also some of pytest's."""
+    found = {}
+    for handle in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if (name := str(handle.readlink())).endswith("(deleted)"):
+                found[name] = handle
+    return found
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float = 20) -> bool:
+    """Whether it holds before the deadline."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
+def add_entries(database: Database, person: User, project_id: int, *, count: int, description: str) -> None:
+    """Give the person so many entries of no length, in March 2026."""
+    at = instant("2026-03-02 08:00")
+    entry: dict[str, Any] = {
+        "user_id": person.id,
+        "project_id": project_id,
+        "start_time": at,
+        "end_time": at,
+        "description": description,
+        "time_zone": "UTC",
+        "needs_review": False,
+        "version": 1,
+        "created_at": at,
+        "updated_at": at,
+    }
+    with database.writing() as session:
+        session.execute(insert(ENTRY), [entry] * count)
