@@ -21,7 +21,7 @@ from app.core.metrics import CONTENT_TYPE, rendered
 from app.core.runtime import Runtime
 from app.services import presence
 
-WAIT_SECONDS = 2
+WAIT_SECONDS = 1.5
 REMEMBERED_SECONDS = 10
 router = APIRouter(tags=["health"])
 

@@ -142,12 +142,13 @@ def test_slots_connections_and_what_serves_are_shown(server, scrape, engine):
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_a_database_that_hangs_holds_no_scrape_up(server, anyone):
-    """The answer has to come within Prometheus' patience; the client here has less."""
-    with server.database.writing() as session:
+def test_a_database_that_hangs_holds_no_scrape_up(db_url):
+    """It hangs until the answer is there, and a statement may wait for it for a minute."""
+    patient = settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=60, DB_STATEMENT_TIMEOUT_SECONDS=60)
+    with running(patient) as server, server.caller() as anyone, server.database.writing() as session:
         session.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))
 
-        shown = Scraped(anyone.at_root("GET", "/metrics", timeout=2.5))
+        shown = Scraped(anyone.at_root("GET", "/metrics"))
 
     assert (shown("ett_database_up"), shown("ett_ready")) == (0, 0)
     assert shown("ett_workers") == 1
