@@ -15,9 +15,8 @@ DRAWN = {
     "secret",
     "otpauth_uri",
     "qr_svg",
-    "version",
-    "revision",
 }
+OF_THE_RELEASE = {"version", "revision"}
 MEASURED = {"seconds", "total_seconds", "break_seconds", "hours", "total_hours"}
 SECONDS = 60
 
@@ -36,7 +35,7 @@ def includes(newer: Any, older: Any, key: str = "") -> bool:
                 and all(includes(*pair, key) for pair in zip(newer, older, strict=True))
             )
         case str() if isinstance(newer, str):
-            return key in DRAWN or INSTANT.sub("", newer) == INSTANT.sub("", older)
+            return key in DRAWN | OF_THE_RELEASE or INSTANT.sub("", newer) == INSTANT.sub("", older)
         case int() | float() if isinstance(newer, int | float) and key in MEASURED:
             return abs(newer - older) < SECONDS
     return type(newer) is type(older) and newer == older
