@@ -96,6 +96,10 @@ def test_compose_asks_for_every_secret_and_has_none():
     assert not re.search(rf"\$\{{({'|'.join(SECRETS)}):?-", written)
 
 
+def test_compose_builds_this_version():
+    assert set(re.findall(r"\$\{VERSION:-([^}]+)\}", (ROOT / "compose.yaml").read_text())) == {__version__}
+
+
 def test_the_service_waits_for_its_migration_which_goes_straight_to_postgresql():
     api, migrate = SERVICES["api"], SERVICES["migrate"]
 

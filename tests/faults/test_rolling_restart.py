@@ -51,7 +51,7 @@ async def _under_load(backend, headers, project_id, work):
     is_done = asyncio.Event()
 
     async def punch(number, header):
-        pause = 0 if number < 2 else 0.05
+        pause = 0.02 if number < 2 else 0.1
         punches = count()
         while not is_done.is_set():
             async with opened(backend.base_url) as (reader, writer):

@@ -42,12 +42,12 @@ def includes(newer: Any, older: Any, key: str = "") -> bool:
 
 
 def content(answer: Any) -> Any:
-    """The body, as far as it can be compared: JSON as what it says, text as it is, of files that there is one."""
+    """The body, as far as it can be compared: JSON as what it says, CSV as it is, the rest that it is there."""
     kind = answer.headers.get("content-type", "")
     if "json" in kind and not kind.startswith("application/jsonl"):
         said = json.loads(answer.content) if answer.content else None
         return sorted(said, key=_in_its_chain) if _is_record(said) else said
-    return answer.text if kind.startswith("text/") else bool(answer.content)
+    return answer.text if kind.startswith("text/csv") else bool(answer.content)
 
 
 def _is_record(said: Any) -> bool:
