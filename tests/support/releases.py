@@ -15,6 +15,10 @@ from tests.support.backend import ROOT
 from tests.support.databases import SECRET_KEY
 
 PARTS = ("app", "alembic", "alembic.ini", "run_backend.py")
+NO_HISTORY = (
+    "The release before this one is taken from the history of the repository, and it isn't there: run the tests in a "
+    "clone, after `git fetch --unshallow` where that is a shallow one."
+)
 _VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 
 
@@ -78,6 +82,8 @@ def _last_of_previous() -> str:
             before = f"{commit}^"
             if _version_at(before) != __version__:
                 return before
+    if _version_at("HEAD") == __version__:
+        raise RuntimeError(NO_HISTORY)
     return "HEAD"
 
 
@@ -89,8 +95,5 @@ def _version_at(commit: str) -> str:
 def _git(*arguments: str) -> bytes:
     done = subprocess.run(["git", "-c", "safe.directory=*", *arguments], cwd=ROOT, capture_output=True, check=False)
     if done.returncode:
-        raise RuntimeError(
-            "The release before this one is taken from the history of the repository, and there is none here: run the "
-            f"tests in a clone, or `git fetch --unshallow` first. git said: {done.stderr.decode().strip()}"
-        )
+        raise RuntimeError(f"{NO_HISTORY} git said: {done.stderr.decode().strip()}")
     return done.stdout
