@@ -21,6 +21,7 @@ from app.models.metadata import all_tables
 from app.services import first_admin
 
 SHUTDOWN_SECONDS = 20
+WORKER_SECONDS = 30  # in which a worker process comes up when SIGHUP replaces them one by one, and says that it lives
 
 
 def main() -> int:
@@ -68,6 +69,7 @@ def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            timeout_worker_healthcheck=WORKER_SECONDS,
         )
     finally:  # a second SIGTERM while Python cleans up would make a good end a bad one
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

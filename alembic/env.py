@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from alembic import context
 from app.core.config import load_settings
 from app.core.db import Database
-from app.core.migrations import SchemaState, schema_state
+from app.core.migrations import SchemaState, connected, schema_state
 from app.models.metadata import all_tables
 
 
@@ -20,6 +20,7 @@ def run(connection: Connection) -> None:
         target_metadata=all_tables(),
         render_as_batch=connection.dialect.name == "sqlite",
         transactional_ddl=True,  # on SQLite too, where BEGIN is ours: all migrations of a run hold, or none
+        transaction_per_migration=connection.dialect.name == "postgresql",  # whose users wait for its locks
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -28,11 +29,14 @@ def run(connection: Connection) -> None:
 handed_over = context.config.attributes.get("connection")
 if handed_over is not None:
     run(handed_over)
+elif context.is_offline_mode():  # --sql: what would be run, for people and linters to read
+    context.configure(dialect_name="postgresql", transactional_ddl=True, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
 else:
-    settings = context.config.attributes["settings"] = load_settings(DB_STATEMENT_TIMEOUT_SECONDS=600)
+    settings = context.config.attributes["settings"] = load_settings()
     with closing(Database(settings)) as database:
         if schema_state(database) is SchemaState.foreign:
             raise CommandError("The database has tables, but no revision that this version knows; nothing was changed.")
-        with database.engine.execution_options(writes=True).connect() as connection:
+        with connected(database) as connection:
             run(connection)
-            connection.commit()

@@ -18,6 +18,7 @@ from app.core.clock import utc_now
 from app.core.config import BadSettings, Settings, load_settings
 from app.core.db import Database
 from app.core.errors import DomainError
+from app.core.live_migration import PATIENCE_SECONDS
 from app.core.logging import first_line
 from app.core.migrations import UnusableDatabase, head_revision, make_ready, migrate, opened
 from app.core.passwords import hash_password, weakness
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 
 
-PATIENCE_SECONDS = 600  # for a statement over everything; nobody waits behind it
+STATEMENT_SECONDS = 600  # for a statement over everything; nobody waits behind it
 
 
 class Refused(Exception):
@@ -68,10 +69,14 @@ def _database(**overrides: object) -> Iterator[Database]:
 
 
 @app.command("migrate")
-def migrate_command() -> None:
-    """Bring the database to the revision this version needs."""
+def migrate_command(
+    patience: Annotated[
+        int, typer.Option(help="Seconds for which PostgreSQL's locks are waited for.", min=1, max=86400)
+    ] = PATIENCE_SECONDS,
+) -> None:
+    """Bring the database to the revision this version needs, while the version before goes on working on it."""
     with _refusals(), opened(load_settings()) as database:
-        migrate(database)
+        migrate(database, patience_seconds=patience, say=lambda line: typer.echo(line, err=True))
     typer.echo(f"The database is at {head_revision()}.")
 
 
@@ -150,7 +155,7 @@ def verify_audit(
     seal: Annotated[Path | None, typer.Option(help="Lines that seal-audit wrote, to hold the chains against.")] = None,
 ) -> None:
     """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
-    with _database(DB_STATEMENT_TIMEOUT_SECONDS=PATIENCE_SECONDS) as database, _progress() as progress:
+    with _database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_SECONDS) as database, _progress() as progress:
         lines = [] if seal is None else _seals_in(seal)
         task = progress.add_task("Links", visible=False)
         with database.reading("cli:verify-audit") as session:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from alembic import command
+from app.core import live_migration
 from app.core.config import Settings
 from app.core.db import Database
-from app.core.postgresql import may_take
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKED_PAUSE_SECONDS = 0.02
@@ -146,20 +146,33 @@ def make_ready(database: Database, needed: MetaData) -> None:
         raise NotMigrated(f"The database's schema is {state}, not at {head_revision()}. Run: python -m app.cli migrate")
 
 
-def migrate(database: Database) -> None:
-    """Bring the database to the newest revision in one transaction. Raises ForeignDatabase, touching nothing.
+def migrate(
+    database: Database, *, patience_seconds: float = live_migration.PATIENCE_SECONDS, say: live_migration.Say = print
+) -> None:
+    """Bring the database to the newest revision. Raises ForeignDatabase, touching nothing, and MigrationBlocked.
 
-    The revision is read again under the transaction's lock, so of several that start at once one migrates.
+    An SQLite file gets there in one transaction; PostgreSQL in one for each migration, so that no lock is held longer
+    than its own. The revision is read again behind others who migrate, so of several that start at once one does.
     """
     _refuse_foreign(schema_state(database))
-    with _writer(database) as connection:
-        if connection.dialect.name == "postgresql":
-            may_take(connection, 0)
-            connection.exec_driver_sql("SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7265747474)")
+
+    def upgrade(connection: Connection) -> None:
         config = _config()
         config.attributes |= {"connection": connection, "settings": database.settings}
         command.upgrade(config, "head")
-        connection.commit()
+
+    if not database.settings.is_sqlite:
+        url = database.settings.database_url
+        live_migration.patiently(url, upgrade, patience_seconds=patience_seconds, say=say)
+        return
+    with connected(database) as connection:
+        upgrade(connection)
+
+
+def connected(database: Database) -> AbstractContextManager[Connection]:
+    """A connection for alembic, which opens and ends the transactions on it."""
+    settings = database.settings
+    return _writer(database) if settings.is_sqlite else live_migration.connected(settings.database_url)
 
 
 def _writer(database: Database) -> Connection:

@@ -473,14 +473,14 @@ migrate(database)
 """
 MIGRATE_AND_DIE = """
 import os, signal
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from app.core.config import load_settings
 from app.core.db import Database
 from app.core.migrations import migrate
 
 database = Database(load_settings())
 
-@event.listens_for(database.engine, "before_cursor_execute")
+@event.listens_for(Engine, "before_cursor_execute")
 def die(connection, cursor, statement, *rest):
     if "CREATE TRIGGER audit_event" in statement:
         os.kill(os.getpid(), signal.SIGKILL)

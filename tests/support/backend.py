@@ -22,13 +22,14 @@ TLS = ssl.create_default_context()
 
 
 class Backend:
-    """A service with worker processes on a database; its output is kept in `log`."""
+    """A service with worker processes on a database, of the release in `root`; its output is kept in `log`."""
 
-    def __init__(self, db_url: str, folder: Path, *, workers: int = 1, **settings: str) -> None:
+    def __init__(self, db_url: str, folder: Path, *, workers: int = 1, root: Path = ROOT, **settings: str) -> None:
         self._port = free_port()
         self.base_url = f"http://127.0.0.1:{self._port}"
         self.log = folder / f"backend-{self._port}.log"
         self._folder = folder
+        self._root = root
         own = {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "REQUESTS_PER_MINUTE": str(NO_LIMIT)}
         self._environment = os.environ | own | settings
         self._options = ["--port", str(self._port), "--workers", str(workers)]
@@ -43,7 +44,7 @@ class Backend:
         """Start, and return when it serves."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, ROOT / "run_backend.py", *self._options],
+                [sys.executable, self._root / "run_backend.py", *self._options],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=log,

@@ -46,6 +46,8 @@ class Call:
 class Answer:
     status_code: int
     content: bytes
+    closes: bool = False
+    """Whether it is the last on its connection."""
 
     def json(self) -> Any:
         return json.loads(self.content)
@@ -94,4 +96,4 @@ async def exchange(call: Call, reader: asyncio.StreamReader, writer: asyncio.Str
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
     content = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Answer(int(head[0].split(" ")[1]), content)
+    return Answer(int(head[0].split(" ")[1]), content, headers.get("connection") == "close")

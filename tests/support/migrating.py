@@ -1,21 +1,19 @@
-"""Any way through the revisions, in one transaction, as `app.core.migrations` goes to the newest."""
+"""Any way through the revisions, as `app.core.migrations` goes to the newest."""
 
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from alembic import command
 from app.core.db import Database
-from app.core.migrations import ROOT
+from app.core.migrations import ROOT, connected
 
 
 def alembic(database: Database, direction: str, revision: str) -> None:
     """`alembic(database, "downgrade", "base")`"""
     config = Config(ROOT / "alembic.ini")
-    with writing(database) as connection:
-        connection.execute(text("SELECT 1"))
+    with connected(database) as connection:
         config.attributes |= {"connection": connection, "settings": database.settings}
         getattr(command, direction)(config, revision)
-        connection.commit()
 
 
 def writing(database: Database) -> Connection:

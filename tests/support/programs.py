@@ -7,7 +7,13 @@ import os
 import shutil
 from pathlib import Path
 
-PACKAGES = {"pgbouncer": "pgbouncer", "nginx": "nginx-light", "etcd": "etcd-server", "promtool": "prometheus"}
+PACKAGES = {
+    "pgbouncer": "pgbouncer",
+    "nginx": "nginx-light",
+    "etcd": "etcd-server",
+    "promtool": "prometheus",
+    "systemd-analyze": "systemd",
+}
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])  # daemons, for who isn't root
 
 

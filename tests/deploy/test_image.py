@@ -1,0 +1,147 @@
+"""The image and the compose file, as far as they can be proven without a container: what is copied runs from a folder
+that nobody writes to, and what is written is hardened and has no secret of its own."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from app import __version__
+from app.core.config import BadSettings, load_settings
+from tests.support.backend import ROOT, Backend
+
+BIN = Path(sys.executable).parent
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+DOCKERFILES = ["Dockerfile", "deploy/compose/pgbouncer/Dockerfile"]
+SECRETS = {"SECRET_KEY", "AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN", "FIRST_ADMIN_PASSWORD", "DATABASE_PASSWORD"}
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_the_dockerfiles_are_as_hadolint_wants_them(dockerfile):
+    done = subprocess.run([BIN / "hadolint", ROOT / dockerfile], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_image_names_no_registry_and_runs_as_nobody_in_particular():
+    for dockerfile in DOCKERFILES:
+        instructions = (ROOT / dockerfile).read_text()
+        users = re.findall(r"^USER (\S+)$", instructions, re.MULTILINE)
+        images = re.findall(r"^(?:FROM|ARG PYTHON=)\s*([^\s$]\S*)", instructions, re.MULTILINE)
+
+        assert users, dockerfile
+        assert int(users[-1].partition(":")[0]) > 1000
+        assert all("." not in image.partition("/")[0].partition(":")[0] for image in images)
+
+
+def test_what_the_image_copies_is_all_that_it_needs_and_nothing_is_written_beside_it(tmp_path):
+    """On a folder of that content, with a working directory of its own and no other file of the repository."""
+    image, data = tmp_path / "srv", tmp_path / "data"
+    data.mkdir()
+    for name in _copied():
+        target = image / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
+    _compile(image)
+    before = _content(image)
+
+    own = {"PYTHONPATH": str(image), "TMPDIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
+    backend = Backend("sqlite:///./time_tracking.db", data, root=image, **own)
+    asked = [sys.executable, image / "check_backend.py", "--url", backend.base_url]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False, env={})
+    backend.stop()
+
+    assert said.stdout.startswith(f"Backend is running! version {__version__}, database sqlite"), said.stderr
+    assert _content(image) == before
+    assert (data / "time_tracking.db").exists()
+
+
+def test_compose_is_what_the_specification_allows_and_its_linter_finds_nothing_grave():
+    PyCompose.from_yaml(_filled_in(yaml.safe_dump(COMPOSE, width=1000))).validate()
+    done = subprocess.run(
+        [BIN / "compose-lint", "--fail-on", "high", ROOT / "compose.yaml"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_is_hardened_bounded_and_watched(name):
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.keys() >= {"mem_limit", "cpus", "pids_limit", "restart", "networks", "logging"}
+    assert "build" in service or re.fullmatch(r"[a-z]+(/[a-z]+)?:v?[\d.]+", service["image"])
+    if name == "migrate":
+        assert service["restart"] == "no"
+    elif name != "api":  # whose image has one
+        assert service["healthcheck"]["test"]
+    for port in service.get("ports", []):
+        assert port.startswith("127.0.0.1:")
+
+
+def test_compose_asks_for_every_secret_and_has_none():
+    written = (ROOT / "compose.yaml").read_text()
+    asked = set(re.findall(r"\$\{(\w+):\?[^}]+\}", written))
+
+    assert asked >= SECRETS
+    assert not re.search(rf"\$\{{({'|'.join(SECRETS)}):?-", written)
+
+
+def test_compose_builds_this_version():
+    assert set(re.findall(r"\$\{VERSION:-([^}]+)\}", (ROOT / "compose.yaml").read_text())) == {__version__}
+
+
+def test_the_service_waits_for_its_migration_which_goes_straight_to_postgresql():
+    api, migrate = SERVICES["api"], SERVICES["migrate"]
+
+    assert api["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert "@pgbouncer:6432/" in api["environment"]["DB_URL"]
+    assert "@database:5432/" in migrate["environment"]["DB_URL"]
+    assert migrate["command"] == ["python", "-m", "app.cli", "migrate"]
+    assert COMPOSE["networks"]["data"] == {"internal": True}
+
+
+def test_the_settings_that_compose_gives_are_those_of_production(monkeypatch):
+    """With each secret filled in they are taken; with any left empty, or as the examples have it, they aren't."""
+    for name, value in SERVICES["api"]["environment"].items():
+        monkeypatch.setenv(name, _filled_in(str(value)))
+    assert load_settings(_env_file=None).ENVIRONMENT == "production"
+
+    for name in ("SECRET_KEY", "FIRST_ADMIN_PASSWORD"):
+        with monkeypatch.context() as once, pytest.raises(BadSettings, match=name):
+            once.delenv(name)
+            load_settings(_env_file=None, HOST="0.0.0.0")
+
+
+def _filled_in(written: str) -> str:
+    """As compose reads it, with a .env beside it that has all that is asked for."""
+    given = {"WORKERS": "2", "FIRST_ADMIN_EMAIL": "ada@example.com", "VERSION": __version__}
+    secret = "Zk3vQ9-rT7wX1-mB5nL8-pD2"
+    return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: given.get(found[1], f"{found[1].lower()}-{secret}"), written)
+
+
+def _copied() -> list[str]:
+    """What the last stage of the Dockerfile takes from the repository."""
+    last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    lines = re.findall(r"^COPY (?!--from)(.+) /srv\S*$", last, re.MULTILINE)
+    names = [name for line in lines for name in line.split()]
+    allowed = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert set(names) < set(allowed)
+    return names
+
+
+def _compile(folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "compileall", "-q", folder], check=True)
+
+
+def _content(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}

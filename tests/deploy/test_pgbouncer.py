@@ -1,0 +1,86 @@
+"""PgBouncer as compose.yaml runs it: in transaction mode, between the service and PostgreSQL."""
+
+import os
+import pwd
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psycopg2
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.support.backend import ROOT, TLS, Backend, free_port
+from tests.support.databases import POSTGRESQL
+from tests.support.programs import program
+
+PASSWORD = "letters-and-digits-1"
+SECONDS = 30
+HERE = ROOT / "deploy" / "compose" / "pgbouncer"
+
+
+@pytest.fixture
+def pooled_url(db_url):
+    """The DB_URL through the shipped configuration, with this machine's names for what it talks to."""
+    server, port = make_url(db_url), free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        here = {
+            "ett = host=database port=5432 dbname=ett": f"ett = host=127.0.0.1 port={server.port} "
+            f"dbname={server.database} user={server.username}",
+            "listen_addr = *": "listen_addr = 127.0.0.1",
+            "listen_port = 6432": f"listen_port = {port}",
+            "/run/pgbouncer/userlist.txt": str(folder / "userlist.txt"),
+        }
+        written = (HERE / "pgbouncer.ini").read_text()
+        for shipped, ours in here.items():
+            assert shipped in written
+            written = written.replace(shipped, ours)
+        (folder / "pgbouncer.ini").write_text(written)
+        (folder / "userlist.txt").write_text(f'"ett" "{PASSWORD}"\n')
+        folder.chmod(0o755)
+        pooler = subprocess.Popen([program("pgbouncer"), "-q", folder / "pgbouncer.ini"], **_unprivileged())
+        try:
+            _wait_for(port)
+            yield f"postgresql://ett:{PASSWORD}@127.0.0.1:{port}/ett"
+        finally:
+            pooler.terminate()
+            pooler.wait(SECONDS)
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_the_service_works_through_it_and_nobody_without_the_password(pooled_url, people, bearer, tmp_path):
+    ana, website = bearer(people.employee("Ana")), people.project("Website")
+    backend = Backend(pooled_url, tmp_path)
+    body = {"project_id": website.id, "description": ""}
+    entries = f"{backend.base_url}/api/v1/time-entries"
+    punches = [httpx.post(f"{entries}/clock-in?switch=true", json=body, headers=ana, verify=TLS) for _ in range(3)]
+    ready = httpx.get(f"{backend.base_url}/health/ready", verify=TLS)
+    backend.stop()
+
+    assert [punch.status_code for punch in punches] == [200, 200, 200]
+    assert ready.json()["database"] == POSTGRESQL
+    with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
+        psycopg2.connect(pooled_url.replace(PASSWORD, "another"))
+
+
+def _wait_for(port):
+    deadline = time.monotonic() + SECONDS
+    while True:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _unprivileged():
+    """PgBouncer refuses root."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

@@ -1,0 +1,104 @@
+"""The next release under load: migrated, and then rolled worker by worker, while everybody goes on punching (F10)."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from itertools import count
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.backend import TLS, Backend
+from tests.support.crowd import Call, exchange, opened
+from tests.support.databases import POSTGRESQL
+from tests.support.releases import become_next, migrating, this_release
+
+pytestmark = pytest.mark.no_cover
+CLIENTS = 8
+SECONDS = 60
+EXPAND = """\
+op.add_column("time_entry", sa.Column("place", sa.String(40), nullable=True))
+op.add_column("project", sa.Column("colour", sa.String(20), nullable=False, server_default="grey"))"""
+
+
+@pytest.fixture
+def release(tmp_path):
+    return this_release(tmp_path)
+
+
+@pytest.fixture
+def backend(db_url, tmp_path, release):
+    started = Backend(db_url, tmp_path, workers=2, root=release)
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])  # SQLite differs in nothing but the migration
+def test_the_next_release_is_migrated_and_rolled_without_a_request_that_fails(people, db_url, release, backend, bearer):
+    website = people.project("Website")
+    staff = [bearer(people.employee(f"Person {number}")) for number in range(CLIENTS)]
+    answers = asyncio.run(_under_load(backend, staff, website.id, lambda: _upgraded(backend, release, db_url)))
+
+    assert set(answers) == {200}
+
+
+async def _under_load(backend, headers, project_id, work):
+    """The status of each answer to punches that go on while the work, in a thread, lasts. A connection that closes
+    between two requests is opened anew; anything else that a client doesn't get an answer to is raised."""
+    statuses = Counter()
+    is_done = asyncio.Event()
+
+    async def punch(number, header):
+        pause = 0.02 if number < 2 else 0.1
+        punches = count()
+        while not is_done.is_set():
+            async with opened(backend.base_url) as (reader, writer):
+                while not reader.at_eof() and not is_done.is_set():
+                    answer = await exchange(_punch(backend, header, project_id, next(punches)), reader, writer)
+                    statuses[answer.status_code] += 1
+                    if answer.closes:
+                        break
+                    await asyncio.sleep(pause)
+
+    async with asyncio.timeout(2 * SECONDS), asyncio.TaskGroup() as group:
+        for number, header in enumerate(headers):
+            group.create_task(punch(number, header))
+        await asyncio.to_thread(work)
+        is_done.set()
+    return statuses
+
+
+def _upgraded(backend, release, db_url):
+    """What an operator does: the files, the migration, the workers; and the workers once more."""
+    before = _workers(backend)
+    become_next(release, next_expand=EXPAND)
+    migration = migrating(release, db_url)
+    said = migration.communicate(timeout=SECONDS)
+    assert migration.returncode == 0, said
+    for _ in range(2):
+        _roll(backend)
+    assert not before & _workers(backend)
+    assert {_version(backend) for _ in range(20)} == {"next"}
+
+
+def _roll(backend):
+    before = _workers(backend)
+    os.kill(backend.pid, signal.SIGHUP)
+    gone = psutil.wait_procs([psutil.Process(pid) for pid in before], timeout=SECONDS)[0]
+    assert len(gone) == len(before) == len(_workers(backend)), backend.log.read_text()
+
+
+def _workers(backend):
+    children = psutil.Process(backend.pid).children()
+    return {child.pid for child in children if "spawn_main" in " ".join(child.cmdline())}
+
+
+def _version(backend):
+    return httpx.get(f"{backend.base_url}/health/live", verify=TLS).json()["version"]
+
+
+def _punch(backend, header, project_id, number):
+    body = {"project_id": project_id, "description": str(number)}
+    return Call("POST", f"{backend.base_url}/api/v1/time-entries/clock-in", header, body, {"switch": "true"})

@@ -1,0 +1,150 @@
+"""Migrating while people punch: a migration never makes them wait behind one that waits, and can be cut anywhere."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import inspect, text
+
+from app.core.migrations import revisions_of
+from tests.support.databases import POSTGRESQL, SQLITE
+from tests.support.releases import become_next, environment, migrating, this_release
+
+SECONDS = 60
+ADD_COLUMN = """\
+with op.batch_alter_table("project", recreate="always" if op.get_bind().dialect.name == "sqlite" else "never") as batch:
+    batch.add_column(sa.Column("colour", sa.String(20), nullable=False, server_default="grey"))"""
+ADD_INDEX = """\
+with outside_transaction():
+    op.drop_index("ix_time_entry_project_id_start_time", "time_entry", if_exists=True, postgresql_concurrently=True)
+    op.create_index(
+        "ix_time_entry_project_id_start_time", "time_entry", ["project_id", "start_time"], postgresql_concurrently=True
+    )"""
+KILLED_AT = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+from app.cli import app
+
+@event.listens_for(Engine, "after_cursor_execute")
+def die(connection, cursor, statement, *rest):
+    if sys.argv[1] in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+app(["migrate"])
+"""
+
+
+@pytest.fixture
+def release(tmp_path):
+    """The next release: it adds a column, and an index to a table that is never still."""
+    release = this_release(tmp_path)
+    become_next(release, next_column=ADD_COLUMN, next_index=ADD_INDEX)
+    return release
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])  # on SQLite, one writer goes after the other
+def test_a_migration_behind_a_long_report_gives_up_and_holds_nobody_up(people, db_url, server, release):
+    website = people.project("Website")
+    tokens = [server.token(people.employee(name)) for name in ("Ana", "Bob")]
+    with _punching(server, tokens, website) as answers:
+        with server.database.reading("report") as report:
+            report.execute(text("SELECT count(*) FROM project"))
+            process = report.scalar(text("SELECT pg_backend_pid()"))
+            blocked = migrating(release, db_url, "--patience", "2")
+            said = blocked.communicate(timeout=SECONDS)[1].splitlines()
+        while_blocked = answers.total()
+
+        done = migrating(release, db_url)
+        _, errors = done.communicate(timeout=SECONDS)
+        assert done.returncode == 0, errors
+
+    assert blocked.returncode == 1
+    assert said[0].startswith("Waiting for a lock: ALTER TABLE project ADD COLUMN colour")
+    assert f"process {process} (employee-time-tracking-api, idle in transaction, " in said[0]
+    assert said[-1].startswith("Not migrated, for want of a lock: ALTER TABLE project ADD COLUMN colour")
+    assert set(answers) == {200}
+    assert answers.total() > while_blocked > 0
+    assert _at(server.database) == {"next_index"}
+    assert _is_next(server.database)
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_of_two_migrations_at_once_one_waits_for_the_other(db_url, database, release):
+    with database.reading() as other:
+        other.execute(text("SELECT pg_advisory_xact_lock(7265747474)"))
+        waiting = migrating(release, db_url, "--patience", "1")
+        said = waiting.communicate(timeout=SECONDS)[1].splitlines()
+
+    assert waiting.returncode == 1
+    assert said[0] == "Waiting for another migration to end."
+    assert "Nothing is half done" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("engine", "statement"),
+    [
+        (SQLITE, "INTO _alembic_tmp_project"),
+        (SQLITE, "UPDATE alembic_version"),
+        (POSTGRESQL, "ADD COLUMN colour"),
+        (POSTGRESQL, "CREATE INDEX"),
+    ],
+)
+def test_a_migration_killed_anywhere_is_finished_by_the_next_run(db_url, database, release, statement):
+    """F9."""
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, statement],
+        cwd=release,
+        env=environment(release, db_url),
+        capture_output=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    left = set(inspect(database.engine).get_table_names())
+    again = migrating(release, db_url)
+    said = again.communicate(timeout=SECONDS)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert not any(table.startswith("_alembic_tmp_") for table in left)
+    assert again.returncode == 0, said
+    assert _at(database) == {"next_index"}
+    assert _is_next(database)
+
+
+@contextmanager
+def _punching(server, tokens, project):
+    """How often each status was answered to people who clock in and out for as long as the block lasts."""
+    answers, is_over = Counter(), threading.Event()
+
+    def punch(token):
+        with server.caller(token) as caller:
+            caller.event_hooks = {}  # a ledger of what was recorded is for one caller at a time
+            while not is_over.is_set():
+                answers[caller.clock_in(project.id).status_code] += 1
+                answers[caller.clock_out().status_code] += 1
+
+    threads = [threading.Thread(target=punch, args=(token,)) for token in tokens]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _at(database):
+    with database.engine.connect() as connection:
+        return revisions_of(connection)
+
+
+def _is_next(database):
+    """Whether the new column and the new index are there."""
+    found = inspect(database.engine)
+    columns = {column["name"] for column in found.get_columns("project")}
+    indexes = {index["name"] for index in found.get_indexes("time_entry")}
+    return "colour" in columns and "ix_time_entry_project_id_start_time" in indexes
