@@ -13,9 +13,16 @@ from app.core.logging import configure_logging
 
 NORA = "nora@example.com"
 TEXT, JSON = False, True
-
-
 EITHER = pytest.mark.parametrize("as_json", [TEXT, JSON], ids=["text", "json"])
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    """What is set up here writes to where this test's output is caught, which no later test may write to."""
+    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    yield
+    structlog.configure(**before)
+    logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture
