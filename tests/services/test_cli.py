@@ -13,7 +13,7 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select, text, update
 from typer.testing import CliRunner, Result
 
-from app import cli
+from app.cli.__main__ import app
 from app.core.config import Settings
 from app.core.migrations import ROOT, SchemaState, head_revision, opened, schema_state
 from app.main import create_app
@@ -43,7 +43,7 @@ def operator(tmp_path, monkeypatch) -> Command:
 
     def run(*arguments: str, typed: str = "", **settings: str) -> Result:
         return CliRunner().invoke(
-            cli.app, arguments, input=typed, env={"SECRET_KEY": SECRET_KEY, **settings}, catch_exceptions=False
+            app, arguments, input=typed, env={"SECRET_KEY": SECRET_KEY, **settings}, catch_exceptions=False
         )
 
     return run
