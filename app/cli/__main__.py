@@ -2,12 +2,12 @@
 
 import typer
 
-from app.cli import database, document, exports, people, record
+from app.cli import backups, database, document, exports, people, record
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False
 )
-for group in (database, people, record, exports, document):
+for group in (database, backups, people, record, exports, document):
     app.add_typer(group.commands)
 
 

@@ -12,14 +12,18 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy.exc import DBAPIError
 
+from app.core.archive import DamagedArchive
 from app.core.config import BadSettings, load_settings
 from app.core.db import Database
 from app.core.errors import DomainError
 from app.core.logging import first_line
 from app.core.migrations import UnusableDatabase, make_ready, opened
+from app.core.postgresql_dumps import ProgramFailed
+from app.core.sqlite_copies import NotCopied
 from app.models.metadata import all_tables
 from app.services import demo
 from app.services.audit_proof import BrokenRecord
+from app.services.backups import RestoreRefused
 
 STATEMENT_SECONDS = 600  # for a statement over everything; nobody waits behind it
 
@@ -28,12 +32,27 @@ class Refused(Exception):
     """The command was asked for something that it doesn't do."""
 
 
+REFUSALS = (
+    Refused,
+    BadSettings,
+    UnusableDatabase,
+    DomainError,
+    BrokenRecord,
+    demo.NotEmpty,
+    DamagedArchive,
+    NotCopied,
+    ProgramFailed,
+    RestoreRefused,
+    OSError,
+)
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """What can't be done is one line on standard error and exit code 1."""
     try:
         yield
-    except (Refused, BadSettings, UnusableDatabase, DomainError, BrokenRecord, demo.NotEmpty, OSError) as error:
+    except REFUSALS as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
     except DBAPIError as error:
@@ -63,8 +82,10 @@ def written_whole(target: Path) -> Iterator[BinaryIO]:
     """A file that only its owner can read, and that has its name only once it is whole."""
     unfinished = target.with_name(f"{target.name}.part")
     try:
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
