@@ -1,0 +1,109 @@
+"""A backup taken, and brought back, while everybody punches (THREATS F12)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from threading import Thread
+
+import pytest
+from sqlalchemy import select
+
+from app.services.periods import ENTRY
+from tests.faults.test_streaming import eventually
+from tests.support.backend import Backend
+from tests.support.crowd import Call, exchange, opened
+
+WRITERS = 8
+
+
+@dataclass
+class Punches:
+    """Writers that punch without pause, each with names of its own, and what they were answered."""
+
+    backend: Backend
+    headers: list[dict[str, str]]
+    project_id: int
+    sent: set[str] = field(default_factory=set)
+    acknowledged: list[str] = field(default_factory=list)
+    refusals: Counter[int] = field(default_factory=Counter)
+    is_over: bool = False
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        thread = Thread(target=lambda: asyncio.run(self._all()))
+        thread.start()
+        try:
+            yield
+        finally:
+            self.is_over = True
+            thread.join()
+
+    def more(self) -> bool:
+        """Wait until more are acknowledged than are now."""
+        enough = len(self.acknowledged) + 3 * WRITERS
+        return eventually(lambda: len(self.acknowledged) >= enough)
+
+    async def _all(self) -> None:
+        await asyncio.gather(*(self._one(number, header) for number, header in enumerate(self.headers)))
+
+    async def _one(self, writer: int, header: dict[str, str]) -> None:
+        async with opened(self.backend.base_url) as connection:
+            for number in count():
+                if self.is_over:
+                    return
+                name = f"{writer}-{number}"
+                self.sent.add(name)
+                answer = await exchange(self._punch(header, name), *connection)
+                if answer.status_code == 200:
+                    self.acknowledged.append(name)
+                else:
+                    self.refusals[answer.status_code] += 1
+
+    def _punch(self, header: dict[str, str], name: str) -> Call:
+        body = {"project_id": self.project_id, "description": name}
+        return Call("POST", f"{self.backend.base_url}/api/v1/time-entries/clock-in", header, body, {"switch": "true"})
+
+
+@pytest.fixture
+def backend(db_url, tmp_path):
+    started = Backend(db_url, tmp_path, workers=2)
+    yield started
+    started.stop()
+
+
+def test_a_backup_under_load_comes_back_under_load(people, database, backend, bearer, command):
+    """Both while the service runs: it is refused nothing but for a moment, goes on with what came back, and loses
+    nothing that it acknowledged after that. Counts, sums and chains agree, or restore would have said so."""
+    website = people.project("Website")
+    punches = Punches(
+        backend, [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)], website.id or 0
+    )
+
+    with punches.going_on():
+        assert punches.more()
+        before = set(punches.acknowledged)
+        taken = command("backup", "nine")
+        during = set(punches.sent)
+        assert punches.more()
+        restored = command("restore", "nine", "--force")
+        already = len(punches.acknowledged)
+        assert punches.more()
+    after = punches.acknowledged[already + WRITERS :]  # the first answers may have been on their way
+
+    assert (taken.exit_code, restored.exit_code) == (0, 0), taken.stderr + restored.stderr
+    assert set(punches.refusals) <= {503}
+    assert before | set(after) <= descriptions(database) <= punches.sent
+    assert descriptions(database) - set(punches.acknowledged[already - WRITERS :]) <= during
+    assert command("verify-audit").exit_code == 0
+    backend.stop()
+    backend.start()
+
+
+def descriptions(database) -> set[str]:
+    with database.reading() as session:
+        found = list(session.scalars(select(ENTRY.c.description)))
+    assert len(set(found)) == len(found)
+    return set(found)
