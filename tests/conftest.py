@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if ENVIRONMENT_VARIABLE not in os.environ:
         config.stash[_OWN_SERVER] = own = PostgreSQLServer()
         os.environ[ENVIRONMENT_VARIABLE] = own.url.render_as_string(hide_password=False)
+        os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # backups look there for pg_dump
     os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
     make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), Path(os.environ[_TEMPLATES]))
 

@@ -101,7 +101,7 @@ def _of_sqlite(session: Session, facts: Facts, file: Path, out: BinaryIO, progre
     return backups.content(stored, made_by=0)
 
 
-def _of_postgresql(session: Session, facts: Facts, _file: Path, out: BinaryIO, progress: Progress) -> Content:
+def _of_postgresql(session: Session, _facts: Facts, _file: Path, out: BinaryIO, progress: Progress) -> Content:
     connection = session.connection()
     major = postgresql_dumps.server_major(connection)
     pg_dump, pg_restore = (postgresql_dumps.program(name, at_least=major) for name in ("pg_dump", "pg_restore"))
@@ -109,9 +109,7 @@ def _of_postgresql(session: Session, facts: Facts, _file: Path, out: BinaryIO, p
         stored = archive.pack(
             out, "time_tracking.dump", source, is_compressed=True, on_bytes=lambda size: update(advance=size)
         )
-    listed = postgresql_dumps.tables_listed(pg_restore, partial(archive.unpack, out, stored))
-    if listed < len(facts.tables):
-        raise Refused(f"The dump has {listed} tables, and the database {len(facts.tables)}.")
+    postgresql_dumps.check(connection, pg_restore, partial(archive.unpack, out, stored))
     return backups.content(stored, made_by=postgresql_dumps.major_of(pg_dump))
 
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from app.services.periods import ENTRY
-from tests.faults.test_streaming import eventually
 from tests.support.backend import Backend
 from tests.support.crowd import Call, exchange, opened
+from tests.support.spools import eventually
 
 WRITERS = 8
 
