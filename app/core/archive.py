@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 MANIFEST = "manifest.json"
-MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
 File = Path | IO[bytes]
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -60,8 +59,6 @@ def add_manifest(out: IO[bytes], manifest: bytes) -> None:
 def manifest_in(file: File) -> bytes:
     """The manifest of an archive. Raises DamagedArchive."""
     with _readable(file) as archive:
-        if archive.getinfo(MANIFEST).file_size > MAX_MANIFEST_BYTES:
-            raise DamagedArchive("This isn't a backup: its manifest is too large.")
         return archive.read(MANIFEST)
 
 

@@ -68,7 +68,7 @@ def manifest_from(content: bytes, *, is_sqlite: bool) -> Manifest:
     try:
         said = Manifest.model_validate_json(content)
     except ValidationError:
-        raise DamagedArchive("Its manifest isn't one that this version knows. Was it a newer one?") from None
+        raise DamagedArchive("The backup's manifest isn't one that this version knows. Is it newer?") from None
     if is_sqlite != (said.engine == "sqlite"):
         raise RestoreRefused(f"The backup is of {said.engine}, and DB_URL names another engine.")
     if not is_known_revision(said.facts.revision):

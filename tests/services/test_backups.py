@@ -164,7 +164,10 @@ def of_the_other_engine(said) -> None:
         (damage, "The backup is damaged, or none: "),
         (lambda file: with_manifest(file, lambda said: said["content"].update(bytes=1)), "isn't what was put into it."),
         (lambda file: with_manifest(file, lambda said: said["content"].update(name="x")), "This isn't a backup: "),
-        (lambda file: with_manifest(file, lambda said: said.update(format=2)), "Its manifest isn't one that this "),
+        (
+            lambda file: with_manifest(file, lambda said: said.update(format=2)),
+            "The backup's manifest isn't one",
+        ),
         (
             lambda file: with_manifest(file, from_the_future),
             "doesn't know: restore it with version 9.1",
