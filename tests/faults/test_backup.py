@@ -1,6 +1,10 @@
 """A backup taken, and brought back, while everybody punches (THREATS F12)."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +16,33 @@ import pytest
 from sqlalchemy import select
 
 from app.services.periods import ENTRY
-from tests.support.backend import Backend
+from tests.support.backend import ROOT, Backend
 from tests.support.crowd import Call, exchange, opened
+from tests.support.databases import SECRET_KEY
 from tests.support.spools import eventually
 
 WRITERS = 8
+RESTORE_AND_DIE = """
+import os, signal
+from sqlalchemy import Engine, event
+from app.cli.__main__ import app
+from app.core import sqlite_copies
+
+def die_half_way(on_pages):
+    def tell(status, remaining, total):
+        if remaining < total / 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return tell
+
+@event.listens_for(Engine, "before_cursor_execute")
+def die_when_all_is_there(connection, cursor, statement, *rest):
+    if statement == "ANALYZE":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sqlite_copies.PAGES_AT_ONCE = 1
+sqlite_copies._progress = die_half_way
+app()
+"""
 
 
 @dataclass
@@ -101,6 +127,26 @@ def test_a_backup_under_load_comes_back_under_load(people, database, backend, be
     assert command("verify-audit").exit_code == 0
     backend.stop()
     backend.start()
+
+
+def test_a_restore_that_is_killed_leaves_what_was_there(people, database, command, db_url, tmp_path):
+    website = people.project("Website")
+    people.entry(people.employee("Ana"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="before")
+    command("backup", "monday")
+    people.entry(people.employee("Bob"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="after")
+
+    died = subprocess.run(
+        [sys.executable, "-c", RESTORE_AND_DIE, "restore", "monday", "--force"],
+        env=os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        check=False,
+    )
+
+    assert died.returncode == -signal.SIGKILL
+    assert descriptions(database) == {"before", "after"}
+    assert command("verify-audit").exit_code == 0
+    assert command("restore", "monday", "--force").exit_code == 0
+    assert descriptions(database) == {"before"}
 
 
 def descriptions(database) -> set[str]:
