@@ -1,4 +1,4 @@
-"""A drill of point-in-time recovery: `python -m deploy.backup.pitr_drill`, some ten seconds, on this machine alone.
+"""A drill of point-in-time recovery: `python -m deploy.backup.pitr_drill`, half a minute, on this machine alone.
 
 It does what docs/backup.md says, with a PostgreSQL of its own on loopback: archive the log, take a base backup, let the
 service write, note the time, delete everybody's hours "by accident", and recover to the noted time in a second data
