@@ -18,7 +18,7 @@ from app.core.clock import utc_now
 from app.core.config import load_settings
 from app.core.db import Database, Session
 from app.core.logging import first_line
-from app.core.migrations import ForeignDatabase, SchemaState, head_revision, looking, opened, schema_state
+from app.core.migrations import ForeignDatabase, SchemaState, head_revision, looking, migrate, opened, schema_state
 from app.schemas.backup import Content, Facts, Manifest
 from app.services import backups
 from app.services.backup_facts import facts_of, first_difference
@@ -68,6 +68,8 @@ def restore(
         typer.secho(f"The record can't be proven: {fault}", fg="red", err=True)
     migrated = "" if said.facts.revision == head_revision() else f" It was migrated to {head_revision()}."
     typer.echo(f"The database holds what it held then: {backups.told(said)}.{migrated}")
+    if fault is not None and not unproven:
+        raise typer.Exit(1)
 
 
 def _note(database: Database) -> None:
@@ -120,8 +122,12 @@ def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progr
         with staged.open("wb") as out:
             archive.unpack(file, backups.stored(said), out)
         sqlite_copies.settle(staged)
-        with opened(load_settings(DB_URL=f"sqlite:///{staged}")) as restored, restored.writing(RESTORE) as session:
-            fault = _settled(session, said, progress, unproven)
+        with opened(load_settings(DB_URL=f"sqlite:///{staged}")) as restored:
+            with restored.reading(RESTORE) as session:
+                backups.require_same(session, said)
+            migrate(restored)
+            with restored.writing(RESTORE) as session:
+                fault = _proven(session, said, progress, unproven)
         with bar(progress, "Put in place") as update:
             sqlite_copies.put_in_place(
                 staged, database.settings, on_pages=lambda done, total: update(completed=done, total=total)
@@ -140,7 +146,13 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
         unpack = partial(archive.unpack, file, backups.stored(said))
         with bar(progress, "Rows", sum(said.facts.tables.values())) as update:
             postgresql_dumps.put_in_place(connection, pg_restore, unpack, on_rows=lambda rows: update(advance=rows))
-        return _settled(session, said, progress, unproven)
+        backups.require_same(session, said)
+        if said.facts.revision == head_revision():
+            return _proven(session, said, progress, unproven)
+    migrate(database, say=lambda line: typer.echo(line, err=True))  # in transactions of its own
+    with database.writing(RESTORE) as session:
+        session.may_take_forever()
+        return _proven(session, said, progress, unproven=True)
 
 
 @contextmanager
@@ -151,9 +163,9 @@ def _all_or_nothing() -> Iterator[None]:
         raise Refused(f"Nothing was changed, since the database refused: {first_line(error.orig)}") from None
 
 
-def _settled(session: Session, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+def _proven(session: Session, said: Manifest, progress: Progress, unproven: bool) -> Fault:
     with bar(progress, "Links") as update:
-        return backups.settle(
+        return backups.prove(
             session,
             said,
             is_unproven_fine=unproven,

@@ -6,11 +6,12 @@ from enum import StrEnum
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from app import __version__
 from app.core.archive import DamagedArchive, Stored
 from app.core.db import Session
-from app.core.migrations import is_known_revision, upgrade
+from app.core.migrations import is_known_revision
 from app.schemas.backup import Content, Engine, Facts, Manifest
 from app.services import audit, audit_proof
 from app.services.audit import EVENT
@@ -95,29 +96,32 @@ def shut_out_others(session: Session) -> None:
     session.execute(text('LOCK TABLE "user" IN ACCESS EXCLUSIVE MODE'))
 
 
-def settle(
-    session: Session, said: Manifest, *, is_unproven_fine: bool, at: datetime, on_progress: Callable[[int, int], None]
-) -> str | None:
-    """Hold what was restored in this transaction against the manifest, bring it to this version's revision, prove the
-    record, and note the restore in it. Raises RestoreRefused at the first difference, and where the record can't be
-    proven; if that is fine, its fault is returned.
-    """
+def require_same(session: Session, said: Manifest) -> None:
+    """Hold what was restored against the manifest. Raises RestoreRefused at the first difference."""
     if difference := first_difference(said.facts, facts_of(session)):
         raise RestoreRefused(f"{difference} Nothing was changed.")
-    upgrade(session.connection(), session.settings)
+
+
+def prove(
+    session: Session, said: Manifest, *, is_unproven_fine: bool, at: datetime, on_progress: Callable[[int, int], None]
+) -> str | None:
+    """Walk the restored record, at this version's revision, and note the restore in it. Raises RestoreRefused where the
+    record can't be proven; if that is fine, its first fault is returned."""
     fault = _fault(session, on_progress)
     if fault is not None and not is_unproven_fine:
         raise RestoreRefused(
             f"The backup is whole, but its record can't be proven: {fault} Nothing was changed. Set the AUDIT_KEY, "
             "SECRET_KEY and AUDIT_OLD_KEYS that it was written with, or say --unproven."
         )
-    audit.record(
-        session,
-        "backup:restore",
-        at=at,
-        actor_id=None,
-        after={"taken_at": said.taken_at, "version": said.version, "sha256": said.content.sha256},
-    )
+    after = {"taken_at": said.taken_at, "version": said.version, "sha256": said.content.sha256}
+    try:
+        with session.begin_nested():
+            audit.record(session, "backup:restore", at=at, actor_id=None, after=after)
+            session.execute(select(1))  # the event goes with it
+    except IntegrityError:
+        if fault is None:
+            raise
+        # a broken chain takes no event: the operator is told of the fault, and has the hours
     return fault
 
 
