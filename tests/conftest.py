@@ -4,14 +4,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import URL, make_url
+from typer.testing import CliRunner, Result
 
+from app.cli.__main__ import app
+from app.core.config import Settings
 from app.core.db import Database
 from app.models.user import User
-from tests.support.databases import ENGINES, fresh_database, make_templates, settings_for
+from tests.support.databases import ENGINES, SECRET_KEY, fresh_database, make_templates, settings_for
+from tests.support.operators import Command
 from tests.support.people import Company
 from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer
 from tests.support.server import Caller, Server, running
@@ -26,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if ENVIRONMENT_VARIABLE not in os.environ:
         config.stash[_OWN_SERVER] = own = PostgreSQLServer()
         os.environ[ENVIRONMENT_VARIABLE] = own.url.render_as_string(hide_password=False)
+        os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # backups look there for pg_dump
     os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
     make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), Path(os.environ[_TEMPLATES]))
 
@@ -102,3 +108,24 @@ def anyone(server: Server) -> Iterator[Caller]:
     """Call the service as nobody in particular."""
     with server.caller() as caller:
         yield caller
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run a command with these settings and no others: `operator("demo", "--force", DB_URL=...)`."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str, typed: str = "", **settings: str) -> Result:
+        return CliRunner().invoke(
+            app, arguments, input=typed, env={"SECRET_KEY": SECRET_KEY, **settings}, catch_exceptions=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def command(operator: Command, db_url: str) -> Command:
+    """Run a command on the test's database: `command("demo", "--force")`."""
+    return partial(operator, DB_URL=db_url)

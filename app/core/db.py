@@ -72,6 +72,12 @@ class Session(SQLModelSession):
         if not self.settings.is_sqlite:
             may_take(self.connection(), seconds)
 
+    def may_take_forever(self) -> None:
+        """Let this transaction and its statements take what they take: an operator's, who watches."""
+        if not self.settings.is_sqlite:
+            may_take(self.connection(), 0)
+            self.connection().exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
     def copy_csv(self, statement: Select[Any], out: BinaryIO) -> None:
         """Write the rows of a statement as CSV, rendered by PostgreSQL, whatever their number: lines end with a line
         feed, and NULL is an empty cell. Raises what `out.write` raises."""

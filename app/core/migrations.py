@@ -60,16 +60,21 @@ def _known_revisions() -> frozenset[str]:
     return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
+def is_known_revision(revision: str) -> bool:
+    """Whether a migration of ours makes this revision."""
+    return revision in _known_revisions()
+
+
 def schema_state(database: Database) -> SchemaState:
     """How far the database is."""
-    with _looking(database) as connection:
+    with looking(database) as connection:
         return _state(connection)
 
 
 def serves_on_newer(database: Database, needed: MetaData) -> bool:
     """Whether this code can work on a schema that a newer version migrated: the database has every table and column
     that is needed, and asks for no value that this code doesn't know of. Of somebody else's database neither is so."""
-    with _looking(database) as connection:
+    with looking(database) as connection:
         tables = inspect(connection).get_multi_columns()
     for table in needed.sorted_tables:
         columns = {column["name"]: column for column in tables.get((None, table.name), [])}
@@ -82,7 +87,7 @@ def serves_on_newer(database: Database, needed: MetaData) -> bool:
 
 
 @contextmanager
-def _looking(database: Database) -> Iterator[Connection]:
+def looking(database: Database) -> Iterator[Connection]:
     """A connection that only looks: our own ones would switch an SQLite file's journal to WAL."""
     if not database.settings.is_sqlite:
         with database.engine.connect() as connection:

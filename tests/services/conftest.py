@@ -1,4 +1,4 @@
-"""Fixtures of the record's proof: a day at the office, and who breaks in behind it."""
+"""Fixtures of the record's proof: a day at the office, and who breaks in behind it; and an empty database."""
 
 import pytest
 
@@ -12,6 +12,7 @@ from app.services.identity import Actor
 from app.services.logins import Attempt
 from tests.support.burglar import NOW, Burglar
 from tests.support.credentials import HERE, claims_of
+from tests.support.operators import empty_database
 from tests.support.people import instant
 
 NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
@@ -46,3 +47,10 @@ def ids(people, database) -> dict[str, int]:
 @pytest.fixture
 def burglar(ids, database) -> Burglar:
     return Burglar(database)
+
+
+@pytest.fixture
+def empty_url(engine, tmp_path, postgresql_server):
+    """The DB_URL of a database in which nothing was ever made."""
+    with empty_database(engine, tmp_path, postgresql_server) as url:
+        yield url

@@ -3,17 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import partial
 from io import BytesIO
 
 import pytest
 from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select, text, update
-from typer.testing import CliRunner, Result
 
-from app import cli
 from app.core.config import Settings
 from app.core.migrations import ROOT, SchemaState, head_revision, opened, schema_state
 from app.main import create_app
@@ -24,49 +20,13 @@ from app.services.identity import USER
 from app.services.people_csv import MAX_FILE_BYTES
 from app.services.periods import ENTRY
 from tests.support.burglar import Burglar
-from tests.support.databases import SECRET_KEY, SQLITE, settings_for
-from tests.support.operators import bare_environment, empty_database, somebody_elses_table
+from tests.support.databases import SQLITE, settings_for
+from tests.support.operators import bare_environment, refusal, somebody_elses_table
 from tests.support.people import PASSWORD
 from tests.support.record import Record
 
-Command = Callable[..., Result]
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
 NOBODY_LISTENS = "postgresql://ana:pencil@127.0.0.1:1/ett"
-
-
-@pytest.fixture
-def operator(tmp_path, monkeypatch) -> Command:
-    """Run a command with these settings and no others: `operator("demo", "--force", DB_URL=...)`."""
-    monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments: str, typed: str = "", **settings: str) -> Result:
-        return CliRunner().invoke(
-            cli.app, arguments, input=typed, env={"SECRET_KEY": SECRET_KEY, **settings}, catch_exceptions=False
-        )
-
-    return run
-
-
-@pytest.fixture
-def command(operator, db_url) -> Command:
-    """Run a command on the test's database: `command("demo", "--force")`."""
-    return partial(operator, DB_URL=db_url)
-
-
-@pytest.fixture
-def empty_url(engine, tmp_path, postgresql_server):
-    """The DB_URL of a database in which nothing was ever made."""
-    with empty_database(engine, tmp_path, postgresql_server) as url:
-        yield url
-
-
-def refusal(result: Result) -> str:
-    """The one line with which a command refused."""
-    assert (result.exit_code, result.stdout) == (1, "")
-    (line,) = result.stderr.splitlines()
-    return line
 
 
 def counts(database) -> tuple[int, int]:
@@ -480,6 +440,8 @@ def test_help_names_every_command(operator):
         "migrate",
         "create-admin",
         "demo",
+        "backup",
+        "restore",
         "verify-audit",
         "seal-audit",
         "erase-person",

@@ -3,20 +3,30 @@
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
+from typer.testing import Result
 
 from app.core.config import Settings
 from tests.support.databases import SQLITE
 from tests.support.postgresql import execute
 
+Command = Callable[..., Result]
+
 
 def bare_environment(**settings: str) -> dict[str, str]:
     """The machine's environment, with these settings of the service and no others."""
     return {name: value for name, value in os.environ.items() if name not in Settings.model_fields} | settings
+
+
+def refusal(result: Result) -> str:
+    """The one line with which a command refused."""
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    return line
 
 
 @contextmanager

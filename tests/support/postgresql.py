@@ -32,7 +32,7 @@ class PostgreSQLServer:
         self._owner = owner()
         self._folder = Path(tempfile.mkdtemp(prefix="ett-pg-"))
         self._folder.chmod(0o755)
-        self._binaries = _binaries(self._folder)
+        self.binaries = _binaries(self._folder)
         self.port = free_port()
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +65,7 @@ class PostgreSQLServer:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         log = (self._folder / "log").open("ab")
         self._process = subprocess.Popen(
-            [self._binaries / "postgres", "-D", self._data, *options],
+            [self.binaries / "postgres", "-D", self._data, *options],
             stdout=log,
             stderr=log,
             **self._owner,
@@ -126,7 +126,7 @@ class PostgreSQLServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [self._binaries / program, *arguments],
+            [self.binaries / program, *arguments],
             capture_output=True,
             text=True,
             check=False,

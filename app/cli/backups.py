@@ -1,0 +1,191 @@
+"""Commands that take a backup and bring one back, while the service runs."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import Progress
+from sqlalchemy.exc import DBAPIError
+
+from app.cli.common import Refused, progress_bar, refusals, written_whole
+from app.core import archive, postgresql_dumps, sqlite_copies
+from app.core.clock import utc_now
+from app.core.config import load_settings
+from app.core.db import Database, Session
+from app.core.logging import first_line
+from app.core.migrations import ForeignDatabase, SchemaState, head_revision, looking, migrate, opened, schema_state
+from app.schemas.backup import Content, Facts, Manifest
+from app.services import backups
+from app.services.backup_facts import facts_of, first_difference
+from app.services.backups import Target
+
+commands = typer.Typer()
+BACKUP, RESTORE = "cli:backup", "cli:restore"
+Fault = str | None
+
+
+@commands.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="File to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file where it is there.")] = False,
+) -> None:
+    """Write all that the database holds at this moment to one file, and check it. It is noted in the record."""
+    with refusals(), opened(load_settings()) as database, progress_bar() as progress:
+        if file.exists() and not force:
+            raise Refused(f"{file} is there already. Choose another name, or say --force.")
+        _note(database)
+        with database.reading(BACKUP) as session, written_whole(file) as out:
+            session.may_take_forever()
+            at, facts = utc_now(), facts_of(session)
+            take = _of_sqlite if database.settings.is_sqlite else _of_postgresql
+            said = backups.manifest(session, facts, take(session, facts, file, out, progress), at=at)
+            archive.add_manifest(out, said.model_dump_json().encode())
+            with bar(progress, "Check", said.content.bytes) as update:
+                archive.check(out, backups.stored(said), on_bytes=lambda size: update(advance=size))
+    typer.echo(f"{file} is written and checked: {backups.told(said)}.")
+
+
+@commands.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace all that the database holds.")] = False,
+    unproven: Annotated[bool, typer.Option("--unproven", help="Also where the record can't be proven.")] = False,
+) -> None:
+    """Let the database hold what a backup holds: all of it and checked, or nothing changes. Noted in the record."""
+    with refusals(), opened(load_settings()) as database, progress_bar() as progress:
+        said = backups.manifest_from(archive.manifest_in(file), is_sqlite=database.settings.is_sqlite)
+        _require_replaceable(database, force=force)
+        with bar(progress, "Check", said.content.bytes) as update:
+            archive.check(file, backups.stored(said), on_bytes=lambda size: update(advance=size))
+        put = _into_sqlite if database.settings.is_sqlite else _into_postgresql
+        fault = put(database, file, said, progress, unproven)
+    if fault is not None:
+        typer.secho(f"The record can't be proven: {fault}", fg="red", err=True)
+    migrated = "" if said.facts.revision == head_revision() else f" It was migrated to {head_revision()}."
+    typer.echo(f"The database holds what it held then: {backups.told(said)}.{migrated}")
+    if fault is not None and not unproven:
+        raise typer.Exit(1)
+
+
+def _note(database: Database) -> None:
+    """Note the backup in the record: one of an older revision has a record of another shape, and can be backed up all
+    the same before it is migrated."""
+    state = schema_state(database)
+    if state is SchemaState.foreign:
+        raise ForeignDatabase("The database has tables, but no revision that this version knows. Use one that does.")
+    if state is SchemaState.empty:
+        raise Refused("The database of DB_URL is empty: there is nothing to back up.")
+    if state is SchemaState.current:
+        with database.writing(BACKUP) as session:
+            backups.record_taking(session, at=utc_now())
+
+
+def _of_sqlite(session: Session, facts: Facts, file: Path, out: BinaryIO, progress: Progress) -> Content:
+    source = session.connection().connection.dbapi_connection
+    assert isinstance(source, sqlite3.Connection)
+    with TemporaryDirectory(dir=file.parent, prefix=".backup-") as folder:
+        copied = Path(folder) / "time_tracking.db"
+        with bar(progress, "Copy") as update:
+            sqlite_copies.copy(source, copied, on_pages=lambda done, total: update(completed=done, total=total))
+        with opened(load_settings(DB_URL=f"sqlite:///{copied}")) as database, database.reading(BACKUP) as again:
+            if difference := first_difference(facts, facts_of(again)):
+                raise Refused(f"The copy isn't what was copied. {difference}")
+        sqlite_copies.settle(copied)
+        with copied.open("rb") as source_file, bar(progress, "Compress", copied.stat().st_size) as update:
+            stored = archive.pack(
+                out, copied.name, source_file, is_compressed=False, on_bytes=lambda size: update(advance=size)
+            )
+    return backups.content(stored, made_by=0)
+
+
+def _of_postgresql(session: Session, _facts: Facts, _file: Path, out: BinaryIO, progress: Progress) -> Content:
+    connection = session.connection()
+    major = postgresql_dumps.server_major(connection)
+    pg_dump, pg_restore = (postgresql_dumps.program(name, at_least=major) for name in ("pg_dump", "pg_restore"))
+    with bar(progress, "Dump") as update, postgresql_dumps.dumping(connection, pg_dump) as source:
+        stored = archive.pack(
+            out, "time_tracking.dump", source, is_compressed=True, on_bytes=lambda size: update(advance=size)
+        )
+    postgresql_dumps.check(connection, pg_restore, partial(archive.unpack, out, stored))
+    return backups.content(stored, made_by=postgresql_dumps.major_of(pg_dump))
+
+
+def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+    live = Path(str(database.settings.database_url.database))
+    with TemporaryDirectory(dir=live.parent, prefix=".restore-") as folder:
+        staged = Path(folder) / "restored.db"
+        with staged.open("wb") as out:
+            archive.unpack(file, backups.stored(said), out)
+        sqlite_copies.settle(staged)
+        with opened(load_settings(DB_URL=f"sqlite:///{staged}")) as restored:
+            with restored.reading(RESTORE) as session:
+                backups.require_same(session, said)
+            migrate(restored)
+            with restored.writing(RESTORE) as session:
+                fault = _proven(session, said, progress, unproven)
+        with bar(progress, "Put in place") as update:
+            sqlite_copies.put_in_place(
+                staged, database.settings, on_pages=lambda done, total: update(completed=done, total=total)
+            )
+    return fault
+
+
+def _into_postgresql(database: Database, file: Path, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+    with _all_or_nothing(), database.writing(RESTORE) as session:
+        session.may_take_forever()
+        connection = session.connection()
+        newest = max(said.content.made_by, postgresql_dumps.server_major(connection))
+        pg_restore = postgresql_dumps.program("pg_restore", at_least=newest)
+        if backups.target_of(connection) is not Target.nothing:
+            backups.shut_out_others(session)
+        unpack = partial(archive.unpack, file, backups.stored(said))
+        with bar(progress, "Rows", sum(said.facts.tables.values())) as update:
+            postgresql_dumps.put_in_place(connection, pg_restore, unpack, on_rows=lambda rows: update(advance=rows))
+        backups.require_same(session, said)
+        if said.facts.revision == head_revision():
+            return _proven(session, said, progress, unproven)
+    migrate(database, say=lambda line: typer.echo(line, err=True))  # in transactions of its own
+    with database.writing(RESTORE) as session:
+        session.may_take_forever()
+        return _proven(session, said, progress, unproven=True)
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise Refused(f"Nothing was changed, since the database refused: {first_line(error.orig)}") from None
+
+
+def _proven(session: Session, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+    with bar(progress, "Links") as update:
+        return backups.prove(
+            session,
+            said,
+            is_unproven_fine=unproven,
+            at=utc_now(),
+            on_progress=lambda done, total: update(completed=done, total=total),
+        )
+
+
+def _require_replaceable(database: Database, *, force: bool) -> None:
+    with looking(database) as connection:
+        target = backups.target_of(connection)
+    if target is Target.foreign:
+        raise ForeignDatabase("The database has tables that aren't this service's; nothing was changed.")
+    if target is Target.people and not force:
+        raise Refused("The database has people already. Say --force to replace all that it holds by the backup.")
+
+
+@contextmanager
+def bar(progress: Progress, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar for one step, and what moves it."""
+    task = progress.add_task(what, total=total)
+    yield partial(progress.update, task)
+    progress.update(task, visible=False)

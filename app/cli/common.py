@@ -1,0 +1,97 @@
+"""What the commands share: the database they work on, how they refuse, and how they write files."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy.exc import DBAPIError
+
+from app.core.archive import DamagedArchive
+from app.core.config import BadSettings, load_settings
+from app.core.db import Database
+from app.core.errors import DomainError
+from app.core.logging import first_line
+from app.core.migrations import UnusableDatabase, make_ready, opened
+from app.core.postgresql_dumps import ProgramFailed
+from app.core.sqlite_copies import NotCopied
+from app.models.metadata import all_tables
+from app.services import demo
+from app.services.audit_proof import BrokenRecord
+from app.services.backups import RestoreRefused
+
+STATEMENT_SECONDS = 600  # for a statement over everything; nobody waits behind it
+
+
+class Refused(Exception):
+    """The command was asked for something that it doesn't do."""
+
+
+REFUSALS = (
+    Refused,
+    BadSettings,
+    UnusableDatabase,
+    DomainError,
+    BrokenRecord,
+    demo.NotEmpty,
+    DamagedArchive,
+    NotCopied,
+    ProgramFailed,
+    RestoreRefused,
+    OSError,
+)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What can't be done is one line on standard error and exit code 1."""
+    try:
+        yield
+    except REFUSALS as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+    except DBAPIError as error:
+        typer.secho(f"The database refused: {first_line(error)}", fg="red", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def ready_database(**overrides: object) -> Iterator[Database]:
+    """The database of the settings, at the revision that this version needs."""
+    with refusals(), opened(load_settings(**overrides)) as database:
+        make_ready(database, all_tables())
+        yield database
+
+
+def valid(kind: Any, text: str) -> Any:
+    """The text as a value of the API's kind."""
+    try:
+        return TypeAdapter(kind).validate_python(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise Refused(f"{text!r}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[BinaryIO]:
+    """A file that only its owner can read, and that has its name only once it is whole."""
+    unfinished = target.with_name(f"{target.name}.part")
+    try:
+        with os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error, where that is a terminal."""
+    on_terminal = Console(stderr=True)
+    return Progress(console=on_terminal, disable=not on_terminal.is_terminal)

@@ -1,0 +1,53 @@
+"""Commands on the database as a whole."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.common import Refused, progress_bar, ready_database, refusals
+from app.core.clock import utc_now
+from app.core.config import load_settings
+from app.core.live_migration import PATIENCE_SECONDS
+from app.core.migrations import head_revision, migrate, opened
+from app.core.passwords import hash_password, weakness
+from app.services import demo
+
+commands = typer.Typer()
+
+
+@commands.command("migrate")
+def migrate_command(
+    patience: Annotated[
+        int, typer.Option(help="Seconds for which PostgreSQL's locks are waited for.", min=1, max=86400)
+    ] = PATIENCE_SECONDS,
+) -> None:
+    """Bring the database to the revision this version needs, while the version before goes on working on it."""
+    with refusals(), opened(load_settings()) as database:
+        migrate(database, patience_seconds=patience, say=lambda line: typer.echo(line, err=True))
+    typer.echo(f"The database is at {head_revision()}.")
+
+
+@commands.command("demo")
+def demo_command(
+    force: Annotated[bool, typer.Option("--force", help="Also where there are people already.")] = False,
+    password: Annotated[str, typer.Option(help="Everybody's password.")] = demo.PASSWORD,
+) -> None:
+    """Fill the database with a believable company: 3 teams, 30 people, 90 days of entries."""
+    with ready_database() as database, progress_bar() as progress:
+        if reason := weakness(password):
+            raise Refused(f"--password: {reason}")
+        if password == demo.PASSWORD and database.settings.is_exposed:
+            raise Refused("--password is missing: others can reach this service, and the default is published.")
+        task = progress.add_task("People and their days", visible=False)
+        with database.writing("cli:demo") as session:
+            company = demo.build(
+                session,
+                password_hash=hash_password(password),
+                force=force,
+                at=utc_now(),
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
+            )
+    typer.echo(
+        f"{company.people} people, {company.entries} entries. Log in as {company.boss_email}, "
+        f"{company.manager_email} or {company.employee_email} with the password {password!r}."
+    )

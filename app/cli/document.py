@@ -1,0 +1,26 @@
+"""The command that writes the API's document."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import refusals
+from app.core.config import Settings
+from app.main import create_app
+
+commands = typer.Typer()
+
+
+@commands.command()
+def openapi(
+    target: Annotated[Path | None, typer.Argument(help="File to write; standard output if left out.")] = None,
+) -> None:
+    """Write the OpenAPI document. It is the same under all settings, so none are read."""
+    document = json.dumps(create_app(Settings.model_construct()).openapi(), indent=2)
+    with refusals():
+        if target is None:
+            typer.echo(document)
+        else:
+            target.write_text(f"{document}\n")

@@ -1,0 +1,83 @@
+"""Commands that write the files that the API gives."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import Refused, progress_bar, ready_database, valid, written_whole
+from app.core.clock import utc_now
+from app.schemas.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
+from app.services import exports, people, timesheet, timesheet_pdf
+from app.services.exports import ExportWanted
+from app.services.periods import Period, of_month
+
+commands = typer.Typer()
+
+
+@commands.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="File to write; its ending says the format: .csv, .xlsx or .jsonl.")],
+    start_date: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")],
+    end_date: Annotated[str, typer.Option(help="Last day, included.")],
+    manager: Annotated[int | None, typer.Option(help="Only this manager's team, by id.", min=1, max=MAX_ID)] = None,
+    include_indirect: Annotated[bool, typer.Option(help="The whole tree below the manager.")] = False,
+    columns: Annotated[Columns, typer.Option(help="Which columns.")] = Columns.full,
+    attribution: Annotated[Attribution, typer.Option(help="To which day hours belong.")] = Attribution.at_start,
+    tz: Annotated[str | None, typer.Option(help="Days of this zone for all; else each entry's own.")] = None,
+) -> None:
+    """Write hours to a file as the API does: everybody's, or a team's. It is noted in the record."""
+    with ready_database() as database, progress_bar() as progress:
+        export_format = _format_of(target)
+        scope = Scope.all if manager is None else Scope.team
+        wanted = ExportWanted(_period(start_date, end_date, tz), scope, include_indirect, columns, attribution)
+        included = exports.everybody() if manager is None else exports.team_of(manager, wanted)
+        with database.writing("cli:export") as session:
+            people.lock(session, *([manager] if manager else []))
+            exports.record(session, export_format, wanted, scope=scope, actor=None, at=(now := utc_now()))
+        task = progress.add_task("Entries", total=None)
+        with database.reading("cli:export") as session, written_whole(target) as file:
+            progress.update(task, total=exports.count(session, included, wanted))
+            exports.write(
+                session,
+                included,
+                wanted,
+                export_format,
+                file.write,
+                at=now,
+                on_rows=lambda rows: progress.update(task, advance=rows),
+            )
+    typer.echo(f"{target} is written.")
+
+
+@commands.command("timesheet")
+def timesheet_command(
+    person_id: Annotated[int, typer.Argument(help="The person's id.", min=1, max=MAX_ID)],
+    month: Annotated[str, typer.Argument(help="YYYY-MM.")],
+    target: Annotated[Path, typer.Argument(help="File to write.")],
+    tz: Annotated[str | None, typer.Option(help="Days of this zone; else each entry's own.")] = None,
+) -> None:
+    """Write a person's month as a PDF to sign, as the API does. It is noted in the record."""
+    with ready_database() as database:
+        period = of_month(valid(Month, month), None if tz is None else valid(TimeZoneName, tz))
+        with database.writing("cli:timesheet") as session:
+            people.lock(session, person_id)
+            timesheet.record(session, person_id, period, actor=None, at=(now := utc_now()))
+        with database.reading("cli:timesheet") as session:
+            sheet = timesheet.for_operator(session, person_id, period, at=now)
+        with written_whole(target) as file:
+            file.write(timesheet_pdf.rendered(sheet))
+    typer.echo(f"{target} is written.")
+
+
+def _format_of(target: Path) -> ExportFormat:
+    endings = {".csv": ExportFormat.csv, ".xlsx": ExportFormat.xlsx, ".jsonl": ExportFormat.json}
+    if target.suffix not in endings:
+        raise Refused(f"{target}: the name must end with {', '.join(endings)}.")
+    return endings[target.suffix]
+
+
+def _period(start_date: str, end_date: str, tz: str | None) -> Period:
+    start, end = valid(Day, start_date), valid(Day, end_date)
+    return Period(start, end, None if tz is None else valid(TimeZoneName, tz))

@@ -1,0 +1,96 @@
+"""Commands on people."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.cli.common import Refused, progress_bar, ready_database
+from app.core.clock import utc_now
+from app.core.passwords import hash_password, weakness
+from app.models.user import Role
+from app.schemas.types import MAX_ID
+from app.schemas.user import UserCreate
+from app.services import onboarding, personal_data, users
+from app.services.errors import ImportRefused
+from app.services.people_csv import MAX_FILE_BYTES
+
+commands = typer.Typer()
+
+
+@commands.command()
+def create_admin(
+    email: str,
+    first_name: Annotated[str, typer.Option()] = "First",
+    last_name: Annotated[str, typer.Option()] = "Admin",
+) -> None:
+    """Add an admin. The password is asked for, or read from standard input where that is not a terminal."""
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True) if sys.stdin.isatty() else _piped()
+    with ready_database() as database:
+        try:
+            wanted = UserCreate(
+                email=email, first_name=first_name, last_name=last_name, password=password, role=Role.admin
+            )
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            raise Refused(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+        if reason := weakness(password):
+            raise Refused(f"password: {reason}")
+        with database.writing("cli:create-admin") as session:
+            admin = users.create(session, None, wanted, password_hash=hash_password(password), at=utc_now())
+    typer.echo(f"Created admin {admin.email} with id {admin.id}.")
+
+
+@commands.command()
+def import_users(
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8; its header names the columns.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
+) -> None:
+    """Add everybody in a CSV file, or nobody: then each fault is a line. They have no passwords yet."""
+    with ready_database() as database, progress_bar() as progress:
+        with file.open("rb") as opened_file:
+            content = opened_file.read(MAX_FILE_BYTES + 1)
+        task = progress.add_task("Check the file", total=None)
+        with _faults(), database.reading("cli:import-users") as session:
+            prepared = onboarding.prepare(session, content, at=(now := utc_now()))
+        progress.update(task, description="People", total=len(prepared.rows))
+        if not dry_run:
+            with _faults(), database.writing("cli:import-users") as session:
+                onboarding.add(
+                    session, None, prepared, at=now, on_progress=lambda done, _: progress.update(task, completed=done)
+                )
+    typer.echo(f"{len(prepared.rows)} people {'can be imported' if dry_run else 'imported'}.")
+
+
+@commands.command()
+def erase_person(
+    person_id: Annotated[int, typer.Argument(help="The person's id.", min=1, max=MAX_ID)],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Replace a deactivated person's name and e-mail by a pseudonym, for good, once RETENTION_DAYS have passed."""
+    with ready_database() as database:
+        if not yes and not typer.confirm(f"Erase the name and e-mail of person {person_id} for good?", err=True):
+            raise Refused("Nothing was erased.")
+        with database.writing("cli:erase-person") as session:
+            pseudonym = personal_data.erase(session, person_id, at=utc_now())
+    typer.echo(f"Person {person_id} is {pseudonym} from now on. Older backups still have the name.")
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """The faults of a file, a line each on standard error, before the refusal."""
+    try:
+        yield
+    except ImportRefused as refused:
+        for each in refused.facts["errors"]:
+            (what, line), column = each["loc"][:2], each["loc"][2:]
+            typer.echo(f"{', '.join([f'{what} {line}', *column])}: {each['message']}", err=True)
+        raise
+
+
+def _piped() -> str:
+    return sys.stdin.readline().rstrip("\r\n")

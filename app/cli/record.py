@@ -1,0 +1,47 @@
+"""Commands on the record."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import STATEMENT_SECONDS, Refused, progress_bar, ready_database
+from app.core.clock import utc_now
+from app.services import audit_proof
+
+commands = typer.Typer()
+
+
+@commands.command()
+def verify_audit(
+    seal: Annotated[Path | None, typer.Option(help="Lines that seal-audit wrote, to hold the chains against.")] = None,
+) -> None:
+    """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
+    with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_SECONDS) as database, progress_bar() as progress:
+        lines = [] if seal is None else _seals_in(seal)
+        task = progress.add_task("Links", visible=False)
+        with database.reading("cli:verify-audit") as session:
+            proof = audit_proof.verify(
+                session,
+                lines,
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
+            )
+    typer.echo(
+        f"The record holds: {proof.chains} chains, {proof.events} events, "
+        f"{proof.erased} of them with erased personal values; {proof.seals} seals kept."
+    )
+
+
+@commands.command()
+def seal_audit() -> None:
+    """Print one signed line over the heads of all chains. Keep it where whoever has the database can't reach."""
+    with ready_database() as database, database.reading("cli:seal-audit") as session:
+        typer.echo(audit_proof.seal(session, at=utc_now()))
+
+
+def _seals_in(file: Path) -> list[str]:
+    """Its lines, in any encoding: what isn't a seal is told by its number."""
+    lines = file.read_text("utf-8", errors="replace").splitlines()
+    if not any(line.strip() for line in lines):
+        raise Refused(f"There is no seal in {file}.")
+    return lines

@@ -1,0 +1,96 @@
+"""The file of a backup: a zip with a database's dump and a manifest, so that common tools still open it in ten years.
+
+What is stored in it is covered by checksums twice: by the zip's own, and by the SHA-256 that the manifest holds.
+"""
+
+import hashlib
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+MANIFEST = "manifest.json"
+CHUNK_BYTES = 1024 * 1024
+File = Path | IO[bytes]
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+class DamagedArchive(Exception):
+    """The file isn't a backup, or not all of one. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an archive holds beside its manifest: its name in it, its size and its SHA-256."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+def pack(
+    out: IO[bytes], name: str, source: IO[bytes], *, is_compressed: bool, on_bytes: Callable[[int], None]
+) -> Stored:
+    """Begin an archive with what the source gives."""
+    method = zipfile.ZIP_STORED if is_compressed else zipfile.ZIP_DEFLATED
+    digest, size = hashlib.sha256(), 0
+    with (
+        zipfile.ZipFile(out, "w", method, compresslevel=1) as archive,
+        archive.open(name, "w", force_zip64=True) as member,
+    ):
+        for chunk in _chunks(source):
+            member.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+            on_bytes(len(chunk))
+    return Stored(name, size, digest.hexdigest())
+
+
+def add_manifest(out: IO[bytes], manifest: bytes) -> None:
+    """End an archive with its manifest."""
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(MANIFEST, manifest)
+
+
+def manifest_in(file: File) -> bytes:
+    """The manifest of an archive. Raises DamagedArchive."""
+    with _readable(file) as archive:
+        return archive.read(MANIFEST)
+
+
+def check(file: File, stored: Stored, *, on_bytes: Callable[[int], None]) -> None:
+    """Read all that is stored, and hold it against size and hash. Raises DamagedArchive."""
+    with _readable(file) as archive, archive.open(stored.name) as member:
+        digest, size = hashlib.sha256(), 0
+        for chunk in _chunks(member):
+            digest.update(chunk)
+            size += len(chunk)
+            on_bytes(len(chunk))
+    if (size, digest.hexdigest()) != (stored.bytes, stored.sha256):
+        raise DamagedArchive(f"The backup is damaged: {stored.name} isn't what was put into it.")
+
+
+def unpack(file: File, stored: Stored, out: IO[bytes]) -> None:
+    """Write out what is stored. Raises DamagedArchive; what `out` raises is raised."""
+    with _readable(file) as archive, archive.open(stored.name) as member:
+        shutil.copyfileobj(member, out, CHUNK_BYTES)
+
+
+@contextmanager
+def _readable(file: File) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    except KeyError as error:
+        raise DamagedArchive(f"This isn't a backup: {error.args[0]}") from None
+    except _UNREADABLE as error:
+        raise DamagedArchive(f"The backup is damaged, or none: {error}.") from None
+
+
+def _chunks(source: IO[bytes]) -> Iterator[bytes]:
+    while chunk := source.read(CHUNK_BYTES):
+        yield chunk

@@ -1,0 +1,131 @@
+"""How long a backup and its restore take: `python -m benchmarks.backups [--entries 1000000]`, on both engines.
+
+A company is loaded with two events in the record for each entry, as punches leave them; then the commands are run as an
+operator does, the restore over the database that is there.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from itertools import groupby
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from typing import Any
+
+from sqlalchemy import insert, make_url, select
+from sqlalchemy.engine import URL
+
+from app.core.chains import GENESIS, ChainKeys, canonical
+from app.core.clock import monotonic_seconds
+from app.core.db import Database
+from app.services.audit import CHAIN, EVENT, linked_facts
+from app.services.periods import ENTRY
+from benchmarks.bulk import unguarded
+from benchmarks.company import Layout
+from benchmarks.loading import load_ours
+from tests.support.databases import ENGINES, SECRET_KEY, SQLITE, fresh_database, make_templates, settings_for
+from tests.support.postgresql import PostgreSQLServer, connect
+
+EMPLOYEES = 1000
+ROWS_AT_ONCE = 5000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    layout = Layout.sized(EMPLOYEES, parser.parse_args().entries)
+    folder, server = Path(tempfile.mkdtemp(prefix="ett-backups-")), PostgreSQLServer(durable=True)
+    try:
+        make_templates(server.url, folder)
+        for engine in ENGINES:
+            with fresh_database(engine, folder, server.url, folder) as db_url:
+                _measure(engine, make_url(db_url), layout, folder)
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _measure(engine: str, url: URL, layout: Layout, folder: Path) -> None:
+    load_ours(url, layout)
+    _record(url)
+    file = folder / f"{engine}.backup"
+    size = _size(engine, url)
+    for command in (["backup", str(file)], ["restore", str(file), "--force"]):
+        began, before = monotonic_seconds(), getrusage(RUSAGE_CHILDREN)
+        said = _run(url, *command)
+        after = getrusage(RUSAGE_CHILDREN)
+        own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(
+            f"{engine}: {command[0]} in {monotonic_seconds() - began:.1f} s, {own:.1f} s of a processor. {said}",
+            flush=True,
+        )
+    print(f"{engine}: database {size / 1e6:.0f} MB, file {file.stat().st_size / 1e6:.0f} MB", flush=True)
+    file.unlink()
+
+
+def _record(url: URL) -> None:
+    """Two events for each entry, and the heads of their chains."""
+    settings = settings_for(url.render_as_string(hide_password=False))
+    by_person = select(ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time).order_by(ENTRY.c.user_id, ENTRY.c.start_time)
+    with closing(Database(settings)) as database, database.reading() as session:
+        session.may_take_forever()
+        rows = session.execute(by_person).all()
+    heads = []
+    with unguarded(url, EVENT.name) as connection:
+        for person, entries in groupby(rows, key=lambda row: row.user_id):
+            events = list(_events(settings.audit_keys, person, entries))
+            for first in range(0, len(events), ROWS_AT_ONCE):
+                connection.execute(insert(EVENT), events[first : first + ROWS_AT_ONCE])
+            heads.append({"chain_id": person, "length": len(events), "last_link": events[-1]["link"]})
+        connection.execute(insert(CHAIN), heads)
+
+
+def _events(keys: ChainKeys, person: int, entries: Any) -> Iterator[dict[str, Any]]:
+    link, position = GENESIS, 0
+    for entry in entries:
+        for action, hours, side in (("clock_in", 0, "after"), ("clock_out", 2, "before")):
+            position += 1
+            event: dict[str, Any] = {
+                "chain_id": person,
+                "position": position,
+                "at": entry.start_time + timedelta(hours=hours),
+                "action": f"time_entry:{action}",
+                "actor_id": person,
+                "object_type": "time_entry",
+                "object_id": entry.id,
+                "before": None,
+                "after": None,
+                "reason": None,
+                "request_id": f"{entry.id:032x}",
+                "key_id": keys.current_id,
+            }
+            event[side] = canonical({"description": "Minutes, and answers to mails", "project_id": 1, "end_time": None})
+            link = keys.link(event["key_id"], linked_facts(event, link))
+            yield event | {"link": link, "personal": None}
+
+
+def _size(engine: str, url: URL) -> int:
+    if engine == SQLITE:
+        return Path(str(url.database)).stat().st_size
+    with connect(url).cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        return int((cursor.fetchone() or (0,))[0])
+
+
+def _run(url: URL, *arguments: str) -> str:
+    environment = os.environ | {"DB_URL": url.render_as_string(hide_password=False), "SECRET_KEY": SECRET_KEY}
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"{arguments[0]}: {done.stderr}")
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    main()

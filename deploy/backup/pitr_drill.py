@@ -1,0 +1,193 @@
+"""A drill of point-in-time recovery: `python -m deploy.backup.pitr_drill`, half a minute, on this machine alone.
+
+It does what docs/backup.md says, with a PostgreSQL of its own on loopback: archive the log, take a base backup, let the
+service write, note the time, delete everybody's hours "by accident", and recover to the noted time in a second data
+folder. Then verify-audit and the counts must say what they said. Exit code 0 where they do.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg2
+
+from app.core.clock import monotonic_seconds
+from app.core.config import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
+from app.core.postgresql_dumps import program
+from tests.support.backend import TLS, Backend
+from tests.support.databases import SECRET_KEY
+from tests.support.processes import free_port, owner
+
+ENTRIES = 40
+WAIT_SECONDS = 60
+BIN = program("postgres", at_least=15).resolve().parent
+HELD = "SELECT count(*), sum(extract(epoch FROM end_time - start_time))::bigint, max(id) FROM time_entry"
+
+
+class Server:
+    """A PostgreSQL with its data in a folder, which archives its log into another one."""
+
+    def __init__(self, data: Path, archive: Path) -> None:
+        self._data = data
+        self._port = free_port()
+        self._settings = {
+            "port": self._port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": data.parent,
+            "archive_mode": "on",
+            "archive_command": f"test ! -f {archive}/%f && cp %p {archive}/%f",
+        }
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+
+    @contextmanager
+    def running(self) -> Any:
+        """Start it, wait until it takes writes, and end it."""
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        with (self._data.parent / f"{self._data.name}.log").open("ab") as log:
+            command = [BIN / "postgres", "-D", self._data, *options]
+            process = subprocess.Popen(command, stdout=log, stderr=log, **owner())  # noqa: S603
+        try:
+            wait_for(lambda: self.ask("SELECT pg_is_in_recovery()") == (False,), process)
+            yield
+        finally:
+            process.send_signal(2)  # SIGINT: fast shutdown
+            process.wait(WAIT_SECONDS)
+
+    def ask(self, statement: str) -> Any:
+        with closing(psycopg2.connect(self.url.replace("postgresql+psycopg2", "postgresql"))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchone() if cursor.description else None
+
+
+def wait_for(holds: Any, process: subprocess.Popen[bytes] | None = None) -> None:
+    deadline = monotonic_seconds() + WAIT_SECONDS
+    while True:
+        with suppress(psycopg2.OperationalError):
+            if holds():
+                return
+        if monotonic_seconds() > deadline or (process is not None and process.poll() is not None):
+            raise RuntimeError("It didn't come to that; see the logs.")
+        time.sleep(0.05)
+
+
+class Drill:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._begun_at = self._last_at = monotonic_seconds()
+        self._archive = folder / "archive"
+        self._archive.mkdir()
+        folder.chmod(0o755)
+        for each in (folder, self._archive):
+            if who := owner():
+                os.chown(each, who["user"], who["group"])
+
+    def run(self) -> bool:
+        """Whether all was there afterwards."""
+        first = Server(self._folder / "first", self._archive)
+        self._postgresql("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", self._folder / "first")
+        with first.running():
+            self._say("a PostgreSQL that archives its log is up")
+            self._cli(first, "migrate")
+            with self._service(first) as punch:
+                punch(ENTRIES)
+                self._say(f"migrated, and {ENTRIES} punches are answered")
+                self._postgresql("pg_basebackup", "-d", first.url, "-D", self._folder / "second", "-c", "fast")
+                self._postgresql("pg_verifybackup", self._folder / "second")
+                self._say("the base backup is taken and verified")
+                punch(ENTRIES)
+            held, proven = first.ask(HELD), self._cli(first, "verify-audit")
+            (noted,) = first.ask("SELECT clock_timestamp()::text")
+            self._say(f"{ENTRIES} more; at {noted} there are {held[0]} entries. {proven}")
+            first.ask("DELETE FROM time_entry")
+            (segment,) = first.ask("SELECT pg_walfile_name(pg_current_wal_lsn())")
+            first.ask("SELECT pg_switch_wal()")
+            wait_for((self._archive / segment).exists)
+            self._say(f"deleted by accident: {first.ask(HELD)[0]} entries are left; the log is archived up to there")
+        second = Server(self._folder / "second", self._archive)
+        self._set_target(noted)
+        with second.running():
+            self._say("recovered to the noted time in a second data folder")
+            held_again, proven_again = second.ask(HELD), self._cli(second, "verify-audit")
+            self._say(f"there are {held_again[0]} entries. {proven_again}")
+            with self._service(second) as punch:
+                punch(1)
+                self._say("the service runs on it, and a punch is answered")
+        return bool(held == held_again and proven == proven_again)
+
+    def _set_target(self, noted: str) -> None:
+        """Where to find the log, and where to stop."""
+        data = self._folder / "second"
+        with (data / "postgresql.auto.conf").open("a") as settings:
+            settings.write(f"restore_command = 'cp {self._archive}/%f %p'\n")
+            settings.write(f"recovery_target_time = '{noted}'\n")
+            settings.write("recovery_target_action = 'promote'\n")
+        (data / "recovery.signal").touch()
+
+    @contextmanager
+    def _service(self, server: Server) -> Any:
+        """The service on this database, and how to punch there so many times as its first admin."""
+        backend = Backend(server.url, self._folder)
+        try:
+            with httpx.Client(base_url=f"{backend.base_url}/api/v1", verify=TLS) as client:
+                form = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASSWORD}
+                token = client.post("/auth/login", data=form).raise_for_status().json()["access_token"]
+                client.headers["Authorization"] = f"Bearer {token}"
+                projects = client.get("/projects").json()
+                if not projects:
+                    projects = [client.post("/admin/projects", json={"name": "Website"}).raise_for_status().json()]
+
+                def punch(times: int) -> None:
+                    body = {"project_id": projects[0]["id"], "description": "A drill"}
+                    for _ in range(times):
+                        client.post("/time-entries/clock-in?switch=true", json=body).raise_for_status()
+
+                yield punch
+        finally:
+            backend.stop()
+
+    def _cli(self, server: Server, command: str) -> str:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "app.cli", command],
+            env=os.environ | {"DB_URL": server.url, "SECRET_KEY": SECRET_KEY},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command}: {done.stderr}")
+        return done.stdout.strip()
+
+    def _postgresql(self, name: str, *arguments: str | Path) -> None:
+        command = [BIN / name, *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **owner())  # noqa: S603
+
+    def _say(self, what: str) -> None:
+        now = monotonic_seconds()
+        print(f"{now - self._begun_at:5.1f} s (+{now - self._last_at:.1f})  {what}", flush=True)
+        self._last_at = now
+
+
+def main() -> int:
+    folder = Path(tempfile.mkdtemp(prefix="ett-drill-"))
+    try:
+        is_all_there = Drill(folder).run()
+    finally:
+        shutil.rmtree(folder)
+    print("All that was there is there again." if is_all_there else "It is NOT what it was.")
+    return 0 if is_all_there else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

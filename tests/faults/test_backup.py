@@ -1,0 +1,156 @@
+"""A backup taken, and brought back, while everybody punches (THREATS F12)."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from threading import Thread
+
+import pytest
+from sqlalchemy import select
+
+from app.services.periods import ENTRY
+from tests.support.backend import ROOT, Backend
+from tests.support.crowd import Call, exchange, opened
+from tests.support.databases import SECRET_KEY
+from tests.support.spools import eventually
+
+WRITERS = 8
+RESTORE_AND_DIE = """
+import os, signal
+from sqlalchemy import Engine, event
+from app.cli.__main__ import app
+from app.core import sqlite_copies
+
+def die_half_way(on_pages):
+    def tell(status, remaining, total):
+        if remaining < total / 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return tell
+
+@event.listens_for(Engine, "before_cursor_execute")
+def die_when_all_is_there(connection, cursor, statement, *rest):
+    if statement == "ANALYZE":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sqlite_copies.PAGES_AT_ONCE = 1
+sqlite_copies._progress = die_half_way
+app()
+"""
+
+
+@dataclass
+class Punches:
+    """Writers that punch without pause, each with names of its own, and what they were answered."""
+
+    backend: Backend
+    headers: list[dict[str, str]]
+    project_id: int
+    sent: set[str] = field(default_factory=set)
+    acknowledged: list[str] = field(default_factory=list)
+    refusals: Counter[int] = field(default_factory=Counter)
+    is_over: bool = False
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        thread = Thread(target=lambda: asyncio.run(self._all()))
+        thread.start()
+        try:
+            yield
+        finally:
+            self.is_over = True
+            thread.join()
+
+    def more(self) -> bool:
+        """Wait until more are acknowledged than are now."""
+        enough = len(self.acknowledged) + 3 * WRITERS
+        return eventually(lambda: len(self.acknowledged) >= enough)
+
+    async def _all(self) -> None:
+        await asyncio.gather(*(self._one(number, header) for number, header in enumerate(self.headers)))
+
+    async def _one(self, writer: int, header: dict[str, str]) -> None:
+        async with opened(self.backend.base_url) as connection:
+            for number in count():
+                if self.is_over:
+                    return
+                name = f"{writer}-{number}"
+                self.sent.add(name)
+                answer = await exchange(self._punch(header, name), *connection)
+                if answer.status_code == 200:
+                    self.acknowledged.append(name)
+                else:
+                    self.refusals[answer.status_code] += 1
+
+    def _punch(self, header: dict[str, str], name: str) -> Call:
+        body = {"project_id": self.project_id, "description": name}
+        return Call("POST", f"{self.backend.base_url}/api/v1/time-entries/clock-in", header, body, {"switch": "true"})
+
+
+@pytest.fixture
+def backend(db_url, tmp_path):
+    started = Backend(db_url, tmp_path)
+    yield started
+    started.stop()
+
+
+def test_a_backup_under_load_comes_back_under_load(people, database, backend, bearer, command):
+    """Both while the service runs: it is refused nothing but for a moment, goes on with what came back, and loses
+    nothing that it acknowledged after that. Counts, sums and chains agree, or restore would have said so."""
+    website = people.project("Website")
+    headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
+    punches = Punches(backend, headers, website.id or 0)
+
+    with punches.going_on():
+        assert punches.more()
+        before = set(punches.acknowledged)
+        taken = command("backup", "nine")
+        sent_by_then = set(punches.sent)
+        assert punches.more()
+        between = set(punches.acknowledged) - sent_by_then
+        restored = command("restore", "nine", "--force")
+        sent_by_now = set(punches.sent)
+        assert punches.more()
+    after = set(punches.acknowledged) - sent_by_now
+
+    assert (taken.exit_code, restored.exit_code) == (0, 0), taken.stderr + restored.stderr
+    assert set(punches.refusals) <= {503}
+    found = descriptions(database)
+    assert before | after <= found <= punches.sent
+    assert between and after and not between & found
+    assert command("verify-audit").exit_code == 0
+    backend.stop()
+    backend.start()
+
+
+def test_a_restore_that_is_killed_leaves_what_was_there(people, database, command, db_url, tmp_path):
+    website = people.project("Website")
+    people.entry(people.employee("Ana"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="before")
+    command("backup", "monday")
+    people.entry(people.employee("Bob"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="after")
+
+    died = subprocess.run(
+        [sys.executable, "-c", RESTORE_AND_DIE, "restore", "monday", "--force"],
+        env=os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        check=False,
+    )
+
+    assert died.returncode == -signal.SIGKILL
+    assert descriptions(database) == {"before", "after"}
+    assert command("verify-audit").exit_code == 0
+    assert command("restore", "monday", "--force").exit_code == 0
+    assert descriptions(database) == {"before"}
+
+
+def descriptions(database) -> set[str]:
+    with database.reading() as session:
+        found = list(session.scalars(select(ENTRY.c.description)))
+    assert len(set(found)) == len(found)
+    return set(found)

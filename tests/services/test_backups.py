@@ -1,0 +1,346 @@
+"""Backups: what was there comes back, all of it or nothing, on both databases; load and kills are in tests/faults."""
+
+import json
+import os
+import sqlite3
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, make_url, select, text, update
+
+from app.core.db import Database
+from app.core.migrations import SchemaState, head_revision, schema_state
+from app.core.postgresql_dumps import ProgramFailed, program
+from app.services.audit import EVENT
+from app.services.identity import USER
+from app.services.periods import ENTRY
+from tests.migrations.test_migrations import objects_of
+from tests.support.burglar import Burglar
+from tests.support.databases import POSTGRESQL, SQLITE, settings_for
+from tests.support.migrating import alembic
+from tests.support.operators import refusal, somebody_elses_table
+from tests.support.postgresql import execute
+from tests.support.record import Record
+
+ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
+BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"
+
+
+@pytest.fixture
+def monday(people):
+    """Ana's Monday, 7.5 hours of it."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 15:30", description="Zeile\n\\.\n\ttab ☃")
+    return ana, website
+
+
+def names(database) -> list[str]:
+    with database.reading() as session:
+        return list(session.scalars(select(USER.c.first_name).order_by(USER.c.id)))
+
+
+def hours(database):
+    with database.reading() as session:
+        return [tuple(row) for row in session.execute(select(ENTRY).order_by(ENTRY.c.id))]
+
+
+def told_alike(objects: list[str]) -> list[str]:
+    """Without what PostgreSQL words otherwise on reading it again: a check, and columns that were dropped."""
+    return [each for each in objects if "ck_user_role" not in each and "pg.dropped" not in each]
+
+
+def with_manifest(file: Path, change) -> None:
+    """Write the backup anew, with a manifest that says something else."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    said = json.loads(parts["manifest.json"])
+    change(said)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, part in (parts | {"manifest.json": json.dumps(said)}).items():
+            archive.writestr(name, part)
+
+
+def test_what_was_there_comes_back(command, people, database, monday, tmp_path):
+    ana, website = monday
+    then, record = hours(database), Record(database)
+    taken = command("backup", "monday")
+    people.employee("Bob")
+    with database.writing("test") as session:
+        session.execute(update(ENTRY).values(description="Something else"))
+
+    assert "Say --force" in refusal(command("restore", "monday"))
+    assert names(database) == ["Ana", "Bob"]
+    restored = command("restore", "monday", "--force")
+
+    assert (taken.exit_code, restored.exit_code, taken.stderr, restored.stderr) == (0, 0, "", "")
+    assert taken.stdout.startswith("monday is written and checked: 20")
+    assert taken.stdout.endswith(" UTC, 1 entries, 3 events.\n")
+    assert (names(database), hours(database)) == (["Ana"], then)
+    assert (tmp_path / "monday").stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".") or each.suffix == ".part"] == []
+    told = record.new()
+    assert [(event.action, event.actor_id, event.request_id) for event in told] == [
+        ("backup:take", None, "cli:backup"),
+        ("backup:restore", None, "cli:restore"),
+    ]
+    assert told[1].after.keys() == {"taken_at", "version", "sha256"}
+    assert command("verify-audit").exit_code == 0
+    people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 12:00")  # the numbers go on behind those that are there
+    assert len({row[0] for row in hours(database)}) == 2
+
+
+def test_a_backup_moves_into_an_empty_database_with_all_its_guards(operator, command, empty_url, database, monday):
+    then = hours(database)
+    command("backup", "monday")
+
+    restored = operator("restore", "monday", DB_URL=empty_url)
+
+    assert (restored.exit_code, restored.stderr) == (0, "")
+    with closing(Database(settings_for(empty_url))) as other:
+        assert (names(other), hours(other)) == (["Ana"], then)
+        assert told_alike(objects_of(other)) == told_alike(objects_of(database))
+
+
+def test_a_backup_is_never_written_over_unless_forced(command, people, tmp_path):
+    (tmp_path / "monday").write_text("Dear diary")
+
+    assert "monday is there already." in refusal(command("backup", "monday"))
+    assert (tmp_path / "monday").read_text() == "Dear diary"
+    assert command("backup", "monday", "--force").exit_code == 0
+    assert zipfile.is_zipfile(tmp_path / "monday")
+    assert "No such file or directory" in refusal(command("backup", "nowhere/monday"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda said: said["facts"].update(revision="2026_11_25_passwords"), "revision 2026_11_25_passwords, and the "),
+        (lambda said: said["facts"]["tables"].update(project=2), "The rows of project: the backup says 2, and the "),
+        (
+            lambda said: said["facts"]["tables"].update(holiday=2),
+            "The rows of holiday: the backup says 2, and the ",
+        ),
+        (
+            lambda said: said["facts"]["entries"].update({"1": [1, 27001]}),
+            "The entries and seconds of person 1: the backup says 1, 27001, and the restored database has 1, 27000.",
+        ),
+        (lambda said: said["facts"]["chains"].pop("1"), "chain 1, and the last one,: the backup says none, and the "),
+    ],
+)
+def test_the_first_difference_is_named_and_nothing_changes(command, people, database, monday, tmp_path, change, said):
+    command("backup", "monday")
+    with_manifest(tmp_path / "monday", change)
+    people.employee("Bob")
+
+    refused = refusal(command("restore", "monday", "--force"))
+
+    assert said in refused and refused.endswith("Nothing was changed.")
+    assert names(database) == ["Ana", "Bob"]
+
+
+def damage(file: Path) -> None:
+    with file.open("r+b") as content:
+        content.seek(file.stat().st_size // 3)
+        content.write(b"a punch in the middle of it")
+
+
+def from_the_future(said) -> None:
+    said["facts"]["revision"] = "2999_later"
+    said["version"] = "9.1"
+
+
+def of_the_other_engine(said) -> None:
+    said["engine"] = SQLITE if said["engine"] == POSTGRESQL else POSTGRESQL
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: file.write_text("Dear diary"), "The backup is damaged, or none: File is not a zip file."),
+        (lambda file: file.write_bytes(file.read_bytes()[:-99]), "The backup is damaged, or none: "),
+        (damage, "The backup is damaged, or none: "),
+        (lambda file: with_manifest(file, lambda said: said["content"].update(bytes=1)), "isn't what was put into it."),
+        (lambda file: with_manifest(file, lambda said: said["content"].update(name="x")), "This isn't a backup: "),
+        (
+            lambda file: with_manifest(file, lambda said: said.update(format=2)),
+            "The backup's manifest isn't one",
+        ),
+        (
+            lambda file: with_manifest(file, from_the_future),
+            "doesn't know: restore it with version 9.1",
+        ),
+        (lambda file: with_manifest(file, of_the_other_engine), "and DB_URL names another engine."),
+        (lambda file: file.unlink(), "No such file or directory"),
+    ],
+)
+def test_a_file_that_is_no_backup_for_here_is_told_in_one_line(command, database, monday, tmp_path, spoil, said):
+    command("backup", "monday")
+    spoil(tmp_path / "monday")
+
+    assert said in refusal(command("restore", "monday", "--force"))
+    assert names(database) == ["Ana"]
+
+
+def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it_comes_back(
+    command, operator, empty_url, database, monday
+):
+    then = hours(database)
+    alembic(database, "downgrade", BEFORE_THE_SECOND_FACTOR)
+
+    taken = command("backup", "old")
+
+    assert (taken.exit_code, taken.stderr) == (0, "")
+    assert schema_state(database) is SchemaState.old
+    restored = operator("restore", "old", DB_URL=empty_url)
+    assert (restored.exit_code, restored.stderr) == (0, "")
+    assert restored.stdout.startswith("The database holds what it held then: ")
+    assert restored.stdout.endswith(f" It was migrated to {head_revision()}.\n")
+    with closing(Database(settings_for(empty_url))) as other:
+        assert schema_state(other) is SchemaState.current
+        assert hours(other) == then
+
+
+def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_so(command, people, database, monday):
+    command("backup", "monday")
+    people.employee("Bob")
+
+    refused = refusal(command("restore", "monday", "--force", SECRET_KEY=ANOTHER_KEY))
+
+    assert "The backup is whole, but its record can't be proven: Chain 0, link 1 can't be proven." in refused
+    assert "which is neither AUDIT_KEY nor in AUDIT_OLD_KEYS." in refused
+    assert names(database) == ["Ana", "Bob"]
+    restored = command("restore", "monday", "--force", "--unproven", SECRET_KEY=ANOTHER_KEY)
+    assert restored.exit_code == 0
+    assert restored.stderr.startswith("The record can't be proven: Chain 0, link 1 can't be proven.")
+    assert names(database) == ["Ana"]
+
+
+def test_a_break_in_is_found_when_the_backup_comes_back(command, database, monday):
+    ana, _ = monday
+    Burglar(database).does(delete(EVENT).where(EVENT.c.chain_id == ana.id))
+    command("backup", "monday")
+
+    assert "but its record can't be proven: Chain " in refusal(command("restore", "monday", "--force"))
+    restored = command("restore", "monday", "--force", "--unproven")
+    assert (restored.exit_code, names(database)) == (0, ["Ana"])
+    assert restored.stderr.startswith("The record can't be proven: Chain ")
+
+
+def test_somebody_elses_database_is_neither_taken_nor_replaced(operator, command, empty_url, monday):
+    command("backup", "monday")
+    assert "is empty: there is nothing to back up." in refusal(operator("backup", "nothing", DB_URL=empty_url))
+    somebody_elses_table(empty_url)
+
+    assert "no revision that this version knows." in refusal(operator("backup", "theirs", DB_URL=empty_url))
+    assert "tables that aren't this service's; nothing was" in refusal(
+        operator("restore", "monday", "--force", DB_URL=empty_url)
+    )
+
+
+def test_a_backup_replaces_what_a_newer_version_migrated(command, database, monday, people):
+    """Who goes back to the version before has a database that it doesn't know, and a backup from before."""
+    command("backup", "monday")
+    people.employee("Bob")
+    with database.writing("test") as session:
+        session.execute(text('CREATE TABLE absence (user_id integer REFERENCES "user" (id))'))
+        session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
+
+    assert command("restore", "monday", "--force").exit_code == 0
+    assert names(database) == ["Ana"]
+    assert not any("absence" in line for line in objects_of(database))
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_file_that_others_have_locked_is_left_as_it_is(command, people, database, monday, db_url):
+    command("backup", "monday")
+    people.employee("Bob")
+
+    with database.writing("test") as session:
+        session.execute(select(USER.c.id))
+        said = refusal(command("restore", "monday", "--force", DB_LOCK_TIMEOUT_SECONDS="1"))
+
+    assert said == f"{make_url(db_url).database} was not replaced: others have it locked."
+    assert names(database) == ["Ana", "Bob"]
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_the_copy_in_a_backup_is_one_whole_file(command, monday, tmp_path):
+    command("backup", "monday")
+
+    with zipfile.ZipFile(tmp_path / "monday") as archive:
+        archive.extract("time_tracking.db", tmp_path / "by hand")
+
+    with closing(sqlite3.connect(f"file:{tmp_path / 'by hand' / 'time_tracking.db'}?mode=ro", uri=True)) as opened:
+        assert opened.execute("SELECT count(*) FROM time_entry").fetchone() == (1,)
+        assert opened.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_what_hangs_on_the_tables_is_in_the_way_of_a_restore(command, people, database, monday, db_url):
+    command("backup", "monday")
+    people.employee("Bob")
+    execute(make_url(db_url), "CREATE SCHEMA dashboard")
+    execute(make_url(db_url), 'CREATE VIEW dashboard.staff AS SELECT id FROM "user"')
+
+    refused = refusal(command("restore", "monday", "--force"))
+
+    assert refused.startswith("Nothing was changed, since the database refused: cannot drop desired object(s)")
+    assert names(database) == ["Ana", "Bob"]
+
+
+@pytest.fixture
+def in_front_of(tmp_path, monkeypatch):
+    """Put a script in front of one of PostgreSQL's programs, on the PATH: `in_front_of("pg_dump", "exit 1")`."""
+
+    def wrap(name: str, script: str) -> None:
+        file = tmp_path / name
+        real = program(name, at_least=15)
+        file.write_text(f'#!/bin/sh\nREAL={real}\n[ "$1" = --version ] && exec $REAL "$@"\n{script}\n')
+        file.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    return wrap
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_the_password_is_no_argument_and_of_several_hosts_the_one_that_answered_is_asked(
+    operator, monday, db_url, tmp_path, in_front_of
+):
+    in_front_of("pg_dump", f'echo "$@ $PGPASSWORD" > {tmp_path}/asked; exec $REAL "$@"')
+    url = make_url(db_url)
+    hosts = f"host=127.0.0.1:1&host={url.host}:{url.port}&target_session_attrs=read-write"
+
+    taken = operator("backup", "monday", DB_URL=f"postgresql://{url.username}:pencil@/{url.database}?{hosts}")
+
+    assert (taken.exit_code, taken.stderr) == (0, "")
+    asked = (tmp_path / "asked").read_text().strip()
+    assert asked.endswith(" pencil") and asked.count("pencil") == 1
+    assert f"host={url.host}" in asked and f"port={url.port}" in asked
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_dump_that_fails_leaves_no_file(command, monday, tmp_path, in_front_of):
+    in_front_of("pg_dump", 'echo "pg_dump: error: no luck" >&2; exit 1')
+
+    assert refusal(command("backup", "monday")) == "pg_dump: error: no luck"
+    assert list(tmp_path.glob("monday*")) == []
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_dump_that_breaks_off_changes_nothing(command, people, database, monday, in_front_of):
+    command("backup", "monday")
+    people.employee("Bob")
+    in_front_of("pg_restore", '$REAL "$@" | head -c 20000; echo "pg_restore: error: no luck" >&2; exit 1')
+
+    assert "no luck" in refusal(command("restore", "monday", "--force"))
+    assert names(database) == ["Ana", "Bob"]
+
+
+def test_a_program_that_is_missing_or_older_than_the_server_is_named():
+    with pytest.raises(ProgramFailed, match=r"pg_dump 99 or newer is needed, and \d+.* was found"):
+        program("pg_dump", at_least=99)
+    with pytest.raises(ProgramFailed, match="pg_dumb 15 or newer is needed, and none was found: install"):
+        program("pg_dumb", at_least=15)
