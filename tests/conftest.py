@@ -1,5 +1,6 @@
 """Fixtures: a company (`people`), a running service (`server`) and callers (`as_user`), each on both databases."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from app.cli.__main__ import app
 from app.core.config import Settings
 from app.core.db import Database
 from app.models.user import User
+from tests.support.compiled import share_compiled
 from tests.support.databases import ENGINES, SECRET_KEY, fresh_database, make_templates, settings_for
 from tests.support.operators import Command
 from tests.support.people import Company
@@ -26,6 +28,7 @@ _TEMPLATES = "TEST_TEMPLATES"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Once a run, in the process that leads it: find or start PostgreSQL and make the templates."""
+    share_compiled()
     if hasattr(config, "workerinput"):
         return
     if ENVIRONMENT_VARIABLE not in os.environ:
@@ -34,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # backups look there for pg_dump
     os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
     make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), Path(os.environ[_TEMPLATES]))
+
+
+def pytest_collection_finish() -> None:
+    """What is here now stays for good: no search for garbage sees it again, nor is there one every 700 objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.core.clock import utc_now
@@ -71,6 +72,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.app: FastAPI = create_app(settings)
+        _share_routes(self.app)
         self.database = Database(settings)
         self._signer = TokenSigner(settings)
         self.base_url = ""
@@ -95,6 +97,22 @@ class Server:
             if pattern.fullmatch(path) and method.lower() in methods:
                 return methods[method.lower()]
         return None
+
+
+def _share_routes(app: FastAPI) -> None:
+    """Let the app have its routers as all apps of this process have them. FastAPI works out what an operation needs at
+    the first request to come by it, for each app anew: for some twenty, that takes as long as many a test."""
+    shared = _included_routers()
+    app.router.routes[:] = [
+        shared.get(id(getattr(route, "original_router", None)), route) for route in app.router.routes
+    ]
+
+
+@cache
+def _included_routers() -> dict[int, BaseRoute]:
+    """What FastAPI makes of each router, by the router's identity. It is the same under all settings."""
+    routes = create_app(Settings.model_construct()).router.routes
+    return {id(route.original_router): route for route in routes if hasattr(route, "original_router")}
 
 
 @cache
