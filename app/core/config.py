@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         return self.database_url.get_backend_name() == "sqlite"
 
     @property
+    def request_slots(self) -> int:
+        """How many requests may be in the database at once: one more than may write, for those who only look."""
+        return self.DB_POOL_SIZE + 1
+
+    @property
     def is_exposed(self) -> bool:
         """True when others can reach the service: in production, or bound to anything but loopback."""
         return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)

@@ -21,8 +21,8 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings)
-        slots = settings.DB_POOL_SIZE
-        self.gate = Gate(slots=slots, writers=1 if settings.is_sqlite else slots - 1)
+        writers = 1 if settings.is_sqlite else settings.DB_POOL_SIZE
+        self.gate = Gate(slots=settings.request_slots, writers=writers)
         # Reports and exports take their time: they queue beside the punches, never in front of them.
         self.reports_gate = Gate(slots=settings.REPORTS_AT_ONCE, wait_seconds=REPORT_WAIT_SECONDS)
         self.spools: set[Spool] = set()
