@@ -39,7 +39,7 @@ WARM = 1 / 6
 """The part of the time in which memory may still grow."""
 MAX_GROWTH = 0.05
 MAX_MORE_DESCRIPTORS = 10
-POOLS = WORKERS * 6
+POOLS = WORKERS * 7
 COUNT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 PERIOD = {"start_date": MONTH[0], "end_date": MONTH[1]}
 

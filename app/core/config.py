@@ -134,6 +134,16 @@ class Settings(BaseSettings):
         return (self.LOG_FORMAT == "json") if self.LOG_FORMAT else self.ENVIRONMENT is Environment.production
 
     @property
+    def request_slots(self) -> int:
+        """How many requests may be in the database at once: one more than may write, for those who only look."""
+        return self.DB_POOL_SIZE + 1
+
+    @property
+    def connections(self) -> int:
+        """How many connections a worker process has at most: one for each request and each report in the database."""
+        return self.request_slots + self.REPORTS_AT_ONCE
+
+    @property
     def is_exposed(self) -> bool:
         """True when others can reach the service: in production, or bound to anything but loopback."""
         return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)

@@ -32,11 +32,11 @@ class PostgreSQLServer:
         self._owner = owner()
         self._folder = Path(tempfile.mkdtemp(prefix="ett-pg-"))
         self._folder.chmod(0o755)
-        self.binaries = _binaries(self._folder)
+        self.binaries = binaries(self._folder)
         self.port = free_port()
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self._data = Path(tempfile.mkdtemp(prefix="ett-pg-data-", dir=_data_folder()))
+        self._data = Path(tempfile.mkdtemp(prefix="ett-pg-data-", dir=roomy_folder()))
         for folder in (self._folder, self._data):
             if self._owner:
                 os.chown(folder, self._owner["user"], self._owner["group"])
@@ -152,13 +152,13 @@ def connect(server: URL) -> Connection:
     return connection
 
 
-def _data_folder() -> Path | None:
+def roomy_folder() -> Path | None:
     """In memory where there is room: every test clones a database of some 300 files."""
     memory = Path("/dev/shm")
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**31 else None
 
 
-def _binaries(folder: Path) -> Path:
+def binaries(folder: Path) -> Path:
     """The folder with initdb and postgres: the machine's, else the package's, copied to where its user can read."""
     found = shutil.which("initdb")
     if found:

@@ -1,0 +1,95 @@
+"""A failover loses nothing that was acknowledged; what can't be kept twice is not acknowledged (THREATS F8)."""
+
+import time
+import uuid
+from contextlib import closing
+
+import pytest
+
+from app.core.db import Database
+from app.core.migrations import migrate
+from tests.support.backend import Backend
+from tests.support.cluster import running_cluster
+from tests.support.crowd import Call, at_once
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.failovers import machine_killed, seconds_without_writing, switchover
+from tests.support.punching import Verdict, Writers, verdict
+
+WRITERS = 5  # as many as there are connections
+MAX_SECONDS_WITHOUT_WRITING = 30
+MAX_REQUEST_SECONDS = 10
+
+
+@pytest.fixture
+def cluster():
+    with running_cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def db_url(cluster):
+    with closing(Database(settings_for(cluster.db_url))) as database:
+        migrate(database)
+    return cluster.db_url
+
+
+@pytest.fixture
+def backend(db_url, tmp_path):
+    started = Backend(db_url, tmp_path, DB_STATEMENT_TIMEOUT_SECONDS="3")
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
+    cluster, database, backend, people, bearer, engine
+):
+    """One cluster for all of it, since it takes 15 s to start: both standbys stopped, a switchover, and the leader's
+    machine killed."""
+    website = people.project("Website")
+    ana, bob = (Caller(backend.base_url, bearer(people.employee(name)), website.id) for name in ("Ana", "Bob"))
+    headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
+    writers = Writers(backend.base_url, headers, website.id, pause_seconds=0.1)
+
+    leader = cluster.wait_until_whole()
+    standbys = [node for node in cluster.nodes if node is not leader]
+    standbys[0].stop_patroni()
+    with_one_standby, _seconds = bob.clock_in()
+    standbys[1].stop_patroni()
+    unknown = [ana.clock_in() for _twice in range(2)]
+    with writers.at_work() as log:
+        reads = []
+        while not (log.statuses or log.acknowledged):
+            reads.append(ana.read())
+        for node in standbys:
+            node.start_patroni()
+        gaps = [seconds_without_writing(cluster, writers, fault) for fault in (switchover, machine_killed)]
+    again = writers.send_failed_again()
+
+    assert with_one_standby == 200, "either standby will do"
+    assert [status for status, _seconds in unknown] == [503, 503], "not acknowledged, and not replayed either"
+    assert set(reads) == {200}, "commits that hang leave room for those who only look"
+    assert max(gaps) < MAX_SECONDS_WITHOUT_WRITING
+    assert max(log.longest_request_seconds, *(seconds for _status, seconds in unknown)) < MAX_REQUEST_SECONDS
+    assert set(log.statuses) == {503}
+    assert {answer.status_code for answer in again} == {200}
+    assert ana.clock_in()[0] == 200
+    log.sent += [ana.key, bob.key]
+    assert verdict(database, log) == Verdict()
+
+
+class Caller:
+    def __init__(self, base_url, header, project_id):
+        self.key = uuid.uuid4().hex
+        body = {"project_id": project_id, "description": self.key}
+        url = f"{base_url}/api/v1"
+        self._punch = Call("POST", f"{url}/time-entries/clock-in", header | {"Idempotency-Key": self.key}, body)
+        self._read = Call("GET", f"{url}/auth/me", header)
+
+    def clock_in(self):
+        """Always the same request; its status, and how long it took."""
+        begun_at = time.monotonic()
+        return at_once([self._punch])[0].status_code, time.monotonic() - begun_at
+
+    def read(self):
+        return at_once([self._read])[0].status_code

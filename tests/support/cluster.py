@@ -1,0 +1,124 @@
+"""Three PostgreSQL nodes under Patroni, on loopback, from the files of deploy/ha: what is tested is what is shipped.
+
+`python -m tests.support.cluster` starts one to try out, and ends it on Ctrl-C.
+"""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import httpx
+import psycopg2
+from sqlalchemy.engine import URL
+
+from tests.support.backend import TLS
+from tests.support.node import PASSWORD, SIZE, Node, nodes_in
+from tests.support.postgresql import connect, execute, roomy_folder
+
+DATABASE = "ett"
+READY_SECONDS = 90
+
+
+class Cluster:
+    """The nodes, and what can be done to them together."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes = nodes_in(folder)
+
+    @property
+    def db_url(self) -> str:
+        """Every node's address: libpq takes the one that lets it write."""
+        hosts = "&".join(f"host={node.address}" for node in self.nodes)
+        return f"postgresql://{DATABASE}:{PASSWORD}@/{DATABASE}?{hosts}&target_session_attrs=read-write"
+
+    def leader(self) -> Node | None:
+        """The node that holds the leader's lock and runs as primary, if there is exactly one."""
+        leaders = [node for node in self.nodes if node.status().get("role") == "primary"]
+        return leaders[0] if len(leaders) == 1 else None
+
+    def wait_until_whole(self) -> Node:
+        """Wait for a leader with two standbys, either of which may take over; the leader."""
+        return self._wait_for(self._whole, "a leader with two synchronous standbys")
+
+    def switch_over(self) -> None:
+        """Hand the lead to a standby, as for maintenance; returns when it is done."""
+        leader = self.wait_until_whole()
+        answer = httpx.post(
+            f"{leader.rest}/switchover",
+            json={"leader": leader.name},
+            auth=("patroni", PASSWORD),
+            timeout=READY_SECONDS,
+            verify=TLS,
+        )
+        assert answer.status_code == 200, answer.text
+
+    def make_database(self) -> None:
+        """The service's role and its empty database, as the page tells operators to make them, on every node."""
+        leader = self.wait_until_whole()
+        execute(_url(leader, "postgres", "postgres"), f"CREATE ROLE {DATABASE} LOGIN PASSWORD '{PASSWORD}'")
+        execute(_url(leader, "postgres", "postgres"), f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
+        for node in self.nodes:
+            self._wait_for(partial(_with_database, node), f"database on {node.name}")
+
+    def _whole(self) -> Node | None:
+        """The primary sees two standbys now, and etcd names both as those that may take over."""
+        leader = self.leader()
+        if leader is None:
+            return None
+        streaming = [one for one in leader.status().get("replication", ()) if one["state"] == "streaming"]
+        named = [one for one in leader.ask("cluster").get("members", ()) if one["role"] == "quorum_standby"]
+        return leader if len(streaming) == len(named) == SIZE - 1 else None
+
+    def _wait_for(self, condition: Callable[[], Node | None], what: str) -> Node:
+        deadline = time.monotonic() + READY_SECONDS
+        while (found := condition()) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"There is no {what}: {[(node.name, node.status()) for node in self.nodes]}")
+            time.sleep(0.1)
+        return found
+
+
+def _with_database(node: Node) -> Node | None:
+    with suppress(psycopg2.OperationalError):
+        connect(_url(node, DATABASE, DATABASE)).close()
+        return node
+    return None
+
+
+def _url(node: Node, user: str, database: str) -> URL:
+    host, port = node.address.split(":")
+    return URL.create("postgresql", user, PASSWORD, host, int(port), database)
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """A cluster with the service's database, in a temporary folder; nothing of it is left behind."""
+    with ExitStack() as ending:
+        folder = Path(tempfile.mkdtemp(prefix="ett-ha-", dir=roomy_folder()))
+        folder.chmod(0o755)
+        ending.callback(shutil.rmtree, folder)
+        cluster = Cluster(folder)
+        for node in cluster.nodes:
+            ending.callback(node.end)
+            node.start()
+        cluster.make_database()
+        yield cluster
+
+
+def main() -> None:
+    """Start a cluster and keep it until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), running_cluster() as cluster:
+        print(f"DB_URL={cluster.db_url}", flush=True)
+        for node in cluster.nodes:
+            print(f"{node.name}: PostgreSQL {node.address}, Patroni {node.rest}/cluster", flush=True)
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()
