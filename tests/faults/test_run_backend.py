@@ -51,7 +51,7 @@ class Started:
         assert self.process.stdout is not None
         greeting = self.process.stdout.readline()
         assert greeting, self.errors
-        (self.address,) = re.findall(r" at (http://\S+) ", greeting)
+        self.address = re.findall(r" at (http://\S+)", greeting)[0]  # behind it there may be that of its pages
         until(self._is_ready)
 
     @property
