@@ -32,7 +32,7 @@ class PostgreSQLServer:
         self._owner = owner()
         self._folder = Path(tempfile.mkdtemp(prefix="ett-pg-"))
         self._folder.chmod(0o755)
-        self.binaries = _binaries(self._folder)
+        self.binaries = binaries(self._folder)
         self.port = free_port()
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
@@ -158,7 +158,7 @@ def _data_folder() -> Path | None:
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**31 else None
 
 
-def _binaries(folder: Path) -> Path:
+def binaries(folder: Path) -> Path:
     """The folder with initdb and postgres: the machine's, else the package's, copied to where its user can read."""
     found = shutil.which("initdb")
     if found:

@@ -1,0 +1,101 @@
+"""A failover loses nothing that was acknowledged; what can't be kept twice is not acknowledged (THREATS F8)."""
+
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from app.core.db import Database
+from app.core.migrations import migrate
+from tests.support.backend import Backend
+from tests.support.cluster import running_cluster
+from tests.support.crowd import Call, at_once
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.failovers import machine_killed, seconds_without_writing, switchover
+from tests.support.punching import Verdict, Writers, verdict
+
+WRITERS = 3
+MAX_SECONDS_WITHOUT_WRITING = 30
+MAX_REQUEST_SECONDS = 10
+
+
+@pytest.fixture
+def cluster():
+    with running_cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def db_url(cluster):
+    database = Database(settings_for(cluster.db_url))
+    migrate(database)
+    database.close()
+    return cluster.db_url
+
+
+@pytest.fixture
+def backend(db_url, tmp_path):
+    started = Backend(db_url, tmp_path, DB_STATEMENT_TIMEOUT_SECONDS="3")
+    yield started
+    started.stop()
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
+    cluster, database, backend, people, bearer, engine
+):
+    """One cluster for all of it, since it takes 20 s to start: both standbys stopped, a switchover, and the leader's
+    machine killed."""
+    website = people.project("Website")
+    ana = Caller(backend.base_url, bearer(people.employee("Ana")), website.id)
+    writers = Writers(backend.base_url, [bearer(people.employee(f"W{n}")) for n in range(WRITERS)], website.id)
+
+    with no_standby(cluster):
+        unknown, seconds = ana.clock_in()
+        still_unknown, _seconds = ana.clock_in()
+        assert [unknown, still_unknown] == [503, 503], "what is on one machine only is not acknowledged, nor replayed"
+        assert seconds < MAX_REQUEST_SECONDS
+        assert ana.read() == 200
+    assert ana.clock_in()[0] == 200
+
+    with writers.at_work() as log:
+        gaps = [seconds_without_writing(cluster, writers, fault) for fault in (switchover, machine_killed)]
+    again = writers.send_failed_again()
+
+    assert max(gaps) < MAX_SECONDS_WITHOUT_WRITING
+    assert set(log.statuses) <= {503}
+    assert log.longest_request_seconds < MAX_REQUEST_SECONDS
+    assert {answer.status_code for answer in again} <= {200}
+    log.sent.append(ana.KEY)
+    assert verdict(database, log) == Verdict(lost=0, duplicates=0, phantoms=0, missing=0)
+
+
+@contextmanager
+def no_standby(cluster):
+    """Both are stopped, and come back at the end."""
+    leader = cluster.wait_until_whole()
+    standbys = [node for node in cluster.nodes if node is not leader]
+    for node in standbys:
+        node.stop_patroni()
+    yield
+    for node in standbys:
+        node.start_patroni()
+    cluster.wait_until_whole()
+
+
+class Caller:
+    KEY = "ana-1"
+
+    def __init__(self, base_url, header, project_id):
+        body = {"project_id": project_id, "description": self.KEY}
+        url = f"{base_url}/api/v1"
+        self._punch = Call("POST", f"{url}/time-entries/clock-in", header | {"Idempotency-Key": self.KEY}, body)
+        self._read = Call("GET", f"{url}/auth/me", header)
+
+    def clock_in(self):
+        """Always the same request; its status, and how long it took."""
+        begun_at = time.monotonic()
+        return at_once([self._punch])[0].status_code, time.monotonic() - begun_at
+
+    def read(self):
+        return at_once([self._read])[0].status_code

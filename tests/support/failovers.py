@@ -1,0 +1,51 @@
+"""The ways in which the lead passes from one machine to another, each under the writers of tests.support.punching."""
+
+import time
+from collections.abc import Callable
+
+from tests.support.cluster import Cluster
+from tests.support.node import Node
+from tests.support.punching import Writers
+
+PATIENCE_SECONDS = 60
+IN_FLIGHT_SECONDS = 1
+"""Whatever was acknowledged when the fault came has reached its writer after so long."""
+
+
+def switchover(cluster: Cluster, _leader: Node) -> None:
+    cluster.switch_over()
+
+
+def postgresql_killed(_cluster: Cluster, leader: Node) -> None:
+    leader.kill_postgresql()
+
+
+def machine_killed(_cluster: Cluster, leader: Node) -> None:
+    leader.kill()
+
+
+def machine_frozen(_cluster: Cluster, leader: Node) -> None:
+    leader.freeze()
+
+
+Fault = Callable[[Cluster, Node], None]
+KINDS: dict[str, Fault] = {
+    "switchover": switchover,
+    "PostgreSQL killed": postgresql_killed,
+    "machine killed": machine_killed,
+    "machine frozen": machine_frozen,
+}
+COMES_BACK = {machine_killed: Node.start, machine_frozen: Node.thaw}
+
+
+def seconds_without_writing(cluster: Cluster, writers: Writers, fault: Fault) -> float:
+    """Let the fault happen to a whole cluster: the longest time in which nothing was acknowledged. Then the machine
+    comes back, if it went. Raises TimeoutError if nobody writes again."""
+    leader = cluster.wait_until_whole()
+    begun_at = time.monotonic()
+    fault(cluster, leader)
+    again_at = writers.wait_for_acknowledged(time.monotonic() + IN_FLIGHT_SECONDS, PATIENCE_SECONDS)
+    gap_seconds = writers.log.longest_gap_seconds(begun_at, again_at)
+    if fault in COMES_BACK:
+        COMES_BACK[fault](leader)
+    return gap_seconds

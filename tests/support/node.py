@@ -1,0 +1,199 @@
+"""One machine of the cluster in tests.support.cluster, set up from the files of deploy/ha."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.support.backend import ROOT, TLS
+from tests.support.postgresql import binaries
+from tests.support.processes import owner
+from tests.support.programs import program
+
+SHIPPED = ROOT / "deploy" / "ha"
+SIZE = 3
+PASSWORD = "loopback-only"
+ASK_SECONDS = 2
+
+
+class Node:
+    """One machine: etcd, Patroni, and the PostgreSQL that Patroni starts."""
+
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+        self.name = settings["PATRONI_NAME"]
+        self.address = settings["PATRONI_POSTGRESQL_CONNECT_ADDRESS"]
+        self.rest = f"http://{settings['PATRONI_RESTAPI_CONNECT_ADDRESS']}"
+        self._folder, self._settings = folder, settings
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start what a machine starts when it boots."""
+        self._start("etcd", program("etcd"))
+        self.start_patroni()
+
+    def start_patroni(self) -> None:
+        self._start("patroni", sys.executable, "-m", "patroni", self._folder / "config")
+
+    def stop_patroni(self) -> None:
+        """Stop Patroni as systemd does, which stops PostgreSQL first, and wait; etcd goes on."""
+        self._started["patroni"].terminate()
+        self._started["patroni"].wait()
+
+    def kill(self) -> None:
+        """kill -9, all its processes: the machine lost its power."""
+        for _again in range(2):  # Patroni may have been starting PostgreSQL when it went
+            self._signal(signal.SIGKILL)
+            for started in self._started.values():
+                started.wait()
+        self._started.clear()
+
+    def kill_postgresql(self) -> None:
+        """kill -9 of PostgreSQL alone, all its processes at once; Patroni sees to what follows."""
+        _send(signal.SIGKILL, self._postgresql())
+
+    def freeze(self) -> None:
+        """Stop all its processes, sockets open: a machine that hangs."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen machine go on as if nothing had been."""
+        self._signal(signal.SIGCONT)
+
+    def status(self) -> dict[str, Any]:
+        """What its Patroni says: role, state, timeline, replication; nothing if it doesn't answer."""
+        with suppress(httpx.TransportError):
+            answer: dict[str, Any] = httpx.get(f"{self.rest}/patroni", timeout=ASK_SECONDS, verify=TLS).json()
+            return answer
+        return {}
+
+    def _start(self, name: str, *command: Any) -> None:
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._started[name] = subprocess.Popen(
+                [*_as_another(), *command],
+                cwd=self._folder,
+                env={"PATH": os.environ["PATH"]} | self._settings,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _signal(self, number: int) -> None:
+        """Patroni first: whoever is gone starts nobody."""
+        own = [psutil.Process(started.pid) for started in reversed(self._started.values()) if started.poll() is None]
+        _send(number, [*_with_children(own), *self._postgresql()])
+
+    def _postgresql(self) -> list[psutil.Process]:
+        """PostgreSQL is nobody's child: Patroni lets go of it, to find it again after a restart of its own."""
+        data = self._settings["PATRONI_POSTGRESQL_DATA_DIR"]
+        return _with_children(
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(data in argument for argument in process.info["cmdline"] or ())
+        )
+
+
+def nodes_in(folder: Path) -> list[Node]:
+    """Three nodes: the shipped files with addresses of loopback in the place of the machines'."""
+    names = [f"node{number}" for number in range(1, SIZE + 1)]
+    ports = iter(_free_ports(4 * SIZE))
+    addresses = {name: [f"127.0.0.1:{next(ports)}" for _of_four in range(4)] for name in names}
+    members = ",".join(f"{name}=http://{peer}" for name, (peer, *_others) in addresses.items())
+    clients = ",".join(client for _peer, client, *_others in addresses.values())
+    programs = str(binaries(folder))
+    made = []
+    for name, (peer, client, database, rest) in addresses.items():
+        home = _home(folder / name)
+        etcd = _filled("etcd.env", ETCD_INITIAL_CLUSTER=members, **_etcd(name, home, peer, client))
+        patroni = _filled(
+            "patroni.env",
+            PATRONI_ETCD3_HOSTS=clients,
+            PATRONI_POSTGRESQL_BIN_DIR=programs,
+            **_patroni(name, home, database, rest),
+        )
+        made.append(Node(home, etcd | patroni))
+    return made
+
+
+def _etcd(name: str, home: Path, peer: str, client: str) -> dict[str, str]:
+    return {
+        "ETCD_NAME": name,
+        "ETCD_DATA_DIR": str(home / "etcd"),
+        "ETCD_LISTEN_CLIENT_URLS": f"http://{client}",
+        "ETCD_ADVERTISE_CLIENT_URLS": f"http://{client}",
+        "ETCD_LISTEN_PEER_URLS": f"http://{peer}",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": f"http://{peer}",
+    }
+
+
+def _patroni(name: str, home: Path, database: str, rest: str) -> dict[str, str]:
+    return {
+        "PATRONI_NAME": name,
+        "PATRONI_POSTGRESQL_LISTEN": database,
+        "PATRONI_POSTGRESQL_CONNECT_ADDRESS": database,
+        "PATRONI_POSTGRESQL_DATA_DIR": str(home / "data"),
+        "PATRONI_POSTGRESQL_PGPASS": str(home / "pgpass"),
+        "PATRONI_RESTAPI_LISTEN": rest,
+        "PATRONI_RESTAPI_CONNECT_ADDRESS": rest,
+    }
+
+
+def _home(folder: Path) -> Path:
+    """A machine's folder, with the shipped patroni.yml; what only loopback needs stands beside it."""
+    config = folder / "config"
+    config.mkdir(parents=True)
+    shutil.copy(SHIPPED / "patroni.yml", config)
+    (config / "sockets.yml").write_text(f"postgresql: {{parameters: {{unix_socket_directories: '{folder}'}}}}\n")
+    if who := owner():
+        os.chown(folder, who["user"], who["group"])
+    return folder
+
+
+def _filled(file: str, **values: str) -> dict[str, str]:
+    """A shipped file's settings, with our values for its examples and its passwords."""
+    lines = [line for line in (SHIPPED / file).read_text().splitlines() if line and not line.startswith("#")]
+    shipped = dict(line.split("=", 1) for line in lines)
+    filled = {name: PASSWORD if value == "change-me" else value for name, value in shipped.items()} | values
+    assert filled.keys() == shipped.keys()
+    assert "10.0.0." not in str(filled), "an address of the examples"
+    return filled
+
+
+def _as_another() -> list[str]:
+    """Runs a command as a user who is not root, which PostgreSQL demands, and who may still read our Python."""
+    who = owner()
+    if not who:
+        return []
+    rights = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return ["setpriv", f"--reuid={who['user']}", f"--regid={who['group']}", "--clear-groups", *rights]
+
+
+def _with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    found = list(processes)
+    for process in tuple(found):
+        with suppress(psutil.NoSuchProcess):
+            found += process.children(recursive=True)
+    return found
+
+
+def _send(number: int, processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now, and differ."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket()) for _port in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
