@@ -44,7 +44,7 @@ def backend(db_url, tmp_path):
 def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
     cluster, database, backend, people, bearer, engine
 ):
-    """One cluster for all of it, since it takes 20 s to start: both standbys stopped, a switchover, and the leader's
+    """One cluster for all of it, since it takes 15 s to start: both standbys stopped, a switchover, and the leader's
     machine killed."""
     website = people.project("Website")
     ana = Caller(backend.base_url, bearer(people.employee("Ana")), website.id)

@@ -9,14 +9,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
+import psycopg2
 from sqlalchemy.engine import URL
 
 from tests.support.backend import TLS
 from tests.support.node import PASSWORD, SIZE, Node, nodes_in
-from tests.support.postgresql import execute
+from tests.support.postgresql import connect, execute, roomy_folder
 
 DATABASE = "ett"
 READY_SECONDS = 90
@@ -39,21 +41,9 @@ class Cluster:
         leaders = [node for node in self.nodes if node.status().get("role") == "primary"]
         return leaders[0] if len(leaders) == 1 else None
 
-    def standbys(self) -> list[Node]:
-        return [node for node in self.nodes if node.status().get("role") == "replica"]
-
     def wait_until_whole(self) -> Node:
         """Wait for a leader with two standbys, either of which may take over; the leader."""
         return self._wait_for(self._whole, "a leader with two synchronous standbys")
-
-    def wait_for_leader(self, other_than: Node) -> Node:
-        """Wait until another node leads."""
-
-        def another() -> Node | None:
-            found = self.leader()
-            return found if found is not other_than else None
-
-        return self._wait_for(another, f"a leader other than {other_than.name}")
 
     def switch_over(self) -> None:
         """Hand the lead to a standby, as for maintenance; returns when it is done."""
@@ -68,17 +58,21 @@ class Cluster:
         assert answer.status_code == 200, answer.text
 
     def make_database(self) -> None:
-        """The service's role and its empty database, as the page tells operators to make them."""
-        host, port = self.wait_until_whole().address.split(":")
-        server = URL.create("postgresql", "postgres", PASSWORD, host, int(port), "postgres")
-        execute(server, f"CREATE ROLE {DATABASE} LOGIN PASSWORD '{PASSWORD}'")
-        execute(server, f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
+        """The service's role and its empty database, as the page tells operators to make them, on every node."""
+        leader = self.wait_until_whole()
+        execute(_url(leader, "postgres", "postgres"), f"CREATE ROLE {DATABASE} LOGIN PASSWORD '{PASSWORD}'")
+        execute(_url(leader, "postgres", "postgres"), f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
+        for node in self.nodes:
+            self._wait_for(partial(_with_database, node), f"database on {node.name}")
 
     def _whole(self) -> Node | None:
+        """The primary sees two standbys now, and etcd names both as those that may take over."""
         leader = self.leader()
-        followers = [node.status() for node in self.nodes if node is not leader]
-        may_take_over = [one for one in followers if one.get("quorum_standby") and one.get("replication_state")]
-        return leader if len(may_take_over) == SIZE - 1 else None
+        if leader is None:
+            return None
+        streaming = [one for one in leader.status().get("replication", ()) if one["state"] == "streaming"]
+        named = [one for one in leader.ask("cluster").get("members", ()) if one["role"] == "quorum_standby"]
+        return leader if len(streaming) == len(named) == SIZE - 1 else None
 
     def _wait_for(self, condition: Callable[[], Node | None], what: str) -> Node:
         deadline = time.monotonic() + READY_SECONDS
@@ -89,11 +83,23 @@ class Cluster:
         return found
 
 
+def _with_database(node: Node) -> Node | None:
+    with suppress(psycopg2.OperationalError):
+        connect(_url(node, DATABASE, DATABASE)).close()
+        return node
+    return None
+
+
+def _url(node: Node, user: str, database: str) -> URL:
+    host, port = node.address.split(":")
+    return URL.create("postgresql", user, PASSWORD, host, int(port), database)
+
+
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """A cluster with the service's database, in a temporary folder; nothing of it is left behind."""
     with ExitStack() as ending:
-        folder = Path(tempfile.mkdtemp(prefix="ett-ha-"))
+        folder = Path(tempfile.mkdtemp(prefix="ett-ha-", dir=roomy_folder()))
         folder.chmod(0o755)
         ending.callback(shutil.rmtree, folder)
         cluster = Cluster(folder)

@@ -69,9 +69,13 @@ class Node:
         self._signal(signal.SIGCONT)
 
     def status(self) -> dict[str, Any]:
-        """What its Patroni says: role, state, timeline, replication; nothing if it doesn't answer."""
+        """What its Patroni says of it now: role, state, timeline, replication; nothing if it doesn't answer."""
+        return self.ask("patroni")
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """An answer of its Patroni; nothing if there is none."""
         with suppress(httpx.TransportError):
-            answer: dict[str, Any] = httpx.get(f"{self.rest}/patroni", timeout=ASK_SECONDS, verify=TLS).json()
+            answer: dict[str, Any] = httpx.get(f"{self.rest}/{path}", timeout=ASK_SECONDS, verify=TLS).json()
             return answer
         return {}
 

@@ -36,7 +36,7 @@ class PostgreSQLServer:
         self.port = free_port()
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self._data = Path(tempfile.mkdtemp(prefix="ett-pg-data-", dir=_data_folder()))
+        self._data = Path(tempfile.mkdtemp(prefix="ett-pg-data-", dir=roomy_folder()))
         for folder in (self._folder, self._data):
             if self._owner:
                 os.chown(folder, self._owner["user"], self._owner["group"])
@@ -152,7 +152,7 @@ def connect(server: URL) -> Connection:
     return connection
 
 
-def _data_folder() -> Path | None:
+def roomy_folder() -> Path | None:
     """In memory where there is room: every test clones a database of some 300 files."""
     memory = Path("/dev/shm")
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**31 else None
