@@ -18,17 +18,18 @@ _Answer = TypeVar("_Answer")
 class Gate:
     """As many slots as connections and threads, so that nobody who has a slot ever waits for either.
 
-    SQLite has one writer at a time: a process lets one writer through, the rest wait here and not in the engine.
+    Of those who write, `writers` get in at once; by default all. SQLite has one at a time: the rest wait here and not
+    in the engine. On PostgreSQL they leave a slot to those who only look: COMMITs that wait for a standby all hang.
     """
 
     def __init__(
-        self, name: str, *, slots: int, single_writer: bool = False, wait_seconds: float = WAIT_SECONDS
+        self, name: str, *, slots: int, writers: int | None = None, wait_seconds: float = WAIT_SECONDS
     ) -> None:
         self._wait_seconds = wait_seconds
         self._in_use, self._waiting = metrics.SLOTS_IN_USE.labels(name), metrics.WAITING.labels(name)
         metrics.SLOTS.labels(name).inc(slots)
         self._slots = asyncio.Semaphore(slots)
-        self._writers = asyncio.Semaphore(1) if single_writer else None
+        self._writers = asyncio.Semaphore(writers) if writers else None
         self._waits: set[asyncio.Timeout] = set()
         self._turned_away: set[asyncio.Timeout] = set()
         self._threads = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="request")

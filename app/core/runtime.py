@@ -23,7 +23,8 @@ class Runtime:
         self.settings = settings
         self.database = Database(settings)
         metrics.watch_pool(self.database.engine, settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE)
-        self.gate = Gate("requests", slots=settings.DB_POOL_SIZE, single_writer=settings.is_sqlite)
+        slots = settings.DB_POOL_SIZE
+        self.gate = Gate("requests", slots=slots, writers=1 if settings.is_sqlite else slots - 1)
         # Reports and exports take their time: they queue beside the punches, never in front of them.
         self.reports_gate = Gate("reports", slots=settings.REPORTS_AT_ONCE, wait_seconds=REPORT_WAIT_SECONDS)
         self.spools: set[Spool] = set()
