@@ -8,6 +8,7 @@ from tests.support.node import Node
 from tests.support.punching import Writers
 
 PATIENCE_SECONDS = 60
+WITHOUT_ETCD_SECONDS = 30  # longer than the leader's lease
 IN_FLIGHT_SECONDS = 1
 """Whatever was acknowledged when the fault came has reached its writer after so long."""
 
@@ -28,12 +29,21 @@ def machine_frozen(_cluster: Cluster, leader: Node) -> None:
     leader.freeze()
 
 
+def etcd_frozen(cluster: Cluster, _leader: Node) -> None:
+    for node in cluster.nodes:
+        node.freeze_etcd()
+    time.sleep(WITHOUT_ETCD_SECONDS)
+    for node in cluster.nodes:
+        node.thaw()
+
+
 Fault = Callable[[Cluster, Node], None]
 KINDS: dict[str, Fault] = {
     "switchover": switchover,
-    "PostgreSQL killed": postgresql_killed,
     "machine killed": machine_killed,
     "machine frozen": machine_frozen,
+    "etcd frozen for 30 s": etcd_frozen,
+    "PostgreSQL killed": postgresql_killed,
 }
 COMES_BACK = {machine_killed: Node.start, machine_frozen: Node.thaw}
 

@@ -64,6 +64,10 @@ class Node:
         """Stop all its processes, sockets open: a machine that hangs."""
         self._signal(signal.SIGSTOP)
 
+    def freeze_etcd(self) -> None:
+        """Stop etcd alone, its sockets open."""
+        self._started["etcd"].send_signal(signal.SIGSTOP)
+
     def thaw(self) -> None:
         """Let a frozen machine go on as if nothing had been."""
         self._signal(signal.SIGCONT)

@@ -1,0 +1,103 @@
+"""Failovers by the dozen, each under load: `python -m tests.faults.failovers --failovers 50`, some 45 s each.
+
+Prints rows for docs/reliability.md. Ends with 1 if anything that was acknowledged is lost, if anything is there twice
+or was never sent, or if it took more than 30 s until somebody could write again.
+"""
+
+import argparse
+import signal
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+
+from app.core.clock import utc_now
+from app.core.config import Settings
+from app.core.db import Database
+from app.core.migrations import migrate
+from app.core.tokens import TokenSigner
+from tests.support.backend import Backend
+from tests.support.cluster import Cluster, running_cluster
+from tests.support.credentials import session_of
+from tests.support.databases import settings_for
+from tests.support.failovers import KINDS, seconds_without_writing
+from tests.support.people import Company
+from tests.support.punching import Verdict, Writers, verdict
+
+WRITERS = 4
+PAUSE_SECONDS = 0.1
+MAX_SECONDS_WITHOUT_WRITING = 30
+TOKEN_MINUTES = 1440  # the longest there is
+
+
+def main() -> None:
+    """Let the lead pass from machine to machine, in each of the ways in turn, and say what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--failovers", type=int, default=50)
+    failovers = parser.parse_args().failovers
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the cluster would outlive us
+
+    with running_cluster() as cluster:
+        settings = settings_for(cluster.db_url, ACCESS_TOKEN_EXPIRE_MINUTES=TOKEN_MINUTES)
+        with closing(Database(settings)) as database:
+            migrate(database)
+            with _service(cluster) as backend:
+                gaps, found = _fail_over(cluster, _writers(backend, database, settings), database, failovers)
+    print(*_rows(gaps), sep="\n")
+    worst_seconds = max(seconds for kind in gaps.values() for seconds in kind)
+    sys.exit(int(found != Verdict() or worst_seconds > MAX_SECONDS_WITHOUT_WRITING))
+
+
+@contextmanager
+def _service(cluster: Cluster) -> Iterator[Backend]:
+    """It is started once, and never again."""
+    with tempfile.TemporaryDirectory(prefix="ett-failovers-") as folder:
+        backend = Backend(cluster.db_url, Path(folder), ACCESS_TOKEN_EXPIRE_MINUTES=str(TOKEN_MINUTES))
+        try:
+            yield backend
+        finally:
+            backend.kill()
+
+
+def _writers(backend: Backend, database: Database, settings: Settings) -> Writers:
+    company, signer = Company(database), TokenSigner(settings)
+    headers = []
+    for number in range(WRITERS):
+        opened = session_of(database, company.employee(f"Person {number}"))
+        token = signer.sign(opened.user_id, opened.session_id, at=utc_now())
+        headers.append({"Authorization": f"Bearer {token}"})
+    return Writers(backend.base_url, headers, company.project("Website").id or 0, pause_seconds=PAUSE_SECONDS)
+
+
+def _fail_over(
+    cluster: Cluster, writers: Writers, database: Database, failovers: int
+) -> tuple[dict[str, list[float]], Verdict]:
+    """The seconds without an acknowledged punch of each failover, by its kind; and what was found when all was over and
+    what had failed was sent again."""
+    gaps: dict[str, list[float]] = defaultdict(list)
+    with writers.at_work() as log:
+        for number, kind in enumerate(islice(cycle(KINDS), failovers), 1):
+            gaps[kind].append(seconds_without_writing(cluster, writers, KINDS[kind]))
+            print(f"{number}: {kind}: {gaps[kind][-1]:.1f} s", flush=True)
+        cluster.wait_until_whole()
+    failed = len(log.not_acknowledged())
+    print(f"Sent {len(log.sent)}, not acknowledged {failed}: {dict(log.statuses)}; before: {verdict(database, log)}")
+    again = {answer.status_code for answer in writers.send_failed_again()}
+    found = verdict(database, log)
+    print(f"Sent again: {again}; after: {found}; the longest request took {log.longest_request_seconds:.1f} s.")
+    return gaps, found
+
+
+def _rows(gaps: dict[str, list[float]]) -> Iterator[str]:
+    yield "| failover | times | seconds without an acknowledged punch: median | worst |"
+    yield "|---|---|---|---|"
+    for kind, seconds in gaps.items():
+        yield f"| {kind} | {len(seconds)} | {statistics.median(seconds):.1f} | {max(seconds):.1f} |"
+
+
+if __name__ == "__main__":
+    main()
