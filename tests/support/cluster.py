@@ -104,7 +104,7 @@ def running_cluster() -> Iterator[Cluster]:
         ending.callback(shutil.rmtree, folder)
         cluster = Cluster(folder)
         for node in cluster.nodes:
-            ending.callback(node.kill)
+            ending.callback(node.end)
             node.start()
         cluster.make_database()
         yield cluster

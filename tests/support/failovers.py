@@ -42,9 +42,9 @@ KINDS: dict[str, Fault] = {
     "switchover": switchover,
     "machine killed": machine_killed,
     "machine frozen": machine_frozen,
-    "etcd frozen for 30 s": etcd_frozen,
     "PostgreSQL killed": postgresql_killed,
 }
+WITHOUT_ETCD = {"etcd frozen for 30 s": etcd_frozen}
 COMES_BACK = {machine_killed: Node.start, machine_frozen: Node.thaw}
 
 

@@ -23,6 +23,7 @@ SHIPPED = ROOT / "deploy" / "ha"
 SIZE = 3
 PASSWORD = "loopback-only"
 ASK_SECONDS = 2
+END_SECONDS = 10
 
 
 class Node:
@@ -55,6 +56,16 @@ class Node:
             for started in self._started.values():
                 started.wait()
         self._started.clear()
+
+    def end(self) -> None:
+        """Leave nothing behind: PostgreSQL takes its shared memory with it when it is told to stop, and not killed."""
+        if "patroni" in self._started:
+            self._started["patroni"].kill()
+        self.thaw()
+        servers = self._postgresql()
+        _send(signal.SIGQUIT, servers)
+        psutil.wait_procs(servers, END_SECONDS)
+        self.kill()
 
     def kill_postgresql(self) -> None:
         """kill -9 of PostgreSQL alone, all its processes at once; Patroni sees to what follows."""
