@@ -134,6 +134,11 @@ class Settings(BaseSettings):
         return (self.LOG_FORMAT == "json") if self.LOG_FORMAT else self.ENVIRONMENT is Environment.production
 
     @property
+    def request_slots(self) -> int:
+        """How many requests may be in the database at once: one more than may write, for those who only look."""
+        return self.DB_POOL_SIZE + 1
+
+    @property
     def is_exposed(self) -> bool:
         """True when others can reach the service: in production, or bound to anything but loopback."""
         return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)

@@ -19,7 +19,7 @@ class Gate:
     """As many slots as connections and threads, so that nobody who has a slot ever waits for either.
 
     Of those who write, `writers` get in at once; by default all. SQLite has one at a time: the rest wait here and not
-    in the engine. On PostgreSQL they leave a slot to those who only look: COMMITs that wait for a standby all hang.
+    in the engine. On PostgreSQL a slot is left to those who only look: COMMITs that wait for a standby all hang.
     """
 
     def __init__(

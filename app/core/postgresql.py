@@ -37,7 +37,7 @@ def postgresql_engine(settings: Settings) -> Engine:
     arguments = _connect_arguments()
     engine = create_engine(
         settings.database_url,
-        pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
+        pool_size=settings.request_slots + settings.REPORTS_AT_ONCE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,  # an error would quote them in the log: e-mails, hashes

@@ -22,9 +22,9 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings)
-        metrics.watch_pool(self.database.engine, settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE)
-        slots = settings.DB_POOL_SIZE
-        self.gate = Gate("requests", slots=slots, writers=1 if settings.is_sqlite else slots - 1)
+        metrics.watch_pool(self.database.engine, settings.request_slots + settings.REPORTS_AT_ONCE)
+        writers = 1 if settings.is_sqlite else settings.DB_POOL_SIZE
+        self.gate = Gate("requests", slots=settings.request_slots, writers=writers)
         # Reports and exports take their time: they queue beside the punches, never in front of them.
         self.reports_gate = Gate("reports", slots=settings.REPORTS_AT_ONCE, wait_seconds=REPORT_WAIT_SECONDS)
         self.spools: set[Spool] = set()

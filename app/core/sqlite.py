@@ -19,7 +19,7 @@ def sqlite_engine(settings: Settings) -> Engine:
     _make_private(str(url.database))
     engine = create_engine(
         url,
-        pool_size=settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE,
+        pool_size=settings.request_slots + settings.REPORTS_AT_ONCE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,
