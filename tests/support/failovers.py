@@ -25,7 +25,7 @@ def machine_killed(_cluster: Cluster, leader: Node) -> None:
     leader.kill()
 
 
-def machine_frozen(_cluster: Cluster, leader: Node) -> None:
+def primary_frozen(_cluster: Cluster, leader: Node) -> None:
     leader.freeze()
 
 
@@ -41,11 +41,11 @@ Fault = Callable[[Cluster, Node], None]
 KINDS: dict[str, Fault] = {
     "switchover": switchover,
     "machine killed": machine_killed,
-    "machine frozen": machine_frozen,
+    "primary frozen": primary_frozen,
     "PostgreSQL killed": postgresql_killed,
 }
 WITHOUT_ETCD = {"etcd frozen for 30 s": etcd_frozen}
-COMES_BACK = {machine_killed: Node.start, machine_frozen: Node.thaw}
+COMES_BACK = {machine_killed: Node.start, primary_frozen: Node.thaw}
 
 
 def seconds_without_writing(cluster: Cluster, writers: Writers, fault: Fault) -> float:
