@@ -1,7 +1,10 @@
 """The only place that asks the machine for the time."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+MAX_CLOCK_LAG = timedelta(seconds=5)
+"""How far one machine's clock may be behind another's, or behind its own a moment ago."""
 
 
 def utc_now() -> datetime:

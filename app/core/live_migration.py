@@ -109,6 +109,7 @@ def _tried(url: URL, upgrade: Callable[[Connection], None]) -> str | None:
 
 def _held_by(watch: Connection) -> str:
     """Who may have it: whoever kept a lock for as long as it was waited for is in a transaction that old."""
+    watch.exec_driver_sql("SELECT pg_stat_clear_snapshot()")  # else it shows what it showed before
     found = watch.exec_driver_sql(_LONGEST, {"held": LOCK_WAIT_SECONDS}).all()
     told = ", ".join(f"process {pid} ({name}, {state}, {seconds} s)" for pid, name, state, seconds in found)
     return f"the longest transactions: {told}" if told else "nobody has it any more"

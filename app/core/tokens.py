@@ -1,8 +1,9 @@
 """Access tokens: signed here, and read by one function that trusts nothing the token says about itself."""
 
 import hashlib
+import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -70,6 +71,8 @@ class Claims:
     session_id: int | None = None
     api_token_hash: str | None = None
     access: Access = NOBODY_ELSE
+    issued_at: float = field(default=math.inf, compare=False)
+    """When the session's token was signed, in seconds since 1970."""
 
     @property
     def credential(self) -> str:
@@ -117,13 +120,13 @@ class TokenSigner:
         try:
             if token.startswith(API_TOKEN_PREFIX):
                 return Claims(_person(owner_of(token)), at, api_token_hash=digest(token), access=access)
-            user_id, session_id = self._claims(token)
+            proven = self._genuine(token)
         except (JWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise BadToken("The access token is not valid, or no longer. Log in again.") from None
-        return Claims(user_id, at, session_id=session_id, access=access)
+        return Claims(proven.user_id, at, session_id=proven.session_id, access=access, issued_at=proven.issued)
 
-    def _claims(self, token: str) -> tuple[int, int]:
-        """Person and session. A token is proven once, since the same one comes with every request of its half hour."""
+    def _genuine(self, token: str) -> _Proven:
+        """What a token in force says. It is proven once: the same one comes with every request of its half hour."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise ValueError("longer than any token of ours")
         key = hashlib.sha256(token.encode()).digest()
@@ -138,7 +141,7 @@ class TokenSigner:
             raise ValueError("issued in the future")
         if proven.ends < now:
             raise ValueError("over")
-        return proven.user_id, proven.session_id
+        return proven
 
     def _prove(self, token: str) -> _Proven:
         claims = jwt.decode(

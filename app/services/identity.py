@@ -1,12 +1,13 @@
 """Who is asking: the person behind a token, as the database knows them at this very request."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, null, select, update
 
+from app.core.clock import MAX_CLOCK_LAG
 from app.core.db import Session
 from app.core.statement_options import PLANNED_ONCE
 from app.core.tokens import BadToken, Claims, Waiting
@@ -55,6 +56,7 @@ def _proven(statement: Select[Any], credential: Table) -> Select[Any]:
     planned = statement.execution_options(**{PLANNED_ONCE: True})
     return planned.join(credential, and_(credential.c.user_id == USER.c.id, _SHOWN[credential])).add_columns(
         (null() if is_session else API_TOKEN.c.scopes).label("credential_scopes"),
+        credential.c.created_at.label("credential_created_at"),
         credential.c.expires_at.label("credential_expires_at"),
         credential.c.last_used_at.label("credential_used_at"),
     )
@@ -76,7 +78,7 @@ def actor_from(session: Session, row: Row[Any] | None, claims: Claims) -> Actor:
     Raises BadToken for who is gone or deactivated, and for a session or API token that ended; ScopeNeeded,
     PasswordChangeRequired, SecondFactorRequired.
     """
-    if row is None or not row.actor_is_active or row.credential_expires_at <= claims.at:
+    if row is None or not row.actor_is_active or row.credential_expires_at <= claims.at or _is_of_another(row, claims):
         raise BadToken("The access token is not valid, or no longer. Log in again.")
     _check_scope(row, claims)
     _check_waits_for_nothing(session, row, claims)
@@ -104,6 +106,13 @@ def note_use(session: Session, claims: Claims) -> None:
 
 def _credential_of(claims: Claims) -> Table:
     return SESSION if claims.session_id is not None else API_TOKEN
+
+
+def _is_of_another(row: Row[Any], claims: Claims) -> bool:
+    """Whether the token was signed before its session was: a backup that was brought back had counted no further, and
+    gave the same numbers to others since."""
+    began_at: datetime = row.credential_created_at
+    return claims.issued_at < (began_at - MAX_CLOCK_LAG).timestamp()
 
 
 def _check_scope(row: Row[Any], claims: Claims) -> None:

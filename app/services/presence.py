@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
+from app.core.clock import MAX_CLOCK_LAG
 from app.core.db import Session
 from app.schemas.presence import Presence, PresenceFilter
 from app.services import visibility
@@ -14,7 +15,6 @@ from app.services.identity import USER, Actor
 from app.services.people import full_name
 from app.services.periods import ENTRY
 from app.services.projects import PROJECT
-from app.services.punches import MAX_CLOCK_LAG
 
 _A_WALK = timedelta(days=1)
 """How long somebody may take from the first page to the last."""

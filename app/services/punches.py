@@ -4,11 +4,12 @@ The hot path: one statement authenticates, locks and reads all that a punch asks
 built once. Everything here runs under the lock of the person concerned; the database's constraints are the backstop.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, Row, and_, bindparam, func, select, update
 
+from app.core.clock import MAX_CLOCK_LAG
 from app.core.db import Session
 from app.core.statement_options import LOCK_PERSON
 from app.core.tokens import Claims
@@ -31,7 +32,6 @@ from app.services.periods import ENTRY
 from app.services.projects import PROJECT, bookable_by
 from app.services.time_entries import Entry, is_stale, read, snapshot
 
-MAX_CLOCK_LAG = timedelta(seconds=5)
 _PERSON: BindParameter[int] = bindparam(
     "user_id"
 )  # not the row's id: so a database in parts knows at once which part to look at

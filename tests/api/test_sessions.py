@@ -7,6 +7,7 @@ from sqlalchemy import event, update
 
 from app.core.clock import utc_now
 from app.core.opaque_tokens import RefreshRefused, RefreshToken
+from app.core.tokens import TokenSigner
 from app.services import sessions
 from app.services.identity import SESSION
 from tests.support.credentials import session_of
@@ -40,6 +41,17 @@ def refreshed(database, token, *, at):
 def log_in(caller, **others):
     form = {"username": "ana@example.com", "password": PASSWORD} | others
     return caller.post("/auth/login", data=form, headers={"User-Agent": b"Ana's phone \xe9"}).json()
+
+
+def test_a_token_that_is_older_than_its_session_lets_nobody_in(server, people, ana):
+    """After a restore numbers are given again: Eve's old token would name Ana and her session."""
+    opened = session_of(server.database, ana)
+    sign = TokenSigner(server.settings).sign
+    eves, anas = (sign(ana.id, opened.session_id, at=utc_now() - timedelta(seconds=ago)) for ago in (10, 0))
+
+    with server.caller(eves) as eve, server.caller(anas) as me:
+        assert eve.get("/auth/me").status_code == 401
+        assert me.get("/auth/me").json()["id"] == ana.id
 
 
 # Refreshing
