@@ -1,0 +1,7 @@
+"""Commands for operators: `python -m app.cli NAME`. They call services, as routers do."""
+
+import os
+
+from app.core.metrics_folder import FOLDER
+
+os.environ.pop(FOLDER, None)  # the settings may be the service's; commands count nothing into its folder

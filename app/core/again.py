@@ -15,7 +15,7 @@ from app.core.postgresql import may_run_again
 
 TIMES = 3
 WITHIN_SECONDS = 2
-"""After so long none is begun: with a last one that takes all it may, a request still ends within 10 s."""
+"""After so long none is begun: whoever waits has waited enough."""
 MAX_PAUSE_SECONDS = 0.03
 _Answer = TypeVar("_Answer")
 

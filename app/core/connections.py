@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 MAX_HEAD_BYTES = 64 * 1024
+FRAMING_OF_A_BYTE = 8
+"""What may come beside each byte of a body: it may be sent in chunks of one byte, which take five more each."""
 ENDING_SECONDS = 1
 """How long idle connections stay open when the service stops: who uses one is answered, and told to close it."""
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -20,8 +22,8 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 
 
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's, and four limits: HEADER_TIMEOUT_SECONDS until a head is there, counted from its first byte or from the
-    connection's start; MAX_HEAD_BYTES of it; SEND_TIMEOUT_SECONDS in which a client takes nothing of its answer;
-    MAX_CONNECTIONS of a worker, beyond which they are turned away unread."""
+    connection's start; MAX_HEAD_BYTES of it, and of what comes around and behind a body; SEND_TIMEOUT_SECONDS in which
+    a client takes nothing of its answer; MAX_CONNECTIONS of a worker, beyond which they are turned away unread."""
 
     def __init__(
         self,
@@ -33,7 +35,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._settings = config.loaded_app.state.runtime.settings
         self._head_timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._framing_bytes = 0
+        self._body_bytes = 0
+        self._has_ended = False
         self._is_in_head = False
         self._is_ending = False
 
@@ -57,16 +61,31 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._head_timer is None and self._is_idle:
             self._await_head()
+        before, self._has_ended = self._framing_bytes, False
+        self._framing_bytes += len(data)
         super().data_received(data)
-        if self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse_head()
+        if self._has_ended:  # what is left may be of the next request
+            self._framing_bytes -= before
+        if self._framing_bytes > MAX_HEAD_BYTES + FRAMING_OF_A_BYTE * self._body_bytes:
+            self._refuse_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = 0
+        self._body_bytes = 0
         self._is_in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:  # else it is a trailer, which would end up among the headers
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._framing_bytes -= len(body)
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._has_ended = True
+        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False

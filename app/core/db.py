@@ -15,6 +15,7 @@ from sqlmodel import Session as SQLModelSession
 
 from app.core.config import Settings
 from app.core.errors import DomainError, Unavailable
+from app.core.overdue import Watchdog
 from app.core.postgresql import driver_of, may_take, postgresql_engine
 from app.core.sqlite import sqlite_engine
 from app.core.tokens import Claims
@@ -100,7 +101,11 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.engine = sqlite_engine(settings) if settings.is_sqlite else postgresql_engine(settings)
+        self._watchdog: Watchdog | None = None
+        if settings.is_sqlite:
+            self.engine = sqlite_engine(settings)
+        else:
+            self.engine, self._watchdog = postgresql_engine(settings)
         self._writer = self.engine.execution_options(writes=True)
 
     @contextmanager
@@ -131,6 +136,11 @@ class Database:
             session.recorded = []
             session.unnoted_use = None
             yield session
+
+    def hang_up(self) -> None:
+        """Wait for no answer of PostgreSQL any longer: every call that is under way fails."""
+        if self._watchdog is not None:
+            self._watchdog.end_all()
 
     def close(self) -> None:
         self.engine.dispose()

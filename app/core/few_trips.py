@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812
 from psycopg2.extensions import cursor as PostgreSQLCursor  # noqa: N812
 
 from app.core.clock import monotonic_seconds
-from app.core.overdue import Deadline
+from app.core.overdue import Deadline, Watchdog
 
 TRUSTED_IDLE_SECONDS = 1
 """How long a connection that is silent counts as alive. What the server ends, it says at once."""
@@ -41,9 +41,20 @@ class _TimedCursor(PostgreSQLCursor):
         with self.connection.answering():  # a server-side cursor asks for its rows here
             return super().fetchmany(*arguments, **options)
 
+    def fetchone(self) -> tuple[Any, ...] | None:
+        with self.connection.answering():
+            return super().fetchone()
+
     def fetchall(self) -> list[tuple[Any, ...]]:
         with self.connection.answering():
             return super().fetchall()
+
+    def close(self) -> None:
+        if self.name is None or self.connection.closed:
+            super().close()
+            return
+        with self.connection.answering():  # the server is told to close its own
+            super().close()
 
     def copy_expert(self, *arguments: Any, **options: Any) -> None:
         with self.connection.answering():
@@ -56,11 +67,12 @@ class FewTripsConnection(PostgreSQLConnection):
     So psycopg2 is told that there are no transactions, and `commit` and `rollback` ask libpq whether there is one.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, watchdog: Watchdog, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.autocommit = True
         self.cursor_factory = _TimedCursor
-        self.deadline = Deadline()
+        self._deadline = Deadline(self.fileno())
+        watchdog.watch(self._deadline, self.get_backend_pid())
         self.patience_seconds: float = PING_SECONDS
         self._opening = ""
         self._waiting = ""
@@ -71,7 +83,7 @@ class FewTripsConnection(PostgreSQLConnection):
 
     def answering(self) -> AbstractContextManager[None]:
         """Ask the server: it has `patience_seconds` to answer, then the connection is lost (see core/overdue.py)."""
-        return self.deadline.of(self.fileno(), self.patience_seconds)
+        return self._deadline.in_seconds(self.patience_seconds)
 
     def open_with(self, opening: str, *, patience_seconds: float) -> None:
         """Begin a transaction with these statements, in front of whatever comes first; no answer takes longer."""
@@ -130,7 +142,7 @@ class FewTripsConnection(PostgreSQLConnection):
 
     def rollback(self) -> None:
         self._opening, self._waiting, self._is_open = "", "", False
-        if not self._is_idle():
+        if not self.closed and not self._is_idle():  # what was on a lost connection is undone
             with self.cursor() as cursor:
                 cursor.execute("ROLLBACK")
 

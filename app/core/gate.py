@@ -46,7 +46,7 @@ class Gate:
                 await asyncio.wait([running])
                 raise
             except OperationalError as error:
-                if error.connection_invalidated or error.statement is None:  # lost, or not even connected
+                if error.connection_invalidated or _was_never_connected(error):
                     self._turn_away()
                 raise
 
@@ -93,3 +93,7 @@ class Gate:
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _was_never_connected(error: OperationalError) -> bool:
+    return error.statement is None and getattr(error.orig, "pgcode", None) is None

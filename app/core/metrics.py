@@ -8,6 +8,7 @@ a microsecond.
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -144,7 +145,8 @@ class _Shown(Collector):
 def _of_all_workers(folder: Path) -> Iterable[Metric]:
     for pid in pids_in(folder):
         if not _lives(pid):
-            mark_process_dead(pid)
+            with suppress(FileNotFoundError):  # another scrape has just done it
+                mark_process_dead(pid)
     added_up: Iterable[Metric] = MultiProcessCollector.merge(map(str, files_in(folder)))
     return added_up
 

@@ -5,6 +5,7 @@ off, and a COMMIT that waits for a synchronous standby, which no time-out of the
 out: libpq's cancel waits too, and psycopg2 holds the interpreter's lock meanwhile. So the socket is shut.
 """
 
+import math
 import os
 import socket
 import threading
@@ -22,31 +23,40 @@ LOOK_EVERY_SECONDS = 0.25
 class Deadline:
     """When the answer to what one connection is being asked must be there."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._inode = descriptor, os.fstat(descriptor).st_ino
         self._lock = threading.Lock()
         self._at: float | None = None
-        self._descriptor = -1
 
     @contextmanager
-    def of(self, descriptor: int, seconds: float) -> Iterator[None]:
-        """Ask the server on this socket, for at most so long. Calls don't nest."""
+    def in_seconds(self, seconds: float) -> Iterator[None]:
+        """Ask the server, for at most so long. Calls don't nest."""
         with self._lock:
-            self._at, self._descriptor = monotonic_seconds() + seconds, descriptor
+            self._at = monotonic_seconds() + seconds
         try:
             yield
         finally:
-            with self._lock:  # so that nobody shuts a socket that has another owner by now
+            with self._lock:
                 self._at = None
 
-    def end_if_past(self) -> bool:
+    def end_if_past(self, *, now: float) -> bool:
         """Shut the socket of a call that is overdue: libpq takes it for a connection that the server closed."""
         with self._lock:
-            if self._at is None or monotonic_seconds() < self._at:
+            if self._at is None or now < self._at:
                 return False
             self._at = None
-            with socket.socket(fileno=os.dup(self._descriptor)) as shared, suppress(OSError):
-                shared.shutdown(socket.SHUT_RDWR)
-            return True
+        with suppress(OSError):
+            self._shut()
+        return True
+
+    def _shut(self) -> None:
+        """libpq may have closed the socket by itself a moment ago, and another may have its number by now."""
+        duplicate = os.dup(self._descriptor)
+        if os.fstat(duplicate).st_ino != self._inode:
+            os.close(duplicate)
+            return
+        with socket.socket(fileno=duplicate) as shared:
+            shared.shutdown(socket.SHUT_RDWR)
 
 
 class Watchdog:
@@ -71,6 +81,10 @@ class Watchdog:
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
 
+    def end_all(self) -> None:
+        """Let nobody wait for an answer any longer."""
+        self._end_overdue(now=math.inf)
+
     def end(self) -> None:
         """Stop watching, until the next connection."""
         with self._lock:
@@ -81,11 +95,11 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._is_over.wait(LOOK_EVERY_SECONDS):
-            if ended := self._end_overdue():
+            if ended := self._end_overdue(now=monotonic_seconds()):
                 structlog.get_logger().warning("database_call_overdue", sessions=ended)
                 threading.Thread(target=self._on_ended, args=(ended,), daemon=True).start()
 
-    def _end_overdue(self) -> list[int]:
+    def _end_overdue(self, *, now: float) -> list[int]:
         with self._lock:
             watched = list(self._watched.items())
-        return [session_id for deadline, session_id in watched if deadline.end_if_past()]
+        return [session_id for deadline, session_id in watched if deadline.end_if_past(now=now)]

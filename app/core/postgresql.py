@@ -2,6 +2,7 @@
 
 import math
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -32,39 +33,31 @@ WHERE pid = ANY(%(ids)s) AND application_name = %(application)s AND usename = cu
 """
 
 
-def postgresql_engine(settings: Settings) -> Engine:
-    """Connections with a limit on everything that may be waited for, and one round trip less for each transaction."""
-    arguments = _connect_arguments()
+def postgresql_engine(settings: Settings) -> tuple[Engine, Watchdog]:
+    """Connections with a limit on everything that may be waited for, and one round trip less for each transaction; and
+    who sees to the limit."""
+
+    def end_sessions(ids: list[int]) -> None:
+        _end_waiting(engine, arguments, ids)
+
+    watchdog = Watchdog(end_sessions)
+    arguments = _connect_arguments() | {"connection_factory": partial(FewTripsConnection, watchdog)}
     engine = create_engine(
         settings.database_url,
         pool_size=settings.connections,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,  # an error would quote them in the log: e-mails, hashes
-        connect_args=arguments | {"connection_factory": FewTripsConnection},
+        connect_args=arguments,
+        use_native_hstore=False,  # nothing has it, and it would be looked for by a cursor without a deadline
     )
-    limits = (
-        f"SET LOCAL statement_timeout = '{settings.DB_STATEMENT_TIMEOUT_SECONDS}s'; "
-        f"SET LOCAL lock_timeout = '{settings.DB_LOCK_TIMEOUT_SECONDS}s'; "
-        "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
-        "SET LOCAL jit = off; "  # compiling a report's statement takes longer than running it
-    )
-    to_write = f"BEGIN; {limits}"
-    to_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
-
-    patience_seconds = settings.DB_STATEMENT_TIMEOUT_SECONDS + GRACE_SECONDS
-
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        driver_of(connection).open_with(to_write if writes else to_read, patience_seconds=patience_seconds)
-
-    event.listen(engine, "begin", begin)
+    _open_transactions(engine, settings)
     event.listen(engine, "checkout", _check_alive)
     event.listen(engine, "checkin", _let_rest)
     event.listen(engine, "handle_error", _forget_stale_connections)
     event.listen(engine, "before_cursor_execute", _before_statement, retval=True)
-    _watch_over(engine, arguments)
-    return engine
+    event.listen(engine, "engine_disposed", lambda _engine: watchdog.end())
+    return engine, watchdog
 
 
 def may_take(connection: Connection, seconds: int) -> None:
@@ -91,6 +84,37 @@ def driver_of(connection: Connection) -> FewTripsConnection:
     return driver
 
 
+def _open_transactions(engine: Engine, settings: Settings) -> None:
+    """Give each transaction its limits."""
+    limits = (
+        f"SET LOCAL statement_timeout = '{settings.DB_STATEMENT_TIMEOUT_SECONDS}s'; "
+        f"SET LOCAL lock_timeout = '{settings.DB_LOCK_TIMEOUT_SECONDS}s'; "
+        "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
+        "SET LOCAL jit = off; "  # compiling a report's statement takes longer than running it
+    )
+    to_write = f"BEGIN; {limits}"
+    to_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
+    patience_seconds = settings.DB_STATEMENT_TIMEOUT_SECONDS + GRACE_SECONDS
+
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        driver_of(connection).open_with(to_write if writes else to_read, patience_seconds=patience_seconds)
+
+    event.listen(engine, "begin", begin)
+
+
+def _end_waiting(engine: Engine, arguments: dict[str, Any], ids: list[int]) -> None:
+    """End what given up connections leave at the server: a session whose COMMIT waits for a standby waits on when its
+    client is gone, and with enough of them nobody could connect any more. (Behind a pooler none is found.)"""
+    asked, options = engine.dialect.create_connect_args(engine.url)
+    with (
+        suppress(PostgreSQLError),
+        closing(psycopg2.connect(*asked, **{**options, **arguments})) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(_END_WAITING, {"ids": ids, "application": APPLICATION_NAME})
+
+
 def _connect_arguments() -> dict[str, Any]:
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -101,29 +125,6 @@ def _connect_arguments() -> dict[str, Any]:
         "client_encoding": "utf8",  # whatever the database's own: what write_soon renders is decoded as such
         "application_name": APPLICATION_NAME,
     }
-
-
-def _watch_over(engine: Engine, arguments: dict[str, Any]) -> None:
-    """Give up connections whose answer is overdue, and end what they leave at the server: a session whose COMMIT waits
-    for a standby waits on when its client is gone, and with enough of them nobody could connect any more."""
-
-    def end_sessions(ids: list[int]) -> None:
-        asked, options = engine.dialect.create_connect_args(engine.url)
-        with (
-            suppress(PostgreSQLError),
-            closing(psycopg2.connect(*asked, **{**options, **arguments})) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(_END_WAITING, {"ids": ids, "application": APPLICATION_NAME})
-
-    watchdog = Watchdog(end_sessions)
-
-    def watch(driver: DBAPIConnection, _record: object) -> None:
-        assert isinstance(driver, FewTripsConnection)
-        watchdog.watch(driver.deadline, driver.get_backend_pid())
-
-    event.listen(engine, "connect", watch)
-    event.listen(engine, "engine_disposed", lambda _engine: watchdog.end())
 
 
 def _check_alive(driver: DBAPIConnection, _record: object, _proxy: object) -> None:

@@ -2,11 +2,14 @@
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import cycle, islice
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
+from app.core.db import Database
 from app.services.periods import ENTRY
 from tests.support.crowd import Call, at_once
 from tests.support.databases import POSTGRESQL, settings_for
@@ -14,6 +17,7 @@ from tests.support.people import Company
 from tests.support.server import running
 
 REQUESTS = 96  # so many that reports, which may queue for 30 s, do queue
+MANY = text("SELECT generate_series(1, 1000000)")
 MONTH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 
@@ -59,6 +63,32 @@ def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_w
     assert [answer.status_code for answer in at_once([punch, own])] == [200, 200]
     with server.database.reading() as session:
         assert len(session.execute(select(ENTRY.c.id)).all()) == 1
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_nothing_waits_for_a_frozen_database_longer_than_it_may_nor_for_a_stop(server, own_postgresql, engine):
+    """A connection that is made, a cursor of the server's that is left half read, and an export that may take long."""
+    fresh = Database(server.settings)
+    with server.database.reading() as left, server.database.reading() as patient, ThreadPoolExecutor(3) as pool:
+        half_read = left.execute(MANY.execution_options(yield_per=100))
+        half_read.fetchmany(150)
+        patient.may_take(600)
+        patient.execute(text("SELECT 1"))
+        with own_postgresql.frozen():
+            begun_at = time.monotonic()
+            waits = [
+                pool.submit(fresh.engine.connect),
+                pool.submit(half_read.close),
+                pool.submit(patient.execute, text("SELECT 1")),
+            ]
+            wait(waits[:2], timeout=10)
+            server.database.hang_up()
+            wait(waits, timeout=10)
+            seconds = time.monotonic() - begun_at
+    fresh.close()
+
+    assert seconds < 10
+    assert all(isinstance(each.exception(), DBAPIError) for each in (waits[0], waits[2]))
 
 
 def _call(server, method, path, header, body=None, params=None):

@@ -160,6 +160,27 @@ def test_so_is_that_of_one_behind_another_which_is_still_answered():
         server.loop.call_soon_threadsafe(is_answered.set)
 
 
+def test_what_comes_behind_a_body_is_bounded_too():
+    chunked = WELCOME.replace(b"GET", b"POST")[:-2] + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: "
+    with strict(HEADER_TIMEOUT_SECONDS=600, BODY_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+        with suppress(ConnectionError):
+            for _ in range(100):
+                client.sendall(b"x" * MAX_HEAD_BYTES if _ else chunked)
+
+        with suppress(ConnectionError):
+            assert rest(client) == b""
+
+
+def test_a_request_behind_a_large_body_leaves_it_its_answer():
+    body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70_000
+    with strict(HEADER_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+        client.sendall(body + b"GET / HT")
+
+        assert client.recv(65536).startswith(b"HTTP/1.1 405 ")
+        client.sendall(b"TP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_who_never_reads_a_file_loses_the_connection_long_before_the_files_time_is_up(people, db_url, engine):
     mia, website, before = people.manager("Mia"), people.project("Website"), spools()

@@ -1,6 +1,7 @@
 """What travels together on PostgreSQL keeps its promises: whole transactions, live connections, plans (decision 12)."""
 
 from contextlib import closing, suppress
+from functools import partial
 
 import psycopg2
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.core.few_trips import FewTripsConnection
+from app.core.overdue import Watchdog
 from app.core.statement_options import PLANNED_ONCE
 from app.models.types import table_of
 from app.models.user import TimeZone
@@ -107,7 +109,9 @@ def test_nothing_is_planned_ahead_behind_a_pooler(database, db_url):
     statement, url = "SELECT name FROM time_zone WHERE name = %(name)s", make_url(db_url)
     address = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database}
 
-    with closing(psycopg2.connect(**address, connection_factory=Pooled)) as pooled:
+    watchdog = Watchdog(lambda _: None)
+    with closing(psycopg2.connect(**address, connection_factory=partial(Pooled, watchdog))) as pooled:
         assert pooled.planned(statement, ["name"]) == statement
-    with closing(psycopg2.connect(**address, connection_factory=FewTripsConnection)) as direct:
+    with closing(psycopg2.connect(**address, connection_factory=partial(FewTripsConnection, watchdog))) as direct:
         assert direct.planned(statement, ["name"]).startswith("EXECUTE ")
+    watchdog.end()

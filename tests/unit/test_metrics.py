@@ -1,6 +1,7 @@
 """Counting without a service: slots, requests that are cut off, and the folder through which workers add up."""
 
 import asyncio
+import importlib
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import app.cli
 from app.api.middleware import RequestMiddleware
 from app.core.config import BadSettings
 from app.core.db import ServiceBusy
@@ -128,3 +130,12 @@ def test_who_starts_the_workers_has_no_metrics_of_its_own():
     loads = "import run_backend, sys; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", loads], cwd=ROOT, check=False, timeout=60).returncode == 0
+
+
+def test_commands_leave_the_folder_of_the_service_alone(monkeypatch):
+    """Their environment may be the service's; the folder is there only while it runs."""
+    monkeypatch.setenv(FOLDER, "/nowhere")
+
+    importlib.reload(app.cli)
+
+    assert FOLDER not in os.environ
