@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import app.cli
+from app.api.guard import GuardMiddleware
 from app.api.middleware import RequestMiddleware
 from app.core.config import BadSettings
 from app.core.db import ServiceBusy
@@ -81,8 +82,9 @@ def test_a_request_counts_however_it_ends(sent, error, status):
 
     labels = {"method": "GET", "route": "unmatched", "status": status}
     before = value("ett_http_requests_total", **labels)
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    call = RequestMiddleware(app, larger_bodies={})(scope, ignore, ignore)
+    scope = {"type": "http", "scheme": "http", "method": "GET", "path": "/", "headers": []}
+    guarded = GuardMiddleware(app, larger_bodies={}, body_seconds=20)
+    call = RequestMiddleware(guarded, trusted_hosts=(), is_production=False)(scope, ignore, ignore)
     if error is None:
         asyncio.run(call)
     else:
