@@ -19,7 +19,15 @@ BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 DOCKERFILES = ["Dockerfile", "deploy/compose/pgbouncer/Dockerfile"]
-SECRETS = {"SECRET_KEY", "AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN", "FIRST_ADMIN_PASSWORD", "DATABASE_PASSWORD"}
+SECRETS = {
+    "SECRET_KEY",
+    "AUDIT_KEY",
+    "TOTP_KEY",
+    "METRICS_TOKEN",
+    "FIRST_ADMIN_PASSWORD",
+    "DATABASE_PASSWORD",
+    "DATABASE_ADMIN_PASSWORD",
+}
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
@@ -108,6 +116,16 @@ def test_the_service_waits_for_its_migration_which_goes_straight_to_postgresql()
     assert "@database:5432/" in migrate["environment"]["DB_URL"]
     assert migrate["command"] == ["python", "-m", "app.cli", "migrate"]
     assert COMPOSE["networks"]["data"] == {"internal": True}
+
+
+def test_the_services_containers_have_no_way_to_be_postgresqls_superuser():
+    database = SERVICES["database"]
+
+    assert "POSTGRES_USER" not in database["environment"]
+    assert "DATABASE_ADMIN_PASSWORD" in database["environment"]["POSTGRES_PASSWORD"]
+    assert "./deploy/compose/database/ett.sql:/docker-entrypoint-initdb.d/ett.sql:ro" in database["volumes"]
+    for name in SERVICES.keys() - {"database"}:
+        assert "DATABASE_ADMIN_PASSWORD" not in str(SERVICES[name])
 
 
 def test_the_settings_that_compose_gives_are_those_of_production(monkeypatch):
