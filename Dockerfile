@@ -10,7 +10,7 @@ RUN mkdir app \
     && pip --python /opt/ett/bin/python install --no-cache-dir -c constraints.txt . \
     && pip --python /opt/ett/bin/python uninstall --yes employee-time-tracking-api
 
-FROM ${PYTHON}
+FROM ${PYTHON} AS service
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Employee Time Tracking API" \
@@ -42,3 +42,18 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python", "/srv/check_backend.py"]
 CMD ["python", "/srv/run_backend.py"]
+
+# The commands that need PostgreSQL's own programs, of the server's major version: backup and restore.
+FROM service AS backup
+USER 0:0
+# Whatever Debian has patched by now.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends postgresql-client-15 \
+    && rm -rf /var/lib/apt/lists/* \
+    && install --directory --owner=ett --group=ett --mode=0700 /backups
+USER 10001:10001
+VOLUME /backups
+
+# What is built where no stage is named.
+FROM service

@@ -6,6 +6,12 @@
 -- constraint of a partitioned table sees one part at a time: all of a person's entries are in one, so nobody is
 -- clocked in twice and no two of their entries overlap, as before. Everything keeps its name; a part's has _p and a
 -- number behind it, which the service knows.
+--
+-- After it PostgreSQL refuses CREATE INDEX CONCURRENTLY and NOT VALID foreign keys on the two tables. So the next
+-- release's migrations need a look before each upgrade.
+--
+-- Grants on the two tables are gone with the old ones (LIKE doesn't copy them). Note them before (\dp time_entry
+-- audit_event), and grant anew after.
 
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = 0;

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,15 @@ BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 DOCKERFILES = ["Dockerfile", "deploy/compose/pgbouncer/Dockerfile"]
-SECRETS = {"SECRET_KEY", "AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN", "FIRST_ADMIN_PASSWORD", "DATABASE_PASSWORD"}
+SECRETS = {
+    "SECRET_KEY",
+    "AUDIT_KEY",
+    "TOTP_KEY",
+    "METRICS_TOKEN",
+    "FIRST_ADMIN_PASSWORD",
+    "DATABASE_PASSWORD",
+    "DATABASE_ADMIN_PASSWORD",
+}
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
@@ -80,7 +89,7 @@ def test_each_service_is_hardened_bounded_and_watched(name):
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service.keys() >= {"mem_limit", "cpus", "pids_limit", "restart", "networks", "logging"}
     assert "build" in service or re.fullmatch(r"[a-z]+(/[a-z]+)?:v?[\d.]+", service["image"])
-    if name == "migrate":
+    if name in {"migrate", "backup"}:
         assert service["restart"] == "no"
     elif name != "api":  # whose image has one
         assert service["healthcheck"]["test"]
@@ -110,6 +119,40 @@ def test_the_service_waits_for_its_migration_which_goes_straight_to_postgresql()
     assert COMPOSE["networks"]["data"] == {"internal": True}
 
 
+def test_a_backup_is_taken_by_a_client_of_the_servers_version_straight_from_postgresql():
+    backup, stages = SERVICES["backup"], (ROOT / "Dockerfile").read_text()
+    major = SERVICES["database"]["image"].removeprefix("postgres:")
+
+    assert backup["build"]["target"] == "backup"
+    assert f" postgresql-client-{major} " in stages.partition(" AS backup\n")[2]
+    assert "@database:5432/" in backup["environment"]["DB_URL"]
+    assert backup["volumes"] == ["backups:/backups"]
+    assert backup["profiles"] == ["backup"]
+    assert backup["command"][-1] == "exec python -m app.cli backup --force /backups/$$(date +%F).backup"
+
+
+def test_what_is_built_where_no_stage_is_named_is_the_service():
+    assert re.findall(r"^FROM .+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[-1] == "FROM service"
+    assert SERVICES["api"]["build"]["target"] == "service"
+
+
+def test_the_service_trusts_the_address_that_the_hosts_proxy_has_in_its_network():
+    (network,) = COMPOSE["networks"]["front"]["ipam"]["config"]
+
+    assert SERVICES["api"]["environment"]["TRUSTED_PROXIES"] == f'["{network["gateway"]}"]'
+    assert ip_address(network["gateway"]) in ip_network(network["subnet"])
+
+
+def test_the_services_containers_have_no_way_to_be_postgresqls_superuser():
+    database = SERVICES["database"]
+
+    assert "POSTGRES_USER" not in database["environment"]
+    assert "DATABASE_ADMIN_PASSWORD" in database["environment"]["POSTGRES_PASSWORD"]
+    assert "./deploy/compose/database/ett.sql:/docker-entrypoint-initdb.d/ett.sql:ro" in database["volumes"]
+    for name in SERVICES.keys() - {"database"}:
+        assert "DATABASE_ADMIN_PASSWORD" not in str(SERVICES[name])
+
+
 def test_the_settings_that_compose_gives_are_those_of_production(monkeypatch):
     """With each secret filled in they are taken; with any left empty, or as the examples have it, they aren't."""
     for name, value in SERVICES["api"]["environment"].items():
@@ -130,9 +173,8 @@ def _filled_in(written: str) -> str:
 
 
 def _copied() -> list[str]:
-    """What the last stage of the Dockerfile takes from the repository."""
-    last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
-    lines = re.findall(r"^COPY (?!--from)(.+) /srv\S*$", last, re.MULTILINE)
+    """What the Dockerfile takes from the repository, besides what its packages need."""
+    lines = re.findall(r"^COPY (?!--from)(.+) /srv\S*$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     names = [name for line in lines for name in line.split()]
     allowed = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert set(names) < set(allowed)

@@ -1,8 +1,11 @@
 """The units for systemd, judged by systemd's own tools."""
 
+import os
 import re
+import shlex
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -12,6 +15,7 @@ from tests.support.programs import program
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICE = UNITS / "employee-time-tracking.service"
+BACKUP = UNITS / "employee-time-tracking-backup.service"
 INSTALLED = re.compile(r"/opt/employee-time-tracking/\.venv/bin/python")
 
 
@@ -37,6 +41,39 @@ def test_a_stop_leaves_requests_in_flight_the_time_that_they_have():
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", SERVICE.read_text(), re.MULTILINE)
 
     assert int(seconds) >= SHUTDOWN_SECONDS + 5
+
+
+def test_what_is_too_old_and_what_killed_backups_left_is_removed_and_nothing_else(tmp_path):
+    days = {
+        "2026-10-01.backup": 31,
+        "2026-11-20.backup": 5,
+        "2026-11-24.backup.part": 2,
+        "2026-11-25.backup.part": 0,
+        ".2026-11-24.backup.x7": 2,
+        ".backup-x7/time_tracking.db": 2,
+        ".backup-now/time_tracking.db": 0,
+    }
+    for name, age in days.items():
+        file = tmp_path / "backups" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        for path in (file, file.parent):
+            os.utime(path, (time.time() - age * 86_400 - 60,) * 2)
+
+    for command in re.findall(r"^ExecStartP(?:re|ost)=(/usr/bin/find .+)$", BACKUP.read_text(), re.MULTILINE):
+        subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
+
+    left = {str(path.relative_to(tmp_path / "backups")) for path in tmp_path.glob("backups/**/*") if path.is_file()}
+    assert left == {"2026-11-20.backup", "2026-11-25.backup.part", ".backup-now/time_tracking.db"}
+    assert not (tmp_path / "backups" / ".backup-x7").exists()
+
+
+def test_the_page_enables_every_unit_that_is_to_be_enabled():
+    wanted = {path.name for path in UNITS.iterdir() if "[Install]" in path.read_text()}
+    written = (ROOT / "docs" / "operations.md").read_text()
+    (enabled,) = re.findall(r"^systemctl enable --now (.+)$", written, re.MULTILINE)
+
+    assert {name if name.endswith(".timer") else f"{name}.service" for name in enabled.split()} == wanted
 
 
 def _asked(*arguments: str) -> subprocess.CompletedProcess[str]:
