@@ -240,7 +240,7 @@ def test_somebody_elses_database_is_neither_taken_nor_replaced(operator, command
     )
 
 
-def test_a_backup_replaces_what_a_newer_version_migrated(command, database, monday, people):
+def test_a_backup_replaces_what_a_newer_version_migrated(command, database, monday, people, engine, db_url):
     """Who goes back to the version before has a database that it doesn't know, and a backup from before."""
     command("backup", "monday")
     people.employee("Bob")
@@ -248,9 +248,40 @@ def test_a_backup_replaces_what_a_newer_version_migrated(command, database, mond
         session.execute(text('CREATE TABLE absence (user_id integer REFERENCES "user" (id))'))
         session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
 
+    if engine == POSTGRESQL:  # others may have tables in the schema
+        refused = refusal(command("restore", "monday", "--force"))
+        assert refused.startswith("A newer version migrated the database, and absence may be its, or somebody else's;")
+        execute(make_url(db_url), "DROP TABLE absence")
     assert command("restore", "monday", "--force").exit_code == 0
     assert names(database) == ["Ana"]
     assert not any("absence" in line for line in objects_of(database))
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_what_others_keep_in_the_schema_is_neither_taken_nor_touched(
+    command, operator, empty_url, database, monday, db_url, tmp_path
+):
+    theirs = make_url(db_url)
+    execute(theirs, 'CREATE TABLE "Payroll ""run" (id serial, paid int)')
+    execute(theirs, 'CREATE VIEW paid AS SELECT paid FROM "Payroll ""run"')
+    execute(theirs, "CREATE FUNCTION pay(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    assert refusal(command("backup", "monday")) == (
+        "The schema public holds pay(integer), which isn't this service's: "
+        "move it to a schema of its own, or give the service one."
+    )
+    execute(theirs, "DROP FUNCTION pay(int)")
+    assert command("backup", "monday").exit_code == 0
+    execute(theirs, 'INSERT INTO "Payroll ""run" (paid) VALUES (42)')
+    execute(theirs, "CREATE FUNCTION pay(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+
+    restored = command("restore", "monday", "--force")
+    moved = operator("restore", "monday", DB_URL=empty_url)
+
+    assert (restored.exit_code, restored.stderr, moved.exit_code, moved.stderr) == (0, "", 0, "")
+    with database.reading() as session:
+        assert session.execute(text("SELECT paid, pay(1) FROM paid")).one() == (42, 1)
+    with closing(Database(settings_for(empty_url))) as other:
+        assert not any("ayroll" in line or "paid" in line for line in objects_of(other))
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
