@@ -59,6 +59,7 @@ def backup(
     with refusals(), opened(load_settings()) as database, progress_bar() as progress:
         if file.exists() and not force:
             raise Refused(f"{file} is there already. Choose another name, or say --force.")
+        _require_another_file(database, file)
         _note(database)
         with database.reading(BACKUP) as session, written_whole(file) as out:
             session.may_take_forever()
@@ -91,6 +92,15 @@ def restore(
     typer.echo(f"The database holds what it held then: {backups.told(said)}.{migrated}")
     if fault is not None and not unproven:
         raise typer.Exit(1)
+
+
+def _require_another_file(database: Database, file: Path) -> None:
+    if not database.settings.is_sqlite or not file.exists():
+        return
+    live = Path(str(database.settings.database_url.database)).resolve()
+    own = [live.with_name(live.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
+    if any(each.exists() and each.samefile(file) for each in own):
+        raise Refused(f"{file} is the database itself, or its log. Choose another name.")
 
 
 def _note(database: Database) -> None:

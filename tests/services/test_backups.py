@@ -298,6 +298,18 @@ def test_a_file_that_others_have_locked_is_left_as_it_is(command, people, databa
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_a_backup_never_takes_the_place_of_the_database(command, database, monday, db_url, tmp_path, ending):
+    live = Path(make_url(db_url).database + ending)
+    (tmp_path / "alias").symlink_to(live)
+
+    for name in (str(live), "alias"):
+        said = refusal(command("backup", name, "--force"))
+        assert said == f"{name} is the database itself, or its log. Choose another name."
+    assert names(database) == ["Ana"]
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
 def test_the_copy_in_a_backup_is_one_whole_file(command, monday, tmp_path):
     command("backup", "monday")
 
