@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, make_url, select, text, update
 
+from app.cli.common import written_whole
 from app.core.db import Database
 from app.core.migrations import SchemaState, head_revision, schema_state
 from app.core.postgresql_dumps import ProgramFailed, program
@@ -79,7 +80,7 @@ def test_what_was_there_comes_back(command, people, database, monday, tmp_path):
     assert taken.stdout.endswith(" UTC, 1 entries, 3 events.\n")
     assert (names(database), hours(database)) == (["Ana"], then)
     assert (tmp_path / "monday").stat().st_mode & 0o777 == 0o600
-    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".") or each.suffix == ".part"] == []
+    assert list(tmp_path.glob(".*")) == []
     told = record.new()
     assert [(event.action, event.actor_id, event.request_id) for event in told] == [
         ("backup:take", None, "cli:backup"),
@@ -111,6 +112,21 @@ def test_a_backup_is_never_written_over_unless_forced(command, people, tmp_path)
     assert command("backup", "monday", "--force").exit_code == 0
     assert zipfile.is_zipfile(tmp_path / "monday")
     assert "No such file or directory" in refusal(command("backup", "nowhere/monday"))
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_file_that_somebody_laid_in_the_way_is_not_written_through(command, database, tmp_path):
+    (tmp_path / "diary").write_text("Dear diary")
+    (tmp_path / "monday.part").symlink_to(tmp_path / "diary")
+
+    assert command("backup", "monday").exit_code == 0
+    assert (tmp_path / "diary").read_text() == "Dear diary"
+    with written_whole(tmp_path / "tuesday") as one, written_whole(tmp_path / "tuesday") as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert (tmp_path / "tuesday").read_text() == "one"
+    assert (tmp_path / "tuesday").stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize(
@@ -370,6 +386,7 @@ def test_a_dump_that_fails_leaves_no_file(command, monday, tmp_path, in_front_of
 
     assert refusal(command("backup", "monday")) == "pg_dump: error: no luck"
     assert list(tmp_path.glob("monday*")) == []
+    assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
