@@ -172,6 +172,8 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
         connection = session.connection()
         newest = max(said.content.made_by, postgresql_dumps.server_major(connection))
         pg_restore = postgresql_dumps.program("pg_restore", at_least=newest)
+        if said.facts.revision != head_revision():
+            backups.require_alone(session)
         if backups.target_of(connection) is not Target.nothing:
             backups.shut_out_others(session)
         unpack = partial(archive.unpack, file, backups.stored(said))

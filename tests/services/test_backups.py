@@ -24,6 +24,7 @@ from tests.support.migrating import alembic
 from tests.support.operators import refusal, somebody_elses_table
 from tests.support.postgresql import execute
 from tests.support.record import Record
+from tests.support.spools import eventually
 
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
 BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"
@@ -217,6 +218,24 @@ def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it
     with closing(Database(settings_for(empty_url))) as other:
         assert schema_state(other) is SchemaState.current
         assert hours(other) == then
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_an_older_backup_comes_back_only_where_nobody_works_meanwhile(command, people, database, monday):
+    """It is there before it is migrated, and who asked in between would be answered errors."""
+    alembic(database, "downgrade", BEFORE_THE_SECOND_FACTOR)
+    command("backup", "old")
+    alembic(database, "upgrade", "head")
+    people.employee("Bob")
+
+    assert refusal(command("restore", "old", "--force")) == (
+        "Others are connected to the database. Stop the service first: this backup is older than this version, and is "
+        "migrated only after it is in place. Nothing was changed."
+    )
+    assert names(database) == ["Ana", "Bob"]
+    database.engine.dispose()
+    assert eventually(lambda: command("restore", "old", "--force").exit_code == 0)  # the server parts from it in time
+    assert names(database) == ["Ana"]
 
 
 def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_so(command, people, database, monday):
