@@ -67,6 +67,7 @@ def backup(
             take = _of_sqlite if database.settings.is_sqlite else _of_postgresql
             said = backups.manifest(session, facts, take(session, facts, file, out, progress), at=at)
             archive.add_manifest(out, said.model_dump_json().encode())
+            archive.manifest_in(out)  # as a restore will: it may not be too long
             with bar(progress, "Check", said.content.bytes) as update:
                 archive.check(out, backups.stored(said), on_bytes=lambda size: update(advance=size))
     typer.echo(f"{file} is written and checked: {backups.told(said)}.")

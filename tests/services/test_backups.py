@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import signal
 import sqlite3
 import zipfile
 from contextlib import closing
@@ -11,6 +13,7 @@ import pytest
 from sqlalchemy import delete, make_url, select, text, update
 
 from app.cli.common import written_whole
+from app.core.archive import MANIFEST_MIB
 from app.core.db import Database
 from app.core.migrations import SchemaState, head_revision, schema_state
 from app.core.postgresql_dumps import ProgramFailed, program
@@ -163,6 +166,24 @@ def damage(file: Path) -> None:
         content.write(b"a punch in the middle of it")
 
 
+def damage_of_another_kind(file: Path) -> None:
+    """The manifest is packed as we never do, and damaged."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("manifest.json", os.urandom(999))
+    content = bytearray(file.read_bytes())
+    content[len("manifest.json") + 40 : -200] = b"\xff" * (len(content) - 200 - len("manifest.json") - 40)
+    file.write_bytes(content)
+
+
+def endless_manifest(file: Path) -> None:
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("manifest.json", "w") as out,
+    ):
+        for _ in range(MANIFEST_MIB + 1):
+            out.write(b" " * 1024 * 1024)
+
+
 def from_the_future(said) -> None:
     said["facts"]["revision"] = "2999_later"
     said["version"] = "9.1"
@@ -179,6 +200,8 @@ def of_the_other_engine(said) -> None:
         (lambda file: file.write_text("Dear diary"), "The backup is damaged, or none: File is not a zip file."),
         (lambda file: file.write_bytes(file.read_bytes()[:-99]), "The backup is damaged, or none: "),
         (damage, "The backup is damaged, or none: "),
+        (damage_of_another_kind, "The backup is damaged, or none: Corrupt input data."),
+        (endless_manifest, "This isn't a backup: its manifest is longer than 256 MiB."),
         (lambda file: with_manifest(file, lambda said: said["content"].update(bytes=1)), "isn't what was put into it."),
         (lambda file: with_manifest(file, lambda said: said["content"].update(name="x")), "This isn't a backup: "),
         (
@@ -342,6 +365,34 @@ def test_a_backup_never_takes_the_place_of_the_database(command, database, monda
         said = refusal(command("backup", name, "--force"))
         assert said == f"{name} is the database itself, or its log. Choose another name."
     assert names(database) == ["Ana"]
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_disk_that_is_full_is_told_in_one_line(command, database, monday, db_url, tmp_path):
+    with closing(sqlite3.connect(str(make_url(db_url).database))) as live:
+        live.execute("CREATE TABLE much AS SELECT zeroblob(1000000)")
+        live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512 * 1024, hard))
+    try:
+        said = refusal(command("backup", "monday"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handled)
+
+    assert said.startswith("The database wasn't copied: ")
+    assert list(tmp_path.glob("monday*")) == []
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_database_behind_a_link_is_its_owners_only(operator, command, database, monday, tmp_path):
+    command("backup", "monday")
+    (tmp_path / "link").symlink_to(tmp_path / "behind")
+
+    assert operator("restore", "monday", DB_URL=f"sqlite:///{tmp_path / 'link'}").exit_code == 0
+    assert (tmp_path / "behind").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
