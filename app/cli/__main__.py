@@ -1,5 +1,8 @@
 """Commands for operators: `python -m app.cli NAME`. They call services, as routers do."""
 
+import signal
+from types import FrameType
+
 import typer
 
 from app.cli import backups, database, document, exports, people, record
@@ -11,5 +14,12 @@ for group in (database, backups, people, record, exports, document):
     app.add_typer(group.commands)
 
 
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Let a command that is told to stop clear away what it began; once, so that nothing interrupts that."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     app()

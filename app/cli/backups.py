@@ -10,6 +10,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 from rich.progress import Progress
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.cli.common import Refused, progress_bar, refusals, written_whole
@@ -18,7 +19,19 @@ from app.core.clock import utc_now
 from app.core.config import load_settings
 from app.core.db import Database, Session
 from app.core.logging import first_line
-from app.core.migrations import ForeignDatabase, SchemaState, head_revision, looking, migrate, opened, schema_state
+from app.core.migrations import (
+    ForeignDatabase,
+    SchemaState,
+    head_revision,
+    is_known_revision,
+    looking,
+    migrate,
+    opened,
+    revisions_of,
+    schema_state,
+)
+from app.core.postgresql_own import Ours
+from app.models.metadata import FUNCTIONS, own_tables
 from app.schemas.backup import Content, Facts, Manifest
 from app.services import backups
 from app.services.backup_facts import facts_of, first_difference
@@ -27,6 +40,14 @@ from app.services.backups import Target
 commands = typer.Typer()
 BACKUP, RESTORE = "cli:backup", "cli:restore"
 Fault = str | None
+
+
+def _ours() -> Ours:
+    return Ours(own_tables(), FUNCTIONS)
+
+
+def _strangers(connection: Connection) -> list[str]:
+    return _ours().strange_relations(connection) + _ours().strange_routines(connection)
 
 
 @commands.command()
@@ -38,6 +59,7 @@ def backup(
     with refusals(), opened(load_settings()) as database, progress_bar() as progress:
         if file.exists() and not force:
             raise Refused(f"{file} is there already. Choose another name, or say --force.")
+        _require_another_file(database, file)
         _note(database)
         with database.reading(BACKUP) as session, written_whole(file) as out:
             session.may_take_forever()
@@ -45,6 +67,7 @@ def backup(
             take = _of_sqlite if database.settings.is_sqlite else _of_postgresql
             said = backups.manifest(session, facts, take(session, facts, file, out, progress), at=at)
             archive.add_manifest(out, said.model_dump_json().encode())
+            archive.manifest_in(out)  # as a restore will: it may not be too long
             with bar(progress, "Check", said.content.bytes) as update:
                 archive.check(out, backups.stored(said), on_bytes=lambda size: update(advance=size))
     typer.echo(f"{file} is written and checked: {backups.told(said)}.")
@@ -70,6 +93,15 @@ def restore(
     typer.echo(f"The database holds what it held then: {backups.told(said)}.{migrated}")
     if fault is not None and not unproven:
         raise typer.Exit(1)
+
+
+def _require_another_file(database: Database, file: Path) -> None:
+    if not database.settings.is_sqlite or not file.exists():
+        return
+    live = Path(str(database.settings.database_url.database)).resolve()
+    own = [live.with_name(live.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
+    if any(each.exists() and each.samefile(file) for each in own):
+        raise Refused(f"{file} is the database itself, or its log. Choose another name.")
 
 
 def _note(database: Database) -> None:
@@ -107,11 +139,11 @@ def _of_postgresql(session: Session, _facts: Facts, _file: Path, out: BinaryIO, 
     connection = session.connection()
     major = postgresql_dumps.server_major(connection)
     pg_dump, pg_restore = (postgresql_dumps.program(name, at_least=major) for name in ("pg_dump", "pg_restore"))
-    with bar(progress, "Dump") as update, postgresql_dumps.dumping(connection, pg_dump) as source:
+    with bar(progress, "Dump") as update, postgresql_dumps.dumping(connection, pg_dump, _ours()) as source:
         stored = archive.pack(
             out, "time_tracking.dump", source, is_compressed=True, on_bytes=lambda size: update(advance=size)
         )
-    postgresql_dumps.check(connection, pg_restore, partial(archive.unpack, out, stored))
+    postgresql_dumps.check(connection, pg_restore, _ours(), partial(archive.unpack, out, stored))
     return backups.content(stored, made_by=postgresql_dumps.major_of(pg_dump))
 
 
@@ -141,11 +173,15 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
         connection = session.connection()
         newest = max(said.content.made_by, postgresql_dumps.server_major(connection))
         pg_restore = postgresql_dumps.program("pg_restore", at_least=newest)
+        if said.facts.revision != head_revision():
+            backups.require_alone(session)
         if backups.target_of(connection) is not Target.nothing:
             backups.shut_out_others(session)
         unpack = partial(archive.unpack, file, backups.stored(said))
         with bar(progress, "Rows", sum(said.facts.tables.values())) as update:
-            postgresql_dumps.put_in_place(connection, pg_restore, unpack, on_rows=lambda rows: update(advance=rows))
+            postgresql_dumps.put_in_place(
+                connection, pg_restore, _ours(), unpack, on_rows=lambda rows: update(advance=rows)
+            )
         backups.require_same(session, said)
         if said.facts.revision == head_revision():
             return _proven(session, said, progress, unproven)
@@ -177,10 +213,17 @@ def _proven(session: Session, said: Manifest, progress: Progress, unproven: bool
 def _require_replaceable(database: Database, *, force: bool) -> None:
     with looking(database) as connection:
         target = backups.target_of(connection)
+        is_newer = not all(map(is_known_revision, revisions_of(connection)))
+        may_be_newer = _strangers(connection) if is_newer and not database.settings.is_sqlite else []
     if target is Target.foreign:
         raise ForeignDatabase("The database has tables that aren't this service's; nothing was changed.")
     if target is Target.people and not force:
         raise Refused("The database has people already. Say --force to replace all that it holds by the backup.")
+    if may_be_newer:
+        raise Refused(
+            f"A newer version migrated the database, and {', '.join(may_be_newer)} may be its, or somebody else's; "
+            "nothing was changed. Drop what is the newer version's, and move what isn't to a schema of its own."
+        )
 
 
 @contextmanager

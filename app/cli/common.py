@@ -1,6 +1,7 @@
 """What the commands share: the database they work on, how they refuse, and how they write files."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from app.services import demo
 from app.services.audit_proof import BrokenRecord
 from app.services.backups import RestoreRefused
 
+UNFINISHED = ".unfinished-"
 STATEMENT_SECONDS = 600  # for a statement over everything; nobody waits behind it
 
 
@@ -79,16 +81,28 @@ def valid(kind: Any, text: str) -> Any:
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[BinaryIO]:
-    """A file that only its owner can read, and that has its name only once it is whole."""
-    unfinished = target.with_name(f"{target.name}.part")
+    """A file that only its owner can read, and that has its name only once it is whole, also after a power cut.
+
+    Until then it is a new one beside it, which nobody can have laid there and no other command writes.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=UNFINISHED, dir=target.parent)
     try:
-        with os.fdopen(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(target)
+        Path(name).replace(target)
+        _settle(target.parent)
     finally:
-        unfinished.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+
+
+def _settle(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def progress_bar() -> Progress:

@@ -20,23 +20,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.core.postgresql import driver_of
+from app.core.postgresql_own import Ours
 
 INSTALLED = "usr/lib/postgresql"
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "connection_factory"})
 """What isn't given to a program as an argument, which everybody on the machine can read."""
 CHUNK_BYTES = 1024 * 1024
-_OF_AN_EXTENSION = "EXISTS (SELECT FROM pg_depend WHERE classid = {0}::regclass AND objid = oid AND deptype = 'e')"
-CLEAR = f"""
-    SELECT 'DROP TABLE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
-    WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
-    AND NOT {_OF_AN_EXTENSION.format("'pg_class'")} HAVING count(*) > 0
-    UNION ALL
-    SELECT 'DROP ROUTINE ' || string_agg(oid::regprocedure::text, ', ') FROM pg_proc
-    WHERE pronamespace = current_schema()::regnamespace
-    AND NOT {_OF_AN_EXTENSION.format("'pg_proc'")} HAVING count(*) > 0
-"""  # noqa: S608 - nobody's words but ours
-"""What takes away all that migrations make. A view of somebody else's on it is in the way, and stays."""
-TABLES = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+DUMP_OPTIONS = ("--format=custom", "--encoding=UTF8", "--no-password")
 
 
 class ProgramFailed(Exception):
@@ -63,16 +53,18 @@ def server_major(connection: Connection) -> int:
 
 
 @contextmanager
-def dumping(connection: Connection, pg_dump: Path) -> Iterator[IO[bytes]]:
-    """The dump, in PostgreSQL's custom format, of what the connection's open transaction sees.
+def dumping(connection: Connection, pg_dump: Path, ours: Ours) -> Iterator[IO[bytes]]:
+    """The dump, in PostgreSQL's custom format, of what is ours as the connection's open transaction sees it.
 
-    Raises ProgramFailed when the block ends, where it isn't whole.
+    Raises ProgramFailed where somebody's routines are among it, which pg_dump can't leave out; and when the block ends,
+    where it isn't whole.
     """
+    chosen = _chosen(connection, ours)
     snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-    arguments, environment = _reaching(connection)
+    target, environment = _reaching(connection)
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - no shell, and arguments of our own
-            [pg_dump, "--format=custom", "--encoding=UTF8", f"--snapshot={snapshot}", "--no-password", *arguments],
+            [pg_dump, *DUMP_OPTIONS, f"--snapshot={snapshot}", *chosen, *target],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -84,24 +76,46 @@ def dumping(connection: Connection, pg_dump: Path) -> Iterator[IO[bytes]]:
         _require_success("pg_dump", process, said)
 
 
-def check(connection: Connection, pg_restore: Path, unpack: Callable[[IO[bytes]], None]) -> None:
+def _chosen(connection: Connection, ours: Ours) -> list[str]:
+    """The options with which pg_dump takes what is ours. It understands patterns: what is quoted is a plain name."""
+    schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+    if routines := ours.strange_routines(connection):
+        raise ProgramFailed(
+            f"The schema {schema} holds {', '.join(routines)}, which isn't this service's: move it to a schema of its "
+            "own, or give the service one."
+        )
+    excluded = [f"--exclude-table={_quoted(schema)}.{_quoted(name)}" for name in ours.strange_relations(connection)]
+    return [f"--schema={_quoted(schema)}", *excluded]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def check(connection: Connection, pg_restore: Path, ours: Ours, unpack: Callable[[IO[bytes]], None]) -> None:
     """Let pg_restore read what a dump lists: the rows of all tables. Raises ProgramFailed."""
     with _restoring(pg_restore, ["--list"], unpack) as lines:
         listed = sum(b" TABLE DATA " in line for line in lines)
-    if listed < (tables := connection.exec_driver_sql(TABLES).scalar_one()):
+    tables = ours.tables_with_rows(connection)
+    if listed < tables:
         raise ProgramFailed(f"The dump has the rows of {listed} tables, and the database has {tables}.")
 
 
 def put_in_place(
-    connection: Connection, pg_restore: Path, unpack: Callable[[IO[bytes]], None], *, on_rows: Callable[[int], None]
+    connection: Connection,
+    pg_restore: Path,
+    ours: Ours,
+    unpack: Callable[[IO[bytes]], None],
+    *,
+    on_rows: Callable[[int], None],
 ) -> None:
-    """Let the current schema hold what a dump of it does, in the connection's open transaction: nobody sees the one or
-    the other until it ends, and whoever asks waits. Owners and grants of the dump are left out.
+    """Let what is ours in the current schema be what a dump of it holds, in the connection's open transaction: nobody
+    sees the one or the other until it ends, and whoever asks waits. Owners and grants of the dump are left out.
 
     Raises ProgramFailed, DBAPIError; then the transaction is to be undone.
     """
     schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
-    for statement in connection.exec_driver_sql(CLEAR).scalars().all():
+    for statement in ours.clearing(connection):
         connection.exec_driver_sql(statement)
     paths = connection.exec_driver_sql(
         "SELECT current_setting('search_path'), set_config('search_path', '', true), "

@@ -37,9 +37,10 @@ def sqlite_engine(settings: Settings) -> Engine:
 
 
 def _make_private(file: str) -> None:
-    """Create the file, where there is none yet, for its owner only: it holds everyone's hours and password hashes."""
+    """Create the file, where there is none yet, for its owner only: it holds everyone's hours and password hashes.
+    SQLite follows a link to where there is none, so we do."""
     with suppress(OSError):  # a folder that isn't there is the engine's to tell
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(os.path.realpath(file), os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:

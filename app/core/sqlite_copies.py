@@ -20,9 +20,13 @@ class NotCopied(Exception):
 
 
 def copy(source: sqlite3.Connection, target: Path, *, on_pages: OnPages) -> None:
-    """Copy what the source's open transaction sees into a new file, which is whole without a log beside it."""
-    with closing(sqlite3.connect(target)) as copied:
-        source.backup(copied, pages=PAGES_AT_ONCE, progress=_progress(on_pages))
+    """Copy what the source's open transaction sees into a new file, which is whole without a log beside it. Raises
+    NotCopied, as where the disk is full."""
+    try:
+        with closing(sqlite3.connect(target)) as copied:
+            source.backup(copied, pages=PAGES_AT_ONCE, progress=_progress(on_pages))
+    except sqlite3.Error as error:
+        raise NotCopied(f"The database wasn't copied: {error}.") from None
 
 
 def settle(file: Path) -> None:

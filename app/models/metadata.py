@@ -1,4 +1,4 @@
-"""All tables at once, for who compares them with a database: migrations and their tests."""
+"""All tables at once, for who compares them with a database (migrations and their tests) or takes them out of it."""
 
 import pkgutil
 from importlib import import_module
@@ -8,9 +8,17 @@ from sqlmodel import SQLModel
 
 import app.models
 
+FUNCTIONS = frozenset({"audit_event_is_append_only", "audit_event_extends_its_chain", "audit_chain_only_grows"})
+"""What the migrations make beside tables on PostgreSQL: the functions of the record's triggers."""
+
 
 def all_tables() -> MetaData:
     """The tables of every module here: a new one can't be forgotten."""
     for module in pkgutil.iter_modules(app.models.__path__):
         import_module(f"{app.models.__name__}.{module.name}")
     return SQLModel.metadata
+
+
+def own_tables() -> frozenset[str]:
+    """The names of all tables that migrations of ours make, and of the one in which they note how far they are."""
+    return frozenset(all_tables().tables) | {"alembic_version"}

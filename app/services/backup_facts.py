@@ -10,15 +10,16 @@ from sqlalchemy import func, inspect, quoted_name, select, table
 
 from app.core.db import Session
 from app.core.migrations import revisions_of
+from app.models.metadata import own_tables
 from app.schemas.backup import Facts
 from app.services.audit import CHAIN
 from app.services.periods import ENTRY, in_seconds, unix_seconds
 
 
 def facts_of(session: Session) -> Facts:
-    """The facts of the database as this transaction sees it."""
+    """The facts of our tables as this transaction sees them."""
     connection = session.connection()
-    names = inspect(connection).get_table_names()
+    names = own_tables() & set(inspect(connection).get_table_names())
     return Facts(
         revision=", ".join(sorted(revisions_of(connection))),
         tables={name: _count(session, name) for name in sorted(names)},

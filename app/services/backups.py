@@ -20,6 +20,12 @@ from app.services.backup_facts import facts_of, first_difference
 from app.services.identity import USER
 from app.services.periods import ENTRY
 
+OTHERS = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+"""
+"""Background workers of the server's own have no user. What another role's connection is for, only some may see."""
+
 
 class RestoreRefused(Exception):
     """The backup can't be restored here. The database is as it was; the message says what to do."""
@@ -94,6 +100,15 @@ def shut_out_others(session: Session) -> None:
     """Let nobody read or write before this PostgreSQL transaction ends. Every other one begins with people, so it waits
     there, where it holds nothing yet that this one will want."""
     session.execute(text('LOCK TABLE "user" IN ACCESS EXCLUSIVE MODE'))
+
+
+def require_alone(session: Session) -> None:
+    """Let nobody else be connected to this PostgreSQL database. Raises RestoreRefused."""
+    if session.execute(text(OTHERS)).scalar_one():
+        raise RestoreRefused(
+            "Others are connected to the database. Stop the service first: this backup is older than this version, and "
+            "is migrated only after it is in place. Nothing was changed."
+        )
 
 
 def require_same(session: Session, said: Manifest) -> None:

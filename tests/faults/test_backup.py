@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -42,6 +43,22 @@ def die_when_all_is_there(connection, cursor, statement, *rest):
 sqlite_copies.PAGES_AT_ONCE = 1
 sqlite_copies._progress = die_half_way
 app()
+"""
+BACKUP_AND_STOP = """
+import os, runpy, signal
+from sqlalchemy import Engine, event
+from app.core import sqlite_copies
+
+def stop(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+@event.listens_for(Engine, "before_cursor_execute")
+def stop_at_the_dump(connection, cursor, statement, *rest):
+    if "pg_export_snapshot" in statement:
+        stop()
+
+sqlite_copies._progress = lambda on_pages: stop
+runpy.run_module("app.cli", run_name="__main__")
 """
 
 
@@ -135,18 +152,33 @@ def test_a_restore_that_is_killed_leaves_what_was_there(people, database, comman
     command("backup", "monday")
     people.entry(people.employee("Bob"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="after")
 
-    died = subprocess.run(
-        [sys.executable, "-c", RESTORE_AND_DIE, "restore", "monday", "--force"],
-        env=os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        check=False,
-    )
+    died = run(RESTORE_AND_DIE, "restore", "monday", "--force", db_url=db_url, folder=tmp_path)
 
     assert died.returncode == -signal.SIGKILL
     assert descriptions(database) == {"before", "after"}
     assert command("verify-audit").exit_code == 0
     assert command("restore", "monday", "--force").exit_code == 0
     assert descriptions(database) == {"before"}
+
+
+def test_a_backup_that_is_stopped_leaves_nothing_behind(database, db_url, tmp_path):
+    before = set(tmp_path.iterdir())
+
+    stopped = run(BACKUP_AND_STOP, "backup", "monday", db_url=db_url, folder=tmp_path)
+
+    assert (stopped.returncode, stopped.stderr) == (128 + signal.SIGTERM, b"")
+    assert {each for each in tmp_path.iterdir() if not each.name.endswith(("-wal", "-shm"))} == before
+
+
+def run(script: str, *arguments: str, db_url: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """A command in a process of its own, with something that happens to it."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
 
 
 def descriptions(database) -> set[str]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import signal
 import sqlite3
 import zipfile
 from contextlib import closing
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, make_url, select, text, update
 
+from app.cli.common import written_whole
+from app.core.archive import MANIFEST_MIB
 from app.core.db import Database
 from app.core.migrations import SchemaState, head_revision, schema_state
 from app.core.postgresql_dumps import ProgramFailed, program
@@ -23,6 +27,7 @@ from tests.support.migrating import alembic
 from tests.support.operators import refusal, somebody_elses_table
 from tests.support.postgresql import execute
 from tests.support.record import Record
+from tests.support.spools import eventually
 
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
 BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"
@@ -79,7 +84,7 @@ def test_what_was_there_comes_back(command, people, database, monday, tmp_path):
     assert taken.stdout.endswith(" UTC, 1 entries, 3 events.\n")
     assert (names(database), hours(database)) == (["Ana"], then)
     assert (tmp_path / "monday").stat().st_mode & 0o777 == 0o600
-    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".") or each.suffix == ".part"] == []
+    assert list(tmp_path.glob(".*")) == []
     told = record.new()
     assert [(event.action, event.actor_id, event.request_id) for event in told] == [
         ("backup:take", None, "cli:backup"),
@@ -111,6 +116,21 @@ def test_a_backup_is_never_written_over_unless_forced(command, people, tmp_path)
     assert command("backup", "monday", "--force").exit_code == 0
     assert zipfile.is_zipfile(tmp_path / "monday")
     assert "No such file or directory" in refusal(command("backup", "nowhere/monday"))
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_file_that_somebody_laid_in_the_way_is_not_written_through(command, database, tmp_path):
+    (tmp_path / "diary").write_text("Dear diary")
+    (tmp_path / "monday.part").symlink_to(tmp_path / "diary")
+
+    assert command("backup", "monday").exit_code == 0
+    assert (tmp_path / "diary").read_text() == "Dear diary"
+    with written_whole(tmp_path / "tuesday") as one, written_whole(tmp_path / "tuesday") as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert (tmp_path / "tuesday").read_text() == "one"
+    assert (tmp_path / "tuesday").stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize(
@@ -146,6 +166,24 @@ def damage(file: Path) -> None:
         content.write(b"a punch in the middle of it")
 
 
+def damage_of_another_kind(file: Path) -> None:
+    """The manifest is packed as we never do, and damaged."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("manifest.json", os.urandom(999))
+    content = bytearray(file.read_bytes())
+    content[len("manifest.json") + 40 : -200] = b"\xff" * (len(content) - 200 - len("manifest.json") - 40)
+    file.write_bytes(content)
+
+
+def endless_manifest(file: Path) -> None:
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("manifest.json", "w") as out,
+    ):
+        for _ in range(MANIFEST_MIB + 1):
+            out.write(b" " * 1024 * 1024)
+
+
 def from_the_future(said) -> None:
     said["facts"]["revision"] = "2999_later"
     said["version"] = "9.1"
@@ -162,6 +200,8 @@ def of_the_other_engine(said) -> None:
         (lambda file: file.write_text("Dear diary"), "The backup is damaged, or none: File is not a zip file."),
         (lambda file: file.write_bytes(file.read_bytes()[:-99]), "The backup is damaged, or none: "),
         (damage, "The backup is damaged, or none: "),
+        (damage_of_another_kind, "The backup is damaged, or none: Corrupt input data."),
+        (endless_manifest, "This isn't a backup: its manifest is longer than 256 MiB."),
         (lambda file: with_manifest(file, lambda said: said["content"].update(bytes=1)), "isn't what was put into it."),
         (lambda file: with_manifest(file, lambda said: said["content"].update(name="x")), "This isn't a backup: "),
         (
@@ -203,6 +243,24 @@ def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it
         assert hours(other) == then
 
 
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_an_older_backup_comes_back_only_where_nobody_works_meanwhile(command, people, database, monday):
+    """It is there before it is migrated, and who asked in between would be answered errors."""
+    alembic(database, "downgrade", BEFORE_THE_SECOND_FACTOR)
+    command("backup", "old")
+    alembic(database, "upgrade", "head")
+    people.employee("Bob")
+
+    assert refusal(command("restore", "old", "--force")) == (
+        "Others are connected to the database. Stop the service first: this backup is older than this version, and is "
+        "migrated only after it is in place. Nothing was changed."
+    )
+    assert names(database) == ["Ana", "Bob"]
+    database.engine.dispose()
+    assert eventually(lambda: command("restore", "old", "--force").exit_code == 0)  # the server parts from it in time
+    assert names(database) == ["Ana"]
+
+
 def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_so(command, people, database, monday):
     command("backup", "monday")
     people.employee("Bob")
@@ -240,7 +298,7 @@ def test_somebody_elses_database_is_neither_taken_nor_replaced(operator, command
     )
 
 
-def test_a_backup_replaces_what_a_newer_version_migrated(command, database, monday, people):
+def test_a_backup_replaces_what_a_newer_version_migrated(command, database, monday, people, engine, db_url):
     """Who goes back to the version before has a database that it doesn't know, and a backup from before."""
     command("backup", "monday")
     people.employee("Bob")
@@ -248,9 +306,40 @@ def test_a_backup_replaces_what_a_newer_version_migrated(command, database, mond
         session.execute(text('CREATE TABLE absence (user_id integer REFERENCES "user" (id))'))
         session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
 
+    if engine == POSTGRESQL:  # others may have tables in the schema
+        refused = refusal(command("restore", "monday", "--force"))
+        assert refused.startswith("A newer version migrated the database, and absence may be its, or somebody else's;")
+        execute(make_url(db_url), "DROP TABLE absence")
     assert command("restore", "monday", "--force").exit_code == 0
     assert names(database) == ["Ana"]
     assert not any("absence" in line for line in objects_of(database))
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_what_others_keep_in_the_schema_is_neither_taken_nor_touched(
+    command, operator, empty_url, database, monday, db_url, tmp_path
+):
+    theirs = make_url(db_url)
+    execute(theirs, 'CREATE TABLE "Payroll ""run" (id serial, paid int)')
+    execute(theirs, 'CREATE VIEW paid AS SELECT paid FROM "Payroll ""run"')
+    execute(theirs, "CREATE FUNCTION pay(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    assert refusal(command("backup", "monday")) == (
+        "The schema public holds pay(integer), which isn't this service's: "
+        "move it to a schema of its own, or give the service one."
+    )
+    execute(theirs, "DROP FUNCTION pay(int)")
+    assert command("backup", "monday").exit_code == 0
+    execute(theirs, 'INSERT INTO "Payroll ""run" (paid) VALUES (42)')
+    execute(theirs, "CREATE FUNCTION pay(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+
+    restored = command("restore", "monday", "--force")
+    moved = operator("restore", "monday", DB_URL=empty_url)
+
+    assert (restored.exit_code, restored.stderr, moved.exit_code, moved.stderr) == (0, "", 0, "")
+    with database.reading() as session:
+        assert session.execute(text("SELECT paid, pay(1) FROM paid")).one() == (42, 1)
+    with closing(Database(settings_for(empty_url))) as other:
+        assert not any("ayroll" in line or "paid" in line for line in objects_of(other))
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
@@ -264,6 +353,46 @@ def test_a_file_that_others_have_locked_is_left_as_it_is(command, people, databa
 
     assert said == f"{make_url(db_url).database} was not replaced: others have it locked."
     assert names(database) == ["Ana", "Bob"]
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_a_backup_never_takes_the_place_of_the_database(command, database, monday, db_url, tmp_path, ending):
+    live = Path(make_url(db_url).database + ending)
+    (tmp_path / "alias").symlink_to(live)
+
+    for name in (str(live), "alias"):
+        said = refusal(command("backup", name, "--force"))
+        assert said == f"{name} is the database itself, or its log. Choose another name."
+    assert names(database) == ["Ana"]
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_disk_that_is_full_is_told_in_one_line(command, database, monday, db_url, tmp_path):
+    with closing(sqlite3.connect(str(make_url(db_url).database))) as live:
+        live.execute("CREATE TABLE much AS SELECT zeroblob(1000000)")
+        live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512 * 1024, hard))
+    try:
+        said = refusal(command("backup", "monday"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handled)
+
+    assert said.startswith("The database wasn't copied: ")
+    assert list(tmp_path.glob("monday*")) == []
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_database_behind_a_link_is_its_owners_only(operator, command, database, monday, tmp_path):
+    command("backup", "monday")
+    (tmp_path / "link").symlink_to(tmp_path / "behind")
+
+    assert operator("restore", "monday", DB_URL=f"sqlite:///{tmp_path / 'link'}").exit_code == 0
+    assert (tmp_path / "behind").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
@@ -327,6 +456,7 @@ def test_a_dump_that_fails_leaves_no_file(command, monday, tmp_path, in_front_of
 
     assert refusal(command("backup", "monday")) == "pg_dump: error: no luck"
     assert list(tmp_path.glob("monday*")) == []
+    assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])

@@ -336,7 +336,7 @@ def test_an_operator_writes_the_files_that_the_api_gives(command, people, server
     else:
         assert (files[0].count(b"Landing page"), files[1]) == (2, by_api.content)
     assert (tmp_path / f"all.{ending}").stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.glob("*.part")) == []
+    assert list(tmp_path.glob(".unfinished-*")) == []
     told = [event for event in record.new() if event.request_id == "cli:export"]
     assert [(event.action, event.actor_id, event.after["scope"]) for event in told] == [
         (f"export:{ending.removesuffix('l')}", None, scope) for scope in ("all", "team")

@@ -68,6 +68,16 @@ def test_the_database_refuses_a_second_open_entry_an_overlap_and_a_change_of_the
             session.execute(text(change))
 
 
+def test_a_backup_takes_the_parts_and_brings_them_back(company, database, command, engine):
+    taken, restored = command("backup", "parts"), command("restore", "parts", "--force")
+
+    assert (taken.exit_code, restored.exit_code, taken.stderr, restored.stderr) == (0, 0, "", "")
+    with database.reading() as session:
+        parts = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'time_entry'::regclass"
+        assert session.scalar(text(parts)) == 64
+        assert session.scalar(text("SELECT count(*) FROM time_entry")) == 1
+
+
 def refusal(database, statement):
     """The code of our error that the database's refusal becomes."""
     with pytest.raises(IntegrityError) as refused, database.writing() as session:
