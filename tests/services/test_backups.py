@@ -136,7 +136,6 @@ def test_a_file_that_somebody_laid_in_the_way_is_not_written_through(command, da
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda said: said["facts"].update(revision="2026_11_25_passwords"), "revision 2026_11_25_passwords, and the "),
         (lambda said: said["facts"]["tables"].update(project=2), "The rows of project: the backup says 2, and the "),
         (
             lambda said: said["facts"]["tables"].update(holiday=2),
@@ -158,6 +157,18 @@ def test_the_first_difference_is_named_and_nothing_changes(command, people, data
 
     assert said in refused and refused.endswith("Nothing was changed.")
     assert names(database) == ["Ana", "Bob"]
+
+
+def test_a_backup_of_another_revision_than_it_says_is_refused(operator, command, empty_url, monday, tmp_path):
+    command("backup", "monday")
+    with_manifest(tmp_path / "monday", lambda said: said["facts"].update(revision="2026_11_25_passwords"))
+
+    refused = refusal(operator("restore", "monday", DB_URL=empty_url))
+
+    assert refused == (
+        f"The backup says revision 2026_11_25_passwords, and the restored database has {head_revision()}. "
+        "Nothing was changed."
+    )
 
 
 def damage(file: Path) -> None:
