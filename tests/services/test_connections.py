@@ -31,7 +31,7 @@ def use_all_connections(database):
 
 def break_all_connections(database, server):
     """What a restart of the server does to the connections that lie idle."""
-    execute(server, "SELECT pg_terminate_backend(pid) " + OTHERS.format(database.engine.url.database))
+    execute(server, "SELECT pg_terminate_backend(pid, 10000) " + OTHERS.format(database.engine.url.database))
 
 
 @only_postgresql
