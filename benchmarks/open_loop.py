@@ -19,6 +19,9 @@ CLOSING_SECONDS = 60
 """How long the last answers are waited for."""
 
 
+FRESH_SECONDS = 4
+
+
 class Due(NamedTuple):
     """A request, and when it is to be sent, in seconds since the start."""
 
@@ -28,14 +31,14 @@ class Due(NamedTuple):
 
 
 def replay(base_url: str, requests: Iterable[Due], connections: int) -> Taken:
-    """Send the requests, which ascend in time, on so many connections; one that finds none free waits for it."""
+    """Send the requests, which ascend in time, on at most so many connections at once, which are made when they are
+    needed and left when they have idled; a request that finds none free waits for one."""
     return uvloop.run(_replay(base_url, requests, connections))
 
 
 async def _replay(base_url: str, requests: Iterable[Due], connections: int) -> Taken:
-    address, switchboard = urlsplit(base_url), _Switchboard()
-    for _ in range(connections):
-        await asyncio.get_running_loop().create_connection(lambda: _Line(switchboard), address.hostname, address.port)
+    address = urlsplit(base_url)
+    switchboard = _Switchboard(str(address.hostname), address.port or 80, connections)
     began = time.perf_counter()
     for due in requests:
         if (early := began + due.at - time.perf_counter()) > 0:
@@ -49,31 +52,54 @@ async def _replay(base_url: str, requests: Iterable[Due], connections: int) -> T
 class _Switchboard:
     """Which connections are free, which requests wait, and what was answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str, port: int, connections: int) -> None:
         self.taken = Taken()
-        self.free: list[_Line] = []
+        self.lines: set[_Line] = set()
+        self._host, self._port, self._connections = host, port, connections
+        self._free: list[_Line] = []
+        self._dialling: set[asyncio.Task[None]] = set()
         self._waiting: deque[tuple[Due, float]] = deque()
         self._open = 0
         self._is_quiet = asyncio.Event()
 
     def send(self, due: Due, due_at: float) -> None:
         self._open += 1
-        if self.free:
-            self.free.pop().send(due, due_at)
+        while self._free:
+            if (line := self._free.pop()).is_fresh:
+                line.send(due, due_at)
+                return
+            line.close()
+        self._waiting.append((due, due_at))
+        if len(self.lines) + len(self._dialling) < self._connections:
+            dialling = asyncio.create_task(self._dial())
+            self._dialling.add(dialling)
+            dialling.add_done_callback(self._dialling.discard)
+
+    async def _dial(self) -> None:
+        loop = asyncio.get_running_loop()
+        _, line = await loop.create_connection(lambda: _Line(self), self._host, self._port)
+        self.lines.add(line)
+        self._next(line)
+
+    def _next(self, line: "_Line") -> None:
+        if self._waiting:
+            line.send(*self._waiting.popleft())
         else:
-            self._waiting.append((due, due_at))
+            line.idles_since = time.perf_counter()
+            self._free.append(line)
+
+    def lost(self, line: "_Line") -> None:
+        self.lines.discard(line)
+        if line in self._free:
+            self._free.remove(line)
 
     def answered(self, label: str, answer: Answer, line: "_Line | None") -> None:
         """Note an answer, and give the connection, where it is still there, the next request."""
         self.taken.add(label, answer)
         self._open -= 1
         self._is_quiet.set()
-        if line is None:
-            return
-        if self._waiting:
-            line.send(*self._waiting.popleft())
-        else:
-            self.free.append(line)
+        if line is not None:
+            self._next(line)
 
     async def all_answered(self) -> None:
         while self._open:
@@ -88,10 +114,18 @@ class _Line(asyncio.Protocol):
         self._switchboard = switchboard
         self._transport: Any = None
         self._label: str | None = None
+        self.idles_since = 0.0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the service, which closes what idles for 5 s, keeps it for long enough."""
+        return time.perf_counter() - self.idles_since < FRESH_SECONDS
+
+    def close(self) -> None:
+        self._transport.close()
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        self._switchboard.free.append(self)
 
     def send(self, due: Due, due_at: float) -> None:
         self._label, self._due_at, self._reader = due.label, due_at, Reader(time.perf_counter(), keep=False)
@@ -104,7 +138,6 @@ class _Line(asyncio.Protocol):
             self._switchboard.answered(label, answer, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self in self._switchboard.free:
-            self._switchboard.free.remove(self)
+        self._switchboard.lost(self)
         if self._label is not None:
             self._switchboard.answered(self._label, Answer(status=LOST), None)
