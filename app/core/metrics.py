@@ -54,7 +54,7 @@ PROBLEMS = Counter(
 )
 LOGIN_FAILURES = Counter(
     "ett_login_failures",
-    "Logins refused: `wrong` e-mail, password or account, `wrong_code`, `limited` after too many. After the commit.",
+    "Logins refused: `wrong`, `wrong_code`, or `limited` after too many. After the commit.",
     ["reason"],
     registry=_registry,
 )
