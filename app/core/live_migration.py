@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from alembic import op
 from app.core.clock import monotonic_seconds
+from app.core.postgresql import APPLICATION_NAME, CONNECT_TIMEOUT_SECONDS
 
 LOCK_WAIT_SECONDS = 1
 """How long a migration queues for a lock: everybody who needs the table queues behind it."""
@@ -19,7 +20,7 @@ PAUSE_SECONDS = 3
 """Between two tries, in which the queue is worked off."""
 GLANCE_SECONDS = 0.1
 PATIENCE_SECONDS = 600
-APPLICATION = "employee-time-tracking-api migrate"
+APPLICATION = f"{APPLICATION_NAME} migrate"
 ONE_AT_A_TIME = 7265747474
 """The advisory lock of whoever migrates."""
 _OPENING = f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'; SET LOCAL statement_timeout = 0"
@@ -46,9 +47,9 @@ def connected(url: URL) -> Iterator[Connection]:
         poolclass=NullPool,
         hide_parameters=True,
         connect_args={
-            "connect_timeout": 3,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "client_encoding": "utf8",
-            "application_name": "employee-time-tracking-api migrate",
+            "application_name": APPLICATION,
         },
     )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_OPENING))
