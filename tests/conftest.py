@@ -63,6 +63,12 @@ def postgresql_server() -> URL:
     return make_url(os.environ[ENVIRONMENT_VARIABLE])
 
 
+@pytest.fixture(scope="session")
+def templates() -> Path:
+    """Where the file is that each test's SQLite is a copy of."""
+    return Path(os.environ[_TEMPLATES])
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     """Each test that uses a database runs once on each."""
@@ -70,9 +76,9 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def db_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[str]:
+def db_url(engine: str, tmp_path: Path, postgresql_server: URL, templates: Path) -> Iterator[str]:
     """An empty, migrated database."""
-    with fresh_database(engine, tmp_path, postgresql_server, Path(os.environ[_TEMPLATES])) as url:
+    with fresh_database(engine, tmp_path, postgresql_server, templates) as url:
         yield url
 
 

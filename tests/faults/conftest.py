@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import URL
 
 from app.core.clock import utc_now
 from app.core.db import Database
@@ -15,11 +16,37 @@ from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.databases import settings_for
 from tests.support.postgresql import PostgreSQLServer
+from tests.support.standing import StandingServices
+
+
+@pytest.fixture(scope="session")
+def standing_services(
+    tmp_path_factory: pytest.TempPathFactory, postgresql_server: URL, templates: Path
+) -> Iterator[StandingServices]:
+    """What `two_workers` gives to all tests of a process."""
+    services = StandingServices(tmp_path_factory.mktemp("standing"), postgresql_server, templates)
+    yield services
+    services.close()
 
 
 @pytest.fixture
-def two_workers(db_url: str, tmp_path: Path) -> Iterator[Backend]:
-    """The service with two worker processes."""
+def db_url(request: pytest.FixtureRequest, engine: str) -> str:
+    """An empty, migrated database: with `two_workers`, theirs."""
+    if "two_workers" in request.fixturenames:
+        services: StandingServices = request.getfixturevalue("standing_services")
+        return services.emptied(engine)
+    return str(request.getfixturevalue("db_url"))
+
+
+@pytest.fixture
+def two_workers(engine: str, db_url: str, standing_services: StandingServices) -> Backend:
+    """The service with two worker processes, for tests that only send requests: others are served by it afterwards."""
+    return standing_services.service(engine)
+
+
+@pytest.fixture
+def own_workers(db_url: str, tmp_path: Path) -> Iterator[Backend]:
+    """The service with two worker processes, to which things may happen: nobody else uses it."""
     backend = Backend(db_url, tmp_path, workers=2)
     yield backend
     backend.stop()

@@ -28,17 +28,17 @@ FAIL_AT_COMMIT = {
 HEAL = {POSTGRESQL: "DROP TRIGGER no_commit ON time_entry", SQLITE: "DROP TRIGGER no_commit"}
 
 
-def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database, engine, two_workers, bearer):
+def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database, engine, own_workers, bearer):
     """THREATS F1: all that was acknowledged is there, once, and nothing else; no lock outlives who held it; the record
     holds; and who wasn't answered asks again and is served once."""
     website = people.project("Website")
     staff = [people.employee(f"Person {number}") for number in range(WRITERS)]
-    writers = Writers(two_workers.base_url, [bearer(person) for person in staff], website.id)
+    writers = Writers(own_workers.base_url, [bearer(person) for person in staff], website.id)
 
     with writers.at_work() as log:
         writers.wait_for(PUNCHES_BEFORE_THE_KILL)
-        two_workers.kill()
-        two_workers.start()
+        own_workers.kill()
+        own_workers.start()
         writers.wait_for_acknowledged(time.monotonic(), within_seconds=SECONDS_UNTIL_ALL_IS_WELL)
         writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
     before = verdict(database, log)

@@ -56,16 +56,16 @@ async def _stop_under_load(backend, me, export):
         return answered, await read_rest()
 
 
-def test_a_stop_under_load_answers_what_was_asked_and_lets_files_be_read(people, database, two_workers, bearer):
+def test_a_stop_under_load_answers_what_was_asked_and_lets_files_be_read(people, database, own_workers, bearer):
     mia, website = people.manager("Mia"), people.project("Website")
     add_entries(database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
     me = message("/api/v1/auth/me", bearer(mia))
     export = message(f"/api/v1/reports/export/csv?{urlencode(MARCH)}", bearer(mia))
 
-    answered, file = asyncio.run(_stop_under_load(two_workers, me, export))
+    answered, file = asyncio.run(_stop_under_load(own_workers, me, export))
 
     assert answered == [{b"200"}] * CLIENTS
     assert file.count(LONG.encode()) >= 2400, "chunks end within some"
     assert file.endswith(b"\r\n0\r\n\r\n")
-    assert two_workers.stop() == 0
-    assert "Traceback" not in two_workers.log.read_text()
+    assert own_workers.stop() == 0
+    assert "Traceback" not in own_workers.log.read_text()

@@ -30,9 +30,9 @@ def header(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, database, two_workers, bearer, sign):
+def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, database, own_workers, bearer, sign):
     """THREATS 5. Each person loses their token in another way."""
-    url = f"{two_workers.base_url}{API}"
+    url = f"{own_workers.base_url}{API}"
     staff = {name: people.employee(name) for name in ("Ana", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gil", "Hal")}
     opened = {name: session_of(database, person) for name, person in staff.items()}
     tokens = {name: sign(each) for name, each in opened.items()}
@@ -56,7 +56,7 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
         Call("DELETE", f"{url}/auth/sessions", hal),
     ]  # fmt: skip
     (done,) = in_parallel([ways])
-    spend_again(database, opened["Eve"], two_workers)
+    spend_again(database, opened["Eve"], own_workers)
     knocking = [Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()]
 
     def knock():
@@ -64,8 +64,8 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
         return Counter(answer.status_code for client in in_parallel(crowd) for answer in client)
 
     first = knock()
-    two_workers.stop()
-    two_workers.start()
+    own_workers.stop()
+    own_workers.start()
     second = knock()
 
     assert {answer.status_code for answer in before} == {200}
@@ -74,12 +74,12 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
     assert first.total() + second.total() >= REQUESTS
 
 
-def spend_again(database, opened: Opened, two_workers) -> None:
+def spend_again(database, opened: Opened, own_workers) -> None:
     """Use a refresh token once more, eleven seconds after it was spent."""
     with database.writing() as session:
         row = SESSION.c.id == opened.session_id
         session.execute(SESSION.update().where(row).values(refreshed_at=utc_now() - timedelta(seconds=11)))
-    call = Call("POST", f"{two_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": opened.refresh_token})
+    call = Call("POST", f"{own_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": opened.refresh_token})
     assert at_once([call])[0].status_code == 401
 
 

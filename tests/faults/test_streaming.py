@@ -52,8 +52,7 @@ class Archive:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def archive(request, tmp_path_factory, postgresql_server) -> Iterator[Archive]:
-    templates = Path(os.environ["TEST_TEMPLATES"])
+def archive(request, tmp_path_factory, postgresql_server, templates) -> Iterator[Archive]:
     with fresh_database(request.param, tmp_path_factory.mktemp("archive"), postgresql_server, templates) as db_url:
         database = Database(settings_for(db_url, DB_STATEMENT_TIMEOUT_SECONDS=600))
         people = Company(database)

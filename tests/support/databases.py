@@ -1,9 +1,10 @@
 """Migrated databases for tests: one template per engine, made once a run, cloned for each test."""
 
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -49,12 +50,32 @@ def fresh_database(engine: str, folder: Path, server: URL, templates: Path) -> I
         yield f"sqlite:///{file}"
         return
     name = f"ett_{uuid.uuid4().hex}"
-    # Copying files takes a third less than writing the copy to the log, which is what happens unless told otherwise.
-    _say(server, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY FILE_COPY')
+    _create(server, name)
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
-        _say(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+        _drop(server, name)
+
+
+def empty_again(db_url: str, server: URL, templates: Path) -> None:
+    """Let a database be as it was when it was fresh, while a service has it open."""
+    url = make_url(db_url)
+    name = str(url.database)
+    if url.get_backend_name() == POSTGRESQL:
+        _drop(server, name)
+        _create(server, name)
+        return
+    with closing(sqlite3.connect(templates / f"{TEMPLATE}.db")) as empty, closing(sqlite3.connect(name)) as used:
+        empty.backup(used)
+
+
+def _create(server: URL, name: str) -> None:
+    # Copying files takes a third less than writing the copy to the log, which is what happens unless told otherwise.
+    _say(server, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY FILE_COPY')
+
+
+def _drop(server: URL, name: str) -> None:
+    _say(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _say(server: URL, statement: str) -> None:
