@@ -17,7 +17,7 @@ from app.core.runtime import Runtime
 from app.core.tokens import Claims
 from app.models.user import Role
 from app.schemas.time_entry import TimeEntryRead
-from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ID, Day, TimeZoneName
+from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName
 from app.services import users
 from app.services.identity import Actor, authenticate, require_role
 from app.services.periods import Period
@@ -225,6 +225,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
+PathEntryId = Annotated[int, Path(ge=1, le=MAX_ENTRY_ID)]
 TransactionsDep = Annotated[Transactions, Depends(_transactions)]
 ReportsDep = Annotated[Transactions, Depends(_reports)]
 """Transactions that take their time: they queue with the reports."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from app.schemas.types import Answer, Id, UtcTime
+from app.schemas.types import Answer, EntryId, Id, UtcTime
 
 Facts = Annotated[
     dict[str, Any] | None,
@@ -41,7 +41,7 @@ class EventRead(HistoryItem):
     subject_id: Id | None
     position: Annotated[int, Field(ge=1, le=2**53)]
     object_type: Annotated[str, Field(max_length=32, examples=["time_entry"])]
-    object_id: Id | None
+    object_id: EntryId | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
 from app.schemas.time_entry import TimeEntryRead
-from app.schemas.types import MAX_ID, Answer, Body, Description, Id, Reason, SentTime
+from app.schemas.types import MAX_ID, Answer, Body, Description, EntryId, Id, Reason, SentTime
 from app.schemas.user import Changes
 
 MAX_OPERATIONS = 500
@@ -58,13 +58,13 @@ class BulkCreate(EntryCreate):
 
 class BulkChange(EntryUpdate):
     action: Literal["change"]
-    id: Id
+    id: EntryId
     version: Version | None = None
 
 
 class BulkDelete(Body):
     action: Literal["delete"]
-    id: Id
+    id: EntryId
     version: Version | None = None
     reason: Reason
 
@@ -95,7 +95,7 @@ class Bulk(Body):
 
 class BulkResult(Answer):
     action: Literal["create", "change", "delete"]
-    id: Id
+    id: EntryId
     entry: Annotated[TimeEntryRead | None, Field(description="As it is now; null when it was deleted.")]
 
 

@@ -9,7 +9,7 @@ from app.schemas.audit import Action, EventRead, RequestId
 from app.schemas.auth import SessionRead
 from app.schemas.project import ProjectRead
 from app.schemas.time_entry import TimeEntryWithProject
-from app.schemas.types import Answer, Id, UtcTime
+from app.schemas.types import Answer, EntryId, UtcTime
 from app.schemas.user import AccountRead
 
 
@@ -19,7 +19,7 @@ class Act(Answer):
     at: UtcTime
     action: Action
     object_type: Annotated[str, Field(max_length=32)]
-    object_id: Id | None
+    object_id: EntryId | None
     request_id: RequestId
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.types import Answer, Description, Id, Seconds, UtcTime
+from app.schemas.types import Answer, Description, EntryId, Id, Seconds, UtcTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Presence(Answer):
 
     user_id: Id
     user_name: Annotated[str, Field(max_length=201)]
-    entry_id: Id
+    entry_id: EntryId
     project_id: Id
     project_name: Annotated[str, Field(max_length=200)]
     description: Description

@@ -6,11 +6,11 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from app.schemas.project import ProjectRead
-from app.schemas.types import Answer, Description, Id, UtcTime
+from app.schemas.types import Answer, Description, EntryId, Id, UtcTime
 
 
 class TimeEntryRead(Answer):
-    id: Id
+    id: EntryId
     user_id: Id
     project_id: Id
     start_time: UtcTime

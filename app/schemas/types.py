@@ -32,6 +32,8 @@ FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
 _FIRST_INSTANT, _LAST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 MAX_ID = 2**31 - 1
+MAX_ENTRY_ID = 2**53 - 1
+"""In a database in parts (docs/scaling.md), which alone counts further; what every reader of JSON keeps exact."""
 MAX_KEY_LENGTH = 400
 
 
@@ -144,6 +146,7 @@ def _z(instant: datetime) -> str:
 
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[1]), BeforeValidator(_only_number)]
+EntryId = Annotated[int, Field(ge=1, le=MAX_ENTRY_ID, examples=[1]), BeforeValidator(_only_number)]
 IsActive = Annotated[StrictBool, Field(examples=[True])]
 Line = Annotated[str, Field(min_length=1), ONE_LINE, AfterValidator(str.strip), AfterValidator(_with_key)]
 PersonName = Annotated[Line, Field(max_length=100, examples=["Ana"])]

@@ -77,6 +77,7 @@ ALTER TABLE time_entry
 -- Its trigger holds each chain to one event a position, whichever month that is in; the key has the month beside it.
 ALTER TABLE audit_event RENAME TO audit_event_whole;
 CREATE TABLE audit_event (LIKE audit_event_whole INCLUDING DEFAULTS) PARTITION BY RANGE (at);
+ALTER TABLE audit_event ALTER COLUMN object_id TYPE bigint;  -- an entry's
 CREATE TABLE audit_event_rest PARTITION OF audit_event DEFAULT;
 DO $$ DECLARE
     month timestamptz;

@@ -50,6 +50,34 @@ def test_the_service_punches_corrects_and_reports_as_before(company, server, as_
         audit_proof.verify(session, [], on_progress=lambda done, total: None)
 
 
+def test_an_entry_beyond_four_billion_is_punched_corrected_read_and_deleted(company, server, as_user, people, engine):
+    """Ids of 64 bits, all the way: a company of a million has used up 32 within three years."""
+    mia, ana, website = company
+    with server.database.writing() as session:
+        session.execute(text("SELECT setval('time_entry_id_seq', 4503599627370496)"))
+    caller, admin = as_user(ana), as_user(people.admin("Ada"))
+
+    entry_id = caller.clock_in(website.id).json()["id"]
+    present = as_user(mia).get("/reports/presence").json()
+    ended = caller.post(f"/time-entries/{entry_id}/clock-out")
+    done = caller.post("/time-entries", json=morning(website)).json()
+    bulk = {"operations": [{"action": "change", "id": done["id"], "description": "Both", "reason": "Forgot"}]}
+    moved = caller.post("/time-entries/bulk", json=bulk)
+    read = caller.get(f"/time-entries/{done['id']}")
+    first = caller.get("/time-entries", params={"limit": 1})
+    rest = caller.at_root("GET", first.links["next"]["url"])
+    events = admin.get("/admin/audit", params={"object_type": "time_entry", "object_id": done["id"]})
+    deleted = caller.delete(f"/time-entries/{done['id']}", params={"reason": "Twice"})
+    history = caller.get(f"/time-entries/{done['id']}/history")
+
+    assert entry_id == 2**52 + 1
+    assert [row["entry_id"] for row in present] == [entry_id]
+    assert (ended.status_code, moved.status_code, read.status_code, deleted.status_code) == (200, 200, 200, 204)
+    assert [entry["id"] for entry in first.json() + rest.json()][:2] == [entry_id, done["id"]]
+    assert [event["object_id"] for event in events.json()] == [done["id"]] * 2
+    assert [item["action"].split(":")[1] for item in history.json()][-1] == "delete"
+
+
 def test_the_database_refuses_a_second_open_entry_an_overlap_and_a_change_of_the_record(company, database, engine):
     _, ana, website = company
     open_entry = {

@@ -9,7 +9,7 @@ from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_PERIOD, WITH_ROLE
 from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
-from app.schemas.types import MAX_ID
+from app.schemas.types import MAX_ENTRY_ID, MAX_ID
 from app.services import audit_log
 from app.services.errors import BadCursor
 
@@ -28,7 +28,7 @@ def list_events(
     actor_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only what this person did.")] = None,
     action: Annotated[ActionName | None, Query(description="Only this kind of event.")] = None,
     object_type: Annotated[ObjectType | None, Query(description="Only what happened to things of this kind.")] = None,
-    object_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only what happened to this one.")] = None,
+    object_id: Annotated[int | None, Query(ge=1, le=MAX_ENTRY_ID, description="Only what happened to it.")] = None,
 ) -> list[EventRead]:
     """Every change, login, refused login and export, newest first. Days are days of `tz`, or of UTC."""
     wanted = EventFilter(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import CurrentUser, IdempotencyKey, IfMatch, Now, PathId, SessionDep, tagged
+from app.api.dependencies import CurrentUser, IdempotencyKey, IfMatch, Now, PathEntryId, SessionDep, tagged
 from app.api.paths import ENTRY
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
@@ -66,7 +66,7 @@ def change_many(
     responses=raises(*SIGNED_IN, *OF_TIMES, *OF_PROJECT, EntryNotFound, EntryChanged, EntryStillRuns),
 )
 def change_entry(
-    entry_id: PathId,
+    entry_id: PathEntryId,
     body: EntryUpdate,
     session: SessionDep,
     actor: CurrentUser,
@@ -88,7 +88,7 @@ def change_entry(
     responses=raises(*SIGNED_IN, EntryNotFound, EntryChanged, EditWindowClosed),
 )
 def delete_entry(
-    entry_id: PathId,
+    entry_id: PathEntryId,
     session: SessionDep,
     actor: CurrentUser,
     now: Now,

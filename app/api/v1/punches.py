@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import Caller, IdempotencyKey, Now, PathId, SessionDep, answer_of
+from app.api.dependencies import Caller, IdempotencyKey, Now, PathEntryId, SessionDep, answer_of
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import ONCE, SIGNED_IN
@@ -61,7 +61,7 @@ def clock_out_open(session: SessionDep, caller: Caller, now: Now, idempotency_ke
     responses=raises(*SIGNED_IN, *ONCE, NotYourEntry, EntryNotFound, AlreadyClockedOut, ClockBehind),
 )
 def clock_out(
-    entry_id: PathId,
+    entry_id: PathEntryId,
     session: SessionDep,
     caller: Caller,
     now: Now,

@@ -9,7 +9,7 @@ from app.api.dependencies import (
     CurrentUser,
     DateRange,
     Now,
-    PathId,
+    PathEntryId,
     SessionDep,
     StretchDep,
     as_of,
@@ -104,13 +104,13 @@ def list_entries(
 
 @router.get(ENTRY, summary="Read an entry", responses=raises(*SIGNED_IN, EntryNotFound))
 def read_entry(
-    entry_id: PathId, session: SessionDep, actor: CurrentUser, now: Now, response: Response
+    entry_id: PathEntryId, session: SessionDep, actor: CurrentUser, now: Now, response: Response
 ) -> TimeEntryWithProject:
     """One entry with its project. Its `ETag` goes into `If-Match` when you change it."""
     return tagged(response, time_entries.get(session, actor, entry_id, at=now))
 
 
 @router.get(f"{ENTRY}/history", summary="What happened to an entry", responses=raises(*SIGNED_IN, EntryNotFound))
-def read_history(entry_id: PathId, session: SessionDep, actor: CurrentUser) -> list[HistoryItem]:
+def read_history(entry_id: PathEntryId, session: SessionDep, actor: CurrentUser) -> list[HistoryItem]:
     """Who changed what, when and why, oldest first; also of an entry that was deleted."""
     return audit_log.history(session, actor, entry_id)
