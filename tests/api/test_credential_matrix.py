@@ -12,6 +12,7 @@ from tests.support.operations import OPERATIONS
 from tests.support.people import Company
 from tests.support.server import running
 
+pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 SCOPES = ("entries:read", "entries:write", "reports:read", "admin")
 REFUSALS = {
     "scope_needed": "scope",

@@ -19,6 +19,7 @@ from tests.support.leaks import HANDED_OUT
 from tests.support.operations import LOGIN, MIB, OPERATIONS, Operation, Schema
 from tests.support.people import PASSWORD
 
+pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 PERIOD = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 # Words for what was done, for whether somebody has something, in routes and codes of errors: not the thing itself.
 NAMED = re.compile(
