@@ -40,7 +40,11 @@ WARM = 1 / 6
 MAX_GROWTH = 0.05
 MAX_MORE_DESCRIPTORS = 10
 POOLS = WORKERS * 7
-COUNT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+COUNT = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+"""Connections: the server's own autovacuum and parallel workers are in that view too."""
 PERIOD = {"start_date": MONTH[0], "end_date": MONTH[1]}
 
 
