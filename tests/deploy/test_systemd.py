@@ -47,8 +47,8 @@ def test_what_is_too_old_and_what_killed_backups_left_is_removed_and_nothing_els
     days = {
         "2026-10-01.backup": 31,
         "2026-11-20.backup": 5,
-        "2026-11-24.backup.part": 2,
-        "2026-11-25.backup.part": 0,
+        ".unfinished-x7": 2,
+        ".unfinished-now": 0,
         ".2026-11-24.backup.x7": 2,
         ".backup-x7/time_tracking.db": 2,
         ".backup-now/time_tracking.db": 0,
@@ -64,7 +64,7 @@ def test_what_is_too_old_and_what_killed_backups_left_is_removed_and_nothing_els
         subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
 
     left = {str(path.relative_to(tmp_path / "backups")) for path in tmp_path.glob("backups/**/*") if path.is_file()}
-    assert left == {"2026-11-20.backup", "2026-11-25.backup.part", ".backup-now/time_tracking.db"}
+    assert left == {"2026-11-20.backup", ".unfinished-now", ".backup-now/time_tracking.db"}
     assert not (tmp_path / "backups" / ".backup-x7").exists()
 
 
