@@ -21,10 +21,10 @@ from tests.support.people import PASSWORD
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 PERIOD = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
-# Words for what was done, for whether somebody has something, in routes and codes of errors: not the thing itself.
+# Words for what was done and whether somebody has something, in routes, codes and families of events: not the thing.
 NAMED = re.compile(
     "must_change_password|user:(set|change)_password(_by_link)?|password_link:create|"
-    r"api_tokens?\b|" + '(route|code)="[^"]*"'
+    r"api_tokens?\b|" + '(route|code|family)="[^"]*"'
 )
 
 
