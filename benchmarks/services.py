@@ -89,7 +89,7 @@ class Ours(Service):
         settings = settings_for(db_url, ACCESS_TOKEN_EXPIRE_MINUTES=int(LIFETIME_MINUTES))
         self._database, self._signer = Database(settings), TokenSigner(settings)
         self._backend = Backend(db_url, folder, workers=WORKERS, ACCESS_TOKEN_EXPIRE_MINUTES=LIFETIME_MINUTES)
-        self.base_url = self._backend.base_url
+        self.base_url, self.log = self._backend.base_url, self._backend.log
         self.token = cache(self._token)  # type: ignore[method-assign]
 
     @property

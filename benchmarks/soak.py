@@ -3,10 +3,11 @@
 People punch, log in, read and export; some ask for what isn't there, show no token, read slowly or go away in the
 middle. Meanwhile each worker's memory, descriptors and threads are looked at, and the database's connections. Exits
 with 1 where memory still grows by 5 % after the first sixth of the time, something was not given back, or an answer was
-a 5xx.
+a 5xx; what the service's log says of those is printed.
 """
 
 import argparse
+import re
 import socket
 import statistics
 import sys
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,6 +47,9 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type 
 """
 """Connections: the server's own autovacuum and parallel workers are in that view too."""
 PERIOD = {"start_date": MONTH[0], "end_date": MONTH[1]}
+AMISS = re.compile(r"status=5\d\d|^\S+ (warning|error|critical)")
+"""Lines of the log."""
+SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,8 @@ def measure(url: URL, folder: Path, minutes: float) -> list[str]:
         is_over.set()
         leaver.join()
         service.stop()
+    with service.log.open() as log:
+        print(*islice(filter(AMISS.search, log), SHOWN), sep="")
     for label, seconds in sorted(taken.seconds.items()):
         print(f"{label}: {len(seconds):,}, p99 {p99(seconds):.0f} ms")
     print(f"other answers: { ({label: dict(failed) for label, failed in taken.failures.items()}) }")
