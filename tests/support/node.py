@@ -72,8 +72,7 @@ class Node:
         _send(signal.SIGKILL, self._postgresql())
 
     def freeze(self) -> None:
-        """Stop Patroni and PostgreSQL, their sockets open. Not etcd: what the etcd of Debian 12 does when it wakes is
-        told in docs/high-availability.md."""
+        """Stop Patroni and PostgreSQL, their sockets open; etcd goes on."""
         self._started["patroni"].send_signal(signal.SIGSTOP)
         _send(signal.SIGSTOP, self._postgresql())
 
