@@ -18,7 +18,8 @@ LABEL org.opencontainers.image.title="Employee Time Tracking API" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 RUN python -m pip uninstall --yes --root-user-action=ignore pip setuptools wheel \
-    && useradd --system --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin ett \
+    && groupadd --system --gid 10001 ett \
+    && useradd --system --uid 10001 --gid ett --no-create-home --home-dir /data --shell /usr/sbin/nologin ett \
     && install --directory --owner=ett --group=ett --mode=0700 /data
 COPY --from=dependencies /opt/ett /opt/ett
 COPY alembic.ini run_backend.py check_backend.py /srv/

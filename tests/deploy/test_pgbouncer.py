@@ -20,7 +20,14 @@ from tests.support.programs import program
 
 PASSWORD = "letters-and-digits-1"
 SECONDS = 30
+SECONDS_UNTIL_ALL_IS_WELL = 5
 HERE = ROOT / "deploy" / "compose" / "pgbouncer"
+pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
+
+
+@pytest.fixture
+def db_url(own_db_url):
+    return own_db_url
 
 
 @pytest.fixture
@@ -52,20 +59,40 @@ def pooled_url(db_url):
             pooler.wait(SECONDS)
 
 
-@pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_the_service_works_through_it_and_nobody_without_the_password(pooled_url, people, bearer, tmp_path):
-    ana, website = bearer(people.employee("Ana")), people.project("Website")
-    backend = Backend(pooled_url, tmp_path)
-    body = {"project_id": website.id, "description": ""}
-    entries = f"{backend.base_url}/api/v1/time-entries"
-    punches = [httpx.post(f"{entries}/clock-in?switch=true", json=body, headers=ana, verify=TLS) for _ in range(3)]
-    ready = httpx.get(f"{backend.base_url}/health/ready", verify=TLS)
-    backend.stop()
+@pytest.fixture
+def backend(pooled_url, tmp_path):
+    started = Backend(pooled_url, tmp_path)
+    yield started
+    started.stop()
 
-    assert [punch.status_code for punch in punches] == [200, 200, 200]
-    assert ready.json()["database"] == POSTGRESQL
+
+@pytest.fixture
+def punch(backend, people, bearer):
+    """A punch of Ana's; says the status of the answer."""
+    body = {"project_id": people.project("Website").id, "description": ""}
+    address = f"{backend.base_url}/api/v1/time-entries/clock-in?switch=true"
+    headers = bearer(people.employee("Ana"))
+    return lambda: httpx.post(address, json=body, headers=headers, verify=TLS, timeout=SECONDS).status_code
+
+
+def test_the_service_works_through_it_and_nobody_without_the_password(pooled_url, backend, punch, engine):
+    assert [punch() for _ in range(3)] == [200, 200, 200]
+    assert httpx.get(f"{backend.base_url}/health/ready", verify=TLS).json()["database"] == POSTGRESQL
     with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
         psycopg2.connect(pooled_url.replace(PASSWORD, "another"))
+
+
+def test_when_postgresql_is_back_so_are_punches(own_postgresql, punch, engine):
+    """By default PgBouncer tells everybody for 15 s what it was told when it last tried to connect."""
+    assert punch() == 200
+    own_postgresql.kill()
+    while_it_is_away = punch()
+    own_postgresql.start()
+    back_at = time.monotonic()
+    while punch() != 200:
+        assert time.monotonic() < back_at + SECONDS_UNTIL_ALL_IS_WELL
+
+    assert while_it_is_away == 503
 
 
 def _wait_for(port):
