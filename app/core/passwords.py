@@ -10,6 +10,7 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -86,9 +87,10 @@ def _decoy_hash() -> str:
 
 def _step_back() -> None:
     """Let the hashing thread have what cores are idle: a login may wait, a punch may not. (On Linux a thread has a
-    priority of its own; elsewhere it would be the whole process's.)"""
+    priority of its own; elsewhere it would be the whole process's.) Where a sandbox forbids it, they take turns."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
 
 
 class PasswordHasher:

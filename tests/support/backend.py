@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,14 +23,24 @@ TLS = ssl.create_default_context()
 
 
 class Backend:
-    """A service with worker processes on a database, of the release in `root`; its output is kept in `log`."""
+    """A service with worker processes on a database, of the release in `root`; its output is kept in `log`. `within` is
+    what its command line begins with."""
 
-    def __init__(self, db_url: str, folder: Path, *, workers: int = 1, root: Path = ROOT, **settings: str) -> None:
+    def __init__(
+        self,
+        db_url: str,
+        folder: Path,
+        *,
+        workers: int = 1,
+        root: Path = ROOT,
+        within: Sequence[str] = (),
+        **settings: str,
+    ) -> None:
         self._port = free_port()
         self.base_url = f"http://127.0.0.1:{self._port}"
         self.log = folder / f"backend-{self._port}.log"
         self._folder = folder
-        self._root = root
+        self._command = [*within, sys.executable, root / "run_backend.py"]
         own = {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "REQUESTS_PER_MINUTE": str(NO_LIMIT)}
         self._environment = os.environ | own | settings
         self._options = ["--port", str(self._port), "--workers", str(workers)]
@@ -44,7 +55,7 @@ class Backend:
         """Start, and return when it serves."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, self._root / "run_backend.py", *self._options],
+                [*self._command, *self._options],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=log,
