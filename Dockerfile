@@ -28,12 +28,14 @@ COPY app /srv/app
 RUN /opt/ett/bin/python -m compileall -q /srv
 
 # Everything that is written goes to the working directory: the SQLite file and the signing key where no others are set,
-# and what an export has ahead of its reader. The rest of the file system may be read-only.
+# what an export has ahead of its reader, and the workers' metrics, in a folder that each start empties, so that one that
+# was killed leaves nothing for good. The rest of the file system may be read-only.
 ENV PATH=/opt/ett/bin:$PATH \
     PYTHONPATH=/srv \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TMPDIR=/data \
+    PROMETHEUS_MULTIPROC_DIR=/data/metrics \
     HOST=0.0.0.0 \
     PORT=8000
 USER 10001:10001

@@ -43,6 +43,15 @@ def test_a_stop_leaves_requests_in_flight_the_time_that_they_have():
     assert int(seconds) >= SHUTDOWN_SECONDS + 5
 
 
+def test_a_killed_service_leaves_no_metrics_for_good():
+    """By default each start has a folder of its own, in TMPDIR, which is one that lasts."""
+    unit, image = SERVICE.read_text(), (ROOT / "Dockerfile").read_text()
+    (folder,) = re.findall(r"^RuntimeDirectory=(.+)$", unit, re.MULTILINE)
+
+    assert re.findall(r"PROMETHEUS_MULTIPROC_DIR=(\S+)", unit) == [f"%t/{folder}"], "systemd removes it"
+    assert re.findall(r"PROMETHEUS_MULTIPROC_DIR=(\S+)", image) == ["/data/metrics"], "each start empties it"
+
+
 def test_what_is_too_old_and_what_killed_backups_left_is_removed_and_nothing_else(tmp_path):
     days = {
         "2026-10-01.backup": 31,
