@@ -24,7 +24,7 @@ from tests.support.backend import Backend
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.credentials import session_of
 from tests.support.databases import settings_for
-from tests.support.failovers import WITHOUT_ETCD, kinds, seconds_without_writing
+from tests.support.failovers import KINDS, WITHOUT_ETCD, seconds_without_writing
 from tests.support.people import Company
 from tests.support.punching import Verdict, Writers, verdict
 
@@ -80,7 +80,7 @@ def _fail_over(
     what had failed was sent again."""
     gaps: dict[str, list[float]] = defaultdict(list)
     with writers.at_work() as log:
-        for number, (kind, fault) in enumerate([*islice(cycle(kinds().items()), failovers), *WITHOUT_ETCD.items()], 1):
+        for number, (kind, fault) in enumerate([*islice(cycle(KINDS.items()), failovers), *WITHOUT_ETCD.items()], 1):
             gaps[kind].append(seconds_without_writing(cluster, writers, fault))
             print(f"{number}: {kind}: {gaps[kind][-1]:.1f} s", flush=True)
         cluster.wait_until_whole()

@@ -41,6 +41,14 @@ class Cluster:
         leaders = [node for node in self.nodes if node.status().get("role") == "primary"]
         return leaders[0] if len(leaders) == 1 else None
 
+    def etcd_leader(self) -> Node:
+        """The node whose etcd leads."""
+        statuses = [node.etcd_status() for node in self.nodes]
+        (leading,) = {status["leader"] for status in statuses}
+        return next(
+            node for node, status in zip(self.nodes, statuses, strict=True) if status["header"]["member_id"] == leading
+        )
+
     def wait_until_whole(self) -> Node:
         """Wait for a leader with two standbys, either of which may take over; the leader."""
         return self._wait_for(self._whole, "a leader with two synchronous standbys")

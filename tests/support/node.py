@@ -95,6 +95,12 @@ class Node:
             return answer
         return {}
 
+    def etcd_status(self) -> dict[str, Any]:
+        """What its etcd says of itself."""
+        address = f"{self._settings['ETCD_ADVERTISE_CLIENT_URLS']}/v3/maintenance/status"
+        status: dict[str, Any] = httpx.post(address, json={}, timeout=ASK_SECONDS, verify=TLS).raise_for_status().json()
+        return status
+
     def _start(self, name: str, *command: Any) -> None:
         with (self._folder / f"{name}.log").open("ab") as log:
             self._started[name] = subprocess.Popen(
