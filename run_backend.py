@@ -12,11 +12,11 @@ from typing import NoReturn
 import uvicorn
 
 from app import __version__
-from app.core.clock import utc_now
-from app.core.config import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
-from app.core.logging import configure_logging
-from app.core.metrics_folder import metrics_folder
-from app.core.migrations import UnusableDatabase, make_ready, opened
+from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
+from app.core.database.migrations import UnusableDatabase, make_ready, opened
+from app.core.observability.logging import configure_logging
+from app.core.observability.metrics_directory import metrics_folder
+from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
 from app.services import first_admin
 
@@ -62,7 +62,7 @@ def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None
             port=port,
             workers=workers,
             reload=reload,
-            http="app.core.connections:BoundedConnection",
+            http="app.core.server.protocol:BoundedConnection",
             ws="none",
             access_log=False,  # ours is one line a request, without query strings
             log_config=None,

@@ -1,4 +1,4 @@
-"""Runs migrations on the database of the settings, or on the connection that `app.core.migrations` hands over.
+"""Runs migrations on the database of the settings, or on the connection that `app.core.database.migrations` hands over.
 
 A migration finds the settings in `context.config.attributes["settings"]`: the record's key isn't in the database."""
 
@@ -8,9 +8,9 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from alembic import context
-from app.core.config import load_settings
-from app.core.db import Database
-from app.core.migrations import SchemaState, connected, schema_state
+from app.core.config.settings import load_settings
+from app.core.database.migrations import SchemaState, connected, schema_state
+from app.core.database.session import Database
 from app.models.metadata import all_tables
 
 

@@ -39,10 +39,10 @@ from app.api.v1 import (
     timesheet,
     users,
 )
-from app.core.config import Environment, Settings, load_settings
-from app.core.logging import configure_logging
-from app.core.metrics import begin, end
-from app.core.runtime import Runtime
+from app.core.config.settings import Environment, Settings, load_settings
+from app.core.observability.logging import configure_logging
+from app.core.observability.metrics import begin, end
+from app.core.server.runtime import Runtime
 from app.services.people_csv import MAX_FILE_BYTES
 
 API = "/api/v1"

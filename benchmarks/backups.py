@@ -21,9 +21,9 @@ from typing import Any
 from sqlalchemy import insert, make_url, select
 from sqlalchemy.engine import URL
 
-from app.core.chains import GENESIS, ChainKeys, canonical
-from app.core.clock import monotonic_seconds
-from app.core.db import Database
+from app.core.database.session import Database
+from app.core.security.hash_chain import GENESIS, ChainKeys, canonical
+from app.core.time.clock import monotonic_seconds
 from app.services.audit import CHAIN, EVENT, linked_facts
 from app.services.periods import ENTRY
 from benchmarks.bulk import unguarded

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.tokens import TokenSigner
+from app.core.database.session import Database
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
 from app.models.user import User
 from tests.support.backend import Backend
 from tests.support.credentials import session_of

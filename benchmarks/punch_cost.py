@@ -14,11 +14,11 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.migrations import migrate
-from app.core.statement_options import LOCK_PERSON
-from app.core.tokens import Claims
+from app.core.database.execution_options import LOCK_PERSON
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
+from app.core.security.access_tokens import Claims
+from app.core.time.clock import utc_now
 from app.schemas.punch import ClockIn
 from app.services import punches, time_entries
 from tests.support.credentials import claims_of

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 from sqlalchemy.engine import URL, make_url
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.tokens import TokenSigner
+from app.core.database.session import Database
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
 from app.models.user import User
 from benchmarks.company import ADMIN, email_of
 from tests.support.backend import ROOT, TLS, Backend

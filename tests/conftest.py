@@ -13,8 +13,8 @@ from sqlalchemy.engine import URL, make_url
 from typer.testing import CliRunner, Result
 
 from app.cli.__main__ import app
-from app.core.config import Settings
-from app.core.db import Database
+from app.core.config.settings import Settings
+from app.core.database.session import Database
 from app.models.user import User
 from tests.support.compiled import share_compiled
 from tests.support.databases import ENGINES, SECRET_KEY, fresh_database, make_templates, settings_for

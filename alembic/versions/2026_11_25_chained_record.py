@@ -10,7 +10,7 @@ import json
 import sqlalchemy as sa
 
 from alembic import context, op
-from app.core.chains import GENESIS, canonical, digest, new_salt
+from app.core.security.hash_chain import GENESIS, canonical, digest, new_salt
 from app.models.types import Instant
 
 revision = "2026_11_25_chained_record"

@@ -8,7 +8,7 @@ from functools import cache
 
 from fastapi import Request
 
-from app.core.tokens import NOBODY_ELSE, Access, Scope, Waiting
+from app.core.security.access_tokens import NOBODY_ELSE, Access, Scope, Waiting
 
 _READ, _WRITE, _REPORTS, _ADMIN = Scope.entries_read, Scope.entries_write, Scope.reports_read, Scope.admin
 # By the operations' tag: scopes that may read, scopes that may write.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from app.core.errors import DomainError
-from app.core.metrics import AUDIT_EVENTS, LOGIN_FAILURES
+from app.core.observability.metrics import AUDIT_EVENTS, LOGIN_FAILURES
 from app.services.errors import LoginRefused, OtpWrong
 from app.services.login_limits import LoginLimitReached
 

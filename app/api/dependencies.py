@@ -10,11 +10,11 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 
 from app.api.problems import etag
 from app.api.transactions import Transactions, claims_of, runtime_of
-from app.core.addresses import plain_address
-from app.core.clock import utc_now
-from app.core.db import Session
-from app.core.runtime import Runtime
-from app.core.tokens import Claims
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.core.server.ip_addresses import plain_address
+from app.core.server.runtime import Runtime
+from app.core.time.clock import utc_now
 from app.models.user import Role
 from app.schemas.time_entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName

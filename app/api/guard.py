@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import BodyTooLarge, BodyTooSlow, EncodedBody, problem, problem_of
-from app.core.db import ServiceBusy
+from app.core.database.session import ServiceBusy
 from app.core.errors import DomainError
 
 MAX_BODY_BYTES = 1024 * 1024

@@ -6,10 +6,10 @@ from app import __version__
 from app.api.dependencies import SessionDep
 from app.api.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.api.transactions import TransactionRoute
-from app.core.db import DatabaseUnavailable, ServiceBusy, Session
-from app.core.disk import scarce
+from app.core.database.migrations import is_too_old, revisions_of
+from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable
-from app.core.migrations import is_too_old, revisions_of
+from app.core.observability.disk_space import scarce
 from app.schemas.health import Live, Ready
 
 SERVICE = "employee-time-tracking-api"

@@ -12,13 +12,13 @@ from starlette.responses import Response
 from app.api.health import OF_ANY, check_ready
 from app.api.problems import RouteNotFound, raises
 from app.api.transactions import runtime_of
-from app.core.clock import monotonic_seconds, utc_now
-from app.core.config import Settings
-from app.core.db import Session
-from app.core.disk import MIB, free_bytes
+from app.core.config.settings import Settings
+from app.core.database.session import Session
 from app.core.errors import NotAuthenticated, Unavailable
-from app.core.metrics import CONTENT_TYPE, rendered
-from app.core.runtime import Runtime
+from app.core.observability.disk_space import MIB, free_bytes
+from app.core.observability.metrics import CONTENT_TYPE, rendered
+from app.core.server.runtime import Runtime
+from app.core.time.clock import monotonic_seconds, utc_now
 from app.services import presence
 
 WAIT_SECONDS = 1.5

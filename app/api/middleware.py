@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import HostNotServed, problem
-from app.core.addresses import plain_address
-from app.core.metrics import count_request
+from app.core.observability.metrics import count_request
+from app.core.server.ip_addresses import plain_address
 
 SLOW_SECONDS = 1
 """From here on a request is a warning in the log, by its route."""

@@ -18,10 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from app.core import errors
-from app.core.db import DatabaseUnavailable, ServiceBusy
+from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
-from app.core.logging import first_line
-from app.core.metrics import PROBLEMS
+from app.core.observability.logging import first_line
+from app.core.observability.metrics import PROBLEMS
 from app.services.errors import from_constraint
 
 MEDIA_TYPE = "application/problem+json"

@@ -1,4 +1,4 @@
-"""Answers that are written to a spool in a thread while they are read by the client: see core/spool.py."""
+"""Answers that are written to a spool in a thread while they are read by the client: see core/server/spool.py."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
@@ -12,12 +12,12 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.transactions import Transactions
-from app.core.clock import utc_now
-from app.core.db import ServiceBusy, Session
+from app.core.database.session import ServiceBusy, Session
 from app.core.errors import DomainError, Unavailable
-from app.core.logging import first_line
-from app.core.runtime import Runtime
-from app.core.spool import Spool, Write
+from app.core.observability.logging import first_line
+from app.core.server.runtime import Runtime
+from app.core.server.spool import Spool, Write
+from app.core.time.clock import utc_now
 from app.services import export_slots
 from app.services.export_slots import Slot
 

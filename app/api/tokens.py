@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.core.runtime import Runtime
+from app.core.server.runtime import Runtime
 from app.schemas.auth import Token
 from app.services.sessions import Opened
 

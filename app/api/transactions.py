@@ -19,12 +19,12 @@ from fastapi.security import OAuth2PasswordBearer
 
 from app.api.access import access_to
 from app.api.counting import count_recorded
-from app.core.again import again
-from app.core.clock import monotonic_seconds, utc_now
-from app.core.db import Session
+from app.core.database.retry import again
+from app.core.database.session import Session
 from app.core.errors import DomainError
-from app.core.runtime import Runtime
-from app.core.tokens import Claims
+from app.core.security.access_tokens import Claims
+from app.core.server.runtime import Runtime
+from app.core.time.clock import monotonic_seconds, utc_now
 from app.services.identity import note_use
 
 _Answer = TypeVar("_Answer")
@@ -70,7 +70,8 @@ class Provided(Protocol):
 class Transactions:
     """For endpoints that need more than one transaction, or work between them.
 
-    The work may be run again (see `core/again.py`), so it does nothing but ask the session: mail is sent behind it.
+    The work may be run again (see `core/database/retry.py`), so it does nothing but ask the session: mail is sent
+    behind it.
     """
 
     def __init__(self, request: Request, *, is_report: bool = False) -> None:

@@ -2,6 +2,6 @@
 
 import os
 
-from app.core.metrics_folder import FOLDER
+from app.core.observability.metrics_directory import FOLDER
 
 os.environ.pop(FOLDER, None)  # the settings may be the service's; commands count nothing into its folder

@@ -14,12 +14,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.cli.common import Refused, progress_bar, refusals, written_whole
-from app.core import archive, postgresql_dumps, sqlite_copies
-from app.core.clock import utc_now
-from app.core.config import load_settings
-from app.core.db import Database, Session
-from app.core.logging import first_line
-from app.core.migrations import (
+from app.core import archive
+from app.core.config.settings import load_settings
+from app.core.database.migrations import (
     ForeignDatabase,
     SchemaState,
     head_revision,
@@ -30,7 +27,12 @@ from app.core.migrations import (
     revisions_of,
     schema_state,
 )
-from app.core.postgresql_own import Ours
+from app.core.database.postgresql import dump as postgresql_dumps
+from app.core.database.postgresql.catalog import Ours
+from app.core.database.session import Database, Session
+from app.core.database.sqlite import backup as sqlite_copies
+from app.core.observability.logging import first_line
+from app.core.time.clock import utc_now
 from app.models.metadata import FUNCTIONS, own_tables
 from app.schemas.backup import Content, Facts, Manifest
 from app.services import backups

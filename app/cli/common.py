@@ -14,13 +14,13 @@ from rich.progress import Progress
 from sqlalchemy.exc import DBAPIError
 
 from app.core.archive import DamagedArchive
-from app.core.config import BadSettings, load_settings
-from app.core.db import Database
+from app.core.config.settings import BadSettings, load_settings
+from app.core.database.migrations import UnusableDatabase, make_ready, opened
+from app.core.database.postgresql.dump import ProgramFailed
+from app.core.database.session import Database
+from app.core.database.sqlite.backup import NotCopied
 from app.core.errors import DomainError
-from app.core.logging import first_line
-from app.core.migrations import UnusableDatabase, make_ready, opened
-from app.core.postgresql_dumps import ProgramFailed
-from app.core.sqlite_copies import NotCopied
+from app.core.observability.logging import first_line
 from app.models.metadata import all_tables
 from app.services import demo
 from app.services.audit_proof import BrokenRecord

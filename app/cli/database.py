@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from app.cli.common import Refused, progress_bar, ready_database, refusals
-from app.core.clock import utc_now
-from app.core.config import load_settings
-from app.core.live_migration import PATIENCE_SECONDS
-from app.core.migrations import head_revision, migrate, opened
-from app.core.passwords import hash_password, weakness
+from app.core.config.settings import load_settings
+from app.core.database.migrations import head_revision, migrate, opened
+from app.core.database.postgresql.online_migration import PATIENCE_SECONDS
+from app.core.security.passwords import hash_password, weakness
+from app.core.time.clock import utc_now
 from app.services import demo
 
 commands = typer.Typer()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import refusals
-from app.core.config import Settings
+from app.core.config.settings import Settings
 from app.main import create_app
 
 commands = typer.Typer()

@@ -10,8 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from app.cli.common import Refused, progress_bar, ready_database
-from app.core.clock import utc_now
-from app.core.passwords import hash_password, weakness
+from app.core.security.passwords import hash_password, weakness
+from app.core.time.clock import utc_now
 from app.models.user import Role
 from app.schemas.types import MAX_ID
 from app.schemas.user import UserCreate

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli.common import STATEMENT_SECONDS, Refused, progress_bar, ready_database
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services import audit_proof
 
 commands = typer.Typer()

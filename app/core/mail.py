@@ -16,9 +16,9 @@ import aiosmtplib
 import structlog
 from email_validator import ValidatedEmail, validate_email
 
-from app.core.clock import utc_now
-from app.core.config import BadSettings, Settings, SmtpTls
+from app.core.config.settings import BadSettings, Settings, SmtpTls
 from app.core.errors import Unavailable
+from app.core.time.clock import utc_now
 
 TIMEOUT_SECONDS = 10
 _BREAKS_A_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

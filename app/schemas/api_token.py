@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from app.core.tokens import Scope
+from app.core.security.access_tokens import Scope
 from app.schemas.types import Answer, Body, Id, Line, SentTime, UtcTime
 
 

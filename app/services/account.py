@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.models.user import User
 from app.schemas.user import MeUpdate
 from app.services import people, users

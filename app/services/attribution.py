@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select
 
-from app.core.db import Session
-from app.core.time_zones import day_second, local_day
+from app.core.database.session import Session
+from app.core.time.zones import day_second, local_day
 from app.models.types import Instant
 from app.schemas.report import Attribution
 from app.schemas.time_entry import TimeEntryWithProject

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, or_, select, tuple_
 
-from app.core.db import Session
-from app.core.time_zones import day_start
+from app.core.database.session import Session
+from app.core.time.zones import day_start
 from app.schemas.audit import ActorRead, EventFilter, EventRead, HistoryItem
 from app.services import visibility
 from app.services.audit import EVENT, HOUSE, told

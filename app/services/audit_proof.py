@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import Row, Table, select, true, tuple_
 from sqlalchemy.exc import OperationalError
 
-from app.core.chains import GENESIS, SALT_LENGTH, ChainKeys, UnknownKey, canonical, digest
-from app.core.db import Session
+from app.core.database.session import Session
+from app.core.security.hash_chain import GENESIS, SALT_LENGTH, ChainKeys, UnknownKey, canonical, digest
 from app.services.audit import CHAIN, ERASE, EVENT, HOUSE, Facts, is_digest, linked_facts
 
 ROWS_AT_ONCE = 1000

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import func, inspect, quoted_name, select, table
 
-from app.core.db import Session
-from app.core.migrations import revisions_of
+from app.core.database.migrations import revisions_of
+from app.core.database.session import Session
 from app.models.metadata import own_tables
 from app.schemas.backup import Facts
 from app.services.audit import CHAIN

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app import __version__
 from app.core.archive import DamagedArchive, Stored
-from app.core.db import Session
-from app.core.migrations import is_known_revision
+from app.core.database.migrations import is_known_revision
+from app.core.database.session import Session
 from app.schemas.backup import Content, Engine, Facts, Manifest
 from app.services import audit, audit_proof
 from app.services.audit import EVENT

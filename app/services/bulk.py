@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.core.errors import DomainError
 from app.models.user import User
 from app.schemas.correction import Bulk, BulkAnswer, BulkChange, BulkCreate, BulkDelete, BulkResult

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.models.user import Role, User
 from app.schemas.correction import EntryCreate, EntryUpdate
 from app.schemas.time_entry import TimeEntryRead

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import delete
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.services import api_tokens, passwords, second_factor, sessions
 from app.services.login_limits import KNOWN
 

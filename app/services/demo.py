@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.models.project import Project
 from app.models.user import Role, User
 from app.schemas.project import ProjectCreate

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.schemas.project import ProjectRead
 from app.schemas.report import Attribution
 from app.schemas.time_entry import TimeEntryRead

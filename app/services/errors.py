@@ -1,8 +1,8 @@
 """Every domain error of the services, and the constraints that raise them as a last resort.
 
 DomainError
-├── NotAuthenticated    LoginRefused, OtpRequired, OtpWrong, LinkRefused (BadToken: core/tokens.py; RefreshRefused:
-│                       core/opaque_tokens.py)
+├── NotAuthenticated    LoginRefused, OtpRequired, OtpWrong, LinkRefused (BadToken,
+│                       RefreshRefused: core/security)
 ├── Forbidden           RoleNeeded, ScopeNeeded, PasswordChangeRequired, SecondFactorRequired, PasswordWrong, CodeWrong,
 │                       OwnAccount, NotYourEntry, EditWindowClosed
 ├── NotFound            UserNotFound, ManagerNotFound, ProjectNotFound, EntryNotFound, SessionNotFound, ApiTokenNotFound
@@ -14,9 +14,9 @@ DomainError
 ├── Invalid             PeriodReversed, PeriodTooLong, EntryTooShort, EntryTooLong, EntryInFuture, ReasonNeeded,
 │                       BadCursor, KeyReused, PasswordUnchanged, ExpiryOutOfRange, ImportRefused, SummaryTooLarge,
 │                       TooManyRows
-├── TooMany             TooManyExports (TooManyRequests: core/request_limit.py; LoginLimitReached: login_limits.py)
-└── Unavailable         ClockBehind, SecondFactorUnreadable (ServiceBusy, DatabaseUnavailable: core/db.py;
-                        TooManyLogins: core/passwords.py; MailNotSent: core/mail.py)
+├── TooMany             TooManyExports (TooManyRequests: core/server/rate_limit.py; LoginLimitReached: login_limits.py)
+└── Unavailable         ClockBehind, SecondFactorUnreadable (ServiceBusy, DatabaseUnavailable: core/database/session.py;
+                        TooManyLogins: core/security/passwords.py; MailNotSent: core/mail.py)
 """
 
 import re

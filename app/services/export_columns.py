@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.schemas.report import Attribution, Columns
 from app.services.identity import USER
 from app.services.local_time import LocalTime

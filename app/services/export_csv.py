@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Date, Select, Text, Time, case, cast, func, literal
 
-from app.core.db import Session
-from app.core.spool import Write
+from app.core.database.session import Session
+from app.core.server.spool import Write
 from app.services.export_columns import Column, Kind
 from app.services.export_rows import OnRows
 from app.services.formulas import safe_in_postgresql, safe_text

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import Select
 
-from app.core.db import Session
-from app.core.spool import Write
+from app.core.database.session import Session
+from app.core.server.spool import Write
 from app.schemas.types import hours
 from app.services.export_columns import Column, Kind
 from app.services.export_rows import OnRows, Told, records

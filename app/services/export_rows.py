@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.services.export_columns import Column, Kind
 
 ROWS_AT_ONCE = 1000

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.core.errors import Policy
 from app.models.export_slot import ExportSlot
 from app.models.types import table_of

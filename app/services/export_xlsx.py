@@ -10,8 +10,8 @@ from typing import Any
 from rustpy_xlsxwriter import FastExcel, Format
 from sqlalchemy import Select
 
-from app.core.db import Session
-from app.core.spool import Write
+from app.core.database.session import Session
+from app.core.server.spool import Write
 from app.schemas.types import hours
 from app.services.errors import TooManyRows
 from app.services.export_columns import Column, Kind

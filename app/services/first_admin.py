@@ -4,9 +4,9 @@ from datetime import datetime
 
 from sqlalchemy import or_, select
 
-from app.core.config import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD, BadSettings
-from app.core.db import Session
-from app.core.passwords import hash_password, verify_password, weakness
+from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD, BadSettings
+from app.core.database.session import Session
+from app.core.security.passwords import hash_password, verify_password, weakness
 from app.core.text import text_key
 from app.models.user import Role, User
 from app.schemas.user import NewPerson

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, null, select, update
 
-from app.core.clock import MAX_CLOCK_LAG
-from app.core.db import Session
-from app.core.statement_options import PLANNED_ONCE
-from app.core.tokens import BadToken, Claims, Waiting
+from app.core.database.execution_options import PLANNED_ONCE
+from app.core.database.session import Session
+from app.core.security.access_tokens import BadToken, Claims, Waiting
+from app.core.time.clock import MAX_CLOCK_LAG
 from app.models.api_token import ApiToken
 from app.models.login_session import LoginSession
 from app.models.types import table_of

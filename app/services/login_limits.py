@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, insert, select, text
 
-from app.core.addresses import network_of
-from app.core.db import Session
+from app.core.database.session import Session
 from app.core.errors import Policy, TooMany
+from app.core.server.ip_addresses import network_of
 from app.core.text import text_key
 from app.models.login_attempt import FailedLogin, KnownAddress
 from app.models.types import table_of

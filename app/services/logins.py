@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app.core.db import Session
-from app.core.statement_options import LOCK_PERSON
+from app.core.database.execution_options import LOCK_PERSON
+from app.core.database.session import Session
 from app.core.text import text_key
 from app.services import audit, login_limits, second_factor, sessions
 from app.services.errors import LoginRefused, OtpRequired, OtpWrong

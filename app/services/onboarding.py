@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row, func, insert, select
 
-from app.core.db import Session
-from app.core.passwords import NO_PASSWORD
-from app.core.tokens import Claims
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.core.security.passwords import NO_PASSWORD
 from app.models.user import Role
 from app.services import audit, export_slots, people, users
 from app.services.export_slots import Slot

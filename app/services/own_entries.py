@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from app.core.db import Session
-from app.core.statement_options import PLANNED_ONCE
-from app.core.time_zones import day_second
+from app.core.database.execution_options import PLANNED_ONCE
+from app.core.database.session import Session
+from app.core.time.zones import day_second
 from app.schemas.types import instant_text
 from app.services.identity import Actor
 from app.services.periods import ENTRY, Period, seconds_of, starts_between

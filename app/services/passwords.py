@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.core.mail import Letter, Mailer
-from app.core.opaque_tokens import digest, new_link_token
-from app.core.passwords import normalised
-from app.core.tokens import Claims
+from app.core.security.access_tokens import Claims
+from app.core.security.opaque_tokens import digest, new_link_token
+from app.core.security.passwords import normalised
 from app.models.password_link import PasswordLink
 from app.models.types import table_of
 from app.models.user import User

@@ -2,8 +2,8 @@
 
 from sqlalchemy import ColumnElement, FromClause, select
 
-from app.core.db import Session
-from app.core.tokens import BadToken
+from app.core.database.session import Session
+from app.core.security.access_tokens import BadToken
 from app.models.types import table_of
 from app.models.user import GlobalLock, User
 from app.services.errors import UserNotFound

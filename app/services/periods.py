@@ -23,8 +23,8 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from app.core.db import Session
-from app.core.time_zones import period
+from app.core.database.session import Session
+from app.core.time.zones import period
 from app.models.time_entry import TimeEntry
 from app.models.types import table_of
 from app.models.user import TimeZone

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from app.core.clock import MAX_CLOCK_LAG
-from app.core.db import Session
+from app.core.database.session import Session
+from app.core.time.clock import MAX_CLOCK_LAG
 from app.schemas.presence import Presence, PresenceFilter
 from app.services import visibility
 from app.services.cursors import cursor_behind, keys_of

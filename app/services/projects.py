@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, true
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.core.text import text_key
 from app.models.project import Project, ProjectMember
 from app.models.types import table_of

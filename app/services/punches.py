@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Row, and_, bindparam, func, select, update
 
-from app.core.clock import MAX_CLOCK_LAG
-from app.core.db import Session
-from app.core.statement_options import LOCK_PERSON
-from app.core.tokens import Claims
+from app.core.database.execution_options import LOCK_PERSON
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.core.time.clock import MAX_CLOCK_LAG
 from app.schemas.punch import ClockIn
 from app.schemas.time_entry import TimeEntryRead
 from app.services import audit, idempotency, time_entries, visibility

@@ -8,10 +8,10 @@ import pyotp
 import segno
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 
-from app.core.db import Session
-from app.core.opaque_tokens import digest
-from app.core.sealed import Unsealable
-from app.core.tokens import Claims
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.core.security.encryption import Unsealable
+from app.core.security.opaque_tokens import digest
 from app.models.second_factor import RecoveryCode, SecondFactor
 from app.models.types import table_of
 from app.models.user import User

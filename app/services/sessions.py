@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import CursorResult, Row, bindparam, delete, insert, select, update
 
-from app.core.db import Session
-from app.core.opaque_tokens import RefreshRefused, RefreshToken, digest
-from app.core.statement_options import LOCK_PERSON
+from app.core.database.execution_options import LOCK_PERSON
+from app.core.database.session import Session
+from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
 from app.schemas.auth import SessionRead
 from app.services import audit, people
 from app.services.errors import SessionNotFound

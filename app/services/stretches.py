@@ -27,7 +27,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.models.types import Instant
 from app.schemas.report import Attribution
 from app.services.attribution import belonging, earliest, ends_of, latest

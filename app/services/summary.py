@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, Subquery, cast, func, literal, select
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.schemas.summary import Group, Summary, SummaryWanted
 from app.schemas.types import hours
 from app.services.calendar_keys import OF_CALENDAR, CalendarKeys

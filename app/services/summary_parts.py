@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Subquery, cast, func, select
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.schemas.report import Attribution
 from app.schemas.summary import Group, SummaryWanted
 from app.services import visibility

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, insert, or_, select, true, tuple_
 
-from app.core.db import Session
+from app.core.database.session import Session
 from app.schemas.project import ProjectRead
 from app.schemas.report import Attribution
 from app.schemas.time_entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, true
 
-from app.core.db import Session
-from app.core.tokens import Claims
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
 from app.schemas.report import Attribution, OwnDay
 from app.services import audit, visibility
 from app.services.audit import CHAIN

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typst
 
-from app.core.time_zones import day_second, local_day
+from app.core.time.zones import day_second, local_day
 from app.schemas.report import OwnDay
 from app.schemas.time_entry import TimeEntryWithProject
 from app.schemas.types import hours

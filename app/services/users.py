@@ -9,10 +9,10 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, select, type_coerce
 
-from app.core.db import Session
-from app.core.statement_options import PLANNED_ONCE
+from app.core.database.execution_options import PLANNED_ONCE
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
 from app.core.text import text_key
-from app.core.tokens import Claims
 from app.models.types import table_of
 from app.models.user import Role, TimeZone, User
 from app.schemas.types import instant_text

@@ -18,9 +18,9 @@ from typing import Any
 import httpx
 import psycopg2
 
-from app.core.clock import monotonic_seconds
-from app.core.config import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
-from app.core.postgresql_dumps import program
+from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
+from app.core.database.postgresql.dump import program
+from app.core.time.clock import monotonic_seconds
 from tests.support.backend import TLS, Backend
 from tests.support.databases import SECRET_KEY
 from tests.support.processes import free_port, owner

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from app.core.clock import monotonic_seconds
+from app.core.time.clock import monotonic_seconds
 from tests.support.backend import ROOT, TLS
 
 PROJECT = "ett-drill"

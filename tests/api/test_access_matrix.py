@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services.identity import SESSION
 from tests.support.credentials import api_token_of
 from tests.support.people import PASSWORD

@@ -4,7 +4,7 @@ each scope, and for people who have something else to do first. Whose role allow
 import pytest
 from sqlalchemy import update
 
-from app.core.db import Database
+from app.core.database.session import Database
 from app.services.identity import USER
 from tests.support.credentials import api_token_of
 from tests.support.databases import settings_for

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.api.problems import STATUS, status_of
+from app.core.database.migrations import ROOT
 from app.core.errors import DomainError
-from app.core.migrations import ROOT
 from tests.support.databases import POSTGRESQL, SQLITE, TEMPLATE, settings_for
 from tests.support.metrics import Scraped
 from tests.support.people import PASSWORD, Company

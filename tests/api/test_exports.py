@@ -14,7 +14,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import update
 
-from app.core.time_zones import zone_names
+from app.core.time.zones import zone_names
 from app.services.errors import TooManyRows
 from app.services.export_xlsx import MAX_ROWS, counted
 from app.services.identity import USER

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import text
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from tests.support.leaks import HANDED_OUT
 from tests.support.operations import LOGIN, MIB, OPERATIONS, Operation, Schema
 from tests.support.people import PASSWORD

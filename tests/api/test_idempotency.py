@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services import people as locks
 from app.services.idempotency import KEY, PURGED_AT_ONCE
 from app.services.periods import ENTRY

@@ -7,7 +7,7 @@ from statistics import median
 import pytest
 from sqlalchemy import delete, insert
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services.login_limits import FAILED, OF_ACCOUNT, account_key
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD

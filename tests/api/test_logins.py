@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.schemas.user import UserUpdate
 from app.services import logins, passwords, users
 from app.services.errors import LoginRefused

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from app import __version__
-from app.core.clock import utc_now
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
+from app.core.time.clock import utc_now
 from tests.support.databases import POSTGRESQL, TEMPLATE, settings_for
 from tests.support.metrics import Scraped
 from tests.support.operations import OPERATIONS

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 from sqlalchemy import func, select
 
-from app.core.clock import utc_now
-from app.core.migrations import migrate, opened
-from app.core.passwords import NO_PASSWORD
+from app.core.database.migrations import migrate, opened
+from app.core.security.passwords import NO_PASSWORD
+from app.core.time.clock import utc_now
 from app.services import onboarding, users
 from app.services.audit_proof import verify
 from app.services.errors import ImportRefused

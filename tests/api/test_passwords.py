@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.clock import utc_now
-from app.core.tokens import BadToken
+from app.core.security.access_tokens import BadToken
+from app.core.time.clock import utc_now
 from app.services import passwords
 from app.services.errors import LinkRefused
 from app.services.identity import Actor

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services import personal_data
 from app.services.audit_proof import verify
 from app.services.errors import PersonIsActive, RetentionRuns, UserNotFound

@@ -22,8 +22,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import StopReason, events, from_schema
 from schemathesis.hooks import unregister
 
-from app.core.clock import utc_now
-from app.core.db import Database
+from app.core.database.session import Database
+from app.core.time.clock import utc_now
 from app.models.user import User
 from app.schemas.types import PLAIN_TEXT
 from app.services import second_factor

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pyotp
 import pytest
 
-from app.core.clock import utc_now
-from app.core.sealed import Sealer, Unsealable
+from app.core.security.encryption import Sealer, Unsealable
+from app.core.time.clock import utc_now
 from app.services import second_factor
 from app.services.errors import SecondFactorUnreadable
 from app.services.second_factor import FACTOR, RECOVERY

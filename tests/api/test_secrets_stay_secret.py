@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app import __version__
-from app.core.clock import utc_now
-from app.core.db import Database
+from app.core.database.session import Database
+from app.core.time.clock import utc_now
 from tests.support.backend import Backend
 from tests.support.credentials import Authenticator
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for

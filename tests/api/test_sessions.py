@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, update
 
-from app.core.clock import utc_now
-from app.core.opaque_tokens import RefreshRefused, RefreshToken
-from app.core.tokens import TokenSigner
+from app.core.security.access_tokens import TokenSigner
+from app.core.security.opaque_tokens import RefreshRefused, RefreshToken
+from app.core.time.clock import utc_now
 from app.services import sessions
 from app.services.identity import SESSION
 from tests.support.credentials import session_of

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.schemas.punch import ClockIn
 from app.services import punches, time_entries
 from tests.support.credentials import claims_of

@@ -13,7 +13,7 @@ import pytest
 from pypdf import PdfReader
 from sqlalchemy import insert, select, update
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services import timesheet
 from app.services.audit import CHAIN
 from app.services.errors import UserNotFound

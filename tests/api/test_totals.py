@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
 
-from app.core.time_zones import period as instants_of
-from app.core.time_zones import zone_names
+from app.core.time.zones import period as instants_of
+from app.core.time.zones import zone_names
 from app.services.periods import ENTRY, unix_seconds
 from app.services.users import register_zone
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD
 from tests.support.server import running

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import URL
 
-from app.core.postgresql_dumps import program
+from app.core.database.postgresql.dump import program
 from tests.support.backend import ROOT
 from tests.support.postgresql import connect, execute
 

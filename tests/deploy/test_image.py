@@ -13,7 +13,7 @@ import yaml
 from compose_spec import PyCompose
 
 from app import __version__
-from app.core.config import BadSettings, load_settings
+from app.core.config.settings import BadSettings, load_settings
 from tests.support.backend import ROOT, Backend
 
 BIN = Path(sys.executable).parent

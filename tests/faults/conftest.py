@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.migrations import migrate
-from app.core.tokens import TokenSigner
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
 from app.models.user import User
 from tests.support.backend import Backend
 from tests.support.credentials import session_of

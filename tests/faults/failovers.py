@@ -15,11 +15,11 @@ from contextlib import closing, contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
-from app.core.clock import utc_now
-from app.core.config import Settings
-from app.core.db import Database
-from app.core.migrations import migrate
-from app.core.tokens import TokenSigner
+from app.core.config.settings import Settings
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
 from tests.support.backend import Backend
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.credentials import session_of

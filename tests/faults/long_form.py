@@ -20,10 +20,10 @@ from rich.progress import Progress
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.migrations import migrate
-from app.core.tokens import TokenSigner
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
 from app.services.audit_proof import verify
 from tests.support.backend import Backend
 from tests.support.credentials import session_of

@@ -27,7 +27,7 @@ RESTORE_AND_DIE = """
 import os, signal
 from sqlalchemy import Engine, event
 from app.cli.__main__ import app
-from app.core import sqlite_copies
+from app.core.database.sqlite import backup as sqlite_copies
 
 def die_half_way(on_pages):
     def tell(status, remaining, total):
@@ -47,7 +47,7 @@ app()
 BACKUP_AND_STOP = """
 import os, runpy, signal
 from sqlalchemy import Engine, event
-from app.core import sqlite_copies
+from app.core.database.sqlite import backup as sqlite_copies
 
 def stop(*_):
     os.kill(os.getpid(), signal.SIGTERM)

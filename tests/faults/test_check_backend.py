@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from app import __version__
-from app.core.migrations import head_revision
+from app.core.database.migrations import head_revision
 
 SCRIPT = Path(__file__).resolve().parents[2] / "check_backend.py"
 COMMAND = [sys.executable, "-I", "-S", str(SCRIPT)]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services import people as locks
 from tests.support.crowd import Call, at_once
 from tests.support.databases import POSTGRESQL

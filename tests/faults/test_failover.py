@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from app.core.db import Database
-from app.core.migrations import migrate
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
 from tests.support.backend import Backend
 from tests.support.cluster import running_cluster
 from tests.support.crowd import Call, at_once

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import Database
+from app.core.database.session import Database
 from app.services.periods import ENTRY
 from tests.support.crowd import Call, at_once
 from tests.support.databases import POSTGRESQL, settings_for

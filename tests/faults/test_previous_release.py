@@ -5,10 +5,10 @@ from contextlib import ExitStack, closing, contextmanager
 import httpx
 import pytest
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.migrations import migrate
-from app.core.tokens import TokenSigner
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
 from tests.support.backend import ROOT, TLS, Backend
 from tests.support.comparing import content, includes
 from tests.support.credentials import session_of

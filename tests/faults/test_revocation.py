@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.clock import utc_now
-from app.core.tokens import TokenSigner
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
 from app.services.identity import SESSION
 from app.services.sessions import Opened
 from tests.support.credentials import api_token_of, second_factor_of, session_of

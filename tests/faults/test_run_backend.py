@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
-from app.core.config import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
-from app.core.migrations import ROOT, SchemaState, opened, schema_state
+from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
+from app.core.database.migrations import ROOT, SchemaState, opened, schema_state
 from tests.support.backend import TLS
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.operators import bare_environment, empty_database, somebody_elses_table

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from app.core.connections import MAX_HEAD_BYTES
+from app.core.server.protocol import MAX_HEAD_BYTES
 from tests.support.crowd import Call, exchange, opened
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.server import running

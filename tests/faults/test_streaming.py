@@ -17,8 +17,8 @@ import psutil
 import pytest
 from sqlalchemy import text, update
 
-from app.core.clock import utc_now
-from app.core.db import Database
+from app.core.database.session import Database
+from app.core.time.clock import utc_now
 from app.models.user import User
 from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import inspect, text
 
-from app.core.migrations import revisions_of
+from app.core.database.migrations import revisions_of
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.releases import become_next, environment, migrating, this_release
 

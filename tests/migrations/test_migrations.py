@@ -14,8 +14,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.db import Database
-from app.core.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
+from app.core.database.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
+from app.core.database.session import Database
 from app.models.metadata import all_tables
 from app.services.people import lock_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
@@ -462,9 +462,9 @@ user: user_pkey PRIMARY KEY (id)
 
 MIGRATE = """
 import sys
-from app.core.config import load_settings
-from app.core.db import Database
-from app.core.migrations import migrate
+from app.core.config.settings import load_settings
+from app.core.database.session import Database
+from app.core.database.migrations import migrate
 
 database = Database(load_settings())
 print("ready", flush=True)
@@ -474,9 +474,9 @@ migrate(database)
 MIGRATE_AND_DIE = """
 import os, signal
 from sqlalchemy import Engine, event
-from app.core.config import load_settings
-from app.core.db import Database
-from app.core.migrations import migrate
+from app.core.config.settings import load_settings
+from app.core.database.session import Database
+from app.core.database.migrations import migrate
 
 database = Database(load_settings())
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services import audit
 from app.services.audit import EVENT
 from tests.support.databases import POSTGRESQL, SQLITE

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Executable, Update, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from app.core.db import Database
+from app.core.database.session import Database
 from app.services import audit
 from app.services.audit import EVENT
 from app.services.audit_proof import BrokenRecord, Proof

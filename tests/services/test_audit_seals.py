@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import delete, update
 
-from app.core.db import Database
+from app.core.database.session import Database
 from app.services import audit
 from app.services.audit import CHAIN, EVENT, HOUSE
 from app.services.audit_proof import BrokenRecord, Proof

@@ -14,9 +14,9 @@ from sqlalchemy import delete, make_url, select, text, update
 
 from app.cli.common import written_whole
 from app.core.archive import MANIFEST_MIB
-from app.core.db import Database
-from app.core.migrations import SchemaState, head_revision, schema_state
-from app.core.postgresql_dumps import ProgramFailed, program
+from app.core.database.migrations import SchemaState, head_revision, schema_state
+from app.core.database.postgresql.dump import ProgramFailed, program
+from app.core.database.session import Database
 from app.services.audit import EVENT
 from app.services.identity import USER
 from app.services.periods import ENTRY

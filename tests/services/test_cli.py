@@ -10,8 +10,8 @@ from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select, text, update
 
-from app.core.config import Settings
-from app.core.migrations import ROOT, SchemaState, head_revision, opened, schema_state
+from app.core.config.settings import Settings
+from app.core.database.migrations import ROOT, SchemaState, head_revision, opened, schema_state
 from app.main import create_app
 from app.models.user import Role
 from app.services import demo

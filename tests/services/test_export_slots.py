@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.services import export_slots
 from app.services.errors import TooManyExports
 from app.services.export_slots import SLOT, Slot

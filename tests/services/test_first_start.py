@@ -9,10 +9,8 @@ from contextlib import closing
 import pytest
 from sqlalchemy import event, select, text, update
 
-from app.core.clock import utc_now
-from app.core.config import DEFAULT_ADMIN_EMAIL, BadSettings
-from app.core.db import Database
-from app.core.migrations import (
+from app.core.config.settings import DEFAULT_ADMIN_EMAIL, BadSettings
+from app.core.database.migrations import (
     ForeignDatabase,
     SchemaState,
     UnusableDatabase,
@@ -21,7 +19,9 @@ from app.core.migrations import (
     opened,
     schema_state,
 )
-from app.core.passwords import NO_PASSWORD, verify_password
+from app.core.database.session import Database
+from app.core.security.passwords import NO_PASSWORD, verify_password
+from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
 from app.models.user import Role, User
 from app.services import first_admin

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import insert, select
 
-from app.core.time_zones import day_second, local_day, zone_names
+from app.core.time.zones import day_second, local_day, zone_names
 from app.schemas.summary import Group
 from app.services.calendar_keys import CalendarKeys
 from app.services.local_time import LocalTime

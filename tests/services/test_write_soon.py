@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.migrations import migrate
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
+from app.core.time.clock import utc_now
 from app.models.types import table_of
 from app.models.user import TimeZone
 from app.services import audit

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlmodel import AutoString
 
-from app.core.db import Database, Session
+from app.core.database.session import Database, Session
 from app.models.types import Instant
 from app.services import audit, audit_proof
 from app.services.audit import CHAIN, EVENT

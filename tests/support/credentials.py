@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pyotp
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.tokens import Claims, Scope
+from app.core.database.session import Database
+from app.core.security.access_tokens import Claims, Scope
+from app.core.time.clock import utc_now
 from app.models.user import Role, User
 from app.schemas.api_token import ApiTokenCreate, ApiTokenCreated
 from app.services import api_tokens, passwords, second_factor, sessions

@@ -11,9 +11,9 @@ from pathlib import Path
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from sqlalchemy.engine import URL, make_url
 
-from app.core.config import Settings
-from app.core.db import Database
-from app.core.migrations import migrate
+from app.core.config.settings import Settings
+from app.core.database.migrations import migrate
+from app.core.database.session import Database
 from tests.support.postgresql import connect, execute
 
 TEMPLATE = "ett_template"

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from app.models.project import Project
 
 NOW = utc_now()

@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
 from alembic import command
-from app.core.migrations import ROOT
+from app.core.database.migrations import ROOT
 
 LAST_OF_0_4 = "2026_11_25_export_slots"
 MATTERS_OF_TASTE = {
@@ -23,7 +23,7 @@ MATTERS_OF_TASTE = {
     "prefer-identity",
     "prefer-robust-stmts",  # a migration and its revision commit together
     "prefer-text-field",  # what comes in is bounded, on both engines
-    "require-lock-timeout",  # app/core/live_migration.py sets both
+    "require-lock-timeout",  # app/core/database/postgresql/online_migration.py sets both
     "require-statement-timeout",
 }
 _IGNORED = re.compile(r"^ *# squawk-ignore: ([\w-]+)", re.MULTILINE)

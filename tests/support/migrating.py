@@ -1,11 +1,11 @@
-"""Any way through the revisions, as `app.core.migrations` goes to the newest."""
+"""Any way through the revisions, as `app.core.database.migrations` goes to the newest."""
 
 from alembic.config import Config
 from sqlalchemy import Connection
 
 from alembic import command
-from app.core.db import Database
-from app.core.migrations import ROOT, connected
+from app.core.database.migrations import ROOT, connected
+from app.core.database.session import Database
 
 
 def alembic(database: Database, direction: str, revision: str) -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 from tests.support.backend import free_port
 from tests.support.programs import program
 

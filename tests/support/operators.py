@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from typer.testing import Result
 
-from app.core.config import Settings
+from app.core.config.settings import Settings
 from tests.support.databases import SQLITE
 from tests.support.postgresql import execute
 

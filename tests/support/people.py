@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from app.core.clock import utc_now
-from app.core.db import Database
-from app.core.passwords import hash_password
+from app.core.database.session import Database
+from app.core.security.passwords import hash_password
+from app.core.time.clock import utc_now
 from app.models.project import Project
 from app.models.user import Role, User
 from app.schemas.project import ProjectCreate

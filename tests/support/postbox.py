@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from app.core.clock import utc_now
+from app.core.time.clock import utc_now
 
 ADDRESS = "127.0.0.1"
 

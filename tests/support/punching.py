@@ -15,7 +15,7 @@ from itertools import count, pairwise, takewhile
 
 from sqlalchemy import select
 
-from app.core.db import Database
+from app.core.database.session import Database
 from app.services.periods import ENTRY
 from tests.support.crowd import Answer, Call, exchange, opened
 

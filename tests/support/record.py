@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select, tuple_
 
-from app.core.db import Database, Session
+from app.core.database.session import Database, Session
 from app.services import audit_proof
 from app.services.audit import CHAIN, EVENT, HOUSE, told
 from app.services.identity import API_TOKEN, USER

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 from app import __version__
-from app.core.migrations import head_revision
+from app.core.database.migrations import head_revision
 from tests.support.backend import ROOT
 from tests.support.databases import SECRET_KEY
 
@@ -49,7 +49,7 @@ def become_next(release: Path, **migrations: str) -> None:
         (release / "alembic" / "versions" / f"{revision}.py").write_text(
             "import sqlalchemy as sa\n"
             "from alembic import op\n"
-            "from app.core.live_migration import outside_transaction\n"
+            "from app.core.database.postgresql.online_migration import outside_transaction\n"
             f"revision, down_revision = {revision!r}, {below!r}\n"
             "def upgrade():\n" + "".join(f"    {line}\n" for line in statements.splitlines())
         )

@@ -15,11 +15,11 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.core.clock import utc_now
-from app.core.config import Settings
-from app.core.connections import BoundedConnection
-from app.core.db import Database
-from app.core.tokens import TokenSigner
+from app.core.config.settings import Settings
+from app.core.database.session import Database
+from app.core.security.access_tokens import TokenSigner
+from app.core.server.protocol import BoundedConnection
+from app.core.time.clock import utc_now
 from app.main import API, create_app
 from app.models.user import User
 from tests.support.credentials import session_of

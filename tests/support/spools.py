@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 from sqlalchemy import insert
 
-from app.core.db import Database
+from app.core.database.session import Database
 from app.models.user import User
 from app.services.periods import ENTRY
 from tests.support.people import instant

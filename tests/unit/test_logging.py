@@ -9,7 +9,7 @@ import sys
 import pytest
 import structlog
 
-from app.core.logging import configure_logging
+from app.core.observability.logging import configure_logging
 
 NORA = "nora@example.com"
 TEXT, JSON = False, True

@@ -7,9 +7,9 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from app.core.config import BadSettings, Settings
+from app.core.config.settings import BadSettings, Settings
 from app.core.mail import Letter, LogMailer, MailNotSent, SmtpMailer, mailer_for
-from app.core.runtime import Runtime
+from app.core.server.runtime import Runtime
 from tests.support.databases import settings_for
 from tests.support.postbox import Postbox, lets_in, listening, own_certificate, postbox
 

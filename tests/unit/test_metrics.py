@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 import app.cli
 from app.api.guard import GuardMiddleware
 from app.api.middleware import RequestMiddleware
-from app.core.config import BadSettings
-from app.core.db import ServiceBusy
-from app.core.gate import Gate
-from app.core.metrics import rendered
-from app.core.metrics_folder import FOLDER, metrics_folder
-from app.core.migrations import ROOT
+from app.core.config.settings import BadSettings
+from app.core.database.migrations import ROOT
+from app.core.database.session import ServiceBusy
+from app.core.observability.metrics import rendered
+from app.core.observability.metrics_directory import FOLDER, metrics_folder
+from app.core.server.concurrency_limit import Gate
 
 
 def value(name: str, **labels: str) -> float:

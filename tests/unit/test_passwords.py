@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.core.passwords import NO_PASSWORD, PasswordHasher, hash_password, verify_password
+from app.core.security.passwords import NO_PASSWORD, PasswordHasher, hash_password, verify_password
 from tests.support.people import PASSWORD
 
 GUESSES = (PASSWORD, "", NO_PASSWORD, "nobody's password, of no account")

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from app.core.request_limit import RequestLimit, TooManyRequests
+from app.core.server.rate_limit import RequestLimit, TooManyRequests
 
 NOON = 1_234_567.25
 """A monotonic second, as of a machine that has run for two weeks."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from app.core.config import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
+from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
 from tests.support.operators import bare_environment
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
@@ -348,7 +348,7 @@ def test_an_own_secret_key_signs_and_leaves_no_file(environment):
 
 TWENTY_STARTS = """
 import os
-from app.core.config import load_settings
+from app.core.config.settings import load_settings
 for number in range(5):
     settings = load_settings(SECRET_KEY_FILE=f"key-{number}")
     start, gun = os.pipe()

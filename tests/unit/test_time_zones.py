@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from app.core.time_zones import WallClock, day_start, local_day, period, wall_clocks, zone_names
+from app.core.time.zones import WallClock, day_start, local_day, period, wall_clocks, zone_names
 
 DAY, HOUR, MINUTE, SECOND = (timedelta(**{unit: 1}) for unit in ("days", "hours", "minutes", "seconds"))
 ZONES = sorted(zone_names())

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jose import jwt
 
-from app.core.clock import utc_now
-from app.core.opaque_tokens import digest, new_api_token
-from app.core.tokens import AUDIENCE, ISSUER, Access, BadToken, Claims, Scope, TokenSigner
+from app.core.security.access_tokens import AUDIENCE, ISSUER, Access, BadToken, Claims, Scope, TokenSigner
+from app.core.security.opaque_tokens import digest, new_api_token
+from app.core.time.clock import utc_now
 from tests.support.databases import SECRET_KEY, settings_for
 
 SIGNER = TokenSigner(settings_for("sqlite:///unused.db"))
@@ -247,7 +247,7 @@ def test_a_token_that_was_read_before_still_ends(monkeypatch):
     signed = SIGNER.sign(7, 3, at=utc_now())
     read(signed)
     over = utc_now() + SIGNER.lifetime + timedelta(seconds=1)
-    monkeypatch.setattr("app.core.tokens.utc_now", lambda: over)
+    monkeypatch.setattr("app.core.security.access_tokens.utc_now", lambda: over)
 
     with pytest.raises(BadToken):
         read(signed)
@@ -257,7 +257,7 @@ def test_a_token_that_was_read_before_is_refused_where_the_clock_went_back_behin
     signed = SIGNER.sign(7, 3, at=utc_now())
     read(signed)
     before = utc_now() - timedelta(minutes=5)
-    monkeypatch.setattr("app.core.tokens.utc_now", lambda: before)
+    monkeypatch.setattr("app.core.security.access_tokens.utc_now", lambda: before)
 
     with pytest.raises(BadToken):
         read(signed)
@@ -272,7 +272,7 @@ def test_a_genuine_token_opens_nothing_for_one_with_another_signature():
 
 
 def test_a_worker_remembers_so_many_tokens_and_no_more(monkeypatch):
-    monkeypatch.setattr("app.core.tokens.MAX_PROVEN", 2)
+    monkeypatch.setattr("app.core.security.access_tokens.MAX_PROVEN", 2)
     signer = TokenSigner(settings_for("sqlite:///unused.db"))
     signed = [signer.sign(person, person, at=utc_now()) for person in (1, 2, 3)]
 

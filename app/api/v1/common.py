@@ -2,10 +2,10 @@
 
 from app.api.problems import BodyTooLarge, EncodedBody, InternalError, ValidationFailed
 from app.api.streaming import NoRoom
-from app.core.db import DatabaseUnavailable, ServiceBusy
+from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
-from app.core.request_limit import TooManyRequests
-from app.core.tokens import BadToken
+from app.core.security.access_tokens import BadToken
+from app.core.server.rate_limit import TooManyRequests
 from app.services.errors import (
     KeyReused,
     PasswordChangeRequired,

@@ -12,9 +12,9 @@ from app.api.streaming import streamed
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_EXPORT, OF_PERIOD, WITH_ROLE
 from app.api.v1.reports import AttributionQuery, IncludeIndirect, ScopeQuery
-from app.core.db import Session
-from app.core.metrics import EXPORT_ROWS
-from app.core.spool import Write
+from app.core.database.session import Session
+from app.core.observability.metrics import EXPORT_ROWS
+from app.core.server.spool import Write
 from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
 from app.services.errors import TooManyRows

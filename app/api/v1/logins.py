@@ -10,8 +10,8 @@ from app.api.problems import raises
 from app.api.tokens import token_of
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN, WITHOUT_LOGIN
-from app.core.opaque_tokens import RefreshRefused
-from app.core.passwords import TooManyLogins
+from app.core.security.opaque_tokens import RefreshRefused
+from app.core.security.passwords import TooManyLogins
 from app.schemas.auth import Refresh, Token
 from app.schemas.second_factor import OneTimeCode
 from app.schemas.types import PLAIN_TEXT

@@ -8,7 +8,7 @@ from app.api.tokens import token_of
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import PASSWORD_AGAIN, SIGNED_IN, WITH_ROLE, WITHOUT_LOGIN
 from app.core.mail import MailNotSent
-from app.core.passwords import TooManyLogins, WeakPassword
+from app.core.security.passwords import TooManyLogins, WeakPassword
 from app.schemas.auth import Token
 from app.schemas.password import PasswordByLink, PasswordChange, PasswordLinkRead, PasswordSet
 from app.schemas.user import AccountRead

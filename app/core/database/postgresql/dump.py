@@ -19,8 +19,8 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.core.postgresql import driver_of
-from app.core.postgresql_own import Ours
+from app.core.database.postgresql.catalog import Ours
+from app.core.database.postgresql.engine import driver_of
 
 INSTALLED = "usr/lib/postgresql"
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "connection_factory"})

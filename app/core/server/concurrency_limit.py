@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
 
-from app.core import metrics
-from app.core.db import DatabaseUnavailable, ServiceBusy
+from app.core.database.session import DatabaseUnavailable, ServiceBusy
+from app.core.observability import metrics
 
 WAIT_SECONDS = 2
 _Answer = TypeVar("_Answer")

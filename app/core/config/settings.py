@@ -13,10 +13,10 @@ from pydantic import EmailStr, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
-from app.core.chains import ChainKeys
-from app.core.opaque_tokens import RefreshTokens
-from app.core.sealed import Sealer
-from app.core.setting_types import POSTGRESQL_NAMES, DatabaseUrl, Host, Network, Origin, ZoneName
+from app.core.config.types import POSTGRESQL_NAMES, DatabaseUrl, Host, Network, Origin, ZoneName
+from app.core.security.encryption import Sealer
+from app.core.security.hash_chain import ChainKeys
+from app.core.security.opaque_tokens import RefreshTokens
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
 DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production refuses

@@ -11,8 +11,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from alembic import op
-from app.core.clock import monotonic_seconds
-from app.core.postgresql import APPLICATION_NAME, CONNECT_TIMEOUT_SECONDS
+from app.core.database.postgresql.engine import APPLICATION_NAME, CONNECT_TIMEOUT_SECONDS
+from app.core.time.clock import monotonic_seconds
 
 LOCK_WAIT_SECONDS = 1
 """How long a migration queues for a lock: everybody who needs the table queues behind it."""

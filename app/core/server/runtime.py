@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from app.core import metrics
-from app.core.config import Settings
-from app.core.db import Database
-from app.core.gate import Gate
+from app.core.config.settings import Settings
+from app.core.database.session import Database
 from app.core.mail import mailer_for
-from app.core.passwords import PasswordHasher
-from app.core.request_limit import RequestLimit
-from app.core.spool import Spool
-from app.core.tokens import TokenSigner
+from app.core.observability import metrics
+from app.core.security.access_tokens import TokenSigner
+from app.core.security.passwords import PasswordHasher
+from app.core.server.concurrency_limit import Gate
+from app.core.server.rate_limit import RequestLimit
+from app.core.server.spool import Spool
 
 REPORT_WAIT_SECONDS = 30
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.core.config import BadSettings
+from app.core.config.settings import BadSettings
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _OURS = re.compile(r"(counter|histogram|gauge_[a-z]+)_\d+\.db")

@@ -11,8 +11,8 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812 - a class, whatever its name
 from psycopg2.extensions import cursor as PostgreSQLCursor  # noqa: N812
 
-from app.core.clock import monotonic_seconds
-from app.core.overdue import Deadline, Watchdog
+from app.core.database.postgresql.call_timeout import Deadline, Watchdog
+from app.core.time.clock import monotonic_seconds
 
 TRUSTED_IDLE_SECONDS = 1
 """How long a connection that is silent counts as alive. What the server ends, it says at once."""
@@ -82,7 +82,7 @@ class FewTripsConnection(PostgreSQLConnection):
         self._is_direct: bool | None = None
 
     def answering(self) -> AbstractContextManager[None]:
-        """Ask the server: it has `patience_seconds` to answer, then the connection is lost (see core/overdue.py)."""
+        """Ask the server: it has `patience_seconds` to answer, then the connection is lost (see call_timeout.py)."""
         return self._deadline.in_seconds(self.patience_seconds)
 
     def open_with(self, opening: str, *, patience_seconds: float) -> None:

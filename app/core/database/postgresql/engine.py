@@ -12,10 +12,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext, Exec
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlmodel import create_engine
 
-from app.core.config import Settings
-from app.core.few_trips import FewTripsConnection, OutcomeUnknown
-from app.core.overdue import Watchdog
-from app.core.statement_options import LOCK_PERSON, PLANNED_ONCE
+from app.core.config.settings import Settings
+from app.core.database.execution_options import LOCK_PERSON, PLANNED_ONCE
+from app.core.database.postgresql.call_timeout import Watchdog
+from app.core.database.postgresql.connection import FewTripsConnection, OutcomeUnknown
 
 CONNECT_TIMEOUT_SECONDS = 2  # for each host of DB_URL; libpq takes no less
 POOL_WAIT_SECONDS = 2

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlmodel import create_engine
 
-from app.core.config import Settings
+from app.core.config.settings import Settings
 
 POOL_WAIT_SECONDS = 2
 

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from app.core.config import Settings
+from app.core.config.settings import Settings
 
 MIB = 1024 * 1024
 

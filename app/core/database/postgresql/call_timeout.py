@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
-from app.core.clock import monotonic_seconds
+from app.core.time.clock import monotonic_seconds
 
 LOOK_EVERY_SECONDS = 0.25
 

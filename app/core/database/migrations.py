@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from alembic import command
-from app.core import live_migration
-from app.core.config import Settings
-from app.core.db import Database
+from app.core.config.settings import Settings
+from app.core.database.postgresql import online_migration as live_migration
+from app.core.database.session import Database
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LOCKED_PAUSE_SECONDS = 0.02
 
 

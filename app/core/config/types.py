@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.core.time_zones import zone_names
+from app.core.time.zones import zone_names
 
 SQLITE_NAMES = frozenset({"sqlite", "sqlite+pysqlite"})
 POSTGRESQL_NAMES = frozenset({"postgresql", "postgres"})

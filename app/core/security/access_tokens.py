@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from jose import JWTError, jwt
 
-from app.core.clock import utc_now
-from app.core.config import Settings
+from app.core.config.settings import Settings
 from app.core.errors import NotAuthenticated
-from app.core.opaque_tokens import API_TOKEN_PREFIX, digest, owner_of
+from app.core.security.opaque_tokens import API_TOKEN_PREFIX, digest, owner_of
+from app.core.time.clock import utc_now
 
 ISSUER = "employee-time-tracking-api"
 AUDIENCE = "employee-time-tracking-api/v1"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from app.core.config import Settings
+from app.core.config.settings import Settings
 
 PAGES_AT_ONCE = 2048
 OnPages = Callable[[int, int], None]

@@ -9,9 +9,9 @@ import structlog
 from psycopg2 import Error as PostgreSQLError
 from sqlalchemy.exc import DBAPIError
 
-from app.core.clock import monotonic_seconds
-from app.core.logging import first_line
-from app.core.postgresql import may_run_again
+from app.core.database.postgresql.engine import may_run_again
+from app.core.observability.logging import first_line
+from app.core.time.clock import monotonic_seconds
 
 TIMES = 3
 WITHIN_SECONDS = 2

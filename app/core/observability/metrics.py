@@ -21,8 +21,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.core.clock import utc_now
-from app.core.metrics_folder import FOLDER, files_in, pids_in
+from app.core.observability.metrics_directory import FOLDER, files_in, pids_in
+from app.core.time.clock import utc_now
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNMATCHED = "unmatched"

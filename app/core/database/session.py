@@ -13,12 +13,12 @@ from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session as SQLModelSession
 
-from app.core.config import Settings
+from app.core.config.settings import Settings
+from app.core.database.postgresql.call_timeout import Watchdog
+from app.core.database.postgresql.engine import driver_of, may_take, postgresql_engine
+from app.core.database.sqlite.engine import sqlite_engine
 from app.core.errors import DomainError, Unavailable
-from app.core.overdue import Watchdog
-from app.core.postgresql import driver_of, may_take, postgresql_engine
-from app.core.sqlite import sqlite_engine
-from app.core.tokens import Claims
+from app.core.security.access_tokens import Claims
 
 _PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
