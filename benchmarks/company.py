@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from app.models.user import Role
+from app.models.users import Role
 
 LAST_YEAR = 2025
 MONTH = (date(LAST_YEAR, 1, 1), date(LAST_YEAR, 1, 31))

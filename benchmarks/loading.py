@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Insert, bindparam, column, insert, literal, select, table, text
 from sqlalchemy.engine import URL
 
+from app.core.database.column_types import Instant, table_of
 from app.core.text import text_key
-from app.models.project import Project
-from app.models.types import Instant, table_of
-from app.models.user import TimeZone
+from app.models.projects import Project
+from app.models.users import TimeZone
 from app.services.identity import USER
 from app.services.periods import ENTRY
 from benchmarks.bulk import count_on, unguarded

@@ -19,7 +19,7 @@ import psutil
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from app.models.user import User
+from app.models.users import User
 from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.crowd import Call, exchange, opened

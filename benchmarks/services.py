@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from app.models.user import User
+from app.models.users import User
 from benchmarks.company import ADMIN, email_of
 from tests.support.backend import ROOT, TLS, Backend
 from tests.support.credentials import session_of

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from app.cli.__main__ import app
 from app.core.config.settings import Settings
 from app.core.database.session import Database
-from app.models.user import User
+from app.models.users import User
 from tests.support.compiled import share_compiled
 from tests.support.databases import ENGINES, SECRET_KEY, fresh_database, make_templates, settings_for
 from tests.support.operators import Command

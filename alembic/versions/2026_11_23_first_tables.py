@@ -6,7 +6,7 @@ Why: everything else stands on them. What a model can't say (no overlap, append-
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_23_first_tables"
 down_revision = None

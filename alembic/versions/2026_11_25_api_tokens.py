@@ -6,7 +6,7 @@ Why: a script that holds its owner's password can do all that they can, and for 
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_25_api_tokens"
 down_revision = "2026_11_25_login_limits"

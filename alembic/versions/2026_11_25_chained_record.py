@@ -10,8 +10,8 @@ import json
 import sqlalchemy as sa
 
 from alembic import context, op
+from app.core.database.column_types import Instant
 from app.core.security.hash_chain import GENESIS, canonical, digest, new_salt
-from app.models.types import Instant
 
 revision = "2026_11_25_chained_record"
 down_revision = "2026_11_23_first_tables"

@@ -6,7 +6,7 @@ Why: each is a file on our disk for as long as its reader takes.
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_25_export_slots"
 down_revision = "2026_11_25_second_factor"

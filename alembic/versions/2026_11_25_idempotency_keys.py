@@ -6,7 +6,7 @@ Why: on a bad network the answer to a punch gets lost, and the same punch sent a
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_25_idempotency_keys"
 down_revision = "2026_11_25_chained_record"

@@ -6,7 +6,7 @@ Why: the limit on guessing must hold for all workers together and over a restart
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_25_login_limits"
 down_revision = "2026_11_25_passwords"

@@ -6,7 +6,7 @@ Why: a logout ends one device and not all, and what ends a session must end it o
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_25_login_sessions"
 down_revision = "2026_11_25_entries_by_start"

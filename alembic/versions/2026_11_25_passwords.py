@@ -6,7 +6,7 @@ Why: whoever makes an account for somebody should never need to know their passw
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_25_passwords"
 down_revision = "2026_11_25_login_sessions"

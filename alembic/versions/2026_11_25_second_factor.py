@@ -6,7 +6,7 @@ Why: a password alone is lost to phishing; kept hashed or not.
 import sqlalchemy as sa
 
 from alembic import op
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 revision = "2026_11_25_second_factor"
 down_revision = "2026_11_25_api_tokens"

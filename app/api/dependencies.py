@@ -15,7 +15,7 @@ from app.core.security.access_tokens import Claims
 from app.core.server.ip_addresses import plain_address
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.time_entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName
 from app.services import users

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.cli.common import Refused, progress_bar, ready_database
 from app.core.security.passwords import hash_password, weakness
 from app.core.time.clock import utc_now
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.types import MAX_ID
 from app.schemas.user import UserCreate
 from app.services import onboarding, personal_data, users

@@ -14,8 +14,8 @@ FUNCTIONS = frozenset({"audit_event_is_append_only", "audit_event_extends_its_ch
 
 def all_tables() -> MetaData:
     """The tables of every module here: a new one can't be forgotten."""
-    for module in pkgutil.iter_modules(app.models.__path__):
-        import_module(f"{app.models.__name__}.{module.name}")
+    for module in pkgutil.walk_packages(app.models.__path__, f"{app.models.__name__}."):
+        import_module(module.name)
     return SQLModel.metadata
 
 

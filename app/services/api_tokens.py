@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, delete, func, insert, select
 from app.core.database.session import Session
 from app.core.security.access_tokens import Scope
 from app.core.security.opaque_tokens import digest, new_api_token
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.services import audit, people
 from app.services.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select
 
+from app.core.database.column_types import Instant
 from app.core.database.session import Session
 from app.core.time.zones import day_second, local_day
-from app.models.types import Instant
 from app.schemas.report import Attribution
 from app.schemas.time_entry import TimeEntryWithProject
 from app.services.identity import USER

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from app.core.database.session import Session
-from app.models.user import Role, User
+from app.models.users import Role, User
 from app.schemas.correction import EntryCreate, EntryUpdate
 from app.schemas.time_entry import TimeEntryRead
 from app.services import audit, idempotency, people, time_entries, visibility

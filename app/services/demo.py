@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert, select
 
 from app.core.database.session import Session
-from app.models.project import Project
-from app.models.user import Role, User
+from app.models.projects import Project
+from app.models.users import Role, User
 from app.schemas.project import ProjectCreate
 from app.schemas.user import NewPerson
 from app.services import audit, projects, users

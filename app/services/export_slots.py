@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, select, update
 
+from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.errors import Policy
-from app.models.export_slot import ExportSlot
-from app.models.types import table_of
+from app.models.exports import ExportSlot
 from app.services import people
 from app.services.errors import TooManyExports
 from app.services.identity import Actor

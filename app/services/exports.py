@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select, true
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.server.spool import Write
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.report import Attribution, Columns, ExportFormat, Scope
 from app.services import audit, export_slots, visibility
 from app.services.attribution import belonging

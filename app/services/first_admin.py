@@ -8,7 +8,7 @@ from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
 from app.core.database.session import Session
 from app.core.security.passwords import hash_password, verify_password, weakness
 from app.core.text import text_key
-from app.models.user import Role, User
+from app.models.users import Role, User
 from app.schemas.user import NewPerson
 from app.services import people, users
 from app.services.errors import EmailTaken

@@ -17,9 +17,9 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
+from app.core.database.column_types import table_of
 from app.core.database.session import Session, is_vain_wait
-from app.models.idempotency_key import IdempotencyKey
-from app.models.types import table_of
+from app.models.idempotency import IdempotencyKey
 from app.services.errors import KeyReused, RequestInFlight
 
 KEPT_FOR = timedelta(hours=24)

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from sqlalchemy import BigInteger, ColumnElement, case, func, literal_column, select, type_coerce
 
+from app.core.database.column_types import Instant, WallTime
 from app.core.database.session import Session
 from app.core.time.zones import DAY_SECONDS, WallClock, day_second, wall_clocks
-from app.models.types import Instant, WallTime
 from app.services.periods import ENTRY, Period, unix_seconds, zones_of
 
 Clocks = tuple[WallClock, ...]

@@ -17,7 +17,7 @@ from sqlalchemy import Row, func, insert, select
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
-from app.models.user import Role
+from app.models.users import Role
 from app.services import audit, export_slots, people, users
 from app.services.export_slots import Slot
 from app.services.formulas import guarded

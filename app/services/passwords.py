@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.mail import Letter, Mailer
 from app.core.security.access_tokens import Claims
 from app.core.security.opaque_tokens import digest, new_link_token
 from app.core.security.passwords import normalised
-from app.models.password_link import PasswordLink
-from app.models.types import table_of
-from app.models.user import User
+from app.models.auth.password_link import PasswordLink
+from app.models.users import User
 from app.schemas.password import PasswordLinkRead
 from app.services import audit, login_limits, people, sessions
 from app.services.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive

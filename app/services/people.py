@@ -2,10 +2,10 @@
 
 from sqlalchemy import ColumnElement, FromClause, select
 
+from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.security.access_tokens import BadToken
-from app.models.types import table_of
-from app.models.user import GlobalLock, User
+from app.models.users import GlobalLock, User
 from app.services.errors import UserNotFound
 from app.services.identity import Actor
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.core.text import text_key
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.onboarding import MAX_PEOPLE, ImportedPerson
 from app.schemas.types import MAX_KEY_LENGTH
 from app.services.errors import ImportRefused

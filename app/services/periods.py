@@ -23,11 +23,11 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.time.zones import period
-from app.models.time_entry import TimeEntry
-from app.models.types import table_of
-from app.models.user import TimeZone
+from app.models.time_entries import TimeEntry
+from app.models.users import TimeZone
 from app.services.errors import PeriodReversed, PeriodTooLong
 
 ENTRY = table_of(TimeEntry)

@@ -12,12 +12,12 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy import Row, Select, Table, delete, func, select, update
 
+from app.core.database.column_types import Instant
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
 from app.core.text import text_key
-from app.models.types import Instant
-from app.models.user import User
+from app.models.users import User
 from app.schemas.api_token import ApiTokenRead
 from app.schemas.auth import SessionRead
 from app.schemas.personal_data import Act, KeptAnswer, KnownAddressRead

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, true
 
+from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.text import text_key
-from app.models.project import Project, ProjectMember
-from app.models.types import table_of
-from app.models.user import User
+from app.models.projects import Project, ProjectMember
+from app.models.users import User
 from app.schemas.project import ProjectCreate, ProjectUpdate
 from app.services import audit, people
 from app.services.errors import ProjectNameTaken, ProjectNotFound

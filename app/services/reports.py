@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, select
 
 from app.core.database.session import Session
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.report import Attribution, OwnDay, OwnDays, Scope, TeamMemberHours
 from app.schemas.time_entry import TimeEntryWithProject
 from app.schemas.types import hours

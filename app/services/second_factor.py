@@ -8,13 +8,13 @@ import pyotp
 import segno
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 
+from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.encryption import Unsealable
 from app.core.security.opaque_tokens import digest
-from app.models.second_factor import RecoveryCode, SecondFactor
-from app.models.types import table_of
-from app.models.user import User
+from app.models.auth.second_factor import RecoveryCode, SecondFactor
+from app.models.users import User
 from app.schemas.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
 from app.services import audit, passwords, people
 from app.services.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable

@@ -27,8 +27,8 @@ from sqlalchemy import (
     type_coerce,
 )
 
+from app.core.database.column_types import Instant
 from app.core.database.session import Session
-from app.models.types import Instant
 from app.schemas.report import Attribution
 from app.services.attribution import belonging, earliest, ends_of, latest
 from app.services.identity import USER

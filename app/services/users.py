@@ -9,12 +9,12 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, select, type_coerce
 
+from app.core.database.column_types import table_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.text import text_key
-from app.models.types import table_of
-from app.models.user import Role, TimeZone, User
+from app.models.users import Role, TimeZone, User
 from app.schemas.types import instant_text
 from app.schemas.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
 from app.services import audit, credentials, passwords, people, punches, visibility

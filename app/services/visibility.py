@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal, select, true
 
 from app.core.database.session import Session
-from app.models.user import Role
+from app.models.users import Role
 from app.services.errors import UserNotFound
 from app.services.identity import USER, Actor
 

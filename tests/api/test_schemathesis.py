@@ -24,7 +24,7 @@ from schemathesis.hooks import unregister
 
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
-from app.models.user import User
+from app.models.users import User
 from app.schemas.types import PLAIN_TEXT
 from app.services import second_factor
 from app.services.cursors import cursor_behind

@@ -11,7 +11,7 @@ from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from app.models.user import User
+from app.models.users import User
 from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.databases import settings_for

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import func, select
 
-from app.models.user import Role, User
+from app.models.users import Role, User
 from app.services.audit_proof import verify
 from app.services.identity import USER
 from app.services.periods import ENTRY

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import JSON, column, insert, select, table, text
 
+from app.core.database.column_types import Instant
 from app.core.database.session import Database
-from app.models.types import Instant
 from app.services import audit
 from app.services.audit_proof import Proof
 from tests.support.burglar import Burglar, changed, verified

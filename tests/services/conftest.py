@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.correction import EntryUpdate
 from app.schemas.punch import ClockIn
 from app.schemas.user import UserUpdate

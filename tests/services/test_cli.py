@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, text, update
 from app.core.config.settings import Settings
 from app.core.database.migrations import ROOT, SchemaState, head_revision, opened, schema_state
 from app.main import create_app
-from app.models.user import Role
+from app.models.users import Role
 from app.services import demo
 from app.services.audit import CHAIN, EVENT
 from app.services.identity import USER

@@ -7,11 +7,11 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from app.core.database.column_types import table_of
 from app.core.database.postgresql.connection import OutcomeUnknown
 from app.core.database.postgresql.engine import may_run_again
 from app.core.database.session import Database
-from app.models.types import table_of
-from app.models.user import TimeZone
+from app.models.users import TimeZone
 from tests.support.databases import ENGINES, POSTGRESQL, settings_for
 from tests.support.postgresql import execute
 from tests.support.processes import free_port

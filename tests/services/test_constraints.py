@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, TextClause, bindparam, text
 from sqlalchemy.exc import IntegrityError
 
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 from app.services.errors import from_constraint
 from tests.support.people import instant
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from app.models.user import Role
+from app.models.users import Role
 from app.services import demo
 from app.services.identity import USER
 from app.services.periods import ENTRY

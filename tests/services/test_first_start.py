@@ -23,7 +23,7 @@ from app.core.database.session import Database
 from app.core.security.passwords import NO_PASSWORD, verify_password
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
-from app.models.user import Role, User
+from app.models.users import Role, User
 from app.services import first_admin
 from app.services.identity import USER
 from tests.support.databases import POSTGRESQL, settings_for

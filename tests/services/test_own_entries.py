@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.time_entry import TimeEntryWithProject
 from app.services import own_entries, time_entries
 from app.services.identity import Actor

@@ -9,11 +9,11 @@ from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from app.core.database.column_types import table_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.postgresql.call_timeout import Watchdog
 from app.core.database.postgresql.connection import FewTripsConnection
-from app.models.types import table_of
-from app.models.user import TimeZone
+from app.models.users import TimeZone
 from tests.support.databases import POSTGRESQL
 from tests.support.postgresql import execute
 

@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from app.core.database.column_types import table_of
 from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
-from app.models.types import table_of
-from app.models.user import TimeZone
+from app.models.users import TimeZone
 from app.services import audit
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.operators import empty_database

@@ -23,8 +23,8 @@ from sqlalchemy import (
 )
 from sqlmodel import AutoString
 
+from app.core.database.column_types import Instant
 from app.core.database.session import Database, Session
-from app.models.types import Instant
 from app.services import audit, audit_proof
 from app.services.audit import CHAIN, EVENT
 from app.services.audit_proof import BrokenRecord, Proof

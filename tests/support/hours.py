@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from app.core.time.clock import utc_now
-from app.models.project import Project
+from app.models.projects import Project
 
 NOW = utc_now()
 

@@ -9,8 +9,8 @@ from sqlalchemy import insert, select
 from app.core.database.session import Database
 from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
-from app.models.project import Project
-from app.models.user import Role, User
+from app.models.projects import Project
+from app.models.users import Role, User
 from app.schemas.project import ProjectCreate
 from app.schemas.user import NewPerson
 from app.services import projects, users

@@ -21,7 +21,7 @@ from app.core.security.access_tokens import TokenSigner
 from app.core.server.protocol import BoundedConnection
 from app.core.time.clock import utc_now
 from app.main import API, create_app
-from app.models.user import User
+from app.models.users import User
 from tests.support.credentials import session_of
 from tests.support.leaks import HANDED_OUT, assert_nothing_secret
 from tests.support.record import Ledger

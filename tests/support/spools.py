@@ -10,7 +10,7 @@ import psutil
 from sqlalchemy import insert
 
 from app.core.database.session import Database
-from app.models.user import User
+from app.models.users import User
 from app.services.periods import ENTRY
 from tests.support.people import instant
 

@@ -10,7 +10,7 @@ from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import WITH_ROLE
 from app.core.security.passwords import TooManyLogins, WeakPassword
-from app.models.user import Role
+from app.models.users import Role
 from app.schemas.types import MAX_ID, Search
 from app.schemas.user import AccountRead, UserCreate, UserFilter, UserUpdate
 from app.services import users

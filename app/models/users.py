@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Boolean, CheckConstraint, Column, Enum, ForeignKeyConstraint, Index, String, false
 from sqlmodel import Field, SQLModel
 
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 
 class Role(StrEnum):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Index, Integer, Text, text
 from sqlmodel import Field, SQLModel
 
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 BY_ANOTHER = text("actor_id <> chain_id")
 

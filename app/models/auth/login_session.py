@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Column, ForeignKeyConstraint, Index
 from sqlmodel import Field, SQLModel
 
-from app.models.types import Instant
+from app.core.database.column_types import Instant
 
 
 class LoginSession(SQLModel, table=True):
