@@ -19,7 +19,7 @@ from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import utc_now
-from app.schemas.punch import ClockIn
+from app.schemas.time_entries.clock import ClockIn
 from app.services import punches, time_entries
 from tests.support.credentials import claims_of
 from tests.support.databases import settings_for

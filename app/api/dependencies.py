@@ -16,7 +16,7 @@ from app.core.server.ip_addresses import plain_address
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now
 from app.models.users import Role
-from app.schemas.time_entry import TimeEntryRead
+from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName
 from app.services import users
 from app.services.identity import Actor, authenticate, require_role

@@ -10,7 +10,7 @@ from app.core.database.migrations import is_too_old, revisions_of
 from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.disk_space import scarce
-from app.schemas.health import Live, Ready
+from app.schemas.operations.health import Live, Ready
 
 SERVICE = "employee-time-tracking-api"
 OF_ANY = (BodyTooLarge, EncodedBody, InternalError)

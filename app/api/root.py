@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from app.api.problems import BodyTooLarge, EncodedBody, InternalError, raises
-from app.schemas.root import Welcome
+from app.schemas.operations.root import Welcome
 
 router = APIRouter(tags=["health"])
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from app.core.server.runtime import Runtime
-from app.schemas.auth import Token
+from app.schemas.auth.session import Token
 from app.services.sessions import Opened
 
 

@@ -34,7 +34,7 @@ from app.core.database.sqlite import backup as sqlite_copies
 from app.core.observability.logging import first_line
 from app.core.time.clock import utc_now
 from app.models.metadata import FUNCTIONS, own_tables
-from app.schemas.backup import Content, Facts, Manifest
+from app.schemas.operations.backup import Content, Facts, Manifest
 from app.services import backups
 from app.services.backup_facts import facts_of, first_difference
 from app.services.backups import Target

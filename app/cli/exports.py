@@ -7,7 +7,7 @@ import typer
 
 from app.cli.common import Refused, progress_bar, ready_database, valid, written_whole
 from app.core.time.clock import utc_now
-from app.schemas.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
 from app.services import exports, people, timesheet, timesheet_pdf
 from app.services.exports import ExportWanted

@@ -14,7 +14,7 @@ from app.core.security.passwords import hash_password, weakness
 from app.core.time.clock import utc_now
 from app.models.users import Role
 from app.schemas.types import MAX_ID
-from app.schemas.user import UserCreate
+from app.schemas.users.user import UserCreate
 from app.services import onboarding, personal_data, users
 from app.services.errors import ImportRefused
 from app.services.people_csv import MAX_FILE_BYTES

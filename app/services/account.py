@@ -4,7 +4,7 @@ from datetime import datetime
 
 from app.core.database.session import Session
 from app.models.users import User
-from app.schemas.user import MeUpdate
+from app.schemas.users.user import MeUpdate
 from app.services import people, users
 from app.services.identity import Actor
 

@@ -10,7 +10,7 @@ from app.core.database.session import Session
 from app.core.security.access_tokens import Scope
 from app.core.security.opaque_tokens import digest, new_api_token
 from app.models.users import Role
-from app.schemas.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
+from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.services import audit, people
 from app.services.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 from app.services.identity import API_TOKEN, Actor, require_role

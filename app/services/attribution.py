@@ -13,8 +13,8 @@ from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func
 from app.core.database.column_types import Instant
 from app.core.database.session import Session
 from app.core.time.zones import day_second, local_day
-from app.schemas.report import Attribution
-from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.reports.report import Attribution
+from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.services.identity import USER
 from app.services.periods import ENTRY, Bounds, Period, bounds_of, in_seconds, starts_between, starts_within, widest
 

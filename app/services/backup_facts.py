@@ -11,7 +11,7 @@ from sqlalchemy import func, inspect, quoted_name, select, table
 from app.core.database.migrations import revisions_of
 from app.core.database.session import Session
 from app.models.metadata import own_tables
-from app.schemas.backup import Facts
+from app.schemas.operations.backup import Facts
 from app.services.audit import CHAIN
 from app.services.periods import ENTRY, in_seconds, unix_seconds
 

@@ -12,7 +12,7 @@ from app import __version__
 from app.core.archive import DamagedArchive, Stored
 from app.core.database.migrations import is_known_revision
 from app.core.database.session import Session
-from app.schemas.backup import Content, Engine, Facts, Manifest
+from app.schemas.operations.backup import Content, Engine, Facts, Manifest
 from app.services import audit, audit_proof
 from app.services.audit import EVENT
 from app.services.audit_proof import BrokenRecord

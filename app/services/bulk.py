@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.core.database.session import Session
 from app.core.errors import DomainError
 from app.models.users import User
-from app.schemas.correction import Bulk, BulkAnswer, BulkChange, BulkCreate, BulkDelete, BulkResult
+from app.schemas.time_entries.manual import Bulk, BulkAnswer, BulkChange, BulkCreate, BulkDelete, BulkResult
 from app.services import corrections, idempotency, people, time_entries, visibility
 from app.services.errors import BulkRefused, EntryNotFound, UserNotFound
 from app.services.identity import USER, Actor

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from app.schemas.summary import Group
+from app.schemas.reports.summary import Group
 from app.services.local_time import LocalTime, stepped
 from app.services.periods import Period
 

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from app.core.database.session import Session
 from app.models.users import Role, User
-from app.schemas.correction import EntryCreate, EntryUpdate
-from app.schemas.time_entry import TimeEntryRead
+from app.schemas.time_entries.entry import TimeEntryRead
+from app.schemas.time_entries.manual import EntryCreate, EntryUpdate
 from app.services import audit, idempotency, people, time_entries, visibility
 from app.services.errors import (
     EditWindowClosed,

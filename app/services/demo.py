@@ -12,8 +12,8 @@ from sqlalchemy import insert, select
 from app.core.database.session import Session
 from app.models.projects import Project
 from app.models.users import Role, User
-from app.schemas.project import ProjectCreate
-from app.schemas.user import NewPerson
+from app.schemas.projects import ProjectCreate
+from app.schemas.users.user import NewPerson
 from app.services import audit, projects, users
 from app.services.identity import USER
 from app.services.periods import ENTRY

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select
 
 from app.core.database.session import Session
-from app.schemas.project import ProjectRead
-from app.schemas.report import Attribution
-from app.schemas.time_entry import TimeEntryRead
+from app.schemas.projects import ProjectRead
+from app.schemas.reports.report import Attribution
+from app.schemas.time_entries.entry import TimeEntryRead
 from app.services.export_rows import ROWS_AT_ONCE
 from app.services.identity import USER
 from app.services.periods import Period

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from app.core.database.session import Session
-from app.schemas.report import Attribution, Columns
+from app.schemas.reports.report import Attribution, Columns
 from app.services.identity import USER
 from app.services.local_time import LocalTime
 from app.services.periods import Period

@@ -9,7 +9,7 @@ from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.server.spool import Write
 from app.models.users import Role
-from app.schemas.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.services import audit, export_slots, visibility
 from app.services.attribution import belonging
 from app.services.export_columns import columns_of, entries_of

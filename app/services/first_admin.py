@@ -9,7 +9,7 @@ from app.core.database.session import Session
 from app.core.security.passwords import hash_password, verify_password, weakness
 from app.core.text import text_key
 from app.models.users import Role, User
-from app.schemas.user import NewPerson
+from app.schemas.users.user import NewPerson
 from app.services import people, users
 from app.services.errors import EmailTaken
 from app.services.identity import USER

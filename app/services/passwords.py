@@ -13,7 +13,7 @@ from app.core.security.opaque_tokens import digest, new_link_token
 from app.core.security.passwords import normalised
 from app.models.auth.password_link import PasswordLink
 from app.models.users import User
-from app.schemas.password import PasswordLinkRead
+from app.schemas.auth.password import PasswordLinkRead
 from app.services import audit, login_limits, people, sessions
 from app.services.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
 from app.services.identity import Actor, authenticate

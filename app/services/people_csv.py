@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from app.core.text import text_key
 from app.models.users import Role
-from app.schemas.onboarding import MAX_PEOPLE, ImportedPerson
 from app.schemas.types import MAX_KEY_LENGTH
+from app.schemas.users.csv_import import MAX_PEOPLE, ImportedPerson
 from app.services.errors import ImportRefused
 from app.services.formulas import unguarded
 

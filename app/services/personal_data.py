@@ -18,12 +18,12 @@ from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
 from app.core.text import text_key
 from app.models.users import User
-from app.schemas.api_token import ApiTokenRead
-from app.schemas.auth import SessionRead
-from app.schemas.personal_data import Act, KeptAnswer, KnownAddressRead
-from app.schemas.project import ProjectRead
+from app.schemas.auth.api_token import ApiTokenRead
+from app.schemas.auth.session import SessionRead
+from app.schemas.projects import ProjectRead
 from app.schemas.types import UtcTime
-from app.schemas.user import AccountRead
+from app.schemas.users.personal_data import Act, KeptAnswer, KnownAddressRead
+from app.schemas.users.user import AccountRead
 from app.services import audit, credentials, export_slots, people
 from app.services.audit_log import EVENT_WITH_ACTOR, read_event
 from app.services.errors import PersonIsActive, RetentionRuns

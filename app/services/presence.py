@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from app.core.database.session import Session
 from app.core.time.clock import MAX_CLOCK_LAG
-from app.schemas.presence import Presence, PresenceFilter
+from app.schemas.reports.presence import Presence, PresenceFilter
 from app.services import visibility
 from app.services.cursors import cursor_behind, keys_of
 from app.services.errors import BadCursor

@@ -11,7 +11,7 @@ from app.core.database.session import Session
 from app.core.text import text_key
 from app.models.projects import Project, ProjectMember
 from app.models.users import User
-from app.schemas.project import ProjectCreate, ProjectUpdate
+from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.services import audit, people
 from app.services.errors import ProjectNameTaken, ProjectNotFound
 from app.services.identity import USER, Actor

@@ -13,8 +13,8 @@ from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import MAX_CLOCK_LAG
-from app.schemas.punch import ClockIn
-from app.schemas.time_entry import TimeEntryRead
+from app.schemas.time_entries.clock import ClockIn
+from app.schemas.time_entries.entry import TimeEntryRead
 from app.services import audit, idempotency, time_entries, visibility
 from app.services.errors import (
     AlreadyClockedIn,

@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, Row, select
 
 from app.core.database.session import Session
 from app.models.users import Role
-from app.schemas.report import Attribution, OwnDay, OwnDays, Scope, TeamMemberHours
-from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.reports.report import Attribution, OwnDay, OwnDays, Scope, TeamMemberHours
+from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
-from app.schemas.user import UserRead
+from app.schemas.users.user import UserRead
 from app.services import visibility
 from app.services.attribution import belonging, parts, seconds_by_person
 from app.services.entry_json import entries_as_json

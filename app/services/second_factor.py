@@ -15,7 +15,7 @@ from app.core.security.encryption import Unsealable
 from app.core.security.opaque_tokens import digest
 from app.models.auth.second_factor import RecoveryCode, SecondFactor
 from app.models.users import User
-from app.schemas.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
+from app.schemas.auth.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
 from app.services import audit, passwords, people
 from app.services.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
 from app.services.identity import Actor

@@ -12,7 +12,7 @@ from sqlalchemy import CursorResult, Row, bindparam, delete, insert, select, upd
 from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
-from app.schemas.auth import SessionRead
+from app.schemas.auth.session import SessionRead
 from app.services import audit, people
 from app.services.errors import SessionNotFound
 from app.services.identity import SESSION, USER, Actor

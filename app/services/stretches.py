@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Session
-from app.schemas.report import Attribution
+from app.schemas.reports.report import Attribution
 from app.services.attribution import belonging, earliest, ends_of, latest
 from app.services.identity import USER
 from app.services.local_time import LocalTime

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, Subquery, cast, func, literal, select
 
 from app.core.database.session import Session
-from app.schemas.summary import Group, Summary, SummaryWanted
+from app.schemas.reports.summary import Group, Summary, SummaryWanted
 from app.schemas.types import hours
 from app.services.calendar_keys import OF_CALENDAR, CalendarKeys
 from app.services.identity import USER, Actor

@@ -7,7 +7,7 @@ from math import prod
 from sqlalchemy import exists, or_, select
 
 from app.core.database.session import Session
-from app.schemas.summary import Group, SummaryWanted
+from app.schemas.reports.summary import Group, SummaryWanted
 from app.services.calendar_keys import OF_CALENDAR, CalendarKeys
 from app.services.errors import SummaryTooLarge
 from app.services.identity import USER, Actor

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Subquery, cast, func, select
 
 from app.core.database.session import Session
-from app.schemas.report import Attribution
-from app.schemas.summary import Group, SummaryWanted
+from app.schemas.reports.report import Attribution
+from app.schemas.reports.summary import Group, SummaryWanted
 from app.services import visibility
 from app.services.attribution import inside_of
 from app.services.calendar_keys import OF_CALENDAR, CalendarKeys

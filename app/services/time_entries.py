@@ -9,9 +9,9 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, insert, or_, select, true, tuple_
 
 from app.core.database.session import Session
-from app.schemas.project import ProjectRead
-from app.schemas.report import Attribution
-from app.schemas.time_entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json
+from app.schemas.projects import ProjectRead
+from app.schemas.reports.report import Attribution
+from app.schemas.time_entries.entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json
 from app.services import audit, own_entries, visibility
 from app.services.attribution import belonging, parts
 from app.services.cursors import cursor_behind, keys_of

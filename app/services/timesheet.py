@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select, true
 
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
-from app.schemas.report import Attribution, OwnDay
+from app.schemas.reports.report import Attribution, OwnDay
 from app.services import audit, visibility
 from app.services.audit import CHAIN
 from app.services.errors import UserNotFound

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import typst
 
 from app.core.time.zones import day_second, local_day
-from app.schemas.report import OwnDay
-from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.reports.report import OwnDay
+from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
 from app.services.timesheet import Timesheet
 

@@ -16,7 +16,7 @@ from app.core.security.access_tokens import Claims
 from app.core.text import text_key
 from app.models.users import Role, TimeZone, User
 from app.schemas.types import instant_text
-from app.schemas.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
+from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
 from app.services import audit, credentials, passwords, people, punches, visibility
 from app.services.errors import (
     EmailTaken,

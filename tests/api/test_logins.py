@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from app.core.time.clock import utc_now
-from app.schemas.user import UserUpdate
+from app.schemas.users.user import UserUpdate
 from app.services import logins, passwords, users
 from app.services.errors import LoginRefused
 from app.services.identity import Actor

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from app.schemas.presence import PresenceFilter
+from app.schemas.reports.presence import PresenceFilter
 from app.services import presence as service
 from app.services.identity import USER, Actor
 from app.services.periods import ENTRY

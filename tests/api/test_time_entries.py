@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from app.core.time.clock import utc_now
-from app.schemas.punch import ClockIn
+from app.schemas.time_entries.clock import ClockIn
 from app.services import punches, time_entries
 from tests.support.credentials import claims_of
 from tests.support.people import instant

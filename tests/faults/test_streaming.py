@@ -20,7 +20,7 @@ from sqlalchemy import text, update
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.users import User
-from app.schemas.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
 from app.services.exports import ExportWanted
 from app.services.identity import USER, Actor

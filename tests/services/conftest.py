@@ -3,9 +3,9 @@
 import pytest
 
 from app.models.users import Role
-from app.schemas.correction import EntryUpdate
-from app.schemas.punch import ClockIn
-from app.schemas.user import UserUpdate
+from app.schemas.time_entries.clock import ClockIn
+from app.schemas.time_entries.manual import EntryUpdate
+from app.schemas.users.user import UserUpdate
 from app.services import corrections, logins, punches, users
 from app.services.errors import LoginRefused
 from app.services.identity import Actor

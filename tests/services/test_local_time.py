@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from sqlalchemy import insert, select
 
 from app.core.time.zones import day_second, local_day, zone_names
-from app.schemas.summary import Group
+from app.schemas.reports.summary import Group
 from app.services.calendar_keys import CalendarKeys
 from app.services.local_time import LocalTime
 from app.services.periods import ENTRY, Period, unix_seconds

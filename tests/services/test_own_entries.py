@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from app.models.users import Role
-from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.services import own_entries, time_entries
 from app.services.identity import Actor
 from app.services.periods import ENTRY, Period

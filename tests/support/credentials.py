@@ -9,7 +9,7 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import Claims, Scope
 from app.core.time.clock import utc_now
 from app.models.users import Role, User
-from app.schemas.api_token import ApiTokenCreate, ApiTokenCreated
+from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated
 from app.services import api_tokens, passwords, second_factor, sessions
 from app.services.identity import Actor
 from app.services.sessions import Client, Opened

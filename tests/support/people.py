@@ -11,8 +11,8 @@ from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
 from app.models.projects import Project
 from app.models.users import Role, User
-from app.schemas.project import ProjectCreate
-from app.schemas.user import NewPerson
+from app.schemas.projects import ProjectCreate
+from app.schemas.users.user import NewPerson
 from app.services import projects, users
 from app.services.identity import USER
 from app.services.periods import ENTRY

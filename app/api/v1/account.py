@@ -8,8 +8,8 @@ from app.api.problems import raises
 from app.api.streaming import streamed, written
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_EXPORT, SIGNED_IN
-from app.schemas.personal_data import PersonalData
-from app.schemas.user import AccountRead, MeUpdate
+from app.schemas.users.personal_data import PersonalData
+from app.schemas.users.user import AccountRead, MeUpdate
 from app.services import account, personal_data
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionRoute)

@@ -8,7 +8,7 @@ from app.api.dependencies import Admin, CurrentUser, Now, PageDep, PathId, Sessi
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN, WITH_ROLE
-from app.schemas.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
+from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.schemas.types import MAX_ID
 from app.services import api_tokens
 from app.services.errors import ApiTokenNotFound, ExpiryOutOfRange, RoleNeeded, TooManyApiTokens

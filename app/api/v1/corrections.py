@@ -9,8 +9,8 @@ from app.api.paths import ENTRY
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import ONCE, SIGNED_IN
-from app.schemas.correction import Bulk, BulkAnswer, EntryCreate, EntryUpdate
-from app.schemas.time_entry import TimeEntryRead
+from app.schemas.time_entries.entry import TimeEntryRead
+from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, EntryUpdate
 from app.schemas.types import Reason
 from app.services import bulk, corrections
 from app.services.errors import (

@@ -15,7 +15,7 @@ from app.api.v1.reports import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
 from app.core.server.spool import Write
-from app.schemas.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.services import exports
 from app.services.errors import TooManyRows
 from app.services.exports import ExportWanted

@@ -12,8 +12,8 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN, WITHOUT_LOGIN
 from app.core.security.opaque_tokens import RefreshRefused
 from app.core.security.passwords import TooManyLogins
-from app.schemas.auth import Refresh, Token
-from app.schemas.second_factor import OneTimeCode
+from app.schemas.auth.second_factor import OneTimeCode
+from app.schemas.auth.session import Refresh, Token
 from app.schemas.types import PLAIN_TEXT
 from app.services import logins, sessions
 from app.services.errors import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable, SessionNotFound

@@ -11,7 +11,7 @@ from app.api.problems import NotCsv, ValidationFailed, raises
 from app.api.streaming import streamed, written
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_EXPORT, WITH_ROLE
-from app.schemas.onboarding import MAX_PEOPLE, ImportResult
+from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
 from app.services import onboarding, users
 from app.services.errors import EmailTaken, ImportRefused
 from app.services.people_csv import COLUMNS, MAX_FILE_BYTES

@@ -9,9 +9,9 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import PASSWORD_AGAIN, SIGNED_IN, WITH_ROLE, WITHOUT_LOGIN
 from app.core.mail import MailNotSent
 from app.core.security.passwords import TooManyLogins, WeakPassword
-from app.schemas.auth import Token
-from app.schemas.password import PasswordByLink, PasswordChange, PasswordLinkRead, PasswordSet
-from app.schemas.user import AccountRead
+from app.schemas.auth.password import PasswordByLink, PasswordChange, PasswordLinkRead, PasswordSet
+from app.schemas.auth.session import Token
+from app.schemas.users.user import AccountRead
 from app.services import passwords, sessions, users
 from app.services.errors import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive, UserNotFound
 

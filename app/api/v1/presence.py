@@ -9,7 +9,7 @@ from app.api.dependencies import CurrentUser, Now, SessionDep, StretchDep, as_of
 from app.api.problems import raises
 from app.api.transactions import ReportRoute
 from app.api.v1.common import SIGNED_IN
-from app.schemas.presence import Presence, PresenceFilter
+from app.schemas.reports.presence import Presence, PresenceFilter
 from app.schemas.types import MAX_ID
 from app.services import presence
 from app.services.errors import BadCursor

@@ -8,9 +8,9 @@ from app.api.dependencies import Admin, CurrentUser, Now, PageDep, PathId, Sessi
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN, WITH_ROLE
-from app.schemas.project import ProjectCreate, ProjectRead, ProjectUpdate
+from app.schemas.projects import ProjectCreate, ProjectRead, ProjectUpdate
 from app.schemas.types import Search
-from app.schemas.user import UserRead
+from app.schemas.users.user import UserRead
 from app.services import projects
 from app.services.errors import ProjectNameTaken, ProjectNotFound, UserNotFound
 

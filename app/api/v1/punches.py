@@ -8,8 +8,8 @@ from app.api.dependencies import Caller, IdempotencyKey, Now, PathEntryId, Sessi
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import ONCE, SIGNED_IN
-from app.schemas.punch import ClockIn
-from app.schemas.time_entry import TimeEntryRead
+from app.schemas.time_entries.clock import ClockIn
+from app.schemas.time_entries.entry import TimeEntryRead
 from app.services import punches
 from app.services.errors import (
     AlreadyClockedIn,

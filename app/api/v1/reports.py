@@ -8,7 +8,7 @@ from app.api.dependencies import CurrentUser, DateRange, Manager, Now, SessionDe
 from app.api.problems import raises
 from app.api.transactions import ReportRoute, TransactionRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN, WITH_ROLE
-from app.schemas.report import Attribution, OwnDays, Scope, TeamMemberHours
+from app.schemas.reports.report import Attribution, OwnDays, Scope, TeamMemberHours
 from app.services import reports
 from app.services.errors import PeriodTooLong
 

@@ -17,7 +17,13 @@ from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import PASSWORD_AGAIN, SIGNED_IN, WITH_ROLE
 from app.core.security.passwords import TooManyLogins
-from app.schemas.second_factor import CodeSent, EnrolmentRead, RecoveryCodes, SecondFactorRead, SecondFactorRemoval
+from app.schemas.auth.second_factor import (
+    CodeSent,
+    EnrolmentRead,
+    RecoveryCodes,
+    SecondFactorRead,
+    SecondFactorRemoval,
+)
 from app.services import passwords, second_factor
 from app.services.errors import (
     CodeWrong,

@@ -6,7 +6,7 @@ from app.api.dependencies import CurrentUser, Now, PathId, SessionDep
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN
-from app.schemas.auth import SessionRead
+from app.schemas.auth.session import SessionRead
 from app.services import sessions
 from app.services.errors import SessionNotFound
 

@@ -10,8 +10,8 @@ from app.api.problems import raises
 from app.api.transactions import ReportRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN
 from app.api.v1.reports import AttributionQuery
-from app.schemas.report import Attribution
-from app.schemas.summary import Groups, Summary, SummaryWanted
+from app.schemas.reports.report import Attribution
+from app.schemas.reports.summary import Groups, Summary, SummaryWanted
 from app.schemas.types import MAX_ID
 from app.services import summary
 from app.services.errors import PeriodTooLong, SummaryTooLarge

@@ -6,7 +6,7 @@ from app.api.dependencies import CurrentUser, PageDep, SessionDep
 from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN
-from app.schemas.user import UserRead
+from app.schemas.users.user import UserRead
 from app.services import users
 
 router = APIRouter(prefix="/team", tags=["team"], route_class=TransactionRoute)

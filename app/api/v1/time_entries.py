@@ -21,8 +21,8 @@ from app.api.transactions import ReportRoute, TransactionRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN
 from app.api.v1.reports import AttributionQuery
 from app.schemas.audit import HistoryItem
-from app.schemas.report import Attribution
-from app.schemas.time_entry import EntryFilter, TimeEntryWithProject, as_json
+from app.schemas.reports.report import Attribution
+from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
 from app.schemas.types import MAX_ID, Search
 from app.services import audit_log, time_entries
 from app.services.errors import BadCursor, EntryNotFound

@@ -12,7 +12,7 @@ from app.api.v1.common import WITH_ROLE
 from app.core.security.passwords import TooManyLogins, WeakPassword
 from app.models.users import Role
 from app.schemas.types import MAX_ID, Search
-from app.schemas.user import AccountRead, UserCreate, UserFilter, UserUpdate
+from app.schemas.users.user import AccountRead, UserCreate, UserFilter, UserUpdate
 from app.services import users
 from app.services.errors import (
     EmailTaken,

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import Answer, DayRead, Hours, Seconds, UtcTime
-from app.schemas.user import UserRead
+from app.schemas.users.user import UserRead
 
 
 class Scope(StrEnum):

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.schemas.types import Answer, Email
-from app.schemas.user import NewPerson
+from app.schemas.users.user import NewPerson
 
 MAX_PEOPLE = 20_000
 

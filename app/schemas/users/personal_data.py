@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.api_token import ApiTokenRead
 from app.schemas.audit import Action, EventRead, RequestId
-from app.schemas.auth import SessionRead
-from app.schemas.project import ProjectRead
-from app.schemas.time_entry import TimeEntryWithProject
+from app.schemas.auth.api_token import ApiTokenRead
+from app.schemas.auth.session import SessionRead
+from app.schemas.projects import ProjectRead
+from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import Answer, EntryId, UtcTime
-from app.schemas.user import AccountRead
+from app.schemas.users.user import AccountRead
 
 
 class Act(Answer):

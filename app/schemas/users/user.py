@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, model_validator
 
 from app.models.users import Role
-from app.schemas.password import MustChange
+from app.schemas.auth.password import MustChange
 from app.schemas.types import Answer, Body, Email, Id, IsActive, NewPassword, PersonName, TimeZoneName, UtcTime
 
 RoleField = Annotated[Role, Field(examples=["employee"])]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from app.schemas.report import Attribution
+from app.schemas.reports.report import Attribution
 from app.schemas.types import MAX_ID, Answer, DayRead, Hours, Id, Seconds, UtcTime
 
 MAX_GROUPS = 3

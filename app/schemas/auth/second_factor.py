@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.password import PresentPassword
+from app.schemas.auth.password import PresentPassword
 from app.schemas.types import PLAIN_TEXT, Answer, Body, UtcTime
 
 OneTimeCode = Annotated[str, Field(max_length=40, examples=["492039"]), PLAIN_TEXT]

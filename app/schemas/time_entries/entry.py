@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from app.schemas.project import ProjectRead
+from app.schemas.projects import ProjectRead
 from app.schemas.types import Answer, Description, EntryId, Id, UtcTime
 
 

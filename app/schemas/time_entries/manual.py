@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
-from app.schemas.time_entry import TimeEntryRead
+from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.types import MAX_ID, Answer, Body, Description, EntryId, Id, Reason, SentTime
-from app.schemas.user import Changes
+from app.schemas.users.user import Changes
 
 MAX_OPERATIONS = 500
 

@@ -1,7 +1,7 @@
 """Projects as they are sent and answered."""
 
 from app.schemas.types import Answer, Body, Id, IsActive, ProjectName, UtcTime
-from app.schemas.user import Changes
+from app.schemas.users.user import Changes
 
 
 class ProjectRead(Answer):
