@@ -18,7 +18,7 @@ from app.core.observability.logging import configure_logging
 from app.core.observability.metrics_directory import metrics_folder
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
-from app.services import first_admin
+from app.services.users import first_admin
 
 SHUTDOWN_SECONDS = 20
 WORKER_SECONDS = 30  # in which a worker process comes up when SIGHUP replaces them one by one, and says that it lives

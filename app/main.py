@@ -43,7 +43,7 @@ from app.core.config.settings import Environment, Settings, load_settings
 from app.core.observability.logging import configure_logging
 from app.core.observability.metrics import begin, end
 from app.core.server.runtime import Runtime
-from app.services.people_csv import MAX_FILE_BYTES
+from app.services.users.csv_format import MAX_FILE_BYTES
 
 API = "/api/v1"
 _log = structlog.get_logger()

@@ -11,8 +11,8 @@ from app.core.database.column_types import Instant, table_of
 from app.core.text import text_key
 from app.models.projects import Project
 from app.models.users import TimeZone
-from app.services.identity import USER
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER
+from app.services.calendar.periods import ENTRY
 from benchmarks.bulk import count_on, unguarded
 from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, Layout
 from tests.support.people import password_hash

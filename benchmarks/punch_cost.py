@@ -20,7 +20,8 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import utc_now
 from app.schemas.time_entries.clock import ClockIn
-from app.services import punches, time_entries
+from app.services.time_entries import clock as punches
+from app.services.time_entries import entries as time_entries
 from tests.support.credentials import claims_of
 from tests.support.databases import settings_for
 from tests.support.people import Company

@@ -18,10 +18,10 @@ from app.core.time.clock import utc_now
 from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName
-from app.services import users
-from app.services.identity import Actor, authenticate, require_role
-from app.services.periods import Period
-from app.services.sessions import Client
+from app.services.access.authentication import Actor, authenticate, require_role
+from app.services.auth.sessions import Client
+from app.services.calendar.periods import Period
+from app.services.users import administration as users
 
 MAX_PAGE = 1000
 MAX_DEVICE = 200

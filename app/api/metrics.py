@@ -19,7 +19,7 @@ from app.core.observability.disk_space import MIB, free_bytes
 from app.core.observability.metrics import CONTENT_TYPE, rendered
 from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds, utc_now
-from app.services import presence
+from app.services.reports import presence
 
 WAIT_SECONDS = 1.5
 REMEMBERED_SECONDS = 10

@@ -22,7 +22,7 @@ from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.observability.logging import first_line
 from app.core.observability.metrics import PROBLEMS
-from app.services.errors import from_constraint
+from app.services.constraints import from_constraint
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100

@@ -18,8 +18,8 @@ from app.core.observability.logging import first_line
 from app.core.server.runtime import Runtime
 from app.core.server.spool import Spool, Write
 from app.core.time.clock import utc_now
-from app.services import export_slots
-from app.services.export_slots import Slot
+from app.services import export_leases as export_slots
+from app.services.export_leases import Slot
 
 _producers: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references to tasks
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from app.core.server.runtime import Runtime
 from app.schemas.auth.session import Token
-from app.services.sessions import Opened
+from app.services.auth.sessions import Opened
 
 
 def token_of(runtime: Runtime, opened: Opened, *, at: datetime) -> Token:

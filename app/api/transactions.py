@@ -25,7 +25,7 @@ from app.core.errors import DomainError
 from app.core.security.access_tokens import Claims
 from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds, utc_now
-from app.services.identity import note_use
+from app.services.access.authentication import note_use
 
 _Answer = TypeVar("_Answer")
 

@@ -35,9 +35,9 @@ from app.core.observability.logging import first_line
 from app.core.time.clock import utc_now
 from app.models.metadata import FUNCTIONS, own_tables
 from app.schemas.operations.backup import Content, Facts, Manifest
-from app.services import backups
-from app.services.backup_facts import facts_of, first_difference
-from app.services.backups import Target
+from app.services.operations import backup as backups
+from app.services.operations.backup import Target
+from app.services.operations.backup_inventory import facts_of, first_difference
 
 commands = typer.Typer()
 BACKUP, RESTORE = "cli:backup", "cli:restore"

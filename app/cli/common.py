@@ -22,9 +22,9 @@ from app.core.database.sqlite.backup import NotCopied
 from app.core.errors import DomainError
 from app.core.observability.logging import first_line
 from app.models.metadata import all_tables
-from app.services import demo
-from app.services.audit_proof import BrokenRecord
-from app.services.backups import RestoreRefused
+from app.services.audit.verification import BrokenRecord
+from app.services.operations import demo
+from app.services.operations.backup import RestoreRefused
 
 UNFINISHED = ".unfinished-"
 STATEMENT_SECONDS = 600  # for a statement over everything; nobody waits behind it

@@ -10,7 +10,7 @@ from app.core.database.migrations import head_revision, migrate, opened
 from app.core.database.postgresql.online_migration import PATIENCE_SECONDS
 from app.core.security.passwords import hash_password, weakness
 from app.core.time.clock import utc_now
-from app.services import demo
+from app.services.operations import demo
 
 commands = typer.Typer()
 

@@ -9,9 +9,12 @@ from app.cli.common import Refused, progress_bar, ready_database, valid, written
 from app.core.time.clock import utc_now
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
-from app.services import exports, people, timesheet, timesheet_pdf
-from app.services.exports import ExportWanted
-from app.services.periods import Period, of_month
+from app.services.access import locks as people
+from app.services.calendar.periods import Period, of_month
+from app.services.exports import exports
+from app.services.exports.exports import ExportWanted
+from app.services.timesheets import pdf as timesheet_pdf
+from app.services.timesheets import timesheet
 
 commands = typer.Typer()
 

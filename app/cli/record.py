@@ -7,7 +7,7 @@ import typer
 
 from app.cli.common import STATEMENT_SECONDS, Refused, progress_bar, ready_database
 from app.core.time.clock import utc_now
-from app.services import audit_proof
+from app.services.audit import verification as audit_proof
 
 commands = typer.Typer()
 

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 
-from app.services.errors import BadCursor
+from app.services.constraints import BadCursor
 
 MAX_KEY = 2**32  # seconds until 2106, and more than any person's id
 MAX_LAST_KEY = 2**53  # an entry's id, or a place in a chain

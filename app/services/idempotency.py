@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.database.column_types import table_of
 from app.core.database.session import Session, is_vain_wait
 from app.models.idempotency import IdempotencyKey
-from app.services.errors import KeyReused, RequestInFlight
+from app.services.constraints import KeyReused, RequestInFlight
 
 KEPT_FOR = timedelta(hours=24)
 PURGED_AT_ONCE = 20

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.core.time.clock import utc_now
-from app.services.visibility import SMALL_TEAM
+from app.services.access.visibility import SMALL_TEAM
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 

@@ -268,7 +268,7 @@ def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_oper
     logged = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     (unforeseen,) = [line for line in logged if line["event"] == "unforeseen"]
     assert unforeseen["request_id"] == said["request_id"] == answer.headers["X-Request-ID"]
-    assert "app/services/projects.py" in unforeseen["exception"]
+    assert "app/services/projects/projects.py" in unforeseen["exception"]
     assert "project" in unforeseen["exception"].splitlines()[-1]
 
 

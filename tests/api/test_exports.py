@@ -15,11 +15,11 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import update
 
 from app.core.time.zones import zone_names
-from app.services.errors import TooManyRows
-from app.services.export_xlsx import MAX_ROWS, counted
-from app.services.identity import USER
-from app.services.projects import PROJECT
-from app.services.users import register_zone
+from app.services.access.authentication import USER
+from app.services.constraints import TooManyRows
+from app.services.exports.xlsx import MAX_ROWS, counted
+from app.services.projects.projects import PROJECT
+from app.services.users.administration import register_zone
 from tests.support.record import Record
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import event
 
 from app.core.errors import DomainError
-from app.services import logins
-from app.services.login_limits import FAILED
-from app.services.logins import Attempt
-from app.services.sessions import Client
+from app.services.auth import login as logins
+from app.services.auth.login import Attempt
+from app.services.auth.login_throttle import FAILED
+from app.services.auth.sessions import Client
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD, instant
 from tests.support.server import running

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, insert
 
 from app.core.time.clock import utc_now
-from app.services.login_limits import FAILED, OF_ACCOUNT, account_key
+from app.services.auth.login_throttle import FAILED, OF_ACCOUNT, account_key
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD
 from tests.support.server import running

@@ -6,10 +6,12 @@ import pytest
 
 from app.core.time.clock import utc_now
 from app.schemas.users.user import UserUpdate
-from app.services import logins, passwords, users
-from app.services.errors import LoginRefused
-from app.services.identity import Actor
-from app.services.logins import Attempt
+from app.services.access.authentication import Actor
+from app.services.auth import login as logins
+from app.services.auth import passwords
+from app.services.auth.login import Attempt
+from app.services.constraints import LoginRefused
+from app.services.users import administration as users
 from tests.support.credentials import HERE
 from tests.support.people import PASSWORD
 from tests.support.record import Record

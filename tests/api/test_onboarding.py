@@ -13,13 +13,14 @@ from sqlalchemy import func, select
 
 from app.core.database.migrations import migrate, opened
 from app.core.security.passwords import NO_PASSWORD
+from app.core.spreadsheet import guarded, unguarded
 from app.core.time.clock import utc_now
-from app.services import onboarding, users
-from app.services.audit_proof import verify
-from app.services.errors import ImportRefused
-from app.services.formulas import guarded, unguarded
-from app.services.identity import USER, Actor
-from app.services.people_csv import COLUMNS, MAX_FILE_BYTES
+from app.services.access.authentication import USER, Actor
+from app.services.audit.verification import verify
+from app.services.constraints import ImportRefused
+from app.services.users import administration as users
+from app.services.users import csv_import as onboarding
+from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 from tests.support.databases import settings_for
 from tests.support.operators import empty_database
 from tests.support.people import PASSWORD

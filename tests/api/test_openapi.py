@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.main import create_app
-from app.services.people_csv import COLUMNS
+from app.services.users.csv_format import COLUMNS
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD
 

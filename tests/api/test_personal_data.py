@@ -8,11 +8,11 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
-from app.services import personal_data
-from app.services.audit_proof import verify
-from app.services.errors import PersonIsActive, RetentionRuns, UserNotFound
-from app.services.identity import USER
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER
+from app.services.audit.verification import verify
+from app.services.calendar.periods import ENTRY
+from app.services.constraints import PersonIsActive, RetentionRuns, UserNotFound
+from app.services.users import personal_data
 from tests.support.credentials import api_token_of, second_factor_of
 from tests.support.people import PASSWORD, instant
 from tests.support.record import Record

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select, update
 
 from app.schemas.reports.presence import PresenceFilter
-from app.services import presence as service
-from app.services.identity import USER, Actor
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER, Actor
+from app.services.calendar.periods import ENTRY
+from app.services.reports import presence as service
 from tests.api.conftest import IN_SIGHT
 from tests.support.hours import clock
 from tests.support.people import instant

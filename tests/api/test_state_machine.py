@@ -21,7 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test as tell_stories
 from app.api.dependencies import _now
 from app.main import create_app
 from app.models.users import User
-from app.services import audit_proof
+from app.services.audit import verification as audit_proof
 from tests.support.deeds import ADA, ANA, BOB, BOSS, EVE, EVES, MAX, MIA, PEOPLE, ROOT, THEY, Draft, deeds, zones
 from tests.support.model import (
     NO_ID,

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import insert, select, update
 
-from app.services import summary as service
-from app.services.identity import USER
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER
+from app.services.calendar.periods import ENTRY
+from app.services.reports import summary as service
 from tests.api.conftest import IN_SIGHT
 from tests.support.people import instant, password_hash
 

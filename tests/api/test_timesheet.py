@@ -14,12 +14,12 @@ from pypdf import PdfReader
 from sqlalchemy import insert, select, update
 
 from app.core.time.clock import utc_now
-from app.services import timesheet
-from app.services.audit import CHAIN
-from app.services.errors import UserNotFound
-from app.services.identity import USER
-from app.services.periods import ENTRY, of_month
-from app.services.timesheet_pdf import rendered
+from app.services.access.authentication import USER
+from app.services.audit.recorder import CHAIN
+from app.services.calendar.periods import ENTRY, of_month
+from app.services.constraints import UserNotFound
+from app.services.timesheets import timesheet
+from app.services.timesheets.pdf import rendered
 from tests.support.databases import settings_for
 from tests.support.people import instant
 from tests.support.record import Record

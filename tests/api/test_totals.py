@@ -19,8 +19,8 @@ from sqlalchemy import func, insert, select
 
 from app.core.time.zones import period as instants_of
 from app.core.time.zones import zone_names
-from app.services.periods import ENTRY, unix_seconds
-from app.services.users import register_zone
+from app.services.calendar.periods import ENTRY, unix_seconds
+from app.services.users.administration import register_zone
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 EXAMPLES = os.environ.get("TOTALS_EXAMPLES")

@@ -24,7 +24,7 @@ from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from app.services.audit_proof import verify
+from app.services.audit.verification import verify
 from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.databases import ENGINES, SQLITE, settings_for

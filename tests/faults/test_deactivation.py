@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.time.clock import utc_now
-from app.services import people as locks
+from app.services.access import locks
 from tests.support.crowd import Call, at_once
 from tests.support.databases import POSTGRESQL
 from tests.support.people import PASSWORD

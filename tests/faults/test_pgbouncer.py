@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from app.services.audit_proof import verify
+from app.services.audit.verification import verify
 from tests.support.crowd import Call, in_parallel
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.hours import NOW, hour

@@ -21,10 +21,10 @@ from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.users import User
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
-from app.services import exports
-from app.services.exports import ExportWanted
-from app.services.identity import USER, Actor
-from app.services.periods import Period
+from app.services.access.authentication import USER, Actor
+from app.services.calendar.periods import Period
+from app.services.exports import exports
+from app.services.exports.exports import ExportWanted
 from tests.support.backend import Backend
 from tests.support.databases import ENGINES, POSTGRESQL, SQLITE, fresh_database, settings_for
 from tests.support.people import Company, instant

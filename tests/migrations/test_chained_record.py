@@ -10,8 +10,8 @@ from sqlalchemy import JSON, column, insert, select, table, text
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Database
-from app.services import audit
-from app.services.audit_proof import Proof
+from app.services.audit import recorder as audit
+from app.services.audit.verification import Proof
 from tests.support.burglar import Burglar, changed, verified
 from tests.support.databases import POSTGRESQL
 from tests.support.migrating import alembic, writing

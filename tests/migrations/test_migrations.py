@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.database.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
 from app.core.database.session import Database
 from app.models.metadata import all_tables
-from app.services.people import lock_rules
+from app.services.access.locks import lock_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 from tests.support.migrating import alembic, writing
 from tests.support.postgresql import execute

@@ -6,10 +6,13 @@ from app.models.users import Role
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.manual import EntryUpdate
 from app.schemas.users.user import UserUpdate
-from app.services import corrections, logins, punches, users
-from app.services.errors import LoginRefused
-from app.services.identity import Actor
-from app.services.logins import Attempt
+from app.services.access.authentication import Actor
+from app.services.auth import login as logins
+from app.services.auth.login import Attempt
+from app.services.constraints import LoginRefused
+from app.services.time_entries import clock as punches
+from app.services.time_entries import manual as corrections
+from app.services.users import administration as users
 from tests.support.burglar import NOW, Burglar
 from tests.support.credentials import HERE, claims_of
 from tests.support.operators import empty_database

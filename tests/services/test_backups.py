@@ -17,9 +17,9 @@ from app.core.archive import MANIFEST_MIB
 from app.core.database.migrations import SchemaState, head_revision, schema_state
 from app.core.database.postgresql.dump import ProgramFailed, program
 from app.core.database.session import Database
-from app.services.audit import EVENT
-from app.services.identity import USER
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER
+from app.services.audit.recorder import EVENT
+from app.services.calendar.periods import ENTRY
 from tests.migrations.test_migrations import objects_of
 from tests.support.burglar import Burglar
 from tests.support.databases import POSTGRESQL, SQLITE, settings_for

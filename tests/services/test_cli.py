@@ -14,11 +14,11 @@ from app.core.config.settings import Settings
 from app.core.database.migrations import ROOT, SchemaState, head_revision, opened, schema_state
 from app.main import create_app
 from app.models.users import Role
-from app.services import demo
-from app.services.audit import CHAIN, EVENT
-from app.services.identity import USER
-from app.services.people_csv import MAX_FILE_BYTES
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER
+from app.services.audit.recorder import CHAIN, EVENT
+from app.services.calendar.periods import ENTRY
+from app.services.operations import demo
+from app.services.users.csv_format import MAX_FILE_BYTES
 from tests.support.burglar import Burglar
 from tests.support.databases import SQLITE, settings_for
 from tests.support.operators import bare_environment, refusal, somebody_elses_table

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, TextClause, bindparam, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.database.column_types import Instant
-from app.services.errors import from_constraint
+from app.services.constraints import from_constraint
 from tests.support.people import instant
 
 ACCEPTED, UNMAPPED = "accepted", "a bug of ours"

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from app.models.users import Role
-from app.services import demo
-from app.services.identity import USER
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER
+from app.services.calendar.periods import ENTRY
+from app.services.operations import demo
 from tests.support.people import instant, password_hash
 
 # Clocks changed within the 90 days before: in Europe on 29 March and 25 October, in New York on 8 March and 1 November.

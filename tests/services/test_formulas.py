@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Text, column, select, values
 
 from app.core.database.session import Database
-from app.services.formulas import safe_in_postgresql, safe_text
+from app.core.spreadsheet import safe_in_postgresql, safe_text
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.operators import empty_database
 

@@ -10,10 +10,10 @@ from sqlalchemy import insert, select
 
 from app.core.time.zones import day_second, local_day, zone_names
 from app.schemas.reports.summary import Group
-from app.services.calendar_keys import CalendarKeys
-from app.services.local_time import LocalTime
-from app.services.periods import ENTRY, Period, unix_seconds
-from app.services.users import register_zone
+from app.services.calendar.group_keys import CalendarKeys
+from app.services.calendar.local_time import LocalTime
+from app.services.calendar.periods import ENTRY, Period, unix_seconds
+from app.services.users.administration import register_zone
 
 EPOCH = date(1970, 1, 1)
 # Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.

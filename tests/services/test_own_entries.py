@@ -7,9 +7,10 @@ import pytest
 
 from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.services import own_entries, time_entries
-from app.services.identity import Actor
-from app.services.periods import ENTRY, Period
+from app.services.access.authentication import Actor
+from app.services.calendar.periods import ENTRY, Period
+from app.services.time_entries import entries as time_entries
+from app.services.time_entries import own_month as own_entries
 from tests.support.people import instant
 
 NOW = instant("2026-03-10 12:00")

@@ -9,7 +9,7 @@ from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.users import TimeZone
-from app.services import audit
+from app.services.audit import recorder as audit
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.operators import empty_database
 from tests.support.record import Record

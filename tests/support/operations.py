@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.main import create_app
-from app.services.people_csv import MAX_FILE_BYTES
+from app.services.users.csv_format import MAX_FILE_BYTES
 from tests.support.databases import settings_for
 
 DOCUMENT = create_app(settings_for("sqlite:///unused.db")).openapi()

@@ -13,9 +13,10 @@ from app.models.projects import Project
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
 from app.schemas.users.user import NewPerson
-from app.services import projects, users
-from app.services.identity import USER
-from app.services.periods import ENTRY
+from app.services.access.authentication import USER
+from app.services.calendar.periods import ENTRY
+from app.services.projects import projects
+from app.services.users import administration as users
 
 PASSWORD = "violet-harbour-42-lantern"
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from app.core.database.session import Database
 from app.models.users import User
-from app.services.periods import ENTRY
+from app.services.calendar.periods import ENTRY
 from tests.support.people import instant
 
 LONG = "x" * 2000

@@ -10,7 +10,7 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_EXPORT, SIGNED_IN
 from app.schemas.users.personal_data import PersonalData
 from app.schemas.users.user import AccountRead, MeUpdate
-from app.services import account, personal_data
+from app.services.users import account, personal_data
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionRoute)
 

@@ -10,8 +10,8 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN, WITH_ROLE
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.schemas.types import MAX_ID
-from app.services import api_tokens
-from app.services.errors import ApiTokenNotFound, ExpiryOutOfRange, RoleNeeded, TooManyApiTokens
+from app.services.auth import api_tokens
+from app.services.constraints import ApiTokenNotFound, ExpiryOutOfRange, RoleNeeded, TooManyApiTokens
 
 router = APIRouter(prefix="/auth/api-tokens", tags=["auth"], route_class=TransactionRoute)
 admin_router = APIRouter(prefix="/admin/api-tokens", tags=["admin: users"], route_class=TransactionRoute)

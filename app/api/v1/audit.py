@@ -10,8 +10,8 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_PERIOD, WITH_ROLE
 from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
 from app.schemas.types import MAX_ENTRY_ID, MAX_ID
-from app.services import audit_log
-from app.services.errors import BadCursor
+from app.services.audit import queries as audit_log
+from app.services.constraints import BadCursor
 
 router = APIRouter(prefix="/admin/audit", tags=["admin: record"], route_class=TransactionRoute)
 

@@ -6,7 +6,8 @@ from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.security.access_tokens import BadToken
 from app.core.server.rate_limit import TooManyRequests
-from app.services.errors import (
+from app.services.auth.login_throttle import LoginLimitReached
+from app.services.constraints import (
     KeyReused,
     PasswordChangeRequired,
     PasswordWrong,
@@ -17,7 +18,6 @@ from app.services.errors import (
     SecondFactorRequired,
     TooManyExports,
 )
-from app.services.login_limits import LoginLimitReached
 
 Kinds = tuple[type[DomainError], ...]
 WITHOUT_LOGIN: Kinds = (ValidationFailed, BodyTooLarge, EncodedBody, InternalError, ServiceBusy, DatabaseUnavailable)

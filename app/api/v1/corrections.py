@@ -12,8 +12,7 @@ from app.api.v1.common import ONCE, SIGNED_IN
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, EntryUpdate
 from app.schemas.types import Reason
-from app.services import bulk, corrections
-from app.services.errors import (
+from app.services.constraints import (
     BulkRefused,
     EditWindowClosed,
     EntryChanged,
@@ -28,6 +27,8 @@ from app.services.errors import (
     ReasonNeeded,
     UserNotFound,
 )
+from app.services.time_entries import bulk
+from app.services.time_entries import manual as corrections
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 OF_TIMES = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonNeeded)

@@ -12,9 +12,10 @@ from app.api.streaming import streamed, written
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import OF_EXPORT, WITH_ROLE
 from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
-from app.services import onboarding, users
-from app.services.errors import EmailTaken, ImportRefused
-from app.services.people_csv import COLUMNS, MAX_FILE_BYTES
+from app.services.constraints import EmailTaken, ImportRefused
+from app.services.users import administration as users
+from app.services.users import csv_import as onboarding
+from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 
 router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
 IMPORT_PATH = f"{router.prefix}/import"

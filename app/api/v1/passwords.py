@@ -12,8 +12,9 @@ from app.core.security.passwords import TooManyLogins, WeakPassword
 from app.schemas.auth.password import PasswordByLink, PasswordChange, PasswordLinkRead, PasswordSet
 from app.schemas.auth.session import Token
 from app.schemas.users.user import AccountRead
-from app.services import passwords, sessions, users
-from app.services.errors import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive, UserNotFound
+from app.services.auth import passwords, sessions
+from app.services.constraints import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive, UserNotFound
+from app.services.users import administration as users
 
 router = APIRouter(prefix="/auth/password", tags=["auth"], route_class=TransactionRoute)
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)

@@ -11,8 +11,8 @@ from app.api.transactions import ReportRoute
 from app.api.v1.common import SIGNED_IN
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.schemas.types import MAX_ID
-from app.services import presence
-from app.services.errors import BadCursor
+from app.services.constraints import BadCursor
+from app.services.reports import presence
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
 _present = TypeAdapter(list[Presence])

@@ -10,8 +10,7 @@ from app.api.transactions import TransactionRoute
 from app.api.v1.common import ONCE, SIGNED_IN
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead
-from app.services import punches
-from app.services.errors import (
+from app.services.constraints import (
     AlreadyClockedIn,
     AlreadyClockedOut,
     ClockBehind,
@@ -21,6 +20,7 @@ from app.services.errors import (
     ProjectInactive,
     ProjectNotFound,
 )
+from app.services.time_entries import clock as punches
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 

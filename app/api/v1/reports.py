@@ -9,8 +9,8 @@ from app.api.problems import raises
 from app.api.transactions import ReportRoute, TransactionRoute
 from app.api.v1.common import OF_PERIOD, SIGNED_IN, WITH_ROLE
 from app.schemas.reports.report import Attribution, OwnDays, Scope, TeamMemberHours
-from app.services import reports
-from app.services.errors import PeriodTooLong
+from app.services.constraints import PeriodTooLong
+from app.services.reports import team as reports
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
 own_router = APIRouter(prefix="/reports", tags=["reports"], route_class=TransactionRoute)

@@ -24,8 +24,8 @@ from app.schemas.auth.second_factor import (
     SecondFactorRead,
     SecondFactorRemoval,
 )
-from app.services import passwords, second_factor
-from app.services.errors import (
+from app.services.auth import passwords, second_factor
+from app.services.constraints import (
     CodeWrong,
     NoSecondFactor,
     NotEnrolling,

@@ -7,8 +7,8 @@ from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN
 from app.schemas.auth.session import SessionRead
-from app.services import sessions
-from app.services.errors import SessionNotFound
+from app.services.auth import sessions
+from app.services.constraints import SessionNotFound
 
 router = APIRouter(prefix="/auth/sessions", tags=["auth"], route_class=TransactionRoute)
 

@@ -13,8 +13,8 @@ from app.api.v1.reports import AttributionQuery
 from app.schemas.reports.report import Attribution
 from app.schemas.reports.summary import Groups, Summary, SummaryWanted
 from app.schemas.types import MAX_ID
-from app.services import summary
-from app.services.errors import PeriodTooLong, SummaryTooLarge
+from app.services.constraints import PeriodTooLong, SummaryTooLarge
+from app.services.reports import summary
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
 _summary = TypeAdapter(Summary)

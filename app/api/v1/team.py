@@ -7,7 +7,7 @@ from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN
 from app.schemas.users.user import UserRead
-from app.services import users
+from app.services.users import administration as users
 
 router = APIRouter(prefix="/team", tags=["team"], route_class=TransactionRoute)
 

@@ -24,8 +24,9 @@ from app.schemas.audit import HistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
 from app.schemas.types import MAX_ID, Search
-from app.services import audit_log, time_entries
-from app.services.errors import BadCursor, EntryNotFound
+from app.services.audit import queries as audit_log
+from app.services.constraints import BadCursor, EntryNotFound
+from app.services.time_entries import entries as time_entries
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 # A list over many people, or for a text that nobody wrote, may take its time: it queues with the reports.

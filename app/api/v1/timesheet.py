@@ -9,10 +9,10 @@ from app.api.problems import raises
 from app.api.transactions import TransactionRoute
 from app.api.v1.common import SIGNED_IN
 from app.schemas.types import MAX_ID, Month, TimeZoneName
-from app.services import timesheet
-from app.services.errors import UserNotFound
-from app.services.periods import of_month
-from app.services.timesheet_pdf import rendered
+from app.services.calendar.periods import of_month
+from app.services.constraints import UserNotFound
+from app.services.timesheets import timesheet
+from app.services.timesheets.pdf import rendered
 
 router = APIRouter(prefix="/reports", tags=["exports"], route_class=TransactionRoute)
 MAX_FILE_BYTES = 2**24

@@ -13,8 +13,7 @@ from app.core.security.passwords import TooManyLogins, WeakPassword
 from app.models.users import Role
 from app.schemas.types import MAX_ID, Search
 from app.schemas.users.user import AccountRead, UserCreate, UserFilter, UserUpdate
-from app.services import users
-from app.services.errors import (
+from app.services.constraints import (
     EmailTaken,
     HasReports,
     LastAdmin,
@@ -25,6 +24,7 @@ from app.services.errors import (
     ManagerNotFound,
     UserNotFound,
 )
+from app.services.users import administration as users
 
 router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
 OF_MANAGER = (ManagerNotFound, ManagerInvalid, ManagerInactive)

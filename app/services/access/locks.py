@@ -1,0 +1,49 @@
+"""People: their names, and locks on them. Every write locks the person concerned first, then looks, then writes."""
+
+from sqlalchemy import ColumnElement, FromClause, select
+
+from app.core.database.column_types import table_of
+from app.core.database.session import Session
+from app.core.security.access_tokens import BadToken
+from app.models.users import GlobalLock, User
+from app.services.access.authentication import Actor
+from app.services.constraints import UserNotFound
+
+_GLOBAL_LOCK = table_of(GlobalLock)
+
+
+def full_name(person: FromClause) -> ColumnElement[str]:
+    """First and last name of a row of the table of people, or of an alias of it."""
+    name: ColumnElement[str] = person.c.first_name + " " + person.c.last_name
+    return name
+
+
+def lock(session: Session, *person_ids: int) -> list[User]:
+    """Lock the people's rows, ids ascending so that two writers can't wait for each other, and read them fresh.
+
+    Raises UserNotFound if one of them doesn't exist. (On SQLite a writing transaction holds the whole file already.)
+    """
+    wanted = sorted(set(person_ids))
+    people = session.scalars(
+        select(User)
+        .where(User.id.in_(wanted))  # type: ignore[union-attr]
+        .order_by(User.id)  # type: ignore[arg-type]
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    if len(people) != len(wanted):
+        raise UserNotFound("There is no such person.")
+    return list(people)
+
+
+def lock_oneself(session: Session, actor: Actor) -> User:
+    """Lock the actor's own row and read it fresh. Raises BadToken for who was deactivated while this waited."""
+    (person,) = lock(session, actor.id)
+    if not person.is_active:
+        raise BadToken("The access token is not valid, or no longer. Log in again.")
+    return person
+
+
+def lock_rules(session: Session) -> None:
+    """Take the one lock for changes of role, active flag and manager: their rules span several people."""
+    session.execute(select(_GLOBAL_LOCK.c.name).where(_GLOBAL_LOCK.c.name == "people").with_for_update())

@@ -1,0 +1,53 @@
+"""Who may see whom: the one place. Every read of rows that belong to people starts here; filters only narrow it.
+
+Employees see themselves; managers also their team, direct and indirect; admins everyone. Scope is today's team.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, literal, select, true
+
+from app.core.database.session import Session
+from app.models.users import Role
+from app.services.access.authentication import USER, Actor
+from app.services.constraints import UserNotFound
+
+SMALL_TEAM = 100
+
+
+def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
+    """Ids of the people who report to the manager, or with `include_indirect` to anyone below. Not the manager."""
+    direct = select(USER.c.id).where(USER.c.manager_id == manager_id)
+    if not include_indirect:
+        return direct
+    below = direct.cte(recursive=True)
+    # UNION, not UNION ALL: a circle of managers that found its way into the table still ends.
+    below = below.union(select(USER.c.id).where(USER.c.manager_id == below.c.id))
+    return select(below.c.id).where(below.c.id != manager_id)
+
+
+def require_in_sight(session: Session, actor: Actor, person_ids: set[int]) -> None:
+    """Raises UserNotFound unless the actor may see, and so act for, each of these people."""
+    seen = select(func.count()).select_from(USER).where(USER.c.id.in_(person_ids), in_sight(actor, USER.c.id))
+    if person_ids - {actor.id} and session.execute(seen).scalar_one() != len(person_ids):
+        raise UserNotFound("There is no such person for you.")
+
+
+def has_small_team(session: Session, actor: Actor) -> bool:
+    """Whether the actor is a manager who sees no more than SMALL_TEAM people: few enough to look at one by one."""
+    if actor.role is not Role.manager:
+        return False
+    seen = select(USER.c.id).where(in_sight(actor, USER.c.id)).limit(SMALL_TEAM + 1)
+    return len(session.execute(seen).all()) <= SMALL_TEAM
+
+
+def in_sight(actor: Actor, person_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The condition that the person of a row is one whom the actor may see."""
+    match actor.role:
+        case Role.admin:
+            return true()
+        case Role.manager:
+            own_and_team = team_ids(actor.id, include_indirect=True).union(select(literal(actor.id)))
+            return person_id.in_(own_and_team)
+        case Role.employee:
+            return person_id == actor.id

@@ -1,0 +1,161 @@
+"""Sessions: opened by a login, kept by refreshing, ended by a logout or by what makes an account another's.
+
+Every access token names its session, and each request looks whether it lives: an end counts at once, on every worker.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, Row, bindparam, delete, insert, select, update
+
+from app.core.database.execution_options import LOCK_PERSON
+from app.core.database.session import Session
+from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
+from app.schemas.auth.session import SessionRead
+from app.services.access import locks as people
+from app.services.access.authentication import SESSION, USER, Actor
+from app.services.audit import recorder as audit
+from app.services.constraints import SessionNotFound
+
+LOST_ANSWER = timedelta(seconds=10)
+"""A refresh token that is used again so soon was not stolen: its answer got lost, or two tabs sent it."""
+PURGED_AT_ONCE = 20
+MAX_PER_PERSON = 100
+"""A script that logs in for every call ends its own oldest sessions, not the table's room."""
+_OLDEST = (
+    select(SESSION.c.id)
+    .where(SESSION.c.user_id == bindparam("person"))
+    .order_by(SESSION.c.last_used_at.desc(), SESSION.c.id.desc())
+    .offset(MAX_PER_PERSON)
+)
+_END_OLDEST = delete(SESSION).where(SESSION.c.id.in_(_OLDEST))
+_STANDING = (
+    select(SESSION, USER.c.is_active)
+    .join_from(SESSION, USER, USER.c.id == SESSION.c.user_id)
+    .where(SESSION.c.id == bindparam("session_id"), SESSION.c.user_id == bindparam("user_id"))
+)
+_EXPIRED = select(SESSION.c.id).where(SESSION.c.expires_at <= bindparam("until")).order_by(SESSION.c.expires_at)
+_PURGE = delete(SESSION).where(SESSION.c.id.in_(_EXPIRED.limit(PURGED_AT_ONCE).with_for_update(skip_locked=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """From where somebody calls: the device as it calls itself, and its network address."""
+
+    address: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that lives, and the refresh token that keeps it."""
+
+    user_id: int
+    session_id: int
+    refresh_token: str
+
+
+def open_for(session: Session, user_id: int, client: Client, *, at: datetime) -> Opened:
+    """Open a session for a person who proved who they are. They are locked."""
+    tokens = session.settings.refresh_tokens
+    secret = tokens.first_secret()
+    row = {
+        "user_id": user_id,
+        "refresh_hash": digest(secret),
+        "refreshed_at": at,
+        "device": client.device,
+        "address": client.address,
+        "created_at": at,
+        "last_used_at": at,
+        "expires_at": _ends(session, at, at),
+    }
+    session_id = session.execute(insert(SESSION).values(row).returning(SESSION.c.id)).scalar_one()
+    session.write_soon(_PURGE, {"until": at})
+    session.write_soon(_END_OLDEST, {"person": user_id})
+    return Opened(user_id, session_id, tokens.text(RefreshToken(user_id, session_id, secret)))
+
+
+def refresh(session: Session, token: RefreshToken, *, at: datetime) -> Opened:
+    """Give the next refresh token for this one; the same one again where the answer got lost.
+
+    Raises RefreshRefused: for one of a session that ended; and for one that was spent longer ago, which ends the
+    session: one of the two who have it is a thief (RFC 9700, 4.14.2).
+    """
+    tokens = session.settings.refresh_tokens
+    asked = {"user_id": token.user_id, "session_id": token.session_id}
+    row = session.execute(_STANDING, asked, execution_options={LOCK_PERSON: token.user_id}).one_or_none()
+    if row is None or row.expires_at <= at or not row.is_active:
+        raise RefreshRefused("The refresh token is not valid, or no longer. Log in again.")
+    _check_not_reused(session, row, token, at=at)
+    successor = RefreshToken(token.user_id, token.session_id, tokens.next_secret(token))
+    if row.refresh_hash == token.hash:
+        kept = {"refresh_hash": successor.hash, "spent_hash": token.hash, "refreshed_at": at, "last_used_at": at}
+        kept["expires_at"] = _ends(session, row.created_at, at)
+        session.execute(update(SESSION).where(SESSION.c.id == row.id).values(kept))
+    return Opened(token.user_id, token.session_id, tokens.text(successor))
+
+
+def own(session: Session, actor: Actor, *, at: datetime) -> list[SessionRead]:
+    """The actor's sessions that live, the last used first."""
+    living = select(SESSION).where(SESSION.c.user_id == actor.id, SESSION.c.expires_at > at)
+    rows = session.execute(living.order_by(SESSION.c.last_used_at.desc(), SESSION.c.id.desc())).all()
+    return [SessionRead.model_validate(row).model_copy(update={"current": row.id == actor.session_id}) for row in rows]
+
+
+def log_out(session: Session, actor: Actor, *, at: datetime) -> None:
+    """End the session that asks. Raises SessionNotFound for one that ended meanwhile."""
+    end(session, actor, actor.session_id or 0, at=at)
+
+
+def end(session: Session, actor: Actor, session_id: int, *, at: datetime) -> None:
+    """End one of the actor's sessions. Raises SessionNotFound."""
+    people.lock(session, actor.id)
+    if not _delete(session, SESSION.c.user_id == actor.id, SESSION.c.id == session_id):
+        raise SessionNotFound("You have no such session.")
+    action = "session:log_out" if session_id == actor.session_id else "session:end"
+    audit.record(session, action, at=at, actor_id=actor.id, subject_id=actor.id, object_id=session_id)
+
+
+def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
+    """End all of the actor's sessions but the one that asks."""
+    people.lock(session, actor.id)
+    if count := _delete(session, SESSION.c.user_id == actor.id, SESSION.c.id != actor.session_id):
+        ended = {"sessions": count}
+        audit.record(session, "session:end_others", at=at, actor_id=actor.id, subject_id=actor.id, before=ended)
+
+
+def end_all_of(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
+    """End all sessions of a person, as an admin. Raises UserNotFound."""
+    people.lock(session, user_id)
+    if count := forget_all(session, user_id):
+        ended = {"sessions": count}
+        audit.record(session, "session:end_all", at=at, actor_id=actor.id, subject_id=user_id, before=ended)
+
+
+def forget_all(session: Session, user_id: int) -> int:
+    """End all sessions of a locked person, as part of what the caller records; how many there were."""
+    return _delete(session, SESSION.c.user_id == user_id)
+
+
+def _check_not_reused(session: Session, row: Row[Any], token: RefreshToken, *, at: datetime) -> None:
+    if row.refresh_hash == token.hash:
+        return
+    if row.spent_hash == token.hash and abs(at - row.refreshed_at) <= LOST_ANSWER:  # a clock may have gone back
+        return
+    _delete(session, SESSION.c.id == row.id)
+    audit.record(session, "session:end_on_reuse", at=at, actor_id=None, subject_id=row.user_id, object_id=row.id)
+    raise RefreshRefused("This refresh token was used before, so its session is ended. Log in again.")
+
+
+def _ends(session: Session, created_at: datetime, at: datetime) -> datetime:
+    """A session ends when it wasn't refreshed for so long, and in any case so long after the login."""
+    settings = session.settings
+    idle = at + timedelta(days=settings.REFRESH_TOKEN_EXPIRE_DAYS)
+    return min(idle, created_at + timedelta(days=settings.SESSION_MAX_DAYS))
+
+
+def _delete(session: Session, *which: Any) -> int:
+    done = session.execute(delete(SESSION).where(*which))
+    assert isinstance(done, CursorResult)
+    return done.rowcount

@@ -1,0 +1,169 @@
+"""Local days and times of instants, told inside a statement by adding numbers that Python worked out zone by zone.
+
+No database does zone arithmetic: it compares an instant with those at which a zone's clock changes, and adds.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from copy import copy
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import BigInteger, ColumnElement, case, func, literal_column, select, type_coerce
+
+from app.core.database.column_types import Instant, WallTime
+from app.core.database.session import Session
+from app.core.time.zones import DAY_SECONDS, WallClock, day_second, wall_clocks
+from app.services.calendar.periods import ENTRY, Period, unix_seconds, zones_of
+
+Clocks = tuple[WallClock, ...]
+Written = Callable[[int], ColumnElement[Any]]
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_BY_START = (ENTRY.c.start_time, ENTRY.c.start_time.desc())
+_A_LITTLE = timedelta(days=3)  # by then the period's last day has ended everywhere
+_AROUND = timedelta(days=1000)
+"""How far before the period an entry that still runs may have started, and how far behind it and the present one may
+end, and still be told rightly."""
+
+
+def _whole(number: int) -> ColumnElement[int]:
+    """Written into the statement: SQLite takes no more than 32,766 parameters, and six hundred zones have more."""
+    return literal_column(str(number), BigInteger)
+
+
+def _timestamp(second: int) -> ColumnElement[datetime]:
+    return literal_column(f"TIMESTAMPTZ '{datetime.fromtimestamp(second, UTC).isoformat()}'", Instant)
+
+
+def _seconds(number: int) -> ColumnElement[Any]:
+    return func.make_interval(*(_whole(part) for part in (0, 0, 0, 0, 0, 0, number)))
+
+
+class LocalTime:
+    """What the walls show at the instants of entries that belong to a period: in its zone, else in each entry's own."""
+
+    def __init__(self, session: Session, period: Period, *, at: datetime | None = None) -> None:
+        """For instants inside the period only, or at `at` also for those of entries that reach out of it."""
+        self._session = session
+        self._zone: ColumnElement[str] = ENTRY.c.time_zone
+        first, last = _covered(session, period, at)
+        self._first_day = days_since_1970(period.start)
+        self._zones_by_clocks: dict[Clocks, list[str]] = defaultdict(list)
+        for zone in zones_of(session, period):
+            self._zones_by_clocks[tuple(wall_clocks(first, last, zone))].append(zone)
+
+    def of_zone(self, zone: ColumnElement[str]) -> "LocalTime":
+        """The same where an entry's zone stands in another column."""
+        other = copy(self)
+        other._zone = zone
+        return other
+
+    def wall(self, instant: ColumnElement[Any], of: Literal["time", "day"] = "time") -> ColumnElement[datetime]:
+        """What the wall shows at a stored instant: its time, or one that has the local day for its date.
+
+        The two differ while a clock that was set back over midnight strikes the same minutes again.
+        """
+        name = "offset" if of == "time" else "day_offset"
+        if self._session.settings.is_sqlite:
+            return type_coerce(unix_seconds(self._session, instant) + self._offset(instant, name), WallTime)
+        return func.timezone(
+            self._offset(instant, name, lambda each: func.make_interval(0, 0, 0, 0, 0, 0, each)), instant
+        )
+
+    def day(self, instant: ColumnElement[Any]) -> ColumnElement[int]:
+        """The local day of a stored instant, or of a second since 1970, in days since 1970: `time_zones.local_day`."""
+        second = unix_seconds(self._session, instant) if isinstance(instant.type, Instant) else instant
+        return (second + self._offset(instant, "day_offset")) // DAY_SECONDS
+
+    def since(self, instant: ColumnElement[Any], figures: Sequence[tuple[date, int]]) -> ColumnElement[int]:
+        """The figure of the last of these days that had begun; the first stands for all before, too."""
+        return self._by_zone(
+            lambda zone, _: stepped(
+                instant, [(day_second(day, zone), figure) for day, figure in figures], as_step=self._step_for(instant)
+            )
+        )
+
+    def begins(self, day: ColumnElement[int]) -> ColumnElement[int]:
+        """The second since 1970 at which a local day of the period, or the one behind it, begins: `day_second`."""
+        return day * DAY_SECONDS - self._by_zone(
+            lambda zone, clocks: stepped(day, _day_steps(self._first_day, clocks, zone))
+        )
+
+    def _offset(self, instant: ColumnElement[Any], name: str, as_value: Written = _whole) -> ColumnElement[Any]:
+        as_step = self._step_for(instant)
+        return self._by_zone(lambda _, clocks: stepped(instant, _steps(clocks, name), as_value, as_step))
+
+    def _step_for(self, value: ColumnElement[Any]) -> Written:
+        """How a second is written to be compared with the value: a stored instant, or a second itself."""
+        is_timestamp = isinstance(value.type, Instant) and not self._session.settings.is_sqlite
+        return _timestamp if is_timestamp else _whole
+
+    def _by_zone(self, value: Callable[[str, Clocks], ColumnElement[Any]]) -> ColumnElement[Any]:
+        values = [(zones, value(zones[0], clocks)) for clocks, zones in self._zones_by_clocks.items()]
+        if len(values) == 1:
+            return values[0][1]
+        return case(*((self._zone.in_(zones), each) for zones, each in values))
+
+
+def _covered(session: Session, period: Period, at: datetime | None) -> tuple[int, int]:
+    """From when to when clocks are asked for: around the period, or around what there is in it, if that is less."""
+    around = _A_LITTLE if at is None else _AROUND
+    first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
+    if at is not None:
+        earliest, latest = _ends_of_all(session)
+        first, last = max(first - around, earliest), min(last, max(latest, at))
+    else:
+        first -= around
+    return int(min(first, last).timestamp()), int((last + around).timestamp())
+
+
+def _ends_of_all(session: Session) -> tuple[datetime, datetime]:
+    """When the first and the last of all entries start: two steps down an index, once a snapshot."""
+    if session.writes or "ends" not in session.info:
+        ends = (select(ENTRY.c.start_time).order_by(order).limit(1).scalar_subquery() for order in _BY_START)
+        session.info["ends"] = session.execute(select(*ends)).one()
+    earliest, latest = session.info["ends"]
+    return earliest or _LONG_AGO, latest or _LONG_AGO
+
+
+def days_since_1970(day: date) -> int:
+    return day.toordinal() - date(1970, 1, 1).toordinal()
+
+
+def day_of(number: int) -> date:
+    """The day that is so many days after 1970-01-01."""
+    return date.fromordinal(number + date(1970, 1, 1).toordinal())
+
+
+def _steps(clocks: Clocks, name: str) -> list[tuple[int, int]]:
+    """The seconds at which the figure changes, each with the new one; the first stands for all before, too."""
+    steps: list[tuple[int, int]] = []
+    for clock in clocks:
+        if not steps or steps[-1][1] != getattr(clock, name):
+            steps.append((clock.begins, getattr(clock, name)))
+    return steps
+
+
+def _day_steps(first_day: int, clocks: Clocks, zone: str) -> list[tuple[int, int]]:
+    """The days from which on a day begins by another figure before the same day in UTC, with that figure."""
+    steps: list[tuple[int, int]] = []
+    around = (max(first_day, clock.begins // DAY_SECONDS + near) for clock in clocks for near in range(-2, 4))
+    for day in sorted({first_day, *around}):
+        earlier_by = day * DAY_SECONDS - day_second(day_of(day), zone)
+        if not steps or steps[-1][1] != earlier_by:
+            steps.append((day, earlier_by))
+    return steps
+
+
+def stepped(
+    value: ColumnElement[Any],
+    steps: Sequence[tuple[int, int]],
+    as_value: Written = _whole,
+    as_step: Written = _whole,
+) -> ColumnElement[Any]:
+    """The figure of the last step at or before the value, found by halving: a century has two hundred."""
+    if len(steps) == 1:
+        return as_value(steps[0][1])
+    middle = len(steps) // 2
+    halves = (stepped(value, half, as_value, as_step) for half in (steps[:middle], steps[middle:]))
+    return case((value < as_step(steps[middle][0]), next(halves)), else_=next(halves))

@@ -1,0 +1,146 @@
+"""The stretches of time that an export has a row for, inside a statement: whole entries, or their parts by local day.
+
+The same parts as `attribution.cut` gives, of which it is the description in plain code.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Double,
+    FromClause,
+    Integer,
+    Select,
+    Subquery,
+    TableValuedAlias,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+
+from app.core.database.column_types import Instant
+from app.core.database.session import Session
+from app.schemas.reports.report import Attribution
+from app.services.access.authentication import USER
+from app.services.calendar.attribution import belonging, earliest, ends_of, latest
+from app.services.calendar.local_time import LocalTime
+from app.services.calendar.periods import ENTRY, Period, unix_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Rows that each are an entry, or what of it lies inside one local day."""
+
+    entry: FromClause
+    """Where the entry's columns stand."""
+    start: ColumnElement[datetime]
+    end: ColumnElement[datetime]
+    seconds: ColumnElement[int]
+    belongs: ColumnElement[bool]
+    """The condition that a row counts."""
+
+
+def stretches(
+    session: Session,
+    period: Period,
+    attribution: Attribution,
+    people: ColumnElement[bool],
+    *,
+    at: datetime | None = None,
+) -> Stretches:
+    """The stretches of these people's entries that belong to the period. Who knows the present instant says so: of a
+    century in many zones only those clocks are looked up that an entry can have met."""
+    belongs = belonging(session, period, attribution, people)
+    if attribution is Attribution.at_start:
+        start, end = ENTRY.c.start_time, ENTRY.c.end_time
+        return Stretches(ENTRY, start, end, _seconds_between(session, start, end), belongs)
+    local = LocalTime(session, period, at=at)
+    of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
+    inside = _inside(session, period, and_(of_people, belongs))
+    parts = _parts(session, period, _with_days(inside, local), local)
+    begins, ends = (_stored(session, parts.c[name]) for name in ("part_start", "part_end"))
+    return Stretches(parts, begins, ends, parts.c.part_end - parts.c.part_start, true())
+
+
+# Each step below stands in a subquery of its own, with an OFFSET that keeps the planner from merging it into the next:
+# expressions that hold one another many times over would outgrow any statement.
+
+
+def _inside(session: Session, period: Period, belongs: ColumnElement[bool]) -> Subquery:
+    """The entries with what of them lies inside the period. One without length, or without an end, lies there whole."""
+    start, end = ENTRY.c.start_time, ENTRY.c.end_time
+    first, after = ends_of(session, period)
+    is_whole = or_(end.is_(None), end == start)
+    is_inside = case(
+        (is_whole, and_(start < after, or_(end.is_(None), start >= first))),
+        else_=and_(start < after, end > first),
+    )
+    begins = unix_seconds(session, latest(session, start, first))
+    found = select(
+        ENTRY,
+        is_whole.label("is_whole"),
+        unix_seconds(session, start).label("start"),
+        unix_seconds(session, end).label("end"),
+        begins.label("begins"),
+        case((is_whole, begins), else_=unix_seconds(session, earliest(session, end, after)) - 1).label("last"),
+    )
+    return _apart(found.where(belongs, is_inside).order_by(ENTRY.c.user_id), "inside")
+
+
+def _with_days(inside: Subquery, local: LocalTime) -> Subquery:
+    """The same with the first and the last local day, in days since 1970."""
+    local = local.of_zone(inside.c.time_zone)
+    days = (local.day(inside.c.begins).label("first_day"), local.day(inside.c.last).label("last_day"))
+    return _apart(select(inside, *days), "with_days")
+
+
+def _parts(session: Session, period: Period, entries: Subquery, local: LocalTime) -> Subquery:
+    """A row for each of the days, with the part of the entry inside it."""
+    local = local.of_zone(entries.c.time_zone)
+    numbers = _numbers_to(session, period, entries.c.last_day - entries.c.first_day)
+    day = entries.c.first_day + type_coerce(numbers.c.value, BigInteger)
+    begins = case((entries.c.is_whole, entries.c.start), else_=latest(session, entries.c.begins, local.begins(day)))
+    ends = case((entries.c.is_whole, entries.c.end), else_=earliest(session, entries.c.last + 1, local.begins(day + 1)))
+    columns = [entries.c[column.name] for column in ENTRY.c]
+    every = select(*columns, entries.c.is_whole, begins.label("part_start"), ends.label("part_end"))
+    cut = _apart(every.select_from(entries.join(numbers, true())), "cut")
+    has_length = or_(cut.c.is_whole, cut.c.part_end > cut.c.part_start)  # a day that the zone left out has none
+    return _apart(select(cut).where(has_length), "parts")
+
+
+def _numbers_to(session: Session, period: Period, last: ColumnElement[int]) -> TableValuedAlias:
+    """Rows with the numbers from 0 to `last`, for each row that `last` is of."""
+    if not session.settings.is_sqlite:
+        return func.generate_series(0, last).table_valued("value").render_derived()
+    # SQLite has no such function, but one that reads JSON: of a list of all numbers it gets as many as it takes.
+    every = "".join(f",{number:<6}" for number in range((period.end - period.start).days + 1))
+    as_many = func.substr(f"[{every[1:]}", 1, (last + 1) * 7)
+    return func.json_each(as_many.concat("]")).table_valued("value")
+
+
+def _apart(statement: Select[Any], name: str) -> Subquery:
+    return statement.offset(literal(0, Integer)).subquery(name)
+
+
+def _seconds_between(
+    session: Session, start: ColumnElement[datetime], end: ColumnElement[datetime]
+) -> ColumnElement[int]:
+    if session.settings.is_sqlite:
+        return unix_seconds(session, end) - unix_seconds(session, start)
+    return cast(func.date_part("epoch", end - start), BigInteger)
+
+
+def _stored(session: Session, second: ColumnElement[int]) -> ColumnElement[datetime]:
+    """A second since 1970 as an instant."""
+    if session.settings.is_sqlite:
+        return type_coerce(second, Instant)
+    return type_coerce(func.to_timestamp(cast(second, Double)), Instant)

@@ -1,0 +1,138 @@
+"""Exports of entries for payroll: who takes out what, noted in the record, and the file in one of three formats."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select, true
+
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.core.server.spool import Write
+from app.models.users import Role
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
+from app.services import export_leases as export_slots
+from app.services.access import visibility
+from app.services.access.authentication import USER, Actor, authenticate, require_role
+from app.services.audit import recorder as audit
+from app.services.calendar.attribution import belonging
+from app.services.calendar.periods import ENTRY, Period
+from app.services.export_leases import Slot
+from app.services.exports.columns import columns_of, entries_of
+from app.services.exports.csv import shown_as_text, write_csv
+from app.services.exports.json_lines import write_json
+from app.services.exports.rows import OnRows, no_progress, shown_as_value
+from app.services.exports.xlsx import write_xlsx
+from app.services.reports.team import people_in_report
+
+
+@dataclass(frozen=True, slots=True)
+class ExportWanted:
+    """What an export is asked to hold."""
+
+    period: Period
+    scope: Scope
+    include_indirect: bool
+    columns: Columns
+    attribution: Attribution
+
+
+def begin(
+    session: Session, claims: Claims, wanted: ExportWanted, export_format: ExportFormat, *, at: datetime
+) -> tuple[Actor, Slot]:
+    """Let the caller take the export out, and note in the record who asked for what, before a byte of it goes out.
+
+    The event says whose hours: the scope, or `own` where the caller has no team.
+
+    Raises BadToken, RoleNeeded unless a manager asks, or an admin for `scope=all`, and TooManyExports.
+    """
+    actor = authenticate(session, claims)
+    require_role(actor, Role.manager, Role.admin)
+    included = people_in_report(actor, scope=wanted.scope, include_indirect=wanted.include_indirect)
+    slot = export_slots.take(session, actor, at=at)
+    scope = wanted.scope.value if _has_anyone(session, included) else "own"
+    record(session, export_format, wanted, scope=scope, actor=actor, at=at)
+    return actor, slot
+
+
+def people_of(session: Session, actor: Actor, wanted: ExportWanted) -> ColumnElement[bool]:
+    """The condition that a person is in the actor's export: as the scope says, or oneself without a team."""
+    included = people_in_report(actor, scope=wanted.scope, include_indirect=wanted.include_indirect)
+    return included if _has_anyone(session, included) else USER.c.id == actor.id
+
+
+def everybody() -> ColumnElement[bool]:
+    """The condition that a person is in an export of the operator's."""
+    return true()
+
+
+def team_of(manager_id: int, wanted: ExportWanted) -> ColumnElement[bool]:
+    """The condition that a person is in a manager's team."""
+    return USER.c.id.in_(visibility.team_ids(manager_id, include_indirect=wanted.include_indirect))
+
+
+def write(
+    session: Session,
+    people: ColumnElement[bool],
+    wanted: ExportWanted,
+    export_format: ExportFormat,
+    out: Write,
+    *,
+    at: datetime,
+    on_rows: OnRows = no_progress,
+) -> None:
+    """Write the file with the entries of these people, bit by bit, from one snapshot; `on_rows` is told how many more.
+
+    Raises TooManyRows for more than a workbook's sheet has.
+    """
+    session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
+    columns = columns_of(wanted.columns)
+    shown = shown_as_text(session) if export_format is ExportFormat.csv else shown_as_value
+    entries = entries_of(session, wanted.period, wanted.attribution, people, columns, shown, at=at)
+    match export_format:
+        case ExportFormat.csv:
+            write_csv(session, columns, entries, out, on_rows)
+        case ExportFormat.xlsx:
+            write_xlsx(session, columns, entries, out, on_rows)
+        case ExportFormat.json:
+            write_json(session, columns, entries, out, on_rows)
+
+
+def count(session: Session, people: ColumnElement[bool], wanted: ExportWanted) -> int:
+    """How many entries of these people belong to the period; with split there may be more rows."""
+    belongs = belonging(session, wanted.period, wanted.attribution, people)
+    session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
+    found = select(func.count()).select_from(ENTRY).join(USER, USER.c.id == ENTRY.c.user_id).where(people, belongs)
+    return int(session.execute(found).scalar_one())
+
+
+def record(
+    session: Session,
+    export_format: ExportFormat,
+    wanted: ExportWanted,
+    *,
+    scope: str,
+    actor: Actor | None,
+    at: datetime,
+) -> None:
+    """Note in the record who takes what out; `actor` is None where the operator does."""
+    facts = {
+        "start_date": wanted.period.start,
+        "end_date": wanted.period.end,
+        "tz": wanted.period.zone,
+        "scope": scope,
+        "include_indirect": wanted.include_indirect,
+        "columns": wanted.columns,
+        "attribution": wanted.attribution,
+    }
+    actor_id = None if actor is None else actor.id
+    audit.record(session, f"export:{export_format}", at=at, actor_id=actor_id, subject_id=actor_id, after=facts)
+
+
+def file_name(wanted: ExportWanted, export_format: ExportFormat) -> str:
+    """Made of dates alone: nothing that anybody typed reaches a header."""
+    ending = {ExportFormat.json: "jsonl"}.get(export_format, export_format.value)
+    return f"time_report_{wanted.period.start}_to_{wanted.period.end}.{ending}"
+
+
+def _has_anyone(session: Session, included: ColumnElement[bool]) -> bool:
+    return session.execute(select(USER.c.id).where(included).limit(1)).first() is not None

@@ -1,0 +1,97 @@
+"""One's own month, which everyone looks at all day: rows become JSON without a model for each of them.
+
+The statement is built once and counts instants in seconds. It takes a day too many at either end, so it needs to know
+no zone; which entries are in the period, Python tells from each one's zone.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select
+
+from app.core.database.execution_options import PLANNED_ONCE
+from app.core.database.session import Session
+from app.core.time.zones import day_second
+from app.schemas.types import instant_text
+from app.services.access.authentication import Actor
+from app.services.calendar.periods import ENTRY, Period, seconds_of, starts_between
+from app.services.projects.projects import PROJECT
+
+_DAY = timedelta(days=1)
+Plain = dict[str, Any]
+"""What JSON can have in it."""
+
+
+def starting(session: Session, actor: Actor, period: Period, *, at: datetime) -> Iterator[Plain]:
+    """The actor's entries that start on a day of the period, newest first, each as TimeEntryWithProject has it."""
+    after = period.end + _DAY
+    bounds: dict[str, tuple[int, int]] = {}
+    projects: dict[int, Plain] = {}
+    stale = int((at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)).timestamp())
+    for row in _rows(session, actor, period):
+        entry_id, user_id, project_id, start, end, description, zone, marked, version, created, updated, *project = row
+        if zone not in bounds:
+            bounds[zone] = day_second(period.start, period.zone or zone), day_second(after, period.zone or zone)
+        first, behind = bounds[zone]
+        if not first <= start < behind:
+            continue
+        if project_id not in projects:
+            projects[project_id] = _project(project_id, *project)
+        yield {
+            "id": entry_id,
+            "user_id": user_id,
+            "project_id": project_id,
+            "start_time": instant_text(start),
+            "end_time": None if end is None else instant_text(end),
+            "description": description,
+            "time_zone": zone,
+            "needs_review": marked or (end is None and start < stale),
+            "version": version,
+            "created_at": instant_text(created),
+            "updated_at": instant_text(updated),
+            "project": projects[project_id],
+        }
+
+
+def _rows(session: Session, actor: Actor, period: Period) -> Any:
+    around = period.start - _DAY, period.end + 2 * _DAY  # no zone's midnight lies further from UTC's than a day
+    first, after = (datetime.combine(day, time.min, UTC) for day in around)
+    wanted = {"user_id": actor.id, "first": first, "after": after}
+    return session.execute(_statement(session.settings.is_sqlite), wanted)
+
+
+@cache
+def _statement(is_sqlite: bool) -> Select[Any]:
+    start, end, created, updated = (
+        seconds_of(ENTRY.c[name], is_sqlite=is_sqlite)
+        for name in ("start_time", "end_time", "created_at", "updated_at")
+    )
+    columns = (
+        ENTRY.c.id,
+        ENTRY.c.user_id,
+        ENTRY.c.project_id,
+        start,
+        end,
+        ENTRY.c.description,
+        ENTRY.c.time_zone,
+        ENTRY.c.needs_review,
+        ENTRY.c.version,
+        created,
+        updated,
+        PROJECT.c.name,
+        PROJECT.c.is_active,
+        seconds_of(PROJECT.c.created_at, is_sqlite=is_sqlite),
+    )
+    return (
+        select(*columns)
+        .join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
+        .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("first"), bindparam("after")))
+        .order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
+        .execution_options(**{PLANNED_ONCE: True})
+    )
+
+
+def _project(project_id: int, name: str, is_active: bool, created: int) -> Plain:
+    return {"id": project_id, "name": name, "is_active": is_active, "created_at": instant_text(created)}

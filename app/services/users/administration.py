@@ -1,0 +1,308 @@
+"""People, as admins run them. Changes of role, active flag and manager keep two rules that span people:
+there is always an active admin, and managers never form a circle."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, select, type_coerce
+
+from app.core.database.column_types import table_of
+from app.core.database.execution_options import PLANNED_ONCE
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.core.text import text_key
+from app.models.users import Role, TimeZone, User
+from app.schemas.types import instant_text
+from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
+from app.services.access import locks as people
+from app.services.access import visibility
+from app.services.access.authentication import USER, Actor, authenticate, require_role
+from app.services.audit import recorder as audit
+from app.services.auth import passwords
+from app.services.auth import revocation as credentials
+from app.services.calendar.periods import seconds_of
+from app.services.constraints import (
+    EmailTaken,
+    HasReports,
+    LastAdmin,
+    ManagerCycle,
+    ManagerInactive,
+    ManagerInvalid,
+    ManagerIsSelf,
+    ManagerNotFound,
+    ScopeNeeded,
+    UserNotFound,
+)
+from app.services.time_entries import clock as punches
+
+RECORDED = ("email", "first_name", "last_name", "role", "is_active", "manager_id", "time_zone", "must_change_password")
+
+_COUNT = select(func.count()).select_from(USER).execution_options(**{PLANNED_ONCE: True})
+
+
+@cache
+def _accounts(is_sqlite: bool) -> Select[Any]:
+    """The fields of AccountRead as JSON has them, but for the instant: a model for each person would take longer than
+    all the rest of a page."""
+    plain: dict[str, ColumnElement[Any]] = {
+        "role": type_coerce(USER.c.role, String),
+        "created_at": seconds_of(USER.c.created_at, is_sqlite=is_sqlite),
+    }
+    return select(*(plain.get(name, USER.c[name]) for name in AccountRead.model_fields))
+
+
+@cache
+def _everybody(is_sqlite: bool) -> Select[Any]:
+    """A page of all people: what is skipped is skipped in the index alone."""
+    skipped = USER.alias("skipped")
+    first_id = select(skipped.c.id).order_by(skipped.c.id).offset(bindparam("skip")).limit(1).scalar_subquery()
+    page_of_all = _accounts(is_sqlite).where(USER.c.id >= first_id).order_by(USER.c.id).limit(bindparam("limit"))
+    return page_of_all.execution_options(**{PLANNED_ONCE: True})
+
+
+def _account(fields: Iterable[Any]) -> dict[str, Any]:
+    account = dict(zip(AccountRead.model_fields, fields, strict=True))
+    return account | {"created_at": instant_text(account["created_at"])}
+
+
+def admin(session: Session, claims: Claims) -> Actor:
+    """The admin behind a token. Raises what `authenticate` raises, and RoleNeeded.
+
+    What writes takes the lock of the rules first: who is an admin here still is one when it commits, since all that
+    makes or unmakes one takes it too.
+    """
+    if session.writes:
+        people.lock_rules(session)
+    actor = authenticate(session, claims)
+    require_role(actor, Role.admin)
+    return actor
+
+
+def create(
+    session: Session,
+    actor: Actor | None,
+    wanted: NewPerson,
+    *,
+    password_hash: str,
+    must_change_password: bool = False,
+    at: datetime,
+) -> User:
+    """Add a person; `actor` is None where the operator does it. Raises EmailTaken and what a bad manager raises."""
+    if wanted.manager_id is not None:
+        people.lock_rules(session)
+        _check_manager(session, wanted.manager_id)
+    check_may_make(actor, wanted.role)
+    _check_email_free(session, wanted.email)
+    person = User(**as_row(session, wanted, password_hash=password_hash, at=at))
+    person.must_change_password = must_change_password
+    register_zone(session, person.time_zone)
+    session.add(person)
+    session.flush()
+    audit.record(
+        session,
+        "user:create",
+        at=at,
+        actor_id=actor.id if actor else None,
+        subject_id=person.id,
+        object_id=person.id,
+        after=_snapshot(person),
+    )
+    return person
+
+
+def create_with_password(
+    session: Session, actor: Actor, wanted: UserCreate, *, password_hash: str, at: datetime
+) -> User:
+    """Add a person as an admin, who may ask that they change the password that they are given. Raises as `create`."""
+    is_given = wanted.password is not None
+    must_change = is_given and passwords.must_be_changed(session, wanted.must_change_password)
+    return create(session, actor, wanted, password_hash=password_hash, must_change_password=must_change, at=at)
+
+
+def as_row(session: Session, wanted: NewPerson, *, password_hash: str, at: datetime) -> dict[str, Any]:
+    """The columns of a new person; the database gives the id."""
+    return {
+        "email": wanted.email,
+        "email_key": text_key(wanted.email),
+        "first_name": wanted.first_name,
+        "last_name": wanted.last_name,
+        "name_key": text_key(f"{wanted.first_name} {wanted.last_name}"),
+        "password_hash": password_hash,
+        "role": wanted.role,
+        "is_active": True,
+        "manager_id": wanted.manager_id,
+        "time_zone": wanted.time_zone or session.settings.DEFAULT_TIME_ZONE,
+        "must_change_password": False,
+        "has_second_factor": False,
+        "created_at": at,
+    }
+
+
+def page(session: Session, wanted: UserFilter, *, skip: int, limit: int) -> tuple[bytes, int]:
+    """People that fit the filter, by id, as the JSON of a list of AccountRead, and how many there are in all."""
+    if wanted == UserFilter():
+        total = session.execute(_COUNT).scalar_one()
+        rows = session.execute(_everybody(session.settings.is_sqlite), {"skip": skip, "limit": limit})
+    else:
+        total = session.execute(_matching(select(func.count()).select_from(USER), wanted)).scalar_one()
+        matching = _matching(_accounts(session.settings.is_sqlite), wanted)
+        rows = session.execute(matching.order_by(USER.c.id).offset(skip).limit(limit))
+    return to_json([_account(person) for person in rows]), total
+
+
+def team(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
+    """The people whom the actor may see, themselves included, by id, and how many there are in all."""
+    seen = visibility.in_sight(actor, USER.c.id)
+    total = session.execute(select(func.count()).select_from(USER).where(seen)).scalar_one()
+    found = session.scalars(select(User).where(seen).order_by(USER.c.id).offset(skip).limit(limit)).all()
+    return found, total
+
+
+def get(session: Session, user_id: int) -> User:
+    """The person. Raises UserNotFound."""
+    person = session.get(User, user_id)
+    if person is None:
+        raise UserNotFound("There is no such person.")
+    return person
+
+
+def change(session: Session, actor: Actor, user_id: int, wanted: UserUpdate, *, at: datetime) -> User:
+    """Change a person's e-mail, names, zone or role. Raises UserNotFound, EmailTaken, LastAdmin, HasReports."""
+    changes = wanted.model_dump(exclude_unset=True)
+    if "role" in changes:
+        people.lock_rules(session)
+    (person,) = people.lock(session, user_id)
+    if "role" in changes and changes["role"] is not person.role:
+        check_may_make(actor, changes["role"])
+        _check_demotion(session, person, changes["role"])
+    if "email" in changes and text_key(changes["email"]) != person.email_key:
+        _check_email_free(session, changes["email"])
+        passwords.forget_link(session, user_id)  # it went to the old address, which may be somebody else's
+    apply(session, actor, person, changes, action="user:change", at=at)
+    return person
+
+
+def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
+    """Deactivate a person: tokens die at once, an open entry is closed at this instant. Raises LastAdmin."""
+    people.lock_rules(session)
+    (person,) = people.lock(session, user_id)
+    if person.is_active:
+        _check_admin_remains(session, person)
+        punches.close_for_deactivation(session, actor, user_id, at=at)
+        credentials.revoke_all(session, actor.id, user_id, at=at)
+        apply(session, actor, person, {"is_active": False}, action="user:deactivate", at=at)
+    return person
+
+
+def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
+    """Let a person in again; tokens from before stay dead. Raises UserNotFound."""
+    people.lock_rules(session)
+    (person,) = people.lock(session, user_id)
+    apply(session, actor, person, {"is_active": True}, action="user:activate", at=at)
+    return person
+
+
+def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int, *, at: datetime) -> User:
+    """Put a person into a manager's team.
+
+    Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle.
+    """
+    people.lock_rules(session)
+    (person,) = people.lock(session, user_id)
+    if manager_id == user_id:
+        raise ManagerIsSelf("Nobody can be their own manager. Choose somebody else.")
+    _check_manager(session, manager_id)
+    below = visibility.team_ids(user_id, include_indirect=True).subquery()
+    if session.execute(select(below.c.id).where(below.c.id == manager_id)).first() is not None:
+        raise ManagerCycle("This manager reports to that person, directly or not. Reassign the manager first.")
+    apply(session, actor, person, {"manager_id": manager_id}, action="user:assign_manager", at=at)
+    return person
+
+
+def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
+    """Leave a person without a manager. Raises UserNotFound."""
+    people.lock_rules(session)
+    (person,) = people.lock(session, user_id)
+    apply(session, actor, person, {"manager_id": None}, action="user:remove_manager", at=at)
+    return person
+
+
+def apply(session: Session, actor: Actor, person: User, changes: dict[str, Any], *, action: str, at: datetime) -> None:
+    """Write the changes to a locked person, with one event that says what differs; nothing where nothing does."""
+    before = _snapshot(person)
+    if "email" in changes:
+        person.email_key = text_key(changes["email"])
+    if "time_zone" in changes:
+        register_zone(session, changes["time_zone"])
+    for name, value in changes.items():
+        setattr(person, name, value)
+    person.name_key = text_key(f"{person.first_name} {person.last_name}")
+    was, now = audit.changes(before, _snapshot(person))
+    if not now:
+        return
+    session.flush()
+    audit.record(
+        session, action, at=at, actor_id=actor.id, subject_id=person.id, object_id=person.id, before=was, after=now
+    )
+
+
+def register_zone(session: Session, name: str) -> None:
+    """Note that entries can carry this zone from now on."""
+    session.execute(session.upsert(table_of(TimeZone)).values(name=name).on_conflict_do_nothing())
+
+
+def check_may_make(actor: Actor | None, role: Role) -> None:
+    """Raises ScopeNeeded where an API token would make an admin, as whom its holder could then log in."""
+    if actor is not None and actor.session_id is None and role is Role.admin:
+        raise ScopeNeeded("No API token makes an admin. Log in.")
+
+
+def _matching(statement: Select[Any], wanted: UserFilter) -> Select[Any]:
+    if wanted.role is not None:
+        statement = statement.where(USER.c.role == wanted.role)
+    if wanted.is_active is not None:
+        statement = statement.where(USER.c.is_active == wanted.is_active)
+    if wanted.manager_id is not None:
+        statement = statement.where(USER.c.manager_id == wanted.manager_id)
+    if wanted.search is not None:
+        key = text_key(wanted.search)
+        found = or_(USER.c.name_key.contains(key, autoescape=True), USER.c.email_key.contains(key, autoescape=True))
+        statement = statement.where(found)
+    return statement
+
+
+def _snapshot(person: User) -> dict[str, Any]:
+    return {name: getattr(person, name) for name in RECORDED}
+
+
+def _check_email_free(session: Session, email: str) -> None:
+    if session.execute(select(USER.c.id).where(USER.c.email_key == text_key(email))).first() is not None:
+        raise EmailTaken("Another person has this e-mail.")
+
+
+def _check_manager(session: Session, manager_id: int) -> None:
+    manager = session.execute(select(USER.c.role, USER.c.is_active).where(USER.c.id == manager_id)).one_or_none()
+    if manager is None:
+        raise ManagerNotFound("There is no person with the manager's id.")
+    if manager.role not in (Role.manager, Role.admin):
+        raise ManagerInvalid("This person is an employee. Make them a manager first, or choose somebody else.")
+    if not manager.is_active:
+        raise ManagerInactive("This manager is deactivated. Choose somebody else.")
+
+
+def _check_demotion(session: Session, person: User, role: Role) -> None:
+    if person.role is Role.admin:
+        _check_admin_remains(session, person)
+    if role is Role.employee and session.execute(select(USER.c.id).where(USER.c.manager_id == person.id)).first():
+        raise HasReports("People report to this person. Give them another manager first.")
+
+
+def _check_admin_remains(session: Session, person: User) -> None:
+    if person.role is not Role.admin or not person.is_active:
+        return
+    others = select(USER.c.id).where(USER.c.role == Role.admin, USER.c.is_active, USER.c.id != person.id)
+    if session.execute(others).first() is None:
+        raise LastAdmin("This is the last active admin. Make somebody else an admin first.")
