@@ -1,4 +1,4 @@
-"""The families of domain errors. api/problems.py gives each family its status number; services name the errors."""
+"""The families of domain errors. api/http/problems.py gives each family its status number; services name the errors."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from app.api.dependencies import ClientDep
+from app.api.dependencies.parameters import ClientDep
 from tests.support.databases import settings_for
 from tests.support.server import running
 

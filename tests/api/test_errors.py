@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from app.api.problems import STATUS, status_of
+from app.api.http.problems import STATUS, status_of
 from app.core.database.migrations import ROOT
 from app.core.errors import DomainError
 from tests.support.databases import POSTGRESQL, SQLITE, TEMPLATE, settings_for

@@ -18,7 +18,7 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as tell_stories
 
-from app.api.dependencies import _now
+from app.api.dependencies.parameters import _now
 from app.main import create_app
 from app.models.users import User
 from app.services.audit import verification as audit_proof

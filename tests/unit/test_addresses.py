@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from app.api.dependencies import address_of
+from app.api.dependencies.parameters import address_of
 from app.core.server.ip_addresses import UNKNOWN, network_of, plain_address
 
 NO_ADDRESSES = [

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import app.cli
-from app.api.guard import GuardMiddleware
-from app.api.middleware import RequestMiddleware
+from app.api.http.body_limits import GuardMiddleware
+from app.api.http.request_middleware import RequestMiddleware
 from app.core.config.settings import BadSettings
 from app.core.database.migrations import ROOT
 from app.core.database.session import ServiceBusy

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies import Admin, CurrentUser, Now, PageDep, PathId, SessionDep
-from app.api.problems import raises
-from app.api.transactions import TransactionRoute
-from app.api.v1.common import SIGNED_IN, WITH_ROLE
+from app.api.dependencies.parameters import Admin, CurrentUser, Now, PageDep, PathId, SessionDep
+from app.api.http.problems import raises
+from app.api.dependencies.transactions import TransactionRoute
+from app.api.v1.shared_errors import SIGNED_IN, WITH_ROLE
 from app.schemas.projects import ProjectCreate, ProjectRead, ProjectUpdate
 from app.schemas.types import Search
 from app.schemas.users.user import UserRead

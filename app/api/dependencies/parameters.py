@@ -1,0 +1,234 @@
+"""What endpoints ask for, named as people and things."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+
+from app.api.http.problems import etag
+from app.api.dependencies.transactions import Transactions, claims_of, runtime_of
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.core.server.ip_addresses import plain_address
+from app.core.server.runtime import Runtime
+from app.core.time.clock import utc_now
+from app.models.users import Role
+from app.schemas.time_entries.entry import TimeEntryRead
+from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName
+from app.services.access.authentication import Actor, authenticate, require_role
+from app.services.auth.sessions import Client
+from app.services.calendar.periods import Period
+from app.services.users import administration as users
+
+MAX_PAGE = 1000
+MAX_DEVICE = 200
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_TAGS = re.compile(r'(?<!W/)"([0-9]{1,10})"')
+_Entry = TypeVar("_Entry", bound=TimeEntryRead | None)
+
+
+class _TheSession:
+    needs_claims = False
+
+    def provide(self, session: Session, claims: Claims | None) -> Session:
+        return session
+
+
+class _TheClaims:
+    needs_claims = True
+
+    def provide(self, session: Session, claims: Claims | None) -> Claims | None:
+        return claims
+
+
+@dataclass(frozen=True)
+class _Caller:
+    """The person who asks, as the database knows them in this transaction, if they have one of the roles."""
+
+    roles: tuple[Role, ...]
+    needs_claims = True
+
+    def provide(self, session: Session, claims: Claims | None) -> Actor:
+        assert claims is not None
+        actor = authenticate(session, claims)
+        require_role(actor, *self.roles)
+        return actor
+
+
+class _TheAdmin:
+    """The person who asks, if they are an admin: for as long as this transaction lasts."""
+
+    needs_claims = True
+
+    def provide(self, session: Session, claims: Claims | None) -> Actor:
+        assert claims is not None
+        return users.admin(session, claims)
+
+
+async def _now() -> datetime:
+    return utc_now()
+
+
+async def _period(
+    start_date: Annotated[Day, Query(description="First day of the period.")],
+    end_date: Annotated[Day, Query(description="Last day of the period, included.")],
+    tz: Annotated[
+        TimeZoneName | None, Query(description="Days of this zone for all; else each entry's own zone.")
+    ] = None,
+) -> Period:
+    return Period(start_date, end_date, tz)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a list."""
+
+    skip: int
+    limit: int
+    request: Request
+
+    def describe(self, response: Response, total: int) -> None:
+        """Say how many there are in all, and where the next page is."""
+        response.headers["X-Total-Count"] = str(total)
+        if self.skip + self.limit < total:
+            query: dict[str, Any] = dict(self.request.query_params)
+            query |= {"skip": self.skip + self.limit, "limit": self.limit}
+            response.headers["Link"] = f'<{self.request.url.path}?{urlencode(query)}>; rel="next"'
+
+
+async def _page(
+    request: Request,
+    skip: Annotated[int, Query(ge=0, le=MAX_ID, description="How many to leave out.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to answer.")] = 100,
+) -> Page:
+    return Page(skip, limit, request)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of a list that goes on behind a cursor."""
+
+    cursor: str | None
+    limit: int
+    request: Request
+
+    def describe(self, response: Response, next_cursor: str | None) -> None:
+        """Say where the next stretch is."""
+        if next_cursor is not None:
+            query: dict[str, Any] = dict(self.request.query_params) | {"cursor": next_cursor, "limit": self.limit}
+            response.headers["Link"] = f'<{self.request.url.path}?{urlencode(query)}>; rel="next"'
+
+
+async def _stretch(
+    request: Request,
+    cursor: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, pattern="^[A-Za-z0-9_-]+$", description="From the Link header."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to answer.")] = 100,
+) -> Stretch:
+    return Stretch(cursor, limit, request)
+
+
+async def _any_period(
+    start_date: Annotated[Day | None, Query(description="First day; open if left out.")] = None,
+    end_date: Annotated[Day | None, Query(description="Last day, included; open if left out.")] = None,
+    tz: Annotated[TimeZoneName | None, Query(description="Days of this zone.")] = None,
+) -> Period | None:
+    if start_date is None and end_date is None:
+        return None
+    return Period(start_date or FIRST_DAY, end_date or LAST_DAY, tz)
+
+
+async def _versions(
+    if_match: Annotated[
+        str | None,
+        Header(
+            max_length=200,
+            description="The ETag of what you read: the change is refused if it was changed since.",
+            examples=['"1"'],
+        ),
+    ] = None,
+) -> frozenset[int] | None:
+    """The versions that If-Match names. What is no tag of ours, or a weak one, matches none (RFC 9110, 13.1.1)."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    return frozenset(int(tag) for tag in _TAGS.findall(if_match))
+
+
+async def _transactions(request: Request) -> Transactions:
+    return Transactions(request)
+
+
+async def _reports(request: Request) -> Transactions:
+    return Transactions(request, is_report=True)
+
+
+async def _runtime(request: Request) -> Runtime:
+    return runtime_of(request)
+
+
+def address_of(request: Request) -> str:
+    """The IP address of whoever calls, behind TRUSTED_PROXIES too; "unknown" where there is none, as on a UNIX socket.
+
+    What proxies forward is text: only an address gets through.
+    """
+    return plain_address(request.client.host if request.client else "")
+
+
+async def _client(request: Request) -> Client:
+    """From where somebody calls. The device is what it calls itself, so it is shown and never trusted."""
+    device = _UNPRINTABLE.sub("?", request.headers.get("user-agent", ""))
+    return Client(address=address_of(request), device=device[:MAX_DEVICE])
+
+
+def tagged(response: Response, entry: _Entry) -> _Entry:
+    """The entry, with the entity tag on the answer by which If-Match knows it again."""
+    if entry is not None:
+        response.headers["ETag"] = etag(entry.version)
+    return entry
+
+
+def answer_of(entry: TimeEntryRead) -> Response:
+    """The entry as it goes out, with its entity tag. (Given to FastAPI as it is, it would be judged once more.)"""
+    return Response(entry.model_dump_json(), headers={"ETag": etag(entry.version)}, media_type="application/json")
+
+
+def as_of(response: Response, at: datetime) -> None:
+    """Say when it was computed: hours that run are shown but not counted."""
+    response.headers["X-As-Of"] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+SessionDep = Annotated[Session, _TheSession()]
+Caller = Annotated[Claims, _TheClaims()]
+CurrentUser = Annotated[Actor, _Caller(tuple(Role))]
+Manager = Annotated[Actor, _Caller((Role.manager, Role.admin))]
+Admin = Annotated[Actor, _TheAdmin()]
+
+Now = Annotated[datetime, Depends(_now)]
+DateRange = Annotated[Period, Depends(_period)]
+PageDep = Annotated[Page, Depends(_page)]
+AnyDateRange = Annotated[Period | None, Depends(_any_period)]
+StretchDep = Annotated[Stretch, Depends(_stretch)]
+IfMatch = Annotated[frozenset[int] | None, Depends(_versions)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern="^[!-~]+$",
+        description="New for each request; one that is sent again within 24 hours is answered again, not done again.",
+        examples=["2f1c9a34-0b6e-4f2e-9d0a-6a8f3f1f7c11"],
+    ),
+]
+PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
+PathEntryId = Annotated[int, Path(ge=1, le=MAX_ENTRY_ID)]
+TransactionsDep = Annotated[Transactions, Depends(_transactions)]
+ReportsDep = Annotated[Transactions, Depends(_reports)]
+"""Transactions that take their time: they queue with the reports."""
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+ClientDep = Annotated[Client, Depends(_client)]
+ClaimsDep = Annotated[Claims, Depends(claims_of)]

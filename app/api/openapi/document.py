@@ -1,0 +1,196 @@
+"""The OpenAPI document: what FastAPI derives, with one description of problems and 422 as we answer it."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app import __version__
+from app.api.http.request_middleware import OF_THE_MACHINE
+from app.api.http.problems import BodyTooSlow, HostNotServed, raises
+from app.core.errors import DomainError
+
+DESCRIPTION = """
+Who worked when, exact to the second.
+
+**To try it here:** press *Authorize*, enter your e-mail as username and your password. Then clock in with
+`POST /time-entries/clock-in`, clock out, and read `GET /time-entries/me`.
+
+**Times** are RFC 3339 instants in UTC; dates are days of the entry's time zone, or of `tz`.
+**Errors** are `application/problem+json`; act on `code`, show `detail`, quote `request_id` when you ask us.
+"""
+TAGS = [
+    {"name": "auth", "description": "Log in, and your own account."},
+    {"name": "time entries", "description": "Clock in, clock out, enter and correct time, your own hours."},
+    {"name": "projects", "description": "What you may book."},
+    {"name": "team", "description": "Whom you may see."},
+    {"name": "reports", "description": "Hours by day, by team, by any group; who is clocked in."},
+    {
+        "name": "exports",
+        "description": "Files: hours for payroll, for managers and admins; a month to sign, for everybody.",
+    },
+    {"name": "admin: users", "description": "People, roles, managers. For admins."},
+    {"name": "admin: projects", "description": "Projects and their members. For admins."},
+    {"name": "admin: record", "description": "What happened, to whom, by whom and why. For admins."},
+    {"name": "health", "description": "For operators."},
+]
+PROBLEM: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457. `code` is stable and enough to act on.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "instance", "request_id"],
+    "properties": {
+        "type": {"type": "string", "maxLength": 200},
+        "title": {"type": "string", "maxLength": 200},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "maxLength": 1000},
+        "code": {"type": "string", "maxLength": 64},
+        "instance": {"type": "string", "maxLength": 2000},
+        "request_id": {"type": "string", "maxLength": 64},
+        "entry_id": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        "error_count": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        "errors": {
+            "type": "array",
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "required": ["loc", "message", "type"],
+                "properties": {
+                    "loc": {
+                        "type": "array",
+                        "maxItems": 100,
+                        "items": {"type": ["string", "integer"], "maxLength": 100, "minimum": 0, "maximum": 2**31 - 1},
+                    },
+                    "message": {"type": "string", "maxLength": 2000},
+                    "type": {"type": "string", "maxLength": 100},
+                },
+            },
+        },
+    },
+}
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": {
+        "description": "Names this request in our log. Yours is kept if it is plain.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 64},
+    },
+    "X-Total-Count": {
+        "description": "How many there are in all.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    },
+    "Link": {
+        "description": 'The next page, as rel="next"; absent on the last.',
+        "schema": {"type": "string", "maxLength": 2**18},
+    },
+    "X-As-Of": {
+        "description": "When the hours were computed.",
+        "required": True,
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    "ETag": {
+        "description": "Its version, for If-Match.",
+        "required": True,
+        "schema": {"type": "string", "maxLength": 16},
+    },
+    "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
+    "Retry-After": {
+        "description": "Seconds to wait.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 3600},
+    },
+    "RateLimit-Policy": {
+        "description": "The limit that was reached: its name, how many (`q`) in how many seconds (`w`).",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[a-z-]+";q=[0-9]+;w=[0-9]+$', "maxLength": 100},
+    },
+    "RateLimit": {
+        "description": "What is left of it (`r`), and the seconds (`t`) until there is more.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
+    },
+}
+OF_STATUS = {
+    "401": ("WWW-Authenticate",),
+    "412": ("ETag",),
+    "429": ("Retry-After", "RateLimit-Policy", "RateLimit"),
+    "503": ("Retry-After",),
+}
+OF_PARAMETER = {
+    "skip": ("X-Total-Count", "Link"),
+    "cursor": ("Link",),
+    "start_date": ("X-As-Of",),
+    "month": ("X-As-Of",),
+}
+OF_TAG = {"reports": ("X-As-Of",)}
+OF_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
+
+
+def describe(app: FastAPI) -> None:
+    """Give the app its document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=__version__, description=DESCRIPTION, routes=app.routes, tags=TAGS
+            )
+            schemas = made["components"]["schemas"]
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            for path, operations in made["paths"].items():
+                for operation in operations.values():
+                    _never_null(operation)
+                    _show_edges(path, operation)
+                    _show_headers(operation)
+                    _show_body(operation, schemas)
+            schemas["Problem"] = PROBLEM
+            made["components"]["headers"] = HEADERS
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _never_null(operation: dict[str, Any]) -> None:
+    """A parameter that may be left out can't be null: nothing in an address or a header is."""
+    for parameter in operation.get("parameters", []):
+        kinds = [kind for kind in parameter["schema"].pop("anyOf", []) if kind != {"type": "null"}]
+        parameter["schema"] |= kinds[0] if kinds else {}
+
+
+def _show_edges(path: str, operation: dict[str, Any]) -> None:
+    """Add what is answered before an operation knows of its request."""
+    kinds: list[type[DomainError]] = [BodyTooSlow] if "requestBody" in operation else []
+    if not path.startswith(OF_THE_MACHINE):
+        kinds.append(HostNotServed)
+    shown = {str(status): answer for status, answer in raises(*kinds).items()}
+    operation["responses"] = dict(sorted((operation["responses"] | shown).items()))
+
+
+def _show_headers(operation: dict[str, Any]) -> None:
+    """Name each answer's headers: a page has a count, hours have an instant, a single entry has a tag."""
+    asked = [parameter["name"] for parameter in operation.get("parameters", [])]
+    of_success = [header for name in asked for header in OF_PARAMETER.get(name, ())]
+    of_success += [header for tag in operation["tags"] for header in OF_TAG.get(tag, ())]
+    for status, answer in operation["responses"].items():
+        own = of_success if status == "200" else list(OF_STATUS.get(status, ()))
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+        own = own + [OF_SCHEMA[name] for name in [schema.rpartition("/")[2]] if name in OF_SCHEMA]
+        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *own]}
+
+
+def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Give a body the example that its fields' examples make. (A file has its own.)"""
+    for media in operation.get("requestBody", {}).get("content", {}).values():
+        if "example" in media:
+            continue
+        fields = schemas[media["schema"]["$ref"].rpartition("/")[2]]["properties"]
+        media["example"] = {name: _example(field) for name, field in fields.items()}
+
+
+def _example(field: dict[str, Any]) -> Any:
+    kinds = field.get("anyOf", [field])  # of what may be null, the example is in the kind that isn't
+    return next(kind["examples"][0] for kind in kinds if "examples" in kind)

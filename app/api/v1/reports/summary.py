@@ -1,0 +1,51 @@
+"""Hours added up by person, team, project and time."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import TypeAdapter
+
+from app.api.dependencies.parameters import CurrentUser, DateRange, Now, SessionDep, as_of
+from app.api.http.problems import raises
+from app.api.dependencies.transactions import ReportRoute
+from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
+from app.api.v1.reports.team import AttributionQuery
+from app.schemas.reports.report import Attribution
+from app.schemas.reports.summary import Groups, Summary, SummaryWanted
+from app.schemas.types import MAX_ID
+from app.services.constraints import PeriodTooLong, SummaryTooLarge
+from app.services.reports import summary
+
+router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
+_summary = TypeAdapter(Summary)
+
+
+@router.get(
+    "/summary",
+    summary="Hours by group",
+    response_model=Summary,
+    responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong, SummaryTooLarge),
+)
+def read_summary(
+    session: SessionDep,
+    actor: CurrentUser,
+    period: DateRange,
+    now: Now,
+    group_by: Annotated[Groups, Query()],
+    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
+    team_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only of whom this manager manages.")] = None,
+    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only on this project.")] = None,
+    fill: Annotated[
+        bool, Query(description="Also the days, active people and active projects that have no hours.")
+    ] = False,
+    attribution: AttributionQuery = Attribution.at_start,
+) -> Response:
+    """Your hours; as a manager also those of everyone below you, as an admin everyone's: added up by their groups.
+
+    At most 400 days and 100,000 rows. Closed entries only. A team is its manager's direct reports of today.
+    """
+    wanted = SummaryWanted(group_by, attribution, user_id, team_id, project_id, fill)
+    found = summary.of_groups(session, actor, period, wanted, at=now)
+    answer = Response(_summary.dump_json(found), media_type="application/json")
+    as_of(answer, now)
+    return answer

@@ -1,0 +1,73 @@
+"""Hours of a team, and one's own day by day."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.dependencies.parameters import CurrentUser, DateRange, Manager, Now, SessionDep, as_of
+from app.api.http.problems import raises
+from app.api.dependencies.transactions import ReportRoute, TransactionRoute
+from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN, WITH_ROLE
+from app.schemas.reports.report import Attribution, OwnDays, Scope, TeamMemberHours
+from app.services.constraints import PeriodTooLong
+from app.services.reports import team as reports
+
+router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
+own_router = APIRouter(prefix="/reports", tags=["reports"], route_class=TransactionRoute)
+
+IncludeIndirect = Annotated[bool, Query(description="The whole tree below, not only direct reports.")]
+ScopeQuery = Annotated[Scope, Query(description="`all` is everyone, for admins.")]
+
+AttributionQuery = Annotated[
+    Attribution,
+    Query(description="`start`: an entry belongs to the day on which it starts. `split`: it is cut at each midnight."),
+]
+
+
+@own_router.get("/me", summary="My days", responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong))
+def read_own_days(
+    session: SessionDep,
+    actor: CurrentUser,
+    period: DateRange,
+    now: Now,
+    response: Response,
+    attribution: AttributionQuery = Attribution.at_start,
+) -> OwnDays:
+    """Each day of the period, 400 at most: seconds, first start, last end, breaks, and the entries themselves."""
+    as_of(response, now)
+    return reports.own_days(session, actor, period, attribution=attribution, at=now)
+
+
+@router.get(
+    "/team",
+    summary="My team's hours",
+    response_model=list[TeamMemberHours],
+    responses=raises(*WITH_ROLE, *OF_PERIOD, PeriodTooLong),
+)
+def read_team(
+    session: SessionDep,
+    actor: Manager,
+    period: DateRange,
+    now: Now,
+    include_entries: Annotated[bool, Query(description="False leaves the entries out: at most 400 days with.")] = True,
+    include_indirect: IncludeIndirect = False,
+    scope: ScopeQuery = Scope.team,
+    attribution: AttributionQuery = Attribution.at_start,
+) -> Response:
+    """Per person the seconds and hours of closed entries that belong to the period, with those entries, oldest first.
+
+    Open entries are shown and not counted. With `attribution=split` each entry is the part inside one local day.
+    """
+    team = reports.team(
+        session,
+        actor,
+        period,
+        attribution=attribution,
+        scope=scope,
+        include_indirect=include_indirect,
+        include_entries=include_entries,
+        at=now,
+    )
+    answer = Response(team, media_type="application/json")
+    as_of(answer, now)
+    return answer

@@ -1,0 +1,100 @@
+"""Write and correct entries by hand, one by one or many at once."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.dependencies.parameters import CurrentUser, IdempotencyKey, IfMatch, Now, PathEntryId, SessionDep, tagged
+from app.api.v1.paths import ENTRY
+from app.api.http.problems import raises
+from app.api.dependencies.transactions import TransactionRoute
+from app.api.v1.shared_errors import ONCE, SIGNED_IN
+from app.schemas.time_entries.entry import TimeEntryRead
+from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, EntryUpdate
+from app.schemas.types import Reason
+from app.services.constraints import (
+    BulkRefused,
+    EditWindowClosed,
+    EntryChanged,
+    EntryInFuture,
+    EntryNotFound,
+    EntryOverlaps,
+    EntryStillRuns,
+    EntryTooLong,
+    EntryTooShort,
+    ProjectInactive,
+    ProjectNotFound,
+    ReasonNeeded,
+    UserNotFound,
+)
+from app.services.time_entries import bulk
+from app.services.time_entries import manual as corrections
+
+router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
+OF_TIMES = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonNeeded)
+OF_PROJECT = (ProjectNotFound, ProjectInactive)
+
+
+@router.post(
+    "",
+    summary="Enter time by hand",
+    status_code=201,
+    responses=raises(*SIGNED_IN, *ONCE, *OF_TIMES, *OF_PROJECT, UserNotFound),
+)
+def create_entry(
+    body: EntryCreate,
+    session: SessionDep,
+    actor: CurrentUser,
+    now: Now,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> TimeEntryRead:
+    """Time that was worked and not clocked. For somebody whom you may act for, send `user_id` and `reason`."""
+    return tagged(response, corrections.create(session, actor, body, key=idempotency_key, at=now))
+
+
+@router.post("/bulk", summary="Many entries at once", responses=raises(*SIGNED_IN, *ONCE, BulkRefused, UserNotFound))
+def change_many(
+    body: Bulk, session: SessionDep, actor: CurrentUser, now: Now, idempotency_key: IdempotencyKey = None
+) -> BulkAnswer:
+    """Up to 500 creations, changes and deletions, in this order, all or none: `errors` names each that was refused."""
+    return bulk.apply(session, actor, body, key=idempotency_key, at=now)
+
+
+@router.patch(
+    ENTRY,
+    summary="Correct an entry",
+    responses=raises(*SIGNED_IN, *OF_TIMES, *OF_PROJECT, EntryNotFound, EntryChanged, EntryStillRuns),
+)
+def change_entry(
+    entry_id: PathEntryId,
+    body: EntryUpdate,
+    session: SessionDep,
+    actor: CurrentUser,
+    now: Now,
+    response: Response,
+    versions: IfMatch,
+) -> TimeEntryRead:
+    """What you leave out stays. A forgotten clock-out is one call: `end_time` and `reason`.
+
+    New times, or `needs_review: false`, say that a person has looked at it.
+    """
+    return tagged(response, corrections.change(session, actor, entry_id, body, versions=versions, at=now))
+
+
+@router.delete(
+    ENTRY,
+    summary="Delete an entry",
+    status_code=204,
+    responses=raises(*SIGNED_IN, EntryNotFound, EntryChanged, EditWindowClosed),
+)
+def delete_entry(
+    entry_id: PathEntryId,
+    session: SessionDep,
+    actor: CurrentUser,
+    now: Now,
+    versions: IfMatch,
+    reason: Annotated[Reason, Query(description="Why; it stays in the entry's history.")],
+) -> None:
+    """The hours are gone; the history stays readable to whoever may see the person."""
+    corrections.remove(session, actor, entry_id, reason=reason, versions=versions, at=now)

@@ -1,0 +1,104 @@
+"""People in and out as CSV, for admins."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+
+from app.api.dependencies.parameters import ClaimsDep, Now, ReportsDep, RuntimeDep, TransactionsDep
+from app.api.http.problems import NotCsv, ValidationFailed, raises
+from app.api.dependencies.streaming import streamed, written
+from app.api.dependencies.transactions import TransactionRoute
+from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
+from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
+from app.services.constraints import EmailTaken, ImportRefused
+from app.services.users import administration as users
+from app.services.users import csv_import as onboarding
+from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
+
+router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
+IMPORT_PATH = f"{router.prefix}/import"
+FILE: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "text/csv": {
+            "schema": {
+                "type": "string",
+                "maxLength": MAX_FILE_BYTES,
+                "description": f"UTF-8, commas or semicolons, at most {MAX_PEOPLE} people. The header has the columns "
+                f"{', '.join(COLUMNS)} in any order; the last two may be empty: no manager, the service's zone.",
+            },
+            "example": f"{','.join(COLUMNS)}\r\n"
+            "mia@example.net,Mia,Meyer,manager,,Europe/Berlin\r\n"
+            "ben@example.net,Ben,Becker,employee,mia@example.net,\r\n",
+        }
+    },
+}
+
+
+@router.post(
+    "/import",
+    summary="Import people",
+    responses=raises(*WITH_ROLE, NotCsv, ImportRefused, EmailTaken),
+    openapi_extra={"requestBody": FILE},
+)
+async def import_people(
+    request: Request,
+    claims: ClaimsDep,
+    transactions: TransactionsDep,
+    reports: ReportsDep,
+    now: Now,
+    dry_run: Annotated[bool, Query(description="Only check the file; nothing is written.")] = False,
+) -> ImportResult:
+    """Add everybody in a CSV file, or nobody: then `errors` names the first 100 faults by line and column, and
+    `error_count` says how many there are.
+
+    Managers are named by e-mail, in the file in any order or among those who are there. People have no password yet.
+    An apostrophe in front of what a spreadsheet would take for a formula is dropped, as the export puts it there.
+    """
+    await transactions.read(lambda session: users.admin(session, claims))  # nobody else makes us read a file
+    content = await _file_in(request)
+    prepared = await reports.read(lambda session: onboarding.prepare(session, content, at=now))
+    if not dry_run:
+        await transactions.write(
+            lambda session: onboarding.add(session, users.admin(session, claims), prepared, at=now)
+        )
+    return ImportResult(dry_run=dry_run, people=len(prepared.rows))
+
+
+@router.get(
+    "/export/csv",
+    summary="People as CSV",
+    response_class=StreamingResponse,
+    responses=raises(*WITH_ROLE, *OF_EXPORT)
+    | {
+        200: {
+            "description": "A row per person, by id; streamed.",
+            "content": {"text/csv": {"schema": {"type": "string", "maxLength": 2**53}}},
+        }
+    },
+)
+async def export_people(
+    request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
+) -> StreamingResponse:
+    """Everybody, active or not, as the file that an import takes."""
+    slot = await transactions.write(lambda session: onboarding.begin_export(session, claims, at=now))
+    return await streamed(
+        runtime,
+        transactions,
+        slot,
+        written(onboarding.csv_chunks),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="people.csv"', "Cache-Control": "no-store"},
+    )
+
+
+async def _file_in(request: Request) -> bytes:
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type != "text/csv":
+        raise NotCsv("Send the file itself as the body, as text/csv in UTF-8.")
+    try:
+        return b"".join([chunk async for chunk in request.stream()])
+    except ClientDisconnect as error:
+        raise ValidationFailed("The body ends too early. Send the whole file.") from error
