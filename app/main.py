@@ -11,19 +11,25 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
-from app.api.operations import health, metrics, root
-from app.api.openapi.docs_pages import add_docs
 from app.api.http.body_limits import GuardMiddleware
-from app.api.operations.metrics import Observer
-from app.api.http.request_middleware import RequestMiddleware
-from app.api.openapi.document import describe
 from app.api.http.problems import install_problems
-from app.api.v1.users import account, csv_import as onboarding, team, administration as users
-from app.api.v1.auth import api_tokens, login as logins, passwords, second_factor, sessions
+from app.api.http.request_middleware import RequestMiddleware
+from app.api.openapi.docs_pages import add_docs
+from app.api.openapi.document import describe
+from app.api.operations import health, metrics, root
+from app.api.operations.metrics import Observer
 from app.api.v1 import audit, exports, projects
-from app.api.v1.time_entries import manual as corrections, clock as punches, entries as time_entries
-from app.api.v1.reports import presence, team as reports, summary
+from app.api.v1.auth import api_tokens, passwords, second_factor, sessions
+from app.api.v1.auth import login as logins
+from app.api.v1.reports import presence, summary
+from app.api.v1.reports import team as reports
+from app.api.v1.time_entries import clock as punches
+from app.api.v1.time_entries import entries as time_entries
+from app.api.v1.time_entries import manual as corrections
 from app.api.v1.timesheets import timesheet
+from app.api.v1.users import account, team
+from app.api.v1.users import administration as users
+from app.api.v1.users import csv_import as onboarding
 from app.core.config.settings import Environment, Settings, load_settings
 from app.core.observability.logging import configure_logging
 from app.core.observability.metrics import begin, end

@@ -5,7 +5,7 @@ from types import FrameType
 
 import typer
 
-from app.cli import backups, database, document, exports, people, record
+from app.cli import operations as backups, database, openapi as document, exports, users as people, audit as record
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False

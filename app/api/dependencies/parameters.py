@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 
-from app.api.http.problems import etag
 from app.api.dependencies.transactions import Transactions, claims_of, runtime_of
+from app.api.http.problems import etag
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.server.ip_addresses import plain_address

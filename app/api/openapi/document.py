@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__
-from app.api.http.request_middleware import OF_THE_MACHINE
 from app.api.http.problems import BodyTooSlow, HostNotServed, raises
+from app.api.http.request_middleware import OF_THE_MACHINE
 from app.core.errors import DomainError
 
 DESCRIPTION = """

@@ -4,8 +4,8 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.api.dependencies.parameters import SessionDep
-from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.core.database.migrations import is_too_old, revisions_of
 from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable

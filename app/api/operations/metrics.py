@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from starlette.responses import Response
 
-from app.api.operations.health import OF_ANY, check_ready
-from app.api.http.problems import RouteNotFound, raises
 from app.api.dependencies.transactions import runtime_of
+from app.api.http.problems import RouteNotFound, raises
+from app.api.operations.health import OF_ANY, check_ready
 from app.core.config.settings import Settings
 from app.core.database.session import Session
 from app.core.errors import NotAuthenticated, Unavailable

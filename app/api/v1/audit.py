@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.parameters import Admin, AnyDateRange, Now, SessionDep, StretchDep, as_of
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, WITH_ROLE
 from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
 from app.schemas.types import MAX_ENTRY_ID, MAX_ID

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.parameters import Admin, CurrentUser, Now, PageDep, PathId, SessionDep
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN, WITH_ROLE
 from app.schemas.projects import ProjectCreate, ProjectRead, ProjectUpdate
 from app.schemas.types import Search

@@ -1,7 +1,7 @@
 """The errors that operations share, described once."""
 
-from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, ValidationFailed
 from app.api.dependencies.streaming import NoRoom
+from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, ValidationFailed
 from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.security.access_tokens import BadToken

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Form
 
 from app.api.dependencies.counters import failures_counted
 from app.api.dependencies.parameters import ClientDep, CurrentUser, Now, RuntimeDep, SessionDep, TransactionsDep
+from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.auth.tokens import token_of
-from app.api.dependencies.transactions import TransactionRoute
 from app.api.v1.shared_errors import SIGNED_IN, WITHOUT_LOGIN
 from app.core.security.opaque_tokens import RefreshRefused
 from app.core.security.passwords import TooManyLogins

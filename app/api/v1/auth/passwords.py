@@ -12,9 +12,9 @@ from app.api.dependencies.parameters import (
     SessionDep,
     TransactionsDep,
 )
+from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.auth.tokens import token_of
-from app.api.dependencies.transactions import TransactionRoute
 from app.api.v1.shared_errors import PASSWORD_AGAIN, SIGNED_IN, WITH_ROLE, WITHOUT_LOGIN
 from app.core.mail import MailNotSent
 from app.core.security.passwords import TooManyLogins, WeakPassword

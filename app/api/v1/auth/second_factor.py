@@ -13,8 +13,8 @@ from app.api.dependencies.parameters import (
     SessionDep,
     TransactionsDep,
 )
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import PASSWORD_AGAIN, SIGNED_IN, WITH_ROLE
 from app.core.security.passwords import TooManyLogins
 from app.schemas.auth.second_factor import (

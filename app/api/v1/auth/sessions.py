@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from app.api.dependencies.parameters import CurrentUser, Now, PathId, SessionDep
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
 from app.schemas.auth.session import SessionRead
 from app.services.auth import sessions

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
 from app.api.dependencies.parameters import CurrentUser, Now, SessionDep, StretchDep, as_of
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import ReportRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.schemas.types import MAX_ID

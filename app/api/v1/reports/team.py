@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.parameters import CurrentUser, DateRange, Manager, Now, SessionDep, as_of
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import ReportRoute, TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN, WITH_ROLE
 from app.schemas.reports.report import Attribution, OwnDays, Scope, TeamMemberHours
 from app.services.constraints import PeriodTooLong

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.parameters import Caller, IdempotencyKey, Now, PathEntryId, SessionDep, answer_of
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import ONCE, SIGNED_IN
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead

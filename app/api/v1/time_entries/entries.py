@@ -15,11 +15,11 @@ from app.api.dependencies.parameters import (
     as_of,
     tagged,
 )
-from app.api.v1.paths import ENTRY
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import ReportRoute, TransactionRoute
-from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
+from app.api.http.problems import raises
+from app.api.v1.paths import ENTRY
 from app.api.v1.reports.team import AttributionQuery
+from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
 from app.schemas.audit import HistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json

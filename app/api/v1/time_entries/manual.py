@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.parameters import CurrentUser, IdempotencyKey, IfMatch, Now, PathEntryId, SessionDep, tagged
-from app.api.v1.paths import ENTRY
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
+from app.api.v1.paths import ENTRY
 from app.api.v1.shared_errors import ONCE, SIGNED_IN
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, EntryUpdate

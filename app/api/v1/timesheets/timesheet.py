@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.parameters import ClaimsDep, Now, ReportsDep, RuntimeDep, TransactionsDep, as_of
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
 from app.schemas.types import MAX_ID, Month, TimeZoneName
 from app.services.calendar.periods import of_month

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from app.api.dependencies.parameters import ClaimsDep, CurrentUser, Now, RuntimeDep, SessionDep, TransactionsDep
-from app.api.http.problems import raises
 from app.api.dependencies.streaming import streamed, written
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_EXPORT, SIGNED_IN
 from app.schemas.users.personal_data import PersonalData
 from app.schemas.users.user import AccountRead, MeUpdate

@@ -14,9 +14,9 @@ from app.api.dependencies.parameters import (
     SessionDep,
     TransactionsDep,
 )
-from app.api.v1.paths import PERSON
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
+from app.api.v1.paths import PERSON
 from app.api.v1.shared_errors import WITH_ROLE
 from app.core.security.passwords import TooManyLogins, WeakPassword
 from app.models.users import Role

@@ -7,9 +7,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from app.api.dependencies.parameters import ClaimsDep, Now, ReportsDep, RuntimeDep, TransactionsDep
-from app.api.http.problems import NotCsv, ValidationFailed, raises
 from app.api.dependencies.streaming import streamed, written
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import NotCsv, ValidationFailed, raises
 from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
 from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
 from app.services.constraints import EmailTaken, ImportRefused

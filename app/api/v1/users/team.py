@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Response
 
 from app.api.dependencies.parameters import CurrentUser, PageDep, SessionDep
-from app.api.http.problems import raises
 from app.api.dependencies.transactions import TransactionRoute
+from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
 from app.schemas.users.user import UserRead
 from app.services.users import administration as users
