@@ -24,8 +24,8 @@ from sqlalchemy.engine import URL
 from app.core.database.session import Database
 from app.core.security.hash_chain import GENESIS, ChainKeys, canonical
 from app.core.time.clock import monotonic_seconds
-from app.services.audit.recorder import CHAIN, EVENT, linked_facts
-from app.services.calendar.periods import ENTRY
+from app.models.tables import CHAIN, ENTRY, EVENT
+from app.services.audit.recorder import linked_facts
 from benchmarks.bulk import unguarded
 from benchmarks.company import Layout
 from benchmarks.loading import load_ours

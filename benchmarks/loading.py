@@ -7,12 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Insert, bindparam, column, insert, literal, select, table, text
 from sqlalchemy.engine import URL
 
-from app.core.database.column_types import Instant, table_of
+from app.core.database.column_types import Instant
 from app.core.text import text_key
-from app.models.projects import Project
-from app.models.users import TimeZone
-from app.services.access.authentication import USER
-from app.services.calendar.periods import ENTRY
+from app.models.tables import ENTRY, PROJECT, USER, ZONE
 from benchmarks.bulk import count_on, unguarded
 from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, Layout
 from tests.support.people import password_hash
@@ -44,9 +41,9 @@ def load_ours(url: URL, layout: Layout) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     own = {"password_hash": password_hash(), "time_zone": "UTC", "created_at": now}
     with unguarded(url, ENTRY.name) as connection:
-        connection.execute(insert(table_of(TimeZone)), [{"name": "UTC"}])
+        connection.execute(insert(ZONE), [{"name": "UTC"}])
         _insert(connection, insert(USER), (_with_keys(person) | own for person in layout.staff()))
-        _insert(connection, insert(table_of(Project)), (_project(number, now) for number in PROJECTS))
+        _insert(connection, insert(PROJECT), (_project(number, now) for number in PROJECTS))
         _record(connection, layout, _OUR_DAY, UTC)
         count_on(connection, "user", "project")
 

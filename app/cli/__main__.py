@@ -5,7 +5,11 @@ from types import FrameType
 
 import typer
 
-from app.cli import operations as backups, database, openapi as document, exports, users as people, audit as record
+from app.cli import audit as record
+from app.cli import database, exports
+from app.cli import openapi as document
+from app.cli import operations as backups
+from app.cli import users as people
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False

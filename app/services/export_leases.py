@@ -10,15 +10,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.errors import Policy
-from app.models.exports import ExportSlot
+from app.models.tables import SLOT
 from app.services.access import locks as people
 from app.services.access.authentication import Actor
 from app.services.constraints import TooManyExports
 
-SLOT = table_of(ExportSlot)
 AT_ONCE = 2
 HELD_FOR = timedelta(seconds=60)
 RETRY_AFTER_SECONDS = 5

@@ -17,14 +17,12 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session, is_vain_wait
-from app.models.idempotency import IdempotencyKey
+from app.models.tables import KEY
 from app.services.constraints import KeyReused, RequestInFlight
 
 KEPT_FOR = timedelta(hours=24)
 PURGED_AT_ONCE = 20
-KEY = table_of(IdempotencyKey)
 RENEWED = ("fingerprint", "answer", "created_at")
 _KEPT = select(KEY.c.fingerprint, KEY.c.answer, KEY.c.created_at).where(
     KEY.c.user_id == bindparam("user_id"), KEY.c.key == bindparam("key")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from app.core.time.clock import utc_now
-from app.services.access.authentication import SESSION
+from app.models.tables import SESSION
 from tests.support.credentials import api_token_of
 from tests.support.people import PASSWORD
 

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import select
 
+from app.models.tables import ENTRY
 from app.services.audit.verification import verify
-from app.services.calendar.periods import ENTRY
 from tests.support.hours import clock, hour, hours_ago, morning, refusal
 from tests.support.record import Record
 

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import update
 
 from app.core.database.session import Database
-from app.services.access.authentication import USER
+from app.models.tables import USER
 from tests.support.credentials import api_token_of
 from tests.support.databases import settings_for
 from tests.support.operations import OPERATIONS

@@ -10,9 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from app.services.access.authentication import USER
-from app.services.calendar.periods import ENTRY
-from app.services.projects.projects import PROJECT
+from app.models.tables import ENTRY, PROJECT, USER
 from tests.support.people import instant
 from tests.support.record import Record
 

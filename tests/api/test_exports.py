@@ -15,10 +15,9 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import update
 
 from app.core.time.zones import zone_names
-from app.services.access.authentication import USER
+from app.models.tables import PROJECT, USER
 from app.services.constraints import TooManyRows
 from app.services.exports.xlsx import MAX_ROWS, counted
-from app.services.projects.projects import PROJECT
 from app.services.users.administration import register_zone
 from tests.support.record import Record
 

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from app.core.time.clock import utc_now
+from app.models.tables import ENTRY, KEY
 from app.services.access import locks
-from app.services.calendar.periods import ENTRY
-from app.services.idempotency import KEY, PURGED_AT_ONCE
+from app.services.idempotency import PURGED_AT_ONCE
 from tests.support.crowd import Call, at_once
 from tests.support.databases import SQLITE, settings_for
 from tests.support.hours import NOW, clock, hour, morning, refusal

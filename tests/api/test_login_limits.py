@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import event
 
 from app.core.errors import DomainError
+from app.models.tables import FAILED
 from app.services.auth import login as logins
 from app.services.auth.login import Attempt
-from app.services.auth.login_throttle import FAILED
 from app.services.auth.sessions import Client
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD, instant

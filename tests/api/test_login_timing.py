@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import delete, insert
 
 from app.core.time.clock import utc_now
-from app.services.auth.login_throttle import FAILED, OF_ACCOUNT, account_key
+from app.models.tables import FAILED
+from app.services.auth.login_throttle import OF_ACCOUNT, account_key
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD
 from tests.support.server import running

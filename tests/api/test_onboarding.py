@@ -15,7 +15,8 @@ from app.core.database.migrations import migrate, opened
 from app.core.security.passwords import NO_PASSWORD
 from app.core.spreadsheet import guarded, unguarded
 from app.core.time.clock import utc_now
-from app.services.access.authentication import USER, Actor
+from app.models.tables import USER
+from app.services.access.authentication import Actor
 from app.services.audit.verification import verify
 from app.services.constraints import ImportRefused
 from app.services.users import administration as users

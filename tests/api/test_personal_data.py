@@ -8,9 +8,8 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
-from app.services.access.authentication import USER
+from app.models.tables import ENTRY, USER
 from app.services.audit.verification import verify
-from app.services.calendar.periods import ENTRY
 from app.services.constraints import PersonIsActive, RetentionRuns, UserNotFound
 from app.services.users import personal_data
 from tests.support.credentials import api_token_of, second_factor_of

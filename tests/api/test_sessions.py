@@ -8,7 +8,7 @@ from sqlalchemy import event, update
 from app.core.security.access_tokens import TokenSigner
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken
 from app.core.time.clock import utc_now
-from app.services.access.authentication import SESSION
+from app.models.tables import SESSION
 from app.services.auth import sessions
 from tests.support.credentials import session_of
 from tests.support.people import PASSWORD, instant

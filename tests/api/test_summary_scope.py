@@ -3,8 +3,7 @@
 import pytest
 from sqlalchemy import insert, select, update
 
-from app.services.access.authentication import USER
-from app.services.calendar.periods import ENTRY
+from app.models.tables import ENTRY, USER
 from app.services.reports import summary as service
 from tests.api.conftest import IN_SIGHT
 from tests.support.people import instant, password_hash

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from app.services.access.authentication import USER
+from app.models.tables import USER
 from tests.support.statements import counted_statements
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}

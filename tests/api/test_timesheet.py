@@ -14,9 +14,8 @@ from pypdf import PdfReader
 from sqlalchemy import insert, select, update
 
 from app.core.time.clock import utc_now
-from app.services.access.authentication import USER
-from app.services.audit.recorder import CHAIN
-from app.services.calendar.periods import ENTRY, of_month
+from app.models.tables import CHAIN, ENTRY, USER
+from app.services.calendar.periods import of_month
 from app.services.constraints import UserNotFound
 from app.services.timesheets import timesheet
 from app.services.timesheets.pdf import rendered

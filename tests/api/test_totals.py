@@ -19,7 +19,8 @@ from sqlalchemy import func, insert, select
 
 from app.core.time.zones import period as instants_of
 from app.core.time.zones import zone_names
-from app.services.calendar.periods import ENTRY, unix_seconds
+from app.models.tables import ENTRY
+from app.services.calendar.periods import unix_seconds
 from app.services.users.administration import register_zone
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md

@@ -16,7 +16,7 @@ from threading import Thread
 import pytest
 from sqlalchemy import select
 
-from app.services.calendar.periods import ENTRY
+from app.models.tables import ENTRY
 from tests.support.backend import ROOT, Backend
 from tests.support.crowd import Call, exchange, opened
 from tests.support.databases import SECRET_KEY

@@ -4,8 +4,8 @@ import time
 
 from sqlalchemy import select, text
 
+from app.models.tables import ENTRY
 from app.services.audit.verification import verify
-from app.services.calendar.periods import ENTRY
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.punching import NO_ANSWER, Verdict, Writers, verdict
 

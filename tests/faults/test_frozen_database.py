@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.session import Database
-from app.services.calendar.periods import ENTRY
+from app.models.tables import ENTRY
 from tests.support.crowd import Call, at_once
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.people import Company

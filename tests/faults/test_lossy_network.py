@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from sqlalchemy import select
 
+from app.models.tables import ENTRY
 from app.services.audit.verification import verify
-from app.services.calendar.periods import ENTRY
 from tests.support.crowd import TIMEOUT_SECONDS, Call, exchange, opened
 from tests.support.hours import hour
 from tests.support.lossy_proxy import lossy

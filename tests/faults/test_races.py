@@ -7,10 +7,9 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import func, select
 
+from app.models.tables import ENTRY, USER
 from app.models.users import Role, User
-from app.services.access.authentication import USER
 from app.services.audit.verification import verify
-from app.services.calendar.periods import ENTRY
 from tests.support.crowd import Call, at_once, exchange, in_parallel, opened
 from tests.support.hours import clock, hour, hours_ago, morning
 from tests.support.record import Record

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from app.services.access.authentication import SESSION
+from app.models.tables import SESSION
 from app.services.auth.sessions import Opened
 from tests.support.credentials import api_token_of, second_factor_of, session_of
 from tests.support.crowd import Call, at_once, in_parallel

@@ -19,9 +19,10 @@ from sqlalchemy import text, update
 
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
+from app.models.tables import USER
 from app.models.users import User
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
-from app.services.access.authentication import USER, Actor
+from app.services.access.authentication import Actor
 from app.services.calendar.periods import Period
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, column, insert, select, table, text
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Database
+from app.models.tables import EVENT
 from app.services.audit import recorder as audit
 from app.services.audit.verification import Proof
 from tests.support.burglar import Burglar, changed, verified
@@ -94,7 +95,7 @@ def test_a_change_of_what_happened_before_the_chains_is_found(chained):
     burglar = Burglar(chained)
     first = burglar.of_chain(ANA)[0]
 
-    told = burglar.told(changed(audit.EVENT, first, {"actor_id": BOB}))
+    told = burglar.told(changed(EVENT, first, {"actor_id": BOB}))
 
     assert told == f"Chain {ANA}, link 1 was changed: it doesn't fit its link."
 

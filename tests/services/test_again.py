@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import select, text
 
-from app.services.calendar.periods import ENTRY
+from app.models.tables import ENTRY
 from tests.support.databases import POSTGRESQL
 
 DEADLINE_SECONDS = 10

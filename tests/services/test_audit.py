@@ -12,8 +12,8 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
+from app.models.tables import EVENT
 from app.services.audit import recorder as audit
-from app.services.audit.recorder import EVENT
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.people import PASSWORD
 from tests.support.record import Record

@@ -5,8 +5,8 @@ from sqlalchemy import Executable, Update, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.database.session import Database
+from app.models.tables import EVENT
 from app.services.audit import recorder as audit
-from app.services.audit.recorder import EVENT
 from app.services.audit.verification import BrokenRecord, Proof
 from tests.support.burglar import NOW, NOWHERE, Burglar, changed, noted, one_step, place, verified
 

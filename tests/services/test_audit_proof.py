@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, Row, insert, literal_column, update
 
+from app.models.tables import CHAIN, EVENT
 from app.services.audit import verification as audit_proof
-from app.services.audit.recorder import CHAIN, EVENT, HOUSE
+from app.services.audit.recorder import HOUSE
 from app.services.audit.verification import Proof
 from tests.support.burglar import (
     NOW,

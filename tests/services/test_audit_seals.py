@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import delete, update
 
 from app.core.database.session import Database
+from app.models.tables import CHAIN, EVENT
 from app.services.audit import recorder as audit
-from app.services.audit.recorder import CHAIN, EVENT, HOUSE
+from app.services.audit.recorder import HOUSE
 from app.services.audit.verification import BrokenRecord, Proof
 from tests.support.burglar import NOW, Burglar, noted, place, removed, sealed, verified
 from tests.support.databases import settings_for

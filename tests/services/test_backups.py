@@ -17,9 +17,7 @@ from app.core.archive import MANIFEST_MIB
 from app.core.database.migrations import SchemaState, head_revision, schema_state
 from app.core.database.postgresql.dump import ProgramFailed, program
 from app.core.database.session import Database
-from app.services.access.authentication import USER
-from app.services.audit.recorder import EVENT
-from app.services.calendar.periods import ENTRY
+from app.models.tables import ENTRY, EVENT, USER
 from tests.migrations.test_migrations import objects_of
 from tests.support.burglar import Burglar
 from tests.support.databases import POSTGRESQL, SQLITE, settings_for

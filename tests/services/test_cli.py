@@ -13,10 +13,8 @@ from sqlalchemy import delete, func, select, text, update
 from app.core.config.settings import Settings
 from app.core.database.migrations import ROOT, SchemaState, head_revision, opened, schema_state
 from app.main import create_app
+from app.models.tables import CHAIN, ENTRY, EVENT, USER
 from app.models.users import Role
-from app.services.access.authentication import USER
-from app.services.audit.recorder import CHAIN, EVENT
-from app.services.calendar.periods import ENTRY
 from app.services.operations import demo
 from app.services.users.csv_format import MAX_FILE_BYTES
 from tests.support.burglar import Burglar

@@ -7,16 +7,14 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.core.database.column_types import table_of
 from app.core.database.postgresql.connection import OutcomeUnknown
 from app.core.database.postgresql.engine import may_run_again
 from app.core.database.session import Database
-from app.models.users import TimeZone
+from app.models.tables import ZONE
 from tests.support.databases import ENGINES, POSTGRESQL, settings_for
 from tests.support.postgresql import execute
 from tests.support.processes import free_port
 
-ZONE = table_of(TimeZone)
 OTHERS = "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
 only_postgresql = pytest.mark.parametrize("engine", [POSTGRESQL])
 

@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
+from app.models.tables import ENTRY, USER
 from app.models.users import Role
-from app.services.access.authentication import USER
-from app.services.calendar.periods import ENTRY
 from app.services.operations import demo
 from tests.support.people import instant, password_hash
 

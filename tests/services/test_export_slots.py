@@ -8,10 +8,11 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
+from app.models.tables import SLOT
 from app.services import export_leases as export_slots
 from app.services.access.authentication import Actor
 from app.services.constraints import TooManyExports
-from app.services.export_leases import SLOT, Slot
+from app.services.export_leases import Slot
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 

@@ -23,8 +23,8 @@ from app.core.database.session import Database
 from app.core.security.passwords import NO_PASSWORD, verify_password
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
+from app.models.tables import USER
 from app.models.users import Role, User
-from app.services.access.authentication import USER
 from app.services.users import first_admin
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.people import PASSWORD

@@ -7,8 +7,8 @@ from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from app.models.tables import ENTRY
 from app.services.audit import verification as audit_proof
-from app.services.calendar.periods import ENTRY
 from app.services.constraints import from_constraint
 from tests.support.backend import ROOT
 from tests.support.databases import POSTGRESQL

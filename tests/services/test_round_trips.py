@@ -9,15 +9,13 @@ from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.core.database.column_types import table_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.postgresql.call_timeout import Watchdog
 from app.core.database.postgresql.connection import FewTripsConnection
-from app.models.users import TimeZone
+from app.models.tables import ZONE
 from tests.support.databases import POSTGRESQL
 from tests.support.postgresql import execute
 
-ZONE = table_of(TimeZone)
 ADD = insert(ZONE)
 NAMES = select(ZONE.c.name)
 NAMED = NAMES.where(ZONE.c.name == bindparam("name")).execution_options(**{PLANNED_ONCE: True})

@@ -4,17 +4,15 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app.core.database.column_types import table_of
 from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
-from app.models.users import TimeZone
+from app.models.tables import ZONE
 from app.services.audit import recorder as audit
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.operators import empty_database
 from tests.support.record import Record
 
-ZONE = table_of(TimeZone)
 ADD = insert(ZONE)
 HOSTILE = [
     "100%",

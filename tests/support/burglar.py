@@ -25,9 +25,9 @@ from sqlmodel import AutoString
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Database, Session
+from app.models.tables import CHAIN, EVENT
 from app.services.audit import recorder as audit
 from app.services.audit import verification as audit_proof
-from app.services.audit.recorder import CHAIN, EVENT
 from app.services.audit.verification import BrokenRecord, Proof
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.people import instant

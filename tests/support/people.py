@@ -10,11 +10,10 @@ from app.core.database.session import Database
 from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
 from app.models.projects import Project
+from app.models.tables import ENTRY, MEMBER, USER
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
 from app.schemas.users.user import NewPerson
-from app.services.access.authentication import USER
-from app.services.calendar.periods import ENTRY
 from app.services.projects import projects
 from app.services.users import administration as users
 
@@ -53,7 +52,7 @@ class Company:
             project.is_active = is_active
             session.flush()
             for member in members:
-                session.execute(insert(projects.MEMBER).values(project_id=project.id, user_id=member.id))
+                session.execute(insert(MEMBER).values(project_id=project.id, user_id=member.id))
         return project
 
     def entry(self, person: User, project: Project, start: str, end: str | None, **traits: Any) -> int:

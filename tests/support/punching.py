@@ -16,7 +16,7 @@ from itertools import count, pairwise, takewhile
 from sqlalchemy import select
 
 from app.core.database.session import Database
-from app.services.calendar.periods import ENTRY
+from app.models.tables import ENTRY
 from tests.support.crowd import Answer, Call, exchange, opened
 
 RETRY_SECONDS = 0.1

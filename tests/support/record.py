@@ -10,11 +10,9 @@ from typing import Any
 from sqlalchemy import select, tuple_
 
 from app.core.database.session import Database, Session
-from app.services.access.authentication import API_TOKEN, USER
+from app.models.tables import API_TOKEN, CHAIN, ENTRY, EVENT, MEMBER, PROJECT, USER
 from app.services.audit import verification as audit_proof
-from app.services.audit.recorder import CHAIN, EVENT, HOUSE, told
-from app.services.calendar.periods import ENTRY
-from app.services.projects.projects import MEMBER, PROJECT
+from app.services.audit.recorder import HOUSE, told
 from tests.support.leaks import assert_nothing_secret
 
 # What changes, by the object that its event names. (Sessions come and go with events that say more than their rows.)

@@ -10,8 +10,8 @@ import psutil
 from sqlalchemy import insert
 
 from app.core.database.session import Database
+from app.models.tables import ENTRY
 from app.models.users import User
-from app.services.calendar.periods import ENTRY
 from tests.support.people import instant
 
 LONG = "x" * 2000

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from operator import index
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Table
+from sqlalchemy import BigInteger, DateTime
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
-from sqlmodel import SQLModel
 
 
 class Instant(TypeDecorator[datetime]):
@@ -50,10 +49,3 @@ class WallTime(TypeDecorator[datetime]):
             stored: datetime | None = value
             return stored
         return datetime.fromtimestamp(value, UTC).replace(tzinfo=None)
-
-
-def table_of(model: type[SQLModel]) -> Table:
-    """The Core table of a model, for the statements of the hot paths."""
-    table = SQLModel.metadata.tables[str(model.__tablename__)]
-    assert isinstance(table, Table)
-    return table

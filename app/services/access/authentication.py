@@ -7,17 +7,14 @@ from typing import Any
 
 from sqlalchemy import Row, Select, Table, and_, bindparam, null, select, update
 
-from app.core.database.column_types import table_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.security.access_tokens import BadToken, Claims, Waiting
 from app.core.time.clock import MAX_CLOCK_LAG
-from app.models.auth.api_token import ApiToken
-from app.models.auth.login_session import LoginSession
-from app.models.users import Role, User
+from app.models.tables import API_TOKEN, SESSION, USER
+from app.models.users import Role
 from app.services.constraints import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
 
-USER, SESSION, API_TOKEN = table_of(User), table_of(LoginSession), table_of(ApiToken)
 USE_NOTED_AFTER = timedelta(minutes=5)
 ACTOR_COLUMNS = (
     USER.c.id.label("actor_id"),

@@ -1,21 +1,13 @@
 """People: their names, and locks on them. Every write locks the person concerned first, then looks, then writes."""
 
-from sqlalchemy import ColumnElement, FromClause, select
+from sqlalchemy import select
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.security.access_tokens import BadToken
-from app.models.users import GlobalLock, User
+from app.models.tables import GLOBAL_LOCK
+from app.models.users import User
 from app.services.access.authentication import Actor
 from app.services.constraints import UserNotFound
-
-_GLOBAL_LOCK = table_of(GlobalLock)
-
-
-def full_name(person: FromClause) -> ColumnElement[str]:
-    """First and last name of a row of the table of people, or of an alias of it."""
-    name: ColumnElement[str] = person.c.first_name + " " + person.c.last_name
-    return name
 
 
 def lock(session: Session, *person_ids: int) -> list[User]:
@@ -46,4 +38,4 @@ def lock_oneself(session: Session, actor: Actor) -> User:
 
 def lock_rules(session: Session) -> None:
     """Take the one lock for changes of role, active flag and manager: their rules span several people."""
-    session.execute(select(_GLOBAL_LOCK.c.name).where(_GLOBAL_LOCK.c.name == "people").with_for_update())
+    session.execute(select(GLOBAL_LOCK.c.name).where(GLOBAL_LOCK.c.name == "people").with_for_update())

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal, select, true
 
 from app.core.database.session import Session
+from app.models.tables import USER
 from app.models.users import Role
-from app.services.access.authentication import USER, Actor
+from app.services.access.authentication import Actor
 from app.services.constraints import UserNotFound
 
 SMALL_TEAM = 100

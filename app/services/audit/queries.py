@@ -8,11 +8,12 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, tuple_
 
 from app.core.database.session import Session
 from app.core.time.zones import day_start
+from app.models.tables import ENTRY, EVENT, USER
 from app.schemas.audit import ActorRead, EventFilter, EventRead, HistoryItem
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor
-from app.services.audit.recorder import EVENT, HOUSE, told
-from app.services.calendar.periods import ENTRY, Period
+from app.services.access.authentication import Actor
+from app.services.audit.recorder import HOUSE, told
+from app.services.calendar.periods import Period
 from app.services.constraints import EntryNotFound
 from app.services.cursors import cursor_behind, keys_of
 

@@ -11,13 +11,11 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select
 
-from app.core.database.column_types import table_of
 from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.hash_chain import DIGEST_PREFIX, GENESIS, canonical, digest, new_salt
-from app.models.audit import AuditChain, AuditEvent
+from app.models.tables import CHAIN, EVENT
 
-EVENT, CHAIN = table_of(AuditEvent), table_of(AuditChain)
 HOUSE = 0
 """The chain of events that concern no person."""
 ERASE = "user:erase"

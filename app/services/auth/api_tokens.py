@@ -9,10 +9,11 @@ from sqlalchemy import Row, Select, delete, func, insert, select
 from app.core.database.session import Session
 from app.core.security.access_tokens import Scope
 from app.core.security.opaque_tokens import digest, new_api_token
+from app.models.tables import API_TOKEN
 from app.models.users import Role
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.services.access import locks as people
-from app.services.access.authentication import API_TOKEN, Actor, require_role
+from app.services.access.authentication import Actor, require_role
 from app.services.audit import recorder as audit
 from app.services.constraints import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 

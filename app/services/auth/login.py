@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.text import text_key
-from app.services.access.authentication import USER
+from app.models.tables import USER
 from app.services.audit import recorder as audit
 from app.services.auth import login_throttle as login_limits
 from app.services.auth import second_factor, sessions

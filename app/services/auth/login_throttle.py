@@ -12,14 +12,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, insert, select, text
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.errors import Policy, TooMany
 from app.core.server.ip_addresses import network_of
 from app.core.text import text_key
-from app.models.auth.login_attempt import FailedLogin, KnownAddress
+from app.models.tables import FAILED, KNOWN
 
-FAILED, KNOWN = table_of(FailedLogin), table_of(KnownAddress)
 OF_PAIR = Policy("login-account-address", 10, 300)
 OF_ADDRESS = Policy("login-address", 100, 300)
 OF_ACCOUNT = Policy("login-account", 100, 3600)

@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.mail import Letter, Mailer
 from app.core.security.access_tokens import Claims
 from app.core.security.opaque_tokens import digest, new_link_token
 from app.core.security.passwords import normalised
-from app.models.auth.password_link import PasswordLink
+from app.models.tables import LINK
 from app.models.users import User
 from app.schemas.auth.password import PasswordLinkRead
 from app.services.access import locks as people
@@ -21,8 +20,6 @@ from app.services.auth import login_throttle as login_limits
 from app.services.auth import sessions
 from app.services.auth.sessions import Client, Opened
 from app.services.constraints import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
-
-LINK = table_of(PasswordLink)
 
 
 @dataclass(frozen=True, slots=True)

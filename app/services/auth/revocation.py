@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import delete
 
 from app.core.database.session import Session
+from app.models.tables import KNOWN
 from app.services.auth import api_tokens, passwords, second_factor, sessions
-from app.services.auth.login_throttle import KNOWN
 
 
 def revoke_all(session: Session, actor_id: int | None, user_id: int, *, at: datetime) -> None:

@@ -8,12 +8,11 @@ import pyotp
 import segno
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.encryption import Unsealable
 from app.core.security.opaque_tokens import digest
-from app.models.auth.second_factor import RecoveryCode, SecondFactor
+from app.models.tables import FACTOR, RECOVERY
 from app.models.users import User
 from app.schemas.auth.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
 from app.services.access import locks as people
@@ -30,7 +29,6 @@ from app.services.constraints import (
     SecondFactorUnreadable,
 )
 
-FACTOR, RECOVERY = table_of(SecondFactor), table_of(RecoveryCode)
 RECOVERY_CODES = 10
 STEP_SECONDS = 30
 CODE_LENGTH = 6

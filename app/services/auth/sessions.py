@@ -12,9 +12,10 @@ from sqlalchemy import CursorResult, Row, bindparam, delete, insert, select, upd
 from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
+from app.models.tables import SESSION, USER
 from app.schemas.auth.session import SessionRead
 from app.services.access import locks as people
-from app.services.access.authentication import SESSION, USER, Actor
+from app.services.access.authentication import Actor
 from app.services.audit import recorder as audit
 from app.services.constraints import SessionNotFound
 

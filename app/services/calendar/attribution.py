@@ -13,19 +13,10 @@ from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func
 from app.core.database.column_types import Instant
 from app.core.database.session import Session
 from app.core.time.zones import day_second, local_day
+from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.services.access.authentication import USER
-from app.services.calendar.periods import (
-    ENTRY,
-    Bounds,
-    Period,
-    bounds_of,
-    in_seconds,
-    starts_between,
-    starts_within,
-    widest,
-)
+from app.services.calendar.periods import Bounds, Period, bounds_of, in_seconds, starts_between, starts_within, widest
 
 _DAY = timedelta(days=1)
 _Time = TypeVar("_Time", datetime, int)

@@ -14,7 +14,8 @@ from sqlalchemy import BigInteger, ColumnElement, case, func, literal_column, se
 from app.core.database.column_types import Instant, WallTime
 from app.core.database.session import Session
 from app.core.time.zones import DAY_SECONDS, WallClock, day_second, wall_clocks
-from app.services.calendar.periods import ENTRY, Period, unix_seconds, zones_of
+from app.models.tables import ENTRY
+from app.services.calendar.periods import Period, unix_seconds, zones_of
 
 Clocks = tuple[WallClock, ...]
 Written = Callable[[int], ColumnElement[Any]]

@@ -23,15 +23,11 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.time.zones import period
-from app.models.time_entries import TimeEntry
-from app.models.users import TimeZone
+from app.models.tables import ENTRY, ZONE
 from app.services.constraints import PeriodReversed, PeriodTooLong
 
-ENTRY = table_of(TimeEntry)
-_ZONE = table_of(TimeZone)
 MAX_REPORT_DAYS = 400
 
 
@@ -79,7 +75,7 @@ def zones_of(session: Session, wanted: Period) -> list[str]:
     if wanted.zone is not None:
         return [wanted.zone]
     if session.writes or "zones" not in session.info:
-        session.info["zones"] = list(session.execute(select(_ZONE.c.name).order_by(_ZONE.c.name)).scalars())
+        session.info["zones"] = list(session.execute(select(ZONE.c.name).order_by(ZONE.c.name)).scalars())
     zones: list[str] = session.info["zones"]
     return zones
 

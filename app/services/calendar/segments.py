@@ -29,11 +29,11 @@ from sqlalchemy import (
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Session
+from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
-from app.services.access.authentication import USER
 from app.services.calendar.attribution import belonging, earliest, ends_of, latest
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import ENTRY, Period, unix_seconds
+from app.services.calendar.periods import Period, unix_seconds
 
 
 @dataclass(frozen=True, slots=True)

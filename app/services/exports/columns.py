@@ -14,12 +14,11 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from app.core.database.session import Session
+from app.models.tables import PROJECT, USER
 from app.schemas.reports.report import Attribution, Columns
-from app.services.access.authentication import USER
 from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import Period
 from app.services.calendar.segments import Stretches, stretches
-from app.services.projects.projects import PROJECT
 from app.services.time_entries.entries import flagged
 
 

@@ -8,14 +8,15 @@ from sqlalchemy import ColumnElement, func, select, true
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.server.spool import Write
+from app.models.tables import ENTRY, USER
 from app.models.users import Role
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.services import export_leases as export_slots
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor, authenticate, require_role
+from app.services.access.authentication import Actor, authenticate, require_role
 from app.services.audit import recorder as audit
 from app.services.calendar.attribution import belonging
-from app.services.calendar.periods import ENTRY, Period
+from app.services.calendar.periods import Period
 from app.services.export_leases import Slot
 from app.services.exports.columns import columns_of, entries_of
 from app.services.exports.csv import shown_as_text, write_csv

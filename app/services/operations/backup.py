@@ -12,13 +12,11 @@ from app import __version__
 from app.core.archive import DamagedArchive, Stored
 from app.core.database.migrations import is_known_revision
 from app.core.database.session import Session
+from app.models.tables import ENTRY, EVENT, USER
 from app.schemas.operations.backup import Content, Engine, Facts, Manifest
-from app.services.access.authentication import USER
 from app.services.audit import recorder as audit
 from app.services.audit import verification as audit_proof
-from app.services.audit.recorder import EVENT
 from app.services.audit.verification import BrokenRecord
-from app.services.calendar.periods import ENTRY
 from app.services.operations.backup_inventory import facts_of, first_difference
 
 OTHERS = """

@@ -11,12 +11,11 @@ from sqlalchemy import insert, select
 
 from app.core.database.session import Session
 from app.models.projects import Project
+from app.models.tables import ENTRY, USER
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
 from app.schemas.users.user import NewPerson
-from app.services.access.authentication import USER
 from app.services.audit import recorder as audit
-from app.services.calendar.periods import ENTRY
 from app.services.projects import projects
 from app.services.users import administration as users
 

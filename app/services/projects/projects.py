@@ -6,19 +6,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, true
 
-from app.core.database.column_types import table_of
 from app.core.database.session import Session
 from app.core.text import text_key
-from app.models.projects import Project, ProjectMember
+from app.models.projects import Project
+from app.models.tables import MEMBER, PROJECT, USER
 from app.models.users import User
 from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.services.access import locks as people
-from app.services.access.authentication import USER, Actor
+from app.services.access.authentication import Actor
 from app.services.audit import recorder as audit
 from app.services.constraints import ProjectNameTaken, ProjectNotFound
-
-PROJECT = table_of(Project)
-MEMBER = table_of(ProjectMember)
 
 
 def bookable_by(user_id: ColumnElement[int] | int) -> ColumnElement[bool]:

@@ -7,14 +7,12 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from app.core.database.session import Session
 from app.core.time.clock import MAX_CLOCK_LAG
+from app.models.tables import ENTRY, PROJECT, USER, full_name
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor
-from app.services.access.locks import full_name
-from app.services.calendar.periods import ENTRY
+from app.services.access.authentication import Actor
 from app.services.constraints import BadCursor
 from app.services.cursors import cursor_behind, keys_of
-from app.services.projects.projects import PROJECT
 
 _A_WALK = timedelta(days=1)
 """How long somebody may take from the first page to the last."""

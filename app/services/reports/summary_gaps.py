@@ -7,12 +7,11 @@ from math import prod
 from sqlalchemy import exists, or_, select
 
 from app.core.database.session import Session
+from app.models.tables import MEMBER, PROJECT, USER, full_name
 from app.schemas.reports.summary import Group, SummaryWanted
-from app.services.access.authentication import USER, Actor
-from app.services.access.locks import full_name
+from app.services.access.authentication import Actor
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
 from app.services.constraints import SummaryTooLarge
-from app.services.projects.projects import MEMBER, PROJECT
 from app.services.reports.summary_query import people_in
 
 Keys = tuple[int | None, ...]

@@ -6,14 +6,15 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Subquery, cast, func, select
 
 from app.core.database.session import Session
+from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
 from app.schemas.reports.summary import Group, SummaryWanted
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor
+from app.services.access.authentication import Actor
 from app.services.calendar.attribution import inside_of
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import ENTRY, Period
+from app.services.calendar.periods import Period
 from app.services.calendar.segments import stretches
 
 

@@ -10,15 +10,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, select
 
 from app.core.database.session import Session
+from app.models.tables import ENTRY, USER
 from app.models.users import Role
 from app.schemas.reports.report import Attribution, OwnDay, OwnDays, Scope, TeamMemberHours
 from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
 from app.schemas.users.user import UserRead
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor, require_role
+from app.services.access.authentication import Actor, require_role
 from app.services.calendar.attribution import belonging, parts, seconds_by_person
-from app.services.calendar.periods import ENTRY, MAX_REPORT_DAYS, Period
+from app.services.calendar.periods import MAX_REPORT_DAYS, Period
 from app.services.reports.entries_json import entries_as_json
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
 

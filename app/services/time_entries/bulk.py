@@ -7,13 +7,13 @@ from sqlalchemy import select
 
 from app.core.database.session import Session
 from app.core.errors import DomainError
+from app.models.tables import ENTRY, USER
 from app.models.users import User
 from app.schemas.time_entries.manual import Bulk, BulkAnswer, BulkChange, BulkCreate, BulkDelete, BulkResult
 from app.services import idempotency
 from app.services.access import locks as people
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor
-from app.services.calendar.periods import ENTRY
+from app.services.access.authentication import Actor
 from app.services.constraints import BulkRefused, EntryNotFound, UserNotFound
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries import manual as corrections

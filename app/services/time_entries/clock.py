@@ -13,13 +13,13 @@ from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import MAX_CLOCK_LAG
+from app.models.tables import CHAIN, ENTRY, KEY, PROJECT, USER
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.services import idempotency
 from app.services.access import visibility
-from app.services.access.authentication import ACTOR_COLUMNS, USER, Actor, actor_from, proven, shown
+from app.services.access.authentication import ACTOR_COLUMNS, Actor, actor_from, proven, shown
 from app.services.audit import recorder as audit
-from app.services.calendar.periods import ENTRY
 from app.services.constraints import (
     AlreadyClockedIn,
     AlreadyClockedOut,
@@ -30,8 +30,8 @@ from app.services.constraints import (
     ProjectInactive,
     ProjectNotFound,
 )
-from app.services.idempotency import KEY, Once
-from app.services.projects.projects import PROJECT, bookable_by
+from app.services.idempotency import Once
+from app.services.projects.projects import bookable_by
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries.entries import Entry, is_stale, read, snapshot
 
@@ -55,15 +55,15 @@ _STANDING = (
         *(column.label(f"open_{column.name}") for column in _OPEN.c),
         _LAST_END.label("last_end"),
         _LAST_WORKED_END.label("last_worked_end"),
-        audit.CHAIN.c.length.label("chain_length"),
-        audit.CHAIN.c.last_link,
+        CHAIN.c.length.label("chain_length"),
+        CHAIN.c.last_link,
         PROJECT.c.id.label("project_id"),
         PROJECT.c.is_active.label("project_is_active"),
         bookable_by(USER.c.id).label("project_is_bookable"),
     )
     .select_from(USER)
     .outerjoin(_OPEN, and_(_OPEN.c.user_id == _PERSON, _OPEN.c.end_time.is_(None)))
-    .outerjoin(audit.CHAIN, audit.CHAIN.c.chain_id == USER.c.id)
+    .outerjoin(CHAIN, CHAIN.c.chain_id == USER.c.id)
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == _PERSON)
 )

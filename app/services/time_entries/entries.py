@@ -9,17 +9,17 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, insert, or_, select, true, tuple_
 
 from app.core.database.session import Session
+from app.models.tables import ENTRY, PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor
+from app.services.access.authentication import Actor
 from app.services.audit import recorder as audit
 from app.services.calendar.attribution import belonging, parts
-from app.services.calendar.periods import ENTRY, Period, starts_within
+from app.services.calendar.periods import Period, starts_within
 from app.services.constraints import EntryNotFound
 from app.services.cursors import cursor_behind, keys_of
-from app.services.projects.projects import PROJECT
 from app.services.time_entries import own_month as own_entries
 
 ENTRY_WITH_PROJECT = select(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from app.core.database.session import Session
+from app.models.tables import ENTRY, PROJECT
 from app.models.users import Role, User
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import EntryCreate, EntryUpdate
@@ -18,7 +19,6 @@ from app.services.access import locks as people
 from app.services.access import visibility
 from app.services.access.authentication import Actor
 from app.services.audit import recorder as audit
-from app.services.calendar.periods import ENTRY
 from app.services.constraints import (
     EditWindowClosed,
     EntryChanged,
@@ -32,7 +32,7 @@ from app.services.constraints import (
     ProjectNotFound,
     ReasonNeeded,
 )
-from app.services.projects.projects import PROJECT, bookable_by
+from app.services.projects.projects import bookable_by
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries.entries import Entry
 

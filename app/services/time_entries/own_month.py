@@ -14,10 +14,10 @@ from sqlalchemy import Select, bindparam, select
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.time.zones import day_second
+from app.models.tables import ENTRY, PROJECT
 from app.schemas.types import instant_text
 from app.services.access.authentication import Actor
-from app.services.calendar.periods import ENTRY, Period, seconds_of, starts_between
-from app.services.projects.projects import PROJECT
+from app.services.calendar.periods import Period, seconds_of, starts_between
 
 _DAY = timedelta(days=1)
 Plain = dict[str, Any]

@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, select, true
 
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
+from app.models.tables import CHAIN, USER
 from app.schemas.reports.report import Attribution, OwnDay
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor, authenticate
+from app.services.access.authentication import Actor, authenticate
 from app.services.audit import recorder as audit
-from app.services.audit.recorder import CHAIN
 from app.services.calendar.periods import Period
 from app.services.constraints import UserNotFound
 from app.services.reports.team import days_of

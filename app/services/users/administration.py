@@ -9,17 +9,17 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, select, type_coerce
 
-from app.core.database.column_types import table_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.text import text_key
-from app.models.users import Role, TimeZone, User
+from app.models.tables import USER, ZONE
+from app.models.users import Role, User
 from app.schemas.types import instant_text
 from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
 from app.services.access import locks as people
 from app.services.access import visibility
-from app.services.access.authentication import USER, Actor, authenticate, require_role
+from app.services.access.authentication import Actor, authenticate, require_role
 from app.services.audit import recorder as audit
 from app.services.auth import passwords
 from app.services.auth import revocation as credentials
@@ -251,7 +251,7 @@ def apply(session: Session, actor: Actor, person: User, changes: dict[str, Any],
 
 def register_zone(session: Session, name: str) -> None:
     """Note that entries can carry this zone from now on."""
-    session.execute(session.upsert(table_of(TimeZone)).values(name=name).on_conflict_do_nothing())
+    session.execute(session.upsert(ZONE).values(name=name).on_conflict_do_nothing())
 
 
 def check_may_make(actor: Actor | None, role: Role) -> None:

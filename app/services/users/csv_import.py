@@ -18,10 +18,11 @@ from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
 from app.core.spreadsheet import guarded
+from app.models.tables import USER
 from app.models.users import Role
 from app.services import export_leases as export_slots
 from app.services.access import locks as people
-from app.services.access.authentication import USER, Actor
+from app.services.access.authentication import Actor
 from app.services.audit import recorder as audit
 from app.services.export_leases import Slot
 from app.services.users import administration as users

@@ -8,10 +8,10 @@ from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
 from app.core.database.session import Session
 from app.core.security.passwords import hash_password, verify_password, weakness
 from app.core.text import text_key
+from app.models.tables import USER
 from app.models.users import Role, User
 from app.schemas.users.user import NewPerson
 from app.services.access import locks as people
-from app.services.access.authentication import USER
 from app.services.constraints import EmailTaken
 from app.services.users import administration as users
 

@@ -17,6 +17,7 @@ from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
 from app.core.text import text_key
+from app.models.tables import API_TOKEN, ENTRY, EVENT, KEY, KNOWN, MEMBER, PROJECT, SESSION, USER
 from app.models.users import User
 from app.schemas.auth.api_token import ApiTokenRead
 from app.schemas.auth.session import SessionRead
@@ -26,16 +27,12 @@ from app.schemas.users.personal_data import Act, KeptAnswer, KnownAddressRead
 from app.schemas.users.user import AccountRead
 from app.services import export_leases as export_slots
 from app.services.access import locks as people
-from app.services.access.authentication import API_TOKEN, SESSION, USER, Actor, authenticate
+from app.services.access.authentication import Actor, authenticate
 from app.services.audit import recorder as audit
 from app.services.audit.queries import EVENT_WITH_ACTOR, read_event
 from app.services.auth import revocation as credentials
-from app.services.auth.login_throttle import KNOWN
-from app.services.calendar.periods import ENTRY
 from app.services.constraints import PersonIsActive, RetentionRuns
 from app.services.export_leases import Slot
-from app.services.idempotency import KEY
-from app.services.projects.projects import MEMBER, PROJECT
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
 
 ROWS_AT_ONCE = 500
@@ -81,7 +78,7 @@ def erase(session: Session, person_id: int, *, at: datetime) -> str:
     credentials.erase(session, person_id, at=at)
     audit.record(session, audit.ERASE, at=at, actor_id=None, subject_id=person_id, object_id=person_id)
     # Behind the event that says so, and the database lets only that go.
-    event = audit.EVENT
+    event = EVENT
     emptied = update(event).where(event.c.chain_id == person_id, event.c.personal.is_not(None)).values(personal=None)
     session.execute(emptied)
     return f"{person.first_name} {person.last_name}"
@@ -143,11 +140,11 @@ def _entries(actor: Actor) -> Select[Any]:
 
 
 def _events(actor: Actor) -> Select[Any]:
-    return EVENT_WITH_ACTOR.where(audit.EVENT.c.chain_id == actor.id).order_by(audit.EVENT.c.position)
+    return EVENT_WITH_ACTOR.where(EVENT.c.chain_id == actor.id).order_by(EVENT.c.position)
 
 
 def _acts(actor: Actor) -> Select[Any]:
-    event = audit.EVENT.c
+    event = EVENT.c
     columns = (event[name] for name in Act.model_fields)
     on_others = select(*columns).where(event.actor_id == actor.id, event.actor_id != event.chain_id)
     return on_others.order_by(event.at, event.chain_id, event.position)

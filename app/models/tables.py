@@ -1,0 +1,40 @@
+"""The Core tables, named once, for statements that are built of columns."""
+
+from sqlalchemy import ColumnElement, FromClause, Table
+from sqlmodel import SQLModel
+
+from app.models.audit import AuditChain, AuditEvent
+from app.models.auth.api_token import ApiToken
+from app.models.auth.login_attempt import FailedLogin, KnownAddress
+from app.models.auth.login_session import LoginSession
+from app.models.auth.password_link import PasswordLink
+from app.models.auth.second_factor import RecoveryCode, SecondFactor
+from app.models.exports import ExportSlot
+from app.models.idempotency import IdempotencyKey
+from app.models.projects import Project, ProjectMember
+from app.models.time_entries import TimeEntry
+from app.models.users import GlobalLock, TimeZone, User
+
+
+def table_of(model: type[SQLModel]) -> Table:
+    """The Core table of a model."""
+    table = SQLModel.metadata.tables[str(model.__tablename__)]
+    assert isinstance(table, Table)
+    return table
+
+
+USER, ZONE, GLOBAL_LOCK = table_of(User), table_of(TimeZone), table_of(GlobalLock)
+SESSION, API_TOKEN, LINK = table_of(LoginSession), table_of(ApiToken), table_of(PasswordLink)
+FACTOR, RECOVERY = table_of(SecondFactor), table_of(RecoveryCode)
+FAILED, KNOWN = table_of(FailedLogin), table_of(KnownAddress)
+PROJECT, MEMBER = table_of(Project), table_of(ProjectMember)
+ENTRY = table_of(TimeEntry)
+KEY = table_of(IdempotencyKey)
+SLOT = table_of(ExportSlot)
+EVENT, CHAIN = table_of(AuditEvent), table_of(AuditChain)
+
+
+def full_name(person: FromClause) -> ColumnElement[str]:
+    """First and last name of a row of the table of people, or of an alias of it."""
+    name: ColumnElement[str] = person.c.first_name + " " + person.c.last_name
+    return name
