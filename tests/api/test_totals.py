@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
 
+from app.core.database.dialect import unix_seconds
 from app.core.time.zones import period as instants_of
 from app.core.time.zones import zone_names
 from app.models.tables import ENTRY
-from app.services.calendar.periods import unix_seconds
 from app.services.users.administration import register_zone
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import insert, select
 
+from app.core.database.dialect import unix_seconds
 from app.core.time.zones import day_second, local_day, zone_names
 from app.models.tables import ENTRY
 from app.schemas.reports.summary import Group
 from app.services.calendar.group_keys import CalendarKeys
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import Period, unix_seconds
+from app.services.calendar.periods import Period
 from app.services.users.administration import register_zone
 
 EPOCH = date(1970, 1, 1)

@@ -6,20 +6,19 @@ intervals of instants that follow on one another without gap or overlap.
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select
 
 from app.core.database.column_types import Instant
+from app.core.database.dialect import earliest, in_seconds, latest
 from app.core.database.session import Session
 from app.core.time.zones import day_second, local_day
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.services.calendar.periods import Bounds, Period, bounds_of, in_seconds, starts_between, starts_within, widest
+from app.services.calendar.periods import Bounds, Period, bounds_of, starts_between, starts_within, widest
 
 _DAY = timedelta(days=1)
-_Time = TypeVar("_Time", datetime, int)
 _EARLIER = ENTRY.alias("earlier")
 
 
@@ -95,14 +94,6 @@ def inside_of(
         closed, belonging(session, period, attribution, people), start < after, or_(start >= first, end > first)
     )
     return inside, latest(session, start, first), earliest(session, end, after)
-
-
-def earliest(session: Session, one: ColumnElement[_Time], other: ColumnElement[Any]) -> ColumnElement[_Time]:
-    return func.min(one, other) if session.settings.is_sqlite else func.least(one, other, type_=one.type)
-
-
-def latest(session: Session, one: ColumnElement[_Time], other: ColumnElement[Any]) -> ColumnElement[_Time]:
-    return func.max(one, other) if session.settings.is_sqlite else func.greatest(one, other, type_=one.type)
 
 
 def ends_of(session: Session, period: Period) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:

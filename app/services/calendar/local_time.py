@@ -12,10 +12,11 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, ColumnElement, case, func, literal_column, select, type_coerce
 
 from app.core.database.column_types import Instant, WallTime
+from app.core.database.dialect import unix_seconds
 from app.core.database.session import Session
 from app.core.time.zones import DAY_SECONDS, WallClock, day_second, wall_clocks
 from app.models.tables import ENTRY
-from app.services.calendar.periods import Period, unix_seconds, zones_of
+from app.services.calendar.periods import Period, zones_of
 
 Clocks = tuple[WallClock, ...]
 Written = Callable[[int], ColumnElement[Any]]

@@ -10,17 +10,11 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     BindParameter,
     ColumnElement,
-    Integer,
     and_,
-    cast,
-    extract,
-    func,
     or_,
     select,
-    type_coerce,
 )
 
 from app.core.database.session import Session
@@ -93,24 +87,6 @@ def starts_within(session: Session, wanted: Period) -> ColumnElement[bool]:
     exactly = (and_(starts_between(*each), ENTRY.c.time_zone.in_(zones)) for each, zones in bounds.items())
     anyway = starts_between(max(first for first, _ in bounds), min(after for _, after in bounds))  # nearly all of them
     return and_(starts_between(*widest(bounds)), or_(anyway, *exactly))  # the first term is one that an index knows
-
-
-def unix_seconds(session: Session, instant: ColumnElement[Any]) -> ColumnElement[int]:
-    """A stored instant as seconds since 1970, which both databases subtract and add up alike, and fast."""
-    return seconds_of(instant, is_sqlite=session.settings.is_sqlite)
-
-
-def seconds_of(instant: ColumnElement[Any], *, is_sqlite: bool) -> ColumnElement[int]:
-    """`unix_seconds`, for a statement that is built once."""
-    if is_sqlite:  # that's how it is stored there
-        return type_coerce(instant, BigInteger)
-    return cast(func.date_part("epoch", instant), BigInteger)  # extract is a numeric, and half as fast
-
-
-def in_seconds(session: Session, length: ColumnElement[Any]) -> ColumnElement[int]:
-    """Seconds, or what instants make that were subtracted, as whole seconds: to be asked for once, of the sum."""
-    is_number = session.settings.is_sqlite or isinstance(length.type, Integer)
-    return cast(length if is_number else extract("epoch", length), BigInteger)
 
 
 def starts_between(first: datetime | BindParameter[Any], after: datetime | BindParameter[Any]) -> ColumnElement[bool]:

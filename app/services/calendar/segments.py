@@ -28,12 +28,13 @@ from sqlalchemy import (
 )
 
 from app.core.database.column_types import Instant
+from app.core.database.dialect import earliest, latest, unix_seconds
 from app.core.database.session import Session
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
-from app.services.calendar.attribution import belonging, earliest, ends_of, latest
+from app.services.calendar.attribution import belonging, ends_of
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import Period, unix_seconds
+from app.services.calendar.periods import Period
 
 
 @dataclass(frozen=True, slots=True)

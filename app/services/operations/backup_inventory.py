@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import func, inspect, quoted_name, select, table
 
+from app.core.database.dialect import in_seconds, unix_seconds
 from app.core.database.migrations import revisions_of
 from app.core.database.session import Session
 from app.models.metadata import own_tables
 from app.models.tables import CHAIN, ENTRY
 from app.schemas.operations.backup import Facts
-from app.services.calendar.periods import in_seconds, unix_seconds
 
 
 def facts_of(session: Session) -> Facts:

@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, Subquery, cast, func, literal, select
 
+from app.core.database.dialect import in_seconds
 from app.core.database.session import Session
 from app.models.tables import PROJECT, USER, full_name
 from app.schemas.reports.summary import Group, Summary, SummaryWanted
 from app.schemas.types import hours
 from app.services.access.authentication import Actor
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
-from app.services.calendar.periods import MAX_REPORT_DAYS, Period, in_seconds
+from app.services.calendar.periods import MAX_REPORT_DAYS, Period
 from app.services.reports.summary_gaps import Figures, Keys, Names, fill, too_large
 from app.services.reports.summary_query import parts
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
+from app.core.database.dialect import seconds_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.time.zones import day_second
 from app.models.tables import ENTRY, PROJECT
 from app.schemas.types import instant_text
 from app.services.access.authentication import Actor
-from app.services.calendar.periods import Period, seconds_of, starts_between
+from app.services.calendar.periods import Period, starts_between
 
 _DAY = timedelta(days=1)
 Plain = dict[str, Any]

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, select, type_coerce
 
+from app.core.database.dialect import seconds_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
@@ -23,7 +24,6 @@ from app.services.access.authentication import Actor, authenticate, require_role
 from app.services.audit import recorder as audit
 from app.services.auth import passwords
 from app.services.auth import revocation as credentials
-from app.services.calendar.periods import seconds_of
 from app.services.constraints import (
     EmailTaken,
     HasReports,
