@@ -14,7 +14,7 @@ from app.core.database.session import Session
 from app.core.errors import Policy
 from app.models.tables import SLOT
 from app.services.access import locks as people
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.constraints import TooManyExports
 
 AT_ONCE = 2

@@ -6,7 +6,7 @@ import pytest
 
 from app.core.time.clock import utc_now
 from app.schemas.users.user import UserUpdate
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.auth import login as logins
 from app.services.auth import passwords
 from app.services.auth.login import Attempt

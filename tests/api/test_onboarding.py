@@ -16,7 +16,7 @@ from app.core.security.passwords import NO_PASSWORD
 from app.core.spreadsheet import guarded, unguarded
 from app.core.time.clock import utc_now
 from app.models.tables import USER
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit.verification import verify
 from app.services.constraints import ImportRefused
 from app.services.users import administration as users

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.security.access_tokens import BadToken
 from app.core.time.clock import utc_now
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.auth import passwords
 from app.services.constraints import LinkRefused
 from tests.support.credentials import HERE, api_token_of, claims_of, link_of, second_factor_of

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.presence import PresenceFilter
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.reports import presence as service
 from tests.api.conftest import IN_SIGHT
 from tests.support.hours import clock

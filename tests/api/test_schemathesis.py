@@ -26,7 +26,7 @@ from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.users import User
 from app.schemas.types import PLAIN_TEXT
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.auth import second_factor
 from app.services.cursors import cursor_behind
 from app.services.users.csv_format import COLUMNS

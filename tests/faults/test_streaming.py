@@ -22,7 +22,7 @@ from app.core.time.clock import utc_now
 from app.models.tables import USER
 from app.models.users import User
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted

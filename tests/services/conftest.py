@@ -6,7 +6,7 @@ from app.models.users import Role
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.manual import EntryUpdate
 from app.schemas.users.user import UserUpdate
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.auth import login as logins
 from app.services.auth.login import Attempt
 from app.services.constraints import LoginRefused

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from app.core.time.clock import utc_now
 from app.models.tables import SLOT
 from app.services import export_leases as export_slots
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.constraints import TooManyExports
 from app.services.export_leases import Slot
 

@@ -8,7 +8,7 @@ import pytest
 from app.models.tables import ENTRY
 from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries import own_month as own_entries

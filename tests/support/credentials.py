@@ -10,7 +10,7 @@ from app.core.security.access_tokens import Claims, Scope
 from app.core.time.clock import utc_now
 from app.models.users import Role, User
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.auth import api_tokens, passwords, second_factor, sessions
 from app.services.auth.sessions import Client, Opened
 

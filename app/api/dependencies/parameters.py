@@ -18,10 +18,11 @@ from app.core.time.clock import utc_now
 from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName
-from app.services.access.authentication import Actor, authenticate, require_role
+from app.services.access import authentication
+from app.services.access.actor import Actor
+from app.services.access.authentication import authenticate, require_role
 from app.services.auth.sessions import Client
 from app.services.calendar.periods import Period
-from app.services.users import administration as users
 
 MAX_PAGE = 1000
 MAX_DEVICE = 200
@@ -65,7 +66,7 @@ class _TheAdmin:
 
     def provide(self, session: Session, claims: Claims | None) -> Actor:
         assert claims is not None
-        return users.admin(session, claims)
+        return authentication.admin(session, claims)
 
 
 async def _now() -> datetime:

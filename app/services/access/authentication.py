@@ -1,6 +1,5 @@
 """Who is asking: the person behind a token, as the database knows them at this very request."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -13,6 +12,8 @@ from app.core.security.access_tokens import BadToken, Claims, Waiting
 from app.core.time.clock import MAX_CLOCK_LAG
 from app.models.tables import API_TOKEN, SESSION, USER
 from app.models.users import Role
+from app.services.access import locks as people
+from app.services.access.actor import Actor
 from app.services.constraints import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
 
 USE_NOTED_AFTER = timedelta(minutes=5)
@@ -29,16 +30,6 @@ _SHOWN = {
     API_TOKEN: API_TOKEN.c.token_hash == bindparam("api_token_hash"),
 }
 _ACTOR = select(*ACTOR_COLUMNS).where(USER.c.id == bindparam("user_id"))
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """The person who acts, with what the rules ask of them; `session_id` is None for who shows an API token."""
-
-    id: int
-    role: Role
-    time_zone: str
-    session_id: int | None = None
 
 
 def authenticate(session: Session, claims: Claims) -> Actor:
@@ -130,3 +121,16 @@ def _check_waits_for_nothing(session: Session, row: Row[Any], claims: Claims) ->
     lacks_factor = not row.actor_has_second_factor and row.actor_role in session.settings.REQUIRE_TOTP_ROLES
     if lacks_factor and Waiting.second_factor not in waiting:
         raise SecondFactorRequired("Your role needs a second factor. Enrol one first: POST /api/v1/auth/totp.")
+
+
+def admin(session: Session, claims: Claims) -> Actor:
+    """The admin behind a token. Raises what `authenticate` raises, and RoleNeeded.
+
+    What writes takes the lock of the rules first: who is an admin here still is one when it commits, since all that
+    makes or unmakes one takes it too.
+    """
+    if session.writes:
+        people.lock_rules(session)
+    actor = authenticate(session, claims)
+    require_role(actor, Role.admin)
+    return actor

@@ -6,7 +6,7 @@ from app.core.database.session import Session
 from app.core.security.access_tokens import BadToken
 from app.models.tables import GLOBAL_LOCK
 from app.models.users import User
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.constraints import UserNotFound
 
 

@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, Select, func, literal, select, true
 from app.core.database.session import Session
 from app.models.tables import USER
 from app.models.users import Role
-from app.services.access.authentication import Actor
+from app.schemas.reports.report import Scope
+from app.services.access.actor import Actor
+from app.services.access.authentication import require_role
 from app.services.constraints import UserNotFound
 
 SMALL_TEAM = 100
@@ -52,3 +54,11 @@ def in_sight(actor: Actor, person_id: ColumnElement[Any]) -> ColumnElement[bool]
             return person_id.in_(own_and_team)
         case Role.employee:
             return person_id == actor.id
+
+
+def people_in_report(actor: Actor, *, scope: Scope, include_indirect: bool) -> ColumnElement[bool]:
+    """The condition that a person is in the actor's report. Raises RoleNeeded for `scope=all` unless an admin asks."""
+    if scope is Scope.all:
+        require_role(actor, Role.admin)
+        return in_sight(actor, USER.c.id)
+    return USER.c.id.in_(team_ids(actor.id, include_indirect=include_indirect))  # in sight, and no more

@@ -11,7 +11,7 @@ from app.core.time.zones import day_start
 from app.models.tables import ENTRY, EVENT, USER
 from app.schemas.audit import ActorRead, EventFilter, EventRead, HistoryItem
 from app.services.access import visibility
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit.recorder import HOUSE, told
 from app.services.calendar.periods import Period
 from app.services.constraints import EntryNotFound

@@ -13,7 +13,8 @@ from app.models.tables import API_TOKEN
 from app.models.users import Role
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.services.access import locks as people
-from app.services.access.authentication import Actor, require_role
+from app.services.access.actor import Actor
+from app.services.access.authentication import require_role
 from app.services.audit import recorder as audit
 from app.services.constraints import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 

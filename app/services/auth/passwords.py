@@ -14,7 +14,8 @@ from app.models.tables import LINK
 from app.models.users import User
 from app.schemas.auth.password import PasswordLinkRead
 from app.services.access import locks as people
-from app.services.access.authentication import Actor, authenticate
+from app.services.access.actor import Actor
+from app.services.access.authentication import authenticate
 from app.services.audit import recorder as audit
 from app.services.auth import login_throttle as login_limits
 from app.services.auth import sessions

@@ -16,7 +16,7 @@ from app.models.tables import FACTOR, RECOVERY
 from app.models.users import User
 from app.schemas.auth.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
 from app.services.access import locks as people
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.auth import passwords
 from app.services.auth.passwords import Holder

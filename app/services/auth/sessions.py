@@ -15,7 +15,7 @@ from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
 from app.models.tables import SESSION, USER
 from app.schemas.auth.session import SessionRead
 from app.services.access import locks as people
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.constraints import SessionNotFound
 

@@ -13,7 +13,9 @@ from app.models.users import Role
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.services import export_leases as export_slots
 from app.services.access import visibility
-from app.services.access.authentication import Actor, authenticate, require_role
+from app.services.access.actor import Actor
+from app.services.access.authentication import authenticate, require_role
+from app.services.access.visibility import people_in_report
 from app.services.audit import recorder as audit
 from app.services.calendar.attribution import belonging
 from app.services.calendar.periods import Period
@@ -23,7 +25,6 @@ from app.services.exports.csv import shown_as_text, write_csv
 from app.services.exports.json_lines import write_json
 from app.services.exports.rows import OnRows, no_progress, shown_as_value
 from app.services.exports.xlsx import write_xlsx
-from app.services.reports.team import people_in_report
 
 
 @dataclass(frozen=True, slots=True)

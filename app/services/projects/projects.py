@@ -13,7 +13,7 @@ from app.models.tables import MEMBER, PROJECT, USER
 from app.models.users import User
 from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.services.access import locks as people
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.constraints import ProjectNameTaken, ProjectNotFound
 

@@ -10,7 +10,7 @@ from app.core.time.clock import MAX_CLOCK_LAG
 from app.models.tables import ENTRY, PROJECT, USER, full_name
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.services.access import visibility
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.constraints import BadCursor
 from app.services.cursors import cursor_behind, keys_of
 

@@ -14,7 +14,7 @@ from app.core.database.session import Session
 from app.models.tables import PROJECT, USER, full_name
 from app.schemas.reports.summary import Group, Summary, SummaryWanted
 from app.schemas.types import hours
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period
 from app.services.reports.summary_gaps import Figures, Keys, Names, fill, too_large

@@ -9,7 +9,7 @@ from sqlalchemy import exists, or_, select
 from app.core.database.session import Session
 from app.models.tables import MEMBER, PROJECT, USER, full_name
 from app.schemas.reports.summary import Group, SummaryWanted
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
 from app.services.constraints import SummaryTooLarge
 from app.services.reports.summary_query import people_in

@@ -10,7 +10,7 @@ from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
 from app.schemas.reports.summary import Group, SummaryWanted
 from app.services.access import visibility
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.calendar.attribution import inside_of
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
 from app.services.calendar.local_time import LocalTime

@@ -11,25 +11,16 @@ from sqlalchemy import ColumnElement, Row, select
 
 from app.core.database.session import Session
 from app.models.tables import ENTRY, USER
-from app.models.users import Role
 from app.schemas.reports.report import Attribution, OwnDay, OwnDays, Scope, TeamMemberHours
 from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
 from app.schemas.users.user import UserRead
-from app.services.access import visibility
-from app.services.access.authentication import Actor, require_role
+from app.services.access.actor import Actor
+from app.services.access.visibility import people_in_report
 from app.services.calendar.attribution import belonging, parts, seconds_by_person
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period
 from app.services.reports.entries_json import entries_as_json
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
-
-
-def people_in_report(actor: Actor, *, scope: Scope, include_indirect: bool) -> ColumnElement[bool]:
-    """The condition that a person is in the actor's report. Raises RoleNeeded for `scope=all` unless an admin asks."""
-    if scope is Scope.all:
-        require_role(actor, Role.admin)
-        return visibility.in_sight(actor, USER.c.id)
-    return USER.c.id.in_(visibility.team_ids(actor.id, include_indirect=include_indirect))  # in sight, and no more
 
 
 def team(

@@ -13,7 +13,7 @@ from app.schemas.time_entries.manual import Bulk, BulkAnswer, BulkChange, BulkCr
 from app.services import idempotency
 from app.services.access import locks as people
 from app.services.access import visibility
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.constraints import BulkRefused, EntryNotFound, UserNotFound
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries import manual as corrections

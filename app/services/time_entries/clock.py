@@ -18,7 +18,8 @@ from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.services import idempotency
 from app.services.access import visibility
-from app.services.access.authentication import ACTOR_COLUMNS, Actor, actor_from, proven, shown
+from app.services.access.actor import Actor
+from app.services.access.authentication import ACTOR_COLUMNS, actor_from, proven, shown
 from app.services.audit import recorder as audit
 from app.services.constraints import (
     AlreadyClockedIn,

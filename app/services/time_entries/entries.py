@@ -14,7 +14,7 @@ from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json
 from app.services.access import visibility
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.calendar.attribution import belonging, parts
 from app.services.calendar.periods import Period, starts_within

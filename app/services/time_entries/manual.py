@@ -17,7 +17,7 @@ from app.schemas.time_entries.manual import EntryCreate, EntryUpdate
 from app.services import idempotency
 from app.services.access import locks as people
 from app.services.access import visibility
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.constraints import (
     EditWindowClosed,

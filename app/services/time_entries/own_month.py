@@ -17,7 +17,7 @@ from app.core.database.session import Session
 from app.core.time.zones import day_second
 from app.models.tables import ENTRY, PROJECT
 from app.schemas.types import instant_text
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.calendar.periods import Period, starts_between
 
 _DAY = timedelta(days=1)

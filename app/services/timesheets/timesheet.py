@@ -14,7 +14,8 @@ from app.core.security.access_tokens import Claims
 from app.models.tables import CHAIN, USER
 from app.schemas.reports.report import Attribution, OwnDay
 from app.services.access import visibility
-from app.services.access.authentication import Actor, authenticate
+from app.services.access.actor import Actor
+from app.services.access.authentication import authenticate
 from app.services.audit import recorder as audit
 from app.services.calendar.periods import Period
 from app.services.constraints import UserNotFound

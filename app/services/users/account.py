@@ -6,7 +6,7 @@ from app.core.database.session import Session
 from app.models.users import User
 from app.schemas.users.user import MeUpdate
 from app.services.access import locks as people
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.users import administration as users
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, sele
 from app.core.database.dialect import seconds_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
-from app.core.security.access_tokens import Claims
 from app.core.text import text_key
 from app.models.tables import USER, ZONE
 from app.models.users import Role, User
@@ -20,7 +19,7 @@ from app.schemas.types import instant_text
 from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
 from app.services.access import locks as people
 from app.services.access import visibility
-from app.services.access.authentication import Actor, authenticate, require_role
+from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.auth import passwords
 from app.services.auth import revocation as credentials
@@ -66,19 +65,6 @@ def _everybody(is_sqlite: bool) -> Select[Any]:
 def _account(fields: Iterable[Any]) -> dict[str, Any]:
     account = dict(zip(AccountRead.model_fields, fields, strict=True))
     return account | {"created_at": instant_text(account["created_at"])}
-
-
-def admin(session: Session, claims: Claims) -> Actor:
-    """The admin behind a token. Raises what `authenticate` raises, and RoleNeeded.
-
-    What writes takes the lock of the rules first: who is an admin here still is one when it commits, since all that
-    makes or unmakes one takes it too.
-    """
-    if session.writes:
-        people.lock_rules(session)
-    actor = authenticate(session, claims)
-    require_role(actor, Role.admin)
-    return actor
 
 
 def create(

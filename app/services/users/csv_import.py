@@ -21,8 +21,9 @@ from app.core.spreadsheet import guarded
 from app.models.tables import USER
 from app.models.users import Role
 from app.services import export_leases as export_slots
+from app.services.access import authentication
 from app.services.access import locks as people
-from app.services.access.authentication import Actor
+from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.export_leases import Slot
 from app.services.users import administration as users
@@ -94,7 +95,7 @@ def begin_export(session: Session, claims: Claims, *, at: datetime) -> Slot:
 
     Raises BadToken, RoleNeeded, TooManyExports.
     """
-    actor = users.admin(session, claims)
+    actor = authentication.admin(session, claims)
     slot = export_slots.take(session, actor, at=at)
     audit.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
     return slot

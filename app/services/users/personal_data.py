@@ -27,7 +27,8 @@ from app.schemas.users.personal_data import Act, KeptAnswer, KnownAddressRead
 from app.schemas.users.user import AccountRead
 from app.services import export_leases as export_slots
 from app.services.access import locks as people
-from app.services.access.authentication import Actor, authenticate
+from app.services.access.actor import Actor
+from app.services.access.authentication import authenticate
 from app.services.audit import recorder as audit
 from app.services.audit.queries import EVENT_WITH_ACTOR, read_event
 from app.services.auth import revocation as credentials

@@ -21,9 +21,9 @@ from app.core.security.passwords import TooManyLogins, WeakPassword
 from app.schemas.auth.password import PasswordByLink, PasswordChange, PasswordLinkRead, PasswordSet
 from app.schemas.auth.session import Token
 from app.schemas.users.user import AccountRead
+from app.services.access import authentication
 from app.services.auth import passwords, sessions
 from app.services.constraints import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive, UserNotFound
-from app.services.users import administration as users
 
 router = APIRouter(prefix="/auth/password", tags=["auth"], route_class=TransactionRoute)
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
@@ -82,12 +82,12 @@ async def set_password(
     now: Now,
 ) -> AccountRead:
     """Their sessions end at once. Better send a link: then nobody but them knows it."""
-    await transactions.read(lambda session: users.admin(session, claims))
+    await transactions.read(lambda session: authentication.admin(session, claims))
     password_hash = await runtime.hasher.hash(body.password)
     person = await transactions.write(
         lambda session: passwords.set_for(
             session,
-            users.admin(session, claims),
+            authentication.admin(session, claims),
             user_id,
             password_hash=password_hash,
             must_change=body.must_change_password,
@@ -108,7 +108,7 @@ async def make_password_link(
 ) -> PasswordLinkRead:
     """Sent to the person where mail is set up, else shown to you. It works once, and in the place of an older one."""
     link = await transactions.write(
-        lambda session: passwords.make_link(session, users.admin(session, claims), user_id, at=now)
+        lambda session: passwords.make_link(session, authentication.admin(session, claims), user_id, at=now)
     )
     return await passwords.deliver(link, runtime.mailer)
 

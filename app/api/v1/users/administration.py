@@ -22,6 +22,7 @@ from app.core.security.passwords import TooManyLogins, WeakPassword
 from app.models.users import Role
 from app.schemas.types import MAX_ID, Search
 from app.schemas.users.user import AccountRead, UserCreate, UserFilter, UserUpdate
+from app.services.access import authentication
 from app.services.constraints import (
     EmailTaken,
     HasReports,
@@ -49,11 +50,11 @@ async def create_user(
     body: UserCreate, claims: ClaimsDep, transactions: TransactionsDep, runtime: RuntimeDep, now: Now
 ) -> AccountRead:
     """With a password they can log in at once; without one they need a link. E-mails are unique in any case."""
-    await transactions.read(lambda session: users.admin(session, claims))  # nobody else makes us hash
+    await transactions.read(lambda session: authentication.admin(session, claims))  # nobody else makes us hash
     password_hash = await runtime.hasher.hash(body.password)
     person = await transactions.write(
         lambda session: users.create_with_password(
-            session, users.admin(session, claims), body, password_hash=password_hash, at=now
+            session, authentication.admin(session, claims), body, password_hash=password_hash, at=now
         )
     )
     return AccountRead.model_validate(person)

@@ -12,8 +12,8 @@ from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import NotCsv, ValidationFailed, raises
 from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
 from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
+from app.services.access import authentication
 from app.services.constraints import EmailTaken, ImportRefused
-from app.services.users import administration as users
 from app.services.users import csv_import as onboarding
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 
@@ -57,12 +57,12 @@ async def import_people(
     Managers are named by e-mail, in the file in any order or among those who are there. People have no password yet.
     An apostrophe in front of what a spreadsheet would take for a formula is dropped, as the export puts it there.
     """
-    await transactions.read(lambda session: users.admin(session, claims))  # nobody else makes us read a file
+    await transactions.read(lambda session: authentication.admin(session, claims))  # nobody else makes us read a file
     content = await _file_in(request)
     prepared = await reports.read(lambda session: onboarding.prepare(session, content, at=now))
     if not dry_run:
         await transactions.write(
-            lambda session: onboarding.add(session, users.admin(session, claims), prepared, at=now)
+            lambda session: onboarding.add(session, authentication.admin(session, claims), prepared, at=now)
         )
     return ImportResult(dry_run=dry_run, people=len(prepared.rows))
 
