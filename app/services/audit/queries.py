@@ -1,4 +1,4 @@
-"""The record as it is read: the history of an entry, and all that happened, for admins."""
+"""The record as admins read it: all that happened, newest first."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,34 +8,16 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, tuple_
 
 from app.core.database.session import Session
 from app.core.time.zones import day_start
-from app.models.tables import ENTRY, EVENT, USER
-from app.schemas.audit import ActorRead, EventFilter, EventRead, HistoryItem
-from app.services.access import visibility
-from app.services.access.actor import Actor
+from app.models.tables import EVENT, USER
+from app.schemas.audit import ActorRead, EventFilter, EventRead
 from app.services.audit.recorder import HOUSE, told
 from app.services.calendar.periods import Period
-from app.services.constraints import EntryNotFound
 from app.services.cursors import cursor_behind, keys_of
 
 EVENT_WITH_ACTOR = select(
     EVENT, USER.c.first_name.label("actor_first_name"), USER.c.last_name.label("actor_last_name")
 ).outerjoin_from(EVENT, USER, USER.c.id == EVENT.c.actor_id)
 _ORDER = (EVENT.c.at, EVENT.c.chain_id, EVENT.c.position)
-
-
-def history(session: Session, actor: Actor, entry_id: int) -> list[HistoryItem]:
-    """What happened to an entry, oldest first; also to one that was deleted, for those who may see the person.
-
-    Raises EntryNotFound.
-    """
-    of_entry = and_(EVENT.c.object_type == "time_entry", EVENT.c.object_id == entry_id)
-    rows = session.execute(
-        EVENT_WITH_ACTOR.where(of_entry, visibility.in_sight(actor, EVENT.c.chain_id)).order_by(EVENT.c.position)
-    ).all()
-    seen = select(ENTRY.c.id).where(ENTRY.c.id == entry_id, visibility.in_sight(actor, ENTRY.c.user_id))
-    if not rows and session.execute(seen).first() is None:
-        raise EntryNotFound("There is no such entry for you.")
-    return [HistoryItem.model_construct(**_read(row)) for row in rows]
 
 
 def page(
@@ -76,7 +58,7 @@ def _fitting(wanted: EventFilter, period: Period | None) -> Iterator[ColumnEleme
 def read_event(row: Row[Any]) -> EventRead:
     """A row of EVENT_WITH_ACTOR as it is answered."""
     return EventRead.model_construct(
-        **_read(row),
+        **event_fields(row),
         subject_id=None if row.chain_id == HOUSE else row.chain_id,
         position=row.position,
         object_type=row.object_type,
@@ -84,7 +66,8 @@ def read_event(row: Row[Any]) -> EventRead:
     )
 
 
-def _read(row: Row[Any]) -> dict[str, Any]:
+def event_fields(row: Row[Any]) -> dict[str, Any]:
+    """The fields of an event for everybody who may see it: when, who, what, before, after, reason, request id."""
     actor = None
     if row.actor_first_name is not None:
         actor = ActorRead.model_construct(

@@ -24,9 +24,9 @@ from app.schemas.audit import HistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
 from app.schemas.types import MAX_ID, Search
-from app.services.audit import queries as audit_log
 from app.services.constraints import BadCursor, EntryNotFound
 from app.services.time_entries import entries as time_entries
+from app.services.time_entries.history import history
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 # A list over many people, or for a text that nobody wrote, may take its time: it queues with the reports.
@@ -114,4 +114,4 @@ def read_entry(
 @router.get(f"{ENTRY}/history", summary="What happened to an entry", responses=raises(*SIGNED_IN, EntryNotFound))
 def read_history(entry_id: PathEntryId, session: SessionDep, actor: CurrentUser) -> list[HistoryItem]:
     """Who changed what, when and why, oldest first; also of an entry that was deleted."""
-    return audit_log.history(session, actor, entry_id)
+    return history(session, actor, entry_id)
