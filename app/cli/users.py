@@ -15,11 +15,11 @@ from app.core.time.clock import utc_now
 from app.models.users import Role
 from app.schemas.types import MAX_ID
 from app.schemas.users.user import UserCreate
-from app.services.constraints import ImportRefused
 from app.services.users import administration as users
 from app.services.users import csv_import as onboarding
 from app.services.users import personal_data
 from app.services.users.csv_format import MAX_FILE_BYTES
+from app.services.users.errors import ImportRefused
 
 commands = typer.Typer()
 

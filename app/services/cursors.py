@@ -4,10 +4,15 @@ import base64
 import binascii
 import json
 
-from app.services.constraints import BadCursor
+from app.core.errors import Invalid
 
 MAX_KEY = 2**32  # seconds until 2106, and more than any person's id
 MAX_LAST_KEY = 2**53  # an entry's id, or a place in a chain
+
+
+class BadCursor(Invalid):
+    code = "bad_cursor"
+    title = "Not a cursor of this list"
 
 
 def cursor_behind(*keys: int) -> str:

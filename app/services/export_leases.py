@@ -11,16 +11,20 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select, update
 
 from app.core.database.session import Session
-from app.core.errors import Policy
+from app.core.errors import Policy, TooMany
 from app.models.tables import SLOT
 from app.services.access import locks as people
 from app.services.access.actor import Actor
-from app.services.constraints import TooManyExports
 
 AT_ONCE = 2
 HELD_FOR = timedelta(seconds=60)
 RETRY_AFTER_SECONDS = 5
 _POLICY = Policy("exports", AT_ONCE, int(HELD_FOR.total_seconds()))
+
+
+class TooManyExports(TooMany):
+    code = "too_many_exports"
+    title = "Two exports at a time"
 
 
 @dataclass(frozen=True, slots=True)

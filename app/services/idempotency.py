@@ -18,8 +18,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.session import Session, is_vain_wait
+from app.core.errors import Conflict, Invalid
 from app.models.tables import KEY
-from app.services.constraints import KeyReused, RequestInFlight
 
 KEPT_FOR = timedelta(hours=24)
 PURGED_AT_ONCE = 20
@@ -38,6 +38,16 @@ _KEEP_ON_SQLITE, _KEEP_ON_POSTGRESQL = (
     for kept in (sqlite_insert(KEY), postgresql_insert(KEY))
 )
 _Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+class RequestInFlight(Conflict):
+    code = "request_in_flight"
+    title = "The same request is still being done"
+
+
+class KeyReused(Invalid):
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key belongs to another request"
 
 
 @dataclass(frozen=True, slots=True)

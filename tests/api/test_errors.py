@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import uuid
+from collections import defaultdict
 from contextlib import closing, contextmanager
 
 import httpx
@@ -69,6 +70,99 @@ def kinds_of(family: type[DomainError]) -> list[type[DomainError]]:
 
 
 KINDS = [kind for kind in kinds_of(DomainError) if hasattr(kind, "code")]
+CODES = {
+    401: [
+        "link_refused",
+        "login_refused",
+        "metrics_token_needed",
+        "not_authenticated",
+        "otp_required",
+        "otp_wrong",
+        "refresh_refused",
+    ],
+    403: [
+        "code_wrong",
+        "edit_window_closed",
+        "not_your_entry",
+        "own_account",
+        "password_change_required",
+        "password_wrong",
+        "role_needed",
+        "scope_needed",
+        "second_factor_required",
+    ],
+    404: [
+        "api_token_not_found",
+        "entry_not_found",
+        "manager_not_found",
+        "project_not_found",
+        "route_not_found",
+        "session_not_found",
+        "user_not_found",
+    ],
+    405: ["method_not_allowed"],
+    408: ["body_too_slow"],
+    409: [
+        "already_clocked_in",
+        "already_clocked_out",
+        "bulk_refused",
+        "email_taken",
+        "entry_overlaps",
+        "entry_still_runs",
+        "has_reports",
+        "last_admin",
+        "manager_cycle",
+        "manager_inactive",
+        "manager_invalid",
+        "manager_is_self",
+        "no_second_factor",
+        "not_clocked_in",
+        "not_enrolling",
+        "person_inactive",
+        "person_is_active",
+        "project_inactive",
+        "project_name_taken",
+        "request_in_flight",
+        "retention_runs",
+        "second_factor_exists",
+        "too_many_api_tokens",
+    ],
+    412: ["entry_changed"],
+    413: ["body_too_large"],
+    415: ["csv_needed", "encoded_body"],
+    421: ["host_not_served"],
+    422: [
+        "bad_cursor",
+        "entry_in_future",
+        "entry_too_long",
+        "entry_too_short",
+        "expiry_out_of_range",
+        "idempotency_key_reused",
+        "import_refused",
+        "password_unchanged",
+        "period_reversed",
+        "period_too_long",
+        "reason_needed",
+        "summary_too_large",
+        "too_many_rows",
+        "validation_failed",
+        "weak_password",
+    ],
+    429: ["login_limit_reached", "too_many_exports", "too_many_requests"],
+    500: ["internal_error"],
+    503: [
+        "clock_behind",
+        "database_unavailable",
+        "disk_scarce",
+        "mail_not_sent",
+        "no_room",
+        "second_factor_unreadable",
+        "service_busy",
+        "too_many_logins",
+        "wrong_revision",
+    ],
+}
+"""Every code that a client can meet, under its status."""
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -80,10 +174,13 @@ def test_every_error_has_a_status_a_code_and_a_title(kind):
     assert "." not in kind.title
 
 
-def test_codes_are_unique():
-    codes = [kind.code for kind in KINDS]
+def test_codes_are_unique_and_a_client_can_rely_on_each_and_its_status():
+    codes = defaultdict(list)
+    for kind in KINDS:
+        codes[status_of(kind)].append(kind.code)
 
-    assert len(codes) == len(set(codes))
+    assert {status: sorted(of_status) for status, of_status in codes.items()} == CODES
+    assert len(KINDS) == len({kind.code for kind in KINDS})
 
 
 def test_every_family_has_a_status_of_its_own():

@@ -16,8 +16,7 @@ from sqlalchemy import update
 
 from app.core.time.zones import zone_names
 from app.models.tables import PROJECT, USER
-from app.services.constraints import TooManyRows
-from app.services.exports.xlsx import MAX_ROWS, counted
+from app.services.exports.xlsx import MAX_ROWS, TooManyRows, counted
 from app.services.users.administration import register_zone
 from tests.support.record import Record
 

@@ -9,8 +9,8 @@ from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
 from app.services.auth import login as logins
 from app.services.auth import passwords
+from app.services.auth.errors import LoginRefused
 from app.services.auth.login import Attempt
-from app.services.constraints import LoginRefused
 from app.services.users import administration as users
 from tests.support.credentials import HERE
 from tests.support.people import PASSWORD

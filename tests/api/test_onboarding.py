@@ -18,10 +18,10 @@ from app.core.time.clock import utc_now
 from app.models.tables import USER
 from app.services.access.actor import Actor
 from app.services.audit.verification import verify
-from app.services.constraints import ImportRefused
 from app.services.users import administration as users
 from app.services.users import csv_import as onboarding
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
+from app.services.users.errors import ImportRefused
 from tests.support.databases import settings_for
 from tests.support.operators import empty_database
 from tests.support.people import PASSWORD

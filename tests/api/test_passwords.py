@@ -9,7 +9,7 @@ from app.core.security.access_tokens import BadToken
 from app.core.time.clock import utc_now
 from app.services.access.actor import Actor
 from app.services.auth import passwords
-from app.services.constraints import LinkRefused
+from app.services.auth.errors import LinkRefused
 from tests.support.credentials import HERE, api_token_of, claims_of, link_of, second_factor_of
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD

@@ -9,9 +9,10 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
 from app.models.tables import ENTRY, USER
+from app.services.access.errors import UserNotFound
 from app.services.audit.verification import verify
-from app.services.constraints import PersonIsActive, RetentionRuns, UserNotFound
 from app.services.users import personal_data
+from app.services.users.errors import PersonIsActive, RetentionRuns
 from tests.support.credentials import api_token_of, second_factor_of
 from tests.support.people import PASSWORD, instant
 from tests.support.record import Record

@@ -11,7 +11,7 @@ from app.core.security.encryption import Sealer, Unsealable
 from app.core.time.clock import utc_now
 from app.models.tables import FACTOR, RECOVERY
 from app.services.auth import second_factor
-from app.services.constraints import SecondFactorUnreadable
+from app.services.auth.errors import SecondFactorUnreadable
 from tests.support.credentials import Authenticator, second_factor_of
 from tests.support.databases import settings_for
 from tests.support.people import PASSWORD, instant

@@ -15,8 +15,8 @@ from sqlalchemy import insert, select, update
 
 from app.core.time.clock import utc_now
 from app.models.tables import CHAIN, ENTRY, USER
+from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import of_month
-from app.services.constraints import UserNotFound
 from app.services.timesheets import timesheet
 from app.services.timesheets.pdf import rendered
 from tests.support.databases import settings_for

@@ -8,8 +8,8 @@ from app.schemas.time_entries.manual import EntryUpdate
 from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
 from app.services.auth import login as logins
+from app.services.auth.errors import LoginRefused
 from app.services.auth.login import Attempt
-from app.services.constraints import LoginRefused
 from app.services.time_entries import clock as punches
 from app.services.time_entries import manual as corrections
 from app.services.users import administration as users

@@ -11,8 +11,7 @@ from app.core.time.clock import utc_now
 from app.models.tables import SLOT
 from app.services import export_leases as export_slots
 from app.services.access.actor import Actor
-from app.services.constraints import TooManyExports
-from app.services.export_leases import Slot
+from app.services.export_leases import Slot, TooManyExports
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 

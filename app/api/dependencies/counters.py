@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from app.core.errors import DomainError
 from app.core.observability.metrics import AUDIT_EVENTS, LOGIN_FAILURES
+from app.services.auth.errors import LoginRefused, OtpWrong
 from app.services.auth.login_throttle import LoginLimitReached
-from app.services.constraints import LoginRefused, OtpWrong
 
 REASONS: dict[type[DomainError], str] = {LoginRefused: "wrong", OtpWrong: "wrong_code", LoginLimitReached: "limited"}
 

@@ -11,7 +11,7 @@ from app.api.v1.shared_errors import OF_PERIOD, WITH_ROLE
 from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
 from app.schemas.types import MAX_ENTRY_ID, MAX_ID
 from app.services.audit import queries as audit_log
-from app.services.constraints import BadCursor
+from app.services.cursors import BadCursor
 
 router = APIRouter(prefix="/admin/audit", tags=["admin: record"], route_class=TransactionRoute)
 

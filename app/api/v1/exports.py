@@ -16,9 +16,9 @@ from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
 from app.core.server.spool import Write
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
-from app.services.constraints import TooManyRows
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted
+from app.services.exports.xlsx import TooManyRows
 
 router = APIRouter(prefix="/reports/export", tags=["exports"], route_class=TransactionRoute)
 _RAISED = (*WITH_ROLE, *OF_PERIOD, *OF_EXPORT)

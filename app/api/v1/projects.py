@@ -11,8 +11,9 @@ from app.api.v1.shared_errors import SIGNED_IN, WITH_ROLE
 from app.schemas.projects import ProjectCreate, ProjectRead, ProjectUpdate
 from app.schemas.types import Search
 from app.schemas.users.user import UserRead
-from app.services.constraints import ProjectNameTaken, ProjectNotFound, UserNotFound
+from app.services.access.errors import UserNotFound
 from app.services.projects import projects
+from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
 
 router = APIRouter(prefix="/projects", tags=["projects"], route_class=TransactionRoute)
 admin_router = APIRouter(prefix="/admin/projects", tags=["admin: projects"], route_class=TransactionRoute)

@@ -6,18 +6,12 @@ from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.security.access_tokens import BadToken
 from app.core.server.rate_limit import TooManyRequests
+from app.services.access.errors import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
+from app.services.auth.errors import PasswordWrong
 from app.services.auth.login_throttle import LoginLimitReached
-from app.services.constraints import (
-    KeyReused,
-    PasswordChangeRequired,
-    PasswordWrong,
-    PeriodReversed,
-    RequestInFlight,
-    RoleNeeded,
-    ScopeNeeded,
-    SecondFactorRequired,
-    TooManyExports,
-)
+from app.services.calendar.periods import PeriodReversed
+from app.services.export_leases import TooManyExports
+from app.services.idempotency import KeyReused, RequestInFlight
 
 Kinds = tuple[type[DomainError], ...]
 WITHOUT_LOGIN: Kinds = (ValidationFailed, BodyTooLarge, EncodedBody, InternalError, ServiceBusy, DatabaseUnavailable)

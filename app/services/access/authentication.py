@@ -14,7 +14,7 @@ from app.models.tables import API_TOKEN, SESSION, USER
 from app.models.users import Role
 from app.services.access import locks as people
 from app.services.access.actor import Actor
-from app.services.constraints import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
+from app.services.access.errors import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
 
 USE_NOTED_AFTER = timedelta(minutes=5)
 ACTOR_COLUMNS = (

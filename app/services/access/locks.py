@@ -7,7 +7,7 @@ from app.core.security.access_tokens import BadToken
 from app.models.tables import GLOBAL_LOCK
 from app.models.users import User
 from app.services.access.actor import Actor
-from app.services.constraints import UserNotFound
+from app.services.access.errors import UserNotFound
 
 
 def lock(session: Session, *person_ids: int) -> list[User]:

@@ -13,7 +13,7 @@ from app.models.users import Role
 from app.schemas.reports.report import Scope
 from app.services.access.actor import Actor
 from app.services.access.authentication import require_role
-from app.services.constraints import UserNotFound
+from app.services.access.errors import UserNotFound
 
 SMALL_TEAM = 100
 

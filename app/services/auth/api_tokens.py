@@ -16,7 +16,7 @@ from app.services.access import locks as people
 from app.services.access.actor import Actor
 from app.services.access.authentication import require_role
 from app.services.audit import recorder as audit
-from app.services.constraints import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
+from app.services.auth.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 
 MAX_PER_PERSON = 50
 _LISTED = select(*(column for column in API_TOKEN.c if column.name != "token_hash")).order_by(API_TOKEN.c.id)

@@ -16,8 +16,8 @@ from app.models.tables import USER
 from app.services.audit import recorder as audit
 from app.services.auth import login_throttle as login_limits
 from app.services.auth import second_factor, sessions
+from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong
 from app.services.auth.sessions import Client, Opened
-from app.services.constraints import LoginRefused, OtpRequired, OtpWrong
 
 
 @dataclass(frozen=True, slots=True)

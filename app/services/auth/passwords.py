@@ -19,8 +19,8 @@ from app.services.access.authentication import authenticate
 from app.services.audit import recorder as audit
 from app.services.auth import login_throttle as login_limits
 from app.services.auth import sessions
+from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
 from app.services.auth.sessions import Client, Opened
-from app.services.constraints import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
 
 
 @dataclass(frozen=True, slots=True)

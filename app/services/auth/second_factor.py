@@ -19,15 +19,9 @@ from app.services.access import locks as people
 from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.auth import passwords
+from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
 from app.services.auth.passwords import Holder
 from app.services.auth.sessions import Client
-from app.services.constraints import (
-    CodeWrong,
-    NoSecondFactor,
-    NotEnrolling,
-    SecondFactorExists,
-    SecondFactorUnreadable,
-)
 
 RECOVERY_CODES = 10
 STEP_SECONDS = 30

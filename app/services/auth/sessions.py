@@ -17,7 +17,7 @@ from app.schemas.auth.session import SessionRead
 from app.services.access import locks as people
 from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
-from app.services.constraints import SessionNotFound
+from app.services.auth.errors import SessionNotFound
 
 LOST_ANSWER = timedelta(seconds=10)
 """A refresh token that is used again so soon was not stolen: its answer got lost, or two tabs sent it."""

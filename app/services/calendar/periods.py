@@ -18,11 +18,21 @@ from sqlalchemy import (
 )
 
 from app.core.database.session import Session
+from app.core.errors import Invalid
 from app.core.time.zones import period
 from app.models.tables import ENTRY, ZONE
-from app.services.constraints import PeriodReversed, PeriodTooLong
 
 MAX_REPORT_DAYS = 400
+
+
+class PeriodReversed(Invalid):
+    code = "period_reversed"
+    title = "The period ends before it starts"
+
+
+class PeriodTooLong(Invalid):
+    code = "period_too_long"
+    title = "The period is too long"
 
 
 @dataclass(frozen=True, slots=True)

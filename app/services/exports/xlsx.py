@@ -11,10 +11,10 @@ from rustpy_xlsxwriter import FastExcel, Format
 from sqlalchemy import Select
 
 from app.core.database.session import Session
+from app.core.errors import Invalid
 from app.core.server.spool import Write
 from app.core.spreadsheet import safe_text
 from app.schemas.types import hours
-from app.services.constraints import TooManyRows
 from app.services.exports.columns import Column, Kind
 from app.services.exports.rows import OnRows, Record, Told, records
 
@@ -27,6 +27,11 @@ _SUMS: dict[str, float] = {
     "seconds_worked": 14,
     "entries": 9,
 }
+
+
+class TooManyRows(Invalid):
+    code = "too_many_rows"
+    title = "More rows than a sheet has"
 
 
 def write_xlsx(

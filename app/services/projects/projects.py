@@ -15,7 +15,7 @@ from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.services.access import locks as people
 from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
-from app.services.constraints import ProjectNameTaken, ProjectNotFound
+from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
 
 
 def bookable_by(user_id: ColumnElement[int] | int) -> ColumnElement[bool]:

@@ -11,8 +11,7 @@ from app.models.tables import ENTRY, PROJECT, USER, full_name
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.services.access import visibility
 from app.services.access.actor import Actor
-from app.services.constraints import BadCursor
-from app.services.cursors import cursor_behind, keys_of
+from app.services.cursors import BadCursor, cursor_behind, keys_of
 
 _A_WALK = timedelta(days=1)
 """How long somebody may take from the first page to the last."""

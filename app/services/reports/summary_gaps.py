@@ -7,11 +7,11 @@ from math import prod
 from sqlalchemy import exists, or_, select
 
 from app.core.database.session import Session
+from app.core.errors import Invalid
 from app.models.tables import MEMBER, PROJECT, USER, full_name
 from app.schemas.reports.summary import Group, SummaryWanted
 from app.services.access.actor import Actor
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
-from app.services.constraints import SummaryTooLarge
 from app.services.reports.summary_query import people_in
 
 Keys = tuple[int | None, ...]
@@ -19,6 +19,11 @@ Figures = dict[Keys, tuple[int, int, int]]
 """Seconds, entries and people by the groups' keys."""
 Names = dict[Group, dict[int | None, str | None]]
 _MANAGER = USER.alias("manager")
+
+
+class SummaryTooLarge(Invalid):
+    code = "summary_too_large"
+    title = "The summary has too many rows"
 
 
 def fill(

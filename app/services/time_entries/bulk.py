@@ -14,9 +14,10 @@ from app.services import idempotency
 from app.services.access import locks as people
 from app.services.access import visibility
 from app.services.access.actor import Actor
-from app.services.constraints import BulkRefused, EntryNotFound, UserNotFound
+from app.services.access.errors import UserNotFound
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries import manual as corrections
+from app.services.time_entries.errors import BulkRefused, EntryNotFound
 
 Wanted = BulkCreate | BulkChange | BulkDelete
 

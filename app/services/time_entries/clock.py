@@ -21,20 +21,19 @@ from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.authentication import ACTOR_COLUMNS, actor_from, proven, shown
 from app.services.audit import recorder as audit
-from app.services.constraints import (
+from app.services.idempotency import Once
+from app.services.projects.errors import ProjectInactive, ProjectNotFound
+from app.services.projects.projects import bookable_by
+from app.services.time_entries import entries as time_entries
+from app.services.time_entries.entries import Entry, is_stale, read, snapshot
+from app.services.time_entries.errors import (
     AlreadyClockedIn,
     AlreadyClockedOut,
     ClockBehind,
     EntryNotFound,
     NotClockedIn,
     NotYourEntry,
-    ProjectInactive,
-    ProjectNotFound,
 )
-from app.services.idempotency import Once
-from app.services.projects.projects import bookable_by
-from app.services.time_entries import entries as time_entries
-from app.services.time_entries.entries import Entry, is_stale, read, snapshot
 
 _PERSON: BindParameter[int] = bindparam(
     "user_id"

@@ -18,9 +18,9 @@ from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.calendar.attribution import belonging, parts
 from app.services.calendar.periods import Period, starts_within
-from app.services.constraints import EntryNotFound
 from app.services.cursors import cursor_behind, keys_of
 from app.services.time_entries import own_month as own_entries
+from app.services.time_entries.errors import EntryNotFound
 
 ENTRY_WITH_PROJECT = select(
     ENTRY,

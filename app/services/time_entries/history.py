@@ -8,7 +8,7 @@ from app.schemas.audit import HistoryItem
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.audit.queries import EVENT_WITH_ACTOR, event_fields
-from app.services.constraints import EntryNotFound
+from app.services.time_entries.errors import EntryNotFound
 
 
 def history(session: Session, actor: Actor, entry_id: int) -> list[HistoryItem]:

@@ -19,7 +19,11 @@ from app.services.access import locks as people
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
-from app.services.constraints import (
+from app.services.projects.errors import ProjectInactive, ProjectNotFound
+from app.services.projects.projects import bookable_by
+from app.services.time_entries import entries as time_entries
+from app.services.time_entries.entries import Entry
+from app.services.time_entries.errors import (
     EditWindowClosed,
     EntryChanged,
     EntryInFuture,
@@ -28,13 +32,8 @@ from app.services.constraints import (
     EntryStillRuns,
     EntryTooLong,
     EntryTooShort,
-    ProjectInactive,
-    ProjectNotFound,
     ReasonNeeded,
 )
-from app.services.projects.projects import bookable_by
-from app.services.time_entries import entries as time_entries
-from app.services.time_entries.entries import Entry
 
 Versions = frozenset[int] | None
 """The versions that a change is meant for, of `If-Match`; None where any will do."""

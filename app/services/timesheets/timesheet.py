@@ -16,9 +16,9 @@ from app.schemas.reports.report import Attribution, OwnDay
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate
+from app.services.access.errors import UserNotFound
 from app.services.audit import recorder as audit
 from app.services.calendar.periods import Period
-from app.services.constraints import UserNotFound
 from app.services.reports.team import days_of
 
 _MANAGER = USER.alias("manager")

@@ -20,10 +20,12 @@ from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilte
 from app.services.access import locks as people
 from app.services.access import visibility
 from app.services.access.actor import Actor
+from app.services.access.errors import ScopeNeeded, UserNotFound
 from app.services.audit import recorder as audit
 from app.services.auth import passwords
 from app.services.auth import revocation as credentials
-from app.services.constraints import (
+from app.services.time_entries import clock as punches
+from app.services.users.errors import (
     EmailTaken,
     HasReports,
     LastAdmin,
@@ -32,10 +34,7 @@ from app.services.constraints import (
     ManagerInvalid,
     ManagerIsSelf,
     ManagerNotFound,
-    ScopeNeeded,
-    UserNotFound,
 )
-from app.services.time_entries import clock as punches
 
 RECORDED = ("email", "first_name", "last_name", "role", "is_active", "manager_id", "time_zone", "must_change_password")
 

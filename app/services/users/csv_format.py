@@ -18,7 +18,7 @@ from app.core.text import text_key
 from app.models.users import Role
 from app.schemas.types import MAX_KEY_LENGTH
 from app.schemas.users.csv_import import MAX_PEOPLE, ImportedPerson
-from app.services.constraints import ImportRefused
+from app.services.users.errors import ImportRefused
 
 COLUMNS = ("email", "first_name", "last_name", "role", "manager_email", "time_zone")
 MAY_BE_EMPTY = frozenset({"manager_email", "time_zone"})

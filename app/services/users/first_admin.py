@@ -12,8 +12,8 @@ from app.models.tables import USER
 from app.models.users import Role, User
 from app.schemas.users.user import NewPerson
 from app.services.access import locks as people
-from app.services.constraints import EmailTaken
 from app.services.users import administration as users
+from app.services.users.errors import EmailTaken
 
 
 def ensure(session: Session, *, at: datetime) -> User | None:

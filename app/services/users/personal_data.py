@@ -32,9 +32,9 @@ from app.services.access.authentication import authenticate
 from app.services.audit import recorder as audit
 from app.services.audit.queries import EVENT_WITH_ACTOR, read_event
 from app.services.auth import revocation as credentials
-from app.services.constraints import PersonIsActive, RetentionRuns
 from app.services.export_leases import Slot
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
+from app.services.users.errors import PersonIsActive, RetentionRuns
 
 ROWS_AT_ONCE = 500
 CHUNK_BYTES = 64 * 1024

@@ -10,8 +10,9 @@ from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN, WITH_ROLE
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.schemas.types import MAX_ID
+from app.services.access.errors import RoleNeeded
 from app.services.auth import api_tokens
-from app.services.constraints import ApiTokenNotFound, ExpiryOutOfRange, RoleNeeded, TooManyApiTokens
+from app.services.auth.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 
 router = APIRouter(prefix="/auth/api-tokens", tags=["auth"], route_class=TransactionRoute)
 admin_router = APIRouter(prefix="/admin/api-tokens", tags=["admin: users"], route_class=TransactionRoute)

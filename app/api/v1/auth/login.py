@@ -17,9 +17,9 @@ from app.schemas.auth.session import Refresh, Token
 from app.schemas.types import PLAIN_TEXT
 from app.services.auth import login as logins
 from app.services.auth import sessions
+from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable, SessionNotFound
 from app.services.auth.login import Attempt
 from app.services.auth.login_throttle import LoginLimitReached
-from app.services.constraints import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable, SessionNotFound
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionRoute)
 

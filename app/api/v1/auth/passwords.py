@@ -22,8 +22,9 @@ from app.schemas.auth.password import PasswordByLink, PasswordChange, PasswordLi
 from app.schemas.auth.session import Token
 from app.schemas.users.user import AccountRead
 from app.services.access import authentication
+from app.services.access.errors import UserNotFound
 from app.services.auth import passwords, sessions
-from app.services.constraints import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive, UserNotFound
+from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive
 
 router = APIRouter(prefix="/auth/password", tags=["auth"], route_class=TransactionRoute)
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)

@@ -24,15 +24,15 @@ from app.schemas.auth.second_factor import (
     SecondFactorRead,
     SecondFactorRemoval,
 )
+from app.services.access.errors import UserNotFound
 from app.services.auth import passwords, second_factor
-from app.services.constraints import (
+from app.services.auth.errors import (
     CodeWrong,
     NoSecondFactor,
     NotEnrolling,
     OwnAccount,
     SecondFactorExists,
     SecondFactorUnreadable,
-    UserNotFound,
 )
 
 router = APIRouter(prefix="/auth/totp", tags=["auth"], route_class=TransactionRoute)

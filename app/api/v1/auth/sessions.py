@@ -8,7 +8,7 @@ from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
 from app.schemas.auth.session import SessionRead
 from app.services.auth import sessions
-from app.services.constraints import SessionNotFound
+from app.services.auth.errors import SessionNotFound
 
 router = APIRouter(prefix="/auth/sessions", tags=["auth"], route_class=TransactionRoute)
 

@@ -11,7 +11,7 @@ from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.schemas.types import MAX_ID
-from app.services.constraints import BadCursor
+from app.services.cursors import BadCursor
 from app.services.reports import presence
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)

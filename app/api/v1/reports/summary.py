@@ -13,8 +13,9 @@ from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
 from app.schemas.reports.report import Attribution
 from app.schemas.reports.summary import Groups, Summary, SummaryWanted
 from app.schemas.types import MAX_ID
-from app.services.constraints import PeriodTooLong, SummaryTooLarge
+from app.services.calendar.periods import PeriodTooLong
 from app.services.reports import summary
+from app.services.reports.summary_gaps import SummaryTooLarge
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
 _summary = TypeAdapter(Summary)

@@ -9,7 +9,7 @@ from app.api.dependencies.transactions import ReportRoute, TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN, WITH_ROLE
 from app.schemas.reports.report import Attribution, OwnDays, Scope, TeamMemberHours
-from app.services.constraints import PeriodTooLong
+from app.services.calendar.periods import PeriodTooLong
 from app.services.reports import team as reports
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)

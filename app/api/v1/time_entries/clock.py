@@ -10,17 +10,16 @@ from app.api.http.problems import raises
 from app.api.v1.shared_errors import ONCE, SIGNED_IN
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead
-from app.services.constraints import (
+from app.services.projects.errors import ProjectInactive, ProjectNotFound
+from app.services.time_entries import clock as punches
+from app.services.time_entries.errors import (
     AlreadyClockedIn,
     AlreadyClockedOut,
     ClockBehind,
     EntryNotFound,
     NotClockedIn,
     NotYourEntry,
-    ProjectInactive,
-    ProjectNotFound,
 )
-from app.services.time_entries import clock as punches
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 

@@ -24,8 +24,9 @@ from app.schemas.audit import HistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
 from app.schemas.types import MAX_ID, Search
-from app.services.constraints import BadCursor, EntryNotFound
+from app.services.cursors import BadCursor
 from app.services.time_entries import entries as time_entries
+from app.services.time_entries.errors import EntryNotFound
 from app.services.time_entries.history import history
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)

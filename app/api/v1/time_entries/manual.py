@@ -12,7 +12,11 @@ from app.api.v1.shared_errors import ONCE, SIGNED_IN
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, EntryUpdate
 from app.schemas.types import Reason
-from app.services.constraints import (
+from app.services.access.errors import UserNotFound
+from app.services.projects.errors import ProjectInactive, ProjectNotFound
+from app.services.time_entries import bulk
+from app.services.time_entries import manual as corrections
+from app.services.time_entries.errors import (
     BulkRefused,
     EditWindowClosed,
     EntryChanged,
@@ -22,13 +26,8 @@ from app.services.constraints import (
     EntryStillRuns,
     EntryTooLong,
     EntryTooShort,
-    ProjectInactive,
-    ProjectNotFound,
     ReasonNeeded,
-    UserNotFound,
 )
-from app.services.time_entries import bulk
-from app.services.time_entries import manual as corrections
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
 OF_TIMES = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonNeeded)

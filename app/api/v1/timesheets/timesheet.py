@@ -9,8 +9,8 @@ from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
 from app.schemas.types import MAX_ID, Month, TimeZoneName
+from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import of_month
-from app.services.constraints import UserNotFound
 from app.services.timesheets import timesheet
 from app.services.timesheets.pdf import rendered
 

@@ -23,7 +23,9 @@ from app.models.users import Role
 from app.schemas.types import MAX_ID, Search
 from app.schemas.users.user import AccountRead, UserCreate, UserFilter, UserUpdate
 from app.services.access import authentication
-from app.services.constraints import (
+from app.services.access.errors import UserNotFound
+from app.services.users import administration as users
+from app.services.users.errors import (
     EmailTaken,
     HasReports,
     LastAdmin,
@@ -32,9 +34,7 @@ from app.services.constraints import (
     ManagerInvalid,
     ManagerIsSelf,
     ManagerNotFound,
-    UserNotFound,
 )
-from app.services.users import administration as users
 
 router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
 OF_MANAGER = (ManagerNotFound, ManagerInvalid, ManagerInactive)

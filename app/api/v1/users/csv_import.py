@@ -13,9 +13,9 @@ from app.api.http.problems import NotCsv, ValidationFailed, raises
 from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
 from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
 from app.services.access import authentication
-from app.services.constraints import EmailTaken, ImportRefused
 from app.services.users import csv_import as onboarding
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
+from app.services.users.errors import EmailTaken, ImportRefused
 
 router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
 IMPORT_PATH = f"{router.prefix}/import"
