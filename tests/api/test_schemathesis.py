@@ -23,12 +23,12 @@ from schemathesis.engine import StopReason, events, from_schema
 from schemathesis.hooks import unregister
 
 from app.core.database.session import Database
+from app.core.pagination import cursor_behind
 from app.core.time.clock import utc_now
 from app.models.users import User
 from app.schemas.types import PLAIN_TEXT
 from app.services.access.actor import Actor
 from app.services.auth import second_factor
-from app.services.cursors import cursor_behind
 from app.services.users.csv_format import COLUMNS
 from tests.support.credentials import Authenticator, api_token_of, link_of, second_factor_of, session_of
 from tests.support.people import PASSWORD

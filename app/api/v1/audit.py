@@ -8,10 +8,10 @@ from app.api.dependencies.parameters import Admin, AnyDateRange, Now, SessionDep
 from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, WITH_ROLE
+from app.core.pagination import BadCursor
 from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
 from app.schemas.types import MAX_ENTRY_ID, MAX_ID
 from app.services.audit import queries as audit_log
-from app.services.cursors import BadCursor
 
 router = APIRouter(prefix="/admin/audit", tags=["admin: record"], route_class=TransactionRoute)
 

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, or_, select, tuple_
 
 from app.core.database.session import Session
+from app.core.pagination import cursor_behind, keys_of
 from app.core.time.zones import day_start
 from app.models.tables import EVENT, USER
 from app.schemas.audit import ActorRead, EventFilter, EventRead
 from app.services.audit.recorder import HOUSE, told
 from app.services.calendar.periods import Period
-from app.services.cursors import cursor_behind, keys_of
 
 EVENT_WITH_ACTOR = select(
     EVENT, USER.c.first_name.label("actor_first_name"), USER.c.last_name.label("actor_last_name")

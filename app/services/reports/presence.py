@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from app.core.database.session import Session
+from app.core.pagination import BadCursor, cursor_behind, keys_of
 from app.core.time.clock import MAX_CLOCK_LAG
 from app.models.tables import ENTRY, PROJECT, USER, full_name
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.services.access import visibility
 from app.services.access.actor import Actor
-from app.services.cursors import BadCursor, cursor_behind, keys_of
 
 _A_WALK = timedelta(days=1)
 """How long somebody may take from the first page to the last."""

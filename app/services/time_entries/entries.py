@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, insert, or_, select, true, tuple_
 
 from app.core.database.session import Session
+from app.core.pagination import cursor_behind, keys_of
 from app.models.tables import ENTRY, PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
@@ -18,7 +19,6 @@ from app.services.access.actor import Actor
 from app.services.audit import recorder as audit
 from app.services.calendar.attribution import belonging, parts
 from app.services.calendar.periods import Period, starts_within
-from app.services.cursors import cursor_behind, keys_of
 from app.services.time_entries import own_month as own_entries
 from app.services.time_entries.errors import EntryNotFound
 

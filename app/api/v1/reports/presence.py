@@ -9,9 +9,9 @@ from app.api.dependencies.parameters import CurrentUser, Now, SessionDep, Stretc
 from app.api.dependencies.transactions import ReportRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
+from app.core.pagination import BadCursor
 from app.schemas.reports.presence import Presence, PresenceFilter
 from app.schemas.types import MAX_ID
-from app.services.cursors import BadCursor
 from app.services.reports import presence
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)

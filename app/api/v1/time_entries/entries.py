@@ -20,11 +20,11 @@ from app.api.http.problems import raises
 from app.api.v1.paths import ENTRY
 from app.api.v1.reports.team import AttributionQuery
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
+from app.core.pagination import BadCursor
 from app.schemas.audit import HistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
 from app.schemas.types import MAX_ID, Search
-from app.services.cursors import BadCursor
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries.errors import EntryNotFound
 from app.services.time_entries.history import history
