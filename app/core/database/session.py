@@ -20,6 +20,8 @@ from app.core.database.sqlite.engine import sqlite_engine
 from app.core.errors import DomainError, Unavailable
 from app.core.security.access_tokens import Claims
 
+ROWS_AT_ONCE = 1000
+"""How many rows a statement whose rows are streamed fetches at once (`yield_per`)."""
 _PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 

@@ -16,12 +16,11 @@ from typing import Any
 from sqlalchemy import Row, Table, select, true, tuple_
 from sqlalchemy.exc import OperationalError
 
-from app.core.database.session import Session
+from app.core.database.session import ROWS_AT_ONCE, Session
 from app.core.security.hash_chain import GENESIS, SALT_LENGTH, ChainKeys, UnknownKey, canonical, digest
 from app.models.tables import CHAIN, EVENT
 from app.services.audit.recorder import ERASE, HOUSE, Facts, is_digest, linked_facts
 
-ROWS_AT_ONCE = 1000
 SEALED_LINK_LENGTH = 32  # hexadecimal digits of a link in a seal: 128 bits, and a short line
 
 

@@ -8,13 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Date, Select, Text, Time, case, cast, func, literal
 
-from app.core.database.session import Session
+from app.core.database.session import ROWS_AT_ONCE, Session
 from app.core.server.spool import Write
 from app.core.spreadsheet import safe_in_postgresql, safe_text
 from app.services.exports.columns import Column, Kind
 from app.services.exports.rows import OnRows
 
-_ROWS_AT_ONCE = 1000
 _CHUNK_BYTES = 256 * 1024
 _CELL = "safe_text"  # our function among SQLite's
 Shown = Callable[[Column, ColumnElement[Any]], ColumnElement[Any]]
@@ -84,7 +83,7 @@ def _write_from_sqlite(session: Session, entries: Select[Any], header: bytes, wr
     writer = csv.writer(buffer, lineterminator="\r\n")
     # Closed whatever happens: a statement read half-way would keep the connection in the past, for whoever gets it
     # next, until the garbage collector comes by.
-    with session.execute(entries, execution_options={"yield_per": _ROWS_AT_ONCE}) as rows:
+    with session.execute(entries, execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
         for lines in rows.partitions():
             writer.writerows(lines)
             write(header + buffer.getvalue().encode())

@@ -5,10 +5,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select
 
-from app.core.database.session import Session
+from app.core.database.session import ROWS_AT_ONCE, Session
 from app.services.exports.columns import Column, Kind
 
-ROWS_AT_ONCE = 1000
 Record = dict[str, Any]
 OnRows = Callable[[int], None]
 Told = Mapping[Kind, Callable[[Any], Any]]

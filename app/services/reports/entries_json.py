@@ -9,14 +9,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select
 
-from app.core.database.session import Session
+from app.core.database.session import ROWS_AT_ONCE, Session
 from app.models.tables import PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.services.calendar.periods import Period
 from app.services.calendar.segments import stretches
-from app.services.exports.rows import ROWS_AT_ONCE
 from app.services.time_entries.entries import flagged
 
 
