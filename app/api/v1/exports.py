@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import StreamingResponse
 
 from app.api.dependencies.parameters import ClaimsDep, DateRange, Now, RuntimeDep, TransactionsDep, as_of
+from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.api.dependencies.streaming import streamed
 from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
-from app.api.v1.reports.team import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.api.v1.shared_errors import OF_EXPORT, OF_PERIOD, WITH_ROLE
 from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS

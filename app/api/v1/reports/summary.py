@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
 from app.api.dependencies.parameters import CurrentUser, DateRange, Now, SessionDep, as_of
+from app.api.dependencies.report_parameters import AttributionQuery
 from app.api.dependencies.transactions import ReportRoute
 from app.api.http.problems import raises
-from app.api.v1.reports.team import AttributionQuery
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
 from app.schemas.reports.report import Attribution
 from app.schemas.reports.summary import Groups, Summary, SummaryWanted

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.parameters import CurrentUser, DateRange, Manager, Now, SessionDep, as_of
+from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.api.dependencies.transactions import ReportRoute, TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN, WITH_ROLE
@@ -14,14 +15,6 @@ from app.services.reports import team as reports
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
 own_router = APIRouter(prefix="/reports", tags=["reports"], route_class=TransactionRoute)
-
-IncludeIndirect = Annotated[bool, Query(description="The whole tree below, not only direct reports.")]
-ScopeQuery = Annotated[Scope, Query(description="`all` is everyone, for admins.")]
-
-AttributionQuery = Annotated[
-    Attribution,
-    Query(description="`start`: an entry belongs to the day on which it starts. `split`: it is cut at each midnight."),
-]
 
 
 @own_router.get("/me", summary="My days", responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong))

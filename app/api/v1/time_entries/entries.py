@@ -15,10 +15,10 @@ from app.api.dependencies.parameters import (
     as_of,
     tagged,
 )
+from app.api.dependencies.report_parameters import AttributionQuery
 from app.api.dependencies.transactions import ReportRoute, TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.paths import ENTRY
-from app.api.v1.reports.team import AttributionQuery
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
 from app.core.pagination import BadCursor
 from app.schemas.audit import HistoryItem
