@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL
 
 from app.core.database.session import Database
 from app.core.security.hash_chain import GENESIS, ChainKeys, canonical
+from app.core.security.keyring import Keyring
 from app.core.time.clock import monotonic_seconds
 from app.models.tables import CHAIN, ENTRY, EVENT
 from app.services.audit.recorder import linked_facts
@@ -72,6 +73,7 @@ def _measure(engine: str, url: URL, layout: Layout, folder: Path) -> None:
 def _record(url: URL) -> None:
     """Two events for each entry, and the heads of their chains."""
     settings = settings_for(url.render_as_string(hide_password=False))
+    keys = Keyring(settings).audit_keys
     by_person = select(ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time).order_by(ENTRY.c.user_id, ENTRY.c.start_time)
     with closing(Database(settings)) as database, database.reading() as session:
         session.may_take_forever()
@@ -79,7 +81,7 @@ def _record(url: URL) -> None:
     heads = []
     with unguarded(url, EVENT.name) as connection:
         for person, entries in groupby(rows, key=lambda row: row.user_id):
-            events = list(_events(settings.audit_keys, person, entries))
+            events = list(_events(keys, person, entries))
             for first in range(0, len(events), ROWS_AT_ONCE):
                 connection.execute(insert(EVENT), events[first : first + ROWS_AT_ONCE])
             heads.append({"chain_id": person, "length": len(events), "last_link": events[-1]["link"]})

@@ -31,7 +31,7 @@ def phone(database, ana):
 def refreshed(database, token, *, at):
     """The session after a refresh; None where it is refused."""
     try:
-        read = database.settings.refresh_tokens.read(token)
+        read = database.keyring.refresh_tokens.read(token)
         with database.writing("request-1") as session:
             return sessions.refresh(session, read, at=at)
     except RefreshRefused:
@@ -105,7 +105,7 @@ def test_reuse_is_on_record(database, ana, phone):
 
 def test_a_made_up_token_of_a_session_is_refused_and_ends_nothing(database, ana, phone):
     """Session ids can be guessed: a guess must not log anybody out."""
-    tokens = database.settings.refresh_tokens
+    tokens = database.keyring.refresh_tokens
     good = tokens.read(phone.refresh_token)
     text = phone.refresh_token
     made_up = [

@@ -91,7 +91,7 @@ def test_a_seal_that_was_changed_proves_nothing(ids, database, old, new, said):
 def test_events_of_a_former_key_are_proven_by_it_alone(ids, database):
     seal = sealed(database)
     with database.reading() as session:
-        former_id = session.settings.audit_keys.current_id
+        former_id = session.keyring.audit_keys.current_id
     former = database.settings.SECRET_KEY.get_secret_value()
     for old_keys, said in (([FORMER_KEY, former], None), ([FORMER_KEY], "can't be proven"), ([], "can't be proven")):
         now = Database(settings_for(database.settings.DB_URL, AUDIT_KEY=KEY, AUDIT_OLD_KEYS=old_keys))

@@ -130,7 +130,7 @@ def assert_chains_hold(session: Session, ids: Collection[int]) -> None:
         select(EVENT).where(EVENT.c.chain_id.in_(ids)).order_by(EVENT.c.chain_id, EVENT.c.position)
     )
     for chain_id, of_chain in groupby(events.all(), key=lambda event: event.chain_id):
-        walk = audit_proof._Walk(session.settings.audit_keys, chain_id, [])
+        walk = audit_proof._Walk(session.keyring.audit_keys, chain_id, [])
         for event in of_chain:
             walk.step(event)
         walk.end(heads.pop(chain_id))

@@ -14,9 +14,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
 from app.core.config.types import POSTGRESQL_NAMES, DatabaseUrl, Host, Network, Origin, ZoneName
-from app.core.security.encryption import Sealer
-from app.core.security.hash_chain import ChainKeys
-from app.core.security.opaque_tokens import RefreshTokens
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
 DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production refuses
@@ -171,10 +168,15 @@ class Settings(BaseSettings):
             return self.SECRET_KEY.get_secret_value()
         return _kept_key(self.SECRET_KEY_FILE)
 
-    @cached_property
-    def audit_keys(self) -> ChainKeys:
-        """The keys that chain the record: AUDIT_KEY, else the signing key; AUDIT_OLD_KEYS prove what they once made."""
-        return ChainKeys(*self._keys(self.AUDIT_KEY, self.AUDIT_OLD_KEYS))
+    @property
+    def audit_secrets(self) -> list[str]:
+        """AUDIT_KEY, else the signing key; behind it AUDIT_OLD_KEYS."""
+        return self._secrets(self.AUDIT_KEY, self.AUDIT_OLD_KEYS)
+
+    @property
+    def totp_secrets(self) -> list[str]:
+        """TOTP_KEY, else the signing key; behind it TOTP_OLD_KEYS."""
+        return self._secrets(self.TOTP_KEY, self.TOTP_OLD_KEYS)
 
     @cached_property
     def smtp_trust(self) -> ssl.SSLContext:
@@ -184,17 +186,7 @@ class Settings(BaseSettings):
         except OSError:
             raise BadSettings("SMTP_CA_FILE can't be used: it must hold certificates in PEM form.") from None
 
-    @cached_property
-    def refresh_tokens(self) -> RefreshTokens:
-        """What makes and reads refresh tokens, under the signing key."""
-        return RefreshTokens(self.signing_key)
-
-    @cached_property
-    def sealer(self) -> Sealer:
-        """What encrypts the second factors' secrets: TOTP_KEY, else the signing key; TOTP_OLD_KEYS still open."""
-        return Sealer(*self._keys(self.TOTP_KEY, self.TOTP_OLD_KEYS))
-
-    def _keys(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
+    def _secrets(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
         current = self.signing_key if own is None else own.get_secret_value()
         return [current, *(key.get_secret_value() for key in old)]
 

@@ -19,6 +19,7 @@ from app.core.database.postgresql.engine import driver_of, may_take, postgresql_
 from app.core.database.sqlite.engine import sqlite_engine
 from app.core.errors import DomainError, Unavailable
 from app.core.security.access_tokens import Claims
+from app.core.security.keyring import Keyring
 
 ROWS_AT_ONCE = 1000
 """How many rows a statement whose rows are streamed fetches at once (`yield_per`)."""
@@ -40,6 +41,7 @@ class Session(SQLModelSession):
     """One transaction of one request, with what every service may need to know about it."""
 
     settings: Settings
+    keyring: Keyring
     request_id: str
     writes: bool
     """Whether this is a transaction that writes."""
@@ -103,6 +105,7 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.keyring = Keyring(settings)
         self._watchdog: Watchdog | None = None
         if settings.is_sqlite:
             self.engine = sqlite_engine(settings)
@@ -132,6 +135,7 @@ class Database:
     def _session(self, engine: Engine, request_id: str, *, writes: bool) -> Iterator[Session]:
         with Session(engine, expire_on_commit=False) as session:
             session.settings = self.settings
+            session.keyring = self.keyring
             session.request_id = request_id
             session.writes = writes
             session.chain_heads = {}

@@ -128,7 +128,7 @@ def _next_event(
 ) -> Facts:
     """The row that continues the chain, and is its head from now on."""
     length, last_link = head
-    keys = session.settings.audit_keys
+    keys = session.keyring.audit_keys
     hidden = _Hidden()
     event: Facts = {
         "chain_id": chain_id,

@@ -56,7 +56,7 @@ def verify(session: Session, seals: Iterable[str], *, on_progress: Callable[[int
     if HOUSE not in heads:
         raise BrokenRecord(f"Chain {HOUSE} has lost its head.")
     for chain_id, head, events in _chains(session, heads):
-        walk = _Walk(session.settings.audit_keys, chain_id, sealed.pop(chain_id, []))
+        walk = _Walk(session.keyring.audit_keys, chain_id, sealed.pop(chain_id, []))
         for event in events:
             walk.step(event)
         walk.end(head)
@@ -72,7 +72,7 @@ def verify(session: Session, seals: Iterable[str], *, on_progress: Callable[[int
 def seal(session: Session, *, at: datetime) -> str:
     """One signed line that says how long each chain is and by which link it ends. Keep it away from the database."""
     heads = session.execute(select(CHAIN.c.chain_id, CHAIN.c.length, CHAIN.c.last_link).order_by(CHAIN.c.chain_id))
-    keys = session.settings.audit_keys
+    keys = session.keyring.audit_keys
     body = {
         "at": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "chains": {str(head.chain_id): [head.length, head.last_link[:SEALED_LINK_LENGTH]] for head in heads},
@@ -89,7 +89,7 @@ def _read_seals(session: Session, lines: Iterable[str], proof: Proof) -> dict[in
         try:
             body = json.loads(line)
             signature = body.pop("signature")
-            if not compare_digest(session.settings.audit_keys.link(body["key_id"], {"seal": body}), signature):
+            if not compare_digest(session.keyring.audit_keys.link(body["key_id"], {"seal": body}), signature):
                 raise BrokenRecord(f"Line {number} of the seals was changed: its signature doesn't fit.")
             for chain_id, (length, link) in body["chains"].items():
                 if length:

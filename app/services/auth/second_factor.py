@@ -42,7 +42,7 @@ def begin(session: Session, actor: Actor, *, at: datetime) -> EnrolmentRead:
     if person.has_second_factor:
         raise SecondFactorExists("You have a second factor. Remove it first.")
     secret = pyotp.random_base32()
-    sealed = session.settings.sealer.seal(secret, owner_id=actor.id)
+    sealed = session.keyring.sealer.seal(secret, owner_id=actor.id)
     session.execute(delete(FACTOR).where(FACTOR.c.user_id == actor.id))
     row = {"user_id": actor.id, "secret": sealed, "created_at": at, "confirmed_at": None, "last_step": 0}
     session.execute(insert(FACTOR).values(row))
@@ -125,7 +125,7 @@ def _takes_step(session: Session, user_id: int, code: str, *, at: datetime) -> b
     if row is None:
         return False
     try:
-        totp = pyotp.TOTP(session.settings.sealer.open(row.secret, owner_id=user_id))
+        totp = pyotp.TOTP(session.keyring.sealer.open(row.secret, owner_id=user_id))
     except Unsealable:
         raise SecondFactorUnreadable(
             "Log in with a recovery code, and tell your admin: is TOTP_KEY another one?"

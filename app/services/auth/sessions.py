@@ -59,7 +59,7 @@ class Opened:
 
 def open_for(session: Session, user_id: int, client: Client, *, at: datetime) -> Opened:
     """Open a session for a person who proved who they are. They are locked."""
-    tokens = session.settings.refresh_tokens
+    tokens = session.keyring.refresh_tokens
     secret = tokens.first_secret()
     row = {
         "user_id": user_id,
@@ -83,7 +83,7 @@ def refresh(session: Session, token: RefreshToken, *, at: datetime) -> Opened:
     Raises RefreshRefused: for one of a session that ended; and for one that was spent longer ago, which ends the
     session: one of the two who have it is a thief (RFC 9700, 4.14.2).
     """
-    tokens = session.settings.refresh_tokens
+    tokens = session.keyring.refresh_tokens
     asked = {"user_id": token.user_id, "session_id": token.session_id}
     row = session.execute(_STANDING, asked, execution_options={LOCK_PERSON: token.user_id}).one_or_none()
     if row is None or row.expires_at <= at or not row.is_active:

@@ -61,7 +61,7 @@ async def login(
 @router.post("/refresh", summary="Get new tokens", responses=raises(*WITHOUT_LOGIN, RefreshRefused))
 async def refresh(body: Refresh, runtime: RuntimeDep, transactions: TransactionsDep, now: Now) -> Token:
     """A new access token and the next refresh token. The old one is spent: using it later ends the session."""
-    token = runtime.settings.refresh_tokens.read(body.refresh_token)  # what somebody made up gets no slot
+    token = runtime.database.keyring.refresh_tokens.read(body.refresh_token)  # what somebody made up gets no slot
     opened = await transactions.write(lambda session: sessions.refresh(session, token, at=now))
     return token_of(runtime, opened, at=now)
 
