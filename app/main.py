@@ -19,17 +19,12 @@ from app.api.openapi.document import describe
 from app.api.operations import health, metrics, root
 from app.api.operations.metrics import Observer
 from app.api.v1 import audit, exports, projects
-from app.api.v1.auth import api_tokens, passwords, second_factor, sessions
-from app.api.v1.auth import login as logins
+from app.api.v1.auth import api_tokens, login, passwords, second_factor, sessions
 from app.api.v1.reports import presence, summary
-from app.api.v1.reports import team as reports
-from app.api.v1.time_entries import clock as punches
-from app.api.v1.time_entries import entries as time_entries
-from app.api.v1.time_entries import manual as corrections
+from app.api.v1.reports import team as team_report
+from app.api.v1.time_entries import clock, entries, manual
 from app.api.v1.timesheets import timesheet
-from app.api.v1.users import account, team
-from app.api.v1.users import administration as users
-from app.api.v1.users import csv_import as onboarding
+from app.api.v1.users import account, administration, csv_import, team
 from app.core.config.settings import Environment, Settings, load_settings
 from app.core.observability.logging import configure_logging
 from app.core.observability.metrics import begin, end
@@ -39,26 +34,26 @@ from app.services.users.csv_format import MAX_FILE_BYTES
 API = "/api/v1"
 _log = structlog.get_logger()
 ROUTERS = (
-    punches.router,  # first: a request is held against one route after the other, and most are punches
-    logins.router,
+    clock.router,  # first: a request is held against one route after the other, and most are punches
+    login.router,
     account.router,
     sessions.router,
     passwords.router,
     api_tokens.router,
     second_factor.router,
-    corrections.router,
-    time_entries.router,
-    time_entries.list_router,
+    manual.router,
+    entries.router,
+    entries.list_router,
     projects.router,
     team.router,
-    reports.own_router,
-    reports.router,
+    team_report.own_router,
+    team_report.router,
     summary.router,
     presence.router,
     exports.router,
     timesheet.router,
-    onboarding.router,
-    users.router,
+    csv_import.router,
+    administration.router,
     passwords.admin_router,
     second_factor.admin_router,
     api_tokens.admin_router,
@@ -122,7 +117,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     """Put around the app what every request passes, from the inside out."""
     app.add_middleware(
         GuardMiddleware,
-        larger_bodies={("POST", f"{API}{onboarding.IMPORT_PATH}"): MAX_FILE_BYTES},
+        larger_bodies={("POST", f"{API}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
         body_seconds=settings.BODY_TIMEOUT_SECONDS,
     )
     _allow_origins(app, settings)

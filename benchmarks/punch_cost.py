@@ -20,8 +20,7 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import utc_now
 from app.schemas.time_entries.clock import ClockIn
-from app.services.time_entries import clock as punches
-from app.services.time_entries import entries as time_entries
+from app.services.time_entries import clock, entries
 from tests.support.credentials import claims_of
 from tests.support.databases import settings_for
 from tests.support.people import Company
@@ -39,21 +38,21 @@ def bare(database: Database, claims: Claims, project_id: int) -> None:
         "time_zone": "UTC", "needs_review": False, "version": 1, "created_at": at, "updated_at": at,
     }  # fmt: skip
     with database.writing() as session:
-        session.execute(punches._STANDING, wanted, execution_options=lock).one()
-        session.execute(time_entries._INSERT, row).scalar_one()
+        session.execute(clock._STANDING, wanted, execution_options=lock).one()
+        session.execute(entries._INSERT, row).scalar_one()
     with database.writing() as session:
-        running = session.execute(punches._STANDING, wanted, execution_options=lock).one()
+        running = session.execute(clock._STANDING, wanted, execution_options=lock).one()
         closing = {"entry_id": running.open_id, "at": utc_now(), "is_stale": False, "next_version": 2}
-        session.execute(punches._CLOSE, closing)
+        session.execute(clock._CLOSE, closing)
 
 
 def whole(database: Database, claims: Claims, project_id: int) -> None:
     """A cycle as the service does it, each punch with a key of its own."""
     wanted = ClockIn(project_id=project_id, description="")
     with database.writing("benchmark") as session:
-        punches.clock_in(session, claims, wanted, switch=False, key=uuid.uuid4().hex, at=utc_now())
+        clock.clock_in(session, claims, wanted, switch=False, key=uuid.uuid4().hex, at=utc_now())
     with database.writing("benchmark") as session:
-        punches.clock_out_open(session, claims, key=uuid.uuid4().hex, at=utc_now())
+        clock.clock_out_open(session, claims, key=uuid.uuid4().hex, at=utc_now())
 
 
 def rate(cycle: Cycle, database: Database, staff: list[Claims], project_id: int, seconds: float) -> float:

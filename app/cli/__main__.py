@@ -5,16 +5,12 @@ from types import FrameType
 
 import typer
 
-from app.cli import audit as record
-from app.cli import database, exports
-from app.cli import openapi as document
-from app.cli import operations as backups
-from app.cli import users as people
+from app.cli import audit, database, exports, openapi, operations, users
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Commands for operators.", pretty_exceptions_enable=False
 )
-for group in (database, backups, people, record, exports, document):
+for group in (database, operations, users, audit, exports, openapi):
     app.add_typer(group.commands)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from app.cli.common import STATEMENT_SECONDS, Refused, progress_bar, ready_database
 from app.core.time.clock import utc_now
-from app.services.audit import verification as audit_proof
+from app.services.audit import verification
 
 commands = typer.Typer()
 
@@ -21,7 +21,7 @@ def verify_audit(
         lines = [] if seal is None else _seals_in(seal)
         task = progress.add_task("Links", visible=False)
         with database.reading("cli:verify-audit") as session:
-            proof = audit_proof.verify(
+            proof = verification.verify(
                 session,
                 lines,
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
@@ -36,7 +36,7 @@ def verify_audit(
 def seal_audit() -> None:
     """Print one signed line over the heads of all chains. Keep it where whoever has the database can't reach."""
     with ready_database() as database, database.reading("cli:seal-audit") as session:
-        typer.echo(audit_proof.seal(session, at=utc_now()))
+        typer.echo(verification.seal(session, at=utc_now()))
 
 
 def _seals_in(file: Path) -> list[str]:

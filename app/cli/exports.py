@@ -9,12 +9,11 @@ from app.cli.common import Refused, progress_bar, ready_database, valid, written
 from app.core.time.clock import utc_now
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.calendar.periods import Period, of_month
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted
-from app.services.timesheets import pdf as timesheet_pdf
-from app.services.timesheets import timesheet
+from app.services.timesheets import pdf, timesheet
 
 commands = typer.Typer()
 
@@ -37,7 +36,7 @@ def export(
         wanted = ExportWanted(_period(start_date, end_date, tz), scope, include_indirect, columns, attribution)
         included = exports.everybody() if manager is None else exports.team_of(manager, wanted)
         with database.writing("cli:export") as session:
-            people.lock(session, *([manager] if manager else []))
+            locks.lock(session, *([manager] if manager else []))
             exports.record(session, export_format, wanted, scope=scope, actor=None, at=(now := utc_now()))
         task = progress.add_task("Entries", total=None)
         with database.reading("cli:export") as session, written_whole(target) as file:
@@ -65,12 +64,12 @@ def timesheet_command(
     with ready_database() as database:
         period = of_month(valid(Month, month), None if tz is None else valid(TimeZoneName, tz))
         with database.writing("cli:timesheet") as session:
-            people.lock(session, person_id)
+            locks.lock(session, person_id)
             timesheet.record(session, person_id, period, actor=None, at=(now := utc_now()))
         with database.reading("cli:timesheet") as session:
             sheet = timesheet.for_operator(session, person_id, period, at=now)
         with written_whole(target) as file:
-            file.write(timesheet_pdf.rendered(sheet))
+            file.write(pdf.rendered(sheet))
     typer.echo(f"{target} is written.")
 
 

@@ -27,7 +27,7 @@ from app.core.database.migrations import (
     revisions_of,
     schema_state,
 )
-from app.core.database.postgresql import dump as postgresql_dumps
+from app.core.database.postgresql import dump
 from app.core.database.postgresql.catalog import Ours
 from app.core.database.session import Database, Session
 from app.core.database.sqlite import backup as sqlite_copies
@@ -139,14 +139,14 @@ def _of_sqlite(session: Session, facts: Facts, file: Path, out: BinaryIO, progre
 
 def _of_postgresql(session: Session, _facts: Facts, _file: Path, out: BinaryIO, progress: Progress) -> Content:
     connection = session.connection()
-    major = postgresql_dumps.server_major(connection)
-    pg_dump, pg_restore = (postgresql_dumps.program(name, at_least=major) for name in ("pg_dump", "pg_restore"))
-    with bar(progress, "Dump") as update, postgresql_dumps.dumping(connection, pg_dump, _ours()) as source:
+    major = dump.server_major(connection)
+    pg_dump, pg_restore = (dump.program(name, at_least=major) for name in ("pg_dump", "pg_restore"))
+    with bar(progress, "Dump") as update, dump.dumping(connection, pg_dump, _ours()) as source:
         stored = archive.pack(
             out, "time_tracking.dump", source, is_compressed=True, on_bytes=lambda size: update(advance=size)
         )
-    postgresql_dumps.check(connection, pg_restore, _ours(), partial(archive.unpack, out, stored))
-    return backups.content(stored, made_by=postgresql_dumps.major_of(pg_dump))
+    dump.check(connection, pg_restore, _ours(), partial(archive.unpack, out, stored))
+    return backups.content(stored, made_by=dump.major_of(pg_dump))
 
 
 def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progress, unproven: bool) -> Fault:
@@ -173,17 +173,15 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
     with _all_or_nothing(), database.writing(RESTORE) as session:
         session.may_take_forever()
         connection = session.connection()
-        newest = max(said.content.made_by, postgresql_dumps.server_major(connection))
-        pg_restore = postgresql_dumps.program("pg_restore", at_least=newest)
+        newest = max(said.content.made_by, dump.server_major(connection))
+        pg_restore = dump.program("pg_restore", at_least=newest)
         if said.facts.revision != head_revision():
             backups.require_alone(session)
         if backups.target_of(connection) is not Target.nothing:
             backups.shut_out_others(session)
         unpack = partial(archive.unpack, file, backups.stored(said))
         with bar(progress, "Rows", sum(said.facts.tables.values())) as update:
-            postgresql_dumps.put_in_place(
-                connection, pg_restore, _ours(), unpack, on_rows=lambda rows: update(advance=rows)
-            )
+            dump.put_in_place(connection, pg_restore, _ours(), unpack, on_rows=lambda rows: update(advance=rows))
         backups.require_same(session, said)
         if said.facts.revision == head_revision():
             return _proven(session, said, progress, unproven)

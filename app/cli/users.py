@@ -15,9 +15,7 @@ from app.core.time.clock import utc_now
 from app.models.users import Role
 from app.schemas.types import MAX_ID
 from app.schemas.users.user import UserCreate
-from app.services.users import administration as users
-from app.services.users import csv_import as onboarding
-from app.services.users import personal_data
+from app.services.users import administration, csv_import, personal_data
 from app.services.users.csv_format import MAX_FILE_BYTES
 from app.services.users.errors import ImportRefused
 
@@ -43,7 +41,7 @@ def create_admin(
         if reason := weakness(password):
             raise Refused(f"password: {reason}")
         with database.writing("cli:create-admin") as session:
-            admin = users.create(session, None, wanted, password_hash=hash_password(password), at=utc_now())
+            admin = administration.create(session, None, wanted, password_hash=hash_password(password), at=utc_now())
     typer.echo(f"Created admin {admin.email} with id {admin.id}.")
 
 
@@ -58,11 +56,11 @@ def import_users(
             content = opened_file.read(MAX_FILE_BYTES + 1)
         task = progress.add_task("Check the file", total=None)
         with _faults(), database.reading("cli:import-users") as session:
-            prepared = onboarding.prepare(session, content, at=(now := utc_now()))
+            prepared = csv_import.prepare(session, content, at=(now := utc_now()))
         progress.update(task, description="People", total=len(prepared.rows))
         if not dry_run:
             with _faults(), database.writing("cli:import-users") as session:
-                onboarding.add(
+                csv_import.add(
                     session, None, prepared, at=now, on_progress=lambda done, _: progress.update(task, completed=done)
                 )
     typer.echo(f"{len(prepared.rows)} people {'can be imported' if dry_run else 'imported'}.")

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from app.core.database.session import Session
 from app.core.errors import Policy, TooMany
 from app.models.tables import SLOT
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
 
 AT_ONCE = 2
@@ -35,7 +35,7 @@ class Slot:
 
 def take(session: Session, actor: Actor, *, at: datetime) -> Slot:
     """A free slot of the actor's. Raises TooManyExports."""
-    people.lock(session, actor.id)
+    locks.lock(session, actor.id)
     mine = select(SLOT.c.number).where(SLOT.c.user_id == actor.id, SLOT.c.held_until > at)
     free = set(range(1, AT_ONCE + 1)).difference(session.execute(mine).scalars())
     if not free:

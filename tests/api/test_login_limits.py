@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from app.core.errors import DomainError
 from app.models.tables import FAILED
-from app.services.auth import login as logins
+from app.services.auth import login
 from app.services.auth.login import Attempt
 from app.services.auth.sessions import Client
 from tests.support.databases import settings_for
@@ -31,9 +31,9 @@ def attempt(database, ana):
         wanted = Attempt(email, None, Client(address, "a test"))
         try:
             with database.reading() as session:
-                account = logins.find_account(session, wanted, at=at)
+                account = login.find_account(session, wanted, at=at)
             with database.writing() as session:
-                logins.log_in(session, wanted, account, password_matches=right, at=at)
+                login.log_in(session, wanted, account, password_matches=right, at=at)
         except DomainError as refusal:
             return refusal.code
         return "in"

@@ -7,11 +7,10 @@ import pytest
 from app.core.time.clock import utc_now
 from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
-from app.services.auth import login as logins
-from app.services.auth import passwords
+from app.services.auth import login, passwords
 from app.services.auth.errors import LoginRefused
 from app.services.auth.login import Attempt
-from app.services.users import administration as users
+from app.services.users import administration
 from tests.support.credentials import HERE
 from tests.support.people import PASSWORD
 from tests.support.record import Record
@@ -104,7 +103,7 @@ def test_who_is_deactivated_while_their_password_is_checked_gets_no_token(databa
     ana, ada = people.employee("Ana"), people.admin("Ada")
 
     def in_between(session):
-        users.deactivate(session, Actor(ada.id, ada.role, "UTC"), ana.id, at=utc_now())
+        administration.deactivate(session, Actor(ada.id, ada.role, "UTC"), ana.id, at=utc_now())
 
     assert finish_login(database, "ana@example.com", in_between) is None
 
@@ -124,8 +123,8 @@ def test_whose_email_goes_to_another_while_it_is_checked_gets_no_token_of_theirs
     actor = Actor(ada.id, ada.role, "UTC")
 
     def in_between(session):
-        users.change(session, actor, ana.id, UserUpdate(email="former@example.com"), at=utc_now())
-        users.change(session, actor, bob.id, UserUpdate(email="ana@example.com"), at=utc_now())
+        administration.change(session, actor, ana.id, UserUpdate(email="former@example.com"), at=utc_now())
+        administration.change(session, actor, bob.id, UserUpdate(email="ana@example.com"), at=utc_now())
 
     assert finish_login(database, "ana@example.com", in_between) is None
 
@@ -168,12 +167,12 @@ def finish_login(database, email, in_between):
     """A login whose password matches, with something happening while it is checked; None where it is refused."""
     attempt = Attempt(email, None, HERE)
     with database.reading() as session:
-        found = logins.find_account(session, attempt, at=utc_now())
+        found = login.find_account(session, attempt, at=utc_now())
     with database.writing() as session:
         in_between(session)
     try:
         with database.writing() as session:
-            return logins.log_in(session, attempt, found, password_matches=True, at=utc_now())
+            return login.log_in(session, attempt, found, password_matches=True, at=utc_now())
     except LoginRefused:
         return None
 

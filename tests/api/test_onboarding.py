@@ -18,8 +18,7 @@ from app.core.time.clock import utc_now
 from app.models.tables import USER
 from app.services.access.actor import Actor
 from app.services.audit.verification import verify
-from app.services.users import administration as users
-from app.services.users import csv_import as onboarding
+from app.services.users import administration, csv_import
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 from app.services.users.errors import ImportRefused
 from tests.support.databases import settings_for
@@ -81,7 +80,7 @@ def test_an_admin_imports_a_team_with_its_manager_below_it(server, boss, ada, mi
     assert (ana["time_zone"], ben["time_zone"]) == ("Europe/Lisbon", "UTC")
     assert ana["id"] < ben["id"] < eva["id"], "ids follow the lines"
     events = record.new()
-    facts = {name: ana[name] for name in users.RECORDED}
+    facts = {name: ana[name] for name in administration.RECORDED}
     assert [(e.action, e.actor_id, e.subject_id, e.object_id) for e in events] == [
         ("user:create", ada.id, person["id"], person["id"]) for person in (ana, ben, eva)
     ]
@@ -411,11 +410,11 @@ def test_of_two_identical_imports_at_once_one_wins_and_the_other_is_refused_whol
 )
 def test_what_changes_between_the_check_and_the_writing_is_seen(server, boss, ada, mia, meanwhile, kind):
     with server.database.reading() as session:
-        prepared = onboarding.prepare(session, file_of(ANA.replace(",,", ",mia@example.com,")), at=utc_now())
+        prepared = csv_import.prepare(session, file_of(ANA.replace(",,", ",mia@example.com,")), at=utc_now())
     assert meanwhile(boss, mia).status_code == 200
 
     with pytest.raises(ImportRefused) as refusal, server.database.writing() as session:
-        onboarding.add(session, Actor(ada.id, ada.role, "UTC"), prepared, at=utc_now())
+        csv_import.add(session, Actor(ada.id, ada.role, "UTC"), prepared, at=utc_now())
 
     assert kind in [error["type"] for error in refusal.value.facts["errors"]]
     assert len(everybody(boss)) == 2
@@ -483,7 +482,7 @@ def test_what_is_exported_is_imported_as_the_same_people(boss, server, people, e
 
     assert people_in(elsewhere) == people_in(server.database)
     with elsewhere.reading() as session:
-        assert b"".join(onboarding.csv_chunks(session)) == content
+        assert b"".join(csv_import.csv_chunks(session)) == content
     for row in csv.reader(io.StringIO(content.decode(), newline="")):
         assert not any(cell.lstrip().startswith(tuple("=+-@\uff1d\u207a")) for cell in row)
 
@@ -491,9 +490,9 @@ def test_what_is_exported_is_imported_as_the_same_people(boss, server, people, e
 def bring_in(database, content):
     """Import as the operator does."""
     with database.reading() as session:
-        prepared = onboarding.prepare(session, content, at=utc_now())
+        prepared = csv_import.prepare(session, content, at=utc_now())
     with database.writing() as session:
-        onboarding.add(session, None, prepared, at=utc_now())
+        csv_import.add(session, None, prepared, at=utc_now())
     return len(prepared.rows)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.presence import PresenceFilter
 from app.services.access.actor import Actor
-from app.services.reports import presence as service
+from app.services.reports import presence
 from tests.api.conftest import IN_SIGHT
 from tests.support.hours import clock
 from tests.support.people import instant
@@ -152,7 +152,7 @@ def test_an_entry_that_grows_stale_between_two_pages_is_shown_once(people, datab
 
     for _ in range(4):
         with database.reading() as session:
-            (one,), cursor = service.page(session, actor, PresenceFilter(), cursor=cursor, limit=1, at=at)
+            (one,), cursor = presence.page(session, actor, PresenceFilter(), cursor=cursor, limit=1, at=at)
         seen.append((one.user_name[:3], one.needs_review, one.seconds))
         at += timedelta(minutes=1)
 
@@ -171,7 +171,7 @@ def test_nobody_was_at_work_for_less_than_no_time(people, database, mia, website
 
     with database.reading() as session:
         at = instant("2026-03-02 08:00:00")  # this machine's clock is behind the one that wrote the entry
-        (one,), _ = service.page(session, actor, PresenceFilter(), cursor=None, limit=1, at=at)
+        (one,), _ = presence.page(session, actor, PresenceFilter(), cursor=None, limit=1, at=at)
 
     assert one.seconds == 0
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test as tell_stories
 from app.api.dependencies.parameters import _now
 from app.main import create_app
 from app.models.users import User
-from app.services.audit import verification as audit_proof
+from app.services.audit import verification
 from tests.support.deeds import ADA, ANA, BOB, BOSS, EVE, EVES, MAX, MIA, PEOPLE, ROOT, THEY, Draft, deeds, zones
 from tests.support.model import (
     NO_ID,
@@ -394,4 +394,4 @@ def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, e
     tell_stories(story if EXAMPLES else seed(SEEDS[engine])(story), settings=STORIES)
 
     with server.database.reading() as session:
-        audit_proof.verify(session, (), on_progress=lambda done, total: None)
+        verification.verify(session, (), on_progress=lambda done, total: None)

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from app.models.tables import ENTRY, USER
-from app.services.reports import summary as service
+from app.services.reports import summary
 from tests.api.conftest import IN_SIGHT
 from tests.support.people import instant, password_hash
 
@@ -212,7 +212,7 @@ def test_more_rows_than_a_hundred_thousand_are_refused(as_user, server, ada, web
 
 
 def test_rows_that_have_hours_count_too(as_user, server, ada, website, monkeypatch):
-    monkeypatch.setattr(service, "MAX_ROWS", 10)
+    monkeypatch.setattr(summary, "MAX_ROWS", 10)
     _hire(server, 11)
     with server.database.writing() as session:
         ids = list(session.execute(select(USER.c.id).where(USER.c.id != ada.id)).scalars())

@@ -9,8 +9,7 @@ import pytest
 
 from app.core.time.clock import utc_now
 from app.schemas.time_entries.clock import ClockIn
-from app.services.time_entries import clock as punches
-from app.services.time_entries import entries as time_entries
+from app.services.time_entries import clock, entries
 from tests.support.credentials import claims_of
 from tests.support.people import instant
 
@@ -222,7 +221,7 @@ def test_an_entry_open_for_too_long_is_flagged_wherever_it_appears(people, as_us
 def test_sixteen_hours_are_a_long_day_and_a_second_more_is_too_long(database):
     with database.reading() as session:
         after = [
-            time_entries.needs_review(session, False, NINE, None, now=NINE + timedelta(hours=16, seconds=second))
+            entries.needs_review(session, False, NINE, None, now=NINE + timedelta(hours=16, seconds=second))
             for second in (0, 1)
         ]
 
@@ -393,7 +392,7 @@ def test_five_seconds_behind_are_stepped_over_and_six_are_not(database, people):
         people.entry(each, website, "2026-03-02 08:00", "2026-03-02 09:00")
 
     started = punch_in(database, ana, website, NINE - timedelta(seconds=5))
-    with pytest.raises(punches.ClockBehind):
+    with pytest.raises(clock.ClockBehind):
         punch_in(database, bob, website, NINE - timedelta(seconds=6))
 
     assert started.start_time == NINE
@@ -451,9 +450,9 @@ def last_days():
 def punch_in(database, person, project, at):
     with database.writing() as session:
         wanted = ClockIn(project_id=project.id, description="")
-        return punches.clock_in(session, claims_of(database, person), wanted, switch=False, at=at)
+        return clock.clock_in(session, claims_of(database, person), wanted, switch=False, at=at)
 
 
 def punch_out(database, person, at):
     with database.writing() as session:
-        return punches.clock_out_open(session, claims_of(database, person), at=at)
+        return clock.clock_out_open(session, claims_of(database, person), at=at)

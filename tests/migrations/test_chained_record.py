@@ -11,7 +11,7 @@ from sqlalchemy import JSON, column, insert, select, table, text
 from app.core.database.column_types import Instant
 from app.core.database.session import Database
 from app.models.tables import EVENT
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.audit.verification import Proof
 from tests.support.burglar import Burglar, changed, verified
 from tests.support.databases import POSTGRESQL
@@ -76,7 +76,7 @@ def test_events_from_before_the_chains_are_chained_and_read_as_they_were(chained
 def test_what_happens_next_continues_their_chains(chained):
     with chained.writing("request-9") as session:
         for person in (ANA, None, 77):
-            audit.record(session, "user:note", at=NINE, actor_id=ADA, subject_id=person, reason="Later")
+            recorder.record(session, "user:note", at=NINE, actor_id=ADA, subject_id=person, reason="Later")
 
     with chained.reading() as session:
         assert verified(session) == Proof(chains=6, events=len(WRITTEN) + 3)

@@ -7,12 +7,11 @@ from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.manual import EntryUpdate
 from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
-from app.services.auth import login as logins
+from app.services.auth import login
 from app.services.auth.errors import LoginRefused
 from app.services.auth.login import Attempt
-from app.services.time_entries import clock as punches
-from app.services.time_entries import manual as corrections
-from app.services.users import administration as users
+from app.services.time_entries import clock, manual
+from app.services.users import administration
 from tests.support.burglar import NOW, Burglar
 from tests.support.credentials import HERE, claims_of
 from tests.support.operators import empty_database
@@ -33,17 +32,17 @@ def ids(people, database) -> dict[str, int]:
         Actor(mia.id, Role.manager, "UTC"),
     )
     with database.writing("request-1") as session:
-        users.change(session, admin, ana.id, UserUpdate(first_name="Anna", email="anna@example.com"), at=NINE)
+        administration.change(session, admin, ana.id, UserUpdate(first_name="Anna", email="anna@example.com"), at=NINE)
     with database.writing("request-2") as session:
-        punches.clock_in(session, claims, ClockIn(project_id=website.id, description="Ünïcode"), switch=False, at=NINE)
+        clock.clock_in(session, claims, ClockIn(project_id=website.id, description="Ünïcode"), switch=False, at=NINE)
     with database.writing("request-3") as session:
-        entry = punches.clock_out_open(session, claims, at=NOON)
+        entry = clock.clock_out_open(session, claims, at=NOON)
     with database.writing("request-4") as session:
         earlier = EntryUpdate(start_time="2026-03-02T08:00:00Z", reason="Came an hour earlier")
-        corrections.change(session, manager, entry.id, earlier, versions=None, at=NOW)
+        manual.change(session, manager, entry.id, earlier, versions=None, at=NOW)
     with pytest.raises(LoginRefused), database.writing("request-5") as session:
         unknown = Attempt("nobody@example.com", None, HERE)
-        logins.log_in(session, unknown, None, password_matches=False, at=NOW)
+        login.log_in(session, unknown, None, password_matches=False, at=NOW)
     return {"Ada": ada.id, "Mia": mia.id, "Ana": ana.id, "Website": website.id, "entry": entry.id}
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
 from app.models.tables import EVENT
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.people import PASSWORD
 from tests.support.record import Record
@@ -290,7 +290,7 @@ def test_a_switch_that_fails_behind_its_first_step_leaves_no_event(office):
 
 def test_a_change_undone_behind_its_event_takes_the_event_along(database):
     with pytest.raises(ZeroDivisionError), database.writing("request-7") as session:
-        audit.record(session, "project:create", at=utc_now(), actor_id=None, object_id=1)
+        recorder.record(session, "project:create", at=utc_now(), actor_id=None, object_id=1)
         1 / 0  # noqa: B018 - whatever breaks a request behind its event
 
     assert count(database) == 0

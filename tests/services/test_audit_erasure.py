@@ -6,7 +6,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.database.session import Database
 from app.models.tables import EVENT
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.audit.verification import BrokenRecord, Proof
 from tests.support.burglar import NOW, NOWHERE, Burglar, changed, noted, one_step, place, verified
 
@@ -107,7 +107,7 @@ def test_each_link_follows_the_one_that_an_earlier_transaction_wrote(ids, databa
 def erase(database: Database, person_id: int) -> None:
     """The event that lets the values go; emptying them is the next statement's."""
     with database.writing("request-8") as session:
-        audit.record(session, audit.ERASE, at=NOW, actor_id=None, subject_id=person_id, object_id=person_id)
+        recorder.record(session, recorder.ERASE, at=NOW, actor_id=None, subject_id=person_id, object_id=person_id)
 
 
 def refused(database: Database, statement: Executable, *, by: str = "audit_event_is_append_only") -> None:

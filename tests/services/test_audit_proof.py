@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Column, Row, insert, literal_column, update
 
 from app.models.tables import CHAIN, EVENT
-from app.services.audit import verification as audit_proof
+from app.services.audit import verification
 from app.services.audit.recorder import HOUSE
 from app.services.audit.verification import Proof
 from tests.support.burglar import (
@@ -33,13 +33,13 @@ def test_an_untouched_record_holds(ids, database):
 
 def test_the_record_of_a_company_without_people_holds(database):
     with database.reading() as session:
-        assert verified(session, audit_proof.seal(session, at=NOW)) == Proof(chains=1, seals=1)
+        assert verified(session, verification.seal(session, at=NOW)) == Proof(chains=1, seals=1)
 
 
 def test_progress_counts_up_to_all_links(ids, database):
     seen = []
     with database.reading() as session:
-        audit_proof.verify(session, [], on_progress=lambda done, total: seen.append((done, total)))
+        verification.verify(session, [], on_progress=lambda done, total: seen.append((done, total)))
 
     assert seen == [(2, 9), (3, 9), (4, 9), (9, 9)]
 

@@ -5,7 +5,7 @@ from sqlalchemy import delete, update
 
 from app.core.database.session import Database
 from app.models.tables import CHAIN, EVENT
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.audit.recorder import HOUSE
 from app.services.audit.verification import BrokenRecord, Proof
 from tests.support.burglar import NOW, Burglar, noted, place, removed, sealed, verified
@@ -45,7 +45,7 @@ def test_a_chain_written_anew_with_the_key_is_found_by_a_seal(ids, database):
         session.execute(delete(EVENT).where(EVENT.c.chain_id == HOUSE))
         session.execute(of_house.values(length=0, last_link=""))
         for number in range(3):
-            audit.record(session, "project:create", at=NOW, actor_id=None, object_id=number)
+            recorder.record(session, "project:create", at=NOW, actor_id=None, object_id=number)
         length, last_link = session.chain_heads[HOUSE]
         session.execute(of_house.values(length=length, last_link=last_link))
 

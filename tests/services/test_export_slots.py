@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
 from app.models.tables import SLOT
-from app.services import export_leases as export_slots
+from app.services import export_leases
 from app.services.access.actor import Actor
 from app.services.export_leases import Slot, TooManyExports
 
@@ -24,7 +24,7 @@ def mia(people):
 
 def take(database, actor, at) -> Slot:
     with database.writing() as session:
-        return export_slots.take(session, actor, at=at)
+        return export_leases.take(session, actor, at=at)
 
 
 def test_a_third_export_waits_until_one_is_through(database, people, mia):
@@ -35,7 +35,7 @@ def test_a_third_export_waits_until_one_is_through(database, people, mia):
         take(database, mia, now)
     take(database, Actor(bob.id, bob.role, "UTC"), now)
     with database.writing() as session:
-        export_slots.give_back(session, first)
+        export_leases.give_back(session, first)
     take(database, mia, now)
 
     assert refused.value.retry_after_seconds == 5
@@ -50,7 +50,7 @@ def test_the_slot_of_a_worker_that_died_is_free_after_a_minute(database, mia):
     again = take(database, mia, now + MINUTE)
 
     with database.writing() as session:  # it wasn't dead, only slow: what it holds is somebody else's now
-        export_slots.give_back(session, dead)
+        export_leases.give_back(session, dead)
     take(database, mia, now + MINUTE)
     with pytest.raises(TooManyExports):
         take(database, mia, now + MINUTE)
@@ -63,7 +63,7 @@ def test_a_slot_that_is_held_on_to_stays_taken(database, mia):
 
     with database.writing() as session:
         for slot in slots:
-            export_slots.hold(session, slot, at=now + MINUTE - SECOND)
+            export_leases.hold(session, slot, at=now + MINUTE - SECOND)
 
     with pytest.raises(TooManyExports):
         take(database, mia, now + 2 * MINUTE - 2 * SECOND)

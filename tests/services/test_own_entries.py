@@ -10,8 +10,7 @@ from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
-from app.services.time_entries import entries as time_entries
-from app.services.time_entries import own_month as own_entries
+from app.services.time_entries import entries, own_month
 from tests.support.people import instant
 
 NOW = instant("2026-03-10 12:00")
@@ -32,11 +31,11 @@ def ana(database, people):
 def test_the_answer_is_what_the_models_would_have_written(database, ana):
     period = Period(date(2026, 3, 1), date(2026, 3, 31))
     with database.reading() as session:
-        plain = list(own_entries.starting(session, ana, period, at=NOW))
+        plain = list(own_month.starting(session, ana, period, at=NOW))
         rows = session.execute(
-            time_entries.ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == ana.id).order_by(ENTRY.c.start_time.desc())
+            entries.ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == ana.id).order_by(ENTRY.c.start_time.desc())
         ).all()
-        models = [time_entries.read_with_project(session, row, now=NOW) for row in rows]
+        models = [entries.read_with_project(session, row, now=NOW) for row in rows]
 
     assert plain == [json.loads(model.model_dump_json()) for model in models]
     assert [list(entry) for entry in plain] == [list(TimeEntryWithProject.model_fields)] * len(models)
@@ -56,4 +55,4 @@ def test_an_entry_is_there_on_its_local_day_alone(database, people, zone, day, f
 
     with database.reading() as session:
         period = Period(date(2026, 3, day), date(2026, 3, day), zone)
-        assert len(list(own_entries.starting(session, actor, period, at=NOW))) == found
+        assert len(list(own_month.starting(session, actor, period, at=NOW))) == found

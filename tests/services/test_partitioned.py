@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.models.tables import ENTRY
-from app.services.audit import verification as audit_proof
+from app.services.audit import verification
 from app.services.constraints import from_constraint
 from tests.support.backend import ROOT
 from tests.support.databases import POSTGRESQL
@@ -47,7 +47,7 @@ def test_the_service_punches_corrects_and_reports_as_before(company, server, as_
     assert as_user(mia).get("/reports/team", params=PERIOD).json()[0]["employee"]["id"] == ana.id
     assert "Both" in as_user(mia).get("/reports/export/csv", params=PERIOD).text
     with server.database.reading() as session:
-        audit_proof.verify(session, [], on_progress=lambda done, total: None)
+        verification.verify(session, [], on_progress=lambda done, total: None)
 
 
 def test_an_entry_beyond_four_billion_is_punched_corrected_read_and_deleted(company, server, as_user, people, engine):

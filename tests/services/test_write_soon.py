@@ -8,7 +8,7 @@ from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.tables import ZONE
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.operators import empty_database
 from tests.support.record import Record
@@ -97,7 +97,7 @@ def test_two_events_of_one_transaction_follow_on_each_other(database):
 
     with database.writing() as session:
         for number in (1, 2):
-            audit.record(session, "project:create", at=utc_now(), actor_id=None, object_id=number)
+            recorder.record(session, "project:create", at=utc_now(), actor_id=None, object_id=number)
 
     assert [(event.object_id, event.position) for event in record.new()] == [(1, 1), (2, 2)]
 

@@ -26,8 +26,7 @@ from sqlmodel import AutoString
 from app.core.database.column_types import Instant
 from app.core.database.session import Database, Session
 from app.models.tables import CHAIN, EVENT
-from app.services.audit import recorder as audit
-from app.services.audit import verification as audit_proof
+from app.services.audit import recorder, verification
 from app.services.audit.verification import BrokenRecord, Proof
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.people import instant
@@ -90,17 +89,17 @@ def names_a_place(said: str | None) -> bool:
 
 def sealed(database: Database) -> str:
     with database.reading() as session:
-        return audit_proof.seal(session, at=NOW)
+        return verification.seal(session, at=NOW)
 
 
 def noted(database: Database, **told: Any) -> None:
     """One more event."""
     with database.writing("request-9") as session:
-        audit.record(session, "project:note", at=NOW, actor_id=None, **told)
+        recorder.record(session, "project:note", at=NOW, actor_id=None, **told)
 
 
 def verified(session: Session, *seals: str) -> Proof:
-    return audit_proof.verify(session, seals, on_progress=lambda done, total: None)
+    return verification.verify(session, seals, on_progress=lambda done, total: None)
 
 
 def changed(table: Table, row: Row[Any], values: dict[str, Any]) -> Executable:

@@ -15,7 +15,7 @@ from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
 from app.schemas.users.user import NewPerson
 from app.services.projects import projects
-from app.services.users import administration as users
+from app.services.users import administration
 
 PASSWORD = "violet-harbour-42-lantern"
 
@@ -70,7 +70,7 @@ class Company:
             "updated_at": instant(start),
         } | traits
         with self._database.writing("test") as session:
-            users.register_zone(session, values["time_zone"])
+            administration.register_zone(session, values["time_zone"])
             return int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
 
     def reload(self, person: User) -> User:
@@ -90,6 +90,6 @@ class Company:
             time_zone=traits.get("time_zone", "UTC"),
         )
         with self._database.writing("test") as session:
-            person = users.create(session, None, wanted, password_hash=password_hash(), at=utc_now())
+            person = administration.create(session, None, wanted, password_hash=password_hash(), at=utc_now())
             person.is_active = is_active
         return person

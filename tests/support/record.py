@@ -11,7 +11,7 @@ from sqlalchemy import select, tuple_
 
 from app.core.database.session import Database, Session
 from app.models.tables import API_TOKEN, CHAIN, ENTRY, EVENT, MEMBER, PROJECT, USER
-from app.services.audit import verification as audit_proof
+from app.services.audit import verification
 from app.services.audit.recorder import HOUSE, told
 from tests.support.leaks import assert_nothing_secret
 
@@ -124,13 +124,13 @@ class Ledger:
 
 
 def assert_chains_hold(session: Session, ids: Collection[int]) -> None:
-    """Walk these people's chains as `audit_proof.verify` walks all. Raises BrokenRecord."""
+    """Walk these people's chains as `verification.verify` walks all. Raises BrokenRecord."""
     heads = {head.chain_id: head for head in session.execute(select(CHAIN).where(CHAIN.c.chain_id.in_(ids)))}
     events = session.execute(
         select(EVENT).where(EVENT.c.chain_id.in_(ids)).order_by(EVENT.c.chain_id, EVENT.c.position)
     )
     for chain_id, of_chain in groupby(events.all(), key=lambda event: event.chain_id):
-        walk = audit_proof._Walk(session.keyring.audit_keys, chain_id, [])
+        walk = verification._Walk(session.keyring.audit_keys, chain_id, [])
         for event in of_chain:
             walk.step(event)
         walk.end(heads.pop(chain_id))

@@ -18,7 +18,7 @@ from app.core.observability.logging import first_line
 from app.core.server.runtime import Runtime
 from app.core.server.spool import Spool, Write
 from app.core.time.clock import utc_now
-from app.services import export_leases as export_slots
+from app.services import export_leases
 from app.services.export_leases import Slot
 
 _producers: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references to tasks
@@ -70,7 +70,7 @@ class _Held:
         """Make the slot free."""
         self._holding.cancel()
         with _harmless():
-            await self._transactions.write(lambda session: export_slots.give_back(session, self._slot))
+            await self._transactions.write(lambda session: export_leases.give_back(session, self._slot))
             self._is_held = False
 
     def let_go(self) -> None:
@@ -81,9 +81,9 @@ class _Held:
 
     async def _hold(self) -> None:
         while True:
-            await asyncio.sleep(export_slots.HELD_FOR.total_seconds() / 3)
+            await asyncio.sleep(export_leases.HELD_FOR.total_seconds() / 3)
             with _harmless():
-                await self._transactions.write(lambda session: export_slots.hold(session, self._slot, at=utc_now()))
+                await self._transactions.write(lambda session: export_leases.hold(session, self._slot, at=utc_now()))
 
 
 def _harmless() -> suppress:

@@ -11,7 +11,7 @@ from app.api.v1.shared_errors import OF_PERIOD, WITH_ROLE
 from app.core.pagination import BadCursor
 from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
 from app.schemas.types import MAX_ENTRY_ID, MAX_ID
-from app.services.audit import queries as audit_log
+from app.services.audit import queries
 
 router = APIRouter(prefix="/admin/audit", tags=["admin: record"], route_class=TransactionRoute)
 
@@ -34,7 +34,7 @@ def list_events(
     wanted = EventFilter(
         subject_id=subject_id, actor_id=actor_id, action=action, object_type=object_type, object_id=object_id
     )
-    found, next_cursor = audit_log.page(session, wanted, period, cursor=stretch.cursor, limit=stretch.limit)
+    found, next_cursor = queries.page(session, wanted, period, cursor=stretch.cursor, limit=stretch.limit)
     stretch.describe(response, next_cursor)
     as_of(response, now)
     return found

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from alembic import command
 from app.core.config.settings import Settings
-from app.core.database.postgresql import online_migration as live_migration
+from app.core.database.postgresql import online_migration
 from app.core.database.session import Database
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -152,7 +152,10 @@ def make_ready(database: Database, needed: MetaData) -> None:
 
 
 def migrate(
-    database: Database, *, patience_seconds: float = live_migration.PATIENCE_SECONDS, say: live_migration.Say = print
+    database: Database,
+    *,
+    patience_seconds: float = online_migration.PATIENCE_SECONDS,
+    say: online_migration.Say = print,
 ) -> None:
     """Bring the database to the newest revision. Raises ForeignDatabase, touching nothing, and MigrationBlocked.
 
@@ -168,7 +171,7 @@ def migrate(
 
     if not database.settings.is_sqlite:
         url = database.settings.database_url
-        live_migration.patiently(url, upgrade, patience_seconds=patience_seconds, say=say)
+        online_migration.patiently(url, upgrade, patience_seconds=patience_seconds, say=say)
         return
     with connected(database) as connection:
         upgrade(connection)
@@ -177,7 +180,7 @@ def migrate(
 def connected(database: Database) -> AbstractContextManager[Connection]:
     """A connection for alembic, which opens and ends the transactions on it."""
     settings = database.settings
-    return _writer(database) if settings.is_sqlite else live_migration.connected(settings.database_url)
+    return _writer(database) if settings.is_sqlite else online_migration.connected(settings.database_url)
 
 
 def _writer(database: Database) -> Connection:

@@ -12,7 +12,7 @@ from app.core.security.access_tokens import BadToken, Claims, Waiting
 from app.core.time.clock import MAX_CLOCK_LAG
 from app.models.tables import API_TOKEN, SESSION, USER
 from app.models.users import Role
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.errors import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
 
@@ -130,7 +130,7 @@ def admin(session: Session, claims: Claims) -> Actor:
     makes or unmakes one takes it too.
     """
     if session.writes:
-        people.lock_rules(session)
+        locks.lock_rules(session)
     actor = authenticate(session, claims)
     require_role(actor, Role.admin)
     return actor

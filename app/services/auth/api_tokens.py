@@ -12,10 +12,10 @@ from app.core.security.opaque_tokens import digest, new_api_token
 from app.models.tables import API_TOKEN
 from app.models.users import Role
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.authentication import require_role
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.auth.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 
 MAX_PER_PERSON = 50
@@ -32,7 +32,7 @@ def create(session: Session, actor: Actor, wanted: ApiTokenCreate, *, at: dateti
     latest = at + timedelta(days=session.settings.API_TOKEN_MAX_DAYS)
     if not at < wanted.expires_at <= latest:
         raise ExpiryOutOfRange(f"A token ends in the future, at the latest at {latest:%Y-%m-%dT%H:%M:%SZ}.")
-    people.lock_oneself(session, actor)
+    locks.lock_oneself(session, actor)
     own = select(func.count()).select_from(API_TOKEN).where(API_TOKEN.c.user_id == actor.id)
     if session.execute(own).scalar_one() >= MAX_PER_PERSON:
         raise TooManyApiTokens(f"You have {MAX_PER_PERSON} API tokens. Revoke some first.")
@@ -40,7 +40,7 @@ def create(session: Session, actor: Actor, wanted: ApiTokenCreate, *, at: dateti
     facts = {"name": wanted.name, "scopes": " ".join(sorted(wanted.scopes)), "expires_at": wanted.expires_at}
     row = {"user_id": actor.id, "token_hash": digest(token), "created_at": at, **facts}
     created = session.execute(insert(API_TOKEN).values(row).returning(*_LISTED.selected_columns)).one()
-    audit.record(
+    recorder.record(
         session, "api_token:create", at=at, actor_id=actor.id, subject_id=actor.id, object_id=created.id, after=facts
     )
     return ApiTokenCreated.model_validate({**created._mapping, "token": token})
@@ -93,7 +93,7 @@ def _of(session: Session, token_id: int, user_id: int | None) -> int:
 
 
 def _revoke(session: Session, actor: Actor, owner_id: int, token_id: int, *, at: datetime) -> None:
-    people.lock(session, owner_id)
+    locks.lock(session, owner_id)
     _delete(session, actor.id, owner_id, token_id, at=at)
 
 
@@ -102,7 +102,7 @@ def _delete(session: Session, actor_id: int | None, owner_id: int, token_id: int
     row = session.execute(gone).one_or_none()
     if row is None:
         raise ApiTokenNotFound("There is no such API token for you.")
-    audit.record(
+    recorder.record(
         session,
         "api_token:revoke",
         at=at,

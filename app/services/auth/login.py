@@ -13,9 +13,8 @@ from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.text import text_key
 from app.models.tables import USER
-from app.services.audit import recorder as audit
-from app.services.auth import login_throttle as login_limits
-from app.services.auth import second_factor, sessions
+from app.services.audit import recorder
+from app.services.auth import login_throttle, second_factor, sessions
 from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong
 from app.services.auth.sessions import Client, Opened
 
@@ -46,7 +45,7 @@ def find_account(session: Session, attempt: Attempt, *, at: datetime) -> Account
     """
     account = _account(session, attempt.email)
     user_id = account.user_id if account is not None else None
-    login_limits.check_address(session, user_id, attempt.client.address, at=at)
+    login_throttle.check_address(session, user_id, attempt.client.address, at=at)
     return account
 
 
@@ -60,21 +59,21 @@ def log_in(
     with the person's id or a keyed digest of what was typed, never the text: people type passwords there.
     """
     user_id = account.user_id if account is not None else None
-    too_many = login_limits.refusal(session, attempt.email, user_id, attempt.client.address, at=at)
+    too_many = login_throttle.refusal(session, attempt.email, user_id, attempt.client.address, at=at)
     fresh = _account(session, attempt.email, locking=user_id)
     if too_many is not None:  # recorded like any other, which takes as long
         _record_refusal(session, attempt, fresh, at=at, why="too_many")
         raise too_many
     if account is None or fresh != account or not account.is_active or not password_matches:
-        login_limits.count(session, attempt.email, attempt.client.address, at=at)
+        login_throttle.count(session, attempt.email, attempt.client.address, at=at)
         _record_refusal(session, attempt, fresh, at=at)
         raise LoginRefused("E-mail or password is wrong, or the account is deactivated.")
     if account.has_second_factor:
         _check_second_factor(session, attempt, account, at=at)
-    login_limits.remember(session, account.user_id, attempt.client.address, at=at)
+    login_throttle.remember(session, account.user_id, attempt.client.address, at=at)
     opened = sessions.open_for(session, account.user_id, attempt.client, at=at)
     told = {"session_id": opened.session_id, "second_factor": account.has_second_factor}
-    audit.record(session, "login:accept", at=at, actor_id=opened.user_id, subject_id=opened.user_id, after=told)
+    recorder.record(session, "login:accept", at=at, actor_id=opened.user_id, subject_id=opened.user_id, after=told)
     return opened
 
 
@@ -83,7 +82,7 @@ def _check_second_factor(session: Session, attempt: Attempt, account: Account, *
         _record_refusal(session, attempt, account, at=at, why="otp_required")
         raise OtpRequired("Send the code of your authenticator, or a recovery code, as the form field otp.")
     if not second_factor.accepts(session, account.user_id, attempt.otp, at=at):
-        login_limits.count(session, attempt.email, attempt.client.address, at=at)
+        login_throttle.count(session, attempt.email, attempt.client.address, at=at)
         _record_refusal(session, attempt, account, at=at, why="otp_wrong")
         raise OtpWrong("This code is wrong, or was used before. Wait for the next one.")
 
@@ -94,8 +93,8 @@ def _record_refusal(
     subject_id = account.user_id if account is not None else None
     facts = {"why": why} if why else None
     if subject_id is None:
-        facts = {"typed_digest": login_limits.account_key(session, attempt.email)}
-    audit.record(session, "login:refuse", at=at, actor_id=None, subject_id=subject_id, after=facts)
+        facts = {"typed_digest": login_throttle.account_key(session, attempt.email)}
+    recorder.record(session, "login:refuse", at=at, actor_id=None, subject_id=subject_id, after=facts)
 
 
 def _account(session: Session, email: str, *, locking: int | None = None) -> Account | None:

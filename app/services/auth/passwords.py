@@ -13,12 +13,11 @@ from app.core.security.passwords import normalised
 from app.models.tables import LINK
 from app.models.users import User
 from app.schemas.auth.password import PasswordLinkRead
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate
-from app.services.audit import recorder as audit
-from app.services.auth import login_throttle as login_limits
-from app.services.auth import sessions
+from app.services.audit import recorder
+from app.services.auth import login_throttle, sessions
 from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
 from app.services.auth.sessions import Client, Opened
 
@@ -67,8 +66,8 @@ def check_again(
 
     Raises BadToken, LoginLimitReached, PasswordWrong.
     """
-    too_many = login_limits.refusal(session, asked.email, asked.user_id, client.address, at=at)
-    (person,) = people.lock(session, asked.user_id)
+    too_many = login_throttle.refusal(session, asked.email, asked.user_id, client.address, at=at)
+    (person,) = locks.lock(session, asked.user_id)
     actor = authenticate(session, claims)
     if too_many is not None:
         _record_wrong(session, asked, why="too_many", at=at)
@@ -81,7 +80,7 @@ def check_again(
 
 def count_wrong(session: Session, asked: Holder, client: Client, *, why: str, at: datetime) -> None:
     """Count and record what a caller said wrong about themselves, like a wrong login."""
-    login_limits.count(session, asked.email, client.address, at=at)
+    login_throttle.count(session, asked.email, client.address, at=at)
     _record_wrong(session, asked, why=why, at=at)
 
 
@@ -106,7 +105,7 @@ def change(
     """
     actor, person = check_again(session, claims, asked, client, matches=matches, at=at)
     _put(session, person, new_hash, must_change=False)
-    audit.record(session, "user:change_password", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id)
+    recorder.record(session, "user:change_password", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id)
     return sessions.open_for(session, actor.id, client, at=at)
 
 
@@ -115,10 +114,10 @@ def set_for(
 ) -> User:
     """Give somebody else a new password, as an admin; their sessions end at once. Raises OwnAccount, UserNotFound."""
     check_not_oneself(actor, user_id)
-    (person,) = people.lock(session, user_id)
+    (person,) = locks.lock(session, user_id)
     _put(session, person, password_hash, must_change=must_be_changed(session, must_change))
     told = {"must_change_password": person.must_change_password}
-    audit.record(
+    recorder.record(
         session, "user:set_password", at=at, actor_id=actor.id, subject_id=person.id, object_id=person.id, after=told
     )
     return person
@@ -135,13 +134,13 @@ def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> 
     Raises OwnAccount, UserNotFound, PersonInactive.
     """
     check_not_oneself(actor, user_id)
-    (person,) = people.lock(session, user_id)
+    (person,) = locks.lock(session, user_id)
     if not person.is_active:
         raise PersonInactive("This person is deactivated. Activate them first.")
     token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)
     row = {"user_id": user_id, "token_hash": digest(token), "created_at": at, "expires_at": expires_at}
     session.execute(session.upsert(LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
-    audit.record(
+    recorder.record(
         session, "password_link:create", at=at, actor_id=actor.id, subject_id=user_id, after={"expires_at": expires_at}
     )
     page = session.settings.PASSWORD_LINK_URL.replace("{token}", token) or None
@@ -168,10 +167,10 @@ def check_link(session: Session, token: str, *, at: datetime) -> int:
 
 def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) -> None:
     """Set the password of the link's person and use the link up; their sessions end. Raises LinkRefused."""
-    (person,) = people.lock(session, check_link(session, token, at=at))
+    (person,) = locks.lock(session, check_link(session, token, at=at))
     check_link(session, token, at=at)  # under the lock: used up meanwhile, or gone with the person's deactivation
     _put(session, person, new_hash, must_change=False)
-    audit.record(
+    recorder.record(
         session, "user:set_password_by_link", at=at, actor_id=person.id, subject_id=person.id, object_id=person.id
     )
 
@@ -183,7 +182,7 @@ def forget_link(session: Session, user_id: int) -> None:
 
 def _record_wrong(session: Session, asked: Holder, *, why: str, at: datetime) -> None:
     told = {"why": why}
-    audit.record(session, "login:refuse", at=at, actor_id=asked.user_id, subject_id=asked.user_id, after=told)
+    recorder.record(session, "login:refuse", at=at, actor_id=asked.user_id, subject_id=asked.user_id, after=told)
 
 
 def _put(session: Session, person: User, password_hash: str, *, must_change: bool) -> None:

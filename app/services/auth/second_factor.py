@@ -15,9 +15,9 @@ from app.core.security.opaque_tokens import digest
 from app.models.tables import FACTOR, RECOVERY
 from app.models.users import User
 from app.schemas.auth.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.auth import passwords
 from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
 from app.services.auth.passwords import Holder
@@ -38,7 +38,7 @@ def status(session: Session, actor: Actor) -> SecondFactorRead:
 
 def begin(session: Session, actor: Actor, *, at: datetime) -> EnrolmentRead:
     """Make a secret for the actor; it counts once `confirm` saw a code of it. Raises SecondFactorExists."""
-    person = people.lock_oneself(session, actor)
+    person = locks.lock_oneself(session, actor)
     if person.has_second_factor:
         raise SecondFactorExists("You have a second factor. Remove it first.")
     secret = pyotp.random_base32()
@@ -46,7 +46,7 @@ def begin(session: Session, actor: Actor, *, at: datetime) -> EnrolmentRead:
     session.execute(delete(FACTOR).where(FACTOR.c.user_id == actor.id))
     row = {"user_id": actor.id, "secret": sealed, "created_at": at, "confirmed_at": None, "last_step": 0}
     session.execute(insert(FACTOR).values(row))
-    audit.record(session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id)
+    recorder.record(session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id)
     uri = pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=session.settings.TOTP_ISSUER)
     image = segno.make_qr(uri, error="m").svg_inline(scale=4, border=4)  # the quiet zone of ISO/IEC 18004
     return EnrolmentRead(secret=secret, otpauth_uri=uri, qr_svg=image)
@@ -57,7 +57,7 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
 
     Raises NotEnrolling, SecondFactorExists, CodeWrong.
     """
-    person = people.lock_oneself(session, actor)
+    person = locks.lock_oneself(session, actor)
     if person.has_second_factor:
         raise SecondFactorExists("You have a second factor. Remove it first.")
     if session.execute(select(FACTOR.c.user_id).where(FACTOR.c.user_id == actor.id)).first() is None:
@@ -69,7 +69,9 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
     session.execute(insert(RECOVERY), [{"user_id": actor.id, "code_hash": digest(_plain(each))} for each in codes])
     person.has_second_factor = True
     session.flush()
-    audit.record(session, "user:add_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id)
+    recorder.record(
+        session, "user:add_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id
+    )
     return RecoveryCodes(recovery_codes=codes)
 
 
@@ -87,7 +89,7 @@ def remove(
         passwords.count_wrong(session, asked, client, why="otp_wrong", at=at)
         raise CodeWrong("This code is wrong, or was used before. Wait for the next one.")
     _forget(session, person)
-    audit.record(
+    recorder.record(
         session, "user:remove_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id
     )
 
@@ -98,11 +100,13 @@ def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None
     Raises OwnAccount, UserNotFound, NoSecondFactor.
     """
     passwords.check_not_oneself(actor, user_id)
-    (person,) = people.lock(session, user_id)
+    (person,) = locks.lock(session, user_id)
     if not person.has_second_factor:
         raise NoSecondFactor("This person has no second factor.")
     _forget(session, person)
-    audit.record(session, "user:reset_second_factor", at=at, actor_id=actor.id, subject_id=user_id, object_id=user_id)
+    recorder.record(
+        session, "user:reset_second_factor", at=at, actor_id=actor.id, subject_id=user_id, object_id=user_id
+    )
 
 
 def accepts(session: Session, user_id: int, code: str, *, at: datetime) -> bool:

@@ -14,9 +14,9 @@ from app.core.database.session import Session
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
 from app.models.tables import SESSION, USER
 from app.schemas.auth.session import SessionRead
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.auth.errors import SessionNotFound
 
 LOST_ANSWER = timedelta(seconds=10)
@@ -111,27 +111,27 @@ def log_out(session: Session, actor: Actor, *, at: datetime) -> None:
 
 def end(session: Session, actor: Actor, session_id: int, *, at: datetime) -> None:
     """End one of the actor's sessions. Raises SessionNotFound."""
-    people.lock(session, actor.id)
+    locks.lock(session, actor.id)
     if not _delete(session, SESSION.c.user_id == actor.id, SESSION.c.id == session_id):
         raise SessionNotFound("You have no such session.")
     action = "session:log_out" if session_id == actor.session_id else "session:end"
-    audit.record(session, action, at=at, actor_id=actor.id, subject_id=actor.id, object_id=session_id)
+    recorder.record(session, action, at=at, actor_id=actor.id, subject_id=actor.id, object_id=session_id)
 
 
 def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
     """End all of the actor's sessions but the one that asks."""
-    people.lock(session, actor.id)
+    locks.lock(session, actor.id)
     if count := _delete(session, SESSION.c.user_id == actor.id, SESSION.c.id != actor.session_id):
         ended = {"sessions": count}
-        audit.record(session, "session:end_others", at=at, actor_id=actor.id, subject_id=actor.id, before=ended)
+        recorder.record(session, "session:end_others", at=at, actor_id=actor.id, subject_id=actor.id, before=ended)
 
 
 def end_all_of(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
     """End all sessions of a person, as an admin. Raises UserNotFound."""
-    people.lock(session, user_id)
+    locks.lock(session, user_id)
     if count := forget_all(session, user_id):
         ended = {"sessions": count}
-        audit.record(session, "session:end_all", at=at, actor_id=actor.id, subject_id=user_id, before=ended)
+        recorder.record(session, "session:end_all", at=at, actor_id=actor.id, subject_id=user_id, before=ended)
 
 
 def forget_all(session: Session, user_id: int) -> int:
@@ -145,7 +145,7 @@ def _check_not_reused(session: Session, row: Row[Any], token: RefreshToken, *, a
     if row.spent_hash == token.hash and abs(at - row.refreshed_at) <= LOST_ANSWER:  # a clock may have gone back
         return
     _delete(session, SESSION.c.id == row.id)
-    audit.record(session, "session:end_on_reuse", at=at, actor_id=None, subject_id=row.user_id, object_id=row.id)
+    recorder.record(session, "session:end_on_reuse", at=at, actor_id=None, subject_id=row.user_id, object_id=row.id)
     raise RefreshRefused("This refresh token was used before, so its session is ended. Log in again.")
 
 

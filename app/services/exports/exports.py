@@ -11,12 +11,12 @@ from app.core.server.spool import Write
 from app.models.tables import ENTRY, USER
 from app.models.users import Role
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
-from app.services import export_leases as export_slots
+from app.services import export_leases
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate, require_role
 from app.services.access.visibility import people_in_report
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.calendar.attribution import belonging
 from app.services.calendar.periods import Period
 from app.services.export_leases import Slot
@@ -50,7 +50,7 @@ def begin(
     actor = authenticate(session, claims)
     require_role(actor, Role.manager, Role.admin)
     included = people_in_report(actor, scope=wanted.scope, include_indirect=wanted.include_indirect)
-    slot = export_slots.take(session, actor, at=at)
+    slot = export_leases.take(session, actor, at=at)
     scope = wanted.scope.value if _has_anyone(session, included) else "own"
     record(session, export_format, wanted, scope=scope, actor=actor, at=at)
     return actor, slot
@@ -127,7 +127,7 @@ def record(
         "attribution": wanted.attribution,
     }
     actor_id = None if actor is None else actor.id
-    audit.record(session, f"export:{export_format}", at=at, actor_id=actor_id, subject_id=actor_id, after=facts)
+    recorder.record(session, f"export:{export_format}", at=at, actor_id=actor_id, subject_id=actor_id, after=facts)
 
 
 def file_name(wanted: ExportWanted, export_format: ExportFormat) -> str:

@@ -14,8 +14,7 @@ from app.core.database.migrations import is_known_revision
 from app.core.database.session import Session
 from app.models.tables import ENTRY, EVENT, USER
 from app.schemas.operations.backup import Content, Engine, Facts, Manifest
-from app.services.audit import recorder as audit
-from app.services.audit import verification as audit_proof
+from app.services.audit import recorder, verification
 from app.services.audit.verification import BrokenRecord
 from app.services.operations.backup_inventory import facts_of, first_difference
 
@@ -43,7 +42,7 @@ class Target(StrEnum):
 
 def record_taking(session: Session, *, at: datetime) -> None:
     """Note in the record that everything is taken out."""
-    audit.record(session, "backup:take", at=at, actor_id=None)
+    recorder.record(session, "backup:take", at=at, actor_id=None)
 
 
 def content(stored: Stored, *, made_by: int) -> Content:
@@ -130,7 +129,7 @@ def prove(
     after = {"taken_at": said.taken_at, "version": said.version, "sha256": said.content.sha256}
     try:
         with session.begin_nested():
-            audit.record(session, "backup:restore", at=at, actor_id=None, after=after)
+            recorder.record(session, "backup:restore", at=at, actor_id=None, after=after)
             session.execute(select(1))  # the event goes with it
     except IntegrityError:
         if fault is None:
@@ -141,7 +140,7 @@ def prove(
 
 def _fault(session: Session, on_progress: Callable[[int, int], None]) -> str | None:
     try:
-        audit_proof.verify(session, [], on_progress=on_progress)
+        verification.verify(session, [], on_progress=on_progress)
     except BrokenRecord as fault:
         return str(fault)  # not the error: its frames keep a cursor open
     return None

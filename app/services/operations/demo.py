@@ -15,9 +15,9 @@ from app.models.tables import ENTRY, USER
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
 from app.schemas.users.user import NewPerson
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.projects import projects
-from app.services.users import administration as users
+from app.services.users import administration
 
 PASSWORD = "a demo company in Lisbon"  # noqa: S105 - published, for a database made to be looked at
 DAYS = 90
@@ -99,7 +99,7 @@ class _Hiring:
             manager_id=manager_id,
             time_zone=zone,
         )
-        return users.create(self._session, None, wanted, password_hash=self._password_hash, at=self._at)
+        return administration.create(self._session, None, wanted, password_hash=self._password_hash, at=self._at)
 
 
 def _add_days(session: Session, chance: random.Random, person: User, booked: list[Project], *, at: datetime) -> int:
@@ -108,7 +108,7 @@ def _add_days(session: Session, chance: random.Random, person: User, booked: lis
     added = session.execute(insert(ENTRY).returning(ENTRY.c.id, sort_by_parameter_order=True), rows)
     for row, entry_id in zip(rows, added.scalars().all(), strict=True):
         facts = {name: row[name] for name in ("project_id", "start_time", "end_time", "description", "time_zone")}
-        audit.record(
+        recorder.record(
             session,
             "time_entry:create",
             at=at,

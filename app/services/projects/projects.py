@@ -12,9 +12,9 @@ from app.models.projects import Project
 from app.models.tables import MEMBER, PROJECT, USER
 from app.models.users import User
 from app.schemas.projects import ProjectCreate, ProjectUpdate
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
 
 
@@ -57,7 +57,7 @@ def create(session: Session, actor: Actor | None, wanted: ProjectCreate, *, at: 
     session.add(project)
     session.flush()
     actor_id = actor.id if actor else None
-    audit.record(session, "project:create", at=at, actor_id=actor_id, object_id=project.id, after=_snapshot(project))
+    recorder.record(session, "project:create", at=at, actor_id=actor_id, object_id=project.id, after=_snapshot(project))
     return project
 
 
@@ -71,10 +71,12 @@ def change(session: Session, actor: Actor, project_id: int, wanted: ProjectUpdat
         project.name, project.name_key = wanted.name, text_key(wanted.name)
     if wanted.is_active is not None:
         project.is_active = wanted.is_active
-    was, now = audit.changes(before, _snapshot(project))
+    was, now = recorder.changes(before, _snapshot(project))
     if now:
         session.flush()
-        audit.record(session, "project:change", at=at, actor_id=actor.id, object_id=project.id, before=was, after=now)
+        recorder.record(
+            session, "project:change", at=at, actor_id=actor.id, object_id=project.id, before=was, after=now
+        )
     return project
 
 
@@ -89,7 +91,7 @@ def members(session: Session, project_id: int, *, skip: int, limit: int) -> tupl
 
 def add_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
     """Let a person book the project; nothing happens if they are a member. Raises UserNotFound, ProjectNotFound."""
-    people.lock(session, user_id)
+    locks.lock(session, user_id)
     _locked(session, project_id)
     if _is_member(session, project_id, user_id):
         return
@@ -99,7 +101,7 @@ def add_member(session: Session, actor: Actor, project_id: int, user_id: int, *,
 
 def remove_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
     """Take the membership away, if there is one; without any member everyone may book. Raises as add_member."""
-    people.lock(session, user_id)
+    locks.lock(session, user_id)
     _locked(session, project_id)
     if not _is_member(session, project_id, user_id):
         return
@@ -130,7 +132,7 @@ def _is_member(session: Session, project_id: int, user_id: int) -> bool:
 def _record_membership(
     session: Session, action: str, actor: Actor, project_id: int, user_id: int, *, at: datetime
 ) -> None:
-    audit.record(session, action, at=at, actor_id=actor.id, subject_id=user_id, object_id=project_id)
+    recorder.record(session, action, at=at, actor_id=actor.id, subject_id=user_id, object_id=project_id)
 
 
 def _check_name_free(session: Session, name: str) -> None:

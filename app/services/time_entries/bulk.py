@@ -11,12 +11,11 @@ from app.models.tables import ENTRY, USER
 from app.models.users import User
 from app.schemas.time_entries.manual import Bulk, BulkAnswer, BulkChange, BulkCreate, BulkDelete, BulkResult
 from app.services import idempotency
-from app.services.access import locks as people
-from app.services.access import visibility
+from app.services.access import locks, visibility
 from app.services.access.actor import Actor
 from app.services.access.errors import UserNotFound
 from app.services.time_entries import entries as time_entries
-from app.services.time_entries import manual as corrections
+from app.services.time_entries import manual
 from app.services.time_entries.errors import BulkRefused, EntryNotFound
 
 Wanted = BulkCreate | BulkChange | BulkDelete
@@ -32,7 +31,7 @@ def apply(session: Session, actor: Actor, wanted: Bulk, *, key: str | None, at: 
     request = idempotency.once(key, "bulk", wanted.model_dump_json())
     concerned = _people(session, actor, wanted.operations)
     with idempotency.waiting(request):
-        owners = {person.id: person for person in people.lock(session, actor.id, *concerned)}
+        owners = {person.id: person for person in locks.lock(session, actor.id, *concerned)}
     if done := idempotency.answered(session, actor.id, request, BulkAnswer, at=at):
         shown = {result.entry.user_id for result in done.results if result.entry is not None}
         visibility.require_in_sight(session, actor, shown)
@@ -70,14 +69,14 @@ def _do(session: Session, actor: Actor, owners: dict[int | None, User], wanted: 
             owner = owners.get(wanted.user_id or actor.id)
             if owner is None:
                 raise UserNotFound("There is no such person for you.")
-            added = corrections.add(session, actor, owner, wanted, at=at)
+            added = manual.add(session, actor, owner, wanted, at=at)
             return BulkResult.model_construct(action="create", id=added.id, entry=added)
         case BulkChange():
-            changed = corrections.amend(session, actor, _current(session, actor, owners, wanted), wanted, at=at)
+            changed = manual.amend(session, actor, _current(session, actor, owners, wanted), wanted, at=at)
             return BulkResult.model_construct(action="change", id=changed.id, entry=changed)
         case BulkDelete():
             entry = _current(session, actor, owners, wanted)
-            corrections.drop(session, actor, entry, reason=wanted.reason, at=at)
+            manual.drop(session, actor, entry, reason=wanted.reason, at=at)
             return BulkResult.model_construct(action="delete", id=wanted.id, entry=None)
 
 
@@ -85,7 +84,7 @@ def _current(
     session: Session, actor: Actor, owners: dict[int | None, User], wanted: BulkChange | BulkDelete
 ) -> time_entries.Entry:
     versions = None if wanted.version is None else frozenset({wanted.version})
-    entry = corrections.current(session, actor, wanted.id, versions)
+    entry = manual.current(session, actor, wanted.id, versions)
     if entry["user_id"] not in owners:  # it came after the locks were taken
         raise EntryNotFound("There is no such entry for you.")
     return entry

@@ -20,11 +20,11 @@ from app.services import idempotency
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.authentication import ACTOR_COLUMNS, actor_from, proven, shown
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.idempotency import Once
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
 from app.services.projects.projects import bookable_by
-from app.services.time_entries import entries as time_entries
+from app.services.time_entries import entries
 from app.services.time_entries.entries import Entry, is_stale, read, snapshot
 from app.services.time_entries.errors import (
     AlreadyClockedIn,
@@ -173,7 +173,7 @@ def _standing(
         row = session.execute(proven(statement, claims), wanted, execution_options=locking).one_or_none()
     actor = actor_from(session, row, claims)
     assert row is not None
-    audit.knows_head(session, actor.id, row.chain_length, row.last_link)
+    recorder.knows_head(session, actor.id, row.chain_length, row.last_link)
     if request is None:
         return row, actor, None
     return row, actor, idempotency.replay(request, TimeEntryRead, row.fingerprint, row.answer, row.kept_at, at=at)
@@ -191,7 +191,7 @@ def _check_may_start(standing: Row[Any], *, switch: bool) -> None:
 
 
 def _start(session: Session, standing: Row[Any], actor: Actor, wanted: ClockIn, *, at: datetime) -> TimeEntryRead:
-    entry = time_entries.add(
+    entry = entries.add(
         session,
         user_id=actor.id,
         time_zone=actor.time_zone,
@@ -202,7 +202,7 @@ def _start(session: Session, standing: Row[Any], actor: Actor, wanted: ClockIn, 
         at=at,
         reserved_id=getattr(standing, "reserved_id", None),
     )
-    audit.record(
+    recorder.record(
         session,
         "time_entry:clock_in",
         at=at,
@@ -237,7 +237,7 @@ def _close(session: Session, actor_id: int, entry: Entry, *, action: str, at: da
     closed = entry | {"end_time": at, "needs_review": stale, "version": entry["version"] + 1, "updated_at": at}
     known = {"entry_id": entry["id"], "owner_id": entry["user_id"]}
     session.write_soon(_CLOSE, known | {"at": at, "is_stale": stale, "next_version": closed["version"]})
-    audit.record(
+    recorder.record(
         session,
         action,
         at=at,

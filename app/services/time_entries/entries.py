@@ -16,10 +16,10 @@ from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json
 from app.services.access import visibility
 from app.services.access.actor import Actor
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.calendar.attribution import belonging, parts
 from app.services.calendar.periods import Period, starts_within
-from app.services.time_entries import own_month as own_entries
+from app.services.time_entries import own_month
 from app.services.time_entries.errors import EntryNotFound
 
 ENTRY_WITH_PROJECT = select(
@@ -46,7 +46,7 @@ def own(session: Session, actor: Actor, period: Period, *, attribution: Attribut
     """The actor's entries that belong to the period, newest first, as the JSON of a list of TimeEntryWithProject; with
     split, their parts inside each local day."""
     if attribution is Attribution.at_start:
-        return to_json(list(own_entries.starting(session, actor, period, at=at)))
+        return to_json(list(own_month.starting(session, actor, period, at=at)))
     belongs = belonging(session, period, attribution, USER.c.id == actor.id)
     rows = session.execute(ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, belongs)).all()
     entries = [read_with_project(session, row, now=at) for row in rows]
@@ -162,7 +162,7 @@ def is_stale(session: Session, start: datetime, until: datetime) -> bool:
     return until - start > timedelta(hours=session.settings.STALE_ENTRY_HOURS)
 
 
-def snapshot(entry: Entry) -> audit.Facts:
+def snapshot(entry: Entry) -> recorder.Facts:
     """What the record keeps of an entry."""
     return {name: entry[name] for name in _RECORDED}
 

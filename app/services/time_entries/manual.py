@@ -15,13 +15,12 @@ from app.models.users import Role, User
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import EntryCreate, EntryUpdate
 from app.services import idempotency
-from app.services.access import locks as people
-from app.services.access import visibility
+from app.services.access import locks, visibility
 from app.services.access.actor import Actor
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
 from app.services.projects.projects import bookable_by
-from app.services.time_entries import entries as time_entries
+from app.services.time_entries import entries
 from app.services.time_entries.entries import Entry
 from app.services.time_entries.errors import (
     EditWindowClosed,
@@ -53,7 +52,7 @@ def create(session: Session, actor: Actor, wanted: EntryCreate, *, key: str | No
     owner_id = wanted.user_id or actor.id
     visibility.require_in_sight(session, actor, {owner_id})
     with idempotency.waiting(request):
-        locked = people.lock(session, owner_id, *([actor.id] if request else []))
+        locked = locks.lock(session, owner_id, *([actor.id] if request else []))
     if done := idempotency.answered(session, actor.id, request, TimeEntryRead, at=at):
         return done
     owner = next(person for person in locked if person.id == owner_id)
@@ -66,13 +65,13 @@ def change(
     session: Session, actor: Actor, entry_id: int, wanted: EntryUpdate, *, versions: Versions, at: datetime
 ) -> TimeEntryRead:
     """Correct an entry. Raises EntryNotFound, and what `amend` raises."""
-    people.lock(session, _owner_of(session, actor, entry_id))
+    locks.lock(session, _owner_of(session, actor, entry_id))
     return amend(session, actor, current(session, actor, entry_id, versions), wanted, at=at)
 
 
 def remove(session: Session, actor: Actor, entry_id: int, *, reason: str, versions: Versions, at: datetime) -> None:
     """Delete an entry; its history stays. Raises EntryNotFound, EntryChanged, EditWindowClosed."""
-    people.lock(session, _owner_of(session, actor, entry_id))
+    locks.lock(session, _owner_of(session, actor, entry_id))
     drop(session, actor, current(session, actor, entry_id, versions), reason=reason, at=at)
 
 
@@ -89,7 +88,7 @@ def add(session: Session, actor: Actor, owner: User, wanted: EntryCreate, *, at:
     _check_window(session, actor, owner.id, wanted.start_time, at=at)
     _check_bookable(session, wanted.project_id, owner.id)
     _check_free(session, owner.id, wanted.start_time, wanted.end_time)
-    entry = time_entries.add(
+    entry = entries.add(
         session,
         user_id=owner.id,
         time_zone=owner.time_zone,
@@ -99,9 +98,9 @@ def add(session: Session, actor: Actor, owner: User, wanted: EntryCreate, *, at:
         end_time=wanted.end_time,
         at=at,
     )
-    after = time_entries.snapshot(entry)
+    after = entries.snapshot(entry)
     _record(session, actor, "time_entry:create", entry, after=after, reason=wanted.reason, at=at)
-    return time_entries.read(session, entry, now=at)
+    return entries.read(session, entry, now=at)
 
 
 def current(session: Session, actor: Actor, entry_id: int, versions: Versions) -> Entry:
@@ -123,13 +122,13 @@ def amend(session: Session, actor: Actor, entry: Entry, wanted: EntryUpdate, *, 
     EntryTooShort, EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = entry["user_id"]
-    sent = wanted.model_dump(exclude_unset=True, include=time_entries.CORRECTABLE)
+    sent = wanted.model_dump(exclude_unset=True, include=entries.CORRECTABLE)
     changes = {name: value for name, value in sent.items() if value != entry[name]}
     retimed = any(name in changes for name in _TIMES)
     if "needs_review" in sent and _runs_too_long(session, entry | changes, at=at):
         raise EntryStillRuns("It still runs. Send the end_time at which the work ended, with a reason.")
     if not changes:
-        return time_entries.read(session, entry, now=at)
+        return entries.read(session, entry, now=at)
     if wanted.reason is None and (retimed or owner_id != actor.id):
         raise ReasonNeeded("Say in `reason` why: it is somebody else's entry, or its times were recorded.")
     _check_window(session, actor, owner_id, entry["start_time"], at=at)
@@ -142,16 +141,16 @@ def amend(session: Session, actor: Actor, entry: Entry, wanted: EntryUpdate, *, 
     if "project_id" in changes:
         _check_bookable(session, changed["project_id"], owner_id)
     session.execute(update(ENTRY).where(ENTRY.c.id == entry["id"]).values(changes))
-    before, after = audit.changes(time_entries.snapshot(entry), time_entries.snapshot(changed))
+    before, after = recorder.changes(entries.snapshot(entry), entries.snapshot(changed))
     _record(session, actor, "time_entry:change", entry, before=before, after=after, reason=wanted.reason, at=at)
-    return time_entries.read(session, changed, now=at)
+    return entries.read(session, changed, now=at)
 
 
 def drop(session: Session, actor: Actor, entry: Entry, *, reason: str, at: datetime) -> None:
     """Delete a locked person's entry. Raises EditWindowClosed."""
     _check_window(session, actor, entry["user_id"], entry["start_time"], at=at)
     session.execute(delete(ENTRY).where(ENTRY.c.id == entry["id"]))
-    before = time_entries.snapshot(entry)
+    before = entries.snapshot(entry)
     _record(session, actor, "time_entry:delete", entry, before=before, reason=reason, at=at)
 
 
@@ -214,8 +213,10 @@ def _check_free(
 
 
 def _runs_too_long(session: Session, entry: Entry, *, at: datetime) -> bool:
-    return entry["end_time"] is None and time_entries.is_stale(session, entry["start_time"], at)
+    return entry["end_time"] is None and entries.is_stale(session, entry["start_time"], at)
 
 
 def _record(session: Session, actor: Actor, action: str, entry: Entry, *, at: datetime, **told: Any) -> None:
-    audit.record(session, action, at=at, actor_id=actor.id, subject_id=entry["user_id"], object_id=entry["id"], **told)
+    recorder.record(
+        session, action, at=at, actor_id=actor.id, subject_id=entry["user_id"], object_id=entry["id"], **told
+    )

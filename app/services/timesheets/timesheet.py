@@ -17,7 +17,7 @@ from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate
 from app.services.access.errors import UserNotFound
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.calendar.periods import Period
 from app.services.reports.team import days_of
 
@@ -61,7 +61,7 @@ def record(session: Session, person_id: int, period: Period, *, actor: Actor | N
     """Note in the record who takes whose month out; `actor` is None where the operator does."""
     facts = {"user_id": person_id, "month": _month(period), "tz": period.zone}
     actor_id = None if actor is None else actor.id
-    audit.record(session, "export:timesheet", at=at, actor_id=actor_id, subject_id=actor_id, after=facts)
+    recorder.record(session, "export:timesheet", at=at, actor_id=actor_id, subject_id=actor_id, after=facts)
 
 
 def of(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> Timesheet:

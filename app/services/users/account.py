@@ -5,17 +5,19 @@ from datetime import datetime
 from app.core.database.session import Session
 from app.models.users import User
 from app.schemas.users.user import MeUpdate
-from app.services.access import locks as people
+from app.services.access import locks
 from app.services.access.actor import Actor
-from app.services.users import administration as users
+from app.services.users import administration
 
 
 def me(session: Session, actor: Actor) -> User:
-    return users.get(session, actor.id)
+    return administration.get(session, actor.id)
 
 
 def change_me(session: Session, actor: Actor, wanted: MeUpdate, *, at: datetime) -> User:
     """Change the actor's own names or time zone. A new zone counts for entries from now on, not for recorded ones."""
-    (person,) = people.lock(session, actor.id)
-    users.apply(session, actor, person, wanted.model_dump(exclude_unset=True), action="user:change_self", at=at)
+    (person,) = locks.lock(session, actor.id)
+    administration.apply(
+        session, actor, person, wanted.model_dump(exclude_unset=True), action="user:change_self", at=at
+    )
     return person

@@ -17,14 +17,12 @@ from app.models.tables import USER, ZONE
 from app.models.users import Role, User
 from app.schemas.types import instant_text
 from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
-from app.services.access import locks as people
-from app.services.access import visibility
+from app.services.access import locks, visibility
 from app.services.access.actor import Actor
 from app.services.access.errors import ScopeNeeded, UserNotFound
-from app.services.audit import recorder as audit
-from app.services.auth import passwords
-from app.services.auth import revocation as credentials
-from app.services.time_entries import clock as punches
+from app.services.audit import recorder
+from app.services.auth import passwords, revocation
+from app.services.time_entries import clock
 from app.services.users.errors import (
     EmailTaken,
     HasReports,
@@ -77,7 +75,7 @@ def create(
 ) -> User:
     """Add a person; `actor` is None where the operator does it. Raises EmailTaken and what a bad manager raises."""
     if wanted.manager_id is not None:
-        people.lock_rules(session)
+        locks.lock_rules(session)
         _check_manager(session, wanted.manager_id)
     check_may_make(actor, wanted.role)
     _check_email_free(session, wanted.email)
@@ -86,7 +84,7 @@ def create(
     register_zone(session, person.time_zone)
     session.add(person)
     session.flush()
-    audit.record(
+    recorder.record(
         session,
         "user:create",
         at=at,
@@ -158,8 +156,8 @@ def change(session: Session, actor: Actor, user_id: int, wanted: UserUpdate, *, 
     """Change a person's e-mail, names, zone or role. Raises UserNotFound, EmailTaken, LastAdmin, HasReports."""
     changes = wanted.model_dump(exclude_unset=True)
     if "role" in changes:
-        people.lock_rules(session)
-    (person,) = people.lock(session, user_id)
+        locks.lock_rules(session)
+    (person,) = locks.lock(session, user_id)
     if "role" in changes and changes["role"] is not person.role:
         check_may_make(actor, changes["role"])
         _check_demotion(session, person, changes["role"])
@@ -172,20 +170,20 @@ def change(session: Session, actor: Actor, user_id: int, wanted: UserUpdate, *, 
 
 def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Deactivate a person: tokens die at once, an open entry is closed at this instant. Raises LastAdmin."""
-    people.lock_rules(session)
-    (person,) = people.lock(session, user_id)
+    locks.lock_rules(session)
+    (person,) = locks.lock(session, user_id)
     if person.is_active:
         _check_admin_remains(session, person)
-        punches.close_for_deactivation(session, actor, user_id, at=at)
-        credentials.revoke_all(session, actor.id, user_id, at=at)
+        clock.close_for_deactivation(session, actor, user_id, at=at)
+        revocation.revoke_all(session, actor.id, user_id, at=at)
         apply(session, actor, person, {"is_active": False}, action="user:deactivate", at=at)
     return person
 
 
 def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Let a person in again; tokens from before stay dead. Raises UserNotFound."""
-    people.lock_rules(session)
-    (person,) = people.lock(session, user_id)
+    locks.lock_rules(session)
+    (person,) = locks.lock(session, user_id)
     apply(session, actor, person, {"is_active": True}, action="user:activate", at=at)
     return person
 
@@ -195,8 +193,8 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
 
     Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle.
     """
-    people.lock_rules(session)
-    (person,) = people.lock(session, user_id)
+    locks.lock_rules(session)
+    (person,) = locks.lock(session, user_id)
     if manager_id == user_id:
         raise ManagerIsSelf("Nobody can be their own manager. Choose somebody else.")
     _check_manager(session, manager_id)
@@ -209,8 +207,8 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
 
 def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Leave a person without a manager. Raises UserNotFound."""
-    people.lock_rules(session)
-    (person,) = people.lock(session, user_id)
+    locks.lock_rules(session)
+    (person,) = locks.lock(session, user_id)
     apply(session, actor, person, {"manager_id": None}, action="user:remove_manager", at=at)
     return person
 
@@ -225,11 +223,11 @@ def apply(session: Session, actor: Actor, person: User, changes: dict[str, Any],
     for name, value in changes.items():
         setattr(person, name, value)
     person.name_key = text_key(f"{person.first_name} {person.last_name}")
-    was, now = audit.changes(before, _snapshot(person))
+    was, now = recorder.changes(before, _snapshot(person))
     if not now:
         return
     session.flush()
-    audit.record(
+    recorder.record(
         session, action, at=at, actor_id=actor.id, subject_id=person.id, object_id=person.id, before=was, after=now
     )
 

@@ -20,13 +20,12 @@ from app.core.security.passwords import NO_PASSWORD
 from app.core.spreadsheet import guarded
 from app.models.tables import USER
 from app.models.users import Role
-from app.services import export_leases as export_slots
-from app.services.access import authentication
-from app.services.access import locks as people
+from app.services import export_leases
+from app.services.access import authentication, locks
 from app.services.access.actor import Actor
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.export_leases import Slot
-from app.services.users import administration as users
+from app.services.users import administration
 from app.services.users.csv_format import COLUMNS, Fault, Line, Sheet, read, refuse
 
 AT_ONCE = 1000
@@ -54,7 +53,10 @@ def prepare(session: Session, content: bytes, *, at: datetime) -> Prepared:
     sheet = read(content)
     faults, _ = _held_against_database(session, sheet)
     refuse([*sheet.faults, *faults])
-    rows = {line: users.as_row(session, line.person, password_hash=NO_PASSWORD, at=at) for line in sheet.managers_first}
+    rows = {
+        line: administration.as_row(session, line.person, password_hash=NO_PASSWORD, at=at)
+        for line in sheet.managers_first
+    }
     return Prepared(sheet, rows)
 
 
@@ -70,22 +72,22 @@ def add(
 
     Raises ImportRefused where e-mails or managers have changed since they were prepared.
     """
-    people.lock_rules(session)
+    locks.lock_rules(session)
     sheet, rows = prepared.sheet, prepared.rows
     for line in sheet.lines:
-        users.check_may_make(actor, line.person.role)
+        administration.check_may_make(actor, line.person.role)
     faults, managers = _held_against_database(session, sheet)
     refuse(faults)
     for zone in sorted({row["time_zone"] for row in rows.values()}):
-        users.register_zone(session, zone)
+        administration.register_zone(session, zone)
     for line, person_id in zip(sheet.lines, _new_ids(session, len(sheet.lines)), strict=True):
         managers[line.email_key] = rows[line]["id"] = person_id
     done = 0
     for lines in _batches(sheet.managers_first):
         batch = [rows[line] | {"manager_id": managers.get(line.manager_key or "")} for line in lines]
         session.execute(_INSERT, batch)
-        born = ((row["id"], {name: row[name] for name in users.RECORDED}) for row in batch)
-        audit.record_newcomers(session, "user:create", born, at=at, actor_id=actor.id if actor else None)
+        born = ((row["id"], {name: row[name] for name in administration.RECORDED}) for row in batch)
+        recorder.record_newcomers(session, "user:create", born, at=at, actor_id=actor.id if actor else None)
         done += len(batch)
         on_progress(done, len(rows))
 
@@ -96,8 +98,8 @@ def begin_export(session: Session, claims: Claims, *, at: datetime) -> Slot:
     Raises BadToken, RoleNeeded, TooManyExports.
     """
     actor = authentication.admin(session, claims)
-    slot = export_slots.take(session, actor, at=at)
-    audit.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
+    slot = export_leases.take(session, actor, at=at)
+    recorder.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
     return slot
 
 

@@ -11,8 +11,8 @@ from app.core.text import text_key
 from app.models.tables import USER
 from app.models.users import Role, User
 from app.schemas.users.user import NewPerson
-from app.services.access import locks as people
-from app.services.users import administration as users
+from app.services.access import locks
+from app.services.users import administration
 from app.services.users.errors import EmailTaken
 
 
@@ -21,7 +21,7 @@ def ensure(session: Session, *, at: datetime) -> User | None:
 
     Raises BadSettings where the service is exposed and an account has, or would get, a password that everybody knows.
     """
-    people.lock_rules(session)
+    locks.lock_rules(session)
     if session.execute(select(USER.c.id).where(USER.c.role == Role.admin).limit(1)).first() is not None:
         _refuse_published_password(session)
         return None
@@ -30,7 +30,7 @@ def ensure(session: Session, *, at: datetime) -> User | None:
         raise BadSettings(f"FIRST_ADMIN_PASSWORD won't do. {reason}")
     admin = NewPerson(email=session.settings.FIRST_ADMIN_EMAIL, first_name="First", last_name="Admin", role=Role.admin)
     try:
-        return users.create(session, None, admin, password_hash=hash_password(password), at=at)
+        return administration.create(session, None, admin, password_hash=hash_password(password), at=at)
     except EmailTaken:
         raise BadSettings("FIRST_ADMIN_EMAIL belongs to somebody who is no admin: set it to another.") from None
 

@@ -25,13 +25,13 @@ from app.schemas.projects import ProjectRead
 from app.schemas.types import UtcTime
 from app.schemas.users.personal_data import Act, KeptAnswer, KnownAddressRead
 from app.schemas.users.user import AccountRead
-from app.services import export_leases as export_slots
-from app.services.access import locks as people
+from app.services import export_leases
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate
-from app.services.audit import recorder as audit
+from app.services.audit import recorder
 from app.services.audit.queries import EVENT_WITH_ACTOR, read_event
-from app.services.auth import revocation as credentials
+from app.services.auth import revocation
 from app.services.export_leases import Slot
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
 from app.services.users.errors import PersonIsActive, RetentionRuns
@@ -47,8 +47,8 @@ class _ExportedAt(BaseModel):
 def begin_export(session: Session, claims: Claims, *, at: datetime) -> tuple[Actor, Slot]:
     """Let the caller take out what is stored about them, and note it in the record. Raises BadToken, TooManyExports."""
     actor = authenticate(session, claims)
-    slot = export_slots.take(session, actor, at=at)
-    audit.record(session, "export:own_data", at=at, actor_id=actor.id, subject_id=actor.id)
+    slot = export_leases.take(session, actor, at=at)
+    recorder.record(session, "export:own_data", at=at, actor_id=actor.id, subject_id=actor.id)
     return actor, slot
 
 
@@ -68,16 +68,16 @@ def erase(session: Session, person_id: int, *, at: datetime) -> str:
 
     Raises UserNotFound, PersonIsActive, and RetentionRuns until RETENTION_DAYS after their last entry.
     """
-    people.lock_rules(session)
-    (person,) = people.lock(session, person_id)
+    locks.lock_rules(session)
+    (person,) = locks.lock(session, person_id)
     if person.is_active:
         raise PersonIsActive(f"Person {person_id} is active. Deactivate them first.")
     _check_retention(session, person_id, at=at)
     _pseudonymise(person)
     session.flush()
     session.execute(delete(KEY).where(KEY.c.user_id == person_id))
-    credentials.erase(session, person_id, at=at)
-    audit.record(session, audit.ERASE, at=at, actor_id=None, subject_id=person_id, object_id=person_id)
+    revocation.erase(session, person_id, at=at)
+    recorder.record(session, recorder.ERASE, at=at, actor_id=None, subject_id=person_id, object_id=person_id)
     # Behind the event that says so, and the database lets only that go.
     event = EVENT
     emptied = update(event).where(event.c.chain_id == person_id, event.c.personal.is_not(None)).values(personal=None)

@@ -11,7 +11,7 @@ from app.api.v1.shared_errors import ONCE, SIGNED_IN
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
-from app.services.time_entries import clock as punches
+from app.services.time_entries import clock
 from app.services.time_entries.errors import (
     AlreadyClockedIn,
     AlreadyClockedOut,
@@ -39,7 +39,7 @@ def clock_in(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Start the clock on a project. You can have one open entry at a time; the time is the server's."""
-    return answer_of(punches.clock_in(session, caller, body, switch=switch, key=idempotency_key, at=now))
+    return answer_of(clock.clock_in(session, caller, body, switch=switch, key=idempotency_key, at=now))
 
 
 @router.post(
@@ -50,7 +50,7 @@ def clock_in(
 )
 def clock_out_open(session: SessionDep, caller: Caller, now: Now, idempotency_key: IdempotencyKey = None) -> Response:
     """Stop the clock, whichever entry is open."""
-    return answer_of(punches.clock_out_open(session, caller, key=idempotency_key, at=now))
+    return answer_of(clock.clock_out_open(session, caller, key=idempotency_key, at=now))
 
 
 @router.post(
@@ -67,4 +67,4 @@ def clock_out(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Stop the clock of this entry of yours."""
-    return answer_of(punches.clock_out(session, caller, entry_id, key=idempotency_key, at=now))
+    return answer_of(clock.clock_out(session, caller, entry_id, key=idempotency_key, at=now))

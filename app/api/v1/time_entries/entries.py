@@ -25,7 +25,7 @@ from app.schemas.audit import HistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
 from app.schemas.types import MAX_ID, Search
-from app.services.time_entries import entries as time_entries
+from app.services.time_entries import entries
 from app.services.time_entries.errors import EntryNotFound
 from app.services.time_entries.history import history
 
@@ -44,7 +44,7 @@ def read_current(
     session: SessionDep, actor: CurrentUser, now: Now, response: Response
 ) -> TimeEntryWithProject | Response:
     """The entry that is running now, with its project; 204 when the clock stands still."""
-    return tagged(response, time_entries.current(session, actor, at=now)) or Response(status_code=204)
+    return tagged(response, entries.current(session, actor, at=now)) or Response(status_code=204)
 
 
 @router.get(
@@ -64,7 +64,7 @@ def read_own(
 
     With `attribution=split` each is the part inside one local day, so one entry may be there several times.
     """
-    own = time_entries.own(session, actor, period, attribution=attribution, at=now)
+    own = entries.own(session, actor, period, attribution=attribution, at=now)
     answer = Response(own, media_type="application/json")
     as_of(answer, now)
     return answer
@@ -95,7 +95,7 @@ def list_entries(
     `Link` says where the next page is; entries that are added meanwhile move none.
     """
     wanted = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, text=text)
-    found, next_cursor = time_entries.page(
+    found, next_cursor = entries.page(
         session, actor, wanted, period, cursor=stretch.cursor, limit=stretch.limit, at=now
     )
     answer = Response(as_json(found), media_type="application/json")
@@ -109,7 +109,7 @@ def read_entry(
     entry_id: PathEntryId, session: SessionDep, actor: CurrentUser, now: Now, response: Response
 ) -> TimeEntryWithProject:
     """One entry with its project. Its `ETag` goes into `If-Match` when you change it."""
-    return tagged(response, time_entries.get(session, actor, entry_id, at=now))
+    return tagged(response, entries.get(session, actor, entry_id, at=now))
 
 
 @router.get(f"{ENTRY}/history", summary="What happened to an entry", responses=raises(*SIGNED_IN, EntryNotFound))

@@ -14,8 +14,7 @@ from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, Entry
 from app.schemas.types import Reason
 from app.services.access.errors import UserNotFound
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
-from app.services.time_entries import bulk
-from app.services.time_entries import manual as corrections
+from app.services.time_entries import bulk, manual
 from app.services.time_entries.errors import (
     BulkRefused,
     EditWindowClosed,
@@ -49,7 +48,7 @@ def create_entry(
     idempotency_key: IdempotencyKey = None,
 ) -> TimeEntryRead:
     """Time that was worked and not clocked. For somebody whom you may act for, send `user_id` and `reason`."""
-    return tagged(response, corrections.create(session, actor, body, key=idempotency_key, at=now))
+    return tagged(response, manual.create(session, actor, body, key=idempotency_key, at=now))
 
 
 @router.post("/bulk", summary="Many entries at once", responses=raises(*SIGNED_IN, *ONCE, BulkRefused, UserNotFound))
@@ -78,7 +77,7 @@ def change_entry(
 
     New times, or `needs_review: false`, say that a person has looked at it.
     """
-    return tagged(response, corrections.change(session, actor, entry_id, body, versions=versions, at=now))
+    return tagged(response, manual.change(session, actor, entry_id, body, versions=versions, at=now))
 
 
 @router.delete(
@@ -96,4 +95,4 @@ def delete_entry(
     reason: Annotated[Reason, Query(description="Why; it stays in the entry's history.")],
 ) -> None:
     """The hours are gone; the history stays readable to whoever may see the person."""
-    corrections.remove(session, actor, entry_id, reason=reason, versions=versions, at=now)
+    manual.remove(session, actor, entry_id, reason=reason, versions=versions, at=now)

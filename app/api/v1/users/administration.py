@@ -24,7 +24,7 @@ from app.schemas.types import MAX_ID, Search
 from app.schemas.users.user import AccountRead, UserCreate, UserFilter, UserUpdate
 from app.services.access import authentication
 from app.services.access.errors import UserNotFound
-from app.services.users import administration as users
+from app.services.users import administration
 from app.services.users.errors import (
     EmailTaken,
     HasReports,
@@ -53,7 +53,7 @@ async def create_user(
     await transactions.read(lambda session: authentication.admin(session, claims))  # nobody else makes us hash
     password_hash = await runtime.hasher.hash(body.password)
     person = await transactions.write(
-        lambda session: users.create_with_password(
+        lambda session: administration.create_with_password(
             session, authentication.admin(session, claims), body, password_hash=password_hash, at=now
         )
     )
@@ -72,7 +72,7 @@ def list_users(
 ) -> Response:
     """By id. `X-Total-Count` says how many fit in all, `Link` where the next page is."""
     wanted = UserFilter(search=search, role=role, is_active=is_active, manager_id=manager_id)
-    found, total = users.page(session, wanted, skip=page.skip, limit=page.limit)
+    found, total = administration.page(session, wanted, skip=page.skip, limit=page.limit)
     answer = Response(found, media_type="application/json")
     page.describe(answer, total)
     return answer
@@ -81,7 +81,7 @@ def list_users(
 @router.get(PERSON, summary="Read a person", responses=raises(*WITH_ROLE, UserNotFound))
 def read_user(user_id: PathId, session: SessionDep, actor: Admin) -> AccountRead:
     """One person, active or not."""
-    return AccountRead.model_validate(users.get(session, user_id))
+    return AccountRead.model_validate(administration.get(session, user_id))
 
 
 @router.patch(
@@ -91,7 +91,7 @@ def read_user(user_id: PathId, session: SessionDep, actor: Admin) -> AccountRead
 )
 def change_user(user_id: PathId, body: UserUpdate, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """E-mail, names, time zone, role. A role counts from the person's next request."""
-    return AccountRead.model_validate(users.change(session, actor, user_id, body, at=now))
+    return AccountRead.model_validate(administration.change(session, actor, user_id, body, at=now))
 
 
 @router.put(
@@ -99,13 +99,13 @@ def change_user(user_id: PathId, body: UserUpdate, session: SessionDep, actor: A
 )
 def deactivate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """Their tokens stop working at once; an open entry is closed at this instant."""
-    return AccountRead.model_validate(users.deactivate(session, actor, user_id, at=now))
+    return AccountRead.model_validate(administration.deactivate(session, actor, user_id, at=now))
 
 
 @router.put("/{user_id}/activate", summary="Activate a person", responses=raises(*WITH_ROLE, UserNotFound))
 def activate_user(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """They can log in again."""
-    return AccountRead.model_validate(users.activate(session, actor, user_id, at=now))
+    return AccountRead.model_validate(administration.activate(session, actor, user_id, at=now))
 
 
 @router.put(
@@ -121,10 +121,10 @@ def assign_manager(
     now: Now,
 ) -> AccountRead:
     """Put a person into the team of an active manager or admin. The manager sees their hours at once."""
-    return AccountRead.model_validate(users.assign_manager(session, actor, employee_id, manager_id, at=now))
+    return AccountRead.model_validate(administration.assign_manager(session, actor, employee_id, manager_id, at=now))
 
 
 @router.delete("/{user_id}/manager", summary="Remove the manager", responses=raises(*WITH_ROLE, UserNotFound))
 def remove_manager(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> AccountRead:
     """Leave a person without a manager: only admins see their hours then."""
-    return AccountRead.model_validate(users.remove_manager(session, actor, user_id, at=now))
+    return AccountRead.model_validate(administration.remove_manager(session, actor, user_id, at=now))

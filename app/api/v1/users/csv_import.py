@@ -13,7 +13,7 @@ from app.api.http.problems import NotCsv, ValidationFailed, raises
 from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
 from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
 from app.services.access import authentication
-from app.services.users import csv_import as onboarding
+from app.services.users import csv_import
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 from app.services.users.errors import EmailTaken, ImportRefused
 
@@ -59,10 +59,10 @@ async def import_people(
     """
     await transactions.read(lambda session: authentication.admin(session, claims))  # nobody else makes us read a file
     content = await _file_in(request)
-    prepared = await reports.read(lambda session: onboarding.prepare(session, content, at=now))
+    prepared = await reports.read(lambda session: csv_import.prepare(session, content, at=now))
     if not dry_run:
         await transactions.write(
-            lambda session: onboarding.add(session, authentication.admin(session, claims), prepared, at=now)
+            lambda session: csv_import.add(session, authentication.admin(session, claims), prepared, at=now)
         )
     return ImportResult(dry_run=dry_run, people=len(prepared.rows))
 
@@ -83,12 +83,12 @@ async def export_people(
     request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
 ) -> StreamingResponse:
     """Everybody, active or not, as the file that an import takes."""
-    slot = await transactions.write(lambda session: onboarding.begin_export(session, claims, at=now))
+    slot = await transactions.write(lambda session: csv_import.begin_export(session, claims, at=now))
     return await streamed(
         runtime,
         transactions,
         slot,
-        written(onboarding.csv_chunks),
+        written(csv_import.csv_chunks),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="people.csv"', "Cache-Control": "no-store"},
     )
