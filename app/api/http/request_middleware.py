@@ -74,25 +74,30 @@ class RequestMiddleware:
             else:
                 await self.app(scope, receive, send_with_headers)
         finally:
-            seconds, route, status = time.perf_counter() - started, _route_of(scope), state["status"]
-            count_request(scope["method"], route, status if is_complete else "broken" if status else "none", seconds)
-            log = _log.warning if seconds >= SLOW_SECONDS else _log.info
-            log(
-                "request",
-                request_id=request_id,
-                user_id=state.get("user_id"),
-                address=plain_address((scope.get("client") or ("", 0))[0]),
-                method=scope["method"],
-                route=route,
-                status=status,
-                ms=round(seconds * 1000, 1),
-            )
+            _count_and_log(scope, time.perf_counter() - started, is_complete=is_complete)
 
     def _is_for_us(self, scope: Scope, headers: Headers) -> bool:
         named = headers.getlist("host")
         if scope["path"].startswith(OF_THE_MACHINE):
             return True
         return len(named) == 1 and _PORT.sub("", named[0].lower()) in self._trusted_hosts
+
+
+def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:
+    """Count the request, by its status or by how its answer broke off, and write its line to the log."""
+    route, status = _route_of(scope), scope["state"]["status"]
+    count_request(scope["method"], route, status if is_complete else "broken" if status else "none", seconds)
+    log = _log.warning if seconds >= SLOW_SECONDS else _log.info
+    log(
+        "request",
+        request_id=scope["state"]["request_id"],
+        user_id=scope["state"].get("user_id"),
+        address=plain_address((scope.get("client") or ("", 0))[0]),
+        method=scope["method"],
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+    )
 
 
 def _request_id(headers: Headers) -> str:
