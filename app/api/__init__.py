@@ -1,0 +1,1 @@
+"""HTTP: routers, and what is around them. It decides nothing; services do."""

@@ -1,0 +1,1 @@
+"""What knows nothing of the domain: settings, databases, security, the server, time."""

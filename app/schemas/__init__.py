@@ -1,0 +1,1 @@
+"""Requests and answers, every field bounded."""

@@ -1,0 +1,1 @@
+"""The rules: plain functions that take a session, raise domain errors and never commit."""

@@ -1,0 +1,1 @@
+"""What endpoints ask for: transactions, the caller, parameters, streamed answers."""

@@ -1,0 +1,1 @@
+"""Health checks, metrics and the greeting: outside `/api/v1`."""

@@ -1,0 +1,1 @@
+"""Transactions, migrations and SQL, alike on SQLite and PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Tokens, passwords, encryption, the hash chain, and their keys."""

@@ -1,0 +1,1 @@
+"""What a worker process needs to serve: limits, spooled answers, its state."""

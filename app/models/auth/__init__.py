@@ -1,0 +1,1 @@
+"""Tables of sessions, API tokens, logins, password links and second factors."""

@@ -1,0 +1,1 @@
+"""Requests and answers of clocking in and out, manual entries and corrections."""

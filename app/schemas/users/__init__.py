@@ -1,0 +1,1 @@
+"""Requests and answers of users, their import, and the data stored about one."""

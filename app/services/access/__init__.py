@@ -1,0 +1,1 @@
+"""Who acts, whom they may see, and locks on users. Every other package starts here."""

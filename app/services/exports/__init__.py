@@ -1,0 +1,1 @@
+"""Entries as files: one description of columns, three formats."""

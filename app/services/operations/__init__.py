@@ -1,0 +1,1 @@
+"""Backups, their manifest, and the company of the demo."""

@@ -1,0 +1,1 @@
+"""Hours added up, and who is clocked in."""

@@ -1,0 +1,1 @@
+"""Users: administration, import, the first admin, and the data stored about one."""

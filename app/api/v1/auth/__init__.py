@@ -1,0 +1,1 @@
+"""Logins, sessions, passwords, second factors and API tokens."""

@@ -1,0 +1,1 @@
+"""A month of one user as a PDF."""
