@@ -18,7 +18,7 @@ from app.core.database.session import Database
 from app.models.users import User
 from tests.support.compiled import share_compiled
 from tests.support.databases import ENGINES, SECRET_KEY, fresh_database, make_templates, settings_for
-from tests.support.operators import Command
+from tests.support.operators import Command, empty_database
 from tests.support.people import Company
 from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer
 from tests.support.server import Caller, Server, running
@@ -79,6 +79,13 @@ def engine(request: pytest.FixtureRequest) -> str:
 def db_url(engine: str, tmp_path: Path, postgresql_server: URL, templates: Path) -> Iterator[str]:
     """An empty, migrated database."""
     with fresh_database(engine, tmp_path, postgresql_server, templates) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[str]:
+    """The DB_URL of a database in which nothing was ever made."""
+    with empty_database(engine, tmp_path, postgresql_server) as url:
         yield url
 
 

@@ -121,13 +121,6 @@ def refusal(folder: Path, *options: str, **settings: str) -> str:
 
 
 @pytest.fixture
-def empty_url(engine, tmp_path, postgresql_server):
-    """The DB_URL of a database in which nothing was ever made."""
-    with empty_database(engine, tmp_path, postgresql_server) as url:
-        yield url
-
-
-@pytest.fixture
 def empty_postgresql_url(tmp_path, postgresql_server):
     with empty_database("postgresql", tmp_path, postgresql_server) as url:
         yield url

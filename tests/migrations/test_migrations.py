@@ -4,14 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
@@ -20,7 +18,6 @@ from app.models.metadata import all_tables
 from app.services.access.locks import lock_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 from tests.support.migrating import alembic, writing
-from tests.support.postgresql import execute
 
 SQLITE_OBJECTS = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
@@ -487,18 +484,6 @@ def die(connection, cursor, statement, *rest):
 
 migrate(database)
 """
-
-
-@pytest.fixture
-def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[str]:
-    """The DB_URL of a database without a single table."""
-    if engine == SQLITE:
-        yield f"sqlite:///{tmp_path / 'empty.db'}"
-        return
-    name = f"ett_{uuid.uuid4().hex}"
-    execute(postgresql_server, f'CREATE DATABASE "{name}"')
-    yield postgresql_server.set(database=name).render_as_string(hide_password=False)
-    execute(postgresql_server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures of the record's proof: a day at the office, and who breaks in behind it; and an empty database."""
+"""Fixtures of the record's proof: a day at the office, and who breaks in behind it."""
 
 import pytest
 
@@ -14,7 +14,6 @@ from app.services.time_entries import clock, manual
 from app.services.users import administration
 from tests.support.burglar import NOW, Burglar
 from tests.support.credentials import HERE, claims_of
-from tests.support.operators import empty_database
 from tests.support.people import instant
 
 NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
@@ -49,10 +48,3 @@ def ids(people, database) -> dict[str, int]:
 @pytest.fixture
 def burglar(ids, database) -> Burglar:
     return Burglar(database)
-
-
-@pytest.fixture
-def empty_url(engine, tmp_path, postgresql_server):
-    """The DB_URL of a database in which nothing was ever made."""
-    with empty_database(engine, tmp_path, postgresql_server) as url:
-        yield url
