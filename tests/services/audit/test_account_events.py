@@ -6,7 +6,7 @@ from unittest.mock import ANY
 import pytest
 
 from app.core.time.clock import utc_now
-from tests.services.test_audit import OF_ACCOUNTS, Change
+from tests.services.audit.test_recorder import OF_ACCOUNTS, Change
 from tests.support.credentials import Authenticator, api_token_of, link_of, second_factor_of, session_of
 from tests.support.people import PASSWORD
 from tests.support.record import Record

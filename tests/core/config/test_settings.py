@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
 from tests.support.operators import bare_environment
 
-EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 OWN_KEY = "thirty-two characters of one's own"
 OWN_SECRETS = {"SECRET_KEY": OWN_KEY, "FIRST_ADMIN_PASSWORD": "violet-harbour-42-lantern"}
 EXPOSED = [{"ENVIRONMENT": "production"}, {"HOST": "0.0.0.0"}, {"HOST": "::"}, {"HOST": "time.example.com"}]
