@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.databases import SQLITE
 
-OF_ONE_ENGINE = ("attribution", "csv", "entry_list", "exports", "presence", "summary", "team_report", "totals")
+OF_ONE_ENGINE = ("api/exports/", "api/reports/", "api/time_entries/test_entries.py")
 """What modules are about in which the two databases are asked in different words."""
 
 
@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     the time that such a test has."""
     for item in items:
         engine = item.callspec.params.get("engine") if hasattr(item, "callspec") else None
-        is_of_both = not any(word in item.path.stem for word in OF_ONE_ENGINE)
+        is_of_both = not any(path in item.nodeid for path in OF_ONE_ENGINE)
         if "tests/api/" in item.nodeid and engine == SQLITE and is_of_both:
             item.add_marker(pytest.mark.no_cover)
 
