@@ -12,13 +12,12 @@ from typing import NoReturn
 import uvicorn
 
 from app import __version__
-from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
-from app.core.database.migrations import UnusableDatabase, make_ready, opened
+from app.core.config.settings import BadSettings, Settings, load_settings
+from app.core.database.migrations import UnusableDatabase
 from app.core.observability.logging import configure_logging
 from app.core.observability.metrics_directory import metrics_folder
 from app.core.time.clock import utc_now
-from app.models.metadata import all_tables
-from app.services.users import first_admin
+from app.services.operations.startup import prepare
 
 SHUTDOWN_SECONDS = 20
 WORKER_SECONDS = 30  # in which a worker process comes up when SIGHUP replaces them one by one, and says that it lives
@@ -101,18 +100,8 @@ def _free_port(settings: Settings) -> int:
 
 
 def _prepare(settings: Settings) -> None:
-    """Make the signing key, the schema and the first admin where they are missing and may be made here."""
-    _ = settings.signing_key  # read now: a worker that couldn't would say so in a traceback
-    with opened(settings) as database:
-        make_ready(database, all_tables())
-        with database.writing("start:first-admin") as session:
-            created = first_admin.ensure(session, at=utc_now())
-    if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
-        print(
-            f"WARNING: created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD}. "
-            "Change it before anyone else can reach this service.",
-            file=sys.stderr,
-        )
+    if warning := prepare(settings, at=utc_now()):
+        print(f"WARNING: {warning}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ from app.core.config.settings import Environment, Settings, load_settings
 from app.core.observability.logging import configure_logging
 from app.core.observability.metrics import begin, end
 from app.core.server.runtime import Runtime
+from app.core.time.clock import utc_now
+from app.services.operations.startup import prepare
 from app.services.users.csv_format import MAX_FILE_BYTES
 
 API = "/api/v1"
@@ -62,13 +64,30 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The whole service, on these settings or on those of the environment. Raises BadSettings."""
+def __getattr__(name: str) -> FastAPI:
+    """Make `app`, for `uvicorn app.main:app` and `from app.main import app`.
+
+    It is made when it is first asked for, since whoever imports this module may want an app on other settings. It
+    prepares the database when it starts, as `run_backend.py` does before it starts workers.
+    """
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    app = globals()["app"] = create_app(prepares=True)
+    return app
+
+
+def create_app(settings: Settings | None = None, *, prepares: bool = False) -> FastAPI:
+    """The whole service, on these settings or on those of the environment. Raises BadSettings.
+
+    With `prepares` it makes the schema and the first admin when it starts, where they are missing.
+    """
     chosen = settings or load_settings()
     configure_logging(as_json=chosen.logs_json)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if prepares and (warning := await asyncio.to_thread(prepare, chosen, at=utc_now())):
+            _log.warning(warning)
         app.state.runtime = runtime = Runtime(chosen)
         app.state.observer = Observer(runtime)
         begin(__version__, chosen.database_kind)

@@ -1,0 +1,94 @@
+"""`app.main:app`, for those who start a FastAPI service as FastAPI's own documentation does."""
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
+from tests.support.backend import START_SECONDS, TLS
+from tests.support.operators import bare_environment
+from tests.support.processes import free_port
+
+LOG_IN = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASSWORD}
+IMPORT = "from app.main import app"
+WITH_TEST_CLIENT = f"""
+import warnings
+warnings.filterwarnings("ignore", "Using `httpx`")  # Starlette would rather have httpx2
+from fastapi.testclient import TestClient
+{IMPORT}
+with TestClient(app) as client:
+    token = client.post("/api/v1/auth/login", data={LOG_IN}).json()["access_token"]
+    headers = {{"Authorization": f"Bearer {{token}}"}}
+    project = client.post("/api/v1/admin/projects", json={{"name": "Website"}}, headers=headers).json()
+    sent = {{"project_id": project["id"], "description": "Landing page"}}
+    print(client.post("/api/v1/time-entries/clock-in", json=sent, headers=headers).status_code)
+"""
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run Python in an empty folder with these settings and no others."""
+
+    def run(*arguments, **settings):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=bare_environment(**settings),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_SECONDS,
+        )
+
+    return run
+
+
+def logged_in(address, process):
+    """The answer to the default admin's login, once the service answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            return httpx.post(f"{address}/api/v1/auth/login", data=LOG_IN, verify=TLS)
+        time.sleep(0.02)
+    raise RuntimeError(f"The service did not start:\n{process.communicate()}")
+
+
+def test_uvicorn_starts_it_in_an_empty_folder_and_the_first_admin_logs_in(tmp_path):
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
+    server = subprocess.Popen(
+        command, cwd=tmp_path, env=bare_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        answer = logged_in(f"http://127.0.0.1:{port}", server)
+    finally:
+        server.terminate()
+    log, _ = server.communicate(timeout=START_SECONDS)
+
+    assert answer.status_code == 200
+    assert f"created admin {DEFAULT_ADMIN_EMAIL} with the password {DEFAULT_ADMIN_PASSWORD}" in log
+
+
+def test_the_test_client_clocks_in(python):
+    done = python("-c", WITH_TEST_CLIENT)
+
+    assert done.stdout.splitlines()[-1:] == ["200"], done.stderr
+
+
+def test_importing_the_module_reads_no_settings_and_asking_for_the_app_does(python, tmp_path):
+    imported = python("-c", "import app.main", PORT="none")
+    asked = python("-c", IMPORT, PORT="none")
+
+    assert imported.returncode == 0, imported.stderr
+    assert asked.stderr.splitlines()[-1].startswith("app.core.config.settings.BadSettings: PORT: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_module_does_not_have_is_an_import_error(python):
+    done = python("-c", "from app.main import application")
+
+    assert done.stderr.splitlines()[-1].startswith("ImportError: cannot import name 'application' from 'app.main'")
