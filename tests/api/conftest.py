@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.databases import SQLITE
 
-OF_ONE_ENGINE = ("api/exports/", "api/reports/", "api/time_entries/test_entries.py")
+OF_ONE_ENGINE = ("tests/api/exports/", "tests/api/reports/", "tests/api/time_entries/test_entries.py")
 """What modules are about in which the two databases are asked in different words."""
 
 
