@@ -1,1 +1,1 @@
-"""HTTP: routers, and what is around them. It decides nothing; services do."""
+"""HTTP: routers, and code around them. It decides nothing; services do."""

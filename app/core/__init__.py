@@ -1,1 +1,1 @@
-"""What knows nothing of the domain: settings, databases, security, the server, time."""
+"""Code without knowledge of the domain: settings, databases, security, the server, time."""

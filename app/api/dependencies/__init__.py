@@ -1,1 +1,1 @@
-"""What endpoints ask for: transactions, the caller, parameters, streamed answers."""
+"""Dependencies of endpoints: transactions, the caller, parameters, streamed answers."""

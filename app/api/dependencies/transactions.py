@@ -5,7 +5,7 @@ is held while the request queues for the next thread: 300 clients at once got ha
 `def` endpoint on `TransactionRoute` is wrapped: the request waits for a slot holding nothing, then one thread opens the
 transaction, finds out who asks, runs the endpoint, commits, and only then is the answer sent.
 
-The endpoint says what it needs by type: `SessionDep`, `CurrentUser`, `Manager`, `Admin` (see dependencies.py). An
+The endpoint says what it needs by type: `SessionDep`, `CurrentUser`, `Manager`, `Admin` (see parameters.py). An
 `async def` endpoint is left alone; it takes `Transactions` and runs its own, as a login does around its hashing.
 """
 

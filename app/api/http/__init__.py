@@ -1,1 +1,1 @@
-"""What every request passes: limits on bodies, headers, errors as answers."""
+"""Code that runs around every request: limits on bodies, headers, errors as answers."""

@@ -50,7 +50,7 @@ class Session(SQLModelSession):
     recorded: list[str]
     """What this transaction puts on record, by name: for who counts it after the commit."""
     unnoted_use: Claims | None
-    """The credential of this request, if its last use was written down some time ago: see `identity.note_use`."""
+    """The credential of this request, if its last use was written down some time ago: see `authentication.note_use`."""
 
     def upsert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
         """An INSERT in this engine's words, which know what to do where the row is there already."""

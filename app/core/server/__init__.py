@@ -1,1 +1,1 @@
-"""What a worker process needs to serve: limits, spooled answers, its state."""
+"""Parts of a worker process: limits, spooled answers, its state."""

@@ -1,1 +1,1 @@
-"""Who acts, whom they may see, and locks on users. Every other package starts here."""
+"""The acting user, visibility, and locks on users. Every other package starts here."""

@@ -1,4 +1,4 @@
-"""What a caller may not do, and users who are not there for them."""
+"""Domain errors of callers who may not do something, and of users whom they may not see."""
 
 from app.core.errors import Forbidden, NotFound
 

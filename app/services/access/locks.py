@@ -1,4 +1,4 @@
-"""People: their names, and locks on them. Every write locks the person concerned first, then looks, then writes."""
+"""Locks on people. Every write locks the person concerned first, then looks, then writes."""
 
 from sqlalchemy import select
 

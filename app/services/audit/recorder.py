@@ -1,6 +1,6 @@
 """The record: one event per change, in the transaction of the change, chained per person it concerns.
 
-The database refuses to change or remove an event, and links only what continues its chain. `audit_proof` proves it.
+The database refuses to change or remove an event, and links only what continues its chain. `verification` proves it.
 """
 
 import json

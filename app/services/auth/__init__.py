@@ -1,1 +1,1 @@
-"""Logins and what they need: sessions, passwords, second factors, API tokens, limits on guessing."""
+"""Logins, sessions, passwords, second factors, API tokens, and limits on guessing."""

@@ -73,7 +73,7 @@ class LocalTime:
         )
 
     def day(self, instant: ColumnElement[Any]) -> ColumnElement[int]:
-        """The local day of a stored instant, or of a second since 1970, in days since 1970: `time_zones.local_day`."""
+        """The local day of a stored instant, or of a second since 1970, in days since 1970: `zones.local_day`."""
         second = unix_seconds(self._session, instant) if isinstance(instant.type, Instant) else instant
         return (second + self._offset(instant, "day_offset")) // DAY_SECONDS
 

@@ -1,7 +1,7 @@
 """The columns of an export: one description for all its formats, and the statement that fills them.
 
 A column says what it holds as an expression over an entry, or a part of one. How that looks is up to its kind and the
-format: see export_csv, export_xlsx and export_json.
+format: see csv, xlsx and json_lines.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,1 +1,1 @@
-"""Backups, their manifest, and the company of the demo."""
+"""Backups and their manifest, the company of the demo, and the start of the service."""

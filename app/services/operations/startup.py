@@ -1,4 +1,4 @@
-"""What a start of the service does before it serves: the same for `run_backend.py` and for `app.main:app`."""
+"""The start of the service, before it serves: the same for `run_backend.py` and for `app.main:app`."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from app.services.users import first_admin
 def prepare(settings: Settings, *, at: datetime) -> str | None:
     """Make the signing key, the schema and the first admin where they are missing and may be made here.
 
-    Returns what to warn the operator of, if anything. Raises BadSettings and UnusableDatabase.
+    Returns a warning for the operator, or None. Raises BadSettings and UnusableDatabase.
     """
     _ = settings.signing_key  # read now: a worker that couldn't would say so in a traceback
     with opened(settings) as database:

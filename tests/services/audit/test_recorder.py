@@ -91,7 +91,7 @@ OF_ENTRIES = [
     "DELETE /time-entries/{entry}",
     "POST /time-entries/bulk",
 ]
-# Those on accounts have a file of their own: test_audit_of_accounts.py.
+# Those on accounts have a file of their own: test_account_events.py.
 OF_ACCOUNTS = [
     "POST /auth/logout",
     "DELETE /auth/sessions",

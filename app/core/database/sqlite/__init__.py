@@ -1,1 +1,1 @@
-"""What only SQLite needs."""
+"""Code that only SQLite needs."""
