@@ -7,7 +7,7 @@ import typer
 
 from app.cli.common import Refused, progress_bar, ready_database, valid, written_whole
 from app.core.time.clock import utc_now
-from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
 from app.services.access import locks
 from app.services.calendar.periods import Period, of_month
@@ -32,7 +32,7 @@ def export(
     """Write hours to a file as the API does: everybody's, or a team's. It is noted in the record."""
     with ready_database() as database, progress_bar() as progress:
         export_format = _format_of(target)
-        scope = Scope.all if manager is None else Scope.team
+        scope = ReportScope.all if manager is None else ReportScope.team
         wanted = ExportWanted(_period(start_date, end_date, tz), scope, include_indirect, columns, attribution)
         included = exports.everybody() if manager is None else exports.team_of(manager, wanted)
         with database.writing("cli:export") as session:

@@ -21,7 +21,7 @@ from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.tables import USER
 from app.models.users import User
-from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
 from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
 from app.services.exports import exports
@@ -235,7 +235,7 @@ def test_an_export_is_one_snapshot(people, database, export_format):
     ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe", manager=mia)
     add_entries(database, ana, website.id, count=6000, description="before")
     wanted = ExportWanted(
-        Period(date(2026, 1, 1), date(2026, 12, 31)), Scope.team, False, Columns.full, Attribution.at_start
+        Period(date(2026, 1, 1), date(2026, 12, 31)), ReportScope.team, False, Columns.full, Attribution.at_start
     )
     file, chunks = bytearray(), []
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pyotp
 
 from app.core.database.session import Database
-from app.core.security.access_tokens import Claims, Scope
+from app.core.security.access_tokens import Claims, TokenScope
 from app.core.time.clock import utc_now
 from app.models.users import Role, User
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated
@@ -43,7 +43,7 @@ def claims_of(database: Database, person: User) -> Claims:
 def api_token_of(database: Database, person: User, *scopes: str, name: str = "Terminal") -> ApiTokenCreated:
     """An API token of the person's for the next week."""
     wanted = ApiTokenCreate.model_construct(
-        name=name, scopes=[Scope(scope) for scope in scopes], expires_at=utc_now() + timedelta(days=7)
+        name=name, scopes=[TokenScope(scope) for scope in scopes], expires_at=utc_now() + timedelta(days=7)
     )
     with database.writing("test") as session:
         return api_tokens.create(session, _actor(person), wanted, at=utc_now())

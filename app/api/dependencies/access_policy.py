@@ -8,11 +8,12 @@ from functools import cache
 
 from fastapi import Request
 
-from app.core.security.access_tokens import NOBODY_ELSE, Access, Scope, Waiting
+from app.core.security.access_tokens import NOBODY_ELSE, Access, TokenScope, Waiting
 
-_READ, _WRITE, _REPORTS, _ADMIN = Scope.entries_read, Scope.entries_write, Scope.reports_read, Scope.admin
+_READ, _WRITE = TokenScope.entries_read, TokenScope.entries_write
+_REPORTS, _ADMIN = TokenScope.reports_read, TokenScope.admin
 # By the operations' tag: scopes that may read, scopes that may write.
-_SCOPES: dict[str, tuple[set[Scope], set[Scope]]] = {
+_SCOPES: dict[str, tuple[set[TokenScope], set[TokenScope]]] = {
     "time entries": ({_READ}, {_WRITE}),
     "projects": ({_READ, _WRITE}, set()),
     "team": ({_READ, _REPORTS}, set()),
@@ -24,8 +25,8 @@ _SCOPES: dict[str, tuple[set[Scope], set[Scope]]] = {
 }
 # By the endpoint's name, in the place of its tag's. The last four change what lets others in: with them an API token
 # would make itself a session, past its scope, its expiry and the second factor.
-_SCOPES_OF_ONE: dict[str, set[Scope]] = {
-    "read_me": set(Scope),
+_SCOPES_OF_ONE: dict[str, set[TokenScope]] = {
+    "read_me": set(TokenScope),
     "set_password": set(),
     "make_password_link": set(),
     "end_sessions": set(),

@@ -15,7 +15,7 @@ from app.api.v1.shared_errors import OF_EXPORT, OF_PERIOD, WITH_ROLE
 from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
 from app.core.server.spool import Write
-from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted
 from app.services.exports.xlsx import TooManyRows
@@ -55,7 +55,7 @@ class _Export:
     transactions: TransactionsDep
     period: DateRange
     include_indirect: IncludeIndirect = False
-    scope: ScopeQuery = Scope.team
+    scope: ScopeQuery = ReportScope.team
     attribution: AttributionQuery = Attribution.at_start
 
     async def as_file(self, export_format: ExportFormat, columns: Columns) -> StreamingResponse:

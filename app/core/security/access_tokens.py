@@ -29,7 +29,7 @@ class BadToken(NotAuthenticated):
     title = "Not authenticated"
 
 
-class Scope(StrEnum):
+class TokenScope(StrEnum):
     """What an API token is for. A session's token is for everything that its person may do."""
 
     entries_read = "entries:read"
@@ -49,7 +49,7 @@ class Waiting(StrEnum):
 class Access:
     """Who may call an operation beside those who logged in and have nothing to do first."""
 
-    scopes: frozenset[Scope] = frozenset()
+    scopes: frozenset[TokenScope] = frozenset()
     """API tokens that have one of these."""
     waiting: frozenset[Waiting] = frozenset()
     """People who have to do this first."""

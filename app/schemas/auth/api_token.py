@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from app.core.security.access_tokens import Scope
+from app.core.security.access_tokens import TokenScope
 from app.schemas.types import Answer, Body, Id, Line, SentTime, UtcTime
 
 
-def _once_each(scopes: list[Scope]) -> list[Scope]:
+def _once_each(scopes: list[TokenScope]) -> list[TokenScope]:
     if len(set(scopes)) != len(scopes):
         raise ValueError("Name each scope once.")
     return scopes
@@ -24,10 +24,10 @@ ApiTokenName = Annotated[Line, Field(max_length=100, examples=["Terminal at the 
 class ApiTokenCreate(Body):
     name: ApiTokenName
     scopes: Annotated[
-        list[Scope],
+        list[TokenScope],
         Field(
             min_length=1,
-            max_length=len(Scope),
+            max_length=len(TokenScope),
             examples=[["entries:read", "entries:write"]],
             json_schema_extra={"uniqueItems": True},
         ),
@@ -40,7 +40,7 @@ class ApiTokenRead(Answer):
     id: Id
     user_id: Id
     name: ApiTokenName
-    scopes: Annotated[list[Scope], BeforeValidator(_listed), Field(examples=[["entries:read"]])]
+    scopes: Annotated[list[TokenScope], BeforeValidator(_listed), Field(examples=[["entries:read"]])]
     created_at: UtcTime
     expires_at: UtcTime
     last_used_at: Annotated[UtcTime | None, Field(description="To within five minutes; null if never.")]

@@ -10,7 +10,7 @@ from app.schemas.types import Answer, DayRead, Hours, Seconds, UtcTime
 from app.schemas.users.user import UserRead
 
 
-class Scope(StrEnum):
+class ReportScope(StrEnum):
     team = "team"
     all = "all"
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, func, literal, select, true
 from app.core.database.session import Session
 from app.models.tables import USER
 from app.models.users import Role
-from app.schemas.reports.report import Scope
+from app.schemas.reports.report import ReportScope
 from app.services.access.actor import Actor
 from app.services.access.authentication import require_role
 from app.services.access.errors import UserNotFound
@@ -56,9 +56,9 @@ def in_sight(actor: Actor, person_id: ColumnElement[Any]) -> ColumnElement[bool]
             return person_id == actor.id
 
 
-def people_in_report(actor: Actor, *, scope: Scope, include_indirect: bool) -> ColumnElement[bool]:
+def people_in_report(actor: Actor, *, scope: ReportScope, include_indirect: bool) -> ColumnElement[bool]:
     """The condition that a person is in the actor's report. Raises RoleNeeded for `scope=all` unless an admin asks."""
-    if scope is Scope.all:
+    if scope is ReportScope.all:
         require_role(actor, Role.admin)
         return in_sight(actor, USER.c.id)
     return USER.c.id.in_(team_ids(actor.id, include_indirect=include_indirect))  # in sight, and no more

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, func, insert, select
 
 from app.core.database.session import Session
-from app.core.security.access_tokens import Scope
+from app.core.security.access_tokens import TokenScope
 from app.core.security.opaque_tokens import digest, new_api_token
 from app.models.tables import API_TOKEN
 from app.models.users import Role
@@ -27,7 +27,7 @@ def create(session: Session, actor: Actor, wanted: ApiTokenCreate, *, at: dateti
 
     Raises RoleNeeded for a scope beyond the actor's role, ExpiryOutOfRange, TooManyApiTokens.
     """
-    if Scope.admin in wanted.scopes:
+    if TokenScope.admin in wanted.scopes:
         require_role(actor, Role.admin)
     latest = at + timedelta(days=session.settings.API_TOKEN_MAX_DAYS)
     if not at < wanted.expires_at <= latest:

@@ -10,7 +10,7 @@ from app.core.security.access_tokens import Claims
 from app.core.server.spool import Write
 from app.models.tables import ENTRY, USER
 from app.models.users import Role
-from app.schemas.reports.report import Attribution, Columns, ExportFormat, Scope
+from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
 from app.services import export_leases
 from app.services.access import visibility
 from app.services.access.actor import Actor
@@ -32,7 +32,7 @@ class ExportWanted:
     """What an export is asked to hold."""
 
     period: Period
-    scope: Scope
+    scope: ReportScope
     include_indirect: bool
     columns: Columns
     attribution: Attribution

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, select
 
 from app.core.database.session import Session
 from app.models.tables import ENTRY, USER
-from app.schemas.reports.report import Attribution, OwnDay, OwnDays, Scope, TeamMemberHours
+from app.schemas.reports.report import Attribution, OwnDay, OwnDays, ReportScope, TeamMemberHours
 from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
 from app.schemas.users.user import UserRead
@@ -29,7 +29,7 @@ def team(
     period: Period,
     *,
     attribution: Attribution,
-    scope: Scope,
+    scope: ReportScope,
     include_indirect: bool,
     include_entries: bool,
     at: datetime,

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jose import jwt
 
-from app.core.security.access_tokens import AUDIENCE, ISSUER, Access, BadToken, Claims, Scope, TokenSigner
+from app.core.security.access_tokens import AUDIENCE, ISSUER, Access, BadToken, Claims, TokenScope, TokenSigner
 from app.core.security.opaque_tokens import digest, new_api_token
 from app.core.time.clock import utc_now
 from tests.support.databases import SECRET_KEY, settings_for
@@ -61,7 +61,7 @@ def test_a_token_says_who_logged_in_and_in_which_session():
 def test_an_api_token_says_whose_it_is_and_is_looked_up_by_its_digest():
     """What it says is proven by the database alone: the digest must be this person's."""
     made = new_api_token(7)
-    scopes = Access(frozenset({Scope.entries_read}))
+    scopes = Access(frozenset({TokenScope.entries_read}))
 
     claims = SIGNER.read(made, scopes, at=AT)
 

@@ -9,7 +9,7 @@ from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndi
 from app.api.dependencies.transactions import ReportRoute, TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN, WITH_ROLE
-from app.schemas.reports.report import Attribution, OwnDays, Scope, TeamMemberHours
+from app.schemas.reports.report import Attribution, OwnDays, ReportScope, TeamMemberHours
 from app.services.calendar.periods import PeriodTooLong
 from app.services.reports import team as reports
 
@@ -44,7 +44,7 @@ def read_team(
     now: Now,
     include_entries: Annotated[bool, Query(description="False leaves the entries out: at most 400 days with.")] = True,
     include_indirect: IncludeIndirect = False,
-    scope: ScopeQuery = Scope.team,
+    scope: ScopeQuery = ReportScope.team,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:
     """Per person the seconds and hours of closed entries that belong to the period, with those entries, oldest first.
