@@ -4,6 +4,8 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -64,16 +66,20 @@ ROUTERS = (
 )
 
 
-def __getattr__(name: str) -> FastAPI:
-    """Make `app`, for `uvicorn app.main:app` and `from app.main import app`.
+if TYPE_CHECKING:
+    app: FastAPI  # else a name that isn't here would be taken for it
+else:
 
-    It is made when it is first asked for, since whoever imports this module may want an app on other settings. It
-    prepares the database when it starts, as `run_backend.py` does before it starts workers.
-    """
-    if name != "app":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    app = globals()["app"] = create_app(prepares=True)
-    return app
+    def __getattr__(name: str) -> FastAPI:
+        """Make `app`, for `uvicorn app.main:app` and `from app.main import app`.
+
+        It is made when it is first asked for, since whoever imports this module may want an app on other settings. It
+        prepares the database when it starts, as `run_backend.py` does before it starts workers.
+        """
+        if name != "app":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        made = globals()["app"] = create_app(prepares=True)
+        return made
 
 
 def create_app(settings: Settings | None = None, *, prepares: bool = False) -> FastAPI:
@@ -83,25 +89,9 @@ def create_app(settings: Settings | None = None, *, prepares: bool = False) -> F
     """
     chosen = settings or load_settings()
     configure_logging(as_json=chosen.logs_json)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if prepares and (warning := await asyncio.to_thread(prepare, chosen, at=utc_now())):
-            _log.warning(warning)
-        app.state.runtime = runtime = Runtime(chosen)
-        app.state.observer = Observer(runtime)
-        begin(__version__, chosen.database_kind)
-        _log.info("started", version=__version__, environment=chosen.ENVIRONMENT, database=chosen.database_shown)
-        yield
-        _log.info("stopping")
-        await runtime.settle()
-        await asyncio.to_thread(runtime.close)
-        end()
-        _log.info("stopped")
-
     app = FastAPI(
         title="Employee Time Tracking API",
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, settings=chosen, prepares=prepares),
         debug=chosen.DEBUG,
         redirect_slashes=False,
         openapi_url="/openapi.json" if chosen.has_docs else None,
@@ -119,6 +109,22 @@ def create_app(settings: Settings | None = None, *, prepares: bool = False) -> F
     if chosen.has_docs:
         add_docs(app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI, *, settings: Settings, prepares: bool) -> AsyncIterator[None]:
+    if prepares and (warning := await asyncio.to_thread(prepare, settings, at=utc_now())):
+        _log.warning(warning)
+    app.state.runtime = runtime = Runtime(settings)
+    app.state.observer = Observer(runtime)
+    begin(__version__, settings.database_kind)
+    _log.info("started", version=__version__, environment=settings.ENVIRONMENT, database=settings.database_shown)
+    yield
+    _log.info("stopping")
+    await runtime.settle()
+    await asyncio.to_thread(runtime.close)
+    end()
+    _log.info("stopped")
 
 
 def create_worker() -> FastAPI:
@@ -144,6 +150,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         RequestMiddleware,
         trusted_hosts=settings.TRUSTED_HOSTS,
         is_production=settings.ENVIRONMENT is Environment.production,
+        is_exposed=settings.is_exposed,
     )
     _trust_proxies(app, settings)
 

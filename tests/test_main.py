@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -47,30 +47,32 @@ def python(tmp_path):
     return run
 
 
-def logged_in(address, process):
-    """The answer to the default admin's login, once the service answers."""
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(httpx.TransportError):
-            return httpx.post(f"{address}/api/v1/auth/login", data=LOG_IN, verify=TLS)
-        time.sleep(0.02)
-    raise RuntimeError(f"The service did not start:\n{process.communicate()}")
+@contextmanager
+def served(folder):
+    """The port and the log of `uvicorn app.main:app` in the folder, while it serves."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
+    log = folder / "log"
+    with log.open("wb") as written:
+        server = subprocess.Popen(command, cwd=folder, env=bare_environment(), stdout=written, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while b"Uvicorn running" not in log.read_bytes():
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        yield port, log
+    finally:
+        server.terminate()
+        server.wait(START_SECONDS)
 
 
 def test_uvicorn_starts_it_in_an_empty_folder_and_the_first_admin_logs_in(tmp_path):
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
-    server = subprocess.Popen(
-        command, cwd=tmp_path, env=bare_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        answer = logged_in(f"http://127.0.0.1:{port}", server)
-    finally:
-        server.terminate()
-    log, _ = server.communicate(timeout=START_SECONDS)
+    with served(tmp_path) as (port, log):
+        answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/auth/login", data=LOG_IN, verify=TLS)
 
     assert answer.status_code == 200
-    assert f"created admin {DEFAULT_ADMIN_EMAIL} with the password {DEFAULT_ADMIN_PASSWORD}" in log
+    assert f"created admin {DEFAULT_ADMIN_EMAIL} with the password {DEFAULT_ADMIN_PASSWORD}" in log.read_text()
 
 
 def test_the_test_client_clocks_in(python):

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.http.problems import HostNotServed, problem
 from app.core.observability.metrics import count_request
-from app.core.server.ip_addresses import plain_address
+from app.core.server.ip_addresses import is_on_network, plain_address
 
 SLOW_SECONDS = 1
 """From here on a request is a warning in the log, by its route."""
@@ -37,11 +37,14 @@ class RequestMiddleware:
     """A client's X-Request-ID is kept if it is plain, so that one id follows a call through systems.
 
     Where there are `trusted_hosts`, a request for another host is refused before anything else looks at it.
-    `is_production` tells browsers that came over TLS to come over nothing else from then on.
+    `is_production` tells browsers that came over TLS to come over nothing else from then on. Unless the service
+    `is_exposed` by its settings, a request that arrives at a network address is refused: `uvicorn app.main:app --host
+    0.0.0.0` knows nothing of HOST, and the password of the first admin is published.
     """
 
-    def __init__(self, app: ASGIApp, *, trusted_hosts: Sequence[str], is_production: bool) -> None:
+    def __init__(self, app: ASGIApp, *, trusted_hosts: Sequence[str], is_production: bool, is_exposed: bool) -> None:
         self.app = app
+        self._is_exposed = is_exposed
         self._trusted_hosts = frozenset(trusted_hosts)
         self._is_production = is_production
 
@@ -68,7 +71,10 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            if self._trusted_hosts and not self._is_for_us(scope, headers):
+            if not self._is_exposed and is_on_network((scope.get("server") or ("",))[0]):
+                refusal = HostNotServed("This service is set up for its own machine only. Set HOST to open it.")
+                await problem(refusal, scope)(scope, receive, send_with_headers)
+            elif self._trusted_hosts and not self._is_for_us(scope, headers):
                 refusal = HostNotServed("This service has another name. Check the address.")
                 await problem(refusal, scope)(scope, receive, send_with_headers)
             else:

@@ -24,6 +24,13 @@ def network_of(address: str) -> str:
     return UNKNOWN if parsed is None else str(parsed)
 
 
+@lru_cache(maxsize=1024)
+def is_on_network(host: str) -> bool:
+    """True for an address that others can reach: not for loopback, nor for a name or a path."""
+    address = _parsed(host)
+    return address is not None and not address.is_loopback
+
+
 def _parsed(text: str) -> _Address | None:
     try:
         address = ip_address(text)

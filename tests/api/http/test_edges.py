@@ -1,5 +1,6 @@
 """What every answer tells browsers, whose name a request may use, whose pages may call, and the pages of our own."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from app.main import create_app
 from tests.support.databases import settings_for
 from tests.support.server import PROBLEM, running
 
@@ -271,3 +273,28 @@ def test_a_request_whose_end_can_be_read_in_two_ways_is_refused_with_all_behind_
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "status"),
+    [
+        ("127.0.0.1", "http://127.0.0.1", 200),
+        ("127.0.0.1", "http://[::1]", 200),
+        ("127.0.0.1", "http://testserver", 200),
+        ("127.0.0.1", "http://192.0.2.7", 421),
+        ("127.0.0.1", "http://[2001:db8::7]", 421),
+        ("0.0.0.0", "http://192.0.2.7", 200),
+    ],
+)
+def test_a_service_set_up_for_its_own_machine_answers_nobody_at_a_network_address(host, address, status):
+    """`uvicorn app.main:app --host 0.0.0.0` asks no setting, so no start refused the published password there."""
+    app = create_app(settings_for("sqlite:///unused.db", HOST=host))
+
+    async def asked():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=address) as client:
+            return await client.get("/")
+
+    answer = asyncio.run(asked())
+
+    assert answer.status_code == status
+    assert answer.json().get("code", "") == ("host_not_served" if status == 421 else "")

@@ -84,7 +84,7 @@ def test_a_request_counts_however_it_ends(sent, error, status):
     before = value("ett_http_requests_total", **labels)
     scope = {"type": "http", "scheme": "http", "method": "GET", "path": "/", "headers": []}
     guarded = GuardMiddleware(app, larger_bodies={}, body_seconds=20)
-    call = RequestMiddleware(guarded, trusted_hosts=(), is_production=False)(scope, ignore, ignore)
+    call = RequestMiddleware(guarded, trusted_hosts=(), is_production=False, is_exposed=False)(scope, ignore, ignore)
     if error is None:
         asyncio.run(call)
     else:
