@@ -13,6 +13,9 @@ ALLOWED = {
 MIGRATIONS = sorted((ROOT / "alembic" / "versions").glob("*.py"))
 
 
+assert MIGRATIONS
+
+
 def imported_from_app(source: str) -> set[str]:
     nodes = list(ast.walk(ast.parse(source)))
     named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

@@ -21,10 +21,10 @@ class Keyring:
 
     @cached_property
     def refresh_tokens(self) -> RefreshTokens:
-        """What makes and reads refresh tokens, under the signing key."""
+        """The maker and reader of refresh tokens, under the signing key."""
         return RefreshTokens(self._settings.signing_key)
 
     @cached_property
     def sealer(self) -> Sealer:
-        """What encrypts the second factors' secrets: TOTP_KEY, else the signing key; TOTP_OLD_KEYS still open."""
+        """The keys of the second factors' secrets: TOTP_KEY, else the signing key; TOTP_OLD_KEYS still decrypt."""
         return Sealer(*self._settings.totp_secrets)

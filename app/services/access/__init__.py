@@ -1,1 +1,1 @@
-"""The acting user, visibility, and locks on users. Every other package starts here."""
+"""The acting user, visibility, and locks on users: the first questions of every use case."""
