@@ -5,7 +5,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import ExitStack, closing
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from app.core.config.settings import Settings
 from app.core.database.session import Database
 from app.models.users import User
 from tests.support.compiled import share_compiled
-from tests.support.databases import ENGINES, SECRET_KEY, fresh_database, make_templates, settings_for
+from tests.support.databases import ENGINES, SECRET_KEY, make_templates, settings_for
 from tests.support.operators import Command, empty_database
 from tests.support.people import Company
-from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer
+from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer, roomy_folder
 from tests.support.server import Caller, Server, running
+from tests.support.standing import StandingDatabase, StandingServer
 
 _TEMPLATES = "TEST_TEMPLATES"
 
@@ -75,11 +77,47 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def standing_folder() -> Iterator[Path]:
+    """Where the SQLite files are that stay from test to test."""
+    with tempfile.TemporaryDirectory(prefix="ett-standing-", dir=roomy_folder()) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def standing_databases(
+    standing_folder: Path, postgresql_server: URL, templates: Path
+) -> Iterator[Callable[[str], StandingDatabase]]:
+    """For each engine the database of the tests without a service."""
+    with ExitStack() as stack:
+
+        @cache
+        def database(engine: str) -> StandingDatabase:
+            return stack.enter_context(closing(StandingDatabase(engine, standing_folder, postgresql_server, templates)))
+
+        yield database
+
+
+@pytest.fixture(scope="session")
+def standing_servers(
+    standing_folder: Path, postgresql_server: URL, templates: Path
+) -> Iterator[Callable[[str], StandingServer]]:
+    """For each engine the service of most tests, in this process."""
+    with ExitStack() as stack:
+
+        @cache
+        def server(engine: str) -> StandingServer:
+            database = StandingDatabase(engine, standing_folder, postgresql_server, templates)
+            return stack.enter_context(closing(StandingServer(database)))
+
+        yield server
+
+
 @pytest.fixture
-def db_url(engine: str, tmp_path: Path, postgresql_server: URL, templates: Path) -> Iterator[str]:
+def db_url(request: pytest.FixtureRequest, engine: str) -> str:
     """An empty, migrated database."""
-    with fresh_database(engine, tmp_path, postgresql_server, templates) as url:
-        yield url
+    standing = "standing_servers" if "server" in request.fixturenames else "standing_databases"
+    return str(request.getfixturevalue(standing)(engine).emptied())
 
 
 @pytest.fixture
@@ -90,8 +128,12 @@ def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[s
 
 
 @pytest.fixture
-def server(db_url: str) -> Iterator[Server]:
-    """A running service."""
+def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator[Server]:
+    """A running service: the standing one, unless the test has a database of its own."""
+    standing = request.getfixturevalue("standing_servers")(engine).on(db_url)
+    if standing is not None:
+        yield standing
+        return
     with running(settings_for(db_url)) as started:
         yield started
 

@@ -16,15 +16,13 @@ from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.databases import settings_for
 from tests.support.postgresql import PostgreSQLServer
-from tests.support.standing import StandingServices
+from tests.support.standing import StandingDatabase, StandingServices
 
 
 @pytest.fixture(scope="session")
-def standing_services(
-    tmp_path_factory: pytest.TempPathFactory, postgresql_server: URL, templates: Path
-) -> Iterator[StandingServices]:
+def standing_services(standing_folder: Path, postgresql_server: URL, templates: Path) -> Iterator[StandingServices]:
     """What `two_workers` gives to all tests of a process."""
-    services = StandingServices(tmp_path_factory.mktemp("standing"), postgresql_server, templates)
+    services = StandingServices(lambda engine: StandingDatabase(engine, standing_folder, postgresql_server, templates))
     yield services
     services.close()
 
@@ -39,9 +37,9 @@ def db_url(request: pytest.FixtureRequest, engine: str) -> str:
 
 
 @pytest.fixture
-def two_workers(engine: str, db_url: str, standing_services: StandingServices) -> Backend:
+def two_workers(engine: str, db_url: str, standing_folder: Path, standing_services: StandingServices) -> Backend:
     """The service with two worker processes, for tests that only send requests: others are served by it afterwards."""
-    return standing_services.service(engine)
+    return standing_services.service(engine, standing_folder)
 
 
 @pytest.fixture

@@ -57,16 +57,15 @@ def fresh_database(engine: str, folder: Path, server: URL, templates: Path) -> I
         _drop(server, name)
 
 
-def empty_again(db_url: str, server: URL, templates: Path) -> None:
-    """Let a database be as it was when it was fresh, while a service has it open."""
-    url = make_url(db_url)
-    name = str(url.database)
-    if url.get_backend_name() == POSTGRESQL:
-        _drop(server, name)
-        _create(server, name)
-        return
-    with closing(sqlite3.connect(templates / f"{TEMPLATE}.db")) as empty, closing(sqlite3.connect(name)) as used:
-        empty.backup(used)
+def empty_sqlite(db_url: str, templates: Path) -> bool:
+    """Let an SQLite file be as it was when it was fresh, while a service has it open. False where that can't be."""
+    name = str(make_url(db_url).database)
+    try:
+        with closing(sqlite3.connect(templates / f"{TEMPLATE}.db")) as empty, closing(sqlite3.connect(name)) as used:
+            empty.backup(used)
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _create(server: URL, name: str) -> None:

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.core.config.settings import Settings
 from app.core.database.session import Database
+from app.core.observability.logging import configure_logging
 from app.core.security.access_tokens import TokenSigner
 from app.core.server.protocol import BoundedConnection
 from app.core.time.clock import utc_now
@@ -73,6 +74,9 @@ class Server:
         self.settings = settings
         self.app: FastAPI = create_app(settings)
         _share_routes(self.app)
+        self._routes = list(self.app.router.routes)
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Requests under way."""
         self.database = Database(settings)
         self._signer = TokenSigner(settings)
         self.base_url = ""
@@ -87,6 +91,19 @@ class Server:
         """Wait for what the service does behind its answers."""
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.app.state.runtime.settle(), self.loop).result(20)
+
+    def rest(self) -> None:
+        """Wait for all that is under way, and take back what a test changed of the app."""
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self._finish(), self.loop).result(20)
+        self.settle()
+        configure_logging(as_json=self.settings.logs_json)  # a command that ran meanwhile has closed what it wrote to
+        self.app.dependency_overrides.clear()
+        self.app.router.routes[:] = self._routes
+
+    async def _finish(self) -> None:
+        while self.tasks:
+            await asyncio.wait(self.tasks)
 
     def caller(self, token: str | None = None, **options: Any) -> "Caller":
         return Caller(self, token, **options)
@@ -198,6 +215,7 @@ def running(settings: Settings) -> Iterator[Server]:
         assert announced.listens.wait(20), "the server did not start"
         port = announced.servers[0].sockets[0].getsockname()[1]
         server.base_url, server.loop = f"http://127.0.0.1:{port}", announced.loop
+        server.tasks = announced.server_state.tasks
         yield server
     finally:
         announced.end()

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app import __version__
 from app.core.database.migrations import ROOT
 from app.core.time.clock import utc_now
-from tests.support.databases import POSTGRESQL, TEMPLATE, settings_for
+from tests.support.databases import ENGINES, POSTGRESQL, TEMPLATE, settings_for
 from tests.support.metrics import Scraped
 from tests.support.operations import OPERATIONS
 from tests.support.people import PASSWORD, Company
@@ -30,6 +30,13 @@ def grown(scrape):
     """By how much a counter has grown since the test began."""
     before = scrape()
     return lambda name, **labels: scrape()(name, **labels) - before(name, **labels)
+
+
+@pytest.fixture(autouse=True)
+def nothing_else_serves(standing_servers):
+    """The metrics are those of the whole process."""
+    for engine in ENGINES:
+        standing_servers(engine).close()
 
 
 def test_requests_are_counted_by_method_route_and_status(as_user, ana, anyone, grown):
