@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL, make_url
@@ -18,7 +19,7 @@ from app.core.config.settings import Settings
 from app.core.database.session import Database
 from app.models.users import User
 from tests.support.compiled import share_compiled
-from tests.support.databases import ENGINES, SECRET_KEY, make_templates, settings_for
+from tests.support.databases import ENGINES, POSTGRESQL, SECRET_KEY, SQLITE, make_templates, settings_for
 from tests.support.operators import Command, empty_database
 from tests.support.people import Company
 from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer, roomy_folder
@@ -26,6 +27,30 @@ from tests.support.server import Caller, Server, running
 from tests.support.standing import StandingDatabase, StandingServer
 
 _TEMPLATES = "TEST_TEMPLATES"
+ON_BOTH = (
+    "tests/api/exports/",
+    "tests/api/reports/",
+    "tests/api/test_access_matrix.py",
+    "tests/api/test_state_machine.py",
+    "tests/api/time_entries/test_entries.py",
+    "tests/cli/",
+    "tests/core/",
+    "tests/deploy/",
+    "tests/faults/test_backup.py",
+    "tests/faults/test_crashes.py",
+    "tests/faults/test_races.py",
+    "tests/migrations/",
+    "tests/services/",
+)
+"""Tests that run on both databases by default: SQL differs in what they are about, or they hold SQLite to all rules at
+once. Others that could run on both run on PostgreSQL, and on SQLite in the long form."""
+NOT_BY_DEFAULT = "not system and not extended"
+LEFT_OUT = {
+    "system": "tests were left out that start other programs. Run them, as root: pytest -m system "
+    "(python -m tests.support.programs names the packages).",
+    "extended": "tests of the long form were left out. Run them: pytest -m extended",
+}
+"""By marker, what to say of those that the default command leaves out."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +64,39 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # backups look there for pg_dump
     os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
     make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), Path(os.environ[_TEMPLATES]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave SQLite to the long form where it is asked in the same words as PostgreSQL, and count what isn't run."""
+    engines = {item: item.callspec.params.get("engine") if hasattr(item, "callspec") else None for item in items}
+    on_postgresql = {_function_of(item) for item, engine in engines.items() if engine == POSTGRESQL}
+    for item, engine in engines.items():
+        if engine == SQLITE and _function_of(item) in on_postgresql and not item.nodeid.startswith(ON_BOTH):
+            item.add_marker(pytest.mark.extended)
+    marked = {name: sum(1 for item in items if item.get_closest_marker(name)) for name in LEFT_OUT}
+    config.stash[_LEFT_OUT] = marked
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = marked
+
+
+def _function_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist has ended: all of them collected the same."""
+    node.config.stash[_LEFT_OUT] = node.workeroutput.get("left_out", {})
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say last what the default command left out, and how to run it."""
+    if config.option.markexpr != NOT_BY_DEFAULT:
+        return
+    for name, number in config.stash.get(_LEFT_OUT, {}).items():
+        if number:
+            terminalreporter.write_line(f"{number} {LEFT_OUT[name]}")
 
 
 def pytest_collection_finish() -> None:
@@ -57,6 +115,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 _OWN_SERVER = pytest.StashKey[PostgreSQLServer]()
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 @pytest.fixture(scope="session")

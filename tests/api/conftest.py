@@ -2,21 +2,6 @@
 
 import pytest
 
-from tests.support.databases import SQLITE
-
-OF_ONE_ENGINE = ("tests/api/exports/", "tests/api/reports/", "tests/api/time_entries/test_entries.py")
-"""What modules are about in which the two databases are asked in different words."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Elsewhere a request runs the same lines on both databases: they are counted once, since counting takes most of
-    the time that such a test has."""
-    for item in items:
-        engine = item.callspec.params.get("engine") if hasattr(item, "callspec") else None
-        is_of_both = not any(path in item.nodeid for path in OF_ONE_ENGINE)
-        if "tests/api/" in item.nodeid and engine == SQLITE and is_of_both:
-            item.add_marker(pytest.mark.no_cover)
-
 
 @pytest.fixture
 def mia(people):

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.backend import Backend
 
+pytestmark = pytest.mark.system
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 

@@ -1,7 +1,8 @@
 """Anything may follow on anything: random companies at work, each answer held against a model of the rules.
 
 Hypothesis chooses who does what and how much time passes, over nights and changes of clocks, and shows the shortest
-story that goes wrong. STATE_MACHINE_EXAMPLES=300 tells so many long stories, other ones each time.
+story that goes wrong. By default the same few stories are told each time, in the long form more of them; with
+STATE_MACHINE_EXAMPLES=300 the long form tells so many longer stories, other ones each time.
 """
 
 import os
@@ -46,15 +47,18 @@ from tests.support.wire import assert_nothing_overlaps, bounds_of, ids_of_create
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
-STORIES = settings(
-    max_examples=EXAMPLES or 24,
-    stateful_step_count=50 if EXAMPLES else 30,
-    derandomize=not EXAMPLES,
+ALWAYS = settings(
+    derandomize=True,
     database=None,
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+SHORT = settings(ALWAYS, max_examples=8, stateful_step_count=30)
+LONG = settings(
+    ALWAYS, max_examples=EXAMPLES or 24, stateful_step_count=50 if EXAMPLES else 30, derandomize=not EXAMPLES
+)
+EXTENDED = pytest.mark.extended
 SEEDS = {"sqlite": 3, "postgresql": 4}
 """Other stories on each, the same ones each time."""
 STATUS = {
@@ -381,7 +385,8 @@ class Work(RuleBasedStateMachine):
             assert [without_project(entry) for entry in row["entries"]] == within
 
 
-def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, engine: str) -> None:
+@pytest.mark.parametrize("form", [pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=EXTENDED)])
+def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, engine: str, form: settings) -> None:
     clock, numbers = Clock(), count(1)
     own = create_app(server.settings)
     own.dependency_overrides[_now] = clock.read
@@ -391,7 +396,7 @@ def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, e
     def story() -> Work:
         return Work(server, root, clock, next(numbers))
 
-    tell_stories(story if EXAMPLES else seed(SEEDS[engine])(story), settings=STORIES)
+    tell_stories(seed(SEEDS[engine])(story) if form.derandomize else story, settings=form)
 
     with server.database.reading() as session:
         verification.verify(session, (), on_progress=lambda done, total: None)

@@ -22,7 +22,7 @@ PASSWORD = "letters-and-digits-1"
 SECONDS = 30
 SECONDS_UNTIL_ALL_IS_WELL = 5
 HERE = ROOT / "deploy" / "compose" / "pgbouncer"
-pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
+pytestmark = [pytest.mark.system, pytest.mark.parametrize("engine", [POSTGRESQL])]
 
 
 @pytest.fixture

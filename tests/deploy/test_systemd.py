@@ -19,6 +19,7 @@ BACKUP = UNITS / "employee-time-tracking-backup.service"
 INSTALLED = re.compile(r"/opt/employee-time-tracking/\.venv/bin/python")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.iterdir()))
 def test_systemd_understands_every_line(unit, tmp_path):
     for path in UNITS.iterdir():
@@ -29,6 +30,7 @@ def test_systemd_understands_every_line(unit, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("unit", "most"), [(SERVICE.name, 12), ("employee-time-tracking-migrate.service", 25)])
 def test_an_attacker_in_the_service_can_do_little_else(unit, most):
     """systemd's exposure level, in tenths: 100 is a service without any protection."""

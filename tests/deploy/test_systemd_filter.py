@@ -12,6 +12,8 @@ from tests.support.databases import SECRET_KEY
 from tests.support.filtered import within_filter_of
 from tests.support.people import PASSWORD
 
+pytestmark = pytest.mark.system
+
 SERVICE = ROOT / "deploy" / "systemd" / "employee-time-tracking.service"
 BACKUP = ROOT / "deploy" / "systemd" / "employee-time-tracking-backup.service"
 NOVEMBER = {"start_date": "2026-11-01", "end_date": "2026-11-30"}

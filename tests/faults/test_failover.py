@@ -15,6 +15,8 @@ from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.failovers import machine_killed, seconds_without_writing, switchover
 from tests.support.punching import Verdict, Writers, verdict
 
+pytestmark = pytest.mark.system
+
 WRITERS = 5  # as many as there are connections
 MAX_SECONDS_WITHOUT_WRITING = 30
 MAX_REQUEST_SECONDS = 10

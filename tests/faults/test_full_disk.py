@@ -11,6 +11,8 @@ from sqlalchemy.engine import make_url
 from tests.support.databases import SQLITE, settings_for
 from tests.support.server import running
 
+pytestmark = pytest.mark.system
+
 PUNCHES = 20
 
 

@@ -16,6 +16,8 @@ from tests.support.databases import POSTGRESQL
 from tests.support.nginx import HOST, in_front_of
 from tests.support.people import PASSWORD
 
+pytestmark = pytest.mark.system
+
 ANA, FORGED = "127.0.0.9", "203.0.113.7"
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 TLS_ONLY = "max-age=31536000"

@@ -15,6 +15,8 @@ from tests.support.people import Company
 from tests.support.pgbouncer import pooled
 from tests.support.server import running
 
+pytestmark = pytest.mark.system
+
 STAFF = 30
 PERIOD = {"start_date": str(NOW.date() - timedelta(days=30)), "end_date": str(NOW.date())}
 REPORTS = {"team": {}, "summary": {"group_by": "user"}, "export/csv": {}, "export/xlsx": {}, "export/json": {}}

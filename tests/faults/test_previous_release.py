@@ -18,7 +18,7 @@ from tests.support.operators import empty_database
 from tests.support.people import Company
 from tests.support.releases import migrating, previous_release
 
-pytestmark = pytest.mark.no_cover  # another release's lines
+pytestmark = [pytest.mark.system, pytest.mark.no_cover]  # another release's lines
 SECONDS = 60
 NOBODY = "nobody"
 
