@@ -12,7 +12,7 @@ from app.core.text import text_key
 from app.models.tables import ENTRY, PROJECT, USER, ZONE
 from benchmarks.bulk import count_on, unguarded
 from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, Layout
-from tests.support.people import password_hash
+from tests.support.factories import password_hash
 
 ROWS_AT_ONCE = 5000
 DESCRIPTION = "Minutes, and answers to mails"

@@ -20,12 +20,12 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from app.models.users import User
-from tests.support.backend import Backend
+from tests.support.concurrency import Call, exchange, opened
 from tests.support.credentials import session_of
-from tests.support.crowd import Call, exchange, opened
 from tests.support.databases import ENGINES, fresh_database, make_templates, settings_for
-from tests.support.people import PASSWORD, Company
+from tests.support.factories import PASSWORD, Company
 from tests.support.postgresql import PostgreSQLServer
+from tests.support.server_process import Backend
 
 Taken = list[tuple[float, int]]
 """Seconds that each request took, and its status."""

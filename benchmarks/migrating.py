@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 from benchmarks.load import p50, p99
 from benchmarks.services import API, Ours
 from benchmarks.sized import Sized, sized
-from tests.support.crowd import Call, exchange, opened
+from tests.support.concurrency import Call, exchange, opened
 from tests.support.releases import become_next, migrating, this_release
 
 PEOPLE, PAUSE_SECONDS, QUIET_SECONDS = 8, 0.05, 20

@@ -14,8 +14,8 @@ from benchmarks.scenarios.punches import punching
 from benchmarks.scenarios.reads import asking_own_month
 from benchmarks.services import Ours
 from benchmarks.sized import EMPLOYEES, Sized, sized
-from tests.support.backend import ROOT
 from tests.support.postgresql import connect
+from tests.support.server_process import ROOT
 
 STATEMENTS = ROOT / "deploy" / "scaling" / "partition_by_person.sql"
 CLIENTS, ROUNDS = 16, 3

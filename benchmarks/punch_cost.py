@@ -23,7 +23,7 @@ from app.schemas.time_entries.clock import ClockIn
 from app.services.time_entries import clock, entries
 from tests.support.credentials import claims_of
 from tests.support.databases import settings_for
-from tests.support.people import Company
+from tests.support.factories import Company
 from tests.support.postgresql import PostgreSQLServer, execute
 
 Cycle = Callable[[Database, Claims, int], None]

@@ -16,12 +16,12 @@ from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from app.models.users import User
 from benchmarks.company import ADMIN, email_of
-from tests.support.backend import ROOT, TLS, Backend
+from tests.support.concurrency import Call, at_once
 from tests.support.credentials import session_of
-from tests.support.crowd import Call, at_once
 from tests.support.databases import settings_for
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 from tests.support.processes import free_port
+from tests.support.server_process import ROOT, TLS, Backend
 
 WORKERS = 2
 START_SECONDS = 60

@@ -29,7 +29,7 @@ from benchmarks.load import LOST, Request, Script, Taken, drive, p99
 from benchmarks.loading import load_ours
 from benchmarks.scenarios.punches import PUNCH, puncher
 from benchmarks.services import API, WORKERS, Ours
-from tests.support.crowd import Call
+from tests.support.concurrency import Call
 from tests.support.databases import POSTGRESQL, fresh_database, make_templates
 from tests.support.postgresql import PostgreSQLServer, connect
 

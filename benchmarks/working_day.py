@@ -24,7 +24,7 @@ from benchmarks.load import Taken, p50, p99
 from benchmarks.loading import load_ours
 from benchmarks.open_loop import Due, replay
 from benchmarks.services import IDEMPOTENCY_KEY, Ours, Service
-from tests.support.crowd import Call
+from tests.support.concurrency import Call
 from tests.support.databases import POSTGRESQL, fresh_database, make_templates
 from tests.support.postgresql import PostgreSQLServer, connect
 

@@ -18,20 +18,20 @@ from app.cli.__main__ import app
 from app.core.config.settings import Settings
 from app.core.database.session import Database
 from app.models.users import User
-from tests.support.compiled import share_compiled
+from tests.support.cli import Command, empty_database
+from tests.support.compile_cache import share_compiled
 from tests.support.databases import ENGINES, POSTGRESQL, SECRET_KEY, SQLITE, make_templates, settings_for
-from tests.support.operators import Command, empty_database
-from tests.support.people import Company
+from tests.support.factories import Company
+from tests.support.in_process_server import Caller, Server, running
 from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer, roomy_folder
-from tests.support.server import Caller, Server, running
-from tests.support.standing import StandingDatabase, StandingServer
+from tests.support.shared_services import StandingDatabase, StandingServer
 
 _TEMPLATES = "TEST_TEMPLATES"
 ON_BOTH = (
     "tests/api/exports/",
     "tests/api/reports/",
     "tests/api/test_access_matrix.py",
-    "tests/api/test_state_machine.py",
+    "tests/api/state_machine/",
     "tests/api/time_entries/test_entries.py",
     "tests/cli/",
     "tests/core/",
@@ -47,7 +47,7 @@ once. Others that could run on both run on PostgreSQL, and on SQLite in the long
 NOT_BY_DEFAULT = "not system and not extended"
 LEFT_OUT = {
     "system": "tests were left out that start other programs. Run them, as root: pytest -m system "
-    "(python -m tests.support.programs names the packages).",
+    "(python -m tests.support.system_packages names the packages).",
     "extended": "tests of the long form were left out. Run them: pytest -m extended",
 }
 """By marker, what to say of those that the default command leaves out."""

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
-from tests.support.backend import START_SECONDS, TLS
-from tests.support.operators import bare_environment
+from tests.support.cli import bare_environment
 from tests.support.processes import free_port
+from tests.support.server_process import START_SECONDS, TLS
 
 LOG_IN = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASSWORD}
 IMPORT = "from app.main import app"

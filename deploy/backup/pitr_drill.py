@@ -21,9 +21,9 @@ import psycopg2
 from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
 from app.core.database.postgresql.dump import program
 from app.core.time.clock import monotonic_seconds
-from tests.support.backend import TLS, Backend
 from tests.support.databases import SECRET_KEY
 from tests.support.processes import free_port, owner
+from tests.support.server_process import TLS, Backend
 
 ENTRIES = 40
 WAIT_SECONDS = 60

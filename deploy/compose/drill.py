@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from app.core.time.clock import monotonic_seconds
-from tests.support.backend import ROOT, TLS
+from tests.support.server_process import ROOT, TLS
 
 PROJECT = "ett-drill"
 API, PROMETHEUS = "http://127.0.0.1:8000", "http://127.0.0.1:9090"

@@ -14,7 +14,7 @@ from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
 from app.models.tables import SESSION
 from tests.support.credentials import api_token_of
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 CALLERS = ("nobody", "garbage", "expired", "Dan", "Del", "Ana", "Bob", "Mia", "Max", "Ada")

@@ -8,9 +8,9 @@ from app.core.database.session import Database
 from app.models.tables import USER
 from tests.support.credentials import api_token_of
 from tests.support.databases import settings_for
-from tests.support.operations import OPERATIONS
-from tests.support.people import Company
-from tests.support.server import running
+from tests.support.factories import Company
+from tests.support.in_process_server import running
+from tests.support.openapi_operations import OPERATIONS
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 SCOPES = ("entries:read", "entries:write", "reports:read", "admin")

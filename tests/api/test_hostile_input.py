@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import text
 
 from app.core.time.clock import utc_now
-from tests.support.leaks import HANDED_OUT
-from tests.support.operations import LOGIN, MIB, OPERATIONS, Operation, Schema
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
+from tests.support.openapi_operations import LOGIN, MIB, OPERATIONS, Operation, Schema
+from tests.support.secret_scan import HANDED_OUT
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 PERIOD = {"start_date": "2026-03-01", "end_date": "2026-03-31"}

@@ -10,11 +10,11 @@ from app.core.time.clock import utc_now
 from app.models.tables import ENTRY, KEY
 from app.services.access import locks
 from app.services.idempotency import PURGED_AT_ONCE
-from tests.support.crowd import Call, at_once
+from tests.support.audit_asserts import Record
+from tests.support.concurrency import Call, at_once
 from tests.support.databases import SQLITE, settings_for
-from tests.support.hours import NOW, clock, hour, morning, refusal
-from tests.support.record import Record
-from tests.support.server import running
+from tests.support.in_process_server import running
+from tests.support.times import NOW, clock, hour, morning, refusal
 
 REQUESTS = ("clock in", "clock out", "clock out of an entry", "enter by hand", "bulk")
 REUSED = (422, "idempotency_key_reused")

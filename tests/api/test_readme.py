@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.backend import Backend
+from tests.support.server_process import Backend
 
 pytestmark = pytest.mark.system
 

@@ -31,7 +31,7 @@ from app.services.access.actor import Actor
 from app.services.auth import second_factor
 from app.services.users.csv_format import COLUMNS
 from tests.support.credentials import Authenticator, api_token_of, link_of, second_factor_of, session_of
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")

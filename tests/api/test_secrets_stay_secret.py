@@ -12,9 +12,9 @@ from sqlalchemy.engine import make_url
 from app import __version__
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
-from tests.support.backend import Backend
 from tests.support.credentials import Authenticator
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
+from tests.support.server_process import Backend
 
 ADMIN = "marker-admin-password-7f3a"
 METRICS_TOKEN = "marker-of-who-scrapes-the-metrics-9c1e"

@@ -17,11 +17,11 @@ from app.models.tables import CHAIN, ENTRY, EVENT, USER
 from app.models.users import Role
 from app.services.operations import demo
 from app.services.users.csv_format import MAX_FILE_BYTES
-from tests.support.burglar import Burglar
+from tests.support.audit_asserts import Record
+from tests.support.audit_tampering import Burglar
+from tests.support.cli import bare_environment, refusal, somebody_elses_table
 from tests.support.databases import SQLITE, settings_for
-from tests.support.operators import bare_environment, refusal, somebody_elses_table
-from tests.support.people import PASSWORD
-from tests.support.record import Record
+from tests.support.factories import PASSWORD
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
 NOBODY_LISTENS = "postgresql://ana:pencil@127.0.0.1:1/ett"

@@ -11,7 +11,7 @@ from app.core.config.settings import BadSettings, Settings
 from app.core.mail import Letter, LogMailer, MailNotSent, SmtpMailer, mailer_for
 from app.core.server.runtime import Runtime
 from tests.support.databases import settings_for
-from tests.support.postbox import Postbox, lets_in, listening, own_certificate, postbox
+from tests.support.smtp_server import Postbox, lets_in, listening, own_certificate, postbox
 
 LINK = "https://time.example.com/reset#marker-7f3a"
 LETTER = Letter(to="ana@example.com", subject="Your new password", text=f"Hello Ana,\n\n{LINK}\n")

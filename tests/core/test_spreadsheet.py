@@ -7,8 +7,8 @@ from sqlalchemy import Text, column, select, values
 
 from app.core.database.session import Database
 from app.core.spreadsheet import safe_in_postgresql, safe_text
+from tests.support.cli import empty_database
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.operators import empty_database
 
 LATIN = "abZ9=+-@;\t\r\n ' \u00a0\u0085\u001f\u000b\u00fc\u00c4\"\\&$^[]"
 ALL = f"{LATIN}\u3000\u2003\uff1d\ufb29\u207c日ж한"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import program
+from tests.support.system_packages import program
 
 pytestmark = pytest.mark.system
 

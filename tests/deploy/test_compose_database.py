@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.engine import URL
 
 from app.core.database.postgresql.dump import program
-from tests.support.backend import ROOT
 from tests.support.postgresql import connect, execute
+from tests.support.server_process import ROOT
 
 SCRIPT = ROOT / "deploy" / "compose" / "database" / "ett.sql"
 PASSWORD = "letters-and-digits-1"

@@ -14,7 +14,7 @@ from compose_spec import PyCompose
 
 from app import __version__
 from app.core.config.settings import BadSettings, load_settings
-from tests.support.backend import ROOT, Backend
+from tests.support.server_process import ROOT, Backend
 
 BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())

@@ -10,10 +10,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.models.tables import ENTRY
 from app.services.audit import verification
 from app.services.constraints import from_constraint
-from tests.support.backend import ROOT
 from tests.support.databases import POSTGRESQL
-from tests.support.hours import NOW, clock, morning
 from tests.support.postgresql import connect
+from tests.support.server_process import ROOT
+from tests.support.times import NOW, clock, morning
 
 STATEMENTS = ROOT / "deploy" / "scaling" / "partition_by_person.sql"
 PERIOD = {"start_date": str(NOW.date().replace(day=1)), "end_date": str(NOW.date())}

@@ -14,9 +14,9 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.support.backend import ROOT, TLS, Backend, free_port
 from tests.support.databases import POSTGRESQL
-from tests.support.programs import program
+from tests.support.server_process import ROOT, TLS, Backend, free_port
+from tests.support.system_packages import program
 
 PASSWORD = "letters-and-digits-1"
 SECONDS = 30

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from run_backend import SHUTDOWN_SECONDS
-from tests.support.backend import ROOT
-from tests.support.programs import program
+from tests.support.server_process import ROOT
+from tests.support.system_packages import program
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICE = UNITS / "employee-time-tracking.service"

@@ -7,10 +7,10 @@ import sys
 import httpx
 import pytest
 
-from tests.support.backend import ROOT, TLS, Backend
+from tests.deploy.systemd_sandbox import within_filter_of
 from tests.support.databases import SECRET_KEY
-from tests.support.filtered import within_filter_of
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
+from tests.support.server_process import ROOT, TLS, Backend
 
 pytestmark = pytest.mark.system
 

@@ -12,11 +12,11 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from app.models.users import User
-from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.databases import settings_for
 from tests.support.postgresql import PostgreSQLServer
-from tests.support.standing import StandingDatabase, StandingServices
+from tests.support.server_process import Backend
+from tests.support.shared_services import StandingDatabase, StandingServices
 
 
 @pytest.fixture(scope="session")

@@ -20,13 +20,13 @@ from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from tests.support.backend import Backend
-from tests.support.cluster import Cluster, running_cluster
+from tests.faults.cluster import Cluster, running_cluster
+from tests.faults.failover_scenarios import KINDS, WITHOUT_ETCD, seconds_without_writing
 from tests.support.credentials import session_of
 from tests.support.databases import settings_for
-from tests.support.failovers import KINDS, WITHOUT_ETCD, seconds_without_writing
-from tests.support.people import Company
-from tests.support.punching import Verdict, Writers, verdict
+from tests.support.factories import Company
+from tests.support.punch_load import Verdict, Writers, verdict
+from tests.support.server_process import Backend
 
 WRITERS = 4
 PAUSE_SECONDS = 0.1

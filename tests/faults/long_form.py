@@ -25,12 +25,12 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from app.services.audit.verification import verify
-from tests.support.backend import Backend
 from tests.support.credentials import session_of
 from tests.support.databases import ENGINES, SQLITE, settings_for
-from tests.support.people import Company
+from tests.support.factories import Company
 from tests.support.postgresql import PostgreSQLServer
-from tests.support.punching import Verdict, Writers, verdict
+from tests.support.punch_load import Verdict, Writers, verdict
+from tests.support.server_process import Backend
 
 WRITERS = 16
 PATIENCE_SECONDS = 120

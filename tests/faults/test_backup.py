@@ -17,10 +17,10 @@ import pytest
 from sqlalchemy import select
 
 from app.models.tables import ENTRY
-from tests.support.backend import ROOT, Backend
-from tests.support.crowd import Call, exchange, opened
+from tests.support.concurrency import Call, exchange, opened
 from tests.support.databases import SECRET_KEY
-from tests.support.spools import eventually
+from tests.support.export_files import eventually
+from tests.support.server_process import ROOT, Backend
 
 WRITERS = 8
 RESTORE_AND_DIE = """

@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 from app.models.tables import ENTRY
 from app.services.audit.verification import verify
 from tests.support.databases import POSTGRESQL, SQLITE
-from tests.support.punching import NO_ANSWER, Verdict, Writers, verdict
+from tests.support.punch_load import NO_ANSWER, Verdict, Writers, verdict
 
 WRITERS = 16
 PUNCHES_BEFORE_THE_KILL = 200

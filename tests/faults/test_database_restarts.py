@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.support.backend import Backend
-from tests.support.crowd import Call, at_once, in_parallel
+from tests.support.concurrency import Call, at_once, in_parallel
 from tests.support.databases import POSTGRESQL
-from tests.support.punching import Verdict, Writers, verdict
+from tests.support.punch_load import Verdict, Writers, verdict
+from tests.support.server_process import Backend
 
 WRITERS, READERS, READS = 8, 12, 10
 PUNCHES_BEFORE_THE_KILL = 100

@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from app.core.time.clock import utc_now
 from app.services.access import locks
-from tests.support.crowd import Call, at_once
+from tests.support.concurrency import Call, at_once
 from tests.support.databases import POSTGRESQL
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 SOON = f"{utc_now().date() + timedelta(days=2)}T00:00:00Z"
 PATIENCE_SECONDS = 10

@@ -8,12 +8,12 @@ import pytest
 
 from app.core.database.migrations import migrate
 from app.core.database.session import Database
-from tests.support.backend import Backend
-from tests.support.cluster import running_cluster
-from tests.support.crowd import Call, at_once
+from tests.faults.cluster import running_cluster
+from tests.faults.failover_scenarios import machine_killed, seconds_without_writing, switchover
+from tests.support.concurrency import Call, at_once
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.failovers import machine_killed, seconds_without_writing, switchover
-from tests.support.punching import Verdict, Writers, verdict
+from tests.support.punch_load import Verdict, Writers, verdict
+from tests.support.server_process import Backend
 
 pytestmark = pytest.mark.system
 

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.database.session import Database
 from app.models.tables import ENTRY
-from tests.support.crowd import Call, at_once
+from tests.support.concurrency import Call, at_once
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.people import Company
-from tests.support.server import running
+from tests.support.factories import Company
+from tests.support.in_process_server import running
 
 REQUESTS = 96  # so many that reports, which may queue for 30 s, do queue
 MANY = text("SELECT generate_series(1, 1000000)")

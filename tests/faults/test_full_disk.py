@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from tests.support.databases import SQLITE, settings_for
-from tests.support.server import running
+from tests.support.in_process_server import running
 
 pytestmark = pytest.mark.system
 

@@ -6,9 +6,9 @@ import signal
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
-from tests.support.backend import START_SECONDS
-from tests.support.crowd import opened
-from tests.support.spools import LONG, add_entries
+from tests.support.concurrency import opened
+from tests.support.export_files import LONG, add_entries
+from tests.support.server_process import START_SECONDS
 
 CLIENTS = 20
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}

@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from app.models.tables import ENTRY
 from app.services.audit.verification import verify
-from tests.support.crowd import TIMEOUT_SECONDS, Call, exchange, opened
-from tests.support.hours import hour
-from tests.support.lossy_proxy import lossy
-from tests.support.record import Record
+from tests.faults.lossy_proxy import lossy
+from tests.support.audit_asserts import Record
+from tests.support.concurrency import TIMEOUT_SECONDS, Call, exchange, opened
+from tests.support.times import hour
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 WRITES_EACH = 125

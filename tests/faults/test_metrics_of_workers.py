@@ -9,10 +9,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.backend import TLS, Backend
-from tests.support.crowd import Call, at_once
+from tests.support.concurrency import Call, at_once
 from tests.support.databases import SQLITE
 from tests.support.metrics import Scraped
+from tests.support.server_process import TLS, Backend
 
 REQUESTS = 40
 SETTLED = 20

@@ -11,10 +11,10 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from tests.support.backend import Backend, free_port
+from tests.faults.nginx import HOST, in_front_of
 from tests.support.databases import POSTGRESQL
-from tests.support.nginx import HOST, in_front_of
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
+from tests.support.server_process import Backend, free_port
 
 pytestmark = pytest.mark.system
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.support.crowd import Call, in_parallel
+from tests.support.concurrency import Call, in_parallel
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 CLIENTS = {"postgresql": 300, "sqlite": 120}

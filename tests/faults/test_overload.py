@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from tests.support.crowd import Call, at_once
+from tests.support.concurrency import Call, at_once
 from tests.support.databases import SQLITE
 
 PUNCHES = 12

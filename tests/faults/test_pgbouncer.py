@@ -8,12 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.services.audit.verification import verify
-from tests.support.crowd import Call, in_parallel
+from tests.faults.pgbouncer import pooled
+from tests.support.concurrency import Call, in_parallel
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.hours import NOW, hour
-from tests.support.people import Company
-from tests.support.pgbouncer import pooled
-from tests.support.server import running
+from tests.support.factories import Company
+from tests.support.in_process_server import running
+from tests.support.times import NOW, hour
 
 pytestmark = pytest.mark.system
 

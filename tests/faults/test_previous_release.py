@@ -9,14 +9,14 @@ from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from tests.support.backend import ROOT, TLS, Backend
-from tests.support.comparing import content, includes
+from tests.faults.response_comparison import content, includes
+from tests.support.cli import empty_database
 from tests.support.credentials import session_of
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.operations import Operation
-from tests.support.operators import empty_database
-from tests.support.people import Company
+from tests.support.factories import Company
+from tests.support.openapi_operations import Operation
 from tests.support.releases import migrating, previous_release
+from tests.support.server_process import ROOT, TLS, Backend
 
 pytestmark = [pytest.mark.system, pytest.mark.no_cover]  # another release's lines
 SECONDS = 60

@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from app.models.tables import ENTRY, USER
 from app.models.users import Role, User
 from app.services.audit.verification import verify
-from tests.support.crowd import Call, at_once, exchange, in_parallel, opened
-from tests.support.hours import clock, hour, hours_ago, morning
-from tests.support.record import Record
+from tests.support.audit_asserts import Record
+from tests.support.concurrency import Call, at_once, exchange, in_parallel, opened
+from tests.support.times import clock, hour, hours_ago, morning
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 API = "/api/v1"

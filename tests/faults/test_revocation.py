@@ -11,9 +11,9 @@ from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from app.models.tables import SESSION
 from app.services.auth.sessions import Opened
+from tests.support.concurrency import Call, at_once, in_parallel
 from tests.support.credentials import api_token_of, second_factor_of, session_of
-from tests.support.crowd import Call, at_once, in_parallel
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 REQUESTS = int(os.environ.get("REVOKED_REQUESTS", "800"))
 """In all; half of them behind the restart."""

@@ -10,10 +10,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.backend import TLS, Backend
-from tests.support.crowd import Call, exchange, opened
+from tests.support.concurrency import Call, exchange, opened
 from tests.support.databases import POSTGRESQL
 from tests.support.releases import become_next, migrating, this_release
+from tests.support.server_process import TLS, Backend
 
 pytestmark = pytest.mark.no_cover
 CLIENTS = 8

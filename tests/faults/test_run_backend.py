@@ -19,10 +19,10 @@ from sqlalchemy.engine import make_url
 
 from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
 from app.core.database.migrations import ROOT, SchemaState, opened, schema_state
-from tests.support.backend import TLS
+from tests.support.cli import bare_environment, empty_database, somebody_elses_table
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
-from tests.support.operators import bare_environment, empty_database, somebody_elses_table
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
+from tests.support.server_process import TLS
 
 COMMAND = [sys.executable, str(ROOT / "run_backend.py"), "--port", "0"]
 SECONDS = 60

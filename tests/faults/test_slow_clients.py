@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from app.core.server.protocol import MAX_HEAD_BYTES
-from tests.support.crowd import Call, exchange, opened
+from tests.support.concurrency import Call, exchange, opened
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.server import running
-from tests.support.spools import LONG, add_entries, eventually, spools
+from tests.support.export_files import LONG, add_entries, eventually, spools
+from tests.support.in_process_server import running
 
 SLOW = 200
 MIB = 1024  # in KiB, as the system counts memory

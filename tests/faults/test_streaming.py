@@ -26,11 +26,11 @@ from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted
-from tests.support.backend import Backend
 from tests.support.databases import ENGINES, POSTGRESQL, SQLITE, fresh_database, settings_for
-from tests.support.people import Company, instant
-from tests.support.server import Caller, Server, running
-from tests.support.spools import LONG, add_entries, eventually, spools
+from tests.support.export_files import LONG, add_entries, eventually, spools
+from tests.support.factories import Company, instant
+from tests.support.in_process_server import Caller, Server, running
+from tests.support.server_process import Backend
 
 URL = "/reports/export/csv"
 STAFF, DAYS = 40, 100

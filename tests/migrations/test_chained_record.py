@@ -13,11 +13,11 @@ from app.core.database.session import Database
 from app.models.tables import EVENT
 from app.services.audit import recorder
 from app.services.audit.verification import Proof
-from tests.support.burglar import Burglar, changed, verified
+from tests.support.audit_asserts import Record
+from tests.support.audit_tampering import Burglar, changed, verified
 from tests.support.databases import POSTGRESQL
+from tests.support.factories import instant
 from tests.support.migrating import alembic, writing
-from tests.support.people import instant
-from tests.support.record import Record
 
 FIRST_TABLES = "2026_11_23_first_tables"
 ADA, MIA, ANA, BOB = 1, 2, 3, 5

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.database.column_types import Instant
 from app.services.constraints import from_constraint
-from tests.support.people import instant
+from tests.support.factories import instant
 
 ACCEPTED, UNMAPPED = "accepted", "a bug of ours"
 Times = tuple[datetime, datetime | None]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from app import __version__
 from app.core.database.migrations import head_revision
-from tests.support.backend import ROOT
 from tests.support.databases import SECRET_KEY
+from tests.support.server_process import ROOT
 
 PARTS = ("app", "alembic", "alembic.ini", "run_backend.py")
 NO_HISTORY = (

@@ -9,7 +9,7 @@ from app.core.security.opaque_tokens import API_TOKEN_PREFIX, _bytes, _text
 from app.core.time.clock import utc_now
 from app.models.tables import API_TOKEN
 from tests.support.credentials import api_token_of
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from app.services.auth import login, passwords
 from app.services.auth.errors import LoginRefused
 from app.services.auth.login import Attempt
 from app.services.users import administration
+from tests.support.audit_asserts import Record
 from tests.support.credentials import HERE
-from tests.support.people import PASSWORD
-from tests.support.record import Record
+from tests.support.factories import PASSWORD
 
 ANOTHER_PASSWORD = "another-lantern-17-harbour"
 

@@ -11,8 +11,8 @@ from app.services.auth import login
 from app.services.auth.login import Attempt
 from app.services.auth.sessions import Client
 from tests.support.databases import settings_for
-from tests.support.people import PASSWORD, instant
-from tests.support.server import running
+from tests.support.factories import PASSWORD, instant
+from tests.support.in_process_server import running
 
 NINE = instant("2026-03-02 09:00")
 OFFICE, HOME, THIEF = "203.0.113.7", "198.51.100.20", "192.0.2.66"

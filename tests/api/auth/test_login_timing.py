@@ -11,8 +11,8 @@ from app.core.time.clock import utc_now
 from app.models.tables import FAILED
 from app.services.auth.login_throttle import OF_ACCOUNT, account_key
 from tests.support.databases import settings_for
-from tests.support.people import PASSWORD
-from tests.support.server import running
+from tests.support.factories import PASSWORD
+from tests.support.in_process_server import running
 
 pytestmark = pytest.mark.no_cover
 FORMS = [

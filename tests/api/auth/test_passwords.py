@@ -12,9 +12,9 @@ from app.services.auth import passwords
 from app.services.auth.errors import LinkRefused
 from tests.support.credentials import HERE, api_token_of, claims_of, link_of, second_factor_of
 from tests.support.databases import settings_for
-from tests.support.people import PASSWORD
-from tests.support.postbox import Postbox, postbox
-from tests.support.server import running
+from tests.support.factories import PASSWORD
+from tests.support.in_process_server import running
+from tests.support.smtp_server import Postbox, postbox
 
 NEW = "another-lantern-17-harbour"
 

@@ -14,8 +14,8 @@ from app.services.auth import second_factor
 from app.services.auth.errors import SecondFactorUnreadable
 from tests.support.credentials import Authenticator, second_factor_of
 from tests.support.databases import settings_for
-from tests.support.people import PASSWORD, instant
-from tests.support.server import running
+from tests.support.factories import PASSWORD, instant
+from tests.support.in_process_server import running
 
 NINE = instant("2026-03-02 09:00")
 

@@ -10,9 +10,9 @@ from app.core.security.opaque_tokens import RefreshRefused, RefreshToken
 from app.core.time.clock import utc_now
 from app.models.tables import SESSION
 from app.services.auth import sessions
+from tests.support.audit_asserts import Record
 from tests.support.credentials import session_of
-from tests.support.people import PASSWORD, instant
-from tests.support.record import Record
+from tests.support.factories import PASSWORD, instant
 
 NINE = instant("2026-03-02 09:00")
 

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from app.models.tables import ENTRY, PROJECT, USER
-from tests.support.people import instant
-from tests.support.record import Record
+from tests.support.audit_asserts import Record
+from tests.support.factories import instant
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 HEADER = "employee_id,employee_name,project_name,date,start_time,end_time,hours_worked,description"

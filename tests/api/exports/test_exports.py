@@ -18,7 +18,7 @@ from app.core.time.zones import zone_names
 from app.models.tables import PROJECT, USER
 from app.services.exports.xlsx import MAX_ROWS, TooManyRows, counted
 from app.services.users.administration import register_zone
-from tests.support.record import Record
+from tests.support.audit_asserts import Record
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 FORMATS = ("csv", "xlsx", "json")

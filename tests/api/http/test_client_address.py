@@ -11,7 +11,7 @@ import pytest
 
 from app.api.dependencies.parameters import ClientDep
 from tests.support.databases import settings_for
-from tests.support.server import running
+from tests.support.in_process_server import running
 
 LOOPBACK = "127.0.0.1"
 ANA, BOB = "203.0.113.7", "2001:db8::b0b"

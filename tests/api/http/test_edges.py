@@ -12,7 +12,7 @@ import pytest
 
 from app.main import create_app
 from tests.support.databases import settings_for
-from tests.support.server import PROBLEM, running
+from tests.support.in_process_server import PROBLEM, running
 
 NO_CONTENT = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 EVERYWHERE = {

@@ -17,10 +17,10 @@ from app.api.http.problems import STATUS, status_of
 from app.core.database.migrations import ROOT
 from app.core.errors import DomainError
 from tests.support.databases import POSTGRESQL, SQLITE, TEMPLATE, settings_for
+from tests.support.factories import PASSWORD, Company
+from tests.support.in_process_server import PROBLEM, running
 from tests.support.metrics import Scraped
-from tests.support.people import PASSWORD, Company
 from tests.support.postgresql import execute
-from tests.support.server import PROBLEM, running
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 BODIES = [

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from tests.support.databases import settings_for
-from tests.support.people import Company
-from tests.support.server import running
+from tests.support.factories import Company
+from tests.support.in_process_server import running
 
 QUOTA = 10  # a request grows back in 6 s, and these tests are through before
 

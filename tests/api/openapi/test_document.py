@@ -8,7 +8,7 @@ import pytest
 from app.main import create_app
 from app.services.users.csv_format import COLUMNS
 from tests.support.databases import settings_for
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 DOCUMENT = create_app(settings_for("sqlite:///unused.db")).openapi()
 OPERATIONS = {

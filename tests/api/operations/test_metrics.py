@@ -10,11 +10,11 @@ from app import __version__
 from app.core.database.migrations import ROOT
 from app.core.time.clock import utc_now
 from tests.support.databases import ENGINES, POSTGRESQL, TEMPLATE, settings_for
+from tests.support.factories import PASSWORD, Company
+from tests.support.in_process_server import running
 from tests.support.metrics import Scraped
-from tests.support.operations import OPERATIONS
-from tests.support.people import PASSWORD, Company
+from tests.support.openapi_operations import OPERATIONS
 from tests.support.postgresql import execute
-from tests.support.server import running
 
 TOKEN = "of-whoever-scrapes-the-metrics-4d7b"
 HOURS = {"start_date": "2026-03-01", "end_date": "2026-03-31"}

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from tests.support.record import Record
+from tests.support.audit_asserts import Record
 
 NIGHT = ("2026-03-02 20:00", "2026-03-03 04:30")
 # entry in UTC, zone; the days of the split, each with its seconds

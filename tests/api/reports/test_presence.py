@@ -10,9 +10,9 @@ from app.schemas.reports.presence import PresenceFilter
 from app.services.access.actor import Actor
 from app.services.reports import presence
 from tests.api.conftest import IN_SIGHT
-from tests.support.hours import clock
-from tests.support.people import instant
-from tests.support.statements import counted_statements
+from tests.support.factories import instant
+from tests.support.query_counter import counted_statements
+from tests.support.times import clock
 
 
 def present(caller, **params):

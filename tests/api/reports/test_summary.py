@@ -4,7 +4,7 @@ from itertools import combinations, permutations
 
 import pytest
 
-from tests.support.statements import counted_statements
+from tests.support.query_counter import counted_statements
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 YEAR = {"start_date": "2026-01-01", "end_date": "2026-12-31"}

@@ -6,7 +6,7 @@ from sqlalchemy import insert, select, update
 from app.models.tables import ENTRY, USER
 from app.services.reports import summary
 from tests.api.conftest import IN_SIGHT
-from tests.support.people import instant, password_hash
+from tests.support.factories import instant, password_hash
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 HOUR = 3600

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from app.models.tables import USER
-from tests.support.statements import counted_statements
+from tests.support.query_counter import counted_statements
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 

@@ -5,8 +5,8 @@ from sqlalchemy import select
 
 from app.models.tables import ENTRY
 from app.services.audit.verification import verify
-from tests.support.hours import clock, hour, hours_ago, morning, refusal
-from tests.support.record import Record
+from tests.support.audit_asserts import Record
+from tests.support.times import clock, hour, hours_ago, morning, refusal
 
 REFUSED = (409, "bulk_refused")
 

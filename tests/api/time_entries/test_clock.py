@@ -11,7 +11,7 @@ from app.core.time.clock import utc_now
 from app.schemas.time_entries.clock import ClockIn
 from app.services.time_entries import clock, entries
 from tests.support.credentials import claims_of
-from tests.support.people import instant
+from tests.support.factories import instant
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
 UTC_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")

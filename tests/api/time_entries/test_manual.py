@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.support.audit_asserts import Record
 from tests.support.databases import settings_for
-from tests.support.hours import NOW, clock, hours_ago, morning, refusal
-from tests.support.record import Record
-from tests.support.server import running
+from tests.support.in_process_server import running
+from tests.support.times import NOW, clock, hours_ago, morning, refusal
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import of_month
 from app.services.timesheets import timesheet
 from app.services.timesheets.pdf import rendered
+from tests.support.audit_asserts import Record
 from tests.support.databases import settings_for
-from tests.support.people import instant
-from tests.support.record import Record
-from tests.support.server import running
+from tests.support.factories import instant
+from tests.support.in_process_server import running
 
 PATH = "/reports/timesheet.pdf"
 

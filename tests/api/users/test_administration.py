@@ -6,8 +6,8 @@ import pytest
 
 from app.core.time.clock import utc_now
 from tests.support.databases import settings_for
-from tests.support.people import PASSWORD
-from tests.support.server import running
+from tests.support.factories import PASSWORD
+from tests.support.in_process_server import running
 
 NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": PASSWORD}
 A_DAY = {"start_date": "2026-03-02", "end_date": "2026-03-02"}

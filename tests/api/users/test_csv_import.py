@@ -21,10 +21,10 @@ from app.services.audit.verification import verify
 from app.services.users import administration, csv_import
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 from app.services.users.errors import ImportRefused
+from tests.support.audit_asserts import Record
+from tests.support.cli import empty_database
 from tests.support.databases import settings_for
-from tests.support.operators import empty_database
-from tests.support.people import PASSWORD
-from tests.support.record import Record
+from tests.support.factories import PASSWORD
 
 HEADER = ",".join(COLUMNS)
 ANA = "ana@new.example.com,Ana,Almeida,employee,,"

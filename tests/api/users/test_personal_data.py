@@ -13,9 +13,9 @@ from app.services.access.errors import UserNotFound
 from app.services.audit.verification import verify
 from app.services.users import personal_data
 from app.services.users.errors import PersonIsActive, RetentionRuns
+from tests.support.audit_asserts import Record
 from tests.support.credentials import api_token_of, second_factor_of
-from tests.support.people import PASSWORD, instant
-from tests.support.record import Record
+from tests.support.factories import PASSWORD, instant
 
 LONG_AGO = ("2018-03-02 08:00", "2018-03-02 12:00")
 

@@ -13,7 +13,7 @@ import pytest
 from dotenv import dotenv_values
 
 from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
-from tests.support.operators import bare_environment
+from tests.support.cli import bare_environment
 
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 OWN_KEY = "thirty-two characters of one's own"

@@ -9,9 +9,9 @@ from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.tables import ZONE
 from app.services.audit import recorder
+from tests.support.audit_asserts import Record
+from tests.support.cli import empty_database
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.operators import empty_database
-from tests.support.record import Record
 
 ADD = insert(ZONE)
 HOSTILE = [

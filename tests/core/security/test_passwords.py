@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.core.security.passwords import NO_PASSWORD, PasswordHasher, hash_password, verify_password
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 GUESSES = (PASSWORD, "", NO_PASSWORD, "nobody's password, of no account")
 

@@ -12,9 +12,9 @@ from app.services.auth.errors import LoginRefused
 from app.services.auth.login import Attempt
 from app.services.time_entries import clock, manual
 from app.services.users import administration
-from tests.support.burglar import NOW, Burglar
+from tests.support.audit_tampering import NOW, Burglar
 from tests.support.credentials import HERE, claims_of
-from tests.support.people import instant
+from tests.support.factories import instant
 
 NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
 

@@ -7,9 +7,9 @@ import pytest
 
 from app.core.time.clock import utc_now
 from tests.services.audit.test_recorder import OF_ACCOUNTS, Change
+from tests.support.audit_asserts import Record
 from tests.support.credentials import Authenticator, api_token_of, link_of, second_factor_of, session_of
-from tests.support.people import PASSWORD
-from tests.support.record import Record
+from tests.support.factories import PASSWORD
 
 ANOTHER = "another-lantern-17-harbour"
 IN_A_WEEK = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"

@@ -8,7 +8,7 @@ from app.core.database.session import Database
 from app.models.tables import EVENT
 from app.services.audit import recorder
 from app.services.audit.verification import BrokenRecord, Proof
-from tests.support.burglar import NOW, NOWHERE, Burglar, changed, noted, one_step, place, verified
+from tests.support.audit_tampering import NOW, NOWHERE, Burglar, changed, noted, one_step, place, verified
 
 
 def test_erasing_a_person_leaves_a_record_that_holds_and_counts_what_was_erased(ids, database):

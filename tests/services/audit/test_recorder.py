@@ -15,9 +15,9 @@ from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
 from app.models.tables import EVENT
 from app.services.audit import recorder
+from tests.support.audit_asserts import Record
 from tests.support.databases import POSTGRESQL, SQLITE
-from tests.support.people import PASSWORD
-from tests.support.record import Record
+from tests.support.factories import PASSWORD
 
 PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
 NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": PASSWORD}

@@ -8,7 +8,7 @@ from app.models.tables import CHAIN, EVENT
 from app.services.audit import recorder
 from app.services.audit.recorder import HOUSE
 from app.services.audit.verification import BrokenRecord, Proof
-from tests.support.burglar import NOW, Burglar, noted, place, removed, sealed, verified
+from tests.support.audit_tampering import NOW, Burglar, noted, place, removed, sealed, verified
 from tests.support.databases import settings_for
 
 KEY, FORMER_KEY = "a-key-for-the-record-only-7d1e93b0c4", "a-key-of-years-ago-51c8e2f09ab34d76"

@@ -10,7 +10,7 @@ from app.models.tables import CHAIN, EVENT
 from app.services.audit import verification
 from app.services.audit.recorder import HOUSE
 from app.services.audit.verification import Proof
-from tests.support.burglar import (
+from tests.support.audit_tampering import (
     NOW,
     NOWHERE,
     Burglar,

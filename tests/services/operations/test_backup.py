@@ -19,13 +19,13 @@ from app.core.database.postgresql.dump import ProgramFailed, program
 from app.core.database.session import Database
 from app.models.tables import ENTRY, EVENT, USER
 from tests.migrations.test_migrations import objects_of
-from tests.support.burglar import Burglar
+from tests.support.audit_asserts import Record
+from tests.support.audit_tampering import Burglar
+from tests.support.cli import refusal, somebody_elses_table
 from tests.support.databases import POSTGRESQL, SQLITE, settings_for
+from tests.support.export_files import eventually
 from tests.support.migrating import alembic
-from tests.support.operators import refusal, somebody_elses_table
 from tests.support.postgresql import execute
-from tests.support.record import Record
-from tests.support.spools import eventually
 
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
 BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"

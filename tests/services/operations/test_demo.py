@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.models.tables import ENTRY, USER
 from app.models.users import Role
 from app.services.operations import demo
-from tests.support.people import instant, password_hash
+from tests.support.factories import instant, password_hash
 
 # Clocks changed within the 90 days before: in Europe on 29 March and 25 October, in New York on 8 March and 1 November.
 SPRING, AUTUMN = instant("2026-04-20 12:00"), instant("2026-11-23 00:30")

@@ -11,7 +11,7 @@ from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
 from app.services.time_entries import entries, own_month
-from tests.support.people import instant
+from tests.support.factories import instant
 
 NOW = instant("2026-03-10 12:00")
 HOSTILE = ['say "so"', "back\\slash", "two\nlines\tand a tab", "Zoë 漢字 🙂", "</script>", "\u2028", ""]

@@ -27,7 +27,7 @@ from app.models.tables import USER
 from app.models.users import Role, User
 from app.services.users import first_admin
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 OWN = {"FIRST_ADMIN_EMAIL": "ada@example.com", "FIRST_ADMIN_PASSWORD": PASSWORD}
 PRODUCTION = {**OWN, "ENVIRONMENT": "production"}

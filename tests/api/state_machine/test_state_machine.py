@@ -23,8 +23,15 @@ from app.api.dependencies.parameters import _now
 from app.main import create_app
 from app.models.users import User
 from app.services.audit import verification
-from tests.support.deeds import ADA, ANA, BOB, BOSS, EVE, EVES, MAX, MIA, PEOPLE, ROOT, THEY, Draft, deeds, zones
-from tests.support.model import (
+from tests.api.state_machine.http_helpers import (
+    assert_nothing_overlaps,
+    bounds_of,
+    ids_of_created,
+    local_day,
+    send,
+    without_project,
+)
+from tests.api.state_machine.model import (
     NO_ID,
     Bulk,
     BulkRefused,
@@ -40,10 +47,25 @@ from tests.support.model import (
     Refused,
     Wanted,
 )
-from tests.support.people import Company
-from tests.support.record import assert_chains_hold
-from tests.support.server import Caller, Server
-from tests.support.wire import assert_nothing_overlaps, bounds_of, ids_of_created, local_day, send, without_project
+from tests.api.state_machine.strategies import (
+    ADA,
+    ANA,
+    BOB,
+    BOSS,
+    EVE,
+    EVES,
+    MAX,
+    MIA,
+    PEOPLE,
+    ROOT,
+    THEY,
+    Draft,
+    deeds,
+    zones,
+)
+from tests.support.audit_asserts import assert_chains_hold
+from tests.support.factories import Company
+from tests.support.in_process_server import Caller, Server
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))

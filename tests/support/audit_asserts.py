@@ -13,7 +13,7 @@ from app.core.database.session import Database, Session
 from app.models.tables import API_TOKEN, CHAIN, ENTRY, EVENT, MEMBER, PROJECT, USER
 from app.services.audit import verification
 from app.services.audit.recorder import HOUSE, told
-from tests.support.leaks import assert_nothing_secret
+from tests.support.secret_scan import assert_nothing_secret
 
 # What changes, by the object that its event names. (Sessions come and go with events that say more than their rows.)
 SUBJECTS = {

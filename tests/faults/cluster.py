@@ -1,6 +1,6 @@
 """Three PostgreSQL nodes under Patroni, on loopback, from the files of deploy/ha: what is tested is what is shipped.
 
-`python -m tests.support.cluster` starts one to try out, and ends it on Ctrl-C.
+`python -m tests.faults.cluster` starts one to try out, and ends it on Ctrl-C.
 """
 
 import shutil
@@ -16,9 +16,9 @@ import httpx
 import psycopg2
 from sqlalchemy.engine import URL
 
-from tests.support.backend import TLS
-from tests.support.node import PASSWORD, SIZE, Node, nodes_in
+from tests.faults.patroni_node import PASSWORD, SIZE, Node, nodes_in
 from tests.support.postgresql import connect, execute, roomy_folder
+from tests.support.server_process import TLS
 
 DATABASE = "ett"
 READY_SECONDS = 90

@@ -1,5 +1,5 @@
-"""What may happen in a story of tests/api/test_state_machine.py, as hypothesis chooses it: names, not yet ids, and
-moments told from what is there by then. Every deed is the name of a method of the story with its arguments."""
+"""Strategies for the stories of test_state_machine.py: hypothesis chooses names, not yet ids, and moments told from
+what is there by then. Every deed is the name of a method of the story with its arguments."""
 
 from datetime import UTC, datetime
 from typing import Any

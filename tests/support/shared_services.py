@@ -12,9 +12,9 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from sqlalchemy.engine import URL, make_url
 
-from tests.support.backend import Backend
 from tests.support.databases import POSTGRESQL, empty_sqlite, fresh_database, settings_for
-from tests.support.server import Server, running
+from tests.support.in_process_server import Server, running
+from tests.support.server_process import Backend
 
 LOCK_SECONDS = 5
 # A schema, but for statistics: each row of the catalog with the transaction that wrote it.

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.support.crowd import opened
+from tests.support.concurrency import opened
 
 LOSES_EVERY = 3
 GOODBYE_SECONDS = 10

@@ -29,7 +29,7 @@ from app.models.tables import CHAIN, EVENT
 from app.services.audit import recorder, verification
 from app.services.audit.verification import BrokenRecord, Proof
 from tests.support.databases import POSTGRESQL, SQLITE
-from tests.support.people import instant
+from tests.support.factories import instant
 
 GUARDS_OFF = {
     SQLITE: "SELECT 'DROP TRIGGER ' || name FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE 'audit_%'",

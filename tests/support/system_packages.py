@@ -1,6 +1,6 @@
 """Programs that tests start as real parts of an installation: a pooler, a proxy, a cluster's store, a rule checker.
 
-`python -m tests.support.programs` prints the Debian packages of those that this machine lacks.
+`python -m tests.support.system_packages` prints the Debian packages of those that this machine lacks.
 """
 
 import os

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 
 from tests.support.databases import NO_LIMIT, SECRET_KEY
-from tests.support.leaks import assert_nothing_secret
 from tests.support.processes import free_port
+from tests.support.secret_scan import assert_nothing_secret
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from httpx import Response
 
-from tests.support.model import FOREVER, Bulk, Change, ClockIn, ClockOut, Create, Delete, Wanted
-from tests.support.server import Caller
+from tests.api.state_machine.model import FOREVER, Bulk, Change, ClockIn, ClockOut, Create, Delete, Wanted
+from tests.support.in_process_server import Caller
 
 
 def send(caller: Caller, wanted: Wanted, key: str | None, zone: str) -> Response:

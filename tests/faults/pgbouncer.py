@@ -12,7 +12,7 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from tests.support.processes import free_port, owner
-from tests.support.programs import program
+from tests.support.system_packages import program
 
 SERVER_CONNECTIONS = 3
 START_SECONDS = 20

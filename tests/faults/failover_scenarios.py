@@ -1,11 +1,11 @@
-"""The ways in which the lead passes from one machine to another, each under the writers of tests.support.punching."""
+"""The ways in which the lead passes from one machine to another, each under the writers of tests.support.punch_load."""
 
 import time
 from collections.abc import Callable
 
-from tests.support.cluster import Cluster
-from tests.support.node import Node
-from tests.support.punching import Writers
+from tests.faults.cluster import Cluster
+from tests.faults.patroni_node import Node
+from tests.support.punch_load import Writers
 
 PATIENCE_SECONDS = 60
 WITHOUT_ETCD_SECONDS = 30  # longer than the leader's lease

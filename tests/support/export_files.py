@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from app.core.database.session import Database
 from app.models.tables import ENTRY
 from app.models.users import User
-from tests.support.people import instant
+from tests.support.factories import instant
 
 LONG = "x" * 2000
 """The longest description: 2,500 entries with it fit into no buffer."""

@@ -6,8 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.support import seccomp
-from tests.support.programs import program
+from tests.deploy import seccomp
+from tests.support.system_packages import program
 
 
 def within_filter_of(unit: Path, *, without: str = "") -> list[str]:

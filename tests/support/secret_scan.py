@@ -4,7 +4,7 @@ log line that the suite gets to see."""
 import re
 
 from tests.support.databases import SECRET_KEY
-from tests.support.people import PASSWORD
+from tests.support.factories import PASSWORD
 
 SECRET = re.compile(
     rf"""{re.escape(PASSWORD)}|{re.escape(SECRET_KEY)}

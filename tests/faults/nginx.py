@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from app.core.time.clock import utc_now
-from tests.support.backend import free_port
-from tests.support.programs import program
+from tests.support.server_process import free_port
+from tests.support.system_packages import program
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "employee-time-tracking.conf"
 START_SECONDS = 20

@@ -23,9 +23,9 @@ from app.core.server.protocol import BoundedConnection
 from app.core.time.clock import utc_now
 from app.main import API, create_app
 from app.models.users import User
+from tests.support.audit_asserts import Ledger
 from tests.support.credentials import session_of
-from tests.support.leaks import HANDED_OUT, assert_nothing_secret
-from tests.support.record import Ledger
+from tests.support.secret_scan import HANDED_OUT, assert_nothing_secret
 
 PROBLEM = "application/problem+json"
 Operation = dict[str, Any]

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from app.core.database.session import Database
 from app.models.tables import ENTRY
-from tests.support.crowd import Answer, Call, exchange, opened
+from tests.support.concurrency import Answer, Call, exchange, opened
 
 RETRY_SECONDS = 0.1
 """After which who was turned away goes on, with the next punch."""

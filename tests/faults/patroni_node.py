@@ -1,4 +1,4 @@
-"""One machine of the cluster in tests.support.cluster, set up from the files of deploy/ha."""
+"""One machine of the cluster in tests.faults.cluster, set up from the files of deploy/ha."""
 
 import os
 import shutil
@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.support.backend import ROOT, TLS
 from tests.support.postgresql import binaries
 from tests.support.processes import owner
-from tests.support.programs import program
+from tests.support.server_process import ROOT, TLS
+from tests.support.system_packages import program
 
 SHIPPED = ROOT / "deploy" / "ha"
 SIZE = 3
