@@ -24,6 +24,12 @@ def ada(people):
 
 
 @pytest.fixture
+def admin(ada, as_user):
+    """Ada's calls."""
+    return as_user(ada)
+
+
+@pytest.fixture
 def website(people):
     return people.project("Website")
 

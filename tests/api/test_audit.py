@@ -4,11 +4,6 @@ import pytest
 
 
 @pytest.fixture
-def ada(people):
-    return people.admin("Ada")
-
-
-@pytest.fixture
 def ana(people):
     return people.employee("Ana")
 

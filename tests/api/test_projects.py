@@ -1,19 +1,6 @@
 """Projects, as admins run them and people book them (DESIGN: J1, J2, E4)."""
 
-import pytest
-
 NOBODY = 2_000_000_000
-
-
-@pytest.fixture
-def ada(people):
-    return people.admin("Ada")
-
-
-@pytest.fixture
-def admin(ada, as_user):
-    """Ada's calls."""
-    return as_user(ada)
 
 
 def test_a_new_project_can_be_booked_by_everyone_at_once(people, admin, as_user):

@@ -7,7 +7,6 @@ import unicodedata
 from typing import Any
 
 import httpx
-import pytest
 from sqlalchemy import insert, select, text, update
 
 from app.models.tables import ENTRY, PROJECT, USER
@@ -40,21 +39,6 @@ def rows_of(caller: Any, **params: Any) -> list[dict[str, str]]:
 def refusal_of(caller: Any, **params: Any) -> tuple[int, str]:
     answer = caller.get("/reports/export/csv", params=MARCH | params)
     return answer.status_code, answer.json()["code"]
-
-
-@pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
-@pytest.fixture
-def ana(people, mia):
-    return people.employee("Ana", manager=mia)
 
 
 def test_payroll_gets_the_settled_columns_one_line_an_entry(people, as_user, mia, ana, website):

@@ -36,16 +36,6 @@ def ids_in(report: list[dict[str, Any]]) -> list[int]:
     return [entry["id"] for row in report for entry in row["entries"]]
 
 
-@pytest.fixture
-def mia(people):
-    return people.manager("Mia")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
 def test_mia_sees_what_each_of_her_team_worked(people, as_user, mia, website):
     ana, bob = people.employee("Ana", manager=mia), people.employee("Bob", manager=mia)
     first = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00", description="Landing page")

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from app.core.time.clock import utc_now
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
@@ -13,17 +11,6 @@ NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role
 A_DAY = {"start_date": "2026-03-02", "end_date": "2026-03-02"}
 ANOTHER_PASSWORD = "another-lantern-17-harbour"
 NOBODY = 2_000_000_000
-
-
-@pytest.fixture
-def ada(people):
-    return people.admin("Ada")
-
-
-@pytest.fixture
-def admin(ada, as_user):
-    """Ada's calls."""
-    return as_user(ada)
 
 
 def test_a_new_person_can_log_in_at_once(people, admin, anyone):
