@@ -33,7 +33,6 @@ ON_BOTH = (
     "tests/api/test_access_matrix.py",
     "tests/api/state_machine/",
     "tests/api/time_entries/test_entries.py",
-    "tests/cli/",
     "tests/core/",
     "tests/deploy/",
     "tests/faults/test_backup.py",
@@ -69,7 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave SQLite to the long form where it is asked in the same words as PostgreSQL, and count what isn't run."""
-    engines = {item: item.callspec.params.get("engine") if hasattr(item, "callspec") else None for item in items}
+    engines = {item: _engine_of(item) for item in items}
     on_postgresql = {_function_of(item) for item, engine in engines.items() if engine == POSTGRESQL}
     for item, engine in engines.items():
         if engine == SQLITE and _function_of(item) in on_postgresql and not item.nodeid.startswith(ON_BOTH):
@@ -78,6 +77,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_LEFT_OUT] = marked
     if hasattr(config, "workeroutput"):
         config.workeroutput["left_out"] = marked
+
+
+def _engine_of(item: pytest.Item) -> str | None:
+    """The engine that a fixture of the test gives it; None where the test names its engines itself."""
+    if not hasattr(item, "callspec") or any("engine" in mark.args[0] for mark in item.iter_markers("parametrize")):
+        return None
+    return next((value for value in item.callspec.params.values() if value in ENGINES), None)
 
 
 def _function_of(item: pytest.Item) -> str:
@@ -192,6 +198,7 @@ def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator
     standing = request.getfixturevalue("standing_servers")(engine).on(db_url)
     if standing is not None:
         yield standing
+        standing.rest()  # now, while this test's capture lasts: what it logs is none of the next one's
         return
     with running(settings_for(db_url)) as started:
         yield started

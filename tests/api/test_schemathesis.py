@@ -35,7 +35,9 @@ from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
-FORMS = ["short", pytest.param("long", marks=pytest.mark.extended)]
+EXTENDED = pytest.mark.extended
+FORMS = ["short", pytest.param("long", marks=EXTENDED)]
+BETWEEN = ("employee", "manager")
 REFUSED_LITTLE = {"manager", "admin"}
 PUBLIC = {
     "GET /",
@@ -225,7 +227,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("role", ["nobody", "employee", "manager", "admin"])
+@pytest.mark.parametrize("role", ["nobody", *(pytest.param(role, marks=EXTENDED) for role in BETWEEN), "admin"])
 def test_every_operation_does_what_the_document_says(
     form, role, company, server, sensible, own_credentials, direct, quiet
 ):

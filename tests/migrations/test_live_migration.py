@@ -87,9 +87,9 @@ def test_of_two_migrations_at_once_one_waits_for_the_other(db_url, database, rel
 @pytest.mark.parametrize(
     ("engine", "statement"),
     [
-        (SQLITE, "INTO _alembic_tmp_project"),
+        pytest.param(SQLITE, "INTO _alembic_tmp_project", marks=pytest.mark.extended),
         (SQLITE, "UPDATE alembic_version"),
-        (POSTGRESQL, "ADD COLUMN colour"),
+        pytest.param(POSTGRESQL, "ADD COLUMN colour", marks=pytest.mark.extended),
         (POSTGRESQL, "CREATE INDEX"),
     ],
 )

@@ -88,9 +88,7 @@ class StandingServer:
         self._server: Server | None = None
 
     def emptied(self) -> str:
-        """The DB_URL of the service, which has nothing under way, and nobody in its database."""
-        if self._server is not None:
-            self._server.rest()
+        """The DB_URL of the service, and nobody in its database."""
         before, url = self._database.url, self._database.emptied()
         if self._server is None or url != before:
             self._resources.close()

@@ -16,10 +16,11 @@ from tests.support.in_process_server import running
 
 pytestmark = pytest.mark.no_cover
 FORMS = [
-    pytest.param(40, 0.008, id="a whole hash"),
-    pytest.param(200, 0.002, id="anything", marks=pytest.mark.extended),
+    pytest.param(time.process_time, 12, 0.008, id="a-hash"),
+    pytest.param(time.perf_counter, 200, 0.002, id="anything", marks=pytest.mark.extended),
 ]
-"""How many samples a round takes, and how far apart in seconds shows a leak: a hash takes twice the larger one."""
+"""A clock, how many samples a round takes, and how many seconds apart show a leak. By the processor's time of this
+process, which no other disturbs, a hash shows, that takes 18 ms; by the clock anything does that takes 2."""
 ROUNDS = 4
 ATTEMPTS = {
     "unknown": {"username": "nobody@example.com", "password": PASSWORD},
@@ -44,9 +45,9 @@ def service(db_url):
         yield server
 
 
-@pytest.mark.parametrize(("samples", "apart"), FORMS)
+@pytest.mark.parametrize(("clock", "samples", "apart"), FORMS)
 def test_unknown_wrong_deactivated_and_locked_cannot_be_told_apart_by_the_clock(
-    company, database, service, samples, apart
+    company, database, service, clock, samples, apart
 ):
     """The one place that asserts a duration: here it is the secret.
 
@@ -57,12 +58,12 @@ def test_unknown_wrong_deactivated_and_locked_cannot_be_told_apart_by_the_clock(
     with service.caller() as anyone:
         anyone.event_hooks = {}  # they read the record of all failed logins, and that is no time of the service
         while len(seen) < ROUNDS and (not seen or max(seen[-1].values()) >= apart):
-            seen.append(differences(anyone, database, samples))
+            seen.append(differences(anyone, database, clock, samples))
 
     assert min(max(each.values()) for each in seen) < apart, seen
 
 
-def differences(anyone, database, samples):
+def differences(anyone, database, clock, samples):
     """For each two attempts, the median over the samples of how far they are apart, in seconds."""
     taken = {name: [] for name in ATTEMPTS}
     names = list(ATTEMPTS)
@@ -72,9 +73,9 @@ def differences(anyone, database, samples):
         names.append(names.pop(0))  # each comes first as often as last
         for name in names:
             headers = {"X-Forwarded-For": f"203.0.113.{number}"}
-            started = time.perf_counter()
+            started = clock()
             answer = anyone.post("/auth/login", data=ATTEMPTS[name], headers=headers)
-            taken[name].append(time.perf_counter() - started)
+            taken[name].append(clock() - started)
             assert answer.status_code == EXPECTED[name]
     return {
         (one, other): abs(median(a - b for a, b in zip(taken[one], taken[other], strict=True)))
