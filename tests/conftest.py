@@ -35,11 +35,13 @@ ON_BOTH = (
     "tests/api/time_entries/test_entries.py",
     "tests/core/",
     "tests/deploy/",
-    "tests/faults/test_backup.py",
-    "tests/faults/test_crashes.py",
-    "tests/faults/test_races.py",
     "tests/migrations/",
-    "tests/services/",
+    "tests/services/audit/test_recorder.py",
+    "tests/services/calendar/",
+    "tests/services/operations/test_backup.py",
+    "tests/services/test_",
+    "tests/services/time_entries/",
+    "tests/services/users/",
 )
 """Tests that run on both databases by default: SQL differs in what they are about, or they hold SQLite to all rules at
 once. Others that could run on both run on PostgreSQL, and on SQLite in the long form."""
@@ -197,6 +199,7 @@ def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator
     """A running service: the standing one, unless the test has a database of its own."""
     standing = request.getfixturevalue("standing_servers")(engine).on(db_url)
     if standing is not None:
+        standing.begin()
         yield standing
         standing.rest()  # now, while this test's capture lasts: what it logs is none of the next one's
         return

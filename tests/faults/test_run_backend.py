@@ -159,6 +159,7 @@ def test_options_override_settings(tmp_path):
         assert server.workers() == []
 
 
+@pytest.mark.extended  # most tests of faults have two workers too
 def test_two_workers_are_two_processes_that_both_serve(db_url, tmp_path):
     with started(tmp_path, "--workers", "2", DB_URL=db_url, SECRET_KEY=SECRET_KEY) as server:
         one, other = server.workers()

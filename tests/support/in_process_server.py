@@ -92,14 +92,17 @@ class Server:
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.app.state.runtime.settle(), self.loop).result(20)
 
+    def begin(self) -> None:
+        """Be as after the start, and log to what is captured now: a command that ran before closed its own log."""
+        configure_logging(as_json=self.settings.logs_json)
+        self.app.dependency_overrides.clear()
+        self.app.router.routes[:] = self._routes
+
     def rest(self) -> None:
-        """Wait for all that is under way, and take back what a test changed of the app."""
+        """Wait for all that is under way."""
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self._finish(), self.loop).result(20)
         self.settle()
-        configure_logging(as_json=self.settings.logs_json)  # a command that ran meanwhile has closed what it wrote to
-        self.app.dependency_overrides.clear()
-        self.app.router.routes[:] = self._routes
 
     async def _finish(self) -> None:
         while self.tasks:
