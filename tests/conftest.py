@@ -168,12 +168,13 @@ def standing_databases(
 @pytest.fixture(scope="session")
 def standing_servers(
     standing_folder: Path, postgresql_server: URL, templates: Path
-) -> Iterator[Callable[[str], StandingServer]]:
-    """For each engine the service of most tests, in this process."""
+) -> Iterator[Callable[[str, bool], StandingServer]]:
+    """For each engine the services of most tests, in this process: one for tests whose lines are counted, and one for
+    those of the marker `no_cover`, since threads that were started while nothing is counted are never counted."""
     with ExitStack() as stack:
 
         @cache
-        def server(engine: str) -> StandingServer:
+        def server(engine: str, is_counted: bool) -> StandingServer:
             database = StandingDatabase(engine, standing_folder, postgresql_server, templates)
             return stack.enter_context(closing(StandingServer(database)))
 
@@ -183,8 +184,16 @@ def standing_servers(
 @pytest.fixture
 def db_url(request: pytest.FixtureRequest, engine: str) -> str:
     """An empty, migrated database."""
-    standing = "standing_servers" if "server" in request.fixturenames else "standing_databases"
-    return str(request.getfixturevalue(standing)(engine).emptied())
+    if "server" in request.fixturenames:
+        return _standing_server(request, engine).emptied()
+    return str(request.getfixturevalue("standing_databases")(engine).emptied())
+
+
+def _standing_server(request: pytest.FixtureRequest, engine: str) -> StandingServer:
+    is_counted = request.node.get_closest_marker("no_cover") is None
+    standing = request.getfixturevalue("standing_servers")(engine, is_counted)
+    assert isinstance(standing, StandingServer)
+    return standing
 
 
 @pytest.fixture
@@ -197,7 +206,7 @@ def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[s
 @pytest.fixture
 def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator[Server]:
     """A running service: the standing one, unless the test has a database of its own."""
-    standing = request.getfixturevalue("standing_servers")(engine).on(db_url)
+    standing = _standing_server(request, engine).on(db_url)
     if standing is not None:
         standing.begin()
         yield standing
