@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from app.cli.__main__ import app
 from app.core.config.settings import Settings
 from app.core.database.session import Database
+from app.core.observability.logging import configure_logging
 from app.models.users import User
 from tests.support.cli import Command, empty_database
 from tests.support.compile_cache import share_compiled
@@ -124,6 +125,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 _OWN_SERVER = pytest.StashKey[PostgreSQLServer]()
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+@pytest.fixture(autouse=True)
+def open_log() -> None:
+    """Log to what is captured now: a command that an earlier test ran has closed what it logged to."""
+    configure_logging(as_json=False)
 
 
 @pytest.fixture(scope="session")
