@@ -175,13 +175,12 @@ def standing_databases(
 @pytest.fixture(scope="session")
 def standing_servers(
     standing_folder: Path, postgresql_server: URL, templates: Path
-) -> Iterator[Callable[[str, bool], StandingServer]]:
-    """For each engine the services of most tests, in this process: one for tests whose lines are counted, and one for
-    those of the marker `no_cover`, since threads that were started while nothing is counted are never counted."""
+) -> Iterator[Callable[[str], StandingServer]]:
+    """For each engine the service of most tests, in this process."""
     with ExitStack() as stack:
 
         @cache
-        def server(engine: str, is_counted: bool) -> StandingServer:
+        def server(engine: str) -> StandingServer:
             database = StandingDatabase(engine, standing_folder, postgresql_server, templates)
             return stack.enter_context(closing(StandingServer(database)))
 
@@ -191,16 +190,15 @@ def standing_servers(
 @pytest.fixture
 def db_url(request: pytest.FixtureRequest, engine: str) -> str:
     """An empty, migrated database."""
-    if "server" in request.fixturenames:
-        return _standing_server(request, engine).emptied()
-    return str(request.getfixturevalue("standing_databases")(engine).emptied())
+    is_served = "server" in request.fixturenames and not _counts_lines(request.config)
+    standing = request.getfixturevalue("standing_servers" if is_served else "standing_databases")
+    return str(standing(engine).emptied())
 
 
-def _standing_server(request: pytest.FixtureRequest, engine: str) -> StandingServer:
-    is_counted = request.node.get_closest_marker("no_cover") is None
-    standing = request.getfixturevalue("standing_servers")(engine, is_counted)
-    assert isinstance(standing, StandingServer)
-    return standing
+def _counts_lines(config: pytest.Config) -> bool:
+    """True with --cov. Each test has a service of its own then: a thread that lives through a test of the marker
+    `no_cover` is never counted again."""
+    return bool(config.getoption("cov_source", None))
 
 
 @pytest.fixture
@@ -213,7 +211,7 @@ def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[s
 @pytest.fixture
 def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator[Server]:
     """A running service: the standing one, unless the test has a database of its own."""
-    standing = _standing_server(request, engine).on(db_url)
+    standing = None if _counts_lines(request.config) else request.getfixturevalue("standing_servers")(engine).on(db_url)
     if standing is not None:
         standing.begin()
         yield standing
