@@ -190,15 +190,8 @@ def standing_servers(
 @pytest.fixture
 def db_url(request: pytest.FixtureRequest, engine: str) -> str:
     """An empty, migrated database."""
-    is_served = "server" in request.fixturenames and not _counts_lines(request.config)
-    standing = request.getfixturevalue("standing_servers" if is_served else "standing_databases")
-    return str(standing(engine).emptied())
-
-
-def _counts_lines(config: pytest.Config) -> bool:
-    """True with --cov. Each test has a service of its own then: a thread that lives through a test of the marker
-    `no_cover` is never counted again."""
-    return bool(config.getoption("cov_source", None))
+    standing = "standing_servers" if "server" in request.fixturenames else "standing_databases"
+    return str(request.getfixturevalue(standing)(engine).emptied())
 
 
 @pytest.fixture
@@ -211,7 +204,7 @@ def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[s
 @pytest.fixture
 def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator[Server]:
     """A running service: the standing one, unless the test has a database of its own."""
-    standing = None if _counts_lines(request.config) else request.getfixturevalue("standing_servers")(engine).on(db_url)
+    standing = request.getfixturevalue("standing_servers")(engine).on(db_url)
     if standing is not None:
         standing.begin()
         yield standing

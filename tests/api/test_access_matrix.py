@@ -16,7 +16,7 @@ from app.models.tables import SESSION
 from tests.support.credentials import api_token_of
 from tests.support.factories import PASSWORD
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 CALLERS = ("nobody", "garbage", "expired", "Dan", "Del", "Ana", "Bob", "Mia", "Max", "Ada")
 PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
 NEW = {"email": "new@example.com", "first_name": "New", "last_name": "Person", "role": "employee", "password": PASSWORD}

@@ -12,7 +12,7 @@ from tests.support.factories import Company
 from tests.support.in_process_server import running
 from tests.support.openapi_operations import OPERATIONS
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 SCOPES = ("entries:read", "entries:write", "reports:read", "admin")
 REFUSALS = {
     "scope_needed": "scope",

@@ -19,7 +19,7 @@ from tests.support.factories import PASSWORD
 from tests.support.openapi_operations import LOGIN, MIB, OPERATIONS, Operation, Schema
 from tests.support.secret_scan import HANDED_OUT
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 PERIOD = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 # Words for what was done and whether somebody has something, in routes, codes and families of events: not the thing.
 NAMED = re.compile(

@@ -33,7 +33,7 @@ from app.services.users.csv_format import COLUMNS
 from tests.support.credentials import Authenticator, api_token_of, link_of, second_factor_of, session_of
 from tests.support.factories import PASSWORD
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
 EXTENDED = pytest.mark.extended
 FORMS = ["short", pytest.param("long", marks=EXTENDED)]

@@ -13,7 +13,7 @@ from tests.support.audit_asserts import Record
 from tests.support.concurrency import TIMEOUT_SECONDS, Call, exchange, opened
 from tests.support.times import hour
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 WRITES_EACH = 125
 LOST = (asyncio.IncompleteReadError, ConnectionError)
 

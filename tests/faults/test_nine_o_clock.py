@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.concurrency import Call, in_parallel
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 CLIENTS = {"postgresql": 300, "sqlite": 120}
 PUNCHES = 1200
 

@@ -18,7 +18,7 @@ from tests.support.openapi_operations import Operation
 from tests.support.releases import migrating, previous_release
 from tests.support.server_process import ROOT, TLS, Backend
 
-pytestmark = [pytest.mark.system, pytest.mark.no_cover]  # another release's lines
+pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # another release's lines
 SECONDS = 60
 NOBODY = "nobody"
 

@@ -14,7 +14,7 @@ from tests.support.audit_asserts import Record
 from tests.support.concurrency import Call, at_once, exchange, in_parallel, opened
 from tests.support.times import clock, hour, hours_ago, morning
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 API = "/api/v1"
 
 

@@ -15,7 +15,7 @@ from tests.support.databases import POSTGRESQL
 from tests.support.releases import become_next, migrating, this_release
 from tests.support.server_process import TLS, Backend
 
-pytestmark = [pytest.mark.extended, pytest.mark.no_cover]
+pytestmark = [pytest.mark.extended, pytest.mark.high_volume]
 CLIENTS = 8
 SECONDS = 60
 EXPAND = """\

@@ -14,7 +14,7 @@ from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
 from tests.support.in_process_server import running
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.high_volume
 FORMS = [
     pytest.param(time.process_time, 12, 0.008, id="a-hash"),
     pytest.param(time.perf_counter, 200, 0.002, id="anything", marks=pytest.mark.extended),

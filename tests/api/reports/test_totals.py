@@ -23,7 +23,7 @@ from app.core.time.zones import zone_names
 from app.models.tables import ENTRY
 from app.services.users.administration import register_zone
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 EXAMPLES = os.environ.get("TOTALS_EXAMPLES")
 # Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.
 ODD = [

@@ -67,7 +67,7 @@ from tests.support.audit_asserts import assert_chains_hold
 from tests.support.factories import Company
 from tests.support.in_process_server import Caller, Server
 
-pytestmark = pytest.mark.no_cover  # many requests, no line of their own: see CONTRIBUTING.md
+pytestmark = pytest.mark.high_volume
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "0"))
 ALWAYS = settings(
     derandomize=True,
