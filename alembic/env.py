@@ -1,6 +1,6 @@
 """Runs migrations on the database of the settings, or on the connection that `app.core.database.migrations` hands over.
 
-A migration finds the settings in `context.config.attributes["settings"]`: the record's key isn't in the database."""
+A migration finds the keys in `context.config.attributes["keyring"]`: the audit log's isn't in the database."""
 
 from contextlib import closing
 
@@ -34,8 +34,8 @@ elif context.is_offline_mode():  # --sql: what would be run, for people and lint
     with context.begin_transaction():
         context.run_migrations()
 else:
-    settings = context.config.attributes["settings"] = load_settings()
-    with closing(Database(settings)) as database:
+    with closing(Database(load_settings())) as database:
+        context.config.attributes["keyring"] = database.keyring
         if schema_state(database) is SchemaState.foreign:
             raise CommandError("The database has tables, but no revision that this version knows; nothing was changed.")
         with connected(database) as connection:

@@ -217,7 +217,7 @@ def _chain_events() -> dict[int, tuple[int, str]]:
         batch = connection.execute(rest.order_by(source.c.id).limit(BATCH)).all()
         if not batch:
             return heads
-        key = _mac(context.config.attributes["settings"].audit_secrets[0].encode(), KEY_PURPOSE).digest()
+        key = _mac(context.config.attributes["keyring"].audit_secrets[0].encode(), KEY_PURPOSE).digest()
         key_id = _mac(key, KEY_NAME).hexdigest()[:16]
         events = []
         for old in batch:

@@ -12,7 +12,7 @@ def alembic(database: Database, direction: str, revision: str) -> None:
     """`alembic(database, "downgrade", "base")`"""
     config = Config(ROOT / "alembic.ini")
     with connected(database) as connection:
-        config.attributes |= {"connection": connection, "settings": database.settings}
+        config.attributes |= {"connection": connection, "keyring": database.keyring}
         getattr(command, direction)(config, revision)
 
 

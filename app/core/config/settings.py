@@ -1,8 +1,6 @@
 """Settings from the environment or `.env`. A bad value stops the start with one line that names the variable."""
 
-import secrets
 import ssl
-from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Network, ip_address, ip_network
@@ -162,23 +160,6 @@ class Settings(BaseSettings):
         return [*map(str, networks), *mapped]
 
     @cached_property
-    def signing_key(self) -> str:
-        """SECRET_KEY, or in development one made at random once and kept in a file that only its owner can read."""
-        if self.SECRET_KEY is not None:
-            return self.SECRET_KEY.get_secret_value()
-        return _kept_key(self.SECRET_KEY_FILE)
-
-    @property
-    def audit_secrets(self) -> list[str]:
-        """AUDIT_KEY, else the signing key; behind it AUDIT_OLD_KEYS."""
-        return self._secrets(self.AUDIT_KEY, self.AUDIT_OLD_KEYS)
-
-    @property
-    def totp_secrets(self) -> list[str]:
-        """TOTP_KEY, else the signing key; behind it TOTP_OLD_KEYS."""
-        return self._secrets(self.TOTP_KEY, self.TOTP_OLD_KEYS)
-
-    @cached_property
     def smtp_trust(self) -> ssl.SSLContext:
         """Whose certificates the mail server may show: SMTP_CA_FILE's, else the machine's. Raises BadSettings."""
         try:
@@ -186,19 +167,15 @@ class Settings(BaseSettings):
         except OSError:
             raise BadSettings("SMTP_CA_FILE can't be used: it must hold certificates in PEM form.") from None
 
-    def _secrets(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
-        current = self.signing_key if own is None else own.get_secret_value()
-        return [current, *(key.get_secret_value() for key in old)]
-
     def checked(self) -> Self:
         """These settings, or BadSettings where an exposed service would run on something that everybody knows."""
         for name in ("AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN"):
             if (key := getattr(self, name)) is not None:
-                _refuse_weak_key(name, key.get_secret_value())
+                refuse_weak_key(name, key.get_secret_value())
         if self.PASSWORD_LINK_URL and "{token}" not in self.PASSWORD_LINK_URL:
             raise BadSettings("PASSWORD_LINK_URL must have {token} where the token goes.")
         if self.SECRET_KEY is not None:
-            _refuse_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
+            refuse_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
         elif self.is_exposed:
             raise BadSettings("SECRET_KEY is missing: set it to at least 32 random characters.")
         if self.SMTP_HOST is not None:
@@ -237,35 +214,12 @@ def load_settings(**overrides: object) -> Settings:
     return settings.checked()
 
 
-def _refuse_weak_key(name: str, key: str) -> None:
+def refuse_weak_key(name: str, key: str) -> None:
+    """Raises BadSettings for a published example, and for a key that is too short or too plain."""
     if key in KNOWN_SECRET_KEYS:
         raise BadSettings(f"{name} is a published example: set it to at least 32 random characters.")
     if len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8:
         raise BadSettings(f"{name} is too short or too plain: set it to at least 32 random characters.")
-
-
-def _kept_key(path: Path) -> str:
-    """The key in the file; made first where there is none. Raises BadSettings where that can't be."""
-    try:
-        if not path.exists():
-            _make_key(path)
-        key = path.read_text("ascii", errors="backslashreplace").strip()
-    except OSError as error:
-        raise BadSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}): set SECRET_KEY.") from None
-    _refuse_weak_key("The key in SECRET_KEY_FILE", key)
-    return key
-
-
-def _make_key(path: Path) -> None:
-    """Write a random key, whole or not at all: linking gives workers that race one key, the first one's."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    fresh.touch(mode=0o600)
-    try:
-        fresh.write_text(secrets.token_urlsafe(48))
-        with suppress(FileExistsError):
-            path.hardlink_to(fresh)
-    finally:
-        fresh.unlink()
 
 
 def _is_loopback(host: str) -> bool:

@@ -166,7 +166,7 @@ def migrate(
 
     def upgrade(connection: Connection) -> None:
         config = _config()
-        config.attributes |= {"connection": connection, "settings": database.settings}
+        config.attributes |= {"connection": connection, "keyring": database.keyring}
         command.upgrade(config, "head")
 
     if not database.settings.is_sqlite:

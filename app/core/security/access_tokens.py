@@ -11,6 +11,7 @@ from jose import JWTError, jwt
 
 from app.core.config.settings import Settings
 from app.core.errors import NotAuthenticated
+from app.core.security.keyring import Keyring
 from app.core.security.opaque_tokens import API_TOKEN_PREFIX, digest, owner_of
 from app.core.time.clock import utc_now
 
@@ -94,7 +95,7 @@ class TokenSigner:
     """Signs and reads access tokens with the service's key; the algorithm is the server's choice, not the token's."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key = settings.signing_key
+        self._key = Keyring(settings).signing_key
         self._algorithm = settings.ALGORITHM
         self.lifetime = timedelta(minutes=settings.ACCESS_TOKEN_EXPIRE_MINUTES)
         self._proven: dict[bytes, _Proven] = {}

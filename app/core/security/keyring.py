@@ -1,8 +1,13 @@
-"""The keys that the service chains and encrypts with, made from the secrets in the settings."""
+"""The keys that the service signs, chains and encrypts with, made from the secrets in the settings."""
 
+import secrets
+from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 
-from app.core.config.settings import Settings
+from pydantic import SecretStr
+
+from app.core.config.settings import BadSettings, Settings, refuse_weak_key
 from app.core.security.encryption import Sealer
 from app.core.security.hash_chain import ChainKeys
 from app.core.security.opaque_tokens import RefreshTokens
@@ -15,16 +20,57 @@ class Keyring:
         self._settings = settings
 
     @cached_property
+    def signing_key(self) -> str:
+        """SECRET_KEY, or in development the one in SECRET_KEY_FILE, which only its owner can read. It is made at random
+        where there is none. Raises BadSettings."""
+        if self._settings.SECRET_KEY is not None:
+            return self._settings.SECRET_KEY.get_secret_value()
+        return _key_in_file(self._settings.SECRET_KEY_FILE)
+
+    @property
+    def audit_secrets(self) -> list[str]:
+        """AUDIT_KEY, else the signing key; behind it AUDIT_OLD_KEYS."""
+        return self._secrets(self._settings.AUDIT_KEY, self._settings.AUDIT_OLD_KEYS)
+
+    @cached_property
     def audit_keys(self) -> ChainKeys:
-        """The keys that chain the record: AUDIT_KEY, else the signing key; AUDIT_OLD_KEYS prove what they once made."""
-        return ChainKeys(*self._settings.audit_secrets)
+        """The keys that chain the audit log; the old ones prove what they once made."""
+        return ChainKeys(*self.audit_secrets)
 
     @cached_property
     def refresh_tokens(self) -> RefreshTokens:
         """The maker and reader of refresh tokens, under the signing key."""
-        return RefreshTokens(self._settings.signing_key)
+        return RefreshTokens(self.signing_key)
 
     @cached_property
     def sealer(self) -> Sealer:
         """The keys of the second factors' secrets: TOTP_KEY, else the signing key; TOTP_OLD_KEYS still decrypt."""
-        return Sealer(*self._settings.totp_secrets)
+        return Sealer(*self._secrets(self._settings.TOTP_KEY, self._settings.TOTP_OLD_KEYS))
+
+    def _secrets(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
+        current = self.signing_key if own is None else own.get_secret_value()
+        return [current, *(key.get_secret_value() for key in old)]
+
+
+def _key_in_file(path: Path) -> str:
+    """The key in the file; made first where there is none. Raises BadSettings where that can't be."""
+    try:
+        if not path.exists():
+            _make_key(path)
+        key = path.read_text("ascii", errors="backslashreplace").strip()
+    except OSError as error:
+        raise BadSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}): set SECRET_KEY.") from None
+    refuse_weak_key("The key in SECRET_KEY_FILE", key)
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a random key, whole or not at all: linking gives workers that race one key, the first one's."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    fresh.touch(mode=0o600)
+    try:
+        fresh.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            path.hardlink_to(fresh)
+    finally:
+        fresh.unlink()

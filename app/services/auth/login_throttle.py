@@ -94,7 +94,7 @@ def remember(session: Session, user_id: int, address: str, *, at: datetime) -> N
 
 def account_key(session: Session, email: str) -> str:
     """A keyed digest of what was typed as e-mail: people type passwords there."""
-    key = b"login:" + session.settings.signing_key.encode()
+    key = b"login:" + session.keyring.signing_key.encode()
     return hmac.new(key, text_key(email).encode(), hashlib.sha256).hexdigest()
 
 

@@ -13,8 +13,8 @@ def prepare(settings: Settings, *, at: datetime) -> str | None:
 
     Returns a warning for the operator, or None. Raises BadSettings and UnusableDatabase.
     """
-    _ = settings.signing_key  # read now: a worker that couldn't would say so in a traceback
     with opened(settings) as database:
+        _ = database.keyring.signing_key  # read now: a worker that couldn't would say so in a traceback
         make_ready(database, all_tables())
         with database.writing("start:first-admin") as session:
             created = first_admin.ensure(session, at=at)

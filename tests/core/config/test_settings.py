@@ -3,17 +3,12 @@
 import json
 import re
 import shutil
-import stat
-import subprocess
-import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
 from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
-from tests.support.cli import bare_environment
 
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 OWN_KEY = "thirty-two characters of one's own"
@@ -324,74 +319,6 @@ def test_an_option_beats_the_environment_which_beats_the_file(environment):
     settings = load_settings(WORKERS=4, PORT=None)
 
     assert (settings.WORKERS, settings.PORT, settings.DEFAULT_TIME_ZONE) == (4, 9002, "Europe/Lisbon")
-
-
-def test_the_signing_key_of_development_is_kept_where_only_its_owner_can_read_it():
-    key = load_settings().signing_key
-
-    assert stat.S_IMODE(Path(".signing-key").stat().st_mode) == 0o600
-    assert load_settings().signing_key == key
-
-
-def test_two_machines_make_two_keys():
-    key = load_settings().signing_key
-
-    assert load_settings(SECRET_KEY_FILE="another").signing_key != key
-
-
-def test_an_own_secret_key_signs_and_leaves_no_file(environment):
-    environment(SECRET_KEY=OWN_KEY)
-
-    assert load_settings().signing_key == OWN_KEY
-    assert not Path(".signing-key").exists()
-
-
-TWENTY_STARTS = """
-import os
-from app.core.config.settings import load_settings
-for number in range(5):
-    settings = load_settings(SECRET_KEY_FILE=f"key-{number}")
-    start, gun = os.pipe()
-    for _ in range(20):
-        if os.fork() == 0:
-            os.close(gun)
-            os.read(start, 1)  # returns in all of them at once: when the last gun is closed
-            os.write(1, settings.signing_key.encode() + b"\\n")
-            os._exit(0)
-    os.close(gun)
-    for _ in range(20):
-        os.wait()
-"""
-
-
-def test_twenty_processes_that_start_at_once_agree_on_one_signing_key(tmp_path):
-    told = subprocess.run(
-        [sys.executable, "-c", TWENTY_STARTS],
-        env=bare_environment(PYTHONPATH=str(EXAMPLE.parent)),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert list(Counter(told.stdout.split()).values()) == [20] * 5
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"key-{number}" for number in range(5)]
-
-
-@pytest.mark.parametrize("content", ["", "tea and biscuits", *WEAK_KEYS.values()])
-def test_a_key_file_without_a_good_key_is_refused(content):
-    Path(".signing-key").write_text(content)
-
-    with pytest.raises(BadSettings, match="SECRET_KEY_FILE is ") as refused:
-        _ = load_settings().signing_key
-
-    assert not content or content not in str(refused.value)
-
-
-def test_a_key_file_that_cannot_be_made_is_named():
-    settings = load_settings(SECRET_KEY_FILE="no such folder/key")
-
-    with pytest.raises(BadSettings, match=r"^SECRET_KEY_FILE can't be used \(No such file or directory\)"):
-        _ = settings.signing_key
 
 
 def test_the_example_file_names_every_setting_and_explains_each():
