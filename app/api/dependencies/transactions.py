@@ -25,7 +25,8 @@ from app.core.errors import DomainError
 from app.core.security.access_tokens import Claims
 from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds, utc_now
-from app.services.access.authentication import note_use
+from app.services.access.authentication import note_use, stale_credential
+from app.services.audit.recorder import recorded_actions
 
 _Answer = TypeVar("_Answer")
 
@@ -92,16 +93,16 @@ class Transactions:
 
     def _read(self, work: Callable[[Session], _Answer]) -> tuple[_Answer, Claims | None]:
         with self._runtime.database.reading(self.request_id) as session:
-            return work(session), session.unnoted_use
+            return work(session), stale_credential(session)
 
     def _write(self, work: Callable[[Session], _Answer]) -> _Answer:
         recorded: list[str] = []
         try:
             with self._runtime.database.writing(self.request_id) as session:
-                recorded = session.recorded
+                recorded = recorded_actions(session)
                 answer = work(session)
-                if session.unnoted_use is not None:
-                    note_use(session, session.unnoted_use)
+                if (used := stale_credential(session)) is not None:
+                    note_use(session, used)
         except DomainError as refusal:
             if refusal.is_recorded:
                 count_recorded(recorded)

@@ -18,7 +18,6 @@ from app.core.database.postgresql.call_timeout import Watchdog
 from app.core.database.postgresql.engine import driver_of, may_take, postgresql_engine
 from app.core.database.sqlite.engine import sqlite_engine
 from app.core.errors import DomainError, Unavailable
-from app.core.security.access_tokens import Claims
 from app.core.security.keyring import Keyring
 
 ROWS_AT_ONCE = 1000
@@ -38,19 +37,13 @@ class DatabaseUnavailable(Unavailable):
 
 
 class Session(SQLModelSession):
-    """One transaction of one request, with what every service may need to know about it."""
+    """One transaction of one request. What a service keeps for as long as it lasts is in `info`."""
 
     settings: Settings
     keyring: Keyring
     request_id: str
     writes: bool
     """Whether this is a transaction that writes."""
-    chain_heads: dict[int, tuple[int, str]]
-    """Length and last link of the chains that this transaction has locked and read."""
-    recorded: list[str]
-    """What this transaction puts on record, by name: for who counts it after the commit."""
-    unnoted_use: Claims | None
-    """The credential of this request, if its last use was written down some time ago: see `authentication.note_use`."""
 
     def upsert(self, table: Table) -> SqliteInsert | PostgresqlInsert:
         """An INSERT in this engine's words, which know what to do where the row is there already."""
@@ -138,9 +131,6 @@ class Database:
             session.keyring = self.keyring
             session.request_id = request_id
             session.writes = writes
-            session.chain_heads = {}
-            session.recorded = []
-            session.unnoted_use = None
             yield session
 
     def hang_up(self) -> None:

@@ -71,7 +71,7 @@ def actor_from(session: Session, row: Row[Any] | None, claims: Claims) -> Actor:
     _check_scope(row, claims)
     _check_waits_for_nothing(session, row, claims)
     if row.credential_used_at is None or row.credential_used_at <= claims.at - USE_NOTED_AFTER:
-        session.unnoted_use = claims
+        session.info["stale_credential"] = claims
     return Actor(
         id=row.actor_id, role=Role(row.actor_role), time_zone=row.actor_time_zone, session_id=claims.session_id
     )
@@ -81,6 +81,12 @@ def require_role(actor: Actor, *roles: Role) -> None:
     """Raises RoleNeeded unless the actor has one of the roles."""
     if actor.role not in roles:
         raise RoleNeeded(f"This needs one of these roles: {', '.join(roles)}.")
+
+
+def stale_credential(session: Session) -> Claims | None:
+    """The credential of this request, if its last use was written down more than USE_NOTED_AFTER ago."""
+    claims: Claims | None = session.info.get("stale_credential")
+    return claims
 
 
 def note_use(session: Session, claims: Claims) -> None:

@@ -78,7 +78,13 @@ def record_newcomers(
 
 def knows_head(session: Session, chain_id: int, length: int | None, last_link: str | None) -> None:
     """Take over the head of a locked person's chain from a statement that read it beside other things."""
-    session.chain_heads[chain_id] = (length or 0, last_link or GENESIS)
+    _heads(session)[chain_id] = (length or 0, last_link or GENESIS)
+
+
+def recorded_actions(session: Session) -> list[str]:
+    """The actions that this transaction has recorded so far, in order."""
+    actions: list[str] = session.info.setdefault("recorded_actions", [])
+    return actions
 
 
 def changes(before: Facts, after: Facts) -> tuple[Facts, Facts]:
@@ -146,18 +152,25 @@ def _next_event(
     }
     event["link"] = keys.link(event["key_id"], linked_facts(event, last_link))
     event["personal"] = hidden.values
-    session.chain_heads[chain_id] = (length + 1, event["link"])
-    session.recorded.append(action)
+    _heads(session)[chain_id] = (length + 1, event["link"])
+    recorded_actions(session).append(action)
     return event
 
 
+def _heads(session: Session) -> dict[int, tuple[int, str]]:
+    """Length and last link of the chains that this transaction has locked and read."""
+    heads: dict[int, tuple[int, str]] = session.info.setdefault("chain_heads", {})
+    return heads
+
+
 def _head(session: Session, chain_id: int) -> tuple[int, str]:
-    if chain_id not in session.chain_heads:
+    heads = _heads(session)
+    if chain_id not in heads:
         head = _HOUSE_HEAD if chain_id == HOUSE else _HEAD
         locking = {LOCK_PERSON: chain_id}  # whoever forgot to: two writers would fork the chain
         row = session.execute(head, {"chain_id": chain_id}, execution_options=locking).one_or_none()
         knows_head(session, chain_id, *(row or (None, None)))
-    return session.chain_heads[chain_id]
+    return heads[chain_id]
 
 
 class _Hidden:

@@ -46,7 +46,7 @@ def test_a_chain_written_anew_with_the_key_is_found_by_a_seal(ids, database):
         session.execute(of_house.values(length=0, last_link=""))
         for number in range(3):
             recorder.record(session, "project:create", at=NOW, actor_id=None, object_id=number)
-        length, last_link = session.chain_heads[HOUSE]
+        length, last_link = session.info["chain_heads"][HOUSE]
         session.execute(of_house.values(length=length, last_link=last_link))
 
     assert burglar.told() is None
