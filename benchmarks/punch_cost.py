@@ -14,12 +14,12 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import utc_now
 from app.schemas.time_entries.clock import ClockIn
+from app.services.access import locks
 from app.services.time_entries import clock, entries
 from tests.support.credentials import claims_of
 from tests.support.databases import settings_for
@@ -31,7 +31,7 @@ Cycle = Callable[[Database, Claims, int], None]
 
 def bare(database: Database, claims: Claims, project_id: int) -> None:
     """A cycle of the statements alone."""
-    wanted, lock = {"user_id": claims.user_id, "project_id": project_id}, {LOCK_PERSON: claims.user_id}
+    wanted, lock = {"user_id": claims.user_id, "project_id": project_id}, locks.lock_first(claims.user_id)
     at = utc_now()
     row = {
         "user_id": claims.user_id, "project_id": project_id, "start_time": at, "end_time": None, "description": "",

@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from app.core.database.execution_options import SEND_FIRST
 from app.core.database.session import Session
 from app.core.security.access_tokens import BadToken
 from app.models.tables import GLOBAL_LOCK
@@ -34,6 +35,16 @@ def lock_oneself(session: Session, actor: Actor) -> User:
     if not person.is_active:
         raise BadToken("The access token is not valid, or no longer. Log in again.")
     return person
+
+
+def lock_first(user_id: int) -> dict[str, str]:
+    """The execution options of a statement that locks the user's row first, in the same round trip.
+
+    The lock is a statement of its own, so the one behind it takes its snapshot after the lock was granted and sees what
+    the last holder committed; FOR UPDATE in the reading statement would join the fresh user with stale entries. (On
+    SQLite a writing transaction holds the whole file already.)
+    """
+    return {SEND_FIRST: f'SELECT id FROM "user" WHERE id = {int(user_id)} FOR NO KEY UPDATE; '}  # noqa: S608 - an int
 
 
 def lock_rules(session: Session) -> None:

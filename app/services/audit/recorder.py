@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select
 
-from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.hash_chain import DIGEST_PREFIX, GENESIS, canonical, digest, new_salt
 from app.models.tables import CHAIN, EVENT
+from app.services.access import locks
 
 HOUSE = 0
 """The chain of events that concern no person."""
@@ -167,7 +167,7 @@ def _head(session: Session, chain_id: int) -> tuple[int, str]:
     heads = _heads(session)
     if chain_id not in heads:
         head = _HOUSE_HEAD if chain_id == HOUSE else _HEAD
-        locking = {LOCK_PERSON: chain_id}  # whoever forgot to: two writers would fork the chain
+        locking = locks.lock_first(chain_id)  # whoever forgot to: two writers would fork the chain
         row = session.execute(head, {"chain_id": chain_id}, execution_options=locking).one_or_none()
         knows_head(session, chain_id, *(row or (None, None)))
     return heads[chain_id]

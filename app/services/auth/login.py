@@ -9,10 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.text import text_key
 from app.models.tables import USER
+from app.services.access import locks
 from app.services.audit import recorder
 from app.services.auth import login_throttle, second_factor, sessions
 from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong
@@ -100,5 +100,6 @@ def _record_refusal(
 def _account(session: Session, email: str, *, locking: int | None = None) -> Account | None:
     columns = (USER.c.id, USER.c.password_hash, USER.c.is_active, USER.c.has_second_factor)
     found = select(*columns).where(USER.c.email_key == text_key(email))
-    row = session.execute(found, execution_options={LOCK_PERSON: locking}).one_or_none()
+    options = {} if locking is None else locks.lock_first(locking)
+    row = session.execute(found, execution_options=options).one_or_none()
     return None if row is None else Account(*row)

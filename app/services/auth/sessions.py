@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import CursorResult, Row, bindparam, delete, insert, select, update
 
-from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
 from app.models.tables import SESSION, USER
@@ -85,7 +84,7 @@ def refresh(session: Session, token: RefreshToken, *, at: datetime) -> Opened:
     """
     tokens = session.keyring.refresh_tokens
     asked = {"user_id": token.user_id, "session_id": token.session_id}
-    row = session.execute(_STANDING, asked, execution_options={LOCK_PERSON: token.user_id}).one_or_none()
+    row = session.execute(_STANDING, asked, execution_options=locks.lock_first(token.user_id)).one_or_none()
     if row is None or row.expires_at <= at or not row.is_active:
         raise RefreshRefused("The refresh token is not valid, or no longer. Log in again.")
     _check_not_reused(session, row, token, at=at)

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Row, and_, bindparam, func, select, update
 
-from app.core.database.execution_options import LOCK_PERSON
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import MAX_CLOCK_LAG
@@ -17,7 +16,7 @@ from app.models.tables import CHAIN, ENTRY, KEY, PROJECT, USER
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.services import idempotency
-from app.services.access import visibility
+from app.services.access import locks, visibility
 from app.services.access.actor import Actor
 from app.services.access.authentication import ACTOR_COLUMNS, actor_from, proven, shown
 from app.services.audit import recorder
@@ -169,7 +168,7 @@ def _standing(
     if project_id is not None and not session.settings.is_sqlite:
         statement = _STARTING_ONCE if request else _STARTING
     with idempotency.waiting(request):
-        locking = {LOCK_PERSON: claims.user_id}
+        locking = locks.lock_first(claims.user_id)
         row = session.execute(proven(statement, claims), wanted, execution_options=locking).one_or_none()
     actor = actor_from(session, row, claims)
     assert row is not None

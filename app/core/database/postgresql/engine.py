@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlmodel import create_engine
 
 from app.core.config.settings import Settings
-from app.core.database.execution_options import LOCK_PERSON, PLANNED_ONCE
+from app.core.database.execution_options import PLANNED_ONCE, SEND_FIRST
 from app.core.database.postgresql.call_timeout import Watchdog
 from app.core.database.postgresql.connection import FewTripsConnection, OutcomeUnknown
 
@@ -153,11 +153,9 @@ def _before_statement(
     context: ExecutionContext | None,
     executemany: bool,
 ) -> tuple[str, Any]:
-    """Send a PostgreSQL transaction's limits, and the lock on a person, in the same round trip as its first statement.
+    """Send a PostgreSQL transaction's limits, and what a statement wants sent first, in the same round trip as it.
 
-    SET LOCAL, since PgBouncer refuses limits given as connection options. The lock is a statement of its own, so the
-    one behind it takes its snapshot after the lock was granted and sees what the last holder committed; FOR UPDATE in
-    the reading statement would join the fresh person with stale entries. (SQLite's BEGIN IMMEDIATE locks all at once.)
+    SET LOCAL, since PgBouncer refuses limits given as connection options.
     """
     before = cursor.connection.take_waiting().replace("%", "%%")
     if cursor.name is not None:
@@ -169,6 +167,4 @@ def _before_statement(
     options = context.execution_options if context is not None else {}
     if PLANNED_ONCE in options:
         statement = cursor.connection.planned(statement, parameters)
-    if (person := options.get(LOCK_PERSON)) is not None:
-        before += f'SELECT id FROM "user" WHERE id = {int(person)} FOR NO KEY UPDATE; '  # noqa: S608 - an int
-    return before + statement, parameters
+    return f"{before}{options.get(SEND_FIRST, '')}{statement}", parameters
