@@ -1,4 +1,4 @@
-"""What exports a person has going: each is a file on our disk for as long as its reader takes."""
+"""The table in which 0.6 counts the exports of a user. Since 0.7 each worker process counts its own, in its memory."""
 
 from datetime import datetime
 
@@ -9,7 +9,8 @@ from app.core.database.column_types import Instant
 
 
 class ExportSlot(SQLModel, table=True):
-    """One of a person's two. Free once `held_until` has passed: a worker that died can't give it back."""
+    """One of a user's two exports. Nothing reads or writes it since 0.7, and 0.8 drops it: 0.6 still needs it while a
+    rolling upgrade replaces its workers."""
 
     __tablename__ = "export_slot"
     __table_args__ = (

@@ -9,7 +9,6 @@ from app.models.auth.login_attempt import FailedLogin, KnownAddress
 from app.models.auth.login_session import LoginSession
 from app.models.auth.password_link import PasswordLink
 from app.models.auth.second_factor import RecoveryCode, SecondFactor
-from app.models.exports import ExportSlot
 from app.models.idempotency import IdempotencyKey
 from app.models.projects import Project, ProjectMember
 from app.models.time_entries import TimeEntry
@@ -30,7 +29,6 @@ FAILED, KNOWN = table_of(FailedLogin), table_of(KnownAddress)
 PROJECT, MEMBER = table_of(Project), table_of(ProjectMember)
 ENTRY = table_of(TimeEntry)
 KEY = table_of(IdempotencyKey)
-SLOT = table_of(ExportSlot)
 EVENT, CHAIN = table_of(AuditEvent), table_of(AuditChain)
 
 

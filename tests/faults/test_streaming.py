@@ -26,6 +26,7 @@ from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted
+from tests.support.audit_asserts import Record
 from tests.support.databases import ENGINES, POSTGRESQL, SQLITE, fresh_database, settings_for
 from tests.support.export_files import LONG, add_entries, eventually, spools
 from tests.support.factories import Company, instant
@@ -125,6 +126,11 @@ def checked_out(server: Server) -> int:
     return int(server.app.state.runtime.database.engine.pool.checkedout())
 
 
+def under_way(server: Server) -> int:
+    """How many exports count against the limits of their users."""
+    return len(server.app.state.runtime.export_limit._users)
+
+
 def assert_well(client: httpx.Client, archive: Archive) -> None:
     """The service sees what others write and can write itself: no connection is stuck in the past."""
     for number in range(6):
@@ -161,7 +167,7 @@ def test_a_client_that_leaves_early_ends_the_producer_and_frees_its_file(archive
         with kept:
             assert eventually(lambda: checked_out(archive_server) == 0)
             assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer went on to the end"
-        assert eventually(lambda: spools() == before)
+        assert eventually(lambda: spools() == before and not under_way(archive_server))
         assert_well(mia, archive)
 
 
@@ -211,7 +217,7 @@ def test_a_producer_whose_database_goes_away_breaks_the_connection(archive, arch
             for _ in chunks:
                 pass
 
-        assert eventually(lambda: spools() == before and checked_out(archive_server) == 0)
+        assert eventually(lambda: spools() == before and checked_out(archive_server) == under_way(archive_server) == 0)
         assert_well(mia, archive)
 
 
@@ -227,6 +233,7 @@ def test_what_goes_wrong_before_the_first_line_is_a_problem_and_no_file(people, 
 
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
         assert spools() == before
+        assert not under_way(server)
 
 
 @pytest.mark.parametrize("export_format", ExportFormat)
@@ -256,7 +263,12 @@ def test_an_export_is_one_snapshot(people, database, export_format):
 
 
 def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(people, server, as_user):
-    person, website, before = people.employee("Bob"), people.project("Website"), spools()
+    person, website, before, record = (
+        people.employee("Bob"),
+        people.project("Website"),
+        spools(),
+        Record(server.database),
+    )
     managers = [people.manager(f"Manager {number}") for number in range(STALLED // 2)]
     for manager in managers:
         add_entries(
@@ -282,9 +294,12 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
     assert max(answer.elapsed.total_seconds() for answer in meanwhile) < 2
     third = callers[0].get(URL, params=MARCH)
     assert (third.status_code, third.json()["code"], third.headers["Retry-After"]) == (429, "too_many_exports", "5")
-    assert [download.read().count(b"\r\n") for download in begun] == [2501] * STALLED
+    assert third.headers["RateLimit-Policy"] == '"exports";q=2;w=60'
+    assert [event.action for event in record.new()].count("export:csv") == under_way(server) == STALLED
+    assert begun[0].read().count(b"\r\n") == 2501
+    assert callers[0].get(URL, params=MARCH).status_code == 200  # at once: the export is over before its last byte
+    assert [download.read().count(b"\r\n") for download in begun[1:]] == [2501] * (STALLED - 1)
     assert eventually(lambda: spools() == before)
-    assert callers[0].get(URL, params=MARCH).status_code == 200
 
 
 def test_who_reads_too_slowly_loses_the_connection_and_keeps_no_file(people, db_url):
@@ -300,5 +315,5 @@ def test_who_reads_too_slowly_loses_the_connection_and_keeps_no_file(people, db_
             answer.read()
 
         assert answer.status_code == 200
-        server.settle()
+        assert not under_way(server)
         assert [caller.get(URL, params=TEN_DAYS).status_code for _ in range(3)] == [200] * 3

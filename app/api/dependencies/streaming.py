@@ -2,24 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies.transactions import Transactions
 from app.core.database.session import ServiceBusy, Session
-from app.core.errors import DomainError, Unavailable
+from app.core.errors import Unavailable
 from app.core.observability.logging import first_line
 from app.core.server.runtime import Runtime
 from app.core.server.spool import Spool, Write
-from app.core.time.clock import utc_now
-from app.services import export_leases
-from app.services.export_leases import Slot
+from app.services.access.actor import Actor
 
 _producers: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references to tasks
 
@@ -34,68 +31,31 @@ class NoRoom(Unavailable):
 
 
 class SpooledResponse(StreamingResponse):
-    """A body that follows a spool, and lets go of it at the end, whether or not the client stayed until then.
+    """A body that follows a spool. At its end, whether or not the client stayed until then, it closes what it holds.
 
-    It has EXPORT_TIMEOUT_SECONDS; then the connection breaks, so that nobody keeps a file of ours for good.
+    It has `timeout_seconds`; then the connection breaks, so that no client keeps a file of ours for good.
     """
 
-    def __init__(self, spool: Spool, held: "_Held", **options: Any) -> None:
+    def __init__(self, spool: Spool, held: ExitStack, timeout_seconds: int, **options: Any) -> None:
         super().__init__(self._body(), **options)
-        self._spool, self._held = spool, held
+        self._spool, self._held, self._timeout_seconds = spool, held, timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with asyncio.timeout(self._held.timeout_seconds):
+        with self._held:
+            async with asyncio.timeout(self._timeout_seconds):
                 await super().__call__(scope, receive, send)
-        finally:
-            self._spool.abandon()
-            self._held.let_go()
 
     async def _body(self) -> AsyncIterator[bytes]:
         async for chunk in self._spool.follow():
             yield chunk
-        await self._held.give_back()  # before the end, so that who has the whole file may ask for the next one
+        self._held.close()  # before the end, so that a client that has the whole file may ask for the next one
 
 
-class _Held:
-    """The slot of an export, held on to until it is let go."""
-
-    def __init__(self, runtime: Runtime, transactions: Transactions, slot: Slot) -> None:
-        self._runtime, self._transactions, self._slot = runtime, transactions, slot
-        self._holding = asyncio.create_task(self._hold())
-        self._is_held = True
-        self.timeout_seconds = runtime.settings.EXPORT_TIMEOUT_SECONDS
-
-    async def give_back(self) -> None:
-        """Make the slot free."""
-        self._holding.cancel()
-        with _harmless():
-            await self._transactions.write(lambda session: export_leases.give_back(session, self._slot))
-            self._is_held = False
-
-    def let_go(self) -> None:
-        """Make the slot free, behind the answer, unless it is already."""
-        self._holding.cancel()
-        if self._is_held:
-            self._runtime.behind(self._slot, self.give_back)
-
-    async def _hold(self) -> None:
-        while True:
-            await asyncio.sleep(export_leases.HELD_FOR.total_seconds() / 3)
-            with _harmless():
-                await self._transactions.write(lambda session: export_leases.hold(session, self._slot, at=utc_now()))
-
-
-def _harmless() -> suppress:
-    """Where the database can't be asked about a slot: it is free in a minute, then, and nothing worse."""
-    return suppress(DomainError, SQLAlchemyError)
-
-
-def written(chunks: Callable[[Session], Generator[bytes]]) -> Callable[[Session, Write], None]:
+def written(chunks: Callable[[Session, Actor], Generator[bytes]]) -> Callable[[Session, Actor, Write], None]:
     """A producer that writes the chunks."""
 
-    def produce(session: Session, write: Write) -> None:
-        with closing(chunks(session)) as made:
+    def produce(session: Session, actor: Actor, write: Write) -> None:
+        with closing(chunks(session, actor)) as made:
             for chunk in made:
                 write(chunk)
 
@@ -105,27 +65,38 @@ def written(chunks: Callable[[Session], Generator[bytes]]) -> Callable[[Session,
 async def streamed(
     runtime: Runtime,
     transactions: Transactions,
-    slot: Slot,
-    produce: Callable[[Session, Write], None],
+    begin: Callable[[Session], Actor],
+    produce: Callable[[Session, Actor, Write], None],
     **options: Any,
 ) -> SpooledResponse:
-    """What is written in one read-only transaction, as an answer that follows it; options as a Response takes them.
+    """Begin an export in a writing transaction, which records it, and answer with the file of a read-only one.
+
+    Options as a Response takes them.
 
     Returns once there are first bytes, so what goes wrong before them is still answered as a problem: it raises what
-    the producer raises, NoRoom where the file can't be written, ServiceBusy when too many wait already. A later failure
-    breaks the connection. The slot is given back at the end, however it ends.
+    `begin` and `produce` raise, TooManyExports (then nothing is recorded), NoRoom where the file can't be written,
+    ServiceBusy when too many wait already. A later failure breaks the connection.
     """
-    held = _Held(runtime, transactions, slot)
-    try:
-        async with asyncio.timeout(held.timeout_seconds):
-            spool = await _begun(runtime, transactions.request_id, produce)
-        return SpooledResponse(spool, held, **options)
-    except TimeoutError as error:
-        held.let_go()
-        raise ServiceBusy("The export took too long. Ask for a shorter period.") from error
-    except BaseException:
-        held.let_go()
-        raise
+    seconds = runtime.settings.EXPORT_TIMEOUT_SECONDS
+    with ExitStack() as held:
+        export = object()
+        held.callback(runtime.export_limit.release, export)
+
+        def admit(session: Session) -> Actor:
+            actor = begin(session)
+            runtime.export_limit.take(export, actor.id)
+            return actor
+
+        actor = await transactions.write(admit)
+        try:
+            async with asyncio.timeout(seconds):
+                spool = await _begun(
+                    runtime, transactions.request_id, lambda session, write: produce(session, actor, write)
+                )
+        except TimeoutError as error:
+            raise ServiceBusy("The export took too long. Ask for a shorter period.") from error
+        held.callback(spool.abandon)
+        return SpooledResponse(spool, held.pop_all(), seconds, **options)
 
 
 async def _begun(runtime: Runtime, request_id: str, produce: Callable[[Session, Write], None]) -> Spool:

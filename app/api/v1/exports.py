@@ -16,6 +16,7 @@ from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
 from app.core.server.spool import Write
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
+from app.services.access.actor import Actor
 from app.services.exports import exports
 from app.services.exports.exports import ExportWanted
 from app.services.exports.xlsx import TooManyRows
@@ -60,20 +61,19 @@ class _Export:
 
     async def as_file(self, export_format: ExportFormat, columns: Columns) -> StreamingResponse:
         wanted = ExportWanted(self.period, self.scope, self.include_indirect, columns, self.attribution)
-        actor, slot = await self.transactions.write(
-            lambda session: exports.begin(session, self.claims, wanted, export_format, at=self.now)
-        )
-
         count_rows = EXPORT_ROWS.labels(export_format).inc
 
-        def produce(session: Session, out: Write) -> None:
+        def begin(session: Session) -> Actor:
+            return exports.begin(session, self.claims, wanted, export_format, at=self.now)
+
+        def produce(session: Session, actor: Actor, out: Write) -> None:
             people = exports.people_of(session, actor, wanted)
             exports.write(session, people, wanted, export_format, out, at=self.now, on_rows=count_rows)
 
         answer = await streamed(
             self.runtime,
             self.transactions,
-            slot,
+            begin,
             produce,
             media_type=_MEDIA_TYPES[export_format],
             headers={

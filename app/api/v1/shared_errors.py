@@ -5,12 +5,12 @@ from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, Vali
 from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.security.access_tokens import BadToken
+from app.core.server.export_limit import TooManyExports
 from app.core.server.rate_limit import TooManyRequests
 from app.services.access.errors import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
 from app.services.auth.errors import PasswordWrong
 from app.services.auth.login_throttle import LoginLimitReached
 from app.services.calendar.periods import PeriodReversed
-from app.services.export_leases import TooManyExports
 from app.services.idempotency import KeyReused, RequestInFlight
 
 Kinds = tuple[type[DomainError], ...]

@@ -12,6 +12,7 @@ from app.core.observability import metrics
 from app.core.security.access_tokens import TokenSigner
 from app.core.security.passwords import PasswordHasher
 from app.core.server.concurrency_limit import Gate
+from app.core.server.export_limit import ExportLimit
 from app.core.server.rate_limit import RequestLimit
 from app.core.server.spool import Spool
 
@@ -32,6 +33,7 @@ class Runtime:
         self.signer = TokenSigner(settings)
         self.mailer = mailer_for(settings)
         self.request_limit = RequestLimit(settings.REQUESTS_PER_MINUTE)
+        self.export_limit = ExportLimit()
         self._behind: dict[object, asyncio.Task[None]] = {}
 
     def behind(self, key: object, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:

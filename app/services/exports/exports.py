@@ -11,7 +11,6 @@ from app.core.server.spool import Write
 from app.models.tables import ENTRY, USER
 from app.models.users import Role
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
-from app.services import export_leases
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate, require_role
@@ -19,7 +18,6 @@ from app.services.access.visibility import people_in_report
 from app.services.audit import recorder
 from app.services.calendar.attribution import belonging
 from app.services.calendar.periods import Period
-from app.services.export_leases import Slot
 from app.services.exports.columns import columns_of, entries_of
 from app.services.exports.csv import shown_as_text, write_csv
 from app.services.exports.json_lines import write_json
@@ -40,20 +38,19 @@ class ExportWanted:
 
 def begin(
     session: Session, claims: Claims, wanted: ExportWanted, export_format: ExportFormat, *, at: datetime
-) -> tuple[Actor, Slot]:
+) -> Actor:
     """Let the caller take the export out, and note in the record who asked for what, before a byte of it goes out.
 
     The event says whose hours: the scope, or `own` where the caller has no team.
 
-    Raises BadToken, RoleNeeded unless a manager asks, or an admin for `scope=all`, and TooManyExports.
+    Raises BadToken, and RoleNeeded unless a manager asks, or an admin for `scope=all`.
     """
     actor = authenticate(session, claims)
     require_role(actor, Role.manager, Role.admin)
     included = people_in_report(actor, scope=wanted.scope, include_indirect=wanted.include_indirect)
-    slot = export_leases.take(session, actor, at=at)
     scope = wanted.scope.value if _has_anyone(session, included) else "own"
     record(session, export_format, wanted, scope=scope, actor=actor, at=at)
-    return actor, slot
+    return actor
 
 
 def people_of(session: Session, actor: Actor, wanted: ExportWanted) -> ColumnElement[bool]:

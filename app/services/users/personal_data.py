@@ -25,14 +25,12 @@ from app.schemas.projects import ProjectRead
 from app.schemas.types import UtcTime
 from app.schemas.users.personal_data import Act, KeptAnswer, KnownAddressRead
 from app.schemas.users.user import AccountRead
-from app.services import export_leases
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate
 from app.services.audit import recorder
 from app.services.audit.queries import EVENT_WITH_ACTOR, read_event
 from app.services.auth import revocation
-from app.services.export_leases import Slot
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
 from app.services.users.errors import PersonIsActive, RetentionRuns
 
@@ -44,12 +42,11 @@ class _ExportedAt(BaseModel):
     exported_at: UtcTime
 
 
-def begin_export(session: Session, claims: Claims, *, at: datetime) -> tuple[Actor, Slot]:
-    """Let the caller take out what is stored about them, and note it in the record. Raises BadToken, TooManyExports."""
+def begin_export(session: Session, claims: Claims, *, at: datetime) -> Actor:
+    """Let the caller take out what is stored about them, and note it in the record. Raises BadToken."""
     actor = authenticate(session, claims)
-    slot = export_leases.take(session, actor, at=at)
     recorder.record(session, "export:own_data", at=at, actor_id=actor.id, subject_id=actor.id)
-    return actor, slot
+    return actor
 
 
 def json_chunks(session: Session, actor: Actor, *, at: datetime) -> Generator[bytes]:

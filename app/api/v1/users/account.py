@@ -38,12 +38,11 @@ async def export_own_data(
     request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
 ) -> StreamingResponse:
     """Your account, memberships, entries, everything that the record has of you and that you did, and kept answers."""
-    actor, slot = await transactions.write(lambda session: personal_data.begin_export(session, claims, at=now))
     return await streamed(
         runtime,
         transactions,
-        slot,
-        written(lambda session: personal_data.json_chunks(session, actor, at=now)),
+        lambda session: personal_data.begin_export(session, claims, at=now),
+        written(lambda session, actor: personal_data.json_chunks(session, actor, at=now)),
         media_type="application/json",
         headers={"Content-Disposition": 'attachment; filename="my_data.json"', "Cache-Control": "no-store"},
     )

@@ -83,12 +83,11 @@ async def export_people(
     request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
 ) -> StreamingResponse:
     """Everybody, active or not, as the file that an import takes."""
-    slot = await transactions.write(lambda session: csv_import.begin_export(session, claims, at=now))
     return await streamed(
         runtime,
         transactions,
-        slot,
-        written(csv_import.csv_chunks),
+        lambda session: csv_import.begin_export(session, claims, at=now),
+        written(lambda session, _: csv_import.csv_chunks(session)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="people.csv"', "Cache-Control": "no-store"},
     )
