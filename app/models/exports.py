@@ -16,6 +16,7 @@ class ExportSlot(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_export_slot_user_id_user"),
         CheckConstraint("number IN (1, 2)", name="ck_export_slot_two_at_once"),
+        {"info": {"is_unused": True}},
     )
 
     user_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
