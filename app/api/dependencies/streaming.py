@@ -1,9 +1,8 @@
 """Answers that are written to a spool in a thread while they are read by the client: see core/server/spool.py."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import ExitStack, closing
-from functools import partial
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import structlog
@@ -15,13 +14,8 @@ from app.core.database.session import ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.logging import first_line
 from app.core.server.runtime import Runtime
-from app.core.server.spool import Spool, Write
+from app.core.server.spool import ReaderGone, Spool, Write
 from app.services.access.actor import Actor
-
-_producers: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references to tasks
-
-
-NO_ROOM = "There is no room to write the file on our side. Try again soon; if it stays, tell the operator."
 
 
 class NoRoom(Unavailable):
@@ -46,32 +40,21 @@ class SpooledResponse(StreamingResponse):
                 await super().__call__(scope, receive, send)
 
     async def _body(self) -> AsyncIterator[bytes]:
-        async for chunk in self._spool.follow():
+        async for chunk in self._spool.stream():
             yield chunk
         self._held.close()  # before the end, so that a client that has the whole file may ask for the next one
 
 
-def written(chunks: Callable[[Session, Actor], Generator[bytes]]) -> Callable[[Session, Actor, Write], None]:
-    """A producer that writes the chunks."""
-
-    def produce(session: Session, actor: Actor, write: Write) -> None:
-        with closing(chunks(session, actor)) as made:
-            for chunk in made:
-                write(chunk)
-
-    return produce
-
-
-async def streamed(
+async def stream_response(
     runtime: Runtime,
     transactions: Transactions,
     begin: Callable[[Session], Actor],
     produce: Callable[[Session, Actor, Write], None],
-    **options: Any,
+    *,
+    media_type: str,
+    file_name: str,
 ) -> SpooledResponse:
     """Begin an export in a writing transaction, which records it, and answer with the file of a read-only one.
-
-    Options as a Response takes them.
 
     Returns once there are first bytes, so what goes wrong before them is still answered as a problem: it raises what
     `begin` and `produce` raise, TooManyExports (then nothing is recorded), NoRoom where the file can't be written,
@@ -89,54 +72,34 @@ async def streamed(
 
         actor = await transactions.write(admit)
         try:
+            spool = _spool(runtime, transactions.request_id, lambda session, write: produce(session, actor, write))
+            held.callback(spool.close_reader)
             async with asyncio.timeout(seconds):
-                spool = await _begun(
-                    runtime, transactions.request_id, lambda session, write: produce(session, actor, write)
-                )
+                if not await spool.wait_for_data():
+                    spool.producer.result()
         except TimeoutError as error:
             raise ServiceBusy("The export took too long. Ask for a shorter period.") from error
-        held.callback(spool.abandon)
-        return SpooledResponse(spool, held.pop_all(), seconds, **options)
+        except OSError as error:
+            message = "There is no room to write the file on our side. Try again soon; if it stays, tell the operator."
+            raise NoRoom(message) from error
+        headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
+        return SpooledResponse(spool, held.pop_all(), seconds, media_type=media_type, headers=headers)
 
 
-async def _begun(runtime: Runtime, request_id: str, produce: Callable[[Session, Write], None]) -> Spool:
-    """A spool that has its first bytes."""
-    try:
-        spool = Spool()
-    except OSError as error:
-        raise NoRoom(NO_ROOM) from error
-    runtime.spools.add(spool)
+def _spool(runtime: Runtime, request_id: str, produce: Callable[[Session, Write], None]) -> Spool:
+    """A spool that is filled in a read-only transaction; a failure is logged. Raises OSError."""
 
     def work() -> None:
-        with runtime.database.reading(request_id) as session:
-            spool.fill(lambda write: produce(session, write))
+        with runtime.database.reading(request_id) as session, suppress(ReaderGone):
+            produce(session, spool.write)
 
-    producer = asyncio.create_task(_run(runtime, spool, work))
-    _producers.add(producer)
-    producer.add_done_callback(partial(_forget, request_id))
-    producer.add_done_callback(lambda _: runtime.spools.discard(spool))
-    try:
-        if not await spool.has_begun():
-            await producer
-    except OSError as error:
-        spool.abandon()
-        raise NoRoom(NO_ROOM) from error
-    except BaseException:
-        spool.abandon()
-        raise
+    def finish(producer: asyncio.Task[None]) -> None:
+        runtime.spools.discard(spool)
+        if not producer.cancelled() and (error := producer.exception()) is not None:
+            message = f"{type(error).__name__}: {first_line(error)}"
+            structlog.get_logger().warning("export_failed", request_id=request_id, error=message)
+
+    spool = Spool(lambda: runtime.reports_gate.run(work, writes=False))
+    runtime.spools.add(spool)
+    spool.producer.add_done_callback(finish)
     return spool
-
-
-async def _run(runtime: Runtime, spool: Spool, work: Callable[[], None]) -> None:
-    try:
-        await runtime.reports_gate.run(work, writes=False)
-    except BaseException:
-        spool.fail()
-        raise
-
-
-def _forget(request_id: str, producer: asyncio.Task[None]) -> None:
-    _producers.discard(producer)
-    if not producer.cancelled() and (error := producer.exception()) is not None:
-        said = f"{type(error).__name__}: {first_line(error)}"
-        structlog.get_logger().warning("export_failed", request_id=request_id, error=said)

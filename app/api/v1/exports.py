@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 
 from app.api.dependencies.parameters import ClaimsDep, DateRange, Now, RuntimeDep, TransactionsDep, as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
-from app.api.dependencies.streaming import streamed
+from app.api.dependencies.streaming import stream_response
 from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_EXPORT, OF_PERIOD, WITH_ROLE
@@ -70,16 +70,13 @@ class _Export:
             people = exports.people_of(session, actor, wanted)
             exports.write(session, people, wanted, export_format, out, at=self.now, on_rows=count_rows)
 
-        answer = await streamed(
+        answer = await stream_response(
             self.runtime,
             self.transactions,
             begin,
             produce,
             media_type=_MEDIA_TYPES[export_format],
-            headers={
-                "Content-Disposition": f'attachment; filename="{exports.file_name(wanted, export_format)}"',
-                "Cache-Control": "no-store",
-            },
+            file_name=exports.file_name(wanted, export_format),
         )
         as_of(answer, self.now)
         return answer

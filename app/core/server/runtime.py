@@ -57,7 +57,7 @@ class Runtime:
     def close(self) -> None:
         """Let go of everything. It waits for the threads: not for the event loop."""
         for spool in list(self.spools):
-            spool.abandon()  # its producer stops at the next chunk
+            spool.close_reader()  # its producer stops at the next chunk
         self.database.hang_up()  # or now, where the next chunk is long in coming: nobody reads it
         self.gate.close()
         self.reports_gate.close()

@@ -7,8 +7,8 @@ follows the file. So a slow client holds a file handle, but no connection, no th
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 READ_BYTES = 256 * 1024
 Write = Callable[[bytes], object]
@@ -18,76 +18,54 @@ class ProducerFailed(Exception):
     """The producer failed after the answer had begun: the connection breaks, the body never ends cleanly."""
 
 
-class NobodyReads(Exception):
-    """What a producer writes is read no more. It ends: nothing is wrong."""
+class ReaderGone(Exception):
+    """Nobody reads what the producer writes any more. It ends: nothing is wrong."""
 
 
 class Spool:
-    """One writer, in a thread, and one reader, in the event loop. Each closes its handle; the last ends the file."""
+    """One writer, in a thread, and one reader, in the event loop. Each has a handle; the last closed ends the file."""
 
-    def __init__(self) -> None:
-        self._in = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by fill() or fail()
+    def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make the file and start the producer, whose thread calls `write`. Raises OSError where there is no room."""
+        self._in = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed when the producer is done
         self._out = os.fdopen(os.dup(self._in.fileno()), "rb", buffering=0)
         self._loop = asyncio.get_running_loop()
         self._grew = asyncio.Event()
         self._size = 0
-        self._is_complete = False
-        self._has_failed = False
+        self.producer = asyncio.create_task(produce())
+        self.producer.add_done_callback(self._close_writer)
 
-    def fill(self, produce: Callable[[Write], None]) -> None:
-        """Run the producer, in its thread; what it writes goes into the file, until nobody reads any more."""
-        try:
-            with suppress(NobodyReads):
-                produce(self._write)
-        except BaseException:
-            self._has_failed = True
-            raise
-        finally:
-            self._in.close()
-            self._is_complete = True
-            self._wake_reader()
-
-    def fail(self) -> None:
-        """Say that the producer failed, or that none will come."""
-        self._in.close()
-        self._has_failed = self._is_complete = True
-        self._grew.set()
-
-    async def has_begun(self) -> bool:
-        """Wait for the first bytes: True when they are there, False when the producer ended without any."""
-        while not self._size and not self._is_complete:
-            self._grew.clear()
-            await self._grew.wait()
-        return self._size > 0
-
-    async def follow(self) -> AsyncIterator[bytes]:
-        """The bytes in order, as they come. Raises ProducerFailed where they end too early."""
-        offset = 0
-        while True:
-            self._grew.clear()
-            is_last_look = self._is_complete
-            while offset < self._size:
-                chunk = os.pread(self._out.fileno(), min(READ_BYTES, self._size - offset), offset)
-                offset += len(chunk)
-                yield chunk
-            if is_last_look:
-                break
-            await self._grew.wait()
-        if self._has_failed:
-            raise ProducerFailed("The producer failed; the answer is cut off.")
-
-    def abandon(self) -> None:
-        """Say that nobody reads any more: the producer stops at its next chunk, and the file is gone."""
-        self._out.close()
-
-    def _write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes) -> None:
+        """Append the chunk, in the producer's thread. Raises ReaderGone, and OSError where there is no room."""
         if self._out.closed:
-            raise NobodyReads
+            raise ReaderGone
         rest = memoryview(chunk)
         while rest:
             rest = rest[self._in.write(rest) or 0 :]
         self._size += len(chunk)
-        self._wake_reader()
-
-    def _wake_reader(self) -> None:
         self._loop.call_soon_threadsafe(self._grew.set)
+
+    async def wait_for_data(self, offset: int = 0) -> bool:
+        """Wait for bytes at the offset: True when they are there, False when the producer ended without them."""
+        while offset == self._size and not self.producer.done():
+            self._grew.clear()
+            await self._grew.wait()
+        return offset < self._size
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The bytes in order, as they come. Raises ProducerFailed where they end too early."""
+        offset = 0
+        while await self.wait_for_data(offset):
+            chunk = os.pread(self._out.fileno(), min(READ_BYTES, self._size - offset), offset)
+            offset += len(chunk)
+            yield chunk
+        if self.producer.cancelled() or self.producer.exception() is not None:
+            raise ProducerFailed("The producer failed; the answer is cut off.")
+
+    def close_reader(self) -> None:
+        """Read no more: the producer stops at its next chunk, and the file is gone."""
+        self._out.close()
+
+    def _close_writer(self, _: object) -> None:
+        self._in.close()
+        self._grew.set()

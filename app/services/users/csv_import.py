@@ -6,7 +6,7 @@ On SQLite nobody punches while people are written, so all that can be judged bef
 
 import csv
 import io
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -17,6 +17,7 @@ from sqlalchemy import Row, func, insert, select
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
+from app.core.server.spool import Write
 from app.core.spreadsheet import guarded
 from app.models.tables import USER
 from app.models.users import Role
@@ -97,18 +98,18 @@ def begin_export(session: Session, claims: Claims, *, at: datetime) -> Actor:
     return actor
 
 
-def csv_chunks(session: Session) -> Generator[bytes]:
-    """Everybody by id, active or not, as the file that `prepare` reads, a thousand at a time, from one snapshot."""
+def write_csv(session: Session, out: Write) -> None:
+    """Write everybody by id, active or not, as the file that `prepare` reads, a thousand at a time, in one snapshot."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     with session.execute(_EVERYBODY, execution_options={"yield_per": AT_ONCE}) as everybody:
         for batch in _batches(everybody):
             writer.writerows([guarded(cell or "") for cell in row] for row in batch)
-            yield buffer.getvalue().encode()
+            out(buffer.getvalue().encode())
             buffer.seek(0)
             buffer.truncate()
-    yield buffer.getvalue().encode()
+    out(buffer.getvalue().encode())
 
 
 def _held_against_database(session: Session, sheet: Sheet) -> tuple[list[Fault], dict[str, int]]:

@@ -6,6 +6,7 @@ what they stood for.
 """
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.core.database.column_types import Instant
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
+from app.core.server.spool import Write
 from app.core.text import text_key
 from app.models.tables import API_TOKEN, ENTRY, EVENT, KEY, KNOWN, MEMBER, PROJECT, SESSION, USER
 from app.models.users import User
@@ -49,15 +51,16 @@ def begin_export(session: Session, claims: Claims, *, at: datetime) -> Actor:
     return actor
 
 
-def json_chunks(session: Session, actor: Actor, *, at: datetime) -> Generator[bytes]:
-    """Everything stored about the actor as one JSON object (see PersonalData), from one snapshot, bit by bit."""
+def write_json(session: Session, actor: Actor, out: Write, *, at: datetime) -> None:
+    """Write everything stored about the actor as one JSON object (see PersonalData), from one snapshot, bit by bit."""
     waiting = bytearray()
-    for piece in _pieces(session, actor, at=at):
-        waiting += piece
-        if len(waiting) > CHUNK_BYTES:
-            yield bytes(waiting)
-            waiting.clear()
-    yield bytes(waiting)
+    with closing(_pieces(session, actor, at=at)) as pieces:
+        for piece in pieces:
+            waiting += piece
+            if len(waiting) > CHUNK_BYTES:
+                out(bytes(waiting))
+                waiting.clear()
+    out(bytes(waiting))
 
 
 def erase(session: Session, person_id: int, *, at: datetime) -> str:
@@ -82,7 +85,7 @@ def erase(session: Session, person_id: int, *, at: datetime) -> str:
     return f"{person.first_name} {person.last_name}"
 
 
-def _pieces(session: Session, actor: Actor, *, at: datetime) -> Iterator[bytes]:
+def _pieces(session: Session, actor: Actor, *, at: datetime) -> Generator[bytes]:
     columns = (USER.c[name] for name in AccountRead.model_fields)
     person = session.execute(select(*columns).where(USER.c.id == actor.id)).one()
     yield _ExportedAt(exported_at=at).model_dump_json().encode()[:-1]

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from app.api.dependencies.parameters import ClaimsDep, CurrentUser, Now, RuntimeDep, SessionDep, TransactionsDep
-from app.api.dependencies.streaming import streamed, written
+from app.api.dependencies.streaming import stream_response
 from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_EXPORT, SIGNED_IN
@@ -38,11 +38,11 @@ async def export_own_data(
     request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
 ) -> StreamingResponse:
     """Your account, memberships, entries, everything that the record has of you and that you did, and kept answers."""
-    return await streamed(
+    return await stream_response(
         runtime,
         transactions,
         lambda session: personal_data.begin_export(session, claims, at=now),
-        written(lambda session, actor: personal_data.json_chunks(session, actor, at=now)),
+        lambda session, actor, out: personal_data.write_json(session, actor, out, at=now),
         media_type="application/json",
-        headers={"Content-Disposition": 'attachment; filename="my_data.json"', "Cache-Control": "no-store"},
+        file_name="my_data.json",
     )

@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from app.api.dependencies.parameters import ClaimsDep, Now, ReportsDep, RuntimeDep, TransactionsDep
-from app.api.dependencies.streaming import streamed, written
+from app.api.dependencies.streaming import stream_response
 from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import NotCsv, ValidationFailed, raises
 from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
@@ -83,13 +83,13 @@ async def export_people(
     request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
 ) -> StreamingResponse:
     """Everybody, active or not, as the file that an import takes."""
-    return await streamed(
+    return await stream_response(
         runtime,
         transactions,
         lambda session: csv_import.begin_export(session, claims, at=now),
-        written(lambda session, _: csv_import.csv_chunks(session)),
+        lambda session, _, out: csv_import.write_csv(session, out),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="people.csv"', "Cache-Control": "no-store"},
+        file_name="people.csv",
     )
 
 
