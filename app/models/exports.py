@@ -1,4 +1,4 @@
-"""The table in which 0.6 counts the exports of a user. Since 0.7 each worker process counts its own, in its memory."""
+"""The table in which 0.7 counts the exports of a user. Since 0.8 each worker process counts its own, in its memory."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.core.database.column_types import Instant
 
 
 class ExportSlot(SQLModel, table=True):
-    """One of a user's two exports. Nothing reads or writes it since 0.7, and 0.8 drops it: 0.6 still needs it while a
+    """One of a user's two exports. Nothing reads or writes it since 0.8, and 0.9 drops it: 0.7 still needs it while a
     rolling upgrade replaces its workers."""
 
     __tablename__ = "export_slot"
