@@ -19,6 +19,7 @@ from app.core.database.migrations import UnusableDatabase, make_ready, opened
 from app.core.database.postgresql.dump import ProgramFailed
 from app.core.database.session import Database
 from app.core.database.sqlite.backup import NotCopied
+from app.core.database.transactions import CallerService, P, T
 from app.core.errors import DomainError
 from app.core.observability.logging import first_line
 from app.models.metadata import all_tables
@@ -32,6 +33,25 @@ STATEMENT_SECONDS = 600  # for a statement over everything; nobody waits behind 
 
 class Refused(Exception):
     """The command was asked for something that it doesn't do."""
+
+
+class OperatorTransactions:
+    """The transactions of a command. Nobody is calling: an operator needs no account."""
+
+    def __init__(self, database: Database, request_id: str) -> None:
+        self._database, self._request_id = database, request_id
+
+    async def read(self, service: CallerService[None, P, T], /, *args: P.args, **options: P.kwargs) -> T:
+        """Run the service in a read-only transaction."""
+        with self._database.reading(self._request_id) as session:
+            return service(session, None, *args, **options)
+
+    report = read
+
+    async def write(self, service: CallerService[None, P, T], /, *args: P.args, **options: P.kwargs) -> T:
+        """Run the service in a writing transaction."""
+        with self._database.writing(self._request_id) as session:
+            return service(session, None, *args, **options)
 
 
 REFUSALS = (

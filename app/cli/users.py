@@ -1,5 +1,6 @@
 """Commands on people."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.cli.common import Refused, progress_bar, ready_database
-from app.core.security.passwords import hash_password, weakness
+from app.cli.common import OperatorTransactions, Refused, progress_bar, ready_database
+from app.core.security.passwords import PasswordHasher, WeakPassword
 from app.core.time.clock import utc_now
 from app.models.users import Role
 from app.schemas.types import MAX_ID
@@ -38,10 +39,11 @@ def create_admin(
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             raise Refused(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
-        if reason := weakness(password):
-            raise Refused(f"password: {reason}")
-        with database.writing("cli:create-admin") as session:
-            admin = administration.create(session, None, wanted, password_hash=hash_password(password), at=utc_now())
+        tx = OperatorTransactions(database, "cli:create-admin")
+        try:
+            admin = asyncio.run(administration.add_user(tx, PasswordHasher(), wanted, at=utc_now()))
+        except WeakPassword as error:
+            raise Refused(f"password: {error}") from None
     typer.echo(f"Created admin {admin.email} with id {admin.id}.")
 
 
@@ -54,16 +56,15 @@ def import_users(
     with ready_database() as database, progress_bar() as progress:
         with file.open("rb") as opened_file:
             content = opened_file.read(MAX_FILE_BYTES + 1)
-        task = progress.add_task("Check the file", total=None)
-        with _faults(), database.reading("cli:import-users") as session:
-            prepared = csv_import.prepare(session, content, at=(now := utc_now()))
-        progress.update(task, description="People", total=len(prepared.rows))
-        if not dry_run:
-            with _faults(), database.writing("cli:import-users") as session:
-                csv_import.add(
-                    session, None, prepared, at=now, on_progress=lambda done, _: progress.update(task, completed=done)
-                )
-    typer.echo(f"{len(prepared.rows)} people {'can be imported' if dry_run else 'imported'}.")
+        task = progress.add_task("People", total=None)
+        tx = OperatorTransactions(database, "cli:import-users")
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        with _faults():
+            result = asyncio.run(csv_import.import_people(tx, content, dry_run=dry_run, at=utc_now(), on_progress=show))
+    typer.echo(f"{result.people} people {'can be imported' if dry_run else 'imported'}.")
 
 
 @commands.command()

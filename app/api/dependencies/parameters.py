@@ -8,19 +8,13 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 
-from app.api.dependencies.transactions import Transactions, claims_of, runtime_of
+from app.api.dependencies.transactions import Transactions, runtime_of
 from app.api.http.problems import etag
-from app.core.database.session import Session
-from app.core.security.access_tokens import Claims
 from app.core.server.ip_addresses import plain_address
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now
-from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.types import FIRST_DAY, LAST_DAY, MAX_ENTRY_ID, MAX_ID, Day, TimeZoneName
-from app.services.access import authentication
-from app.services.access.actor import Actor
-from app.services.access.authentication import authenticate, require_role
 from app.services.auth.sessions import Client
 from app.services.calendar.periods import Period
 
@@ -29,44 +23,6 @@ MAX_DEVICE = 200
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _TAGS = re.compile(r'(?<!W/)"([0-9]{1,10})"')
 _Entry = TypeVar("_Entry", bound=TimeEntryRead | None)
-
-
-class _TheSession:
-    needs_claims = False
-
-    def provide(self, session: Session, claims: Claims | None) -> Session:
-        return session
-
-
-class _TheClaims:
-    needs_claims = True
-
-    def provide(self, session: Session, claims: Claims | None) -> Claims | None:
-        return claims
-
-
-@dataclass(frozen=True)
-class _Caller:
-    """The person who asks, as the database knows them in this transaction, if they have one of the roles."""
-
-    roles: tuple[Role, ...]
-    needs_claims = True
-
-    def provide(self, session: Session, claims: Claims | None) -> Actor:
-        assert claims is not None
-        actor = authenticate(session, claims)
-        require_role(actor, *self.roles)
-        return actor
-
-
-class _TheAdmin:
-    """The person who asks, if they are an admin: for as long as this transaction lasts."""
-
-    needs_claims = True
-
-    def provide(self, session: Session, claims: Claims | None) -> Actor:
-        assert claims is not None
-        return authentication.admin(session, claims)
 
 
 async def _now() -> datetime:
@@ -164,10 +120,6 @@ async def _transactions(request: Request) -> Transactions:
     return Transactions(request)
 
 
-async def _reports(request: Request) -> Transactions:
-    return Transactions(request, is_report=True)
-
-
 async def _runtime(request: Request) -> Runtime:
     return runtime_of(request)
 
@@ -203,12 +155,6 @@ def as_of(response: Response, at: datetime) -> None:
     response.headers["X-As-Of"] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-SessionDep = Annotated[Session, _TheSession()]
-Caller = Annotated[Claims, _TheClaims()]
-CurrentUser = Annotated[Actor, _Caller(tuple(Role))]
-Manager = Annotated[Actor, _Caller((Role.manager, Role.admin))]
-Admin = Annotated[Actor, _TheAdmin()]
-
 Now = Annotated[datetime, Depends(_now)]
 DateRange = Annotated[Period, Depends(_period)]
 PageDep = Annotated[Page, Depends(_page)]
@@ -228,8 +174,5 @@ IdempotencyKey = Annotated[
 PathId = Annotated[int, Path(ge=1, le=MAX_ID)]
 PathEntryId = Annotated[int, Path(ge=1, le=MAX_ENTRY_ID)]
 TransactionsDep = Annotated[Transactions, Depends(_transactions)]
-ReportsDep = Annotated[Transactions, Depends(_reports)]
-"""Transactions that take their time: they queue with the reports."""
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 ClientDep = Annotated[Client, Depends(_client)]
-ClaimsDep = Annotated[Claims, Depends(claims_of)]

@@ -9,11 +9,10 @@ import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.api.dependencies.transactions import Transactions
+from app.api.dependencies.transactions import CallerTransactions, Transactions
 from app.core.database.session import ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.logging import first_line
-from app.core.server.runtime import Runtime
 from app.core.server.spool import ReaderGone, Spool, Write
 from app.services.access.actor import Actor
 
@@ -46,9 +45,8 @@ class SpooledResponse(StreamingResponse):
 
 
 async def stream_response(
-    runtime: Runtime,
-    transactions: Transactions,
-    begin: Callable[[Session], Actor],
+    tx: CallerTransactions[Actor],
+    begin: Callable[[Session, Actor], None],
     produce: Callable[[Session, Actor, Write], None],
     *,
     media_type: str,
@@ -60,19 +58,20 @@ async def stream_response(
     `begin` and `produce` raise, TooManyExports (then nothing is recorded), NoRoom where the file can't be written,
     ServiceBusy when too many wait already. A later failure breaks the connection.
     """
+    runtime = tx.anonymous.runtime
     seconds = runtime.settings.EXPORT_TIMEOUT_SECONDS
     with ExitStack() as held:
         export = object()
         held.callback(runtime.export_limit.release, export)
 
-        def admit(session: Session) -> Actor:
-            actor = begin(session)
+        def admit(session: Session, actor: Actor) -> Actor:
+            begin(session, actor)
             runtime.export_limit.take(export, actor.id)
             return actor
 
-        actor = await transactions.write(admit)
+        actor = await tx.write(admit)
         try:
-            spool = _spool(runtime, transactions.request_id, lambda session, write: produce(session, actor, write))
+            spool = _spool(tx.anonymous, lambda session, write: produce(session, actor, write))
             held.callback(spool.close_reader)
             async with asyncio.timeout(seconds):
                 if not await spool.wait_for_data():
@@ -86,8 +85,9 @@ async def stream_response(
         return SpooledResponse(spool, held.pop_all(), seconds, media_type=media_type, headers=headers)
 
 
-def _spool(runtime: Runtime, request_id: str, produce: Callable[[Session, Write], None]) -> Spool:
+def _spool(transactions: Transactions, produce: Callable[[Session, Write], None]) -> Spool:
     """A spool that is filled in a read-only transaction; a failure is logged. Raises OSError."""
+    runtime, request_id = transactions.runtime, transactions.request_id
 
     def work() -> None:
         with runtime.database.reading(request_id) as session, suppress(ReaderGone):

@@ -113,6 +113,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
     },
 }
+API_TOKEN = "ApiToken"  # noqa: S105 - the name of a security scheme
 OF_STATUS = {
     "401": ("WWW-Authenticate",),
     "412": ("ETag",),
@@ -143,11 +144,17 @@ def describe(app: FastAPI) -> None:
             for path, operations in made["paths"].items():
                 for operation in operations.values():
                     _never_null(operation)
+                    _show_credentials(operation)
                     _show_edges(path, operation)
                     _show_headers(operation)
                     _show_body(operation, schemas)
             schemas["Problem"] = PROBLEM
             made["components"]["headers"] = HEADERS
+            made["components"]["securitySchemes"][API_TOKEN] = {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API token with one of the operation's scopes.",
+            }
             app.openapi_schema = made
         return app.openapi_schema
 
@@ -159,6 +166,14 @@ def _never_null(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", []):
         kinds = [kind for kind in parameter["schema"].pop("anyOf", []) if kind != {"type": "null"}]
         parameter["schema"] |= kinds[0] if kinds else {}
+
+
+def _show_credentials(operation: dict[str, Any]) -> None:
+    """Say that an operation takes the token of a session, or an API token with any one of its scopes. (FastAPI knows no
+    "any one": it lists the scopes as if a session's token had to have them all.)"""
+    for requirement in operation.get("security", []):
+        ((scheme, scopes),) = requirement.items()
+        operation["security"] = [{scheme: []}, *({API_TOKEN: [scope]} for scope in scopes)]
 
 
 def _show_edges(path: str, operation: dict[str, Any]) -> None:

@@ -3,8 +3,7 @@
 from fastapi import APIRouter
 
 from app import __version__
-from app.api.dependencies.parameters import SessionDep
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.parameters import TransactionsDep
 from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, raises
 from app.core.database.migrations import is_too_old, revisions_of
 from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
@@ -14,7 +13,7 @@ from app.schemas.operations.health import Live, Ready
 
 SERVICE = "employee-time-tracking-api"
 OF_ANY = (BodyTooLarge, EncodedBody, InternalError)
-router = APIRouter(prefix="/health", tags=["health"], route_class=TransactionRoute)
+router = APIRouter(prefix="/health", tags=["health"])
 
 
 class WrongRevision(Unavailable):
@@ -40,12 +39,16 @@ async def read_live() -> Live:
     summary="Can it serve",
     responses=raises(*OF_ANY, ServiceBusy, DatabaseUnavailable, WrongRevision, DiskScarce),
 )
-def read_ready(session: SessionDep) -> Ready:
+async def read_ready(tx: TransactionsDep) -> Ready:
     """The database answers, its schema is not older than this version needs, and there is room on the disk.
 
     A newer schema is no reason to turn requests away: in a rolling upgrade, old workers serve on it until they are
     replaced.
     """
+    return await tx.read(_ready)
+
+
+def _ready(session: Session) -> Ready:
     found = ", ".join(sorted(check_ready(session)))
     return Ready(service=SERVICE, version=__version__, database=session.settings.database_kind, revision=found)
 

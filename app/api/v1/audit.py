@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies.parameters import Admin, AnyDateRange, Now, SessionDep, StretchDep, as_of
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.authentication import Admin
+from app.api.dependencies.parameters import AnyDateRange, Now, StretchDep, as_of
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, WITH_ROLE
 from app.core.pagination import BadCursor
@@ -13,13 +13,12 @@ from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
 from app.schemas.types import MAX_ENTRY_ID, MAX_ID
 from app.services.audit import queries
 
-router = APIRouter(prefix="/admin/audit", tags=["admin: record"], route_class=TransactionRoute)
+router = APIRouter(prefix="/admin/audit", tags=["admin: record"])
 
 
 @router.get("", summary="Read the record", responses=raises(*WITH_ROLE, *OF_PERIOD, BadCursor))
-def list_events(
-    session: SessionDep,
-    actor: Admin,
+async def list_events(
+    tx: Admin,
     stretch: StretchDep,
     period: AnyDateRange,
     now: Now,
@@ -34,7 +33,7 @@ def list_events(
     wanted = EventFilter(
         subject_id=subject_id, actor_id=actor_id, action=action, object_type=object_type, object_id=object_id
     )
-    found, next_cursor = queries.page(session, wanted, period, cursor=stretch.cursor, limit=stretch.limit)
+    found, next_cursor = await tx.read(queries.page, wanted, period, cursor=stretch.cursor, limit=stretch.limit)
     stretch.describe(response, next_cursor)
     as_of(response, now)
     return found

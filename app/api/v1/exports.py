@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Security
 from starlette.responses import StreamingResponse
 
-from app.api.dependencies.parameters import ClaimsDep, DateRange, Now, RuntimeDep, TransactionsDep, as_of
+from app.api.dependencies.authentication import UserTransactions, as_manager
+from app.api.dependencies.parameters import DateRange, Now, as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.api.dependencies.streaming import stream_response
-from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_EXPORT, OF_PERIOD, WITH_ROLE
 from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
+from app.core.security.access_tokens import TokenScope
 from app.core.server.spool import Write
 from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
 from app.services.access.actor import Actor
@@ -21,7 +22,7 @@ from app.services.exports import exports
 from app.services.exports.exports import ExportWanted
 from app.services.exports.xlsx import TooManyRows
 
-router = APIRouter(prefix="/reports/export", tags=["exports"], route_class=TransactionRoute)
+router = APIRouter(prefix="/reports/export", tags=["exports"])
 _RAISED = (*WITH_ROLE, *OF_PERIOD, *OF_EXPORT)
 _MEDIA_TYPES = {
     ExportFormat.csv: "text/csv; charset=utf-8",
@@ -50,10 +51,8 @@ ColumnsQuery = Annotated[Columns, Query(description="`full` appends ids, zone, U
 class _Export:
     """What the formats have in common: who asks for which rows, and the way to them."""
 
-    claims: ClaimsDep
+    tx: Annotated[UserTransactions, Security(as_manager, scopes=[TokenScope.reports_read])]
     now: Now
-    runtime: RuntimeDep
-    transactions: TransactionsDep
     period: DateRange
     include_indirect: IncludeIndirect = False
     scope: ScopeQuery = ReportScope.team
@@ -63,16 +62,15 @@ class _Export:
         wanted = ExportWanted(self.period, self.scope, self.include_indirect, columns, self.attribution)
         count_rows = EXPORT_ROWS.labels(export_format).inc
 
-        def begin(session: Session) -> Actor:
-            return exports.begin(session, self.claims, wanted, export_format, at=self.now)
+        def begin(session: Session, actor: Actor) -> None:
+            exports.begin(session, actor, wanted, export_format, at=self.now)
 
         def produce(session: Session, actor: Actor, out: Write) -> None:
             people = exports.people_of(session, actor, wanted)
             exports.write(session, people, wanted, export_format, out, at=self.now, on_rows=count_rows)
 
         answer = await stream_response(
-            self.runtime,
-            self.transactions,
+            self.tx,
             begin,
             produce,
             media_type=_MEDIA_TYPES[export_format],

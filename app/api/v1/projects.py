@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.parameters import Admin, CurrentUser, Now, PageDep, PathId, SessionDep
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.authentication import Admin, UserTransactions, as_user
+from app.api.dependencies.parameters import Now, PageDep, PathId
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN, WITH_ROLE
+from app.core.security.access_tokens import TokenScope
 from app.schemas.projects import ProjectCreate, ProjectRead, ProjectUpdate
 from app.schemas.types import Search
 from app.schemas.users.user import UserRead
@@ -15,43 +16,43 @@ from app.services.access.errors import UserNotFound
 from app.services.projects import projects
 from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
 
-router = APIRouter(prefix="/projects", tags=["projects"], route_class=TransactionRoute)
-admin_router = APIRouter(prefix="/admin/projects", tags=["admin: projects"], route_class=TransactionRoute)
+router = APIRouter(prefix="/projects", tags=["projects"])
+admin_router = APIRouter(prefix="/admin/projects", tags=["admin: projects"])
+User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.entries_read, TokenScope.entries_write])]
 
 
 @router.get("", summary="Projects I may book", responses=raises(*SIGNED_IN))
-def list_bookable(session: SessionDep, actor: CurrentUser, page: PageDep, response: Response) -> list[ProjectRead]:
+async def list_bookable(tx: User, page: PageDep, response: Response) -> list[ProjectRead]:
     """Active projects that you may clock in on, by id. `X-Total-Count` says how many there are in all."""
-    found, total = projects.bookable(session, actor, skip=page.skip, limit=page.limit)
+    found, total = await tx.read(projects.bookable, skip=page.skip, limit=page.limit)
     page.describe(response, total)
     return [ProjectRead.model_validate(project) for project in found]
 
 
 @admin_router.post("", summary="Add a project", status_code=201, responses=raises(*WITH_ROLE, ProjectNameTaken))
-def create_project(body: ProjectCreate, session: SessionDep, actor: Admin, now: Now) -> ProjectRead:
+async def create_project(body: ProjectCreate, tx: Admin, now: Now) -> ProjectRead:
     """Everyone may book it until it has members. Names are unique without regard to case."""
-    return ProjectRead.model_validate(projects.create(session, actor, body, at=now))
+    return ProjectRead.model_validate(await tx.write(projects.create, body, at=now))
 
 
 @admin_router.get("", summary="List projects", responses=raises(*WITH_ROLE))
-def list_projects(
-    session: SessionDep,
-    actor: Admin,
+async def list_projects(
+    tx: Admin,
     page: PageDep,
     response: Response,
     search: Annotated[Search | None, Query(description="Part of the name, in any case.")] = None,
     is_active: Annotated[bool | None, Query(description="Only the active, or only the archived.")] = None,
 ) -> list[ProjectRead]:
     """All projects, archived ones too, by id."""
-    found, total = projects.page(session, is_active=is_active, search=search, skip=page.skip, limit=page.limit)
+    found, total = await tx.read(projects.page, is_active=is_active, search=search, skip=page.skip, limit=page.limit)
     page.describe(response, total)
     return [ProjectRead.model_validate(project) for project in found]
 
 
 @admin_router.get("/{project_id}", summary="Read a project", responses=raises(*WITH_ROLE, ProjectNotFound))
-def read_project(project_id: PathId, session: SessionDep, actor: Admin) -> ProjectRead:
+async def read_project(project_id: PathId, tx: Admin) -> ProjectRead:
     """One project, archived or not."""
-    return ProjectRead.model_validate(projects.get(session, project_id))
+    return ProjectRead.model_validate(await tx.read(projects.get, project_id))
 
 
 @admin_router.patch(
@@ -59,19 +60,17 @@ def read_project(project_id: PathId, session: SessionDep, actor: Admin) -> Proje
     summary="Rename, archive or reopen a project",
     responses=raises(*WITH_ROLE, ProjectNotFound, ProjectNameTaken),
 )
-def change_project(project_id: PathId, body: ProjectUpdate, session: SessionDep, actor: Admin, now: Now) -> ProjectRead:
+async def change_project(project_id: PathId, body: ProjectUpdate, tx: Admin, now: Now) -> ProjectRead:
     """`is_active: false` archives it: nobody can clock in on it any more; entries that run go on."""
-    return ProjectRead.model_validate(projects.change(session, actor, project_id, body, at=now))
+    return ProjectRead.model_validate(await tx.write(projects.change, project_id, body, at=now))
 
 
 @admin_router.get(
     "/{project_id}/members", summary="List a project's members", responses=raises(*WITH_ROLE, ProjectNotFound)
 )
-def list_members(
-    project_id: PathId, session: SessionDep, actor: Admin, page: PageDep, response: Response
-) -> list[UserRead]:
+async def list_members(project_id: PathId, tx: Admin, page: PageDep, response: Response) -> list[UserRead]:
     """The people who may book it, by id. None means: everyone may."""
-    found, total = projects.members(session, project_id, skip=page.skip, limit=page.limit)
+    found, total = await tx.read(projects.members, project_id, skip=page.skip, limit=page.limit)
     page.describe(response, total)
     return [UserRead.model_validate(person) for person in found]
 
@@ -82,9 +81,9 @@ def list_members(
     status_code=204,
     responses=raises(*WITH_ROLE, ProjectNotFound, UserNotFound),
 )
-def add_member(project_id: PathId, user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> None:
+async def add_member(project_id: PathId, user_id: PathId, tx: Admin, now: Now) -> None:
     """From the first member on, only members may book the project. Adding a member again changes nothing."""
-    projects.add_member(session, actor, project_id, user_id, at=now)
+    await tx.write(projects.add_member, project_id, user_id, at=now)
 
 
 @admin_router.delete(
@@ -93,6 +92,6 @@ def add_member(project_id: PathId, user_id: PathId, session: SessionDep, actor: 
     status_code=204,
     responses=raises(*WITH_ROLE, ProjectNotFound, UserNotFound),
 )
-def remove_member(project_id: PathId, user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> None:
+async def remove_member(project_id: PathId, user_id: PathId, tx: Admin, now: Now) -> None:
     """Once the last member is gone, everyone may book the project again."""
-    projects.remove_member(session, actor, project_id, user_id, at=now)
+    await tx.write(projects.remove_member, project_id, user_id, at=now)

@@ -77,6 +77,11 @@ def actor_from(session: Session, row: Row[Any] | None, claims: Claims) -> Actor:
     )
 
 
+def check_caller(session: Session, caller: Actor | None) -> None:
+    """Find out who is calling, and no more: as every transaction does before its service. For work that only somebody
+    who may ask for it is worth."""
+
+
 def require_role(actor: Actor, *roles: Role) -> None:
     """Raises RoleNeeded unless the actor has one of the roles."""
     if actor.role not in roles:
@@ -127,6 +132,13 @@ def _check_waits_for_nothing(session: Session, row: Row[Any], claims: Claims) ->
     lacks_factor = not row.actor_has_second_factor and row.actor_role in session.settings.REQUIRE_TOTP_ROLES
     if lacks_factor and Waiting.second_factor not in waiting:
         raise SecondFactorRequired("Your role needs a second factor. Enrol one first: POST /api/v1/auth/totp.")
+
+
+def manager(session: Session, claims: Claims) -> Actor:
+    """The manager or admin behind a token. Raises what `authenticate` raises, and RoleNeeded."""
+    actor = authenticate(session, claims)
+    require_role(actor, Role.manager, Role.admin)
+    return actor
 
 
 def admin(session: Session, claims: Claims) -> Actor:

@@ -11,6 +11,7 @@ from app.core.pagination import cursor_behind, keys_of
 from app.core.time.zones import day_start
 from app.models.tables import EVENT, USER
 from app.schemas.audit import ActorRead, EventFilter, EventRead
+from app.services.access.actor import Actor
 from app.services.audit.recorder import HOUSE, told
 from app.services.calendar.periods import Period
 
@@ -21,7 +22,7 @@ _ORDER = (EVENT.c.at, EVENT.c.chain_id, EVENT.c.position)
 
 
 def page(
-    session: Session, wanted: EventFilter, period: Period | None, *, cursor: str | None, limit: int
+    session: Session, _actor: Actor, wanted: EventFilter, period: Period | None, *, cursor: str | None, limit: int
 ) -> tuple[list[EventRead], str | None]:
     """A stretch of the events that fit, newest first, and the cursor of the next one. Raises BadCursor."""
     found = EVENT_WITH_ACTOR.where(*_fitting(wanted, period))

@@ -51,7 +51,9 @@ def own(session: Session, actor: Actor) -> list[ApiTokenRead]:
     return _read(session.execute(_LISTED.where(API_TOKEN.c.user_id == actor.id)).all())
 
 
-def page(session: Session, user_id: int | None, *, skip: int, limit: int) -> tuple[list[ApiTokenRead], int]:
+def page(
+    session: Session, _actor: Actor, user_id: int | None, *, skip: int, limit: int
+) -> tuple[list[ApiTokenRead], int]:
     """Everybody's tokens, or one person's, by id, and how many there are in all."""
 
     def of_person(statement: Select[Any]) -> Select[Any]:

@@ -10,6 +10,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from app.core.database.session import Session
+from app.core.database.transactions import TransactionRunner
+from app.core.security.passwords import PasswordHasher
 from app.core.text import text_key
 from app.models.tables import USER
 from app.services.access import locks
@@ -49,7 +51,19 @@ def find_account(session: Session, attempt: Attempt, *, at: datetime) -> Account
     return account
 
 
-def log_in(
+async def log_in(
+    tx: TransactionRunner, hasher: PasswordHasher, attempt: Attempt, password: str, *, at: datetime
+) -> Opened:
+    """Open a session for whoever knows the account's password, and has the code of its second factor.
+
+    Raises TooManyLogins, and what `find_account` and `open_session` raise.
+    """
+    account = await tx.read(find_account, attempt, at=at)
+    matches = await hasher.verify(password, account.password_hash if account else None)
+    return await tx.write(open_session, attempt, account, password_matches=matches, at=at)
+
+
+def open_session(
     session: Session, attempt: Attempt, account: Account | None, *, password_matches: bool, at: datetime
 ) -> Opened:
     """Open a session for who proved to be the account's person, and record the login.

@@ -6,16 +6,17 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from app.core.database.session import Session
+from app.core.database.transactions import CallerTransactionRunner, TransactionRunner
 from app.core.mail import Letter, Mailer
 from app.core.security.access_tokens import Claims
 from app.core.security.opaque_tokens import digest, new_link_token
-from app.core.security.passwords import normalised
+from app.core.security.passwords import PasswordHasher, normalised
 from app.models.tables import LINK
 from app.models.users import User
-from app.schemas.auth.password import PasswordLinkRead
+from app.schemas.auth.password import PasswordByLink, PasswordChange, PasswordLinkRead, PasswordSet
 from app.services.access import locks
 from app.services.access.actor import Actor
-from app.services.access.authentication import authenticate
+from app.services.access.authentication import authenticate, check_caller
 from app.services.audit import recorder
 from app.services.auth import login_throttle, sessions
 from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
@@ -51,6 +52,50 @@ class Link:
             text=f"Set your password for the time tracking here:\n\n{how}\n\n"
             f"This works once, until {self.expires_at:%Y-%m-%d %H:%M} UTC. If you didn't expect it, tell your admin.\n",
         )
+
+
+async def change_password(
+    tx: CallerTransactionRunner[Claims], hasher: PasswordHasher, wanted: PasswordChange, client: Client, *, at: datetime
+) -> Opened:
+    """Give the caller a new password and a new session. Raises WeakPassword, TooManyLogins, and as `change`."""
+    asked = await tx.read(holder)
+    check_is_new(wanted.current_password, wanted.new_password)
+    matches = await hasher.verify(wanted.current_password, asked.password_hash)
+    new_hash = await hasher.hash(wanted.new_password)
+    return await tx.write(change, asked, client, matches=matches, new_hash=new_hash, at=at)
+
+
+async def set_password_for(
+    tx: CallerTransactionRunner[Actor], hasher: PasswordHasher, user_id: int, wanted: PasswordSet, *, at: datetime
+) -> User:
+    """Give somebody else a new password, as an admin. Raises WeakPassword, TooManyLogins, and as `set_for`."""
+    await tx.read(check_caller)
+    password_hash = await hasher.hash(wanted.password)
+    return await tx.write(set_for, user_id, password_hash=password_hash, must_change=wanted.must_change_password, at=at)
+
+
+async def set_password_by_link(
+    tx: TransactionRunner, hasher: PasswordHasher, wanted: PasswordByLink, *, at: datetime
+) -> None:
+    """Set the password of a link's person. Raises LinkRefused, WeakPassword, TooManyLogins."""
+    await tx.read(check_link, wanted.token, at=at)
+    new_hash = await hasher.hash(wanted.new_password)
+    await tx.write(set_by_link, wanted.token, new_hash=new_hash, at=at)
+
+
+async def send_link(
+    tx: CallerTransactionRunner[Actor], mailer: Mailer | None, user_id: int, *, at: datetime
+) -> PasswordLinkRead:
+    """Bring a link to its person, or show it to the admin where no mail reaches anybody.
+
+    Raises MailNotSent, and as `make_link`.
+    """
+    link = await tx.write(make_link, user_id, at=at)
+    if mailer is not None:
+        await mailer.send(link.letter())
+    if mailer is not None and mailer.reaches_people:
+        return PasswordLinkRead(expires_at=link.expires_at, sent=True)
+    return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.page)
 
 
 def holder(session: Session, claims: Claims) -> Holder:
@@ -145,15 +190,6 @@ def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> 
     )
     page = session.settings.PASSWORD_LINK_URL.replace("{token}", token) or None
     return Link(user_id, person.email, token, page, expires_at)
-
-
-async def deliver(link: Link, mailer: Mailer | None) -> PasswordLinkRead:
-    """Bring the link to its person, or to the admin where no mail reaches anybody. Raises MailNotSent."""
-    if mailer is not None:
-        await mailer.send(link.letter())
-    if mailer is not None and mailer.reaches_people:
-        return PasswordLinkRead(expires_at=link.expires_at, sent=True)
-    return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.page)
 
 
 def check_link(session: Session, token: str, *, at: datetime) -> int:

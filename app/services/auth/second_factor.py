@@ -9,12 +9,14 @@ import segno
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 
 from app.core.database.session import Session
+from app.core.database.transactions import CallerTransactionRunner
 from app.core.security.access_tokens import Claims
 from app.core.security.encryption import Unsealable
 from app.core.security.opaque_tokens import digest
+from app.core.security.passwords import PasswordHasher
 from app.models.tables import FACTOR, RECOVERY
 from app.models.users import User
-from app.schemas.auth.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead
+from app.schemas.auth.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead, SecondFactorRemoval
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
@@ -73,6 +75,20 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
         session, "user:add_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id
     )
     return RecoveryCodes(recovery_codes=codes)
+
+
+async def remove_second_factor(
+    tx: CallerTransactionRunner[Claims],
+    hasher: PasswordHasher,
+    wanted: SecondFactorRemoval,
+    client: Client,
+    *,
+    at: datetime,
+) -> None:
+    """Turn the caller's second factor off. Raises TooManyLogins, and as `remove`."""
+    asked = await tx.read(passwords.holder)
+    matches = await hasher.verify(wanted.password, asked.password_hash)
+    await tx.write(remove, asked, client, wanted.code, matches=matches, at=at)
 
 
 def remove(

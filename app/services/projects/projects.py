@@ -31,7 +31,7 @@ def bookable(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[
 
 
 def page(
-    session: Session, *, is_active: bool | None, search: str | None, skip: int, limit: int
+    session: Session, _actor: Actor, *, is_active: bool | None, search: str | None, skip: int, limit: int
 ) -> tuple[Sequence[Project], int]:
     """All projects that fit, by id, and how many there are in all."""
     wanted: ColumnElement[bool] = true()
@@ -42,7 +42,7 @@ def page(
     return _page(session, wanted, skip=skip, limit=limit)
 
 
-def get(session: Session, project_id: int) -> Project:
+def get(session: Session, _actor: Actor, project_id: int) -> Project:
     """The project. Raises ProjectNotFound."""
     project = session.get(Project, project_id)
     if project is None:
@@ -80,9 +80,9 @@ def change(session: Session, actor: Actor, project_id: int, wanted: ProjectUpdat
     return project
 
 
-def members(session: Session, project_id: int, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
+def members(session: Session, actor: Actor, project_id: int, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
     """The people who may book the project, by id, and how many; none means everyone. Raises ProjectNotFound."""
-    get(session, project_id)
+    get(session, actor, project_id)
     is_member = USER.c.id.in_(select(MEMBER.c.user_id).where(MEMBER.c.project_id == project_id))
     total = session.execute(select(func.count()).select_from(USER).where(is_member)).scalar_one()
     found = session.scalars(select(User).where(is_member).order_by(USER.c.id).offset(skip).limit(limit)).all()

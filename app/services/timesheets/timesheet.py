@@ -10,12 +10,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select, true
 
 from app.core.database.session import Session
-from app.core.security.access_tokens import Claims
 from app.models.tables import CHAIN, USER
 from app.schemas.reports.report import Attribution, OwnDay
 from app.services.access import visibility
 from app.services.access.actor import Actor
-from app.services.access.authentication import authenticate
 from app.services.access.errors import UserNotFound
 from app.services.audit import recorder
 from app.services.calendar.periods import Period
@@ -45,16 +43,14 @@ class Timesheet:
     """The head of the person's chain in the record, in the same snapshot as the hours."""
 
 
-def begin(session: Session, claims: Claims, user_id: int | None, period: Period, *, at: datetime) -> Actor:
-    """Let the caller take the sheet out, their own where no id is given, and note in the record who took whose.
+def begin(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> None:
+    """Let the actor take the sheet out, their own where no id is given, and note in the record who took whose.
 
-    Raises BadToken, and UserNotFound for whom the caller may not see.
+    Raises UserNotFound for a person whom the actor may not see.
     """
-    actor = authenticate(session, claims)
     person_id = _whose(actor, user_id)
     visibility.require_in_sight(session, actor, {person_id})
     record(session, person_id, period, actor=actor, at=at)
-    return actor
 
 
 def record(session: Session, person_id: int, period: Period, *, actor: Actor | None, at: datetime) -> None:

@@ -11,7 +11,7 @@ from app.services.users import administration
 
 
 def me(session: Session, actor: Actor) -> User:
-    return administration.get(session, actor.id)
+    return administration.get(session, actor, actor.id)
 
 
 def change_me(session: Session, actor: Actor, wanted: MeUpdate, *, at: datetime) -> User:

@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, sele
 from app.core.database.dialect import seconds_of
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
+from app.core.database.transactions import CallerTransactionRunner
+from app.core.security.passwords import PasswordHasher
 from app.core.text import text_key
 from app.models.tables import USER, ZONE
 from app.models.users import Role, User
@@ -19,6 +21,7 @@ from app.schemas.types import instant_text
 from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
+from app.services.access.authentication import check_caller
 from app.services.access.errors import ScopeNeeded, UserNotFound
 from app.services.audit import recorder
 from app.services.auth import passwords, revocation
@@ -96,8 +99,20 @@ def create(
     return person
 
 
+async def add_user(
+    tx: CallerTransactionRunner[Actor | None], hasher: PasswordHasher, wanted: UserCreate, *, at: datetime
+) -> User:
+    """Add a person, with the hash of the password that they are given, if any.
+
+    Raises WeakPassword, TooManyLogins, and as `create`.
+    """
+    await tx.read(check_caller)
+    password_hash = await hasher.hash(wanted.password)
+    return await tx.write(create_with_password, wanted, password_hash=password_hash, at=at)
+
+
 def create_with_password(
-    session: Session, actor: Actor, wanted: UserCreate, *, password_hash: str, at: datetime
+    session: Session, actor: Actor | None, wanted: UserCreate, *, password_hash: str, at: datetime
 ) -> User:
     """Add a person as an admin, who may ask that they change the password that they are given. Raises as `create`."""
     is_given = wanted.password is not None
@@ -124,7 +139,7 @@ def as_row(session: Session, wanted: NewPerson, *, password_hash: str, at: datet
     }
 
 
-def page(session: Session, wanted: UserFilter, *, skip: int, limit: int) -> tuple[bytes, int]:
+def page(session: Session, _actor: Actor, wanted: UserFilter, *, skip: int, limit: int) -> tuple[bytes, int]:
     """People that fit the filter, by id, as the JSON of a list of AccountRead, and how many there are in all."""
     if wanted == UserFilter():
         total = session.execute(_COUNT).scalar_one()
@@ -144,7 +159,7 @@ def team(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequ
     return found, total
 
 
-def get(session: Session, user_id: int) -> User:
+def get(session: Session, _actor: Actor, user_id: int) -> User:
     """The person. Raises UserNotFound."""
     person = session.get(User, user_id)
     if person is None:

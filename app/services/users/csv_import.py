@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Row, func, insert, select
 
 from app.core.database.session import Session
-from app.core.security.access_tokens import Claims
+from app.core.database.transactions import CallerTransactionRunner
 from app.core.security.passwords import NO_PASSWORD
 from app.core.server.spool import Write
 from app.core.spreadsheet import guarded
 from app.models.tables import USER
 from app.models.users import Role
-from app.services.access import authentication, locks
+from app.schemas.users.csv_import import ImportResult
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.users import administration
@@ -47,7 +48,22 @@ class Prepared:
     rows: dict[Line, dict[str, Any]]
 
 
-def prepare(session: Session, content: bytes, *, at: datetime) -> Prepared:
+async def import_people(
+    tx: CallerTransactionRunner[Actor | None],
+    content: bytes,
+    *,
+    dry_run: bool,
+    at: datetime,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> ImportResult:
+    """Add everybody in a file, or nobody, or only check the file. Raises ImportRefused with all its faults."""
+    prepared = await tx.report(prepare, content, at=at)
+    if not dry_run:
+        await tx.write(add, prepared, at=at, on_progress=on_progress)
+    return ImportResult(dry_run=dry_run, people=len(prepared.rows))
+
+
+def prepare(session: Session, _actor: Actor | None, content: bytes, *, at: datetime) -> Prepared:
     """Read a file of people and hold it against those who are there. Raises ImportRefused with all its faults."""
     sheet = read(content)
     faults, _ = _held_against_database(session, sheet)
@@ -65,7 +81,7 @@ def add(
     prepared: Prepared,
     *,
     at: datetime,
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    on_progress: Callable[[int, int], None],
 ) -> None:
     """Add the people, without passwords; `actor` is None where the operator does it.
 
@@ -91,11 +107,9 @@ def add(
         on_progress(done, len(rows))
 
 
-def begin_export(session: Session, claims: Claims, *, at: datetime) -> Actor:
-    """Let an admin take everybody's names and e-mails out, and note it in the record. Raises BadToken, RoleNeeded."""
-    actor = authentication.admin(session, claims)
+def begin_export(session: Session, actor: Actor, *, at: datetime) -> None:
+    """Let an admin take everybody's names and e-mails out, and note it in the record."""
     recorder.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
-    return actor
 
 
 def write_csv(session: Session, out: Write) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy import Row, Select, Table, delete, func, select, update
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Session
-from app.core.security.access_tokens import Claims
 from app.core.security.passwords import NO_PASSWORD
 from app.core.server.spool import Write
 from app.core.text import text_key
@@ -29,7 +28,6 @@ from app.schemas.users.personal_data import Act, KeptAnswer, KnownAddressRead
 from app.schemas.users.user import AccountRead
 from app.services.access import locks
 from app.services.access.actor import Actor
-from app.services.access.authentication import authenticate
 from app.services.audit import recorder
 from app.services.audit.queries import EVENT_WITH_ACTOR, read_event
 from app.services.auth import revocation
@@ -44,11 +42,9 @@ class _ExportedAt(BaseModel):
     exported_at: UtcTime
 
 
-def begin_export(session: Session, claims: Claims, *, at: datetime) -> Actor:
-    """Let the caller take out what is stored about them, and note it in the record. Raises BadToken."""
-    actor = authenticate(session, claims)
+def begin_export(session: Session, actor: Actor, *, at: datetime) -> None:
+    """Let the actor take out what is stored about them, and note it in the record."""
     recorder.record(session, "export:own_data", at=at, actor_id=actor.id, subject_id=actor.id)
-    return actor
 
 
 def write_json(session: Session, actor: Actor, out: Write, *, at: datetime) -> None:

@@ -172,7 +172,7 @@ def finish_login(database, email, in_between):
         in_between(session)
     try:
         with database.writing() as session:
-            return login.log_in(session, attempt, found, password_matches=True, at=utc_now())
+            return login.open_session(session, attempt, found, password_matches=True, at=utc_now())
     except LoginRefused:
         return None
 

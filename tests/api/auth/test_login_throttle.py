@@ -34,7 +34,7 @@ def attempt(database, ana):
             with database.reading() as session:
                 account = login.find_account(session, wanted, at=at)
             with database.writing() as session:
-                login.log_in(session, wanted, account, password_matches=right, at=at)
+                login.open_session(session, wanted, account, password_matches=right, at=at)
         except DomainError as refusal:
             return refusal.code
         return "in"

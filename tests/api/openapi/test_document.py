@@ -209,11 +209,25 @@ def test_all_but_the_ways_in_the_greeting_and_the_health_checks_need_a_token():
 
 
 def test_the_authorize_button_knows_the_login():
-    (scheme,) = DOCUMENT["components"]["securitySchemes"].values()
+    scheme = DOCUMENT["components"]["securitySchemes"]["OAuth2PasswordBearer"]
 
     assert scheme["type"] == "oauth2"
     assert scheme["flows"]["password"]["tokenUrl"] == "/api/v1/auth/login"
     assert "application/x-www-form-urlencoded" in OPERATIONS["POST /api/v1/auth/login"]["requestBody"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes"),
+    [
+        ("POST /api/v1/time-entries/clock-in", ["entries:write"]),
+        ("GET /api/v1/projects", ["entries:read", "entries:write"]),
+        ("GET /api/v1/reports/export/csv", ["reports:read"]),
+        ("PUT /api/v1/admin/users/{user_id}/password", []),
+    ],
+)
+def test_an_operation_says_which_api_tokens_it_takes(name, scopes):
+    assert DOCUMENT["components"]["securitySchemes"]["ApiToken"]["scheme"] == "bearer"
+    assert OPERATIONS[name]["security"] == [{"OAuth2PasswordBearer": []}, *({"ApiToken": [each]} for each in scopes)]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def ids(people, database) -> dict[str, int]:
         manual.change(session, manager, entry.id, earlier, versions=None, at=NOW)
     with pytest.raises(LoginRefused), database.writing("request-5") as session:
         unknown = Attempt("nobody@example.com", None, HERE)
-        login.log_in(session, unknown, None, password_matches=False, at=NOW)
+        login.open_session(session, unknown, None, password_matches=False, at=NOW)
     return {"Ada": ada.id, "Mia": mia.id, "Ana": ana.id, "Website": website.id, "entry": entry.id}
 
 

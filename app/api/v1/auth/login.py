@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Security
 
+from app.api.dependencies.authentication import UserTransactions, as_any_user
 from app.api.dependencies.counters import failures_counted
-from app.api.dependencies.parameters import ClientDep, CurrentUser, Now, RuntimeDep, SessionDep, TransactionsDep
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.parameters import ClientDep, Now, RuntimeDep, TransactionsDep
 from app.api.http.problems import raises
 from app.api.v1.auth.tokens import token_of
 from app.api.v1.shared_errors import SIGNED_IN, WITHOUT_LOGIN
@@ -21,7 +21,7 @@ from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong, Second
 from app.services.auth.login import Attempt
 from app.services.auth.login_throttle import LoginLimitReached
 
-router = APIRouter(prefix="/auth", tags=["auth"], route_class=TransactionRoute)
+router = APIRouter(prefix="/auth", tags=["auth"])
 
 
 @router.post(
@@ -40,7 +40,7 @@ async def login(
     ],
     client: ClientDep,
     runtime: RuntimeDep,
-    transactions: TransactionsDep,
+    tx: TransactionsDep,
     now: Now,
     otp: Annotated[OneTimeCode | None, Form(description="If you have a second factor; or a recovery code.")] = None,
 ) -> Token:
@@ -50,23 +50,19 @@ async def login(
     """
     attempt = Attempt(username, otp or None, client)
     with failures_counted():
-        account = await transactions.read(lambda session: logins.find_account(session, attempt, at=now))
-        matches = await runtime.hasher.verify(password, account.password_hash if account else None)
-        opened = await transactions.write(
-            lambda session: logins.log_in(session, attempt, account, password_matches=matches, at=now)
-        )
+        opened = await logins.log_in(tx, runtime.hasher, attempt, password, at=now)
     return token_of(runtime, opened, at=now)
 
 
 @router.post("/refresh", summary="Get new tokens", responses=raises(*WITHOUT_LOGIN, RefreshRefused))
-async def refresh(body: Refresh, runtime: RuntimeDep, transactions: TransactionsDep, now: Now) -> Token:
+async def refresh(body: Refresh, runtime: RuntimeDep, tx: TransactionsDep, now: Now) -> Token:
     """A new access token and the next refresh token. The old one is spent: using it later ends the session."""
     token = runtime.database.keyring.refresh_tokens.read(body.refresh_token)  # what somebody made up gets no slot
-    opened = await transactions.write(lambda session: sessions.refresh(session, token, at=now))
+    opened = await tx.write(sessions.refresh, token, at=now)
     return token_of(runtime, opened, at=now)
 
 
 @router.post("/logout", summary="Log out", status_code=204, responses=raises(*SIGNED_IN, SessionNotFound))
-def log_out(session: SessionDep, actor: CurrentUser, now: Now) -> None:
+async def log_out(tx: Annotated[UserTransactions, Security(as_any_user)], now: Now) -> None:
     """End this session: its tokens stop working at once, everywhere."""
-    sessions.log_out(session, actor, at=now)
+    await tx.write(sessions.log_out, at=now)

@@ -1,19 +1,17 @@
 """The second factor: one's own, and an admin's way out for who lost theirs."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from app.api.dependencies.parameters import (
-    Admin,
-    ClaimsDep,
-    ClientDep,
-    CurrentUser,
-    Now,
-    PathId,
-    RuntimeDep,
-    SessionDep,
-    TransactionsDep,
+from fastapi import APIRouter, Security
+
+from app.api.dependencies.authentication import (
+    AdminInPerson,
+    ClaimsTransactions,
+    UserTransactions,
+    as_enrolling_user,
+    with_claims,
 )
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.parameters import ClientDep, Now, PathId, RuntimeDep
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import PASSWORD_AGAIN, SIGNED_IN, WITH_ROLE
 from app.core.security.passwords import TooManyLogins
@@ -25,7 +23,7 @@ from app.schemas.auth.second_factor import (
     SecondFactorRemoval,
 )
 from app.services.access.errors import UserNotFound
-from app.services.auth import passwords, second_factor
+from app.services.auth import second_factor
 from app.services.auth.errors import (
     CodeWrong,
     NoSecondFactor,
@@ -35,20 +33,21 @@ from app.services.auth.errors import (
     SecondFactorUnreadable,
 )
 
-router = APIRouter(prefix="/auth/totp", tags=["auth"], route_class=TransactionRoute)
-admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
+router = APIRouter(prefix="/auth/totp", tags=["auth"])
+admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
+User = Annotated[UserTransactions, Security(as_enrolling_user)]
 
 
 @router.get("", summary="My second factor", responses=raises(*SIGNED_IN))
-def read_second_factor(session: SessionDep, actor: CurrentUser) -> SecondFactorRead:
+async def read_second_factor(tx: User) -> SecondFactorRead:
     """Since when you have one, and how many recovery codes are left."""
-    return second_factor.status(session, actor)
+    return await tx.read(second_factor.status)
 
 
 @router.post("", summary="Begin a second factor", responses=raises(*SIGNED_IN, SecondFactorExists))
-def begin_second_factor(session: SessionDep, actor: CurrentUser, now: Now) -> EnrolmentRead:
+async def begin_second_factor(tx: User, now: Now) -> EnrolmentRead:
     """A secret for your authenticator, shown this once. It counts from `POST /auth/totp/confirm` on."""
-    return second_factor.begin(session, actor, at=now)
+    return await tx.write(second_factor.begin, at=now)
 
 
 @router.post(
@@ -56,9 +55,9 @@ def begin_second_factor(session: SessionDep, actor: CurrentUser, now: Now) -> En
     summary="Confirm the second factor",
     responses=raises(*SIGNED_IN, SecondFactorExists, NotEnrolling, CodeWrong, SecondFactorUnreadable),
 )
-def confirm_second_factor(body: CodeSent, session: SessionDep, actor: CurrentUser, now: Now) -> RecoveryCodes:
+async def confirm_second_factor(body: CodeSent, tx: User, now: Now) -> RecoveryCodes:
     """From now on a login needs a code. Keep the recovery codes: each works once when the phone is gone."""
-    return second_factor.confirm(session, actor, body.code, at=now)
+    return await tx.write(second_factor.confirm, body.code, at=now)
 
 
 @router.delete(
@@ -69,18 +68,13 @@ def confirm_second_factor(body: CodeSent, session: SessionDep, actor: CurrentUse
 )
 async def remove_second_factor(
     body: SecondFactorRemoval,
-    claims: ClaimsDep,
+    tx: Annotated[ClaimsTransactions, Security(with_claims)],
     client: ClientDep,
     runtime: RuntimeDep,
-    transactions: TransactionsDep,
     now: Now,
 ) -> None:
     """With your password, and a code or a recovery code."""
-    asked = await transactions.read(lambda session: passwords.holder(session, claims))
-    matches = await runtime.hasher.verify(body.password, asked.password_hash)
-    await transactions.write(
-        lambda session: second_factor.remove(session, claims, asked, client, body.code, matches=matches, at=now)
-    )
+    await second_factor.remove_second_factor(tx, runtime.hasher, body, client, at=now)
 
 
 @admin_router.delete(
@@ -89,6 +83,6 @@ async def remove_second_factor(
     status_code=204,
     responses=raises(*WITH_ROLE, OwnAccount, UserNotFound, NoSecondFactor),
 )
-def reset_second_factor(user_id: PathId, session: SessionDep, actor: Admin, now: Now) -> None:
+async def reset_second_factor(user_id: PathId, tx: AdminInPerson, now: Now) -> None:
     """For who lost phone and recovery codes: make sure that it is them who ask."""
-    second_factor.reset(session, actor, user_id, at=now)
+    await tx.write(second_factor.reset, user_id, at=now)

@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
 from pydantic import TypeAdapter
 
-from app.api.dependencies.parameters import CurrentUser, DateRange, Now, SessionDep, as_of
+from app.api.dependencies.authentication import UserTransactions, as_user
+from app.api.dependencies.parameters import DateRange, Now, as_of
 from app.api.dependencies.report_parameters import AttributionQuery
-from app.api.dependencies.transactions import ReportRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
+from app.core.security.access_tokens import TokenScope
 from app.schemas.reports.report import Attribution
 from app.schemas.reports.summary import Groups, Summary, SummaryWanted
 from app.schemas.types import MAX_ID
@@ -17,7 +18,8 @@ from app.services.calendar.periods import PeriodTooLong
 from app.services.reports import summary
 from app.services.reports.summary_gaps import SummaryTooLarge
 
-router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
+router = APIRouter(prefix="/reports", tags=["reports"])
+User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.reports_read])]
 _summary = TypeAdapter(Summary)
 
 
@@ -27,9 +29,8 @@ _summary = TypeAdapter(Summary)
     response_model=Summary,
     responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong, SummaryTooLarge),
 )
-def read_summary(
-    session: SessionDep,
-    actor: CurrentUser,
+async def read_summary(
+    tx: User,
     period: DateRange,
     now: Now,
     group_by: Annotated[Groups, Query()],
@@ -46,7 +47,7 @@ def read_summary(
     At most 400 days and 100,000 rows. Closed entries only. A team is its manager's direct reports of today.
     """
     wanted = SummaryWanted(group_by, attribution, user_id, team_id, project_id, fill)
-    found = summary.of_groups(session, actor, period, wanted, at=now)
+    found = await tx.report(summary.of_groups, period, wanted, at=now)
     answer = Response(_summary.dump_json(found), media_type="application/json")
     as_of(answer, now)
     return answer

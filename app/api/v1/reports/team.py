@@ -2,25 +2,26 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.parameters import CurrentUser, DateRange, Manager, Now, SessionDep, as_of
+from app.api.dependencies.authentication import UserTransactions, as_manager, as_user
+from app.api.dependencies.parameters import DateRange, Now, as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
-from app.api.dependencies.transactions import ReportRoute, TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN, WITH_ROLE
+from app.core.security.access_tokens import TokenScope
 from app.schemas.reports.report import Attribution, OwnDays, ReportScope, TeamMemberHours
 from app.services.calendar.periods import PeriodTooLong
 from app.services.reports import team as reports
 
-router = APIRouter(prefix="/reports", tags=["reports"], route_class=ReportRoute)
-own_router = APIRouter(prefix="/reports", tags=["reports"], route_class=TransactionRoute)
+router = APIRouter(prefix="/reports", tags=["reports"])
+User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.reports_read])]
+Manager = Annotated[UserTransactions, Security(as_manager, scopes=[TokenScope.reports_read])]
 
 
-@own_router.get("/me", summary="My days", responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong))
-def read_own_days(
-    session: SessionDep,
-    actor: CurrentUser,
+@router.get("/me", summary="My days", responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong))
+async def read_own_days(
+    tx: User,
     period: DateRange,
     now: Now,
     response: Response,
@@ -28,7 +29,7 @@ def read_own_days(
 ) -> OwnDays:
     """Each day of the period, 400 at most: seconds, first start, last end, breaks, and the entries themselves."""
     as_of(response, now)
-    return reports.own_days(session, actor, period, attribution=attribution, at=now)
+    return await tx.read(reports.own_days, period, attribution=attribution, at=now)
 
 
 @router.get(
@@ -37,9 +38,8 @@ def read_own_days(
     response_model=list[TeamMemberHours],
     responses=raises(*WITH_ROLE, *OF_PERIOD, PeriodTooLong),
 )
-def read_team(
-    session: SessionDep,
-    actor: Manager,
+async def read_team(
+    tx: Manager,
     period: DateRange,
     now: Now,
     include_entries: Annotated[bool, Query(description="False leaves the entries out: at most 400 days with.")] = True,
@@ -51,9 +51,8 @@ def read_team(
 
     Open entries are shown and not counted. With `attribution=split` each entry is the part inside one local day.
     """
-    team = reports.team(
-        session,
-        actor,
+    team = await tx.report(
+        reports.team,
         period,
         attribution=attribution,
         scope=scope,

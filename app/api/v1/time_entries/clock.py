@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.parameters import Caller, IdempotencyKey, Now, PathEntryId, SessionDep, answer_of
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.authentication import ClaimsTransactions, with_claims
+from app.api.dependencies.parameters import IdempotencyKey, Now, PathEntryId, answer_of
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import ONCE, SIGNED_IN
+from app.core.security.access_tokens import TokenScope
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
@@ -21,7 +22,8 @@ from app.services.time_entries.errors import (
     NotYourEntry,
 )
 
-router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
+router = APIRouter(prefix="/time-entries", tags=["time entries"])
+User = Annotated[ClaimsTransactions, Security(with_claims, scopes=[TokenScope.entries_write])]
 
 
 @router.post(
@@ -30,16 +32,15 @@ router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=Tr
     response_model=TimeEntryRead,
     responses=raises(*SIGNED_IN, *ONCE, ProjectNotFound, AlreadyClockedIn, ProjectInactive, ClockBehind),
 )
-def clock_in(
+async def clock_in(
     body: ClockIn,
-    session: SessionDep,
-    caller: Caller,
+    tx: User,
     now: Now,
     switch: Annotated[bool, Query(description="Close the open entry at the same instant.")] = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Start the clock on a project. You can have one open entry at a time; the time is the server's."""
-    return answer_of(clock.clock_in(session, caller, body, switch=switch, key=idempotency_key, at=now))
+    return answer_of(await tx.write(clock.clock_in, body, switch=switch, key=idempotency_key, at=now))
 
 
 @router.post(
@@ -48,9 +49,9 @@ def clock_in(
     response_model=TimeEntryRead,
     responses=raises(*SIGNED_IN, *ONCE, NotClockedIn, ClockBehind),
 )
-def clock_out_open(session: SessionDep, caller: Caller, now: Now, idempotency_key: IdempotencyKey = None) -> Response:
+async def clock_out_open(tx: User, now: Now, idempotency_key: IdempotencyKey = None) -> Response:
     """Stop the clock, whichever entry is open."""
-    return answer_of(clock.clock_out_open(session, caller, key=idempotency_key, at=now))
+    return answer_of(await tx.write(clock.clock_out_open, key=idempotency_key, at=now))
 
 
 @router.post(
@@ -59,12 +60,11 @@ def clock_out_open(session: SessionDep, caller: Caller, now: Now, idempotency_ke
     response_model=TimeEntryRead,
     responses=raises(*SIGNED_IN, *ONCE, NotYourEntry, EntryNotFound, AlreadyClockedOut, ClockBehind),
 )
-def clock_out(
+async def clock_out(
     entry_id: PathEntryId,
-    session: SessionDep,
-    caller: Caller,
+    tx: User,
     now: Now,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Stop the clock of this entry of yours."""
-    return answer_of(clock.clock_out(session, caller, entry_id, key=idempotency_key, at=now))
+    return answer_of(await tx.write(clock.clock_out, entry_id, key=idempotency_key, at=now))

@@ -2,25 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.parameters import (
-    AnyDateRange,
-    CurrentUser,
-    DateRange,
-    Now,
-    PathEntryId,
-    SessionDep,
-    StretchDep,
-    as_of,
-    tagged,
-)
+from app.api.dependencies.authentication import UserTransactions, as_user
+from app.api.dependencies.parameters import AnyDateRange, DateRange, Now, PathEntryId, StretchDep, as_of, tagged
 from app.api.dependencies.report_parameters import AttributionQuery
-from app.api.dependencies.transactions import ReportRoute, TransactionRoute
 from app.api.http.problems import raises
 from app.api.v1.paths import ENTRY
 from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
 from app.core.pagination import BadCursor
+from app.core.security.access_tokens import TokenScope
 from app.schemas.audit import HistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
@@ -29,9 +20,8 @@ from app.services.time_entries import entries
 from app.services.time_entries.errors import EntryNotFound
 from app.services.time_entries.history import history
 
-router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
-# A list over many people, or for a text that nobody wrote, may take its time: it queues with the reports.
-list_router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=ReportRoute)
+router = APIRouter(prefix="/time-entries", tags=["time entries"])
+User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.entries_read])]
 
 
 @router.get(
@@ -40,11 +30,9 @@ list_router = APIRouter(prefix="/time-entries", tags=["time entries"], route_cla
     response_model=TimeEntryWithProject,
     responses=raises(*SIGNED_IN) | {204: {"description": "You are not clocked in."}},
 )
-def read_current(
-    session: SessionDep, actor: CurrentUser, now: Now, response: Response
-) -> TimeEntryWithProject | Response:
+async def read_current(tx: User, now: Now, response: Response) -> TimeEntryWithProject | Response:
     """The entry that is running now, with its project; 204 when the clock stands still."""
-    return tagged(response, entries.current(session, actor, at=now)) or Response(status_code=204)
+    return tagged(response, await tx.read(entries.current, at=now)) or Response(status_code=204)
 
 
 @router.get(
@@ -53,9 +41,8 @@ def read_current(
     response_model=list[TimeEntryWithProject],
     responses=raises(*SIGNED_IN, *OF_PERIOD),
 )
-def read_own(
-    session: SessionDep,
-    actor: CurrentUser,
+async def read_own(
+    tx: User,
     period: DateRange,
     now: Now,
     attribution: AttributionQuery = Attribution.at_start,
@@ -64,21 +51,20 @@ def read_own(
 
     With `attribution=split` each is the part inside one local day, so one entry may be there several times.
     """
-    own = entries.own(session, actor, period, attribution=attribution, at=now)
+    own = await tx.read(entries.own, period, attribution=attribution, at=now)
     answer = Response(own, media_type="application/json")
     as_of(answer, now)
     return answer
 
 
-@list_router.get(
+@router.get(
     "",
     summary="Entries that I may see",
     response_model=list[TimeEntryWithProject],
     responses=raises(*SIGNED_IN, *OF_PERIOD, BadCursor),
 )
-def list_entries(
-    session: SessionDep,
-    actor: CurrentUser,
+async def list_entries(
+    tx: User,
     now: Now,
     stretch: StretchDep,
     period: AnyDateRange,
@@ -95,8 +81,8 @@ def list_entries(
     `Link` says where the next page is; entries that are added meanwhile move none.
     """
     wanted = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, text=text)
-    found, next_cursor = entries.page(
-        session, actor, wanted, period, cursor=stretch.cursor, limit=stretch.limit, at=now
+    found, next_cursor = await tx.report(
+        entries.page, wanted, period, cursor=stretch.cursor, limit=stretch.limit, at=now
     )
     answer = Response(as_json(found), media_type="application/json")
     stretch.describe(answer, next_cursor)
@@ -105,14 +91,12 @@ def list_entries(
 
 
 @router.get(ENTRY, summary="Read an entry", responses=raises(*SIGNED_IN, EntryNotFound))
-def read_entry(
-    entry_id: PathEntryId, session: SessionDep, actor: CurrentUser, now: Now, response: Response
-) -> TimeEntryWithProject:
+async def read_entry(entry_id: PathEntryId, tx: User, now: Now, response: Response) -> TimeEntryWithProject:
     """One entry with its project. Its `ETag` goes into `If-Match` when you change it."""
-    return tagged(response, entries.get(session, actor, entry_id, at=now))
+    return tagged(response, await tx.read(entries.get, entry_id, at=now))
 
 
 @router.get(f"{ENTRY}/history", summary="What happened to an entry", responses=raises(*SIGNED_IN, EntryNotFound))
-def read_history(entry_id: PathEntryId, session: SessionDep, actor: CurrentUser) -> list[HistoryItem]:
+async def read_history(entry_id: PathEntryId, tx: User) -> list[HistoryItem]:
     """Who changed what, when and why, oldest first; also of an entry that was deleted."""
-    return history(session, actor, entry_id)
+    return await tx.read(history, entry_id)

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.parameters import CurrentUser, IdempotencyKey, IfMatch, Now, PathEntryId, SessionDep, tagged
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.authentication import UserTransactions, as_user
+from app.api.dependencies.parameters import IdempotencyKey, IfMatch, Now, PathEntryId, tagged
 from app.api.http.problems import raises
 from app.api.v1.paths import ENTRY
 from app.api.v1.shared_errors import ONCE, SIGNED_IN
+from app.core.security.access_tokens import TokenScope
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, EntryUpdate
 from app.schemas.types import Reason
@@ -28,7 +29,8 @@ from app.services.time_entries.errors import (
     ReasonNeeded,
 )
 
-router = APIRouter(prefix="/time-entries", tags=["time entries"], route_class=TransactionRoute)
+router = APIRouter(prefix="/time-entries", tags=["time entries"])
+User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.entries_write])]
 OF_TIMES = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonNeeded)
 OF_PROJECT = (ProjectNotFound, ProjectInactive)
 
@@ -39,24 +41,21 @@ OF_PROJECT = (ProjectNotFound, ProjectInactive)
     status_code=201,
     responses=raises(*SIGNED_IN, *ONCE, *OF_TIMES, *OF_PROJECT, UserNotFound),
 )
-def create_entry(
+async def create_entry(
     body: EntryCreate,
-    session: SessionDep,
-    actor: CurrentUser,
+    tx: User,
     now: Now,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> TimeEntryRead:
     """Time that was worked and not clocked. For somebody whom you may act for, send `user_id` and `reason`."""
-    return tagged(response, manual.create(session, actor, body, key=idempotency_key, at=now))
+    return tagged(response, await tx.write(manual.create, body, key=idempotency_key, at=now))
 
 
 @router.post("/bulk", summary="Many entries at once", responses=raises(*SIGNED_IN, *ONCE, BulkRefused, UserNotFound))
-def change_many(
-    body: Bulk, session: SessionDep, actor: CurrentUser, now: Now, idempotency_key: IdempotencyKey = None
-) -> BulkAnswer:
+async def change_many(body: Bulk, tx: User, now: Now, idempotency_key: IdempotencyKey = None) -> BulkAnswer:
     """Up to 500 creations, changes and deletions, in this order, all or none: `errors` names each that was refused."""
-    return bulk.apply(session, actor, body, key=idempotency_key, at=now)
+    return await tx.write(bulk.apply, body, key=idempotency_key, at=now)
 
 
 @router.patch(
@@ -64,11 +63,10 @@ def change_many(
     summary="Correct an entry",
     responses=raises(*SIGNED_IN, *OF_TIMES, *OF_PROJECT, EntryNotFound, EntryChanged, EntryStillRuns),
 )
-def change_entry(
+async def change_entry(
     entry_id: PathEntryId,
     body: EntryUpdate,
-    session: SessionDep,
-    actor: CurrentUser,
+    tx: User,
     now: Now,
     response: Response,
     versions: IfMatch,
@@ -77,7 +75,7 @@ def change_entry(
 
     New times, or `needs_review: false`, say that a person has looked at it.
     """
-    return tagged(response, manual.change(session, actor, entry_id, body, versions=versions, at=now))
+    return tagged(response, await tx.write(manual.change, entry_id, body, versions=versions, at=now))
 
 
 @router.delete(
@@ -86,13 +84,12 @@ def change_entry(
     status_code=204,
     responses=raises(*SIGNED_IN, EntryNotFound, EntryChanged, EditWindowClosed),
 )
-def delete_entry(
+async def delete_entry(
     entry_id: PathEntryId,
-    session: SessionDep,
-    actor: CurrentUser,
+    tx: User,
     now: Now,
     versions: IfMatch,
     reason: Annotated[Reason, Query(description="Why; it stays in the entry's history.")],
 ) -> None:
     """The hours are gone; the history stays readable to whoever may see the person."""
-    manual.remove(session, actor, entry_id, reason=reason, versions=versions, at=now)
+    await tx.write(manual.remove, entry_id, reason=reason, versions=versions, at=now)

@@ -2,19 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.parameters import ClaimsDep, Now, ReportsDep, RuntimeDep, TransactionsDep, as_of
-from app.api.dependencies.transactions import TransactionRoute
+from app.api.dependencies.authentication import UserTransactions, as_user
+from app.api.dependencies.parameters import Now, RuntimeDep, as_of
 from app.api.http.problems import raises
 from app.api.v1.shared_errors import SIGNED_IN
+from app.core.security.access_tokens import TokenScope
 from app.schemas.types import MAX_ID, Month, TimeZoneName
 from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import of_month
 from app.services.timesheets import timesheet
 from app.services.timesheets.pdf import rendered
 
-router = APIRouter(prefix="/reports", tags=["exports"], route_class=TransactionRoute)
+router = APIRouter(prefix="/reports", tags=["exports"])
+User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.reports_read])]
 MAX_FILE_BYTES = 2**24
 
 
@@ -33,10 +35,8 @@ MAX_FILE_BYTES = 2**24
     },
 )
 async def export_timesheet(
-    claims: ClaimsDep,
+    tx: User,
     now: Now,
-    transactions: TransactionsDep,
-    reports: ReportsDep,
     runtime: RuntimeDep,
     month: Annotated[Month, Query()],
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Whose; yours if left out.")] = None,
@@ -50,8 +50,8 @@ async def export_timesheet(
     `GET /reports/me` does with `attribution=split`; open ones are shown and not counted.
     """
     period = of_month(month, tz)
-    actor = await transactions.write(lambda session: timesheet.begin(session, claims, user_id, period, at=now))
-    sheet = await reports.read(lambda session: timesheet.of(session, actor, user_id, period, at=now))
+    await tx.write(timesheet.begin, user_id, period, at=now)
+    sheet = await tx.report(timesheet.of, user_id, period, at=now)
     # Once more in a slot of the reports, now without a connection.
     pdf = await runtime.reports_gate.run(lambda: rendered(sheet), writes=False)
     name = f"timesheet_{sheet.person_id}_{sheet.month}.pdf"

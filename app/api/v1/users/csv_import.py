@@ -6,18 +6,18 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from app.api.dependencies.parameters import ClaimsDep, Now, ReportsDep, RuntimeDep, TransactionsDep
+from app.api.dependencies.authentication import Admin
+from app.api.dependencies.parameters import Now
 from app.api.dependencies.streaming import stream_response
-from app.api.dependencies.transactions import TransactionRoute
 from app.api.http.problems import NotCsv, ValidationFailed, raises
 from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
 from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
-from app.services.access import authentication
+from app.services.access.authentication import check_caller
 from app.services.users import csv_import
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 from app.services.users.errors import EmailTaken, ImportRefused
 
-router = APIRouter(prefix="/admin/users", tags=["admin: users"], route_class=TransactionRoute)
+router = APIRouter(prefix="/admin/users", tags=["admin: users"])
 IMPORT_PATH = f"{router.prefix}/import"
 FILE: dict[str, Any] = {
     "required": True,
@@ -45,9 +45,7 @@ FILE: dict[str, Any] = {
 )
 async def import_people(
     request: Request,
-    claims: ClaimsDep,
-    transactions: TransactionsDep,
-    reports: ReportsDep,
+    tx: Admin,
     now: Now,
     dry_run: Annotated[bool, Query(description="Only check the file; nothing is written.")] = False,
 ) -> ImportResult:
@@ -57,14 +55,8 @@ async def import_people(
     Managers are named by e-mail, in the file in any order or among those who are there. People have no password yet.
     An apostrophe in front of what a spreadsheet would take for a formula is dropped, as the export puts it there.
     """
-    await transactions.read(lambda session: authentication.admin(session, claims))  # nobody else makes us read a file
-    content = await _file_in(request)
-    prepared = await reports.read(lambda session: csv_import.prepare(session, content, at=now))
-    if not dry_run:
-        await transactions.write(
-            lambda session: csv_import.add(session, authentication.admin(session, claims), prepared, at=now)
-        )
-    return ImportResult(dry_run=dry_run, people=len(prepared.rows))
+    await tx.read(check_caller)  # nobody else makes us read a file
+    return await csv_import.import_people(tx, await _file_in(request), dry_run=dry_run, at=now)
 
 
 @router.get(
@@ -79,14 +71,11 @@ async def import_people(
         }
     },
 )
-async def export_people(
-    request: Request, claims: ClaimsDep, now: Now, runtime: RuntimeDep, transactions: TransactionsDep
-) -> StreamingResponse:
+async def export_people(tx: Admin, now: Now) -> StreamingResponse:
     """Everybody, active or not, as the file that an import takes."""
     return await stream_response(
-        runtime,
-        transactions,
-        lambda session: csv_import.begin_export(session, claims, at=now),
+        tx,
+        lambda session, actor: csv_import.begin_export(session, actor, at=now),
         lambda session, _, out: csv_import.write_csv(session, out),
         media_type="text/csv; charset=utf-8",
         file_name="people.csv",
