@@ -5,8 +5,12 @@ in any encoding. Neither \w nor \s: what they mean is up to a database's locale.
 """
 
 import re
+from typing import Any
 
-from sqlalchemy import ColumnElement, case, func
+from sqlalchemy import ColumnElement, Text, case, func
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 # What NFKC makes = + - @ of counts as such (full width, small, superscript ...). Half of Europe's spreadsheets split at
 # semicolons and know no quotes inside a cell, so behind a semicolon or a line break a formula may start as well.
@@ -34,6 +38,26 @@ def safe_in_postgresql(text: ColumnElement[str]) -> ColumnElement[str]:
     """`safe_text`, done by PostgreSQL."""
     behind_breaks = func.regexp_replace(text, _BEHIND_A_BREAK, r"\&'", "g")
     return case((text.bool_op("~")(_HARMLESS), text), else_=func.regexp_replace(behind_breaks, _AT_THE_START, "'"))
+
+
+class safe_cell(FunctionElement[str]):  # noqa: N801 - it reads as a function
+    """The text of a CSV cell, made safe by the database; an empty one may be NULL, which COPY doesn't quote."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(safe_cell, "postgresql")
+def _safe_cell_in_postgresql(element: safe_cell, compiler: SQLCompiler, **options: Any) -> str:
+    (text,) = element.clauses
+    return compiler.process(safe_in_postgresql(func.nullif(text, "")), **options)
+
+
+@compiles(safe_cell, "sqlite")
+def _safe_cell_in_sqlite(element: safe_cell, compiler: SQLCompiler, **options: Any) -> str:
+    (text,) = element.clauses
+    is_plain = text.bool_op("GLOB")("[0-9A-Za-z]*") & text.bool_op("NOT GLOB")("*[;\t\r\n]*")
+    return compiler.process(case((is_plain, text), else_=func.safe_text(text)), **options)  # the Python function above
 
 
 def guarded(text: str) -> str:

@@ -13,10 +13,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import bindparam, delete, select, tuple_
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
+from app.core.database.dialect import upsert
 from app.core.database.session import Session, is_vain_wait
 from app.core.errors import Conflict, Invalid
 from app.models.tables import KEY
@@ -33,9 +32,9 @@ _OLD = select(KEY.c.user_id, KEY.c.key).where(KEY.c.created_at <= bindparam("unt
 _PURGE = delete(KEY).where(
     tuple_(KEY.c.user_id, KEY.c.key).in_(_OLD.limit(PURGED_AT_ONCE).with_for_update(skip_locked=True))
 )
-_KEEP_ON_SQLITE, _KEEP_ON_POSTGRESQL = (
-    kept.on_conflict_do_update(index_elements=["user_id", "key"], set_={name: kept.excluded[name] for name in RENEWED})
-    for kept in (sqlite_insert(KEY), postgresql_insert(KEY))
+_NEW = upsert(KEY)
+_KEEP = _NEW.on_conflict_do_update(
+    index_elements=["user_id", "key"], set_={name: _NEW.excluded[name] for name in RENEWED}
 )
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
@@ -98,9 +97,8 @@ def keep(
     """Keep the answer for the same request, in the place of one whose time is over, and let go of a few that are."""
     if request is None:
         return
-    keeping = _KEEP_ON_SQLITE if session.settings.is_sqlite else _KEEP_ON_POSTGRESQL
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
-    session.write_soon(keeping, row | {"answer": answer.model_dump_json(), "created_at": at})
+    session.write_soon(_KEEP, row | {"answer": answer.model_dump_json(), "created_at": at})
     if purges:  # last, so that nobody waits for us while we wait for them
         session.write_soon(_PURGE, {"until": at - KEPT_FOR})
 

@@ -1,38 +1,157 @@
-"""SQL that SQLite and PostgreSQL write in different words."""
+"""SQL that SQLite and PostgreSQL write in different words: one construct, compiled for each.
 
-from datetime import datetime
-from typing import Any, TypeVar
+So a statement is the same object on both, and can be built where its module is imported.
+"""
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, cast, extract, func, type_coerce
+import string
+from typing import Any
 
-from app.core.database.session import Session
+from sqlalchemy import BigInteger, ColumnElement, Integer, TableValuedAlias, Text, literal, literal_column
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
-_Time = TypeVar("_Time", datetime, int)
+from app.core.database.column_types import Instant, WallTime
+
+upsert = insert
+"""An INSERT that knows what to do where the row is there already: SQLite's compiler writes PostgreSQL's as well."""
 
 
-def unix_seconds(session: Session, instant: ColumnElement[Any]) -> ColumnElement[int]:
+class _Construct(FunctionElement[Any]):
+    def __init_subclass__(cls) -> None:
+        cls.inherit_cache = True  # SQLAlchemy wants it of each class itself: its name and arguments are all there is
+
+
+class epoch(_Construct):
     """A stored instant as seconds since 1970, which both databases subtract and add up alike, and fast."""
-    return seconds_of(instant, is_sqlite=session.settings.is_sqlite)
+
+    type = BigInteger()
 
 
-def seconds_of(instant: ColumnElement[Any], *, is_sqlite: bool) -> ColumnElement[int]:
-    """`unix_seconds`, for a statement that is built once."""
-    if is_sqlite:  # that's how it is stored there
-        return type_coerce(instant, BigInteger)
-    return cast(func.date_part("epoch", instant), BigInteger)  # extract is a numeric, and half as fast
+class from_epoch(_Construct):
+    """A second since 1970 as a stored instant."""
+
+    type = Instant()
 
 
-def in_seconds(session: Session, length: ColumnElement[Any]) -> ColumnElement[int]:
-    """Seconds, or what instants make that were subtracted, as whole seconds: to be asked for once, of the sum."""
-    is_number = session.settings.is_sqlite or isinstance(length.type, Integer)
-    return cast(length if is_number else extract("epoch", length), BigInteger)
+class seconds_between(_Construct):
+    """The whole seconds from one stored instant to another."""
+
+    type = BigInteger()
 
 
-def earliest(session: Session, one: ColumnElement[_Time], other: ColumnElement[Any]) -> ColumnElement[_Time]:
+class whole_seconds(_Construct):
+    """Seconds, or what stored instants make that were subtracted, as whole seconds. Ask for it once, of the sum."""
+
+    type = BigInteger()
+
+
+class earliest(_Construct):
     """The earlier of two instants, or the smaller of two seconds."""
-    return func.min(one, other) if session.settings.is_sqlite else func.least(one, other, type_=one.type)
+
+    def __init__(self, one: ColumnElement[Any], other: ColumnElement[Any]) -> None:
+        super().__init__(one, other)
+        self.type = one.type
 
 
-def latest(session: Session, one: ColumnElement[_Time], other: ColumnElement[Any]) -> ColumnElement[_Time]:
+class latest(earliest):
     """The later of two instants, or the larger of two seconds."""
-    return func.max(one, other) if session.settings.is_sqlite else func.greatest(one, other, type_=one.type)
+
+
+class wall_time(_Construct):
+    """What a clock on the wall shows at a stored instant, given its offset from UTC in seconds."""
+
+    type = WallTime()
+
+
+class instant_text(_Construct):
+    """A stored instant as RFC 3339 has it, in UTC: `2026-03-02T08:00:00Z`."""
+
+    type = Text()
+
+
+class date_text(_Construct):
+    """The date of a wall time: `2026-03-02`."""
+
+    type = Text()
+
+
+class time_text(_Construct):
+    """The time of day of a wall time: `08:00:00`."""
+
+    type = Text()
+
+
+class json_string(_Construct):
+    """A text as JSON has it, in quotes."""
+
+    type = Text()
+
+
+class ascii_lower(_Construct):
+    """A text with A to Z small and all else as it is: the engines fold other letters differently, or by the locale."""
+
+    type = Text()
+
+
+class next_id(_Construct):
+    """The next value of the sequence of this name; null on SQLite, which gives an id when the row is written."""
+
+    type = BigInteger()
+
+    def __init__(self, sequence: str) -> None:
+        super().__init__(literal_column(f"'{sequence}'"))
+
+
+class _numbers(_Construct):
+    type = BigInteger()
+
+
+def numbers_to(last: ColumnElement[int], *, at_most: int) -> TableValuedAlias:
+    """Rows whose `value` goes from 0 to `last`, for each row that `last` is of."""
+    # SQLite has no such function, but one that reads JSON: of a list of all numbers it gets as many as it takes.
+    every = "".join(f",{number:<6}" for number in range(at_most))
+    numbers = _numbers(last, literal(f"[{every[1:]}", Text))
+    return numbers.table_valued("value", name="value")
+
+
+def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, options: dict[str, Any]) -> list[str]:
+    return [compiler.process(each.self_group(), **options) for each in element.clauses]
+
+
+def _written(construct: type[_Construct], *, sqlite: str, postgresql: str) -> None:
+    """Let a construct be compiled by these patterns, in which `{0}` is its first argument."""
+
+    @compiles(construct, "sqlite")
+    def in_sqlite(element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
+        return sqlite.format(*_arguments(element, compiler, options))
+
+    @compiles(construct, "postgresql")
+    def in_postgresql(element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
+        return postgresql.format(*_arguments(element, compiler, options))
+
+
+_RFC_3339 = "strftime('%Y-%m-%dT%H:%M:%SZ', {0}, 'unixepoch')"
+_written(epoch, sqlite="({0})", postgresql="CAST(date_part('epoch', {0}) AS BIGINT)")  # extract() is half as fast
+_written(from_epoch, sqlite="({0})", postgresql="to_timestamp(CAST({0} AS DOUBLE PRECISION))")
+_written(seconds_between, sqlite="({1} - {0})", postgresql="CAST(date_part('epoch', {1} - {0}) AS BIGINT)")
+_written(earliest, sqlite="min({0}, {1})", postgresql="least({0}, {1})")
+_written(latest, sqlite="max({0}, {1})", postgresql="greatest({0}, {1})")
+_written(wall_time, sqlite="({0} + {1})", postgresql="timezone(make_interval(secs => {1}), {0})")
+_written(instant_text, sqlite=_RFC_3339, postgresql="to_char(timezone('UTC', {0}), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
+_written(date_text, sqlite="date({0}, 'unixepoch')", postgresql="CAST({0} AS DATE)")
+_written(time_text, sqlite="time({0}, 'unixepoch')", postgresql="CAST({0} AS TIME)")
+_written(json_string, sqlite="json_quote({0})", postgresql="CAST(to_json(CAST({0} AS TEXT)) AS TEXT)")
+_FOLDED = f"translate({{0}}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
+_written(ascii_lower, sqlite="lower({0})", postgresql=_FOLDED)
+_written(next_id, sqlite="NULL", postgresql="nextval({0})")
+_written(_numbers, sqlite="json_each(substr({1}, 1, ({0} + 1) * 7) || ']')", postgresql="generate_series(0, {0})")
+
+
+@compiles(whole_seconds)
+def _whole_seconds(element: whole_seconds, compiler: SQLCompiler, **options: Any) -> str:
+    (length,) = element.clauses
+    (text,) = _arguments(element, compiler, options)
+    is_number = compiler.dialect.name == "sqlite" or isinstance(length.type, Integer)
+    return f"CAST({text} AS BIGINT)" if is_number else f"CAST(EXTRACT(epoch FROM {text}) AS BIGINT)"

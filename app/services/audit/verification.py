@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Row, Table, select, true, tuple_
 from sqlalchemy.exc import OperationalError
 
-from app.core.database.session import ROWS_AT_ONCE, Session
+from app.core.database.execution_options import ROWS_AT_ONCE
+from app.core.database.session import Session
 from app.core.security.hash_chain import GENESIS, SALT_LENGTH, ChainKeys, UnknownKey, canonical, digest
 from app.models.tables import CHAIN, EVENT
 from app.services.audit.recorder import ERASE, HOUSE, Facts, is_digest, linked_facts

@@ -10,8 +10,9 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, insert, select, text
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, insert, select
 
+from app.core.database.dialect import upsert
 from app.core.database.session import Session
 from app.core.errors import Policy, TooMany
 from app.core.server.ip_addresses import network_of
@@ -30,7 +31,6 @@ _OLD = select(FAILED.c.id).where(FAILED.c.at <= bindparam("until")).order_by(FAI
 _PURGE = delete(FAILED).where(FAILED.c.id.in_(_OLD.with_for_update(skip_locked=True)))
 _COUNT = insert(FAILED).values({name: bindparam(name) for name in ("account", "address", "at")})
 _FORGET = delete(KNOWN).where(KNOWN.c.user_id == bindparam("person"), KNOWN.c.last_login_at <= bindparam("until"))
-_LOCK = text("SELECT pg_advisory_xact_lock(:first), pg_advisory_xact_lock(:second)")
 
 
 class LoginLimitReached(TooMany):
@@ -80,16 +80,16 @@ def refusal(
 def count(session: Session, email: str, address: str, *, at: datetime) -> None:
     """Count a wrong login, and let go of a few that are too old to count."""
     row = {"account": account_key(session, email), "address": network_of(address), "at": at}
-    session.write_soon(_COUNT, row)
-    session.write_soon(_PURGE, {"until": at - _window(OF_ACCOUNT)})
+    session.execute(_COUNT, row)
+    session.execute(_PURGE, {"until": at - _window(OF_ACCOUNT)})
 
 
 def remember(session: Session, user_id: int, address: str, *, at: datetime) -> None:
     """Note that a person logged in from the address, and forget from where they didn't for long."""
     row = {"user_id": user_id, "address": network_of(address), "last_login_at": at}
-    known = session.upsert(KNOWN).values(row)
+    known = upsert(KNOWN).values(row)
     session.execute(known.on_conflict_do_update(index_elements=["user_id", "address"], set_={"last_login_at": at}))
-    session.write_soon(_FORGET, {"person": user_id, "until": at - KNOWN_FOR})
+    session.execute(_FORGET, {"person": user_id, "until": at - KNOWN_FOR})
 
 
 def account_key(session: Session, email: str) -> str:
@@ -123,8 +123,4 @@ def _window(policy: Policy) -> timedelta:
 
 def _lock(session: Session, network: str, account: str) -> None:
     """The address first, then the account, always: who waits in this order can't wait in a circle."""
-    if not session.settings.is_sqlite:  # there a writing transaction holds the whole file
-        numbers = (
-            int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in (network, account)
-        )
-        session.execute(_LOCK, dict(zip(("first", "second"), numbers, strict=True)))
+    session.lock_keys(network, account)

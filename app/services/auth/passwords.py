@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from app.core.database.dialect import upsert
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner, TransactionRunner
 from app.core.mail import Letter, Mailer
@@ -184,7 +185,7 @@ def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> 
         raise PersonInactive("This person is deactivated. Activate them first.")
     token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)
     row = {"user_id": user_id, "token_hash": digest(token), "created_at": at, "expires_at": expires_at}
-    session.execute(session.upsert(LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
+    session.execute(upsert(LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
     recorder.record(
         session, "password_link:create", at=at, actor_id=actor.id, subject_id=user_id, after={"expires_at": expires_at}
     )

@@ -71,8 +71,8 @@ def open_for(session: Session, user_id: int, client: Client, *, at: datetime) ->
         "expires_at": _ends(session, at, at),
     }
     session_id = session.execute(insert(SESSION).values(row).returning(SESSION.c.id)).scalar_one()
-    session.write_soon(_PURGE, {"until": at})
-    session.write_soon(_END_OLDEST, {"person": user_id})
+    session.execute(_PURGE, {"until": at})
+    session.execute(_END_OLDEST, {"person": user_id})
     return Opened(user_id, session_id, tokens.text(RefreshToken(user_id, session_id, secret)))
 
 

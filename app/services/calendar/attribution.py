@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select
 
 from app.core.database.column_types import Instant
-from app.core.database.dialect import earliest, in_seconds, latest
+from app.core.database.dialect import earliest, latest, whole_seconds
 from app.core.database.session import Session
 from app.core.time.zones import day_second, local_day
 from app.models.tables import ENTRY, USER
@@ -75,7 +75,7 @@ def seconds_by_person(
 ) -> dict[int, int]:
     """Whole seconds of closed entries that belong to the period, by person, added up in the database."""
     inside, start, end = inside_of(session, period, attribution, people)
-    closed = select(ENTRY.c.user_id, in_seconds(session, func.sum(end - start))).where(
+    closed = select(ENTRY.c.user_id, whole_seconds(func.sum(end - start))).where(
         ENTRY.c.user_id.in_(select(USER.c.id).where(people)), inside
     )
     return {user_id: total for user_id, total in session.execute(closed.group_by(ENTRY.c.user_id))}  # noqa: C416
@@ -93,7 +93,7 @@ def inside_of(
     inside = and_(
         closed, belonging(session, period, attribution, people), start < after, or_(start >= first, end > first)
     )
-    return inside, latest(session, start, first), earliest(session, end, after)
+    return inside, latest(start, first), earliest(end, after)
 
 
 def ends_of(session: Session, period: Period) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:

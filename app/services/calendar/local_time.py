@@ -9,10 +9,10 @@ from copy import copy
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, case, func, literal_column, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, case, literal_column, select
 
-from app.core.database.column_types import Instant, WallTime
-from app.core.database.dialect import unix_seconds
+from app.core.database.column_types import Instant
+from app.core.database.dialect import epoch, from_epoch, wall_time
 from app.core.database.session import Session
 from app.core.time.zones import DAY_SECONDS, WallClock, day_second, wall_clocks
 from app.models.tables import ENTRY
@@ -33,12 +33,13 @@ def _whole(number: int) -> ColumnElement[int]:
     return literal_column(str(number), BigInteger)
 
 
-def _timestamp(second: int) -> ColumnElement[datetime]:
-    return literal_column(f"TIMESTAMPTZ '{datetime.fromtimestamp(second, UTC).isoformat()}'", Instant)
+def _instant(second: int) -> ColumnElement[datetime]:
+    return from_epoch(_whole(second))
 
 
-def _seconds(number: int) -> ColumnElement[Any]:
-    return func.make_interval(*(_whole(part) for part in (0, 0, 0, 0, 0, 0, number)))
+def _step_for(value: ColumnElement[Any]) -> Written:
+    """How a second is written to be compared with the value: a stored instant, or a second itself."""
+    return _instant if isinstance(value.type, Instant) else _whole
 
 
 class LocalTime:
@@ -65,23 +66,18 @@ class LocalTime:
 
         The two differ while a clock that was set back over midnight strikes the same minutes again.
         """
-        name = "offset" if of == "time" else "day_offset"
-        if self._session.settings.is_sqlite:
-            return type_coerce(unix_seconds(self._session, instant) + self._offset(instant, name), WallTime)
-        return func.timezone(
-            self._offset(instant, name, lambda each: func.make_interval(0, 0, 0, 0, 0, 0, each)), instant
-        )
+        return wall_time(instant, self._offset(instant, "offset" if of == "time" else "day_offset"))
 
     def day(self, instant: ColumnElement[Any]) -> ColumnElement[int]:
         """The local day of a stored instant, or of a second since 1970, in days since 1970: `zones.local_day`."""
-        second = unix_seconds(self._session, instant) if isinstance(instant.type, Instant) else instant
+        second = epoch(instant) if isinstance(instant.type, Instant) else instant
         return (second + self._offset(instant, "day_offset")) // DAY_SECONDS
 
     def since(self, instant: ColumnElement[Any], figures: Sequence[tuple[date, int]]) -> ColumnElement[int]:
         """The figure of the last of these days that had begun; the first stands for all before, too."""
         return self._by_zone(
             lambda zone, _: stepped(
-                instant, [(day_second(day, zone), figure) for day, figure in figures], as_step=self._step_for(instant)
+                instant, [(day_second(day, zone), figure) for day, figure in figures], _step_for(instant)
             )
         )
 
@@ -91,14 +87,9 @@ class LocalTime:
             lambda zone, clocks: stepped(day, _day_steps(self._first_day, clocks, zone))
         )
 
-    def _offset(self, instant: ColumnElement[Any], name: str, as_value: Written = _whole) -> ColumnElement[Any]:
-        as_step = self._step_for(instant)
-        return self._by_zone(lambda _, clocks: stepped(instant, _steps(clocks, name), as_value, as_step))
-
-    def _step_for(self, value: ColumnElement[Any]) -> Written:
-        """How a second is written to be compared with the value: a stored instant, or a second itself."""
-        is_timestamp = isinstance(value.type, Instant) and not self._session.settings.is_sqlite
-        return _timestamp if is_timestamp else _whole
+    def _offset(self, instant: ColumnElement[Any], name: str) -> ColumnElement[int]:
+        as_step = _step_for(instant)
+        return self._by_zone(lambda _, clocks: stepped(instant, _steps(clocks, name), as_step))
 
     def _by_zone(self, value: Callable[[str, Clocks], ColumnElement[Any]]) -> ColumnElement[Any]:
         values = [(zones, value(zones[0], clocks)) for clocks, zones in self._zones_by_clocks.items()]
@@ -158,14 +149,11 @@ def _day_steps(first_day: int, clocks: Clocks, zone: str) -> list[tuple[int, int
 
 
 def stepped(
-    value: ColumnElement[Any],
-    steps: Sequence[tuple[int, int]],
-    as_value: Written = _whole,
-    as_step: Written = _whole,
-) -> ColumnElement[Any]:
+    value: ColumnElement[Any], steps: Sequence[tuple[int, int]], as_step: Written = _whole
+) -> ColumnElement[int]:
     """The figure of the last step at or before the value, found by halving: a century has two hundred."""
     if len(steps) == 1:
-        return as_value(steps[0][1])
+        return _whole(steps[0][1])
     middle = len(steps) // 2
-    halves = (stepped(value, half, as_value, as_step) for half in (steps[:middle], steps[middle:]))
+    halves = (stepped(value, half, as_step) for half in (steps[:middle], steps[middle:]))
     return case((value < as_step(steps[middle][0]), next(halves)), else_=next(halves))

@@ -10,16 +10,12 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Double,
     FromClause,
     Integer,
     Select,
     Subquery,
-    TableValuedAlias,
     and_,
     case,
-    cast,
-    func,
     literal,
     or_,
     select,
@@ -27,8 +23,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from app.core.database.column_types import Instant
-from app.core.database.dialect import earliest, latest, unix_seconds
+from app.core.database.dialect import earliest, epoch, from_epoch, latest, numbers_to, seconds_between
 from app.core.database.session import Session
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
@@ -63,12 +58,12 @@ def stretches(
     belongs = belonging(session, period, attribution, people)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time
-        return Stretches(ENTRY, start, end, _seconds_between(session, start, end), belongs)
+        return Stretches(ENTRY, start, end, seconds_between(start, end), belongs)
     local = LocalTime(session, period, at=at)
     of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
     inside = _inside(session, period, and_(of_people, belongs))
-    parts = _parts(session, period, _with_days(inside, local), local)
-    begins, ends = (_stored(session, parts.c[name]) for name in ("part_start", "part_end"))
+    parts = _parts(period, _with_days(inside, local), local)
+    begins, ends = (from_epoch(parts.c[name]) for name in ("part_start", "part_end"))
     return Stretches(parts, begins, ends, parts.c.part_end - parts.c.part_start, true())
 
 
@@ -85,14 +80,14 @@ def _inside(session: Session, period: Period, belongs: ColumnElement[bool]) -> S
         (is_whole, and_(start < after, or_(end.is_(None), start >= first))),
         else_=and_(start < after, end > first),
     )
-    begins = unix_seconds(session, latest(session, start, first))
+    begins = epoch(latest(start, first))
     found = select(
         ENTRY,
         is_whole.label("is_whole"),
-        unix_seconds(session, start).label("start"),
-        unix_seconds(session, end).label("end"),
+        epoch(start).label("start"),
+        epoch(end).label("end"),
         begins.label("begins"),
-        case((is_whole, begins), else_=unix_seconds(session, earliest(session, end, after)) - 1).label("last"),
+        case((is_whole, begins), else_=epoch(earliest(end, after)) - 1).label("last"),
     )
     return _apart(found.where(belongs, is_inside).order_by(ENTRY.c.user_id), "inside")
 
@@ -104,13 +99,14 @@ def _with_days(inside: Subquery, local: LocalTime) -> Subquery:
     return _apart(select(inside, *days), "with_days")
 
 
-def _parts(session: Session, period: Period, entries: Subquery, local: LocalTime) -> Subquery:
+def _parts(period: Period, entries: Subquery, local: LocalTime) -> Subquery:
     """A row for each of the days, with the part of the entry inside it."""
     local = local.of_zone(entries.c.time_zone)
-    numbers = _numbers_to(session, period, entries.c.last_day - entries.c.first_day)
+    days = (period.end - period.start).days + 1
+    numbers = numbers_to(entries.c.last_day - entries.c.first_day, at_most=days)
     day = entries.c.first_day + type_coerce(numbers.c.value, BigInteger)
-    begins = case((entries.c.is_whole, entries.c.start), else_=latest(session, entries.c.begins, local.begins(day)))
-    ends = case((entries.c.is_whole, entries.c.end), else_=earliest(session, entries.c.last + 1, local.begins(day + 1)))
+    begins = case((entries.c.is_whole, entries.c.start), else_=latest(entries.c.begins, local.begins(day)))
+    ends = case((entries.c.is_whole, entries.c.end), else_=earliest(entries.c.last + 1, local.begins(day + 1)))
     columns = [entries.c[column.name] for column in ENTRY.c]
     every = select(*columns, entries.c.is_whole, begins.label("part_start"), ends.label("part_end"))
     cut = _apart(every.select_from(entries.join(numbers, true())), "cut")
@@ -118,30 +114,5 @@ def _parts(session: Session, period: Period, entries: Subquery, local: LocalTime
     return _apart(select(cut).where(has_length), "parts")
 
 
-def _numbers_to(session: Session, period: Period, last: ColumnElement[int]) -> TableValuedAlias:
-    """Rows with the numbers from 0 to `last`, for each row that `last` is of."""
-    if not session.settings.is_sqlite:
-        return func.generate_series(0, last).table_valued("value").render_derived()
-    # SQLite has no such function, but one that reads JSON: of a list of all numbers it gets as many as it takes.
-    every = "".join(f",{number:<6}" for number in range((period.end - period.start).days + 1))
-    as_many = func.substr(f"[{every[1:]}", 1, (last + 1) * 7)
-    return func.json_each(as_many.concat("]")).table_valued("value")
-
-
 def _apart(statement: Select[Any], name: str) -> Subquery:
     return statement.offset(literal(0, Integer)).subquery(name)
-
-
-def _seconds_between(
-    session: Session, start: ColumnElement[datetime], end: ColumnElement[datetime]
-) -> ColumnElement[int]:
-    if session.settings.is_sqlite:
-        return unix_seconds(session, end) - unix_seconds(session, start)
-    return cast(func.date_part("epoch", end - start), BigInteger)
-
-
-def _stored(session: Session, second: ColumnElement[int]) -> ColumnElement[datetime]:
-    """A second since 1970 as an instant."""
-    if session.settings.is_sqlite:
-        return type_coerce(second, Instant)
-    return type_coerce(func.to_timestamp(cast(second, Double)), Instant)

@@ -77,7 +77,7 @@ def write(
     """
     session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
     columns = columns_of(wanted.columns)
-    shown = shown_as_text(session) if export_format is ExportFormat.csv else shown_as_value
+    shown = shown_as_text if export_format is ExportFormat.csv else shown_as_value
     entries = entries_of(session, wanted.period, wanted.attribution, people, columns, shown, at=at)
     match export_format:
         case ExportFormat.csv:

@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select
 
-from app.core.database.session import ROWS_AT_ONCE, Session
+from app.core.database.execution_options import ROWS_AT_ONCE
+from app.core.database.session import Session
 from app.services.exports.columns import Column, Kind
 
 Record = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, inspect, quoted_name, select, table
 
-from app.core.database.dialect import in_seconds, unix_seconds
+from app.core.database.dialect import epoch, whole_seconds
 from app.core.database.migrations import revisions_of
 from app.core.database.session import Session
 from app.models.metadata import own_tables
@@ -61,8 +61,8 @@ def _count(session: Session, name: str) -> int:
 
 
 def _hours(session: Session) -> dict[int, tuple[int, int]]:
-    length = unix_seconds(session, ENTRY.c.end_time) - unix_seconds(session, ENTRY.c.start_time)
-    person, seconds = ENTRY.c.user_id, in_seconds(session, func.coalesce(func.sum(length), 0))
+    length = epoch(ENTRY.c.end_time) - epoch(ENTRY.c.start_time)
+    person, seconds = ENTRY.c.user_id, whole_seconds(func.coalesce(func.sum(length), 0))
     rows = session.execute(select(person, func.count(), seconds).group_by(person).order_by(person))
     return {person_id: (entries, total) for person_id, entries, total in rows}
 

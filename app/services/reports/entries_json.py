@@ -9,7 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select
 
-from app.core.database.session import ROWS_AT_ONCE, Session
+from app.core.database.dialect import instant_text, json_string
+from app.core.database.execution_options import ROWS_AT_ONCE
+from app.core.database.session import Session
 from app.models.tables import PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
@@ -36,7 +38,7 @@ def entries_as_json(
         select(
             entry.user_id,
             found.seconds,
-            _object(session, told),
+            _object(told),
             *(PROJECT.c[name] for name in ProjectRead.model_fields),
         )
         .select_from(found.entry)
@@ -59,44 +61,34 @@ def _project(*values: Any) -> str:
     return ProjectRead.model_construct(**fields).model_dump_json()
 
 
-def _object(session: Session, told: dict[str, ColumnElement[Any]]) -> ColumnElement[str]:
+def _object(told: dict[str, ColumnElement[Any]]) -> ColumnElement[str]:
     text: ColumnElement[str] = literal("{", Text)
     for number, (name, value) in enumerate(told.items()):
-        text = text.concat(f'{"," if number else ""}"{name}":').concat(
-            _WRITTEN[name](value, session.settings.is_sqlite)
-        )
+        text = text.concat(f'{"," if number else ""}"{name}":').concat(_WRITTEN[name](value))
     return text.concat("}")
 
 
-def _instant(value: ColumnElement[datetime], is_sqlite: bool) -> ColumnElement[str]:
+def _instant(value: ColumnElement[datetime]) -> ColumnElement[str]:
     """One that is missing is null."""
-    if is_sqlite:
-        told = func.strftime("%Y-%m-%dT%H:%M:%SZ", value, "unixepoch", type_=Text)
-    else:
-        told = func.to_char(func.timezone("UTC", value), 'YYYY-MM-DD"T"HH24:MI:SS"Z"', type_=Text)
-    return func.coalesce(literal('"', Text).concat(told).concat('"'), "null")
+    return func.coalesce(literal('"', Text).concat(instant_text(value)).concat('"'), "null")
 
 
-def _flag(value: ColumnElement[bool], _: bool) -> ColumnElement[str]:
+def _flag(value: ColumnElement[bool]) -> ColumnElement[str]:
     return case((value, "true"), else_="false")
 
 
-def _number(value: ColumnElement[int], _: bool) -> ColumnElement[str]:
+def _number(value: ColumnElement[int]) -> ColumnElement[str]:
     return cast(value, Text)
 
 
-def _text(value: ColumnElement[str], is_sqlite: bool) -> ColumnElement[str]:
-    return func.json_quote(value, type_=Text) if is_sqlite else cast(func.to_json(cast(value, Text)), Text)
-
-
-_WRITTEN: dict[str, Callable[[ColumnElement[Any], bool], ColumnElement[str]]] = {
+_WRITTEN: dict[str, Callable[[ColumnElement[Any]], ColumnElement[str]]] = {
     "id": _number,
     "user_id": _number,
     "project_id": _number,
     "start_time": _instant,
     "end_time": _instant,
-    "description": _text,
-    "time_zone": _text,
+    "description": json_string,
+    "time_zone": json_string,
     "needs_review": _flag,
     "version": _number,
     "created_at": _instant,

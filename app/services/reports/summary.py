@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, Subquery, cast, func, literal, select
 
-from app.core.database.dialect import in_seconds
+from app.core.database.dialect import whole_seconds
 from app.core.database.session import Session
 from app.models.tables import PROJECT, USER, full_name
 from app.schemas.reports.summary import Group, Summary, SummaryWanted
@@ -68,9 +68,9 @@ def _added_up(session: Session, entries: Subquery, groups: list[Group]) -> Selec
     if Group.team in groups:
         added_up = added_up.join(_PERSON, _PERSON.c.id == by_person.c[Group.user])
     if Group.user in groups:  # nothing is left to add up
-        return added_up.add_columns(in_seconds(session, by_person.c.length), by_person.c.entries, literal(1))
+        return added_up.add_columns(whole_seconds(by_person.c.length), by_person.c.entries, literal(1))
     return added_up.add_columns(
-        in_seconds(session, func.sum(by_person.c.length)),
+        whole_seconds(func.sum(by_person.c.length)),
         cast(func.sum(by_person.c.entries), BigInteger),
         func.count(),
     ).group_by(*(keys[group] for group in groups))

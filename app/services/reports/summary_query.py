@@ -30,7 +30,7 @@ def people_in(actor: Actor, wanted: SummaryWanted, person_id: ColumnElement[Any]
 
 def parts(session: Session, actor: Actor, period: Period, wanted: SummaryWanted, calendar: CalendarKeys) -> Subquery:
     """One row for each entry and combination of keys: the keys by the names of their groups, but for the team, and
-    `length`, which `in_seconds` understands."""
+    `length`, which `whole_seconds` understands."""
     people = people_in(actor, wanted, USER.c.id)
     inside, start, end = inside_of(session, period, wanted.attribution, people)
     found = select(ENTRY.c.user_id.label(Group.user), ENTRY.c.project_id.label(Group.project))

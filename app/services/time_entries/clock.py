@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Row, and_, bindparam, func, select, update
 
+from app.core.database.dialect import next_id
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.time.clock import MAX_CLOCK_LAG
@@ -77,7 +78,7 @@ _STANDING_ONCE = _STANDING.add_columns(
 ).outerjoin(KEY, and_(KEY.c.user_id == USER.c.id, KEY.c.key == bindparam("key")))
 # On PostgreSQL the id of the entry to come, so that it needs no round trip of its own to be known. (A refused punch
 # leaves its id unused.)
-_RESERVED = func.nextval("time_entry_id_seq").label("reserved_id")
+_RESERVED = next_id("time_entry_id_seq").label("reserved_id")
 _STARTING, _STARTING_ONCE = (statement.add_columns(_RESERVED) for statement in (_STANDING, _STANDING_ONCE))
 _CLOSE = (
     update(ENTRY)
@@ -165,7 +166,7 @@ def _standing(
     """Where the caller stands, who they are, and the answer to this request if it was done before."""
     wanted = shown(claims) | {"project_id": project_id} | ({"key": request.key} if request else {})
     statement = _STANDING_ONCE if request else _STANDING
-    if project_id is not None and not session.settings.is_sqlite:
+    if project_id is not None:
         statement = _STARTING_ONCE if request else _STARTING
     with idempotency.waiting(request):
         locking = locks.lock_first(claims.user_id)

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, insert, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, insert, or_, select, true, tuple_
 
+from app.core.database.dialect import ascii_lower
 from app.core.database.session import Session
 from app.core.pagination import cursor_behind, keys_of
 from app.models.tables import ENTRY, PROJECT, USER
@@ -200,15 +201,13 @@ def _fitting(session: Session, wanted: EntryFilter, *, at: datetime) -> Iterator
         marked = flagged(session, ENTRY, at=at)
         yield marked if wanted.needs_review else ~marked
     if wanted.text is not None:
-        yield _says(session, wanted.text)
+        yield _says(wanted.text)
 
 
-def _says(session: Session, text: str) -> ColumnElement[bool]:
+def _says(text: str) -> ColumnElement[bool]:
     """The condition that a description has the text in it: A to Z in any case, other letters as typed, all small, all
     capital or capitalised. The engines' own folding differs: by the server's locale, and not at all on SQLite."""
-    typed = {text, text.lower(), text.upper(), text.title()}
-    if session.settings.is_sqlite:  # LIKE folds A to Z, and only those
-        return or_(*(ENTRY.c.description.contains(each, autoescape=True) for each in sorted(typed)))
+    folded = ascii_lower(ENTRY.c.description)
     small = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-    folded = func.translate(ENTRY.c.description, string.ascii_uppercase, string.ascii_lowercase)
-    return or_(*(folded.contains(each.translate(small), autoescape=True) for each in sorted(typed)))
+    typed = sorted({each.translate(small) for each in (text, text.lower(), text.upper(), text.title())})
+    return or_(*(folded.contains(each, autoescape=True) for each in typed))

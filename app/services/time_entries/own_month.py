@@ -6,12 +6,11 @@ no zone; which entries are in the period, Python tells from each one's zone.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import bindparam, select
 
-from app.core.database.dialect import seconds_of
+from app.core.database.dialect import epoch
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.time.zones import day_second
@@ -23,6 +22,23 @@ from app.services.calendar.periods import Period, starts_between
 _DAY = timedelta(days=1)
 Plain = dict[str, Any]
 """What JSON can have in it."""
+
+_STATEMENT = (
+    select(
+        *ENTRY.c["id", "user_id", "project_id"],
+        epoch(ENTRY.c.start_time),
+        epoch(ENTRY.c.end_time),
+        *ENTRY.c["description", "time_zone", "needs_review", "version"],
+        epoch(ENTRY.c.created_at),
+        epoch(ENTRY.c.updated_at),
+        *PROJECT.c["name", "is_active"],
+        epoch(PROJECT.c.created_at),
+    )
+    .join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
+    .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("first"), bindparam("after")))
+    .order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
+    .execution_options(**{PLANNED_ONCE: True})
+)
 
 
 def starting(session: Session, actor: Actor, period: Period, *, at: datetime) -> Iterator[Plain]:
@@ -60,38 +76,7 @@ def _rows(session: Session, actor: Actor, period: Period) -> Any:
     around = period.start - _DAY, period.end + 2 * _DAY  # no zone's midnight lies further from UTC's than a day
     first, after = (datetime.combine(day, time.min, UTC) for day in around)
     wanted = {"user_id": actor.id, "first": first, "after": after}
-    return session.execute(_statement(session.settings.is_sqlite), wanted)
-
-
-@cache
-def _statement(is_sqlite: bool) -> Select[Any]:
-    start, end, created, updated = (
-        seconds_of(ENTRY.c[name], is_sqlite=is_sqlite)
-        for name in ("start_time", "end_time", "created_at", "updated_at")
-    )
-    columns = (
-        ENTRY.c.id,
-        ENTRY.c.user_id,
-        ENTRY.c.project_id,
-        start,
-        end,
-        ENTRY.c.description,
-        ENTRY.c.time_zone,
-        ENTRY.c.needs_review,
-        ENTRY.c.version,
-        created,
-        updated,
-        PROJECT.c.name,
-        PROJECT.c.is_active,
-        seconds_of(PROJECT.c.created_at, is_sqlite=is_sqlite),
-    )
-    return (
-        select(*columns)
-        .join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
-        .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("first"), bindparam("after")))
-        .order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
-        .execution_options(**{PLANNED_ONCE: True})
-    )
+    return session.execute(_STATEMENT, wanted)
 
 
 def _project(project_id: int, name: str, is_active: bool, created: int) -> Plain:

@@ -1,15 +1,14 @@
 """People, as admins run them. Changes of role, active flag and manager keep two rules that span people:
 there is always an active admin, and managers never form a circle."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Select, String, bindparam, func, or_, select, type_coerce
+from sqlalchemy import Select, String, bindparam, func, or_, select, type_coerce
 
-from app.core.database.dialect import seconds_of
+from app.core.database.dialect import instant_text, upsert
 from app.core.database.execution_options import PLANNED_ONCE
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
@@ -17,7 +16,6 @@ from app.core.security.passwords import PasswordHasher
 from app.core.text import text_key
 from app.models.tables import USER, ZONE
 from app.models.users import Role, User
-from app.schemas.types import instant_text
 from app.schemas.users.user import AccountRead, NewPerson, UserCreate, UserFilter, UserUpdate
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
@@ -40,31 +38,18 @@ from app.services.users.errors import (
 RECORDED = ("email", "first_name", "last_name", "role", "is_active", "manager_id", "time_zone", "must_change_password")
 
 _COUNT = select(func.count()).select_from(USER).execution_options(**{PLANNED_ONCE: True})
-
-
-@cache
-def _accounts(is_sqlite: bool) -> Select[Any]:
-    """The fields of AccountRead as JSON has them, but for the instant: a model for each person would take longer than
-    all the rest of a page."""
-    plain: dict[str, ColumnElement[Any]] = {
-        "role": type_coerce(USER.c.role, String),
-        "created_at": seconds_of(USER.c.created_at, is_sqlite=is_sqlite),
-    }
-    return select(*(plain.get(name, USER.c[name]) for name in AccountRead.model_fields))
-
-
-@cache
-def _everybody(is_sqlite: bool) -> Select[Any]:
-    """A page of all people: what is skipped is skipped in the index alone."""
-    skipped = USER.alias("skipped")
-    first_id = select(skipped.c.id).order_by(skipped.c.id).offset(bindparam("skip")).limit(1).scalar_subquery()
-    page_of_all = _accounts(is_sqlite).where(USER.c.id >= first_id).order_by(USER.c.id).limit(bindparam("limit"))
-    return page_of_all.execution_options(**{PLANNED_ONCE: True})
-
-
-def _account(fields: Iterable[Any]) -> dict[str, Any]:
-    account = dict(zip(AccountRead.model_fields, fields, strict=True))
-    return account | {"created_at": instant_text(account["created_at"])}
+# The fields of AccountRead as JSON has them: a model for each person would take longer than all the rest of a page.
+_AS_JSON = {"role": type_coerce(USER.c.role, String), "created_at": instant_text(USER.c.created_at)}
+_ACCOUNTS = select(*(_AS_JSON.get(name, USER.c[name]).label(name) for name in AccountRead.model_fields))
+_SKIPPED = USER.alias("skipped")
+_FIRST_ID = select(_SKIPPED.c.id).order_by(_SKIPPED.c.id).offset(bindparam("skip")).limit(1).scalar_subquery()
+# A page of all people: what is skipped is skipped in the index alone.
+_EVERYBODY = (
+    _ACCOUNTS.where(USER.c.id >= _FIRST_ID)
+    .order_by(USER.c.id)
+    .limit(bindparam("limit"))
+    .execution_options(**{PLANNED_ONCE: True})
+)
 
 
 def create(
@@ -143,12 +128,12 @@ def page(session: Session, _actor: Actor, wanted: UserFilter, *, skip: int, limi
     """People that fit the filter, by id, as the JSON of a list of AccountRead, and how many there are in all."""
     if wanted == UserFilter():
         total = session.execute(_COUNT).scalar_one()
-        rows = session.execute(_everybody(session.settings.is_sqlite), {"skip": skip, "limit": limit})
+        rows = session.execute(_EVERYBODY, {"skip": skip, "limit": limit})
     else:
         total = session.execute(_matching(select(func.count()).select_from(USER), wanted)).scalar_one()
-        matching = _matching(_accounts(session.settings.is_sqlite), wanted)
+        matching = _matching(_ACCOUNTS, wanted)
         rows = session.execute(matching.order_by(USER.c.id).offset(skip).limit(limit))
-    return to_json([_account(person) for person in rows]), total
+    return to_json([dict(row._mapping) for row in rows]), total
 
 
 def team(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
@@ -249,7 +234,7 @@ def apply(session: Session, actor: Actor, person: User, changes: dict[str, Any],
 
 def register_zone(session: Session, name: str) -> None:
     """Note that entries can carry this zone from now on."""
-    session.execute(session.upsert(ZONE).values(name=name).on_conflict_do_nothing())
+    session.execute(upsert(ZONE).values(name=name).on_conflict_do_nothing())
 
 
 def check_may_make(actor: Actor | None, role: Role) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, insert, select
 
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
@@ -95,7 +95,7 @@ def add(
     refuse(faults)
     for zone in sorted({row["time_zone"] for row in rows.values()}):
         administration.register_zone(session, zone)
-    for line, person_id in zip(sheet.lines, _new_ids(session, len(sheet.lines)), strict=True):
+    for line, person_id in zip(sheet.lines, session.new_ids(USER, len(sheet.lines)), strict=True):
         managers[line.email_key] = rows[line]["id"] = person_id
     done = 0
     for lines in _batches(sheet.managers_first):
@@ -157,15 +157,6 @@ def _found(session: Session, keys: Iterable[str]) -> Iterator[Row[Any]]:
     columns = USER.c["id", "email_key", "role", "is_active"]
     for some in _batches(keys):
         yield from session.execute(select(*columns).where(USER.c.email_key.in_(some)))
-
-
-def _new_ids(session: Session, count: int) -> Iterable[int]:
-    """Ids for new people, ascending, nobody else's: so managers can be named before they are written."""
-    if session.settings.is_sqlite:  # a writing transaction has the whole file
-        last = session.execute(select(func.coalesce(func.max(USER.c.id), 0))).scalar_one()
-        return range(last + 1, last + 1 + count)
-    sequence = func.pg_get_serial_sequence('"user"', "id")
-    return session.execute(select(func.nextval(sequence)).select_from(func.generate_series(1, count))).scalars().all()
 
 
 def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
 
-from app.core.database.dialect import unix_seconds
+from app.core.database.dialect import epoch
 from app.core.time.zones import period as instants_of
 from app.core.time.zones import zone_names
 from app.models.tables import ENTRY
@@ -143,7 +143,7 @@ def test_a_whole_life_adds_up_in_the_database_too(people, server, as_user, mia, 
     asked = {"start_date": "2000-01-01", "end_date": "2099-12-31", "include_entries": False}
 
     with server.database.reading() as session:
-        lengths = unix_seconds(session, ENTRY.c.end_time) - unix_seconds(session, ENTRY.c.start_time)
+        lengths = epoch(ENTRY.c.end_time) - epoch(ENTRY.c.start_time)
         total = int(session.execute(select(func.sum(lengths)).where(ENTRY.c.user_id == ana.id)).scalar_one())
 
     for attribution in ("start", "split"):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 from sqlalchemy import insert, select
 
-from app.core.database.dialect import unix_seconds
+from app.core.database.dialect import epoch
 from app.core.time.zones import day_second, local_day, zone_names
 from app.models.tables import ENTRY
 from app.schemas.reports.summary import Group
@@ -89,7 +89,7 @@ def test_the_database_tells_the_same_day_as_python(database, work, zones, start,
 
     with database.reading() as session:
         local, calendar = LocalTime(session, period, at=at), CalendarKeys(period)
-        second = unix_seconds(session, ENTRY.c.start_time)
+        second = epoch(ENTRY.c.start_time)
         day = local.day(ENTRY.c.start_time)
         columns = {
             "zone": ENTRY.c.time_zone,

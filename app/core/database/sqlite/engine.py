@@ -9,6 +9,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlmodel import create_engine
 
 from app.core.config.settings import Settings
+from app.core.spreadsheet import safe_text
 
 POOL_WAIT_SECONDS = 2
 
@@ -54,6 +55,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
         "secure_delete = ON",  # what was erased is overwritten
     ):
         connection.execute(f"PRAGMA {pragma}")
+    connection.create_function(safe_text.__name__, 1, safe_text, deterministic=True)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,0 +1,94 @@
+"""The operations on a transaction that PostgreSQL does in its own way."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+from psycopg2 import Error as PostgreSQLError
+from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, create_mock_engine, func, select
+from sqlalchemy.engine import Compiled
+from sqlalchemy.exc import DBAPIError
+
+from app.core.database.postgresql.engine import driver_of, may_take
+
+_CHUNK_BYTES = 256 * 1024
+_PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
+
+Change = Insert | Update | Delete
+
+
+class PostgreSQLOperations:
+    """PostgreSQL: statements that wait for the next one, time-outs, advisory locks, sequences, COPY."""
+
+    def execute_later(
+        self, connection: Connection, statement: Insert | Update | Delete, values: dict[str, Any]
+    ) -> None:
+        """The statement waits, as text, in front of whatever comes next, so it is done before that is."""
+        compiled = _compiled(statement)
+        driver = driver_of(connection)
+        with driver.cursor() as cursor:
+            written: bytes = cursor.mogrify(compiled.string, compiled.construct_params(values))
+        driver.add_waiting(f"{written.decode()}; ")
+
+    def set_statement_timeout(self, connection: Connection, seconds: int) -> None:
+        may_take(connection, seconds)
+
+    def disable_timeouts(self, connection: Connection) -> None:
+        may_take(connection, 0)
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+    def lock_keys(self, connection: Connection, *keys: str) -> None:
+        """In this order, always: two that want the same ones can't wait for each other."""
+        numbers = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True) for key in keys)
+        connection.execute(select(*(func.pg_advisory_xact_lock(number) for number in numbers)))
+
+    def new_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
+        sequence = func.pg_get_serial_sequence(f'"{table.name}"', "id")
+        ids = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
+        return connection.execute(ids).scalars().all()
+
+    def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
+        """PostgreSQL renders the rows itself (COPY); no row is built in Python."""
+        compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+        driver = driver_of(connection)
+        with driver.cursor() as cursor, io.BufferedWriter(_CrlfLines(write), _CHUNK_BYTES) as out:
+            rows = cursor.mogrify(compiled.string, compiled.construct_params()).decode()
+            try:
+                cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", out)
+            except PostgreSQLError as error:  # as SQLAlchemy would have told it
+                raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
+            except BaseException:
+                connection.invalidate()  # else the rest of the rows would be waited for
+                raise
+
+
+class _CrlfLines(io.RawIOBase):
+    """Ends lines as RFC 4180 wants it: COPY ends them with a line feed alone. What is quoted stays as it is."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write, self._is_quoted = write, False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, lines: Any) -> int:
+        chunk = bytes(lines)
+        self._write(chunk.replace(b"\n", b"\r\n") if b'"' not in chunk and not self._is_quoted else self._ended(chunk))
+        return len(chunk)
+
+    def _ended(self, chunk: bytes) -> bytes:
+        """A quote within quotes is written twice, which leaves us where we were."""
+        parts = chunk.split(b'"')
+        for number, part in enumerate(parts):
+            if self._is_quoted == bool(number % 2):
+                parts[number] = part.replace(b"\n", b"\r\n")
+        self._is_quoted ^= len(parts) % 2 == 0
+        return b'"'.join(parts)
+
+
+@cache
+def _compiled(statement: Insert | Update | Delete) -> Compiled:
+    """A statement built once, as text for psycopg2. Its values need no more than psycopg2's own adaptation."""
+    return statement.compile(dialect=_PSYCOPG2)
