@@ -4,13 +4,13 @@ import time
 from collections import Counter
 
 from benchmarks.company import ADMIN
-from benchmarks.limits import CopyOut, WriteXlsx
 from benchmarks.load import Answer, once
 from benchmarks.measure import Run, Sample
 from benchmarks.memory import Peak
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.services import Service
 from benchmarks.site import Site, World
+from benchmarks.upper_bounds import CopyOut, WriteXlsx
 
 SETTLE_SECONDS = 2
 """What a worker does once when it starts, such as a first hash, is over then: its memory isn't the export's."""

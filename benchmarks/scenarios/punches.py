@@ -6,11 +6,10 @@ import uuid
 from dataclasses import replace
 
 from benchmarks.company import MANAGER, MONTH
-from benchmarks.limits import PgBench
 from benchmarks.load import Request, Script, drive
 from benchmarks.measure import Run, Sample
 from benchmarks.scenarios.scenario import DONE, Scenario, asking
-from benchmarks.services import ENTRY_ID, IDEMPOTENCY_KEY, Bare, Service
+from benchmarks.services import ENTRY_ID, IDEMPOTENCY_KEY, Service
 from benchmarks.site import Site
 
 PUNCH, REPORT = "punch", "report"
@@ -49,16 +48,7 @@ def punch(site: Site, clients: int) -> dict[str, Run]:
     runs: dict[str, Run] = {each.name: punching(each, people, with_key=with_key) for each in world.services}
     if bare := world.bare:
         runs["bare app"] = punching(bare, people, with_key=False)
-        runs["pgbench"] = PgBench(bare.db_url, clients)
-        runs["hello"] = greeting_twice(bare, clients)
     return runs
-
-
-def greeting_twice(service: Bare, clients: int) -> Run:
-    """Two hellos count as one cycle: what HTTP alone takes of it."""
-    run = asking(service, [service.hello] * clients)
-
-    return lambda seconds: _of_two(run(seconds))
 
 
 def _of_two(sample: Sample) -> Sample:

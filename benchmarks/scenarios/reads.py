@@ -3,12 +3,12 @@
 from datetime import date
 
 from benchmarks.company import ADMIN, MANAGER, MONTH, YEAR
-from benchmarks.limits import Aggregate
 from benchmarks.load import drive
 from benchmarks.measure import Run, Sample
 from benchmarks.scenarios.scenario import DONE, Scenario, asking, each_in_turn, with_memory
 from benchmarks.services import Service
 from benchmarks.site import Site
+from benchmarks.upper_bounds import Aggregate
 
 SUMMARY = "/reports/summary"
 SUMMARY_GROUPS = "group_by=user&group_by=month"

