@@ -6,10 +6,8 @@ operator does, the restore over the database that is there.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -18,7 +16,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 
-from sqlalchemy import insert, make_url, select
+from sqlalchemy import insert, select
 from sqlalchemy.engine import URL
 
 from app.core.database.session import Database
@@ -27,11 +25,11 @@ from app.core.security.keyring import Keyring
 from app.core.time.clock import monotonic_seconds
 from app.models.tables import CHAIN, ENTRY, EVENT
 from app.services.audit.recorder import linked_facts
-from benchmarks.bulk import unguarded
+from benchmarks.bulk_load import unguarded
 from benchmarks.company import Layout
-from benchmarks.loading import load_ours
-from tests.support.databases import ENGINES, SECRET_KEY, SQLITE, fresh_database, make_templates, settings_for
-from tests.support.postgresql import PostgreSQLServer, connect
+from benchmarks.environment import benchmark_server
+from tests.support.databases import ENGINES, SECRET_KEY, SQLITE, settings_for
+from tests.support.postgresql import connect
 
 EMPLOYEES = 1000
 ROWS_AT_ONCE = 5000
@@ -41,19 +39,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--entries", type=int, default=1_000_000)
     layout = Layout.sized(EMPLOYEES, parser.parse_args().entries)
-    folder, server = Path(tempfile.mkdtemp(prefix="ett-backups-")), PostgreSQLServer(durable=True)
-    try:
-        make_templates(server.url, folder)
+    with benchmark_server() as server:
         for engine in ENGINES:
-            with fresh_database(engine, folder, server.url, folder) as db_url:
-                _measure(engine, make_url(db_url), layout, folder)
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
+            _measure(engine, server.company(engine, layout), server.folder)
 
 
-def _measure(engine: str, url: URL, layout: Layout, folder: Path) -> None:
-    load_ours(url, layout)
+def _measure(engine: str, url: URL, folder: Path) -> None:
     _record(url)
     file = folder / f"{engine}.backup"
     size = _size(engine, url)

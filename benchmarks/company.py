@@ -46,11 +46,6 @@ class Layout:
     def last_employee(self) -> int:
         return FIRST_EMPLOYEE + self.employees - 1
 
-    @property
-    def entries(self) -> int:
-        beyond = CREW * max(0, DAYS_A_YEAR - self.days_each)
-        return ENTRIES_A_DAY * (self.employees * self.days_each + beyond)
-
     def days(self) -> list[tuple[date, int]]:
         """The days worked, oldest first as a table grows, each with the last person who worked on it."""
         numbers = range(max(self.days_each, DAYS_A_YEAR))
@@ -73,6 +68,11 @@ class Layout:
         yield _person(MANAGER, Role.manager, ADMIN)
         for number in range(FIRST_EMPLOYEE, self.last_employee + 1):
             yield _person(number, Role.employee, MANAGER if number in self.crew else ADMIN)
+
+
+def dates(period: tuple[date, date]) -> dict[str, date]:
+    """The parameters of a request for a period."""
+    return {"start_date": period[0], "end_date": period[1]}
 
 
 def email_of(person: int) -> str:

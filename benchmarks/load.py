@@ -31,6 +31,8 @@ class Request:
     """Whether the client may stop before this one: nobody stops between clocking in and clocking out."""
     keep: bool = False
     """Whether the script reads the body."""
+    pause_seconds: float = 0
+    """How long the client waits before it sends this one."""
 
 
 @dataclass(slots=True)
@@ -85,12 +87,12 @@ def drive(base_url: str, scripts: Sequence[Script], seconds: float) -> Taken:
     return uvloop.run(_drive(base_url, scripts, seconds))
 
 
-def once(base_url: str, message: bytes, *, keep: bool = False) -> Answer:
+def once(base_url: str, message: bytes) -> Answer:
     """One request alone."""
     answers: list[Answer] = []
 
     def script() -> Script:
-        answers.append((yield Request(message, "once", keep=keep)))
+        answers.append((yield Request(message, "once")))
 
     drive(base_url, [script()], ANSWER_SECONDS)
     return answers[0]
@@ -143,10 +145,15 @@ class _Client(asyncio.Protocol):
             self._answered(self._reader.answer)
 
     def _send(self, request: Request | None) -> None:
-        self._sent = time.perf_counter()
-        if request is None or (request.may_end and self._sent >= self._ends):
+        if request is None or (request.may_end and time.perf_counter() >= self._ends):
             self._stop()
-            return
+        elif request.pause_seconds:
+            asyncio.get_running_loop().call_later(request.pause_seconds, self._write, request)
+        else:
+            self._write(request)
+
+    def _write(self, request: Request) -> None:
+        self._sent = time.perf_counter()
         self._request, self._reader = request, Reader(self._sent, keep=request.keep)
         self._transport.write(request.message)
 

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Protocol
 
 from benchmarks.load import Taken, p50, p99
 
-OURS, BASELINE = "ours", "baseline"
+OURS = "ours"
 PATIENCE_SECONDS = 60
 """What takes longer in a round sits out the next ones."""
 
@@ -26,9 +25,9 @@ class Sample:
     notes: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, taken: Taken, label: str, **notes: float) -> "Sample":
+    def of(cls, taken: Taken, label: str) -> "Sample":
         seconds = taken.seconds.get(label, [])
-        return cls(taken.rates[label], p50(seconds), p99(seconds), taken.failed, notes)
+        return cls(taken.rates[label], p50(seconds), p99(seconds), taken.failed)
 
 
 Run = Callable[[float], Sample]
@@ -36,7 +35,7 @@ Run = Callable[[float], Sample]
 
 
 @dataclass
-class Row:
+class ResultRow:
     """All the rounds of one of the things compared."""
 
     name: str
@@ -61,17 +60,6 @@ class Row:
         return list(self.samples[0].notes)
 
 
-class Named(Protocol):
-    """What a result says of its scenario."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def unit(self) -> str: ...
-
-
 @dataclass
 class Result:
     """A scenario on one database: a row for ours, one for each limit, and one for the baseline."""
@@ -80,7 +68,7 @@ class Result:
     title: str
     engine: str
     unit: str
-    rows: list[Row]
+    rows: list[ResultRow] = field(default_factory=list)
 
     def ratio(self, name: str) -> float:
         """Ours to another, the median over the rounds: both met the same noise in each."""
@@ -88,18 +76,13 @@ class Result:
         rounds = [mine.rate / its.rate for mine, its in zip(ours, other, strict=False) if mine.rate and its.rate]
         return median(rounds) if rounds else float("nan")
 
-    def _row(self, name: str) -> Row:
+    def _row(self, name: str) -> ResultRow:
         return next(row for row in self.rows if row.name == name)
 
-    @property
-    def others(self) -> list[str]:
-        return [row.name for row in self.rows if row.name != OURS]
 
-
-def compare(scenario: Named, engine: str, runs: dict[str, Run], *, seconds: float, rounds: int) -> Result:
-    """Let them take turns: a phase of each, round by round, after one to warm up that isn't counted."""
-    rows = [Row(name) for name in runs]
-    result = Result(scenario.name, scenario.title, engine, scenario.unit, rows)
+def compare(result: Result, runs: dict[str, Run], *, seconds: float, rounds: int) -> None:
+    """Let the runs take turns: a phase of each, round by round, after one to warm up that isn't counted."""
+    result.rows = [ResultRow(name) for name in runs]
     tired: set[str] = set()
     for number in range(rounds + 1):
         for row in result.rows:
@@ -113,7 +96,6 @@ def compare(scenario: Named, engine: str, runs: dict[str, Run], *, seconds: floa
                 _say(result, row.name, number, sample)
             if is_slow:
                 tired.add(row.name)
-    return result
 
 
 def _say(result: Result, name: str, number: int, sample: Sample) -> None:

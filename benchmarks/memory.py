@@ -8,7 +8,7 @@ import psutil
 RESET_PEAK = "5"
 
 
-class Peak:
+class PeakMemory:
     """The peak of a process and its children since the last reset."""
 
     def __init__(self, pid: int) -> None:

@@ -1,14 +1,13 @@
-"""Results as a page: machine facts, a table, and bars of ours against each limit and the baseline."""
+"""Results as a page: machine facts, and a table of ours beside each limit and the baseline."""
 
 import math
 import os
 import platform
-import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.measure import BASELINE, OURS, Result, Row
+from benchmarks.measure import OURS, Result, ResultRow
 
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "psycopg2-binary", "pydantic")
 COLUMNS = ("scenario", "database", "what", "rate", "p50, ms", "p99, ms", "ours to it", "failures by status", "also")
@@ -16,10 +15,7 @@ COLUMNS = ("scenario", "database", "what", "rate", "p50, ms", "p99, ms", "ours t
 
 def page(results: list[Result], command: str, facts: Iterable[str]) -> str:
     """All of it in markdown."""
-    parts = [f"`{command}`", *(f"- {fact}" for fact in (*machine(), *facts)), "", *table(results), ""]
-    parts += chart("Ours to the baseline", _ratios(results, is_baseline=True))
-    parts += chart("Ours to the limit", _ratios(results, is_baseline=False))
-    return "\n".join(parts)
+    return "\n".join([f"`{command}`", *(f"- {fact}" for fact in (*machine(), *facts)), "", *table(results)])
 
 
 def machine() -> Iterator[str]:
@@ -35,7 +31,7 @@ def table(results: list[Result]) -> list[str]:
     return lines
 
 
-def _cells(result: Result, row: Row) -> list[str]:
+def _cells(result: Result, row: ResultRow) -> list[str]:
     is_first = row is result.rows[0]
     ratio = "" if row.name == OURS else _number(result.ratio(row.name))
     return [
@@ -49,29 +45,6 @@ def _cells(result: Result, row: Row) -> list[str]:
         ", ".join(f"{status}: {count}" for status, count in sorted(row.failures.items())),
         ", ".join(f"{name} {_number(row.note(name))}" for name in row.notes),
     ]
-
-
-def chart(title: str, ratios: list[tuple[str, float]]) -> list[str]:
-    """A mermaid bar chart; nothing where there is nothing to show."""
-    if not ratios:
-        return []
-    labels = ", ".join(f'"{label}"' for label, _ in ratios)
-    bars = ", ".join(f"{ratio:.2f}" for _, ratio in ratios)
-    return [
-        "```mermaid", "xychart-beta horizontal", f'    title "{title}"', f"    x-axis [{labels}]",
-        f'    y-axis "times" 0 --> {math.ceil(max(ratio for _, ratio in ratios))}', f"    bar [{bars}]", "```", "",
-    ]  # fmt: skip
-
-
-def _ratios(results: list[Result], *, is_baseline: bool) -> list[tuple[str, float]]:
-    found = []
-    for result in results:
-        for name in result.others:
-            ratio = result.ratio(name)
-            if (name == BASELINE) is is_baseline and not math.isnan(ratio):
-                label = f"{result.name}, {result.engine}"
-                found.append((label if is_baseline else f"{label}: {name}", ratio))
-    return found
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -90,10 +63,3 @@ def _processor() -> str:
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def write(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text)

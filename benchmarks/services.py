@@ -5,20 +5,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import httpx
 from sqlalchemy.engine import URL, make_url
 
-from app.core.database.session import Database
-from app.core.security.access_tokens import TokenSigner
-from app.core.time.clock import utc_now
-from app.models.users import User
-from benchmarks.company import ADMIN, email_of
+from benchmarks.company import ADMIN, MONTH, dates, email_of
 from tests.support.concurrency import Call, at_once
-from tests.support.credentials import session_of
-from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
 from tests.support.processes import free_port
 from tests.support.server_process import ROOT, TLS, Backend
@@ -38,6 +31,10 @@ class Service:
     name = ""
     base_url = ""
     has_keys = False
+    """Whether a punch may have an Idempotency-Key."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[int, str] = {}
 
     @property
     def pid(self) -> int:
@@ -51,27 +48,36 @@ class Service:
         raise NotImplementedError
 
     def token(self, person: int) -> str:
-        raise NotImplementedError
+        if person not in self._tokens:
+            self.sign_in([person])
+        return self._tokens[person]
 
     def sign_in(self, people: list[int]) -> None:
-        """Have the tokens of these people before something is measured."""
-        for person in people:
-            self.token(person)
+        """Log these people in, anew where they are: whoever logs in a hundred times loses their oldest session."""
+        answers = at_once([self._login(person) for person in people])
+        for person, answer in zip(people, answers, strict=True):
+            self._tokens[person] = answer.json()["access_token"]
 
     def get(self, person: int, path: str, **params: object) -> bytes:
         return self._call("GET", path, person, params=params).message()
 
-    def punches(self, person: int, *, with_key: bool) -> tuple[bytes, bytes]:
+    def own_month(self, person: int) -> bytes:
+        return self.get(person, "/time-entries/me", **dates(MONTH))
+
+    def punches(self, person: int) -> tuple[bytes, bytes]:
         """A clock-in on the first project, and the clock-out of the entry that it answers."""
         body = {"project_id": 1, "description": ""}
-        headers = {"Idempotency-Key": IDEMPOTENCY_KEY.decode()} if with_key and self.has_keys else {}
+        headers = {"Idempotency-Key": IDEMPOTENCY_KEY.decode()} if self.has_keys else {}
         clock_in = self._call("POST", "/time-entries/clock-in", person, body=body, headers=headers)
         clock_out = self._call("POST", f"/time-entries/{ENTRY_ID.decode()}/clock-out", person, headers=headers)
         return clock_in.message(), clock_out.message()
 
     def login(self, person: int) -> bytes:
+        return self._login(person).message()
+
+    def _login(self, person: int) -> Call:
         email, password = self._password(person)
-        return Call("POST", f"{self.base_url}{API}/auth/login", form=f"username={email}&password={password}").message()
+        return Call("POST", f"{self.base_url}{API}/auth/login", form=f"username={email}&password={password}")
 
     def _password(self, person: int) -> tuple[str, str]:
         return email_of(person), PASSWORD
@@ -82,37 +88,33 @@ class Service:
 
 
 class Ours(Service):
+    """The service of a checkout, this one's if none is named."""
+
     name, has_keys = "ours", True
 
-    def __init__(self, url: URL, folder: Path) -> None:
-        db_url = _text(url)
-        settings = settings_for(db_url, ACCESS_TOKEN_EXPIRE_MINUTES=int(LIFETIME_MINUTES))
-        self._database, self._signer = Database(settings), TokenSigner(settings)
-        self._backend = Backend(db_url, folder, workers=WORKERS, ACCESS_TOKEN_EXPIRE_MINUTES=LIFETIME_MINUTES)
+    def __init__(self, url: URL, folder: Path, root: Path = ROOT) -> None:
+        super().__init__()
+        own = {"ACCESS_TOKEN_EXPIRE_MINUTES": LIFETIME_MINUTES}
+        self._backend = Backend(_text(url), folder, workers=WORKERS, root=root, **own)
         self.base_url, self.log = self._backend.base_url, self._backend.log
-        self.token = cache(self._token)  # type: ignore[method-assign]
 
     @property
     def pid(self) -> int:
         return self._backend.pid
 
     def stop(self) -> None:
-        self._database.close()
         self._backend.stop()
 
     def restart(self) -> None:
         self._backend.stop()
         self._backend.start()
 
-    def _token(self, person: int) -> str:
-        opened = session_of(self._database, User(id=person))
-        return self._signer.sign(opened.user_id, opened.session_id, at=utc_now())
-
 
 class Uvicorn(Service):
     """An app that uvicorn serves."""
 
     def __init__(self, python: str, app: str, folder: Path, workers: int = WORKERS, **environment: str) -> None:
+        super().__init__()
         self._port = free_port()
         self.base_url = f"http://127.0.0.1:{self._port}"
         options = ["--port", str(self._port), "--workers", str(workers), "--no-access-log", "--log-level", "warning"]
@@ -151,17 +153,16 @@ class Bare(Uvicorn):
     name = "bare app"
 
     def __init__(self, url: URL) -> None:
-        self.db_url = url
         plain = url.set(drivername="postgresql")
         super().__init__(sys.executable, "benchmarks.bare_app:app", ROOT, BARE_DB_URL=_text(plain))
 
-    def punches(self, person: int, *, with_key: bool) -> tuple[bytes, bytes]:
+    def punches(self, person: int) -> tuple[bytes, bytes]:
         paths = (f"{self.base_url}/people/{person}/{punch}" for punch in ("clock-in/1", "clock-out"))
         clock_in, clock_out = (Call("POST", path).message() for path in paths)
         return clock_in, clock_out
 
-    def get(self, person: int, path: str, **params: object) -> bytes:
-        return Call("GET", f"{self.base_url}/people/{person}/entries", params=params).message()
+    def own_month(self, person: int) -> bytes:
+        return Call("GET", f"{self.base_url}/people/{person}/entries", params=dates(MONTH)).message()
 
     def sign_in(self, people: list[int]) -> None:
         """Nobody has to."""
@@ -179,21 +180,6 @@ class Baseline(Uvicorn):
     def __init__(self, folder: Path, python: str, url: URL, workers: int = WORKERS) -> None:
         environment = {"DB_URL": _text(url), "ACCESS_TOKEN_EXPIRE_MINUTES": LIFETIME_MINUTES, "PYTHONPATH": ""}
         super().__init__(python, "app.main:app", folder, workers, **environment)
-        self._tokens: dict[int, str] = {}
-
-    def token(self, person: int) -> str:
-        self.sign_in([person])
-        return self._tokens[person]
-
-    def sign_in(self, people: list[int]) -> None:
-        missing = [person for person in people if person not in self._tokens]
-        calls = []
-        for email, password in map(self._password, missing):
-            form = f"username={email}&password={password}"
-            calls.append(Call("POST", f"{self.base_url}{API}/auth/login", form=form))
-        answers = at_once(calls) if calls else []
-        for person, answer in zip(missing, answers, strict=True):
-            self._tokens[person] = answer.json()["access_token"]
 
     def _password(self, person: int) -> tuple[str, str]:
         email, password = BASELINE_ADMIN

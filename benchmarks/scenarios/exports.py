@@ -3,13 +3,13 @@
 import time
 from collections import Counter
 
-from benchmarks.company import ADMIN
+from benchmarks.company import ADMIN, dates
+from benchmarks.environment import Environment, Scale
 from benchmarks.load import Answer, once
 from benchmarks.measure import Run, Sample
-from benchmarks.memory import Peak
+from benchmarks.memory import PeakMemory
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.services import Service
-from benchmarks.site import Site, World
 from benchmarks.upper_bounds import CopyOut, WriteXlsx
 
 SETTLE_SECONDS = 2
@@ -17,24 +17,24 @@ SETTLE_SECONDS = 2
 CSV, XLSX = "/reports/export/csv", "/reports/export/xlsx"
 
 
-def csv(site: Site, _: int) -> dict[str, Run]:
-    world, rows = site.payroll, site.wanted.csv_rows
-    runs: dict[str, Run] = {each.name: exporting(each, world, CSV, rows) for each in world.services}
-    if not world.is_sqlite:
-        runs["COPY"] = CopyOut(world.url, world.layout.period_of(rows))
+def csv(environment: Environment, _: int) -> dict[str, Run]:
+    scale, rows = environment.payroll, environment.options.csv_rows
+    runs: dict[str, Run] = {each.name: export_load(each, scale, CSV, rows) for each in scale.services}
+    if not scale.is_sqlite:
+        runs["COPY"] = CopyOut(scale.url, scale.layout.period_of(rows))
     return runs
 
 
-def xlsx(site: Site, _: int) -> dict[str, Run]:
+def xlsx(environment: Environment, _: int) -> dict[str, Run]:
     """The baseline has no such thing."""
-    world, rows = site.payroll, site.wanted.xlsx_rows
-    return {world.ours.name: exporting(world.ours, world, XLSX, rows), "rustpy_xlsxwriter": WriteXlsx(rows)}
+    scale, rows = environment.payroll, environment.options.xlsx_rows
+    return {scale.ours.name: export_load(scale.ours, scale, XLSX, rows), "rustpy_xlsxwriter": WriteXlsx(rows)}
 
 
-def exporting(service: Service, world: World, path: str, rows: int) -> Run:
+def export_load(service: Service, scale: Scale, path: str, rows: int) -> Run:
     """One whole export by one client, however long it takes, after one of a day, by fresh processes."""
-    small, whole = (_message(service, world, path, count) for count in (1, rows))
-    expected = world.layout.entries_in(world.layout.period_of(rows))
+    small, whole = (_message(service, scale, path, count) for count in (1, rows))
+    expected = scale.layout.entries_in(scale.layout.period_of(rows))
 
     def run(_: float) -> Sample:
         service.restart()
@@ -53,13 +53,12 @@ def exporting(service: Service, world: World, path: str, rows: int) -> Run:
     return run
 
 
-def _message(service: Service, world: World, path: str, rows: int) -> bytes:
-    first, last = world.layout.period_of(rows)
-    return service.get(ADMIN, path, start_date=first, end_date=last, scope="all")
+def _message(service: Service, scale: Scale, path: str, rows: int) -> bytes:
+    return service.get(ADMIN, path, **dates(scale.layout.period_of(rows)), scope="all")
 
 
 def _peak(service: Service, message: bytes) -> tuple[float, Answer]:
-    peak = Peak(service.pid)
+    peak = PeakMemory(service.pid)
     peak.reset()
     answer = once(service.base_url, message)
     return peak.megabytes(), answer

@@ -2,30 +2,29 @@
 
 from collections.abc import Callable
 
+from benchmarks.environment import Environment, Scale
 from benchmarks.measure import OURS, Run
-from benchmarks.scenarios.punches import punching
-from benchmarks.scenarios.reads import asking_own_month
+from benchmarks.scenarios.punches import punch_load
+from benchmarks.scenarios.reads import own_month_load
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.services import Service
-from benchmarks.site import Site, World
 
 START = "at 100,000 entries"
 
 
-def growing_punches(site: Site, clients: int) -> dict[str, Run]:
-    with_key = site.wanted.with_keys
-    return _at_both(site, clients, lambda service, people: punching(service, people, with_key=with_key))
+def growing_punches(environment: Environment, clients: int) -> dict[str, Run]:
+    return _at_both(environment, clients, punch_load)
 
 
-def growing_months(site: Site, clients: int) -> dict[str, Run]:
-    return _at_both(site, clients, asking_own_month)
+def growing_months(environment: Environment, clients: int) -> dict[str, Run]:
+    return _at_both(environment, clients, own_month_load)
 
 
-def _at_both(site: Site, clients: int, made: Callable[[Service, list[int]], Run]) -> dict[str, Run]:
-    def at(world: World) -> Run:
-        return made(world.ours, list(world.layout.crew)[:clients])
+def _at_both(environment: Environment, clients: int, load: Callable[[Service, list[int]], Run]) -> dict[str, Run]:
+    def at(scale: Scale) -> Run:
+        return load(scale.ours, list(scale.layout.crew)[:clients])
 
-    return {OURS: at(site.large), START: at(site.growth_start)}
+    return {OURS: at(environment.large), START: at(environment.growth_start)}
 
 
 SCENARIOS = (

@@ -5,79 +5,71 @@ import re
 import uuid
 from dataclasses import replace
 
-from benchmarks.company import MANAGER, MONTH
+from benchmarks.company import MANAGER, MONTH, dates
+from benchmarks.environment import Environment
 from benchmarks.load import Request, Script, drive
 from benchmarks.measure import Run, Sample
-from benchmarks.scenarios.scenario import DONE, Scenario, asking
+from benchmarks.scenarios.scenario import DONE, Scenario, read_load
 from benchmarks.services import ENTRY_ID, IDEMPOTENCY_KEY, Service
-from benchmarks.site import Site
 
 PUNCH, REPORT = "punch", "report"
 LOGIN_EVERY, REPORT_EVERY = 20, 200
 _ID = re.compile(rb'"id": ?(\d+)')
 
 
-def punching(service: Service, people: list[int], *, with_key: bool) -> Run:
+def punch_load(service: Service, people: list[int]) -> Run:
     """Clock-in/out cycles, each person on a connection of their own."""
 
     def run(seconds: float) -> Sample:
-        scripts = [puncher(service.punches(person, with_key=with_key)) for person in people]
-        return _of_two(Sample.of(drive(service.base_url, scripts, seconds), PUNCH))
+        scripts = [puncher(service.punches(person)) for person in people]
+        sample = Sample.of(drive(service.base_url, scripts, seconds), PUNCH)
+        return replace(sample, rate=sample.rate / 2)  # two punches make a cycle; how long each took stays
 
     return run
 
 
-def puncher(punches: tuple[bytes, bytes]) -> Script:
+def puncher(punches: tuple[bytes, bytes], *, pause_seconds: float = 0) -> Script:
     """One person's day, over and over; each punch with a key of its own where there is a place for one."""
     clock_in, clock_out = punches
     entry_id = b"0"
     while True:
-        started = yield Request(_keyed(clock_in), PUNCH, keep=True)
+        started = yield Request(_keyed(clock_in), PUNCH, keep=True, pause_seconds=pause_seconds)
         if found := _ID.search(started.body):
             entry_id = found[1]
-        yield Request(_keyed(clock_out).replace(ENTRY_ID, entry_id), PUNCH, may_end=False)
+        message = _keyed(clock_out).replace(ENTRY_ID, entry_id)
+        yield Request(message, PUNCH, may_end=False, pause_seconds=pause_seconds)
 
 
 def _keyed(message: bytes) -> bytes:
     return message.replace(IDEMPOTENCY_KEY, uuid.uuid4().hex.encode())
 
 
-def punch(site: Site, clients: int) -> dict[str, Run]:
-    world, with_key = site.small, site.wanted.with_keys
-    people = list(world.layout.crew)[:clients]
-    runs: dict[str, Run] = {each.name: punching(each, people, with_key=with_key) for each in world.services}
-    if bare := world.bare:
-        runs["bare app"] = punching(bare, people, with_key=False)
-    return runs
+def punch(environment: Environment, clients: int) -> dict[str, Run]:
+    scale = environment.small
+    people = list(scale.layout.crew)[:clients]
+    services = [*scale.services, *([scale.bare] if scale.bare else [])]
+    return {each.name: punch_load(each, people) for each in services}
 
 
-def _of_two(sample: Sample) -> Sample:
-    """Two requests make a cycle; how long each took stays."""
-    return replace(sample, rate=sample.rate / 2)
+def login(environment: Environment, clients: int) -> dict[str, Run]:
+    scale = environment.small
+    people = list(scale.layout.crew)[:clients]
+    return {each.name: read_load(each, [each.login(person) for person in people]) for each in scale.services}
 
 
-def login(site: Site, clients: int) -> dict[str, Run]:
-    world = site.small
-    people = list(world.layout.crew)[:clients]
-    return {each.name: asking(each, [each.login(person) for person in people]) for each in world.services}
+def nine_o_clock(environment: Environment, clients: int) -> dict[str, Run]:
+    scale = environment.small
+    people = list(scale.layout.crew)[:clients]
+    return {each.name: _mixed(each, people) for each in scale.services}
 
 
-def nine_o_clock(site: Site, clients: int) -> dict[str, Run]:
-    world = site.small
-    people = list(world.layout.crew)[:clients]
-    return {each.name: _mixed(each, people, with_key=site.wanted.with_keys) for each in world.services}
-
-
-def _mixed(service: Service, people: list[int], *, with_key: bool) -> Run:
-    report = service.get(MANAGER, "/reports/team", start_date=MONTH[0], end_date=MONTH[1])
+def _mixed(service: Service, people: list[int]) -> Run:
+    report = service.get(MANAGER, "/reports/team", **dates(MONTH))
 
     def run(seconds: float) -> Sample:
-        service.sign_in(people)  # whoever logs in a hundred times loses their oldest session
+        service.sign_in(people)  # the logins of the last round ended the oldest sessions
         count = itertools.count(1)
-        scripts = [
-            _interrupted(puncher(service.punches(each, with_key=with_key)), count, service.login(each), report)
-            for each in people
-        ]
+        scripts = [_interrupted(puncher(service.punches(each)), count, service.login(each), report) for each in people]
         taken = drive(service.base_url, scripts, seconds)
         sample = Sample.of(taken, PUNCH)
         others = {"logins/s": taken.rates[DONE], "reports/s": taken.rates[REPORT]}

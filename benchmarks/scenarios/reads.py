@@ -2,12 +2,12 @@
 
 from datetime import date
 
-from benchmarks.company import ADMIN, MANAGER, MONTH, YEAR
-from benchmarks.load import drive
+from benchmarks.company import ADMIN, MANAGER, MONTH, YEAR, dates
+from benchmarks.environment import Environment
+from benchmarks.load import Request, drive
 from benchmarks.measure import Run, Sample
-from benchmarks.scenarios.scenario import DONE, Scenario, asking, each_in_turn, with_memory
+from benchmarks.scenarios.scenario import DONE, Scenario, in_turn, read_load, with_memory
 from benchmarks.services import Service
-from benchmarks.site import Site
 from benchmarks.upper_bounds import Aggregate
 
 SUMMARY = "/reports/summary"
@@ -16,71 +16,67 @@ PRESENCE = "/reports/presence"
 PAGE, USERS = 100, 10_000
 
 
-def own_month(site: Site, clients: int) -> dict[str, Run]:
-    world = site.small
-    people = list(world.layout.crew)[:clients]
-    runs: dict[str, Run] = {each.name: asking_own_month(each, people) for each in world.services}
-    if bare := world.bare:
-        runs["bare app"] = asking_own_month(bare, people)
-        runs["hello"] = asking(bare, [bare.hello] * clients)
+def own_month(environment: Environment, clients: int) -> dict[str, Run]:
+    scale = environment.small
+    people = list(scale.layout.crew)[:clients]
+    runs: dict[str, Run] = {each.name: own_month_load(each, people) for each in scale.services}
+    if bare := scale.bare:
+        runs["bare app"] = own_month_load(bare, people)
+        runs["hello"] = read_load(bare, [bare.hello] * clients)
     return runs
 
 
-def asking_own_month(service: Service, people: list[int]) -> Run:
+def own_month_load(service: Service, people: list[int]) -> Run:
     service.sign_in(people)
-    period = _dates(MONTH)
-    return asking(service, [service.get(person, "/time-entries/me", **period) for person in people])
+    return read_load(service, [service.own_month(person) for person in people])
 
 
-def team_month(site: Site, clients: int) -> dict[str, Run]:
-    return _team(site, clients, MONTH)
+def team_month(environment: Environment, clients: int) -> dict[str, Run]:
+    return _team(environment, clients, MONTH)
 
 
-def team_year(site: Site, clients: int) -> dict[str, Run]:
-    return _team(site, clients, YEAR)
+def team_year(environment: Environment, clients: int) -> dict[str, Run]:
+    return _team(environment, clients, YEAR)
 
 
-def _team(site: Site, clients: int, period: tuple[date, date]) -> dict[str, Run]:
+def _team(environment: Environment, clients: int, period: tuple[date, date]) -> dict[str, Run]:
     return {
-        each.name: with_memory(each, asking(each, [each.get(MANAGER, "/reports/team", **_dates(period))] * clients))
-        for each in site.small.services
+        each.name: with_memory(each, read_load(each, [each.get(MANAGER, "/reports/team", **dates(period))] * clients))
+        for each in environment.small.services
     }
 
 
-def summary(site: Site, clients: int) -> dict[str, Run]:
+def summary(environment: Environment, clients: int) -> dict[str, Run]:
     """A team's year, all there is in this company; the baseline has no such thing."""
-    world = site.small
-    message = world.ours.get(MANAGER, SUMMARY, **_dates(YEAR))
+    scale = environment.small
+    message = scale.ours.get(MANAGER, SUMMARY, **dates(YEAR))
     message = message.replace(b" HTTP/1.1", f"&{SUMMARY_GROUPS} HTTP/1.1".encode(), 1)
-    runs: dict[str, Run] = {world.ours.name: with_memory(world.ours, asking(world.ours, [message] * clients))}
-    if not world.is_sqlite:
-        runs["SQL alone"] = Aggregate(world.url, clients, YEAR)
+    runs: dict[str, Run] = {scale.ours.name: with_memory(scale.ours, read_load(scale.ours, [message] * clients))}
+    if not scale.is_sqlite:
+        runs["SQL alone"] = Aggregate(scale.url, clients, YEAR)
     return runs
 
 
-def presence(site: Site, clients: int) -> dict[str, Run]:
-    ours = site.small.ours
-    return {ours.name: asking(ours, [ours.get(MANAGER, PRESENCE)] * clients)}
+def presence(environment: Environment, clients: int) -> dict[str, Run]:
+    ours = environment.small.ours
+    return {ours.name: read_load(ours, [ours.get(MANAGER, PRESENCE)] * clients)}
 
 
-def users(site: Site, clients: int) -> dict[str, Run]:
+def users(environment: Environment, clients: int) -> dict[str, Run]:
     """All pages of the list, each client from another page on."""
-    return {each.name: _paging(each, clients) for each in site.large.services}
+    return {each.name: _paging(each, clients) for each in environment.large.services}
 
 
 def _paging(service: Service, clients: int) -> Run:
-    pages = [service.get(ADMIN, "/admin/users", skip=skip, limit=PAGE) for skip in range(0, USERS, PAGE)]
+    skips = range(0, USERS, PAGE)
+    pages = [Request(service.get(ADMIN, "/admin/users", skip=skip, limit=PAGE), DONE) for skip in skips]
 
     def run(seconds: float) -> Sample:
         starts = range(0, len(pages), max(1, len(pages) // clients))[:clients]
-        scripts = [each_in_turn(pages[start:] + pages[:start]) for start in starts]
+        scripts = [in_turn(*pages[start:], *pages[:start]) for start in starts]
         return Sample.of(drive(service.base_url, scripts, seconds), DONE)
 
     return run
-
-
-def _dates(period: tuple[date, date]) -> dict[str, object]:
-    return {"start_date": period[0], "end_date": period[1]}
 
 
 SCENARIOS = (

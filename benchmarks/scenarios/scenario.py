@@ -4,53 +4,48 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import cycle
 
+from benchmarks.environment import Environment
 from benchmarks.load import Request, Script, drive
 from benchmarks.measure import Run, Sample
-from benchmarks.memory import Peak
+from benchmarks.memory import PeakMemory
 from benchmarks.services import Service
-from benchmarks.site import Site
 
 DONE = "done"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`runs` makes the things compared, ours among them, on a site with a number of clients."""
+    """`runs` makes the things compared, ours among them, in an environment with a number of clients."""
 
     name: str
     title: str
     unit: str
     clients: int
-    runs: Callable[[Site, int], dict[str, Run]]
+    runs: Callable[[Environment, int], dict[str, Run]]
 
-    def on(self, site: Site) -> dict[str, Run]:
-        return self.runs(site, site.wanted.clients or self.clients)
+    def on(self, environment: Environment) -> dict[str, Run]:
+        return self.runs(environment, environment.options.clients or self.clients)
 
 
-def repeated(message: bytes) -> Script:
-    """The same request until the time is over."""
-    request = Request(message, DONE)
-    while True:
+def in_turn(*requests: Request) -> Script:
+    """The requests one after the other, again and again, until the time is over."""
+    for request in cycle(requests):  # noqa: UP028 - a script is sent answers, of which an iterator takes none
         yield request
 
 
-def each_in_turn(messages: list[bytes]) -> Script:
-    for message in cycle(messages):
-        yield Request(message, DONE)
-
-
-def asking(service: Service, messages: list[bytes]) -> Run:
+def read_load(service: Service, messages: list[bytes]) -> Run:
     """Each client repeats its own request."""
 
     def run(seconds: float) -> Sample:
-        return Sample.of(drive(service.base_url, [repeated(message) for message in messages], seconds), DONE)
+        scripts = [in_turn(Request(message, DONE)) for message in messages]
+        return Sample.of(drive(service.base_url, scripts, seconds), DONE)
 
     return run
 
 
 def with_memory(service: Service, run: Run) -> Run:
     """The same, and how much memory the service's processes held at most meanwhile."""
-    peak = Peak(service.pid)
+    peak = PeakMemory(service.pid)
 
     def watched(seconds: float) -> Sample:
         peak.reset()

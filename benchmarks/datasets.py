@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from app.core.database.column_types import Instant
 from app.core.text import text_key
 from app.models.tables import ENTRY, PROJECT, USER, ZONE
-from benchmarks.bulk import count_on, unguarded
+from benchmarks.bulk_load import count_on, unguarded
 from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, Layout
 from tests.support.factories import password_hash
 

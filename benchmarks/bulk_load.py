@@ -61,7 +61,8 @@ def unguarded(url: URL, table: str) -> Iterator[Connection]:
     with engine.connect() as connection:
         for statement in SQLITE_TUNING if is_sqlite else POSTGRESQL_TUNING:
             connection.exec_driver_sql(statement)
-        guards = _guards(connection, table)
+        query = SQLITE_GUARDS if is_sqlite else POSTGRESQL_GUARDS
+        guards = [Guard(*row) for row in connection.exec_driver_sql(query, {"name": table})]
         for guard in guards:
             connection.exec_driver_sql(guard.drop)
         with _timed(f"{engine.dialect.name}, {table}, rows"):
@@ -87,11 +88,6 @@ def count_on(connection: Connection, *tables: str) -> None:
         connection.exec_driver_sql(
             f"""SELECT setval(pg_get_serial_sequence('"{name}"', 'id'), max(id)) FROM "{name}" """  # noqa: S608
         )
-
-
-def _guards(connection: Connection, table: str) -> list[Guard]:
-    query = SQLITE_GUARDS if connection.dialect.name == "sqlite" else POSTGRESQL_GUARDS
-    return [Guard(*row) for row in connection.exec_driver_sql(query, {"name": table})]
 
 
 @contextmanager
