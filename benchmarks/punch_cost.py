@@ -1,117 +1,132 @@
-"""What the record and the kept answer add to a punch: `python -m benchmarks.punch_cost`.
+"""Processor time of a punch and of an own month, in the workers and in PostgreSQL: `python -m benchmarks.punch_cost`.
 
-Clock-in/out cycles straight through the services, without HTTP: once as they are, with their audit events, chain and an
-Idempotency-Key each, and once as the bare statements behind them (lock and read, write the entry, commit). Both take
-turns in one run, on each database, so that the ratio says more than the figures on a noisy machine.
+With `--beside FOLDER` another checkout of this project is measured too, on the same PostgreSQL server and with the same
+company, in a database that it migrated itself. The two take turns, round by round, so that the ratios say more than the
+figures on a noisy machine. Time of PostgreSQL is all of the server's, its background processes' too.
 """
 
 import argparse
 import statistics
-import tempfile
-import threading
-import time
-import uuid
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from app.core.database.migrations import migrate
-from app.core.database.session import Database
-from app.core.security.access_tokens import Claims
-from app.core.time.clock import utc_now
-from app.schemas.time_entries.clock import ClockIn
-from app.services.access import locks
-from app.services.time_entries import clock, entries
-from tests.support.credentials import claims_of
-from tests.support.databases import settings_for
-from tests.support.factories import Company
-from tests.support.postgresql import PostgreSQLServer, execute
+import psutil
 
-Cycle = Callable[[Database, Claims, int], None]
+from benchmarks.datasets import load_ours
+from benchmarks.environment import SMALL_COMPANY, BenchmarkServer, benchmark_server
+from benchmarks.load import Request, Script, drive
+from benchmarks.scenarios.punches import puncher
+from benchmarks.scenarios.scenario import DONE, in_turn
+from benchmarks.services import Ours
+from tests.support.releases import migrating
+from tests.support.server_process import ROOT
 
-
-def bare(database: Database, claims: Claims, project_id: int) -> None:
-    """A cycle of the statements alone."""
-    wanted, lock = {"user_id": claims.user_id, "project_id": project_id}, locks.lock_first(claims.user_id)
-    at = utc_now()
-    row = {
-        "user_id": claims.user_id, "project_id": project_id, "start_time": at, "end_time": None, "description": "",
-        "time_zone": "UTC", "needs_review": False, "version": 1, "created_at": at, "updated_at": at,
-    }  # fmt: skip
-    with database.writing() as session:
-        session.execute(clock._STANDING, wanted, execution_options=lock).one()
-        session.execute(entries._INSERT, row).scalar_one()
-    with database.writing() as session:
-        running = session.execute(clock._STANDING, wanted, execution_options=lock).one()
-        closing = {"entry_id": running.open_id, "at": utc_now(), "is_stale": False, "next_version": 2}
-        session.execute(clock._CLOSE, closing)
+THIS, BESIDE = "this checkout", "the one beside"
 
 
-def whole(database: Database, claims: Claims, project_id: int) -> None:
-    """A cycle as the service does it, each punch with a key of its own."""
-    wanted = ClockIn(project_id=project_id, description="")
-    with database.writing("benchmark") as session:
-        clock.clock_in(session, claims, wanted, switch=False, key=uuid.uuid4().hex, at=utc_now())
-    with database.writing("benchmark") as session:
-        clock.clock_out_open(session, claims, key=uuid.uuid4().hex, at=utc_now())
+class Cost(NamedTuple):
+    """Processor time of a request, in milliseconds; or how many times another's."""
+
+    worker: float
+    database: float
+    both: float
+
+    @classmethod
+    def of(cls, worker: float, database: float) -> "Cost":
+        return cls(worker, database, worker + database)
+
+    def to(self, other: "Cost") -> "Cost":
+        return Cost(*(mine / its for mine, its in zip(self, other, strict=True)))
+
+    def text(self, unit: str) -> str:
+        return ", ".join(f"{name} {figure:.2f} {unit}" for name, figure in self._asdict().items())
 
 
-def rate(cycle: Cycle, database: Database, staff: list[Claims], project_id: int, seconds: float) -> float:
-    """Cycles a second, each person in a thread of their own."""
-    counts = [0] * len(staff)
-    ends = time.monotonic() + seconds
-
-    def work(number: int) -> None:
-        while time.monotonic() < ends:
-            cycle(database, staff[number], project_id)
-            counts[number] += 1
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(staff))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / seconds
+Round = dict[str, Cost]
+"""The cost of each kind of request."""
 
 
-def measure(db_url: str, clients: int, seconds: float, rounds: int) -> None:
-    database = Database(settings_for(db_url, DB_POOL_SIZE=max(clients, 2)))
-    migrate(database)
-    company = Company(database)
-    website = company.project("Website")
-    staff = [claims_of(database, company.employee(f"Person {number}")) for number in range(clients)]
-    bare_rates, whole_rates = [], []
-    for _ in range(rounds):
-        bare_rates.append(rate(bare, database, staff, website.id or 0, seconds))
-        whole_rates.append(rate(whole, database, staff, website.id or 0, seconds))
-    ratio = statistics.median(plain / full for plain, full in zip(bare_rates, whole_rates, strict=True))
-    name = database.engine.dialect.name
-    print(
-        f"{name}, {clients} at once: {statistics.median(bare_rates):.0f} bare and "
-        f"{statistics.median(whole_rates):.0f} whole cycles/s; a whole punch costs {ratio:.2f} x a bare one"
-    )
-    database.close()
+class Checkout:
+    """A checkout's service and its company's database."""
+
+    def __init__(self, root: Path, server: BenchmarkServer, clients: int) -> None:
+        url = server.empty_database()
+        migration = migrating(root, url.render_as_string(hide_password=False))
+        _, errors = migration.communicate()
+        if migration.returncode:
+            raise RuntimeError(f"The migration failed: {errors}")
+        load_ours(url, SMALL_COMPANY)
+        self._service = server.stop_at_end(Ours(url, server.folder, root))
+        self._people = list(SMALL_COMPANY.crew)[:clients]
+        self._service.sign_in(self._people)
+        self._postgresql = server.postgresql
+
+    def measure(self, seconds: float) -> Round:
+        punches = [puncher(self._service.punches(person)) for person in self._people]
+        months = [in_turn(Request(self._service.own_month(person), DONE)) for person in self._people]
+        return {"punch": self._cost(punches, seconds), "own month": self._cost(months, seconds)}
+
+    def _cost(self, scripts: list[Script], seconds: float) -> Cost:
+        processes = self._service.pid, self._postgresql.pid
+        before = [_processor_seconds(pid) for pid in processes]
+        taken = drive(self._service.base_url, scripts, seconds)
+        spent = [_processor_seconds(pid) - earlier for pid, earlier in zip(processes, before, strict=True)]
+        if taken.failed:
+            raise RuntimeError(f"Requests failed, by status: {dict(taken.failed)}")
+        requests = sum(map(len, taken.seconds.values()))
+        return Cost.of(*(each * 1000 / requests for each in spent))
+
+
+def _processor_seconds(pid: int) -> float:
+    """Time of a process and its children, also of those that have ended."""
+    leader, seconds = psutil.Process(pid), 0.0
+    for child in leader.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended: its time is the leader's children's, below
+            times = child.cpu_times()
+            seconds += times.user + times.system
+    times = leader.cpu_times()
+    return float(seconds + times.user + times.system + times.children_user + times.children_system)
+
+
+def measure(checkouts: dict[str, Checkout], seconds: float, rounds: int) -> dict[str, list[Round]]:
+    """The rounds of each checkout, after one to warm up that isn't counted. Every other round begins with the other."""
+    measured: dict[str, list[Round]] = {name: [] for name in checkouts}
+    for number in range(rounds + 1):
+        for name in checkouts if number % 2 else reversed(checkouts):
+            costs = checkouts[name].measure(seconds)
+            _print(f"round {number}, {name}", costs, "ms")
+            measured[name] += [costs] if number else []
+    return measured
+
+
+def _median(rounds: list[Round]) -> Round:
+    return {
+        name: Cost(*map(statistics.median, zip(*(costs[name] for costs in rounds), strict=True))) for name in rounds[0]
+    }
+
+
+def _print(title: str, costs: Round, unit: str) -> None:
+    print(f"{title}: " + "; ".join(f"{name}: {cost.text(unit)}" for name, cost in costs.items()), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=4, help="people who punch at once on PostgreSQL (4)")
-    parser.add_argument("--seconds", type=float, default=3, help="a round (3)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each (5)")
+    parser.add_argument("--beside", type=Path, help="folder of another checkout, measured in turn with this one")
+    parser.add_argument("--clients", type=int, default=16, help="people at once, 50 at most (16)")
+    parser.add_argument("--seconds", type=float, default=4, help="of punches, and of months, in a round (4)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each checkout (5)")
     options = parser.parse_args()
-    server = PostgreSQLServer(durable=True)
-    try:
-        url = server.url.render_as_string(hide_password=False)
-        for clients in sorted({1, options.clients}):
-            measure(url if clients == 1 else _another(server), clients, options.seconds, options.rounds)
-    finally:
-        server.stop()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(f"sqlite:///{Path(folder) / 'cost.db'}", 1, options.seconds, options.rounds)
-
-
-def _another(server: PostgreSQLServer) -> str:
-    execute(server.url, "CREATE DATABASE another")
-    return server.url.set(database="another").render_as_string(hide_password=False)
+    roots = {THIS: ROOT} | ({BESIDE: options.beside.resolve()} if options.beside else {})
+    with benchmark_server() as server:
+        checkouts = {name: Checkout(root, server, options.clients) for name, root in roots.items()}
+        measured = measure(checkouts, options.seconds, options.rounds)
+    for name, rounds in measured.items():
+        _print(f"median, {name}", _median(rounds), "ms")
+    if options.beside:
+        pairs = zip(*measured.values(), strict=True)
+        ratios = [{name: this[name].to(beside[name]) for name in this} for this, beside in pairs]
+        _print(f"{THIS} to {BESIDE}, median of the rounds", _median(ratios), "x")
 
 
 if __name__ == "__main__":
