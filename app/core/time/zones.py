@@ -68,7 +68,7 @@ def day_second(day: date, zone: str) -> int:
     return int(day_start(day, zone).timestamp())
 
 
-def period(start: date, end: date, zone: str) -> tuple[datetime, datetime]:
+def day_range(start: date, end: date, zone: str) -> tuple[datetime, datetime]:
     """The half-open UTC interval of the local days from `start` to `end`, both included."""
     return day_start(start, zone), day_start(end + timedelta(days=1), zone)
 

@@ -16,19 +16,19 @@ from app.core.time.zones import day_second, local_day
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.services.calendar.periods import Bounds, Period, bounds_of, starts_between, starts_within, widest
+from app.services.calendar.periods import Bounds, Period, ResolvedPeriod, starts_between, starts_within, widest
 
 _DAY = timedelta(days=1)
 _EARLIER = ENTRY.alias("earlier")
 
 
 def belonging(
-    session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool]
+    session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
 ) -> ColumnElement[bool]:
     """The condition that an entry of these people belongs to the period; with split, that it may: `cut` decides."""
     if attribution is Attribution.at_start:
-        return starts_within(session, period)
-    return _may_reach_into(session, bounds_of(session, period), people)
+        return starts_within(resolved)
+    return _may_reach_into(session, resolved.bounds, people)
 
 
 def parts(
@@ -71,10 +71,10 @@ def cut(start: int, end: int | None, zone: str, period: Period) -> Iterator[tupl
 
 
 def seconds_by_person(
-    session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool]
+    session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
 ) -> dict[int, int]:
     """Whole seconds of closed entries that belong to the period, by person, added up in the database."""
-    inside, start, end = inside_of(session, period, attribution, people)
+    inside, start, end = inside_of(session, resolved, attribution, people)
     closed = select(ENTRY.c.user_id, whole_seconds(func.sum(end - start))).where(
         ENTRY.c.user_id.in_(select(USER.c.id).where(people)), inside
     )
@@ -82,24 +82,23 @@ def seconds_by_person(
 
 
 def inside_of(
-    session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool]
+    session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
 ) -> tuple[ColumnElement[bool], ColumnElement[datetime], ColumnElement[datetime]]:
     """The condition that a closed entry of these people belongs to the period, and from when to when it counts."""
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
     closed = end.is_not(None)
     if attribution is Attribution.at_start:
-        return and_(closed, starts_within(session, period)), start, end
-    first, after = ends_of(session, period)
+        return and_(closed, starts_within(resolved)), start, end
+    first, after = ends_of(resolved)
     inside = and_(
-        closed, belonging(session, period, attribution, people), start < after, or_(start >= first, end > first)
+        closed, belonging(session, resolved, attribution, people), start < after, or_(start >= first, end > first)
     )
     return inside, latest(start, first), earliest(end, after)
 
 
-def ends_of(session: Session, period: Period) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
+def ends_of(resolved: ResolvedPeriod) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
     """The instant at which the period begins in an entry's zone, and the one behind its end."""
-    bounds = bounds_of(session, period)
-    return _by_zone(bounds, 0), _by_zone(bounds, 1)
+    return _by_zone(resolved.bounds, 0), _by_zone(resolved.bounds, 1)
 
 
 def _may_reach_into(session: Session, bounds: Bounds, people: ColumnElement[bool]) -> ColumnElement[bool]:

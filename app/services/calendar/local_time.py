@@ -6,26 +6,19 @@ No database does zone arithmetic: it compares an instant with those at which a z
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import copy
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, case, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, case, literal_column
 
 from app.core.database.column_types import Instant
 from app.core.database.dialect import epoch, from_epoch, wall_time
-from app.core.database.session import Session
 from app.core.time.zones import DAY_SECONDS, WallClock, day_second, wall_clocks
 from app.models.tables import ENTRY
-from app.services.calendar.periods import Period, zones_of
+from app.services.calendar.periods import ResolvedPeriod
 
 Clocks = tuple[WallClock, ...]
 Written = Callable[[int], ColumnElement[Any]]
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_BY_START = (ENTRY.c.start_time, ENTRY.c.start_time.desc())
-_A_LITTLE = timedelta(days=3)  # by then the period's last day has ended everywhere
-_AROUND = timedelta(days=1000)
-"""How far before the period an entry that still runs may have started, and how far behind it and the present one may
-end, and still be told rightly."""
 
 
 def _whole(number: int) -> ColumnElement[int]:
@@ -45,15 +38,13 @@ def _step_for(value: ColumnElement[Any]) -> Written:
 class LocalTime:
     """What the walls show at the instants of entries that belong to a period: in its zone, else in each entry's own."""
 
-    def __init__(self, session: Session, period: Period, *, at: datetime | None = None) -> None:
-        """For instants inside the period only, or at `at` also for those of entries that reach out of it."""
-        self._session = session
+    def __init__(self, resolved: ResolvedPeriod) -> None:
         self._zone: ColumnElement[str] = ENTRY.c.time_zone
-        first, last = _covered(session, period, at)
-        self._first_day = days_since_1970(period.start)
+        self._first_day = days_since_1970(resolved.period.start)
         self._zones_by_clocks: dict[Clocks, list[str]] = defaultdict(list)
-        for zone in zones_of(session, period):
-            self._zones_by_clocks[tuple(wall_clocks(first, last, zone))].append(zone)
+        for zone in resolved.zones:
+            clocks = wall_clocks(resolved.clocks_from, resolved.clocks_until, zone)
+            self._zones_by_clocks[tuple(clocks)].append(zone)
 
     def of_zone(self, zone: ColumnElement[str]) -> "LocalTime":
         """The same where an entry's zone stands in another column."""
@@ -96,27 +87,6 @@ class LocalTime:
         if len(values) == 1:
             return values[0][1]
         return case(*((self._zone.in_(zones), each) for zones, each in values))
-
-
-def _covered(session: Session, period: Period, at: datetime | None) -> tuple[int, int]:
-    """From when to when clocks are asked for: around the period, or around what there is in it, if that is less."""
-    around = _A_LITTLE if at is None else _AROUND
-    first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
-    if at is not None:
-        earliest, latest = _ends_of_all(session)
-        first, last = max(first - around, earliest), min(last, max(latest, at))
-    else:
-        first -= around
-    return int(min(first, last).timestamp()), int((last + around).timestamp())
-
-
-def _ends_of_all(session: Session) -> tuple[datetime, datetime]:
-    """When the first and the last of all entries start: two steps down an index, once a snapshot."""
-    if session.writes or "ends" not in session.info:
-        ends = (select(ENTRY.c.start_time).order_by(order).limit(1).scalar_subquery() for order in _BY_START)
-        session.info["ends"] = session.execute(select(*ends)).one()
-    earliest, latest = session.info["ends"]
-    return earliest or _LONG_AGO, latest or _LONG_AGO
 
 
 def days_since_1970(day: date) -> int:

@@ -6,7 +6,8 @@ An entry keeps the zone its owner had when it was recorded, and belongs to the l
 from calendar import monthrange
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -19,10 +20,21 @@ from sqlalchemy import (
 
 from app.core.database.session import Session
 from app.core.errors import Invalid
-from app.core.time.zones import period
+from app.core.time.zones import day_range
 from app.models.tables import ENTRY, ZONE
 
 MAX_REPORT_DAYS = 400
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_A_LITTLE = timedelta(days=3)  # by then the period's last day has ended everywhere
+_AROUND = timedelta(days=1000)
+"""How far before the period an entry that still runs may have started, and how far behind it and the present one may
+end, and still be told rightly."""
+_ZONES = select(ZONE.c.name).order_by(ZONE.c.name)
+# And when the first and the last of all entries start: two steps down an index.
+_ZONES_AND_ENDS = _ZONES.add_columns(
+    select(ENTRY.c.start_time).order_by(ENTRY.c.start_time).limit(1).scalar_subquery().label("earliest"),
+    select(ENTRY.c.start_time).order_by(ENTRY.c.start_time.desc()).limit(1).scalar_subquery().label("latest"),
+)
 
 
 class PeriodReversed(Invalid):
@@ -63,25 +75,49 @@ def of_month(month: str, zone: str | None) -> Period:
 Bounds = dict[tuple[datetime, datetime], list[str]]
 
 
-def bounds_of(session: Session, wanted: Period) -> Bounds:
-    """The half-open intervals of the period, each with the zones of entries for which it is the one.
+@dataclass(frozen=True)
+class ResolvedPeriod:
+    """A period, and all that a statement must be told of the zones whose days it has: no database knows zones."""
 
-    Python turns days into instants, zone by zone; the database only compares. Zones whose days coincide share a term.
+    period: Period
+    zones: list[str]
+    """The zone that is asked for, else all that entries can carry."""
+    clocks_from: int
+    clocks_until: int
+    """The seconds since 1970 between which it is known what the clocks of the zones show."""
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """The half-open intervals of the period, each with the zones of entries for which it is the one.
+
+        Python turns days into instants, zone by zone; the database only compares. Zones whose days coincide share a
+        term.
+        """
+        zones_by_bounds: Bounds = defaultdict(list)
+        for zone in self.zones:
+            zones_by_bounds[day_range(self.period.start, self.period.end, zone)].append(zone)
+        return zones_by_bounds
+
+
+def resolve(session: Session, period: Period, *, at: datetime | None = None) -> ResolvedPeriod:
+    """Read the zones that entries can carry, for a period in nobody's zone in particular.
+
+    Clocks are known around the period. With `at`, the present instant, they are known at every instant of an entry that
+    belongs to the period, also where it reaches out of it, and of a century only where there are entries.
     """
-    zones_by_bounds: Bounds = defaultdict(list)
-    for zone in zones_of(session, wanted):
-        zones_by_bounds[period(wanted.start, wanted.end, zone)].append(zone)
-    return zones_by_bounds
-
-
-def zones_of(session: Session, wanted: Period) -> list[str]:
-    """The zones whose days the period has: the one asked for, else all that entries can carry, read once a snapshot."""
-    if wanted.zone is not None:
-        return [wanted.zone]
-    if session.writes or "zones" not in session.info:
-        session.info["zones"] = list(session.execute(select(ZONE.c.name).order_by(ZONE.c.name)).scalars())
-    zones: list[str] = session.info["zones"]
-    return zones
+    zones: list[str] = []
+    if period.zone is None or at is not None:
+        rows = session.execute(_ZONES if at is None else _ZONES_AND_ENDS).all()
+        zones = [row.name for row in rows]
+    first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
+    if at is None:
+        first, around = first - _A_LITTLE, _A_LITTLE
+    else:
+        earliest, latest = (rows[0].earliest or _LONG_AGO, rows[0].latest or _LONG_AGO) if rows else (_LONG_AGO,) * 2
+        first, around = max(first - _AROUND, earliest), _AROUND
+        last = min(last, max(latest, at))
+    since, until = int(min(first, last).timestamp()), int((last + around).timestamp())
+    return ResolvedPeriod(period, zones if period.zone is None else [period.zone], since, until)
 
 
 def widest(bounds: Bounds) -> tuple[datetime, datetime]:
@@ -89,9 +125,9 @@ def widest(bounds: Bounds) -> tuple[datetime, datetime]:
     return min(first for first, _ in bounds), max(after for _, after in bounds)
 
 
-def starts_within(session: Session, wanted: Period) -> ColumnElement[bool]:
+def starts_within(resolved: ResolvedPeriod) -> ColumnElement[bool]:
     """The condition that an entry starts on a day of the period."""
-    bounds = bounds_of(session, wanted)
+    bounds = resolved.bounds
     if len(bounds) == 1:
         return starts_between(*widest(bounds))
     exactly = (and_(starts_between(*each), ENTRY.c.time_zone.in_(zones)) for each, zones in bounds.items())

@@ -29,7 +29,7 @@ from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
 from app.services.calendar.attribution import belonging, ends_of
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import Period
+from app.services.calendar.periods import Period, ResolvedPeriod
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +46,17 @@ class Stretches:
 
 
 def stretches(
-    session: Session,
-    period: Period,
-    attribution: Attribution,
-    people: ColumnElement[bool],
-    *,
-    at: datetime | None = None,
+    session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
 ) -> Stretches:
-    """The stretches of these people's entries that belong to the period. Who knows the present instant says so: of a
-    century in many zones only those clocks are looked up that an entry can have met."""
-    belongs = belonging(session, period, attribution, people)
+    """The stretches of these people's entries that belong to the period."""
+    belongs = belonging(session, resolved, attribution, people)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time
         return Stretches(ENTRY, start, end, seconds_between(start, end), belongs)
-    local = LocalTime(session, period, at=at)
+    local = LocalTime(resolved)
     of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
-    inside = _inside(session, period, and_(of_people, belongs))
-    parts = _parts(period, _with_days(inside, local), local)
+    inside = _inside(resolved, and_(of_people, belongs))
+    parts = _parts(resolved.period, _with_days(inside, local), local)
     begins, ends = (from_epoch(parts.c[name]) for name in ("part_start", "part_end"))
     return Stretches(parts, begins, ends, parts.c.part_end - parts.c.part_start, true())
 
@@ -71,10 +65,10 @@ def stretches(
 # expressions that hold one another many times over would outgrow any statement.
 
 
-def _inside(session: Session, period: Period, belongs: ColumnElement[bool]) -> Subquery:
+def _inside(resolved: ResolvedPeriod, belongs: ColumnElement[bool]) -> Subquery:
     """The entries with what of them lies inside the period. One without length, or without an end, lies there whole."""
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
-    first, after = ends_of(session, period)
+    first, after = ends_of(resolved)
     is_whole = or_(end.is_(None), end == start)
     is_inside = case(
         (is_whole, and_(start < after, or_(end.is_(None), start >= first))),

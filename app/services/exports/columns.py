@@ -17,7 +17,7 @@ from app.core.database.session import Session
 from app.models.tables import PROJECT, USER
 from app.schemas.reports.report import Attribution, Columns
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import Period
+from app.services.calendar.periods import ResolvedPeriod
 from app.services.calendar.segments import Stretches, stretches
 from app.services.time_entries.entries import flagged
 
@@ -106,7 +106,7 @@ def columns_of(wanted: Columns) -> Sequence[Column]:
 
 def entries_of(
     session: Session,
-    period: Period,
+    resolved: ResolvedPeriod,
     attribution: Attribution,
     people: ColumnElement[bool],
     columns: Sequence[Column],
@@ -118,8 +118,8 @@ def entries_of(
 
     `shown` makes of a column's expression what the format wants to read.
     """
-    found = stretches(session, period, attribution, people, at=at)
-    local = LocalTime(session, period, at=at).of_zone(found.entry.c.time_zone)
+    found = stretches(session, resolved, attribution, people)
+    local = LocalTime(resolved).of_zone(found.entry.c.time_zone)
     entries = Entries(session, found, local, at)
     return (
         select(*(shown(column, column.of(entries)).label(column.name) for column in columns))

@@ -14,7 +14,7 @@ from app.services.access.actor import Actor
 from app.services.access.visibility import people_in_report
 from app.services.audit import recorder
 from app.services.calendar.attribution import belonging
-from app.services.calendar.periods import Period
+from app.services.calendar.periods import Period, resolve
 from app.services.exports.columns import columns_of, entries_of
 from app.services.exports.csv import shown_as_text, write_csv
 from app.services.exports.json_lines import write_json
@@ -78,7 +78,8 @@ def write(
     session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
     columns = columns_of(wanted.columns)
     shown = shown_as_text if export_format is ExportFormat.csv else shown_as_value
-    entries = entries_of(session, wanted.period, wanted.attribution, people, columns, shown, at=at)
+    resolved = resolve(session, wanted.period, at=at)
+    entries = entries_of(session, resolved, wanted.attribution, people, columns, shown, at=at)
     match export_format:
         case ExportFormat.csv:
             write_csv(session, columns, entries, out, on_rows)
@@ -90,7 +91,7 @@ def write(
 
 def count(session: Session, people: ColumnElement[bool], wanted: ExportWanted) -> int:
     """How many entries of these people belong to the period; with split there may be more rows."""
-    belongs = belonging(session, wanted.period, wanted.attribution, people)
+    belongs = belonging(session, resolve(session, wanted.period), wanted.attribution, people)
     session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
     found = select(func.count()).select_from(ENTRY).join(USER, USER.c.id == ENTRY.c.user_id).where(people, belongs)
     return int(session.execute(found).scalar_one())

@@ -16,17 +16,17 @@ from app.models.tables import PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import TimeEntryRead
-from app.services.calendar.periods import Period
+from app.services.calendar.periods import ResolvedPeriod
 from app.services.calendar.segments import stretches
 from app.services.time_entries.entries import flagged
 
 
 def entries_as_json(
-    session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool], *, at: datetime
+    session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool], *, at: datetime
 ) -> Iterator[tuple[int, int | None, str]]:
     """Each entry of these people that belongs to the period, or its part inside a local day, oldest first for each
     person: whose it is, its seconds (None while it runs) and itself as JSON."""
-    found = stretches(session, period, attribution, people)
+    found = stretches(session, resolved, attribution, people)
     entry = found.entry.c
     told = {
         **{name: entry[name] for name in TimeEntryRead.model_fields},

@@ -14,7 +14,7 @@ from app.services.access.actor import Actor
 from app.services.calendar.attribution import inside_of
 from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import Period
+from app.services.calendar.periods import Period, ResolvedPeriod, resolve
 from app.services.calendar.segments import stretches
 
 
@@ -32,7 +32,8 @@ def parts(session: Session, actor: Actor, period: Period, wanted: SummaryWanted,
     """One row for each entry and combination of keys: the keys by the names of their groups, but for the team, and
     `length`, which `whole_seconds` understands."""
     people = people_in(actor, wanted, USER.c.id)
-    inside, start, end = inside_of(session, period, wanted.attribution, people)
+    resolved = resolve(session, period)
+    inside, start, end = inside_of(session, resolved, wanted.attribution, people)
     found = select(ENTRY.c.user_id.label(Group.user), ENTRY.c.project_id.label(Group.project))
     found = found.where(inside, people_in(actor, wanted, ENTRY.c.user_id))
     if wanted.project_id is not None:
@@ -40,25 +41,25 @@ def parts(session: Session, actor: Actor, period: Period, wanted: SummaryWanted,
     groups = [group for group in wanted.groups if group in OF_CALENDAR]
     if not groups:
         return found.add_columns((end - start).label("length")).subquery()
-    local = LocalTime(session, period)
+    local = LocalTime(resolved)
     if wanted.attribution is Attribution.at_start:
         keys = (calendar.of_instant(group, local, start).label(group) for group in groups)
         return found.add_columns(*keys, (end - start).label("length")).subquery()
-    return _cut(session, period, wanted, people, calendar, groups)
+    return _cut(session, resolved, wanted, people, calendar, groups)
 
 
 def _cut(
     session: Session,
-    period: Period,
+    resolved: ResolvedPeriod,
     wanted: SummaryWanted,
     people: ColumnElement[bool],
     calendar: CalendarKeys,
     groups: Sequence[Group],
 ) -> Subquery:
     """The closed entries cut at each midnight, and what has the same keys put together again."""
-    found = stretches(session, period, wanted.attribution, people)
+    found = stretches(session, resolved, wanted.attribution, people)
     entry = found.entry.c
-    day = LocalTime(session, period).of_zone(entry.time_zone).day(found.start)
+    day = LocalTime(resolved).of_zone(entry.time_zone).day(found.start)
     pieces = select(
         entry.id,
         entry.user_id.label(Group.user),

@@ -18,7 +18,7 @@ from app.schemas.users.user import UserRead
 from app.services.access.actor import Actor
 from app.services.access.visibility import people_in_report
 from app.services.calendar.attribution import belonging, parts, seconds_by_person
-from app.services.calendar.periods import MAX_REPORT_DAYS, Period
+from app.services.calendar.periods import MAX_REPORT_DAYS, Period, resolve
 from app.services.reports.entries_json import entries_as_json
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
 
@@ -43,11 +43,11 @@ def team(
     people = session.execute(
         select(*(USER.c[name] for name in UserRead.model_fields)).where(included).order_by(USER.c.id)
     ).all()
-    entries: dict[int, bytes] = {}
+    resolved, entries = resolve(session, period), dict[int, bytes]()
     if include_entries:
         period.at_most(MAX_REPORT_DAYS)
         seconds: dict[int, int] = defaultdict(int)
-        found = entries_as_json(session, period, attribution, included, at=at)
+        found = entries_as_json(session, resolved, attribution, included, at=at)
         for person_id, of_person in groupby(found, key=itemgetter(0)):
             texts = []
             for _, length, text in of_person:
@@ -55,7 +55,7 @@ def team(
                 seconds[person_id] += length or 0
             entries[person_id] = ",".join(texts).encode()
     else:
-        seconds = seconds_by_person(session, period, attribution, included)
+        seconds = seconds_by_person(session, resolved, attribution, included)
     told = (_as_json(person, seconds.get(person.id, 0), entries.get(person.id, b"")) for person in people)
     return b"[%b]" % b",".join(told)
 
@@ -125,7 +125,7 @@ def _entries(
     """The people's entries that belong to the period, person by person, oldest first."""
     of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
     rows = session.execute(
-        ENTRY_WITH_PROJECT.where(of_people, belonging(session, period, attribution, people)).order_by(
+        ENTRY_WITH_PROJECT.where(of_people, belonging(session, resolve(session, period), attribution, people)).order_by(
             ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id
         )
     ).all()  # a result left half-read would keep an SQLite connection in the past

@@ -19,7 +19,7 @@ from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.calendar.attribution import belonging, parts
-from app.services.calendar.periods import Period, starts_within
+from app.services.calendar.periods import Period, resolve, starts_within
 from app.services.time_entries import own_month
 from app.services.time_entries.errors import EntryNotFound
 
@@ -48,7 +48,7 @@ def own(session: Session, actor: Actor, period: Period, *, attribution: Attribut
     split, their parts inside each local day."""
     if attribution is Attribution.at_start:
         return to_json(list(own_month.starting(session, actor, period, at=at)))
-    belongs = belonging(session, period, attribution, USER.c.id == actor.id)
+    belongs = belonging(session, resolve(session, period), attribution, USER.c.id == actor.id)
     rows = session.execute(ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, belongs)).all()
     entries = [read_with_project(session, row, now=at) for row in rows]
     found = [part for _, part in parts(entries, period, attribution)]
@@ -78,7 +78,10 @@ def page(
 
     Raises BadCursor.
     """
-    fitting = [*_fitting(session, wanted, at=at), *([starts_within(session, period)] if period is not None else [])]
+    fitting = [
+        *_fitting(session, wanted, at=at),
+        *([starts_within(resolve(session, period))] if period is not None else []),
+    ]
     in_sight = visibility.in_sight(actor, ENTRY.c.user_id)
     if visibility.has_small_team(session, actor):
         of_one = select(ENTRY.c.id).where(ENTRY.c.user_id == USER.c.id, *fitting)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
 
 from app.core.database.dialect import epoch
-from app.core.time.zones import period as instants_of
+from app.core.time.zones import day_range as instants_of
 from app.core.time.zones import zone_names
 from app.models.tables import ENTRY
 from app.services.users.administration import register_zone

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from app.core.time.zones import WallClock, day_start, local_day, period, wall_clocks, zone_names
+from app.core.time.zones import WallClock, day_range, day_start, local_day, wall_clocks, zone_names
 
 DAY, HOUR, MINUTE, SECOND = (timedelta(**{unit: 1}) for unit in ("days", "hours", "minutes", "seconds"))
 ZONES = sorted(zone_names())
@@ -34,7 +34,7 @@ def local_date(instant: datetime, zone: str) -> date:
 
 
 def hours_of(day: date, zone: str) -> float:
-    begins, ends = period(day, day, zone)
+    begins, ends = day_range(day, day, zone)
     return (ends - begins) / HOUR
 
 
@@ -82,8 +82,8 @@ def test_a_day_begins_at_the_first_instant_that_bears_its_date(day, zone):
 @unhurried
 @given(day=days, zone=zones, length=some.integers(0, 40))
 def test_days_follow_each_other_without_gap_or_overlap(day, zone, length):
-    whole = period(day, day + length * DAY, zone)
-    each = [period(day + number * DAY, day + number * DAY, zone) for number in range(length + 1)]
+    whole = day_range(day, day + length * DAY, zone)
+    each = [day_range(day + number * DAY, day + number * DAY, zone) for number in range(length + 1)]
 
     assert [each[0][0], each[-1][1]] == list(whole)
     assert all(before[1] == after[0] for before, after in pairwise(each))
@@ -92,7 +92,7 @@ def test_days_follow_each_other_without_gap_or_overlap(day, zone, length):
 @unhurried
 @given(instant=instants, zone=steady_zones)
 def test_an_instant_lies_in_the_day_that_the_wall_calendar_shows(instant, zone):
-    begins, ends = period(local_date(instant, zone), local_date(instant, zone), zone)
+    begins, ends = day_range(local_date(instant, zone), local_date(instant, zone), zone)
 
     assert begins <= instant < ends
 
@@ -137,7 +137,7 @@ def test_where_the_clock_strikes_midnight_twice_the_day_begins_at_the_first():
 
 def test_an_hour_that_comes_again_before_midnight_stays_with_the_day_that_had_begun():
     """St John's, 2010-11-07: at 00:01 the clock went back to 23:01 of the day before."""
-    begins, ends = period(date(2010, 11, 7), date(2010, 11, 7), "America/St_Johns")
+    begins, ends = day_range(date(2010, 11, 7), date(2010, 11, 7), "America/St_Johns")
     again = datetime(2010, 11, 7, 3, tzinfo=UTC)
 
     assert local_date(again, "America/St_Johns") == date(2010, 11, 6)
@@ -160,7 +160,7 @@ def test_offsets_of_less_than_a_minute_count():
 
 
 def test_a_century_of_days_adds_up():
-    begins, ends = period(date(2000, 1, 1), date(2100, 1, 1), "Europe/Berlin")
+    begins, ends = day_range(date(2000, 1, 1), date(2100, 1, 1), "Europe/Berlin")
 
     assert (begins, ends) == (datetime(1999, 12, 31, 23, tzinfo=UTC), datetime(2100, 1, 1, 23, tzinfo=UTC))
 

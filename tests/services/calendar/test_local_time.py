@@ -14,7 +14,7 @@ from app.models.tables import ENTRY
 from app.schemas.reports.summary import Group
 from app.services.calendar.group_keys import CalendarKeys
 from app.services.calendar.local_time import LocalTime
-from app.services.calendar.periods import Period
+from app.services.calendar.periods import Period, resolve
 from app.services.users.administration import register_zone
 
 EPOCH = date(1970, 1, 1)
@@ -88,7 +88,7 @@ def test_the_database_tells_the_same_day_as_python(database, work, zones, start,
     told = []
 
     with database.reading() as session:
-        local, calendar = LocalTime(session, period, at=at), CalendarKeys(period)
+        local, calendar = LocalTime(resolve(session, period, at=at)), CalendarKeys(period)
         second = epoch(ENTRY.c.start_time)
         day = local.day(ENTRY.c.start_time)
         columns = {
