@@ -10,7 +10,6 @@ from typing import Annotated, BinaryIO
 
 import typer
 from rich.progress import Progress
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.cli.common import Refused, progress_bar, refusals, written_whole
@@ -20,36 +19,24 @@ from app.core.database.migrations import (
     ForeignDatabase,
     SchemaState,
     head_revision,
-    is_known_revision,
     looking,
     migrate,
     opened,
-    revisions_of,
     schema_state,
 )
 from app.core.database.postgresql import dump
-from app.core.database.postgresql.catalog import Ours
 from app.core.database.session import Database, Session
 from app.core.database.sqlite import backup as sqlite_copies
 from app.core.observability.logging import first_line
 from app.core.time.clock import utc_now
-from app.models.metadata import FUNCTIONS, own_tables
+from app.models.metadata import own_tables
 from app.schemas.operations.backup import Content, Facts, Manifest
 from app.services.operations import backup as backups
-from app.services.operations.backup import Target
 from app.services.operations.backup_inventory import facts_of, first_difference
 
 commands = typer.Typer()
 BACKUP, RESTORE = "cli:backup", "cli:restore"
 Fault = str | None
-
-
-def _ours() -> Ours:
-    return Ours(own_tables(), FUNCTIONS)
-
-
-def _strangers(connection: Connection) -> list[str]:
-    return _ours().strange_relations(connection) + _ours().strange_routines(connection)
 
 
 @commands.command()
@@ -84,7 +71,8 @@ def restore(
     """Let the database hold what a backup holds: all of it and checked, or nothing changes. Noted in the record."""
     with refusals(), opened(load_settings()) as database, progress_bar() as progress:
         said = backups.manifest_from(archive.manifest_in(file), is_sqlite=database.settings.is_sqlite)
-        _require_replaceable(database, force=force)
+        with looking(database) as connection:
+            backups.require_replaceable(connection, force=force)
         with bar(progress, "Check", said.content.bytes) as update:
             archive.check(file, backups.stored(said), on_bytes=lambda size: update(advance=size))
         put = _into_sqlite if database.settings.is_sqlite else _into_postgresql
@@ -141,11 +129,11 @@ def _of_postgresql(session: Session, _facts: Facts, _file: Path, out: BinaryIO, 
     connection = session.connection()
     major = dump.server_major(connection)
     pg_dump, pg_restore = (dump.program(name, at_least=major) for name in ("pg_dump", "pg_restore"))
-    with bar(progress, "Dump") as update, dump.dumping(connection, pg_dump, _ours()) as source:
+    with bar(progress, "Dump") as update, dump.pg_dump_stream(connection, pg_dump, own_tables()) as source:
         stored = archive.pack(
             out, "time_tracking.dump", source, is_compressed=True, on_bytes=lambda size: update(advance=size)
         )
-    dump.check(connection, pg_restore, _ours(), partial(archive.unpack, out, stored))
+    dump.verify_dump(connection, pg_restore, own_tables(), partial(archive.unpack, out, stored))
     return backups.content(stored, made_by=dump.major_of(pg_dump))
 
 
@@ -170,25 +158,28 @@ def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progr
 
 
 def _into_postgresql(database: Database, file: Path, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+    pg_restore = dump.program("pg_restore", at_least=said.content.made_by)
+    if schema_state(database) is SchemaState.empty:
+        migrate(database, said.facts.revision, say=_say)
     with _all_or_nothing(), database.writing(RESTORE) as session:
         session.may_take_forever()
+        backups.shut_out_others(session)
         connection = session.connection()
-        newest = max(said.content.made_by, dump.server_major(connection))
-        pg_restore = dump.program("pg_restore", at_least=newest)
-        if said.facts.revision != head_revision():
-            backups.require_alone(session)
-        if backups.target_of(connection) is not Target.nothing:
-            backups.shut_out_others(session)
+        backups.require_revision(connection, said)
         unpack = partial(archive.unpack, file, backups.stored(said))
         with bar(progress, "Rows", sum(said.facts.tables.values())) as update:
-            dump.put_in_place(connection, pg_restore, _ours(), unpack, on_rows=lambda rows: update(advance=rows))
+            dump.restore_rows(connection, pg_restore, own_tables(), unpack, on_rows=lambda rows: update(advance=rows))
         backups.require_same(session, said)
         if said.facts.revision == head_revision():
             return _proven(session, said, progress, unproven)
-    migrate(database, say=lambda line: typer.echo(line, err=True))  # in transactions of its own
+    migrate(database, say=_say)  # in transactions of its own
     with database.writing(RESTORE) as session:
         session.may_take_forever()
         return _proven(session, said, progress, unproven=True)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 @contextmanager
@@ -207,22 +198,6 @@ def _proven(session: Session, said: Manifest, progress: Progress, unproven: bool
             is_unproven_fine=unproven,
             at=utc_now(),
             on_progress=lambda done, total: update(completed=done, total=total),
-        )
-
-
-def _require_replaceable(database: Database, *, force: bool) -> None:
-    with looking(database) as connection:
-        target = backups.target_of(connection)
-        is_newer = not all(map(is_known_revision, revisions_of(connection)))
-        may_be_newer = _strangers(connection) if is_newer and not database.settings.is_sqlite else []
-    if target is Target.foreign:
-        raise ForeignDatabase("The database has tables that aren't this service's; nothing was changed.")
-    if target is Target.people and not force:
-        raise Refused("The database has people already. Say --force to replace all that it holds by the backup.")
-    if may_be_newer:
-        raise Refused(
-            f"A newer version migrated the database, and {', '.join(may_be_newer)} may be its, or somebody else's; "
-            "nothing was changed. Drop what is the newer version's, and move what isn't to a schema of its own."
         )
 
 

@@ -8,9 +8,6 @@ from sqlmodel import SQLModel
 
 import app.models
 
-FUNCTIONS = frozenset({"audit_event_is_append_only", "audit_event_extends_its_chain", "audit_chain_only_grows"})
-"""What the migrations make beside tables on PostgreSQL: the functions of the record's triggers."""
-
 
 def all_tables() -> MetaData:
     """The tables of every module here: a new one can't be forgotten."""

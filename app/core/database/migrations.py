@@ -156,11 +156,13 @@ def make_ready(database: Database, needed: MetaData) -> None:
 
 def migrate(
     database: Database,
+    revision: str = "head",
     *,
     patience_seconds: float = online_migration.PATIENCE_SECONDS,
     say: online_migration.Say = print,
 ) -> None:
-    """Bring the database to the newest revision. Raises ForeignDatabase, touching nothing, and MigrationBlocked.
+    """Bring the database to a revision, the newest by default. Raises ForeignDatabase, touching nothing, and
+    MigrationBlocked.
 
     An SQLite file gets there in one transaction; PostgreSQL in one for each migration, so that no lock is held longer
     than its own. The revision is read again behind others who migrate, so of several that start at once one does.
@@ -170,7 +172,7 @@ def migrate(
     def upgrade(connection: Connection) -> None:
         config = _config()
         config.attributes |= {"connection": connection, "keyring": database.keyring}
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
     if not database.settings.is_sqlite:
         url = database.settings.database_url

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, inspect, select, text
@@ -10,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import __version__
 from app.core.archive import DamagedArchive, Stored
-from app.core.database.migrations import is_known_revision
+from app.core.database.migrations import ForeignDatabase, is_known_revision, revisions_of
 from app.core.database.session import Session
 from app.models.tables import ENTRY, EVENT, USER
 from app.schemas.operations.backup import Content, Engine, Facts, Manifest
@@ -18,26 +17,9 @@ from app.services.audit import recorder, verification
 from app.services.audit.verification import BrokenRecord
 from app.services.operations.backup_inventory import facts_of, first_difference
 
-OTHERS = """
-    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-    AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
-"""
-"""Background workers of the server's own have no user. What another role's connection is for, only some may see."""
-
 
 class RestoreRefused(Exception):
     """The backup can't be restored here. The database is as it was; the message says what to do."""
-
-
-class Target(StrEnum):
-    """What is in the database that a backup is to be restored into."""
-
-    nothing = "nothing"
-    nobody = "nobody"
-    """Our tables, without people."""
-    people = "people"
-    foreign = "foreign"
-    """Tables that aren't ours."""
 
 
 def record_taking(session: Session, *, at: datetime) -> None:
@@ -84,14 +66,16 @@ def manifest_from(content: bytes, *, is_sqlite: bool) -> Manifest:
     return said
 
 
-def target_of(connection: Connection) -> Target:
-    """What a restore would replace."""
+def require_replaceable(connection: Connection, *, force: bool) -> None:
+    """Require a database that is empty or ours; ours only without users, unless `force` is given.
+
+    Raises ForeignDatabase, RestoreRefused.
+    """
     names = set(inspect(connection).get_table_names())
-    if not names:
-        return Target.nothing
-    if not {"alembic_version", USER.name, ENTRY.name, EVENT.name} <= names:
-        return Target.foreign
-    return Target.people if connection.execute(select(USER.c.id).limit(1)).first() else Target.nobody
+    if names and not {"alembic_version", USER.name, ENTRY.name, EVENT.name} <= names:
+        raise ForeignDatabase("The database has tables that aren't this service's; nothing was changed.")
+    if names and not force and connection.execute(select(USER.c.id).limit(1)).first():
+        raise RestoreRefused("The database has people already. Say --force to replace all that it holds by the backup.")
 
 
 def shut_out_others(session: Session) -> None:
@@ -100,12 +84,12 @@ def shut_out_others(session: Session) -> None:
     session.execute(text('LOCK TABLE "user" IN ACCESS EXCLUSIVE MODE'))
 
 
-def require_alone(session: Session) -> None:
-    """Let nobody else be connected to this PostgreSQL database. Raises RestoreRefused."""
-    if session.execute(text(OTHERS)).scalar_one():
+def require_revision(connection: Connection, said: Manifest) -> None:
+    """Require the database's tables to be at the backup's revision. Raises RestoreRefused."""
+    if (found := revisions_of(connection)) != {said.facts.revision}:
         raise RestoreRefused(
-            "Others are connected to the database. Stop the service first: this backup is older than this version, and "
-            "is migrated only after it is in place. Nothing was changed."
+            f"The backup has the revision {said.facts.revision}, and the database {', '.join(sorted(found))}. Restore "
+            "it into an empty database, and point DB_URL at that. Nothing was changed."
         )
 
 

@@ -1,17 +1,17 @@
-"""PostgreSQL's own dumps: made by pg_dump from a transaction's snapshot, put in place by one transaction of ours."""
+"""Dumps of PostgreSQL: pg_dump makes one of a transaction's snapshot, and a restore takes rows from it, but no SQL."""
 
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from io import BytesIO
-from itertools import dropwhile
+from itertools import islice
 from pathlib import Path
 from threading import Thread
-from typing import IO
+from typing import IO, Any
 
 from psycopg2 import Error as PostgreSQLError
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its name
@@ -19,14 +19,42 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.postgresql.catalog import Ours
 from app.core.database.postgresql.engine import driver_of
 
 INSTALLED = "usr/lib/postgresql"
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "connection_factory"})
 """What isn't given to a program as an argument, which everybody on the machine can read."""
-CHUNK_BYTES = 1024 * 1024
-DUMP_OPTIONS = ("--format=custom", "--encoding=UTF8", "--no-password")
+ROWS_AT_ONCE = 1000
+DUMP_OPTIONS = ("--format=custom", "--encoding=UTF8", "--no-password", "--load-via-partition-root")
+COPY_LINE = re.compile(rb'COPY (?:.+\.)?"?(\w+)"? \(([\w", ]+)\) FROM stdin;\n')
+SETVAL_LINE = re.compile(rb"SELECT pg_catalog\.setval\('(?:.+\.)?(\w+)_id_seq', (\d+), (true|false)\);\n")
+PARTITION = re.compile(r"_(p\d+|\d{4}_\d{2}|rest)$")
+"""The end of a partition's name, as deploy/scaling makes it. Dumps of version 0.7 and before have rows under these."""
+Unpack = Callable[[IO[bytes]], None]
+"""A function that writes a dump to the file that it is given."""
+_OURS = """
+    WITH RECURSIVE ours AS (
+        SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relname = ANY(%(tables)s)
+        AND relnamespace = quote_ident(current_schema())::regnamespace
+        UNION SELECT inhrelid FROM pg_inherits JOIN ours ON inhparent = oid
+    )
+"""
+"""Our tables and their partitions. Others may keep tables in the same schema."""
+_RELATIONS = f"""
+    {_OURS} SELECT format('%%I.%%I', nspname, relname), relkind = 'r'
+    FROM ours JOIN pg_class ON pg_class.oid = ours.oid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+"""  # noqa: S608 - put together from constants, here and below
+_GUARDS = f"""
+    {_OURS} SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
+        format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND conrelid IN (SELECT oid FROM ours)
+    UNION ALL
+    SELECT format('ALTER TABLE %%s DISABLE TRIGGER %%I', tgrelid::regclass, tgname),
+        format('ALTER TABLE %%s ENABLE TRIGGER %%I', tgrelid::regclass, tgname)
+    FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O' AND tgrelid IN (SELECT oid FROM ours)
+"""  # noqa: S608
+"""Statements that take away foreign keys and triggers, and those that put them back. `pg_restore --disable-triggers`
+would need a superuser."""
 
 
 class ProgramFailed(Exception):
@@ -53,109 +81,62 @@ def server_major(connection: Connection) -> int:
 
 
 @contextmanager
-def dumping(connection: Connection, pg_dump: Path, ours: Ours) -> Iterator[IO[bytes]]:
-    """The dump, in PostgreSQL's custom format, of what is ours as the connection's open transaction sees it.
-
-    Raises ProgramFailed where somebody's routines are among it, which pg_dump can't leave out; and when the block ends,
-    where it isn't whole.
-    """
-    chosen = _chosen(connection, ours)
+def pg_dump_stream(connection: Connection, pg_dump: Path, tables: Set[str]) -> Iterator[IO[bytes]]:
+    """Dump these tables and their partitions, in PostgreSQL's custom format, as the connection's open transaction sees
+    them. Raises ProgramFailed at the end of the block if the dump isn't complete."""
+    chosen = [f"--table={name}" for name, _ in _ask(connection, _RELATIONS, tables)]
     snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
     target, environment = _reaching(connection)
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(  # noqa: S603 - no shell, and arguments of our own
-            [pg_dump, *DUMP_OPTIONS, f"--snapshot={snapshot}", *chosen, *target],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            env=environment,
-        )
-        with _ended(process):
-            assert process.stdout is not None
-            yield process.stdout
-        _require_success("pg_dump", process, said)
+    with _output_of([pg_dump, *DUMP_OPTIONS, f"--snapshot={snapshot}", *chosen, target], environment) as dump:
+        yield dump
 
 
-def _chosen(connection: Connection, ours: Ours) -> list[str]:
-    """The options with which pg_dump takes what is ours. It understands patterns: what is quoted is a plain name."""
-    schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
-    if routines := ours.strange_routines(connection):
-        raise ProgramFailed(
-            f"The schema {schema} holds {', '.join(routines)}, which isn't this service's: move it to a schema of its "
-            "own, or give the service one."
-        )
-    excluded = [f"--exclude-table={_quoted(schema)}.{_quoted(name)}" for name in ours.strange_relations(connection)]
-    return [f"--schema={_quoted(schema)}", *excluded]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def check(connection: Connection, pg_restore: Path, ours: Ours, unpack: Callable[[IO[bytes]], None]) -> None:
-    """Let pg_restore read what a dump lists: the rows of all tables. Raises ProgramFailed."""
-    with _restoring(pg_restore, ["--list"], unpack) as lines:
+def verify_dump(connection: Connection, pg_restore: Path, tables: Set[str], unpack: Unpack) -> None:
+    """Let pg_restore read the dump's table of contents, and find the rows of all tables in it. Raises ProgramFailed."""
+    with _output_of([pg_restore, "--list"], {}, unpack) as lines:
         listed = sum(b" TABLE DATA " in line for line in lines)
-    tables = ours.tables_with_rows(connection)
-    if listed < tables:
-        raise ProgramFailed(f"The dump has the rows of {listed} tables, and the database has {tables}.")
+    expected = sum(has_rows for _, has_rows in _ask(connection, _RELATIONS, tables))
+    if listed < expected:
+        raise ProgramFailed(f"The dump has the rows of {listed} tables, and the database has {expected}.")
 
 
-def put_in_place(
-    connection: Connection,
-    pg_restore: Path,
-    ours: Ours,
-    unpack: Callable[[IO[bytes]], None],
-    *,
-    on_rows: Callable[[int], None],
+def restore_rows(
+    connection: Connection, pg_restore: Path, tables: Set[str], unpack: Unpack, *, on_rows: Callable[[int], None]
 ) -> None:
-    """Let what is ours in the current schema be what a dump of it holds, in the connection's open transaction: nobody
-    sees the one or the other until it ends, and whoever asks waits. Owners and grants of the dump are left out.
+    """Replace the rows of these tables, and where their sequences are, by those of a dump, in the connection's open
+    transaction. No statement of the dump is run: its rows go into COPY statements of ours.
 
-    Raises ProgramFailed, DBAPIError; then the transaction is to be undone.
+    Raises ProgramFailed and DBAPIError; the transaction must be rolled back then.
     """
-    schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
-    for statement in ours.clearing(connection):
-        connection.exec_driver_sql(statement)
-    paths = connection.exec_driver_sql(
-        "SELECT current_setting('search_path'), set_config('search_path', '', true), "
-        "set_config('check_function_bodies', 'off', true)"
-    ).one()
-    options = ["--file=-", "--no-owner", "--no-privileges", f"--schema={schema}"]
-    with driver_of(connection).cursor() as cursor, _as_database_errors():
-        with _restoring(pg_restore, options, unpack) as script:
-            rest = _load(cursor, script, on_rows)
-        _execute(cursor, rest)  # indexes, constraints, triggers: of a script that came to its end
-    connection.exec_driver_sql("SELECT set_config('search_path', %s, true)", (paths[0],))
+    relations, guards = _ask(connection, _RELATIONS, tables), _ask(connection, _GUARDS, tables)
+    for drop, _ in guards:
+        connection.exec_driver_sql(drop)
+    connection.exec_driver_sql(f"TRUNCATE {', '.join(name for name, _ in relations)}")
+    command = (pg_restore, "--data-only", "--file=-")
+    try:
+        with driver_of(connection).cursor() as cursor, _output_of(command, {}, unpack) as script:
+            _load(cursor, script, tables, on_rows)
+    except PostgreSQLError as error:  # as SQLAlchemy would have told it
+        raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
+    for _, create in guards:
+        connection.exec_driver_sql(create)
     connection.exec_driver_sql("ANALYZE")
 
 
-@contextmanager
-def _as_database_errors() -> Iterator[None]:
-    try:
-        yield
-    except PostgreSQLError as error:  # as SQLAlchemy would have told it
-        raise DBAPIError.instance("restore", None, error, PostgreSQLError, hide_parameters=True) from error
-
-
-def _load(cursor: Cursor, script: IO[bytes], on_rows: Callable[[int], None]) -> list[bytes]:
-    """Run a script of pg_restore's up to the last table's rows; the statements behind them. What it sets at its start
-    is left out: a newer one sets what an older server doesn't know, and it is set already; as is what only psql knows.
-    """
-    statements: list[bytes] = []
-    for line in dropwhile(lambda line: not line.startswith(b"-- Name: "), script):
-        if line.startswith(b"COPY ") and line.endswith(b" FROM stdin;\n"):
-            _execute(cursor, statements)
-            cursor.copy_expert(line.decode(), _Rows(script, on_rows), CHUNK_BYTES)
-            statements = []
-        elif not line.startswith(b"\\unrestrict "):
-            statements.append(line)
-    return statements
-
-
-def _execute(cursor: Cursor, statements: list[bytes]) -> None:
-    if any(line.strip() and not line.startswith(b"--") for line in statements):
-        cursor.execute(b"".join(statements))
+def _load(cursor: Cursor, script: IO[bytes], tables: Set[str], on_rows: Callable[[int], None]) -> None:
+    """Take rows, and the next numbers of sequences, out of a script of pg_restore's, and pass over everything else."""
+    for line in script:
+        if copy := COPY_LINE.fullmatch(line):
+            name, columns = copy[1].decode(), re.findall(r"\w+", copy[2].decode())
+            table, rows = name if name in tables else PARTITION.sub("", name), _Rows(script, on_rows)
+            if table in tables:
+                quoted = ", ".join(f'"{column}"' for column in columns)
+                cursor.copy_expert(f'COPY "{table}" ({quoted}) FROM STDIN', rows)
+            while rows.read():
+                pass
+        elif (setval := SETVAL_LINE.fullmatch(line)) and (table := setval[1].decode()) in tables:
+            following = int(setval[2]) + (setval[3] == b"true")
+            cursor.execute(f'ALTER SEQUENCE "{table}_id_seq" RESTART WITH {following}')  # setval is never rolled back
 
 
 class _Rows(BytesIO):
@@ -163,82 +144,69 @@ class _Rows(BytesIO):
 
     def __init__(self, script: IO[bytes], on_rows: Callable[[int], None]) -> None:
         super().__init__()
-        self._script = script
+        self._lines = iter(script.readline, b"\\.\n")
         self._on_rows = on_rows
-        self._is_at_end = False
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Whole rows, of about so many bytes."""
-        lines: list[bytes] = []
-        missing = size or CHUNK_BYTES
-        while missing > 0 and not self._is_at_end:
-            line = self._script.readline()
-            self._is_at_end = line in {b"\\.\n", b""}
-            if not self._is_at_end:
-                lines.append(line)
-                missing -= len(line)
+    def read(self, _size: int | None = -1, /) -> bytes:
+        """The next rows, whole ones."""
+        lines = list(islice(self._lines, ROWS_AT_ONCE))
         self._on_rows(len(lines))
         return b"".join(lines)
 
 
+def _ask(connection: Connection, query: str, tables: Set[str]) -> Sequence[Any]:
+    return connection.exec_driver_sql(query, {"tables": list(tables)}).all()
+
+
 @contextmanager
-def _restoring(pg_restore: Path, options: list[str], unpack: Callable[[IO[bytes]], None]) -> Iterator[IO[bytes]]:
-    """What pg_restore says of a dump that is unpacked into it. Raises ProgramFailed when the block ends."""
-    with tempfile.TemporaryFile() as said:
+def _output_of(
+    command: Sequence[str | Path],
+    environment: dict[str, str],
+    feed: Unpack = lambda _: None,
+) -> Iterator[IO[bytes]]:
+    """Start a program, feed it from a thread, and give what it writes, all of which the block reads.
+
+    Raises ProgramFailed at the end of the block where the program failed. It is ended where the block fails.
+    """
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(  # noqa: S603 - no shell, and arguments of our own
-            [pg_restore, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=_plain_environment()
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=os.environ | {"LC_ALL": "C"} | environment,
         )
         assert process.stdin is not None and process.stdout is not None
-        feeder = Thread(target=_feed, args=(process.stdin, unpack))
+        feeder = Thread(target=_feed, args=(process.stdin, feed))
         feeder.start()
         try:
-            with _ended(process):
-                yield process.stdout
+            yield process.stdout
+        except BaseException:
+            process.kill()
+            raise
         finally:
+            process.stdout.close()
+            process.wait()
             feeder.join()
-        _require_success("pg_restore", process, said)
+        if process.returncode:
+            errors.seek(0)
+            lines = errors.read().decode(errors="replace").splitlines()
+            raise ProgramFailed(lines[0] if lines else f"{command[0]} ended with {process.returncode}.")
 
 
-def _feed(stdin: IO[bytes], unpack: Callable[[IO[bytes]], None]) -> None:
+def _feed(stdin: IO[bytes], feed: Unpack) -> None:
     with suppress(BrokenPipeError), stdin:  # it has read enough, or it failed and says so
-        unpack(stdin)
+        feed(stdin)
 
 
-@contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """See to it that the program is gone when the block ends, which reads all it says unless it fails."""
-    try:
-        yield
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        assert process.stdout is not None
-        process.stdout.close()
-        process.wait()
-
-
-def _require_success(name: str, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
-    if process.returncode:
-        said.seek(0)
-        lines = said.read().decode(errors="replace").splitlines()
-        raise ProgramFailed(lines[0] if lines else f"{name} ended with {process.returncode}.")
-
-
-def _reaching(connection: Connection) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment with which a program reaches the very server that a connection reached: of several
+def _reaching(connection: Connection) -> tuple[str, dict[str, str]]:
+    """Argument and environment with which a program reaches the very server that a connection reached: of several
     hosts, only that one knows its snapshot."""
     _, keywords = connection.dialect.create_connect_args(connection.engine.url)
     reached = driver_of(connection).info
     told = {name: value for name, value in keywords.items() if name not in SECRET_KEYWORDS}
     dsn = make_dsn(**told | {"host": reached.host, "port": reached.port})
-    password = {"PGPASSWORD": keywords["password"]} if keywords.get("password") else {}
-    return [f"--dbname={dsn}"], _plain_environment() | password
-
-
-def _plain_environment() -> dict[str, str]:
-    """The environment, with what the programs say in English."""
-    return os.environ | {"LC_ALL": "C"}
+    return f"--dbname={dsn}", {"PGPASSWORD": keywords["password"]} if keywords.get("password") else {}
 
 
 def major_of(path: Path) -> int:
