@@ -41,6 +41,14 @@ def connected(server):
     return socket.create_connection((address.host, address.port), timeout=SECONDS)
 
 
+def answered(client):
+    """An answer in JSON; its body may come after its head."""
+    received = client.recv(65536)
+    while received and not received.endswith((b"}", b"]")):
+        received += client.recv(65536)
+    return received
+
+
 def rest(client):
     """What still comes until the other side ends the connection, well or badly."""
     received = bytearray()
@@ -106,7 +114,7 @@ def test_a_connection_without_a_whole_head_is_closed():
         others[0].sendall(b"GET / HT")
         others[1].sendall(WELCOME[:-2])
         others[2].sendall(WELCOME)
-        assert others[2].recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert answered(others[2]).startswith(b"HTTP/1.1 200 ")
         others[2].sendall(WELCOME[:-2])
 
         assert [rest(client) for client in (silent, *others)] == [b""] * 4
@@ -176,7 +184,7 @@ def test_a_request_behind_a_large_body_leaves_it_its_answer():
     with strict(HEADER_TIMEOUT_SECONDS=600) as server, connected(server) as client:
         client.sendall(body + b"GET / HT")
 
-        assert client.recv(65536).startswith(b"HTTP/1.1 405 ")
+        assert answered(client).startswith(b"HTTP/1.1 405 ")
         client.sendall(b"TP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
