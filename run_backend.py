@@ -61,7 +61,7 @@ def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None
             port=port,
             workers=workers,
             reload=reload,
-            http="app.core.server.protocol:BoundedConnection",
+            http="app.core.server.protocol:LimitedHttpProtocol",
             ws="none",
             access_log=False,  # ours is one line a request, without query strings
             log_config=None,

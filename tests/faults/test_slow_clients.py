@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from fastapi import Request
 
 from app.core.server.protocol import MAX_HEAD_BYTES
 from tests.support.concurrency import Call, exchange, opened
@@ -26,6 +27,8 @@ LOGIN = (
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n"
 )
 WELCOME = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+WAITS = WELCOME.replace(b"/ ", b"/waits ", 1)
+CHUNKED = WAITS[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @contextmanager
@@ -157,26 +160,42 @@ def test_the_head_of_a_request_is_bounded():
             assert rest(client).startswith(b"HTTP/1.1 400 ")
 
 
-def test_so_is_that_of_one_behind_another_which_is_still_answered():
+@pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [
+        (WAITS + WELCOME[:-2] + b"X-Long: ", b"x" * 1000),
+        (WAITS, WELCOME * 40),
+        (CHUNKED + b"0\r\nX-Trailer: ", b"x" * 1000),
+        (CHUNKED + b"0\r\n", b"X-Trailer: x\r\n" * 70),
+        (CHUNKED + b"1;", b"x" * 1000),
+    ],
+    ids=["a head", "requests", "a trailer", "trailers", "a chunk extension"],
+)
+def test_so_is_what_comes_behind_one_that_is_being_answered(begins, goes_on):
     is_answered = asyncio.Event()
-    with strict(HEADER_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+    with strict(HEADER_TIMEOUT_SECONDS=600, BODY_TIMEOUT_SECONDS=600) as server, connected(server) as client:
         server.app.add_api_route("/waits", is_answered.wait)
 
-        client.sendall(WELCOME.replace(b"/ ", b"/waits ") + WELCOME[:-2] + b"X-Long: " + b"x" * MAX_HEAD_BYTES)
+        client.sendall(begins)
+        with suppress(ConnectionError):
+            for _ in range(10_000):
+                client.sendall(goes_on)
 
         assert rest(client) == b""
         server.loop.call_soon_threadsafe(is_answered.set)
 
 
-def test_what_comes_behind_a_body_is_bounded_too():
-    chunked = WELCOME.replace(b"GET", b"POST")[:-2] + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: "
-    with strict(HEADER_TIMEOUT_SECONDS=600, BODY_TIMEOUT_SECONDS=600) as server, connected(server) as client:
-        with suppress(ConnectionError):
-            for _ in range(100):
-                client.sendall(b"x" * MAX_HEAD_BYTES if _ else chunked)
+def test_trailers_are_no_headers():
+    async def named(request: Request) -> list[str]:
+        await request.body()
+        return list(request.headers)
 
-        with suppress(ConnectionError):
-            rest(client)  # it ends: who answers a body that nobody reads may be quicker than this
+    with strict() as server, connected(server) as client:
+        server.app.add_api_route("/waits", named)
+
+        client.sendall(CHUNKED + b"0\r\nX-Trailer: x\r\n\r\n")
+
+        assert answered(client).endswith(b'["host","transfer-encoding"]')
 
 
 def test_a_request_behind_a_large_body_leaves_it_its_answer():

@@ -19,7 +19,7 @@ from app.core.config.settings import Settings
 from app.core.database.session import Database
 from app.core.observability.logging import configure_logging
 from app.core.security.access_tokens import TokenSigner
-from app.core.server.protocol import BoundedConnection
+from app.core.server.protocol import LimitedHttpProtocol
 from app.core.time.clock import utc_now
 from app.main import API, create_app
 from app.models.users import User
@@ -210,7 +210,7 @@ def running(settings: Settings) -> Iterator[Server]:
     """A server on these settings that answers until the block ends."""
     server = Server(settings)
     options = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "on"}
-    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, http=BoundedConnection, ws="none", **options)
+    config = uvicorn.Config(server.app, host="127.0.0.1", port=0, http=LimitedHttpProtocol, ws="none", **options)
     announced = _Announced(config)
     thread = threading.Thread(target=announced.run, name="server")
     thread.start()
