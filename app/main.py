@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
-from app.api.http.body_limits import GuardMiddleware
+from app.api.http.body_limits import BodyLimitMiddleware
 from app.api.http.problems import install_problems
 from app.api.http.request_middleware import RequestMiddleware
 from app.api.openapi.docs_pages import add_docs
@@ -139,9 +139,9 @@ def create_worker() -> FastAPI:
 def _surround(app: FastAPI, settings: Settings) -> None:
     """Put around the app what every request passes, from the inside out."""
     app.add_middleware(
-        GuardMiddleware,
-        larger_bodies={("POST", f"{API}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
-        body_seconds=settings.BODY_TIMEOUT_SECONDS,
+        BodyLimitMiddleware,
+        limit_overrides={("POST", f"{API}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
+        timeout_seconds=settings.BODY_TIMEOUT_SECONDS,
     )
     _allow_origins(app, settings)
     app.add_middleware(
@@ -154,7 +154,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 
 
 def _allow_origins(app: FastAPI, settings: Settings) -> None:
-    """Let the pages of CORS_ORIGINS call the API; around the guard, so that a browser can read the errors too."""
+    """Let the pages of CORS_ORIGINS call the API; around the limits, so that a browser can read the errors too."""
     if not settings.CORS_ORIGINS:
         return
     app.add_middleware(

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import app.cli
-from app.api.http.body_limits import GuardMiddleware
+from app.api.http.body_limits import BodyLimitMiddleware
 from app.api.http.request_middleware import RequestMiddleware
 from app.core.config.settings import BadSettings
 from app.core.database.migrations import ROOT
@@ -83,7 +83,7 @@ def test_a_request_counts_however_it_ends(sent, error, status):
     labels = {"method": "GET", "route": "unmatched", "status": status}
     before = value("ett_http_requests_total", **labels)
     scope = {"type": "http", "scheme": "http", "method": "GET", "path": "/", "headers": []}
-    guarded = GuardMiddleware(app, larger_bodies={}, body_seconds=20)
+    guarded = BodyLimitMiddleware(app, limit_overrides={}, timeout_seconds=20)
     call = RequestMiddleware(guarded, trusted_hosts=(), is_production=False, is_exposed=False)(scope, ignore, ignore)
     if error is None:
         asyncio.run(call)
