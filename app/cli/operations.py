@@ -70,7 +70,7 @@ def restore(
 ) -> None:
     """Let the database hold what a backup holds: all of it and checked, or nothing changes. Noted in the record."""
     with refusals(), opened(load_settings()) as database, progress_bar() as progress:
-        said = backups.manifest_from(archive.manifest_in(file), is_sqlite=database.settings.is_sqlite)
+        said = backups.manifest_from(archive.manifest_in(file), engine=database.settings.database_kind)
         with looking(database) as connection:
             backups.require_replaceable(connection, force=force)
         with bar(progress, "Check", said.content.bytes) as update:

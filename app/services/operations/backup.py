@@ -39,8 +39,9 @@ def stored(said: Manifest) -> Stored:
 
 def manifest(session: Session, facts: Facts, dump: Content, *, at: datetime) -> Manifest:
     """What the backup of a database with these facts says of itself."""
-    engine: Engine = "sqlite" if session.settings.is_sqlite else "postgresql"
-    return Manifest(format=1, version=__version__, engine=engine, taken_at=at, facts=facts, content=dump)
+    return Manifest(
+        format=1, version=__version__, engine=session.settings.database_kind, taken_at=at, facts=facts, content=dump
+    )
 
 
 def told(said: Manifest) -> str:
@@ -50,13 +51,13 @@ def told(said: Manifest) -> str:
     return f"{said.taken_at:%Y-%m-%d %H:%M:%S} UTC, {entries} entries, {events} events"
 
 
-def manifest_from(content: bytes, *, is_sqlite: bool) -> Manifest:
+def manifest_from(content: bytes, *, engine: Engine) -> Manifest:
     """The manifest, of a backup that can be restored here. Raises DamagedArchive, RestoreRefused."""
     try:
         said = Manifest.model_validate_json(content)
     except ValidationError:
         raise DamagedArchive("The backup's manifest isn't one that this version knows. Is it newer?") from None
-    if is_sqlite != (said.engine == "sqlite"):
+    if said.engine != engine:
         raise RestoreRefused(f"The backup is of {said.engine}, and DB_URL names another engine.")
     if not is_known_revision(said.facts.revision):
         raise RestoreRefused(
