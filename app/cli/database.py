@@ -7,7 +7,7 @@ import typer
 from app.cli.common import Refused, progress_bar, ready_database, refusals
 from app.core.config.settings import load_settings
 from app.core.database.migrations import head_revision, migrate, opened
-from app.core.database.postgresql.online_migration import PATIENCE_SECONDS
+from app.core.database.postgresql.online_migration import TOTAL_WAIT_SECONDS
 from app.core.security.passwords import hash_password, weakness
 from app.core.time.clock import utc_now
 from app.services.operations import demo
@@ -19,11 +19,11 @@ commands = typer.Typer()
 def migrate_command(
     patience: Annotated[
         int, typer.Option(help="Seconds for which PostgreSQL's locks are waited for.", min=1, max=86400)
-    ] = PATIENCE_SECONDS,
+    ] = TOTAL_WAIT_SECONDS,
 ) -> None:
     """Bring the database to the revision this version needs, while the version before goes on working on it."""
     with refusals(), opened(load_settings()) as database:
-        migrate(database, patience_seconds=patience, say=lambda line: typer.echo(line, err=True))
+        migrate(database, total_wait_seconds=patience, report=lambda line: typer.echo(line, err=True))
     typer.echo(f"The database is at {head_revision()}.")
 
 

@@ -160,7 +160,7 @@ def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progr
 def _into_postgresql(database: Database, file: Path, said: Manifest, progress: Progress, unproven: bool) -> Fault:
     pg_restore = dump.program("pg_restore", at_least=said.content.made_by)
     if schema_state(database) is SchemaState.empty:
-        migrate(database, said.facts.revision, say=_say)
+        migrate(database, said.facts.revision, report=_report)
     with _all_or_nothing(), database.writing(RESTORE) as session:
         session.may_take_forever()
         backups.shut_out_others(session)
@@ -172,13 +172,13 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
         backups.require_same(session, said)
         if said.facts.revision == head_revision():
             return _proven(session, said, progress, unproven)
-    migrate(database, say=_say)  # in transactions of its own
+    migrate(database, report=_report)  # in transactions of its own
     with database.writing(RESTORE) as session:
         session.may_take_forever()
         return _proven(session, said, progress, unproven=True)
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     typer.echo(line, err=True)
 
 

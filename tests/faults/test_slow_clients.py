@@ -166,10 +166,9 @@ def test_the_head_of_a_request_is_bounded():
         (WAITS + WELCOME[:-2] + b"X-Long: ", b"x" * 1000),
         (WAITS, WELCOME * 40),
         (CHUNKED + b"0\r\nX-Trailer: ", b"x" * 1000),
-        (CHUNKED + b"0\r\n", b"X-Trailer: x\r\n" * 70),
         (CHUNKED + b"1;", b"x" * 1000),
     ],
-    ids=["a head", "requests", "a trailer", "trailers", "a chunk extension"],
+    ids=["a head", "requests", "a trailer", "a chunk extension"],
 )
 def test_so_is_what_comes_behind_one_that_is_being_answered(begins, goes_on):
     is_answered = asyncio.Event()

@@ -8,7 +8,7 @@ from tests.support.releases import become_next, this_release
 WIDENS = """\
 op.add_column("project", sa.Column("colour", sa.String(20), nullable=False, server_default="grey"))
 op.create_check_constraint("ck_project_colour", "project", "colour <> ''", postgresql_not_valid=True)
-with outside_transaction():
+with autocommit():
     op.drop_index("ix_project_colour", "project", if_exists=True, postgresql_concurrently=True)
     op.create_index("ix_project_colour", "project", ["colour"], postgresql_concurrently=True)"""
 DROPS = """\

@@ -19,7 +19,7 @@ ADD_COLUMN = """\
 with op.batch_alter_table("project", recreate="always" if op.get_bind().dialect.name == "sqlite" else "never") as batch:
     batch.add_column(sa.Column("colour", sa.String(20), nullable=False, server_default="grey"))"""
 ADD_INDEX = """\
-with outside_transaction():
+with autocommit():
     op.drop_index("ix_time_entry_project_id_start_time", "time_entry", if_exists=True, postgresql_concurrently=True)
     op.create_index(
         "ix_time_entry_project_id_start_time", "time_entry", ["project_id", "start_time"], postgresql_concurrently=True
@@ -80,8 +80,8 @@ def test_of_two_migrations_at_once_one_waits_for_the_other(db_url, database, rel
         said = waiting.communicate(timeout=SECONDS)[1].splitlines()
 
     assert waiting.returncode == 1
-    assert said[0] == "Waiting for another migration to end."
-    assert "Nothing is half done" in said[-1]
+    assert said[0] == "Waiting for a lock: another migration is running."
+    assert said[-1].startswith("Not migrated, for want of a lock: another migration is running. Nothing is half done")
 
 
 @pytest.mark.parametrize(

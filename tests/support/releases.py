@@ -42,14 +42,14 @@ def this_release(folder: Path) -> Path:
 
 def become_next(release: Path, **migrations: str) -> None:
     """Turn a copy of this release into one that calls itself "next" and has these migrations: by name, the lines of
-    `upgrade`, in which `sa`, `op` and `outside_transaction` are known."""
+    `upgrade`, in which `sa`, `op` and `autocommit` are known."""
     (release / "app" / "__init__.py").write_text('__version__ = "next"\n')
     below = head_revision()
     for revision, statements in migrations.items():
         (release / "alembic" / "versions" / f"{revision}.py").write_text(
             "import sqlalchemy as sa\n"
             "from alembic import op\n"
-            "from app.core.database.postgresql.online_migration import outside_transaction\n"
+            "from app.core.database.postgresql.online_migration import autocommit\n"
             f"revision, down_revision = {revision!r}, {below!r}\n"
             "def upgrade():\n" + "".join(f"    {line}\n" for line in statements.splitlines())
         )

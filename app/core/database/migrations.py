@@ -158,8 +158,8 @@ def migrate(
     database: Database,
     revision: str = "head",
     *,
-    patience_seconds: float = online_migration.PATIENCE_SECONDS,
-    say: online_migration.Say = print,
+    total_wait_seconds: float = online_migration.TOTAL_WAIT_SECONDS,
+    report: online_migration.Report = print,
 ) -> None:
     """Bring the database to a revision, the newest by default. Raises ForeignDatabase, touching nothing, and
     MigrationBlocked.
@@ -176,7 +176,7 @@ def migrate(
 
     if not database.settings.is_sqlite:
         url = database.settings.database_url
-        online_migration.patiently(url, upgrade, patience_seconds=patience_seconds, say=say)
+        online_migration.upgrade_with_lock_retries(url, upgrade, total_wait_seconds=total_wait_seconds, report=report)
         return
     with connected(database) as connection:
         upgrade(connection)

@@ -41,7 +41,7 @@ def postgresql_engine(settings: Settings) -> tuple[Engine, Watchdog]:
         _end_waiting(engine, arguments, ids)
 
     watchdog = Watchdog(end_sessions)
-    arguments = _connect_arguments() | {"connection_factory": partial(FewTripsConnection, watchdog)}
+    arguments = connect_arguments() | {"connection_factory": partial(FewTripsConnection, watchdog)}
     engine = create_engine(
         settings.database_url,
         pool_size=settings.connections,
@@ -115,7 +115,7 @@ def _end_waiting(engine: Engine, arguments: dict[str, Any], ids: list[int]) -> N
         cursor.execute(_END_WAITING, {"ids": ids, "application": APPLICATION_NAME})
 
 
-def _connect_arguments() -> dict[str, Any]:
+def connect_arguments() -> dict[str, Any]:
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "keepalives_idle": 5,

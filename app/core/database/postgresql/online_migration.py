@@ -1,4 +1,5 @@
-"""Migrating PostgreSQL while the service works on it: nobody waits long behind a migration that waits."""
+"""Migrations of a PostgreSQL that is in use: a short lock_timeout and retries. A request queues behind a migration that
+waits for a lock for LOCK_TIMEOUT_SECONDS at most."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,54 +12,49 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from alembic import op
-from app.core.database.postgresql.engine import APPLICATION_NAME, CONNECT_TIMEOUT_SECONDS
+from app.core.database.postgresql.engine import APPLICATION_NAME, connect_arguments
 from app.core.time.clock import monotonic_seconds
 
-LOCK_WAIT_SECONDS = 1
-"""How long a migration queues for a lock: everybody who needs the table queues behind it."""
-PAUSE_SECONDS = 3
-"""Between two tries, in which the queue is worked off."""
-GLANCE_SECONDS = 0.1
-PATIENCE_SECONDS = 600
-APPLICATION = f"{APPLICATION_NAME} migrate"
-ONE_AT_A_TIME = 7265747474
-"""The advisory lock of whoever migrates."""
-_OPENING = f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'; SET LOCAL statement_timeout = 0"
-_LONGEST = """
-    SELECT pid, coalesce(nullif(application_name, ''), backend_type), coalesce(state, 'active'),
-        extract(epoch FROM clock_timestamp() - xact_start)::int
-    FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event_type IS DISTINCT FROM 'Lock'
-        AND xact_start < clock_timestamp() - %(held)s * interval '1 second'
-    ORDER BY xact_start LIMIT 3
+LOCK_TIMEOUT_SECONDS = 1
+RETRY_PAUSE_SECONDS = 3
+TOTAL_WAIT_SECONDS = 600
+MIGRATION_LOCK_ID = 7265747474
+_BEGIN = f"""
+    SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s';
+    SET LOCAL statement_timeout = 0;
+    SET LOCAL idle_in_transaction_session_timeout = 0
 """
-Say = Callable[[str], object]
+_OLD_TRANSACTIONS = """
+    SELECT pg_stat_clear_snapshot();
+    SELECT string_agg(concat('process ', pid, ' (', name, ', ', state, ', ', seconds, ' s)'), ', ')
+    FROM (
+        SELECT pid, coalesce(nullif(application_name, ''), backend_type) AS name, coalesce(state, 'active') AS state,
+            extract(epoch FROM clock_timestamp() - xact_start)::int AS seconds
+        FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND wait_event_type IS DISTINCT FROM 'Lock'
+        ORDER BY xact_start LIMIT 3
+    ) AS oldest
+    WHERE seconds >= 1
+"""
+Report = Callable[[str], object]
 
 
 class MigrationBlocked(TimeoutError):
-    """Others kept what the migration needs for as long as it may wait; the message is one line that says who."""
+    """A lock was held for as long as the migration may wait; the message is one line that says who may hold it."""
 
 
 @contextmanager
 def connected(url: URL) -> Iterator[Connection]:
     """A connection for migrations: plain, so that they can leave their transaction and open another."""
-    engine = create_engine(
-        url,
-        poolclass=NullPool,
-        hide_parameters=True,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "client_encoding": "utf8",
-            "application_name": APPLICATION,
-        },
-    )
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_OPENING))
+    arguments = connect_arguments() | {"application_name": f"{APPLICATION_NAME} migrate"}
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_BEGIN))
     with engine.connect() as connection:
         yield connection
 
 
 @contextmanager
-def outside_transaction() -> Iterator[None]:
+def autocommit() -> Iterator[None]:
     """For what PostgreSQL does only outside of a transaction, such as CREATE INDEX CONCURRENTLY, in a migration.
 
     What the migration did before is committed. Inside, a lock is waited for without end: use it for statements behind
@@ -74,51 +70,38 @@ def outside_transaction() -> Iterator[None]:
         yield
 
 
-def patiently(url: URL, upgrade: Callable[[Connection], None], *, patience_seconds: float, say: Say) -> None:
-    """Run the upgrade, alone, and again after a pause for as long as others keep what it needs. Each try goes on where
-    the last one got to. Raises MigrationBlocked."""
-    deadline = monotonic_seconds() + patience_seconds
-    with connected(url) as watch:
-        if not (alone := _is_alone(watch)):
-            say("Waiting for another migration to end.")
-        while not alone:
-            _pause(GLANCE_SECONDS, deadline, "another migration is going on")
-            alone = _is_alone(watch)
-        while (blocked := _tried(url, upgrade)) is not None:
-            say(f"Waiting for a lock: {(reason := f'{blocked}; {_held_by(watch)}')}.")
-            _pause(PAUSE_SECONDS, deadline, reason)
+def upgrade_with_lock_retries(
+    url: URL, upgrade: Callable[[Connection], None], *, total_wait_seconds: float, report: Report
+) -> None:
+    """Run the upgrade, alone, and again after a pause where it got no lock: each try goes on where the last one got to.
+
+    Raises MigrationBlocked.
+    """
+    deadline = monotonic_seconds() + total_wait_seconds
+    with connected(url) as lock:
+        while reason := _try_upgrade(lock, url, upgrade):
+            left = deadline - monotonic_seconds()
+            if left <= 0:
+                reason = f"Not migrated, for want of a lock: {reason}. Nothing is half done; run it again later."
+                raise MigrationBlocked(reason)
+            report(f"Waiting for a lock: {reason}.")
+            time.sleep(min(RETRY_PAUSE_SECONDS, left))
 
 
-def _is_alone(watch: Connection) -> bool:
-    """Take the lock of whoever migrates for this transaction. It is asked for and not waited for: a statement that
-    waits would hold up a CREATE INDEX CONCURRENTLY of the one who has it."""
-    watch.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-    return bool(watch.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({ONE_AT_A_TIME})").scalar())
+def _try_upgrade(lock: Connection, url: URL, upgrade: Callable[[Connection], None]) -> str | None:
+    """The reason why the upgrade got no lock, None where it is done.
 
-
-def _tried(url: URL, upgrade: Callable[[Connection], None]) -> str | None:
-    """The statement that didn't get its lock, None where all is done."""
-    with connected(url) as connection:
-        try:
+    The advisory lock, which `lock` keeps until it is closed, is polled: a statement that waits for it has a snapshot,
+    and a CREATE INDEX CONCURRENTLY of the one who has it would wait for the end of that.
+    """
+    if not lock.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK_ID})").scalar():
+        return "another migration is running"
+    try:
+        with connected(url) as connection:
             upgrade(connection)
-        except OperationalError as error:
-            if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
-                raise
-            return " ".join((error.statement or "").split())[:80]
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+            raise
+        statement = " ".join((error.statement or "").split())[:80]
+        return f"{statement}; the longest transactions: {lock.exec_driver_sql(_OLD_TRANSACTIONS).scalar() or 'none'}"
     return None
-
-
-def _held_by(watch: Connection) -> str:
-    """Who may have it: whoever kept a lock for as long as it was waited for is in a transaction that old."""
-    watch.exec_driver_sql("SELECT pg_stat_clear_snapshot()")  # else it shows what it showed before
-    found = watch.exec_driver_sql(_LONGEST, {"held": LOCK_WAIT_SECONDS}).all()
-    told = ", ".join(f"process {pid} ({name}, {state}, {seconds} s)" for pid, name, state, seconds in found)
-    return f"the longest transactions: {told}" if told else "nobody has it any more"
-
-
-def _pause(seconds: float, deadline: float, reason: str) -> None:
-    """Raises MigrationBlocked after the deadline."""
-    left = deadline - monotonic_seconds()
-    if left <= 0:
-        raise MigrationBlocked(f"Not migrated, for want of a lock: {reason}. Nothing is half done; run it again later.")
-    time.sleep(min(seconds, left))
