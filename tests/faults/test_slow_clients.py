@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from fastapi import Request
+from starlette.responses import StreamingResponse
 
 from app.core.server.protocol import MAX_HEAD_BYTES
 from tests.support.concurrency import Call, exchange, opened
@@ -182,6 +183,34 @@ def test_so_is_what_comes_behind_one_that_is_being_answered(begins, goes_on):
 
         assert rest(client) == b""
         server.loop.call_soon_threadsafe(is_answered.set)
+
+
+def test_each_request_of_a_connection_has_a_head_of_its_own():
+    request = WELCOME[:-2] + b"X-Long: " + b"x" * 8000 + b"\r\n\r\n"
+    with strict(HEADER_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+        for _ in range(2 * MAX_HEAD_BYTES // len(request)):
+            client.sendall(request)
+            assert answered(client).startswith(b"HTTP/1.1 200 ")
+
+
+def test_an_answer_may_take_longer_than_a_body_may():
+    """While it is sent, the application listens for the client to leave: that is no body."""
+
+    async def slow_answer() -> StreamingResponse:
+        is_over = asyncio.Event()
+        asyncio.get_running_loop().call_later(1.5, is_over.set)
+
+        async def parts():
+            yield b"["
+            await is_over.wait()
+            yield b"1]"
+
+        return StreamingResponse(parts())
+
+    with strict(SEND_TIMEOUT_SECONDS=600) as server:
+        server.app.add_api_route("/slow", slow_answer, response_class=StreamingResponse)
+
+        assert httpx.get(f"{server.base_url}/slow").json() == [1]
 
 
 def test_trailers_are_no_headers():
