@@ -1,5 +1,6 @@
 """Exports of entries for payroll: who takes out what, noted in the record, and the file in one of three formats."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,11 +16,12 @@ from app.services.access.visibility import people_in_report
 from app.services.audit import recorder
 from app.services.calendar.attribution import belonging
 from app.services.calendar.periods import Period, resolve
-from app.services.exports.columns import columns_of, entries_of
-from app.services.exports.csv import shown_as_text, write_csv
+from app.services.exports.csv import write_csv
 from app.services.exports.json_lines import write_json
-from app.services.exports.rows import OnRows, no_progress, shown_as_value
 from app.services.exports.xlsx import write_xlsx
+from app.services.time_entries.columns import EXPORT_COLUMNS, EntryRows
+
+_WRITERS = {ExportFormat.csv: write_csv, ExportFormat.xlsx: write_xlsx, ExportFormat.json: write_json}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +71,15 @@ def write(
     out: Write,
     *,
     at: datetime,
-    on_rows: OnRows = no_progress,
+    on_rows: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write the file with the entries of these people, bit by bit, from one snapshot; `on_rows` is told how many more.
 
     Raises TooManyRows for more than a workbook's sheet has.
     """
     session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
-    columns = columns_of(wanted.columns)
-    shown = shown_as_text if export_format is ExportFormat.csv else shown_as_value
-    resolved = resolve(session, wanted.period, at=at)
-    entries = entries_of(session, resolved, wanted.attribution, people, columns, shown, at=at)
-    match export_format:
-        case ExportFormat.csv:
-            write_csv(session, columns, entries, out, on_rows)
-        case ExportFormat.xlsx:
-            write_xlsx(session, columns, entries, out, on_rows)
-        case ExportFormat.json:
-            write_json(session, columns, entries, out, on_rows)
+    rows = EntryRows(session, resolve(session, wanted.period, at=at), wanted.attribution, people, at=at)
+    _WRITERS[export_format](rows, EXPORT_COLUMNS[wanted.columns], out, on_rows)
 
 
 def count(session: Session, people: ColumnElement[bool], wanted: ExportWanted) -> int:

@@ -1,27 +1,23 @@
 """Exports as JSON lines, an object for each row: for programs, so texts are as people typed them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Select
 
-from app.core.database.session import Session
+from app.core.database.rendering import CellType
 from app.core.server.spool import Write
 from app.schemas.types import hours
-from app.services.exports.columns import Column, Kind
-from app.services.exports.rows import OnRows, Told, records
+from app.services.exports.rows import Formatters, records
+from app.services.time_entries.columns import Column, EntryRows
 
 _CHUNK_BYTES = 128 * 1024
 
 
-def write_json(
-    session: Session, columns: Sequence[Column], entries: Select[Any], write: Write, on_rows: OnRows
-) -> None:
-    """Write a line for each row of the statement, whose columns are `shown_as_value`."""
+def write_json(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
+    """Write a line for each row."""
     lines = bytearray()
-    for record in records(session, columns, entries, _TOLD, on_rows):
+    for record in records(rows, columns, _FORMATTERS, on_rows):
         lines += to_json(record) + b"\n"
         if len(lines) > _CHUNK_BYTES:
             write(bytes(lines))
@@ -42,4 +38,10 @@ def _instant(instant: datetime) -> str:
     return f"{instant.astimezone(UTC).isoformat()[:19]}Z"
 
 
-_TOLD: Told = {Kind.date: _date, Kind.time: _time, Kind.hours: hours, Kind.instant: _instant, Kind.flag: bool}
+_FORMATTERS: Formatters = {
+    CellType.date: _date,
+    CellType.time: _time,
+    CellType.hours: hours,
+    CellType.instant: _instant,
+    CellType.flag: bool,
+}

@@ -2,31 +2,29 @@
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
 
 from rustpy_xlsxwriter import FastExcel, Format
-from sqlalchemy import Select
 
-from app.core.database.session import Session
+from app.core.database.rendering import CellType
 from app.core.errors import Invalid
 from app.core.server.spool import Write
 from app.core.spreadsheet import safe_text
 from app.schemas.types import hours
-from app.services.exports.columns import Column, Kind
-from app.services.exports.rows import OnRows, Record, Told, records
+from app.services.exports.rows import Formatters, Record, records
+from app.services.time_entries.columns import Column, EntryRows
 
 MAX_ROWS = 1_048_575  # of a sheet (ECMA-376), without its header
 _CHUNK_BYTES = 256 * 1024
-_SUMS: dict[str, float] = {
-    "employee_id": 12,
-    "employee_name": 24,
-    "hours_worked": 13,
-    "seconds_worked": 14,
-    "entries": 9,
-}
+_WIDTHS: dict[str, float] = {
+    "employee_id": 12, "employee_name": 24, "project_name": 24, "date": 11, "start_time": 10, "end_time": 10,
+    "hours_worked": 13, "description": 40, "entry_id": 10, "employee_email": 28, "project_id": 10, "time_zone": 18,
+    "start_utc": 20, "end_utc": 20, "seconds_worked": 14, "needs_review": 12, "entries": 9,
+}  # fmt: skip
+"""Of a column, in characters."""
+_SUMS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries")
 
 
 class TooManyRows(Invalid):
@@ -34,34 +32,32 @@ class TooManyRows(Invalid):
     title = "More rows than a sheet has"
 
 
-def write_xlsx(
-    session: Session, columns: Sequence[Column], entries: Select[Any], write: Write, on_rows: OnRows
-) -> None:
-    """Write a workbook of the rows of the statement, whose columns are `shown_as_value`. Raises TooManyRows."""
+def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
+    """Write a workbook of the rows. Raises TooManyRows."""
     sums = _Sums()
 
-    def looked_at(rows: int) -> None:
+    def on_rows_read(count: int) -> None:
         write(b"")  # the file comes in the end: a reader who is gone by then would not be noticed before
-        on_rows(rows)
+        on_rows(count)
 
-    rows = sums.added(counted(records(session, columns, entries, _TOLD, looked_at)))
+    entries = sums.added(counted(records(rows, columns, _FORMATTERS, on_rows_read)))
     header = Format().set_bold().set_border_bottom("thin")
-    formats = {column.name: _format(_FORMATS[column.kind]) for column in columns if column.kind in _FORMATS}
+    formats = {column.name: _format(_FORMATS[column.type]) for column in columns if column.type in _FORMATS}
     with tempfile.TemporaryFile() as file:
         # By its number: the library writes to a name, and a file that has one would stay behind a crash.
         workbook = FastExcel(f"/proc/self/fd/{file.fileno()}", output_format="xlsx").freeze(row=1)
         workbook.sheet(
             "Entries",
-            _or_blank(rows, [column.name for column in columns]),
-            column_widths={column.name: float(column.width) for column in columns},
+            _or_blank(entries, [column.name for column in columns]),
+            column_widths={column.name: _WIDTHS[column.name] for column in columns},
             column_formats=formats,
             header_format=header,
             page_setup={"landscape": True, "repeat_rows": 0, "fit_to_pages": (1, 0)},
         )
         workbook.sheet(
             "Summary",
-            _or_blank(sums.rows(), list(_SUMS)),
-            column_widths=_SUMS,
+            _or_blank(sums.rows(), _SUMS),
+            column_widths={name: _WIDTHS[name] for name in _SUMS},
             column_formats={"hours_worked": _format("0.00")},
             header_format=header,
         )
@@ -119,10 +115,15 @@ def _instant(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(tzinfo=None)
 
 
-_TOLD: Told = {Kind.text: safe_text, Kind.date: _date, Kind.instant: _instant, Kind.flag: bool}
+_FORMATTERS: Formatters = {
+    CellType.text: safe_text,
+    CellType.date: _date,
+    CellType.instant: _instant,
+    CellType.flag: bool,
+}
 _FORMATS = {
-    Kind.date: "yyyy-mm-dd",
-    Kind.time: "hh:mm:ss",
-    Kind.hours: "0.00",
-    Kind.instant: "yyyy-mm-dd hh:mm:ss",
+    CellType.date: "yyyy-mm-dd",
+    CellType.time: "hh:mm:ss",
+    CellType.hours: "0.00",
+    CellType.instant: "yyyy-mm-dd hh:mm:ss",
 }

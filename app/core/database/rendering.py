@@ -1,0 +1,58 @@
+"""Values as the text of CSV cells, written by the database: no row becomes an object in Python."""
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
+
+from sqlalchemy import ColumnElement, Text, case, cast, func
+
+from app.core.database.dialect import date_text, instant_text, time_text
+from app.core.spreadsheet import safe_cell
+
+
+class CellType(Enum):
+    """What a cell holds, which says how it is written."""
+
+    number = auto()
+    """A whole number."""
+    text = auto()
+    date = auto()
+    """The date of a wall time."""
+    time = auto()
+    """The time of day of a wall time."""
+    hours = auto()
+    """Whole seconds, shown as hours."""
+    instant = auto()
+    flag = auto()
+
+
+def csv_cell(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[Any]:
+    """The value as a cell of CSV, safe for spreadsheets; NULL where the cell is empty."""
+    return _CELLS[cell_type](value)
+
+
+def _number(value: ColumnElement[int]) -> ColumnElement[int]:
+    return value
+
+
+def _hours(seconds: ColumnElement[int]) -> ColumnElement[str]:
+    """Hours with one or two decimals, rounded half up: `schemas.types.hours`, as Python writes it."""
+    hundredths = (seconds * 100 + 1800) // 3600
+    rest = hundredths % 100
+    decimals = case((rest % 10 == 0, cast(rest // 10, Text)), else_=func.substr(cast(rest + 100, Text), 2))
+    return cast(hundredths // 100, Text).concat(".").concat(decimals)
+
+
+def _flag(value: ColumnElement[bool]) -> ColumnElement[str]:
+    return case((value, "true"), else_="false")
+
+
+_CELLS: dict[CellType, Callable[[ColumnElement[Any]], ColumnElement[Any]]] = {
+    CellType.number: _number,
+    CellType.text: safe_cell,
+    CellType.date: date_text,
+    CellType.time: time_text,
+    CellType.hours: _hours,
+    CellType.instant: instant_text,
+    CellType.flag: _flag,
+}

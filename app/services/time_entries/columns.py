@@ -1,0 +1,104 @@
+"""The columns of entries that the database renders: one description for all formats, and the statement over them.
+
+A column says what it holds as an expression over an entry, or a part of one. How that is written is up to its type and
+the format: see core/database/rendering.py.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select
+
+from app.core.database.execution_options import ROWS_AT_ONCE
+from app.core.database.rendering import CellType
+from app.core.database.session import Session
+from app.models.tables import PROJECT, USER, full_name
+from app.schemas.reports.report import Attribution, Columns
+from app.services.calendar.local_time import LocalTime
+from app.services.calendar.periods import ResolvedPeriod
+from app.services.calendar.segments import stretches
+from app.services.time_entries.entries import flagged
+
+
+class EntryRows:
+    """The entries of some users that belong to a period, or their parts inside each local day, and what columns can
+    be made of."""
+
+    def __init__(
+        self,
+        session: Session,
+        resolved: ResolvedPeriod,
+        attribution: Attribution,
+        users: ColumnElement[bool],
+        *,
+        at: datetime,
+    ) -> None:
+        """`users` is the condition that a row of the table of users is one of them."""
+        self.session, self._resolved, self._users, self._at = session, resolved, users, at
+        segments = stretches(session, resolved, attribution, users)
+        self._entries, self._belongs, self.entry = segments.entry, segments.belongs, segments.entry.c
+        self.start, self.end, self.seconds = segments.start, segments.end, segments.seconds
+
+    @cached_property
+    def local(self) -> LocalTime:
+        return LocalTime(self._resolved).of_zone(self.entry.time_zone)
+
+    @property
+    def needs_review(self) -> ColumnElement[bool]:
+        return flagged(self.session, self._entries, at=self._at)
+
+    def select(self, *expressions: ColumnElement[Any]) -> Select[Any]:
+        """The statement that gives the expressions for each row, by user and start."""
+        return (
+            select(*expressions)
+            .select_from(self._entries)
+            .join(USER, USER.c.id == self.entry.user_id)
+            .join(PROJECT, PROJECT.c.id == self.entry.project_id)
+            .where(self._users, self._belongs)
+            .order_by(self.entry.user_id, self.start, self.entry.id)
+        )
+
+    def stream(self, *expressions: ColumnElement[Any]) -> Iterator[Sequence[Any]]:
+        """Run that statement and give its rows, ROWS_AT_ONCE at a time.
+
+        Closed whatever happens: on SQLite a statement read half-way would keep the connection in the past, for whoever
+        gets it next, until the garbage collector comes by.
+        """
+        with self.session.execute(self.select(*expressions), execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
+            yield from rows.partitions()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: CellType
+    of: Callable[[EntryRows], ColumnElement[Any]]
+
+
+_SETTLED = (
+    Column("employee_id", CellType.number, lambda _: USER.c.id),
+    Column("employee_name", CellType.text, lambda _: full_name(USER)),
+    Column("project_name", CellType.text, lambda _: PROJECT.c.name),
+    Column("date", CellType.date, lambda rows: rows.local.wall(rows.start, "day")),
+    Column("start_time", CellType.time, lambda rows: rows.local.wall(rows.start)),
+    Column("end_time", CellType.time, lambda rows: rows.local.wall(rows.end)),
+    Column("hours_worked", CellType.hours, lambda rows: rows.seconds),
+    Column("description", CellType.text, lambda rows: rows.entry.description),
+)
+EXPORT_COLUMNS = {
+    Columns.settled: _SETTLED,
+    Columns.full: (
+        *_SETTLED,
+        Column("entry_id", CellType.number, lambda rows: rows.entry.id),
+        Column("employee_email", CellType.text, lambda _: USER.c.email),
+        Column("project_id", CellType.number, lambda _: PROJECT.c.id),
+        Column("time_zone", CellType.text, lambda rows: rows.entry.time_zone),
+        Column("start_utc", CellType.instant, lambda rows: rows.start),
+        Column("end_utc", CellType.instant, lambda rows: rows.end),
+        Column("seconds_worked", CellType.number, lambda rows: rows.seconds),
+        Column("needs_review", CellType.flag, lambda rows: rows.needs_review),
+    ),
+}
