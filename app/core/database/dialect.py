@@ -89,6 +89,12 @@ class json_string(_Construct):
     type = Text()
 
 
+class filled(_Construct):
+    """A template, with each `%s` in it replaced by the next of the texts behind it."""
+
+    type = Text()
+
+
 class ascii_lower(_Construct):
     """A text with A to Z small and all else as it is: the engines fold other letters differently, or by the locale."""
 
@@ -121,15 +127,17 @@ def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, options: di
 
 
 def _written(construct: type[_Construct], *, sqlite: str, postgresql: str) -> None:
-    """Let a construct be compiled by these patterns, in which `{0}` is its first argument."""
+    """Let a construct be compiled by these patterns, in which `{0}` is its first argument, and `{all}` all of them."""
 
     @compiles(construct, "sqlite")
     def in_sqlite(element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
-        return sqlite.format(*_arguments(element, compiler, options))
+        arguments = _arguments(element, compiler, options)
+        return sqlite.format(*arguments, all=", ".join(arguments))
 
     @compiles(construct, "postgresql")
     def in_postgresql(element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
-        return postgresql.format(*_arguments(element, compiler, options))
+        arguments = _arguments(element, compiler, options)
+        return postgresql.format(*arguments, all=", ".join(arguments))
 
 
 _RFC_3339 = "strftime('%Y-%m-%dT%H:%M:%SZ', {0}, 'unixepoch')"
@@ -143,6 +151,7 @@ _written(instant_text, sqlite=_RFC_3339, postgresql="to_char(timezone('UTC', {0}
 _written(date_text, sqlite="date({0}, 'unixepoch')", postgresql="CAST({0} AS DATE)")
 _written(time_text, sqlite="time({0}, 'unixepoch')", postgresql="CAST({0} AS TIME)")
 _written(json_string, sqlite="json_quote({0})", postgresql="CAST(to_json(CAST({0} AS TEXT)) AS TEXT)")
+_written(filled, sqlite="printf({all})", postgresql="format({all})")
 _FOLDED = f"translate({{0}}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
 _written(ascii_lower, sqlite="lower({0})", postgresql=_FOLDED)
 _written(next_id, sqlite="NULL", postgresql="nextval({0})")

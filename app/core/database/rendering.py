@@ -1,12 +1,12 @@
-"""Values as the text of CSV cells, written by the database: no row becomes an object in Python."""
+"""Values as text of CSV and of JSON, written by the database: no row becomes an object in Python."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, case, cast, func
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal
 
-from app.core.database.dialect import date_text, instant_text, time_text
+from app.core.database.dialect import date_text, filled, instant_text, json_string, time_text
 from app.core.spreadsheet import safe_cell
 
 
@@ -29,6 +29,23 @@ class CellType(Enum):
 def csv_cell(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[Any]:
     """The value as a cell of CSV, safe for spreadsheets; NULL where the cell is empty."""
     return _CELLS[cell_type](value)
+
+
+def json_value(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[str]:
+    """The value as JSON: a text as it is, one that is missing as null."""
+    if cell_type is CellType.text:
+        written: ColumnElement[str] = json_string(value)
+    elif cell_type in {CellType.date, CellType.time, CellType.instant}:
+        written = literal('"', Text).concat(csv_cell(value, cell_type)).concat('"')
+    else:
+        written = cast(csv_cell(value, cell_type), Text)
+    return func.coalesce(written, "null")
+
+
+def json_object(values: Mapping[str, ColumnElement[str]]) -> ColumnElement[str]:
+    """A JSON object of values that are JSON, by their names."""
+    fields = ",".join(f'"{name}":%s' for name in values)
+    return filled(f"{{{fields}}}", *values.values())
 
 
 def _number(value: ColumnElement[int]) -> ColumnElement[int]:

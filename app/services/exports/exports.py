@@ -16,12 +16,11 @@ from app.services.access.visibility import people_in_report
 from app.services.audit import recorder
 from app.services.calendar.attribution import belonging
 from app.services.calendar.periods import Period, resolve
-from app.services.exports.csv import write_csv
-from app.services.exports.json_lines import write_json
+from app.services.exports.text import write_csv, write_json_lines
 from app.services.exports.xlsx import write_xlsx
 from app.services.time_entries.columns import EXPORT_COLUMNS, EntryRows
 
-_WRITERS = {ExportFormat.csv: write_csv, ExportFormat.xlsx: write_xlsx, ExportFormat.json: write_json}
+_WRITERS = {ExportFormat.csv: write_csv, ExportFormat.xlsx: write_xlsx, ExportFormat.json: write_json_lines}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC
 from functools import partial
+from typing import Any
 
 from rustpy_xlsxwriter import FastExcel, Format
 
@@ -13,7 +14,6 @@ from app.core.errors import Invalid
 from app.core.server.spool import Write
 from app.core.spreadsheet import safe_text
 from app.schemas.types import hours
-from app.services.exports.rows import Formatters, Record, records
 from app.services.time_entries.columns import Column, EntryRows
 
 MAX_ROWS = 1_048_575  # of a sheet (ECMA-376), without its header
@@ -25,6 +25,7 @@ _WIDTHS: dict[str, float] = {
 }  # fmt: skip
 """Of a column, in characters."""
 _SUMS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries")
+Record = dict[str, Any]
 
 
 class TooManyRows(Invalid):
@@ -40,7 +41,7 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
         write(b"")  # the file comes in the end: a reader who is gone by then would not be noticed before
         on_rows(count)
 
-    entries = sums.added(counted(records(rows, columns, _FORMATTERS, on_rows_read)))
+    entries = sums.added(counted(_records(rows, columns, on_rows_read)))
     header = Format().set_bold().set_border_bottom("thin")
     formats = {column.name: _format(_FORMATS[column.type]) for column in columns if column.type in _FORMATS}
     with tempfile.TemporaryFile() as file:
@@ -65,6 +66,18 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
         file.seek(0)
         for chunk in iter(partial(file.read, _CHUNK_BYTES), b""):
             write(chunk)
+
+
+def _records(rows: EntryRows, columns: Sequence[Column], on_rows: Callable[[int], None]) -> Iterator[Record]:
+    """The rows as Python values by the columns' names, read bit by bit."""
+    cells = [(column.name, _FORMATTERS.get(column.type)) for column in columns]
+    for some in rows.stream(*(column.of(rows) for column in columns)):
+        for row in some:
+            yield {
+                name: value if format_value is None or value is None else format_value(value)
+                for (name, format_value), value in zip(cells, row, strict=True)
+            }
+        on_rows(len(some))
 
 
 class _Sums:
@@ -107,18 +120,10 @@ def _format(number_format: str) -> Format:
     return Format().set_num_format(number_format)
 
 
-def _date(wall: datetime) -> date:
-    return wall.date()
-
-
-def _instant(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(tzinfo=None)
-
-
-_FORMATTERS: Formatters = {
+_FORMATTERS: dict[CellType, Callable[[Any], Any]] = {
     CellType.text: safe_text,
-    CellType.date: _date,
-    CellType.instant: _instant,
+    CellType.date: lambda wall: wall.date(),
+    CellType.instant: lambda instant: instant.astimezone(UTC).replace(tzinfo=None),
     CellType.flag: bool,
 }
 _FORMATS = {

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select
 
 from app.core.database.execution_options import ROWS_AT_ONCE
-from app.core.database.rendering import CellType
+from app.core.database.rendering import CellType, json_object, json_value
 from app.core.database.session import Session
 from app.models.tables import PROJECT, USER, full_name
 from app.schemas.reports.report import Attribution, Columns
@@ -76,6 +76,11 @@ class Column:
     name: str
     type: CellType
     of: Callable[[EntryRows], ColumnElement[Any]]
+
+
+def row_as_json(rows: EntryRows, columns: Sequence[Column]) -> ColumnElement[str]:
+    """Each row as a JSON object of these columns."""
+    return json_object({column.name: json_value(column.of(rows), column.type) for column in columns})
 
 
 _SETTLED = (

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_core import to_json
 from python_calamine import CalamineWorkbook
 from sqlalchemy import update
 
@@ -23,6 +24,7 @@ from tests.support.audit_asserts import Record
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 FORMATS = ("csv", "xlsx", "json")
 Cells = list[dict[str, Any]]
+HOSTILE = f'=1+1 "é" back\\slash \\n </script> %s {"".join(map(chr, range(1, 33)))}\x7f\x85\u2028 漢字 🙂\n'
 
 
 def export(caller: Any, export_format: str, **params: Any) -> httpx.Response:
@@ -131,7 +133,7 @@ def test_a_sheet_has_no_more_rows_than_spreadsheets_read():
 
 
 def test_json_is_a_line_an_entry_with_texts_as_they_were_typed(people, as_user, mia, berta, website):
-    entry_id = people.entry(berta, website, "2026-03-02 23:00", "2026-03-03 06:30:18", description='=1+1 "é"\n')
+    entry_id = people.entry(berta, website, "2026-03-02 23:00", "2026-03-03 06:30:18", description=HOSTILE)
     people.entry(berta, website, "2026-03-31 08:00", None)
 
     answer = export(as_user(mia), "json")
@@ -145,7 +147,7 @@ def test_json_is_a_line_an_entry_with_texts_as_they_were_typed(people, as_user, 
         "start_time": "00:00:00",
         "end_time": "07:30:18",
         "hours_worked": 7.51,
-        "description": '=1+1 "é"\n',
+        "description": HOSTILE,
         "entry_id": entry_id,
         "employee_email": "berta@example.com",
         "project_id": website.id,
@@ -156,6 +158,7 @@ def test_json_is_a_line_an_entry_with_texts_as_they_were_typed(people, as_user, 
         "needs_review": False,
     }
     assert [running[name] for name in ("end_time", "hours_worked", "end_utc", "seconds_worked")] == [None] * 4
+    assert answer.content == b"".join(to_json(line) + b"\n" for line in (closed, running)), "as a serialiser writes it"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="time_report_2026-03-01_to_2026-03-31.jsonl"'
     assert answer.headers["Content-Type"] == "application/jsonl; charset=utf-8"
 

@@ -1,14 +1,14 @@
-"""Exports as CSV (RFC 4180, UTF-8). The database itself renders the cells: no row is built in Python."""
+"""Exports as CSV and as JSON lines, whose text the database writes: no row is built in Python."""
 
 from collections.abc import Callable, Sequence
 
 from app.core.database.rendering import csv_cell
 from app.core.server.spool import Write
-from app.services.time_entries.columns import Column, EntryRows
+from app.services.time_entries.columns import Column, EntryRows, row_as_json
 
 
 def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
-    """Write the header and a line for each row."""
+    """Write the header and a line for each row (RFC 4180, UTF-8); texts are safe for spreadsheets."""
     header = f"{','.join(column.name for column in columns)}\r\n".encode()
 
     def write_chunk(chunk: bytes) -> None:
@@ -21,3 +21,10 @@ def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows:
     rows.session.write_csv(rows.select(*cells), write_chunk)
     if header:
         write_chunk(b"")
+
+
+def write_json_lines(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
+    """Write an object for each row, on a line of its own; for programs, so texts are as people typed them."""
+    for lines in rows.stream(row_as_json(rows, columns)):
+        write("".join(f"{line}\n" for (line,) in lines).encode())
+        on_rows(len(lines))
