@@ -1,9 +1,9 @@
 """Hours over a period, of a team and of one person, in a constant number of statements whatever their size."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -19,7 +19,7 @@ from app.services.access.actor import Actor
 from app.services.access.visibility import people_in_report
 from app.services.calendar.attribution import belonging, parts, seconds_by_person
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period, resolve
-from app.services.reports.entries_json import entries_as_json
+from app.services.time_entries.columns import ENTRY_COLUMNS, PROJECT_COLUMNS, EntryRows, row_as_json
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
 
 
@@ -46,14 +46,12 @@ def team(
     resolved, entries = resolve(session, period), dict[int, bytes]()
     if include_entries:
         period.at_most(MAX_REPORT_DAYS)
-        seconds: dict[int, int] = defaultdict(int)
-        found = entries_as_json(session, resolved, attribution, included, at=at)
-        for person_id, of_person in groupby(found, key=itemgetter(0)):
-            texts = []
-            for _, length, text in of_person:
-                texts.append(text)
-                seconds[person_id] += length or 0
-            entries[person_id] = ",".join(texts).encode()
+        seconds = {}
+        found = _entries_as_json(EntryRows(session, resolved, attribution, included, at=at))
+        for person_id, rows in groupby(found, key=itemgetter(0)):
+            of_person = list(rows)
+            seconds[person_id] = sum(length or 0 for _, length, _ in of_person)
+            entries[person_id] = ",".join(text for *_, text in of_person).encode()
     else:
         seconds = seconds_by_person(session, resolved, attribution, included)
     told = (_as_json(person, seconds.get(person.id, 0), entries.get(person.id, b"")) for person in people)
@@ -68,6 +66,15 @@ def _as_json(person: Row[Any], seconds: int, entries: bytes) -> bytes:
         entries=[],
     )
     return b"%b[%b]}" % (member.model_dump_json().removesuffix("[]}").encode(), entries)
+
+
+def _entries_as_json(rows: EntryRows) -> Iterator[tuple[int, int | None, str]]:
+    """The user, the seconds (None while it runs) and the JSON, as of TimeEntryWithProject, of each entry.
+
+    The database writes it: a year of a team has more entries than Python makes objects of in a second.
+    """
+    entry = row_as_json(rows, ENTRY_COLUMNS, project=row_as_json(rows, PROJECT_COLUMNS))
+    return chain.from_iterable(rows.stream(rows.entry.user_id, rows.seconds, entry))
 
 
 def own_days(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> OwnDays:

@@ -78,11 +78,36 @@ class Column:
     of: Callable[[EntryRows], ColumnElement[Any]]
 
 
-def row_as_json(rows: EntryRows, columns: Sequence[Column]) -> ColumnElement[str]:
-    """Each row as a JSON object of these columns."""
-    return json_object({column.name: json_value(column.of(rows), column.type) for column in columns})
+def row_as_json(rows: EntryRows, columns: Sequence[Column], **more: ColumnElement[str]) -> ColumnElement[str]:
+    """Each row as a JSON object of these columns, and of more fields that are JSON already."""
+    return json_object({column.name: json_value(column.of(rows), column.type) for column in columns} | more)
 
 
+def _stored(name: str, cell_type: CellType) -> Column:
+    return Column(name, cell_type, lambda rows: rows.entry[name])
+
+
+ENTRY_COLUMNS = (
+    _stored("id", CellType.number),
+    _stored("user_id", CellType.number),
+    _stored("project_id", CellType.number),
+    Column("start_time", CellType.instant, lambda rows: rows.start),
+    Column("end_time", CellType.instant, lambda rows: rows.end),
+    _stored("description", CellType.text),
+    _stored("time_zone", CellType.text),
+    Column("needs_review", CellType.flag, lambda rows: rows.needs_review),
+    _stored("version", CellType.number),
+    _stored("created_at", CellType.instant),
+    _stored("updated_at", CellType.instant),
+)
+"""The fields of TimeEntryRead; a test holds the two against each other."""
+PROJECT_COLUMNS = (
+    Column("id", CellType.number, lambda _: PROJECT.c.id),
+    Column("name", CellType.text, lambda _: PROJECT.c.name),
+    Column("is_active", CellType.flag, lambda _: PROJECT.c.is_active),
+    Column("created_at", CellType.instant, lambda _: PROJECT.c.created_at),
+)
+"""The fields of ProjectRead."""
 _SETTLED = (
     Column("employee_id", CellType.number, lambda _: USER.c.id),
     Column("employee_name", CellType.text, lambda _: full_name(USER)),
@@ -91,7 +116,7 @@ _SETTLED = (
     Column("start_time", CellType.time, lambda rows: rows.local.wall(rows.start)),
     Column("end_time", CellType.time, lambda rows: rows.local.wall(rows.end)),
     Column("hours_worked", CellType.hours, lambda rows: rows.seconds),
-    Column("description", CellType.text, lambda rows: rows.entry.description),
+    _stored("description", CellType.text),
 )
 EXPORT_COLUMNS = {
     Columns.settled: _SETTLED,
@@ -100,7 +125,7 @@ EXPORT_COLUMNS = {
         Column("entry_id", CellType.number, lambda rows: rows.entry.id),
         Column("employee_email", CellType.text, lambda _: USER.c.email),
         Column("project_id", CellType.number, lambda _: PROJECT.c.id),
-        Column("time_zone", CellType.text, lambda rows: rows.entry.time_zone),
+        _stored("time_zone", CellType.text),
         Column("start_utc", CellType.instant, lambda rows: rows.start),
         Column("end_utc", CellType.instant, lambda rows: rows.end),
         Column("seconds_worked", CellType.number, lambda rows: rows.seconds),
