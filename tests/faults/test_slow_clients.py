@@ -4,6 +4,7 @@ import asyncio
 import json
 import resource
 import socket
+import threading
 from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlencode
@@ -211,6 +212,23 @@ def test_an_answer_may_take_longer_than_a_body_may():
         server.app.add_api_route("/slow", slow_answer, response_class=StreamingResponse)
 
         assert httpx.get(f"{server.base_url}/slow").json() == [1]
+
+
+def test_a_request_with_another_behind_it_learns_that_its_client_left():
+    """uvicorn tells the last one only."""
+    has_learned = threading.Event()
+
+    async def listens(request: Request) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        has_learned.set()
+
+    with strict() as server:
+        server.app.add_api_route("/waits", listens)
+        with connected(server) as client:
+            client.sendall(WAITS + WELCOME)
+
+        assert has_learned.wait(SECONDS)
 
 
 def test_trailers_are_no_headers():

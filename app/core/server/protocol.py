@@ -3,8 +3,9 @@ doesn't read its answer, bounds neither a head nor a pipeline, and closes idle c
 
 import asyncio
 import socket
+from collections.abc import Sequence
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_PIPELINED = 100
@@ -24,6 +25,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     """
 
     _pending_bytes = 0
+    _cycles: Sequence[RequestResponseCycle] = ()
+    """Requests that are answered, or wait for it."""
     _is_stopping = False
 
     @property
@@ -43,6 +46,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_timer.cancel()
+        for cycle in self._cycles:  # uvicorn tells the last one only, which may wait behind the one that is answered
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -59,6 +65,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._head_timer.cancel()
         self._pending_bytes = 0
         super().on_headers_complete()
+        self._cycles = [*(each for each in self._cycles if not each.response_complete), self.cycle]
         self.headers = []  # takes the trailers, which uvicorn would add to the headers that the application has
         if self._is_stopping:
             self.cycle.keep_alive = False
