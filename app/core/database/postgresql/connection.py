@@ -16,6 +16,8 @@ from app.core.time.clock import monotonic_seconds
 
 TRUSTED_IDLE_SECONDS = 1
 """How long a connection that is silent counts as alive. What the server ends, it says at once."""
+HARMLESS_NOTICES = ("LOG:", "DEBUG:", "INFO:", "NOTICE:")
+"""What `client_min_messages` may let through. (A server that says it in another language is thought to warn.)"""
 PING_SECONDS = 2
 """How long a server may take to say that it is alive."""
 
@@ -137,8 +139,9 @@ class FewTripsConnection(PostgreSQLConnection):
             if self.closed:
                 raise OutcomeUnknown(*error.args) from error
             raise
-        if self.notices:
-            raise OutcomeUnknown(self.notices[-1].strip())
+        warnings = [notice for notice in self.notices if not notice.startswith(HARMLESS_NOTICES)]
+        if warnings:
+            raise OutcomeUnknown(warnings[-1].strip())
 
     def rollback(self) -> None:
         self._opening, self._waiting, self._is_open = "", "", False

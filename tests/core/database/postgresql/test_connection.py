@@ -45,6 +45,21 @@ def test_connections_that_the_server_ended_fail_no_read_and_no_write(database, p
 
 
 @only_postgresql
+def test_what_an_operator_wants_to_see_of_each_statement_is_no_warning(database, engine):
+    """A role or a database may have settings by which PostgreSQL says more."""
+    url = database.engine.url
+    for setting in ("client_min_messages = 'log'", "log_duration = on"):
+        execute(url, f'ALTER DATABASE "{url.database}" SET {setting}')
+    database.engine.dispose()
+
+    with database.writing() as session:
+        session.execute(insert(ZONE).values(name="Chatty"))
+
+    with database.reading() as session:
+        assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "Chatty")).scalar_one()
+
+
+@only_postgresql
 def test_a_read_sees_one_snapshot_and_writes_nothing(database, engine):
     with database.reading() as session:
         before = session.execute(select(ZONE.c.name)).scalars().all()
