@@ -3,6 +3,7 @@
 What is stored in it is covered by checksums twice: by the zip's own, and by the SHA-256 that the manifest holds.
 """
 
+import errno
 import hashlib
 import lzma
 import shutil
@@ -19,7 +20,8 @@ CHUNK_BYTES = 1024 * 1024
 MANIFEST_MIB = 256
 """About twice what a million people need: some 120 bytes for each."""
 File = Path | IO[bytes]
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What zipfile raises for what isn't a zip; and an OSError with EINVAL, where it is to seek before the file's start."""
 
 
 class DamagedArchive(Exception):
@@ -94,7 +96,9 @@ def _readable(file: File) -> Iterator[zipfile.ZipFile]:
             yield archive
     except KeyError as error:
         raise DamagedArchive(f"This isn't a backup: {error.args[0]}") from None
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise DamagedArchive(f"The backup is damaged, or none: {error}.") from None
 
 
