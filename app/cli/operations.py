@@ -163,8 +163,8 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
         migrate(database, said.facts.revision, report=_report)
     with _all_or_nothing(), database.writing(RESTORE) as session:
         session.may_take_forever()
-        backups.shut_out_others(session)
         connection = session.connection()
+        dump.lock_tables(connection, own_tables())
         backups.require_revision(connection, said)
         unpack = partial(archive.unpack, file, backups.stored(said))
         with bar(progress, "Rows", sum(said.facts.tables.values())) as update:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from app import __version__
@@ -77,12 +77,6 @@ def require_replaceable(connection: Connection, *, force: bool) -> None:
         raise ForeignDatabase("The database has tables that aren't this service's; nothing was changed.")
     if names and not force and connection.execute(select(USER.c.id).limit(1)).first():
         raise RestoreRefused("The database has people already. Say --force to replace all that it holds by the backup.")
-
-
-def shut_out_others(session: Session) -> None:
-    """Let nobody read or write before this PostgreSQL transaction ends. Every other one begins with people, so it waits
-    there, where it holds nothing yet that this one will want."""
-    session.execute(text('LOCK TABLE "user" IN ACCESS EXCLUSIVE MODE'))
 
 
 def require_revision(connection: Connection, said: Manifest) -> None:

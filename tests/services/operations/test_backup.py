@@ -9,6 +9,7 @@ import sqlite3
 import zipfile
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import delete, make_url, select, text, update
@@ -18,13 +19,17 @@ from app.core.archive import MANIFEST_MIB
 from app.core.database.migrations import SchemaState, head_revision, schema_state
 from app.core.database.postgresql.dump import ProgramFailed, program
 from app.core.database.session import Database
+from app.core.time.clock import utc_now
 from app.models.tables import ENTRY, EVENT, USER
+from app.services.access.actor import Actor
+from app.services.users import administration
 from tests.deploy.test_partitioned import STATEMENTS
 from tests.migrations.test_migrations import objects_of
 from tests.support.audit_asserts import Record
 from tests.support.audit_tampering import Burglar
 from tests.support.cli import refusal, somebody_elses_table
 from tests.support.databases import POSTGRESQL, SQLITE, settings_for
+from tests.support.export_files import eventually
 from tests.support.migrating import alembic
 from tests.support.postgresql import connect, execute
 
@@ -184,6 +189,23 @@ def damage_of_another_kind(file: Path) -> None:
     file.write_bytes(content)
 
 
+def name_in_no_encoding(file: Path) -> None:
+    """Its directory says that a name is UTF-8, and it isn't."""
+    content = bytearray(file.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 9] |= 0x08
+    content[entry + 46] = 0xFF
+    file.write_bytes(content)
+
+
+def offset_before_the_file(file: Path) -> None:
+    """Its directory says that it begins later than it does, so that what it lists begins before the file."""
+    content = bytearray(file.read_bytes())
+    begins = slice(content.rindex(b"PK\x05\x06") + 16, content.rindex(b"PK\x05\x06") + 20)
+    content[begins] = (int.from_bytes(content[begins], "little") + len(content)).to_bytes(4, "little")
+    file.write_bytes(content)
+
+
 def endless_manifest(file: Path) -> None:
     with (
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
@@ -210,6 +232,8 @@ def of_the_other_engine(said) -> None:
         (lambda file: file.write_bytes(file.read_bytes()[:-99]), "The backup is damaged, or none: "),
         (damage, "The backup is damaged, or none: "),
         (damage_of_another_kind, "The backup is damaged, or none: Corrupt input data."),
+        (name_in_no_encoding, "The backup is damaged, or none: 'utf-8' codec can't decode"),
+        (offset_before_the_file, "The backup is damaged, or none: [Errno 22] Invalid argument."),
         (endless_manifest, "This isn't a backup: its manifest is longer than 256 MiB."),
         (lambda file: with_manifest(file, lambda said: said["content"].update(bytes=1)), "isn't what was put into it."),
         (lambda file: with_manifest(file, lambda said: said["content"].update(name="x")), "This isn't a backup: "),
@@ -436,6 +460,53 @@ def test_no_statement_of_a_dump_is_run(operator, command, empty_url, database, m
     assert (dump.count(copy), restored.exit_code, restored.stderr) == (1, 0, "")
     with closing(Database(settings_for(empty_url))) as other:
         assert objects_of(other) == objects_of(database)
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_nobody_gets_an_id_twice_whatever_a_dump_says_of_sequences(operator, command, empty_url, monday, tmp_path):
+    command("backup", "monday")
+    with zipfile.ZipFile(tmp_path / "monday") as archive:
+        dump = archive.read("time_tracking.dump")
+    tampered = dump.replace(b"user_id_seq', 1, true", b"user_id_seq', 0, true")
+    sha256 = hashlib.sha256(tampered).hexdigest()
+    with_manifest(tmp_path / "monday", lambda said: said["content"].update(sha256=sha256), tampered)
+
+    assert operator("restore", "monday", DB_URL=empty_url).exit_code == 0
+
+    added = operator("create-admin", "ada@example.com", typed="violet-harbour-42-lantern\n", DB_URL=empty_url)
+    assert (tampered != dump, added.exit_code, added.stdout) == (True, 0, "Created admin ada@example.com with id 2.\n")
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_restore_is_never_in_a_deadlock_with_an_admin(command, people, database, monday):
+    """It waits for an export, and an admin, who has locked the rules, for whoever has locked the people."""
+    ana, ada = monday[0], people.admin("Ada")
+    command("backup", "monday")
+    results = []
+
+    def deactivate() -> None:
+        with database.writing() as session:
+            administration.deactivate(session, Actor(ada.id, ada.role, "UTC"), ana.id, at=utc_now())
+
+    restore = Thread(target=lambda: results.append(command("restore", "monday", "--force")))
+    admin = Thread(target=deactivate)
+    with database.reading() as export:
+        export.execute(select(USER.c.id)).all()
+        restore.start()
+        assert eventually(lambda: waiting_for_locks(database, "AccessExclusiveLock") > 0)
+        admin.start()
+        assert eventually(lambda: waiting_for_locks(database, "RowShareLock") > 0 or not admin.is_alive())
+    admin.join()
+    restore.join()
+
+    assert (results[0].exit_code, results[0].stderr) == (0, "")
+    assert names(database) == ["Ana", "Ada"]
+
+
+def waiting_for_locks(database, mode: str) -> int:
+    counted = "SELECT count(*) FROM pg_locks WHERE mode = :mode AND NOT granted"
+    with database.engine.connect() as connection:
+        return connection.execute(text(counted), {"mode": mode}).scalar_one()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -14,17 +15,22 @@ from threading import Thread
 from typing import IO, Any
 
 from psycopg2 import Error as PostgreSQLError
+from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, whatever its name
 from psycopg2.extensions import make_dsn
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.core.database.postgresql.engine import driver_of
+from app.core.database.postgresql.online_migration import RETRY_PAUSE_SECONDS, TOTAL_WAIT_SECONDS
+from app.core.time.clock import monotonic_seconds
 
 INSTALLED = "usr/lib/postgresql"
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "connection_factory"})
 """What isn't given to a program as an argument, which everybody on the machine can read."""
 ROWS_AT_ONCE = 1000
+LOCK_TRY_MS = 500
+"""Less than PostgreSQL's deadlock_timeout, which is 1 s."""
 DUMP_OPTIONS = ("--format=custom", "--encoding=UTF8", "--no-password", "--load-via-partition-root")
 COPY_LINE = re.compile(rb'COPY (?:.+\.)?"?(\w+)"? \(([\w", ]+)\) FROM stdin;\n')
 SETVAL_LINE = re.compile(rb"SELECT pg_catalog\.setval\('(?:.+\.)?(\w+)_id_seq', (\d+), (true|false)\);\n")
@@ -100,6 +106,31 @@ def verify_dump(connection: Connection, pg_restore: Path, tables: Set[str], unpa
         raise ProgramFailed(f"The dump has the rows of {listed} tables, and the database has {expected}.")
 
 
+def lock_tables(connection: Connection, tables: Set[str]) -> None:
+    """Let nobody else read or write these tables before the connection's transaction ends.
+
+    It gets all locks or none, within LOCK_TRY_MS: so it is never part of a deadlock, whatever others hold and want, and
+    requests don't queue behind a restore that waits for an export itself. Raises OperationalError where others have
+    kept one of the tables for TOTAL_WAIT_SECONDS.
+    """
+    names = ", ".join(name for name, _ in _ask(connection, _RELATIONS, tables))
+    deadline = monotonic_seconds() + TOTAL_WAIT_SECONDS
+    while not _try_lock(connection, names, is_last=monotonic_seconds() > deadline):
+        time.sleep(RETRY_PAUSE_SECONDS)
+
+
+def _try_lock(connection: Connection, names: str, *, is_last: bool) -> bool:
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TRY_MS}ms'")
+            connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
+    except OperationalError as error:
+        if is_last or not isinstance(error.orig, LockNotAvailable):
+            raise
+        return False
+    return True
+
+
 def restore_rows(
     connection: Connection, pg_restore: Path, tables: Set[str], unpack: Unpack, *, on_rows: Callable[[int], None]
 ) -> None:
@@ -125,6 +156,7 @@ def restore_rows(
 
 def _load(cursor: Cursor, script: IO[bytes], tables: Set[str], on_rows: Callable[[int], None]) -> None:
     """Take rows, and the next numbers of sequences, out of a script of pg_restore's, and pass over everything else."""
+    next_ids: dict[str, int] = {}
     for line in script:
         if copy := COPY_LINE.fullmatch(line):
             name, columns = copy[1].decode(), re.findall(r"\w+", copy[2].decode())
@@ -135,8 +167,20 @@ def _load(cursor: Cursor, script: IO[bytes], tables: Set[str], on_rows: Callable
             while rows.read():
                 pass
         elif (setval := SETVAL_LINE.fullmatch(line)) and (table := setval[1].decode()) in tables:
-            following = int(setval[2]) + (setval[3] == b"true")
-            cursor.execute(f'ALTER SEQUENCE "{table}_id_seq" RESTART WITH {following}')  # setval is never rolled back
+            next_ids[table] = int(setval[2]) + (setval[3] == b"true")
+    _restart_sequences(cursor, tables, next_ids)
+
+
+def _restart_sequences(cursor: Cursor, tables: Set[str], next_ids: dict[str, int]) -> None:
+    """Let each sequence go on where the dump's was, and behind the ids that are there in any case. (`setval` would not
+    be rolled back.)"""
+    cursor.execute("SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema()")
+    sequences = {name for (name,) in cursor.fetchall()}
+    for table in tables:
+        if (sequence := f"{table}_id_seq") in sequences:
+            cursor.execute(f'SELECT coalesce(max(id), 0) + 1 FROM "{table}"')  # noqa: S608 - a table of ours
+            (behind_all,) = cursor.fetchone() or (1,)
+            cursor.execute(f'ALTER SEQUENCE "{sequence}" RESTART WITH {max(behind_all, next_ids.get(table, 1))}')
 
 
 class _Rows(BytesIO):
