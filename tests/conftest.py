@@ -252,11 +252,16 @@ def anyone(server: Server) -> Iterator[Caller]:
 
 
 @pytest.fixture
-def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run a command with these settings and no others: `operator("demo", "--force", DB_URL=...)`."""
+def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of the machine, and an empty folder."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def operator(no_settings: None) -> Command:
+    """Run a command with these settings and no others: `operator("demo", "--force", DB_URL=...)`."""
 
     def run(*arguments: str, typed: str = "", **settings: str) -> Result:
         return CliRunner().invoke(

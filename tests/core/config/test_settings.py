@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 
 from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
 
+pytestmark = pytest.mark.usefixtures("no_settings")
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 OWN_KEY = "thirty-two characters of one's own"
 OWN_SECRETS = {"SECRET_KEY": OWN_KEY, "FIRST_ADMIN_PASSWORD": "violet-harbour-42-lantern"}
@@ -110,14 +111,6 @@ BAD = [
     ("TRUSTED_PROXIES", f"""["10.0.0.5"{', "10.0.0.5"' * 100}]"""),
     ("WORKERS", "650"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch, tmp_path):
-    """No settings of the machine, and an empty folder."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

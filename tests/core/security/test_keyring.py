@@ -8,20 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.core.config.settings import BadSettings, Settings, load_settings
+from app.core.config.settings import BadSettings, load_settings
 from app.core.security.keyring import Keyring
 from tests.core.config.test_settings import OWN_KEY, WEAK_KEYS
 from tests.support.cli import bare_environment
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch, tmp_path):
-    """No settings of the machine, and an empty folder."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def signing_key(**settings: str) -> str:
