@@ -140,6 +140,7 @@ def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(command
 
 def test_the_demo_company_does_not_move_in_with_people_unless_forced(command, database, people):
     people.employee("Bob")
+    people.project("Website")  # as README's tour calls its own
 
     said = refusal(command("demo"))
 

@@ -24,7 +24,7 @@ DAYS = 90
 PEOPLE_PER_TEAM = 8
 TEAMS = {"Product": "Europe/Lisbon", "Engineering": "Europe/Berlin", "Support": "America/New_York"}
 PROJECTS = {
-    "Product": ["Website", "Pricing study", "Customer interviews"],
+    "Product": ["Product website", "Pricing study", "Customer interviews"],
     "Engineering": ["Mobile app", "Billing", "Maintenance"],
     "Support": ["Help desk", "Onboarding calls"],
 }
