@@ -25,7 +25,11 @@ _EARLIER = ENTRY.alias("earlier")
 def belonging(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
 ) -> ColumnElement[bool]:
-    """The condition that an entry of these people belongs to the period; with split, that it may: `cut` decides."""
+    """The condition that an entry belongs to the period; with split, that it may: `cut` decides.
+
+    It does not restrict entries to `people`, which is a condition over USER: the caller's statement does that. With
+    split it is needed to find the entries from before the period that reach into it.
+    """
     if attribution is Attribution.at_start:
         return starts_within(resolved)
     return _may_reach_into(session, resolved.bounds, people)
@@ -84,7 +88,10 @@ def seconds_by_person(
 def inside_of(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
 ) -> tuple[ColumnElement[bool], ColumnElement[datetime], ColumnElement[datetime]]:
-    """The condition that a closed entry of these people belongs to the period, and from when to when it counts."""
+    """The condition that a closed entry belongs to the period, and from when to when it counts.
+
+    As `belonging`, it does not restrict entries to `people`.
+    """
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
     closed = end.is_not(None)
     if attribution is Attribution.at_start:

@@ -99,23 +99,24 @@ class ResolvedPeriod:
         return zones_by_bounds
 
 
-def resolve(session: Session, period: Period, *, at: datetime | None = None) -> ResolvedPeriod:
+def resolve(session: Session, period: Period, *, clocks_until: datetime | None = None) -> ResolvedPeriod:
     """Read the zones that entries can carry, for a period in nobody's zone in particular.
 
-    Clocks are known around the period. With `at`, the present instant, they are known at every instant of an entry that
+    Clocks are known around the period: enough to cut entries at its midnights. A statement that shows whole entries in
+    local time gives the present instant as `clocks_until`. Then clocks are known at every instant of an entry that
     belongs to the period, also where it reaches out of it, and of a century only where there are entries.
     """
     zones: list[str] = []
-    if period.zone is None or at is not None:
-        rows = session.execute(_ZONES if at is None else _ZONES_AND_ENDS).all()
+    if period.zone is None or clocks_until is not None:
+        rows = session.execute(_ZONES if clocks_until is None else _ZONES_AND_ENDS).all()
         zones = [row.name for row in rows]
     first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
-    if at is None:
+    if clocks_until is None:
         first, around = first - _A_LITTLE, _A_LITTLE
     else:
         earliest, latest = (rows[0].earliest or _LONG_AGO, rows[0].latest or _LONG_AGO) if rows else (_LONG_AGO,) * 2
         first, around = max(first - _AROUND, earliest), _AROUND
-        last = min(last, max(latest, at))
+        last = min(last, max(latest, clocks_until))
     since, until = int(min(first, last).timestamp()), int((last + around).timestamp())
     return ResolvedPeriod(period, zones if period.zone is None else [period.zone], since, until)
 

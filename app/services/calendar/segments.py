@@ -48,7 +48,8 @@ class Stretches:
 def stretches(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
 ) -> Stretches:
-    """The stretches of these people's entries that belong to the period."""
+    """The stretches of entries that belong to the period. As `belonging`, they are not restricted to `people`: the
+    caller's statement does that."""
     belongs = belonging(session, resolved, attribution, people)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time

@@ -77,7 +77,7 @@ def write(
     Raises TooManyRows for more than a workbook's sheet has.
     """
     session.may_take(session.settings.EXPORT_TIMEOUT_SECONDS)
-    rows = EntryRows(session, resolve(session, wanted.period, at=at), wanted.attribution, people, at=at)
+    rows = EntryRows(session, resolve(session, wanted.period, clocks_until=at), wanted.attribution, people, at=at)
     _WRITERS[export_format](rows, EXPORT_COLUMNS[wanted.columns], out, on_rows)
 
 

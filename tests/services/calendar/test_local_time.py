@@ -88,7 +88,7 @@ def test_the_database_tells_the_same_day_as_python(database, work, zones, start,
     told = []
 
     with database.reading() as session:
-        local, calendar = LocalTime(resolve(session, period, at=at)), CalendarKeys(period)
+        local, calendar = LocalTime(resolve(session, period, clocks_until=at)), CalendarKeys(period)
         second = epoch(ENTRY.c.start_time)
         day = local.day(ENTRY.c.start_time)
         columns = {
