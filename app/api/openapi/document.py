@@ -9,12 +9,16 @@ from app import __version__
 from app.api.http.problems import BodyTooSlow, HostNotServed, raises
 from app.api.http.request_middleware import OF_THE_MACHINE
 from app.core.errors import DomainError
+from app.schemas.types import MAX_ENTRY_ID
 
 DESCRIPTION = """
 Who worked when, exact to the second.
 
 **To try it here:** press *Authorize*, enter your e-mail as username and your password. Then clock in with
 `POST /time-entries/clock-in`, clock out, and read `GET /time-entries/me`.
+
+**For a script or a terminal:** make an API token with `POST /auth/api-tokens`. The `security` of each operation names
+the scopes that it takes; without any it needs a login.
 
 **Times** are RFC 3339 instants in UTC; dates are days of the entry's time zone, or of `tz`.
 **Errors** are `application/problem+json`; act on `code`, show `detail`, quote `request_id` when you ask us.
@@ -47,7 +51,7 @@ PROBLEM: dict[str, Any] = {
         "code": {"type": "string", "maxLength": 64},
         "instance": {"type": "string", "maxLength": 2000},
         "request_id": {"type": "string", "maxLength": 64},
-        "entry_id": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+        "entry_id": {"type": "integer", "minimum": 1, "maximum": MAX_ENTRY_ID},
         "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
         "error_count": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
         "errors": {
@@ -153,7 +157,8 @@ def describe(app: FastAPI) -> None:
             made["components"]["securitySchemes"][API_TOKEN] = {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "An API token with one of the operation's scopes.",
+                "description": "An API token with one of the scopes that the operation names. One without scopes takes "
+                "the token of a login only.",
             }
             app.openapi_schema = made
         return app.openapi_schema
