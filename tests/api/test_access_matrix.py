@@ -1,4 +1,4 @@
-"""Who may do what: every operation of the document for every kind of caller, as one literal table (THREATS 1 to 7).
+"""Who may do what: every operation of the document for every kind of caller, as one literal table (threats 1 to 7).
 
 Mia manages Ana; Max manages Bob; Ada is an admin. Del was an admin and Dan was active when they got their tokens.
 """

@@ -1,4 +1,4 @@
-"""The record as admins read it: what happened, to whom, by whom and why (DESIGN: R1)."""
+"""The record as admins read it: what happened, to whom, by whom and why (rules: R1)."""
 
 import pytest
 

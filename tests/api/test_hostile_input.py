@@ -1,4 +1,4 @@
-"""What clients send to break things, on every operation of the document (THREATS 7, 8, 15, 19 to 22, 24 to 26).
+"""What clients send to break things, on every operation of the document (threats 7, 8, 15, 19 to 22, 24 to 26).
 
 A body is written field by field as JSON text, since the worst of it is nothing that Python would serialise.
 """

@@ -1,4 +1,4 @@
-"""Requests that are sent again, because an answer was lost, are answered again and done once (THREATS 31)."""
+"""Requests that are sent again, because an answer was lost, are answered again and done once (threats 31)."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -263,7 +263,7 @@ class TestWhoAsks:
         assert refusal(send(anyone, *wanted, "k-1")) == (401, "not_authenticated")
 
     def test_a_retry_needs_an_active_person(self, as_user, ada, ana, wanted):
-        """THREATS 5."""
+        """Threats 5."""
         send(as_user(ana), *wanted, "k-1")
         as_user(ada).put(f"/admin/users/{ana.id}/deactivate")
 
@@ -294,7 +294,7 @@ class TestWhoAsks:
     def test_an_entry_for_somebody_who_left_the_team_is_not_shown_again(
         self, server, as_user, people, ada, mia, ana, website, name
     ):
-        """THREATS 4."""
+        """Threats 4."""
         body = morning(website, user_id=ana.id, reason="On paper")
         address = request_for(name, website)[0]
         body = {"operations": [{"action": "create"} | body]} if name == "bulk" else body

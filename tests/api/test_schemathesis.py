@@ -1,4 +1,4 @@
-"""Schemathesis drives every operation of the document as every role, on both databases (THREATS 28).
+"""Schemathesis drives every operation of the document as every role, on both databases (threats 28).
 
 Every check is on. By default the same few examples are drawn each time. In the long form each way in which an input can
 be wrong is tried too, by those whom few operations refuse; with `SCHEMATHESIS_EXAMPLES=200` it draws that many for each

@@ -1,4 +1,4 @@
-"""Nothing secret in what the service prints and records, wherever people put it (THREATS 17)."""
+"""Nothing secret in what the service prints and records, wherever people put it (threats 17)."""
 
 import json
 from datetime import timedelta

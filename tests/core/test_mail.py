@@ -1,4 +1,4 @@
-"""A letter arrives as it was written, or MailNotSent says that it didn't, and nothing else (THREATS 17)."""
+"""A letter arrives as it was written, or MailNotSent says that it didn't, and nothing else (threats 17)."""
 
 import asyncio
 import json

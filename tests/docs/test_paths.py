@@ -1,4 +1,4 @@
-"""Files that documents, docstrings and comments name are where they say."""
+"""Files, rules and threats that documents, docstrings and comments name are where they say."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ FOLDERS = ("app", "tests", "alembic", "benchmarks", "deploy", "docs")
 OF_APP = ("api", "cli", "core", "models", "schemas", "services")
 """Code names its own layers without the `app/` in front."""
 NAMED = re.compile(rf"(?<![\w/.*-])((?:{'|'.join(FOLDERS + OF_APP)})/[\w/-]+\.(?:py|md|sql|typ|toml|yml|yaml|conf))\b")
+RULES = re.compile(r"\brules: ([^;)]+)")
+THREATS = re.compile(r"\b[Tt]hreats ((?:F?\d+)(?:(?:, | to | and )F?\d+)*)")
 SUFFIXES = {".md", ".py", ".sql", ".toml", ".typ", ".yaml", ".yml"}
 MADE_UP = "absences"  # CONTRIBUTING's capability that is to be added
 
@@ -36,3 +38,27 @@ def test_every_file_that_is_named_is_there():
     ]
 
     assert missing == []
+
+
+def numbers(document: str, pattern: str) -> set[str]:
+    """The numbers that a document gives to what it lists."""
+    return set(re.findall(pattern, (ROOT / "docs" / document).read_text(), re.MULTILINE))
+
+
+def test_every_rule_and_threat_that_is_named_is_there():
+    rules, threats = numbers("rules.md", r"^- ([TEPJVR]\d) "), numbers("threats.md", r"^\| (F?\d+) \|")
+    named = {
+        "rules": {
+            each for text in texts() for found in RULES.findall(text) for each in re.findall(r"\b[A-Z]\d\b", found)
+        },
+        "threats": {
+            each for text in texts() for found in THREATS.findall(text) for each in re.findall(r"F?\d+", found)
+        },
+    }
+
+    assert {"T1", "R3"} <= rules and {"1", "F13"} <= threats
+    assert named["rules"] - rules == named["threats"] - threats == set()
+
+
+def texts() -> Iterator[str]:
+    return (source.read_text() for source in sources() if source != Path(__file__))

@@ -1,4 +1,4 @@
-"""A backup taken, and brought back, while everybody punches (THREATS F12)."""
+"""A backup taken, and brought back, while everybody punches (threats F12)."""
 
 import asyncio
 import os

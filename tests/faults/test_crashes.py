@@ -1,4 +1,4 @@
-"""What was acknowledged is kept, and what wasn't kept is never acknowledged (THREATS F1, F3)."""
+"""What was acknowledged is kept, and what wasn't kept is never acknowledged (threats F1, F3)."""
 
 import time
 
@@ -29,7 +29,7 @@ HEAL = {POSTGRESQL: "DROP TRIGGER no_commit ON time_entry", SQLITE: "DROP TRIGGE
 
 
 def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database, engine, own_workers, bearer):
-    """THREATS F1: all that was acknowledged is there, once, and nothing else; no lock outlives who held it; the record
+    """Threats F1: all that was acknowledged is there, once, and nothing else; no lock outlives who held it; the record
     holds; and who wasn't answered asks again and is served once."""
     website = people.project("Website")
     staff = [people.employee(f"Person {number}") for number in range(WRITERS)]
@@ -54,7 +54,7 @@ def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database,
 
 
 def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine, as_user):
-    """THREATS F3: the answer is sent after the commit, so a failing one can't have promised anything."""
+    """Threats F3: the answer is sent after the commit, so a failing one can't have promised anything."""
     ana, website = people.employee("Ana"), people.project("Website")
     _run(server.database, *FAIL_AT_COMMIT[engine])
     body = {"project_id": website.id, "description": ""}
@@ -72,7 +72,7 @@ def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine
 
 
 def test_an_answer_that_was_never_committed_is_not_kept(people, server, engine, as_user):
-    """THREATS F3 and 31: who sends again after a failed commit is served, not told of an entry that isn't there."""
+    """Threats F3 and 31: who sends again after a failed commit is served, not told of an entry that isn't there."""
     ana, website = people.employee("Ana"), people.project("Website")
     _run(server.database, *FAIL_AT_COMMIT[engine])
     key, body = {"Idempotency-Key": "k-1"}, {"project_id": website.id, "description": ""}

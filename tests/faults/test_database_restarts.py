@@ -1,4 +1,4 @@
-"""PostgreSQL dies, or is restarted, under load: nothing is lost, and the service needs no restart (THREATS F2, F5)."""
+"""PostgreSQL dies, or is restarted, under load: nothing is lost, and the service needs no restart (threats F2, F5)."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Who is deactivated while a request of theirs waits for a lock (THREATS 5): it came first, or it is refused."""
+"""Who is deactivated while a request of theirs waits for a lock (threats 5): it came first, or it is refused."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A failover loses nothing that was acknowledged; what can't be kept twice is not acknowledged (THREATS F8)."""
+"""A failover loses nothing that was acknowledged; what can't be kept twice is not acknowledged (threats F8)."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""A database that stands still, or is cut off, keeps nobody waiting for long (THREATS F7)."""
+"""A database that stands still, or is cut off, keeps nobody waiting for long (threats F7)."""
 
 import time
 from collections import Counter

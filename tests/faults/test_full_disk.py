@@ -1,4 +1,4 @@
-"""A disk without room refuses writes, and nothing else; when there is room again, all is well (THREATS F4)."""
+"""A disk without room refuses writes, and nothing else; when there is room again, all is well (threats F4)."""
 
 import shutil
 import subprocess

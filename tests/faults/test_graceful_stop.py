@@ -1,4 +1,4 @@
-"""A stop under load: what was asked is answered, a file that is being read is read to its end (THREATS F11)."""
+"""A stop under load: what was asked is answered, a file that is being read is read to its end (threats F11)."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A network that loses every third answer: who sends again under the same key does nothing twice (THREATS 31)."""
+"""A network that loses every third answer: who sends again under the same key does nothing twice (threats 31)."""
 
 import asyncio
 from collections import Counter

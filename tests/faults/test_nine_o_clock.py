@@ -1,4 +1,4 @@
-"""Nine o'clock: a whole company clocks in at once (DESIGN, section 1)."""
+"""Nine o'clock: a whole company clocks in at once."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""When the database hangs, callers are told to come back, the process lives, and it heals by itself (THREATS F6)."""
+"""When the database hangs, callers are told to come back, the process lives, and it heals by itself (threats F6)."""
 
 from collections import Counter
 from collections.abc import Iterator

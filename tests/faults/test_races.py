@@ -1,4 +1,4 @@
-"""Races, with real parallel clients against two worker processes (THREATS 9, 10, 29 to 32)."""
+"""Races, with real parallel clients against two worker processes (threats 9, 10, 29 to 32)."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ API = "/api/v1"
 
 
 def test_fifty_people_who_each_clock_in_eight_times_at_once_are_clocked_in_once(people, database, two_workers, bearer):
-    """THREATS 29."""
+    """Threats 29."""
     website = people.project("Website")
     staff = [people.employee(f"Person {number}") for number in range(50)]
     url = f"{two_workers.base_url}{API}/time-entries/clock-in"
@@ -36,7 +36,7 @@ def test_fifty_people_who_each_clock_in_eight_times_at_once_are_clocked_in_once(
 
 
 def test_one_person_who_clocks_in_and_out_from_many_devices_never_overlaps(people, database, two_workers, bearer):
-    """THREATS 30, on the write paths that punches have: the database's own words on it are in test_constraints."""
+    """Threats 30, on the write paths that punches have: the database's own words on it are in test_constraints."""
     ana, website = people.employee("Ana"), people.project("Website")
     entries = f"{two_workers.base_url}{API}/time-entries"
     body = {"project_id": website.id, "description": ""}
@@ -57,7 +57,7 @@ def test_one_person_who_clocks_in_and_out_from_many_devices_never_overlaps(peopl
 
 
 def test_two_admins_who_remove_each_other_at_once_leave_one(people, database, two_workers, bearer):
-    """THREATS 9: a round of demotions and deactivations; the long form is 200 rounds."""
+    """Threats 9: a round of demotions and deactivations; the long form is 200 rounds."""
     ada, abe = people.admin("Ada"), people.admin("Abe")
     users = f"{two_workers.base_url}{API}/admin/users"
 
@@ -83,7 +83,7 @@ def test_two_admins_who_remove_each_other_at_once_leave_one(people, database, tw
 
 
 def test_two_managers_who_are_put_under_each_other_at_once_form_no_circle(people, two_workers, bearer):
-    """THREATS 10."""
+    """Threats 10."""
     ada, mia, max_ = people.admin("Ada"), people.manager("Mia"), people.manager("Max")
     users = f"{two_workers.base_url}{API}/admin/users"
 
@@ -111,7 +111,7 @@ def test_an_email_is_given_once_however_many_admins_hand_it_out(people, two_work
 
 
 def test_of_twenty_overlapping_entries_by_three_people_at_once_one_is_entered(people, database, two_workers, bearer):
-    """THREATS 30, for time entered by hand: Ana, her manager and an admin each know better."""
+    """Threats 30, for time entered by hand: Ana, her manager and an admin each know better."""
     mia, ada, website = people.manager("Mia"), people.admin("Ada"), people.project("Website")
     ana = people.employee("Ana", manager=mia)
     url, senders = f"{two_workers.base_url}{API}/time-entries", [ana, mia, ada]
@@ -128,7 +128,7 @@ def test_of_twenty_overlapping_entries_by_three_people_at_once_one_is_entered(pe
 
 
 def test_twenty_copies_of_an_entry_at_once_are_one_entry_and_one_answer(people, database, two_workers, bearer):
-    """THREATS 31."""
+    """Threats 31."""
     ana, website = people.employee("Ana"), people.project("Website")
     copy = Call("POST", f"{two_workers.base_url}{API}/time-entries", _once(bearer(ana)), morning(website))
     record = Record(database)
@@ -142,7 +142,7 @@ def test_twenty_copies_of_an_entry_at_once_are_one_entry_and_one_answer(people, 
 
 
 def test_twenty_copies_of_a_punch_at_once_are_one_punch_and_one_answer(people, database, two_workers, bearer):
-    """THREATS 31."""
+    """Threats 31."""
     ana, website = people.employee("Ana"), people.project("Website")
     body, switch = {"project_id": website.id, "description": ""}, {"switch": "true"}
     copy = Call("POST", f"{two_workers.base_url}{API}/time-entries/clock-in", _once(bearer(ana)), body, switch)
@@ -157,7 +157,7 @@ def test_twenty_copies_of_a_punch_at_once_are_one_punch_and_one_answer(people, d
 
 
 def test_a_counter_that_eight_people_count_up_at_once_loses_no_count(people, database, two_workers, bearer):
-    """THREATS 32."""
+    """Threats 32."""
     ana, website = people.employee("Ana"), people.project("Website")
     entry_id = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 10:00", description="0")
     url = f"{two_workers.base_url}{API}/time-entries/{entry_id}"

@@ -1,5 +1,5 @@
 """What ended stays ended, on every worker and over a restart; and parallel clients of one session or account
-(THREATS 5, 12, 13)."""
+(threats 5, 12, 13)."""
 
 import os
 from collections import Counter
@@ -31,7 +31,7 @@ def header(token: str) -> dict[str, str]:
 
 
 def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, database, own_workers, bearer, sign):
-    """THREATS 5. Each person loses their token in another way."""
+    """Threats 5. Each person loses their token in another way."""
     url = f"{own_workers.base_url}{API}"
     staff = {name: people.employee(name) for name in ("Ana", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gil", "Hal")}
     opened = {name: session_of(database, person) for name, person in staff.items()}
@@ -84,7 +84,7 @@ def spend_again(database, opened: Opened, own_workers) -> None:
 
 
 def test_twenty_parallel_refreshes_have_one_successor(people, database, two_workers):
-    """THREATS 12."""
+    """Threats 12."""
     opened = session_of(database, people.employee("Ana"))
     call = Call("POST", f"{two_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": opened.refresh_token})
 
@@ -97,7 +97,7 @@ def test_twenty_parallel_refreshes_have_one_successor(people, database, two_work
 
 
 def test_of_39_parallel_guesses_ten_are_judged(people, two_workers):
-    """THREATS 13: on two workers, not one more than of as many in a row; behind them the right one is refused too."""
+    """Threats 13: on two workers, not one more than of as many in a row; behind them the right one is refused too."""
     people.employee("Ana")
     url = f"{two_workers.base_url}{API}/auth/login"
     guesses = [f"username=ana@example.com&password=guess-{number}-lantern" for number in range(39)]

@@ -1,4 +1,4 @@
-"""`run_backend.py` as operators run it: first starts, refused starts, workers, and how it ends (THREATS 16, F11)."""
+"""`run_backend.py` as operators run it: first starts, refused starts, workers, and how it ends (threats 16, F11)."""
 
 import re
 import signal
@@ -216,7 +216,7 @@ def _content(db_url: str, engine: str) -> object:
     ],
 )
 def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, settings, said):
-    """THREATS 16; every such setting is in unit/test_settings.py."""
+    """Threats 16; every such setting is in unit/test_settings.py."""
     assert said in refusal(tmp_path, *options, **settings)
     assert list(tmp_path.iterdir()) == []
 

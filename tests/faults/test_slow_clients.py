@@ -1,4 +1,4 @@
-"""Clients that dribble, stall or never read hold nothing that others need, and not for long (THREATS F13)."""
+"""Clients that dribble, stall or never read hold nothing that others need, and not for long (threats F13)."""
 
 import asyncio
 import json

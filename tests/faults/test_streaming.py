@@ -1,4 +1,4 @@
-"""Exports that are large, slow to be read, left early, or cut short (DESIGN: section 6, Exports; THREATS F6)."""
+"""Exports that are large, slow to be read, left early, or cut short (rules: Data; threats F6)."""
 
 import io
 import json

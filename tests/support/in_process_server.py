@@ -178,7 +178,7 @@ class Caller(httpx.Client):
         self._ledger = Ledger(self._server.database) if changes else None
 
     def _compare_ledger(self, response: httpx.Response) -> None:
-        """Every success that changes something left exactly one event per changed subject (DESIGN: R1)."""
+        """Every success that changes something left exactly one event per changed subject (rules: R1)."""
         if self._ledger is not None and response.is_success:
             mismatch = self._ledger.mismatch(is_bulk=response.request.url.path.endswith("/bulk"))
             assert mismatch is None, f"{response.request.method} {response.request.url}: {mismatch}"

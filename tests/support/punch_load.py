@@ -1,7 +1,8 @@
 """Who works through a fault: writers that note every punch they sent, which were acknowledged, and which weren't.
 
-THREATS' durability method: every punch has a number and an Idempotency-Key of its own. What was acknowledged must be
-there, what is there must have been sent, nothing is there twice, and what failed is sent again until it is there once.
+The durability method of docs/threats.md: every punch has a number and an Idempotency-Key of its own. What was
+acknowledged must be there, what is there must have been sent, nothing is there twice, and what failed is sent again
+until it is there once.
 """
 
 import asyncio

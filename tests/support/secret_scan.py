@@ -1,4 +1,4 @@
-"""What must never show outside the few answers that hand it out (THREATS 8, 17): held against every answer, event and
+"""What must never show outside the few answers that hand it out (threats 8, 17): held against every answer, event and
 log line that the suite gets to see."""
 
 import re

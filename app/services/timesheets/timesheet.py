@@ -1,6 +1,6 @@
 """The timesheet: a person's month day by day, for the person and their manager to sign.
 
-Entries are cut at local midnight, so that each day's figures are that day's (DESIGN: T5), as GET /reports/me has them
+Entries are cut at local midnight, so that each day's figures are that day's (rules: T5), as GET /reports/me has them
 with `attribution=split`.
 """
 

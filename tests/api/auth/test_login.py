@@ -1,4 +1,4 @@
-"""Logging in, and what ends a login (DESIGN: P2, R1; THREATS 5, 14)."""
+"""Logging in, and what ends a login (rules: P2, R1; threats 5, 14)."""
 
 import hashlib
 

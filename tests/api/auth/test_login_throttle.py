@@ -1,4 +1,4 @@
-"""How often a login may be wrong (THREATS 13): for an account from an address, from an address, for an account."""
+"""How often a login may be wrong (threats 13): for an account from an address, from an address, for an account."""
 
 import time
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A failed login takes the same time whatever was wrong (THREATS 14)."""
+"""A failed login takes the same time whatever was wrong (threats 14)."""
 
 import time
 from itertools import combinations

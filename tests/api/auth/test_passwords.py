@@ -1,4 +1,4 @@
-"""Passwords: changed by their person, set by an admin, or by a link that works once (THREATS 5, 15)."""
+"""Passwords: changed by their person, set by an admin, or by a link that works once (threats 5, 15)."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Sessions: kept by refreshing, listed, and ended so that it counts at once (THREATS 5, 12)."""
+"""Sessions: kept by refreshing, listed, and ended so that it counts at once (threats 5, 12)."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Hours as CSV for payroll (DESIGN: T3, T6, T7, section 5; THREATS 1, 23, 24)."""
+"""Hours as CSV for payroll (rules: T3, T6, T7, The API; threats 1, 23, 24)."""
 
 import csv
 import io
@@ -187,7 +187,7 @@ def test_a_reversed_period_is_refused_and_a_century_is_not(as_user, mia):
 
 
 def test_an_export_holds_whom_the_report_holds_and_nobody_else(people, as_user, server, mia, ana, website):
-    """THREATS 1: for each role the ids in the report, in the CSV and in plain SQL are the same."""
+    """Threats 1: for each role the ids in the report, in the CSV and in plain SQL are the same."""
     ada, otto, bo = people.admin("Ada"), people.manager("Otto"), people.manager("Bo", manager=mia)
     cy, zoe = people.employee("Cy", manager=bo), people.employee("Zoe", manager=otto)
     dan = people.employee("Dan", manager=mia, is_active=False)
@@ -220,7 +220,7 @@ def test_an_export_holds_whom_the_report_holds_and_nobody_else(people, as_user, 
 
 
 def test_no_cell_starts_a_formula(people, as_user, server, mia, website):
-    """THREATS 23: each text column x each start, also after blanks and in full width. SQL stores what checks refuse."""
+    """Threats 23: each text column x each start, also after blanks and in full width. SQL stores what checks refuse."""
     starts = [*STARTS, *FULL_WIDTH_STARTS, *(["\0"] if server.settings.is_sqlite else [])]
     hostile = [f"{before}{start}1+1" for start in starts for before in ("", *BLANKS)]
     for number, words in enumerate(hostile):
@@ -266,7 +266,7 @@ def test_a_refused_export_leaves_no_event(as_user, server, mia):
 
 
 def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, ana, website):
-    """THREATS 24."""
+    """Threats 24."""
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")
     quiet = export(as_user(mia))
     evil = 'x"\r\nX-Evil: 1\r\n\r\n"'
@@ -281,7 +281,7 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, a
 
 
 def test_no_formula_starts_behind_a_semicolon_or_a_line_break(people, as_user, server, mia, website):
-    """THREATS 23, for spreadsheets that split at semicolons and know no quotes inside a cell."""
+    """Threats 23, for spreadsheets that split at semicolons and know no quotes inside a cell."""
     ana = people.employee("Ana", manager=mia)
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 15:30", description="a;=1+1\r\n=2+2; +3\tb")
 

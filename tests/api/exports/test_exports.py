@@ -1,4 +1,4 @@
-"""One export in three formats (DESIGN: sections 5 and 6; THREATS 1, 23, 24), read by real readers."""
+"""One export in three formats (rules: The API, Data; threats 1, 23, 24), read by real readers."""
 
 import csv
 import io
@@ -219,7 +219,7 @@ def _as_csv(cell: Any) -> str:
 
 @pytest.mark.parametrize("export_format", FORMATS)
 def test_each_format_holds_whom_the_caller_may_see_and_nobody_else(people, as_user, mia, berta, website, export_format):
-    """THREATS 1: the report and every format have the same entries for each role."""
+    """Threats 1: the report and every format have the same entries for each role."""
     ada, otto, bo = people.admin("Ada"), people.manager("Otto"), people.manager("Bo", manager=mia)
     cy, zoe = people.employee("Cy", manager=bo), people.employee("Zoe", manager=otto)
     for person in (ada, mia, otto, bo, berta, cy, zoe):
@@ -237,7 +237,7 @@ def test_each_format_holds_whom_the_caller_may_see_and_nobody_else(people, as_us
 
 
 def test_no_cell_of_a_workbook_is_or_starts_a_formula(people, as_user, server, mia, website):
-    """THREATS 23, in every text column; numbers stay numbers."""
+    """Threats 23, in every text column; numbers stay numbers."""
     hostile = [f"{before}{start}1+1" for start in "=+-@\t\uff1d" for before in ("", " ", "\u3000")]
     for number, words in enumerate(hostile):
         person, project = people.employee(f"Person {number}", manager=mia), people.project(f"Project {number}")
@@ -279,7 +279,7 @@ def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, 
 
 @pytest.mark.parametrize("export_format", FORMATS)
 def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, berta, website, export_format):
-    """THREATS 24."""
+    """Threats 24."""
     people.entry(berta, website, "2026-03-02 08:00", "2026-03-02 09:00")
     quiet = export(as_user(mia), export_format)
     with server.database.writing() as session:

@@ -1,4 +1,4 @@
-"""Whose request it is: the peer's, or behind proxies that are trusted, whom they saw (THREATS 13).
+"""Whose request it is: the peer's, or behind proxies that are trusted, whom they saw (threats 13).
 
 The proxies are the test itself, on 127.0.0.1: it sends what they would.
 """

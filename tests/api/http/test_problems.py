@@ -1,4 +1,4 @@
-"""Every error is a problem with a status, a code and a sentence, whoever caused it (DESIGN 5, THREATS 27)."""
+"""Every error is a problem with a status, a code and a sentence, whoever caused it (rules: The API, threats 27)."""
 
 import json
 import sqlite3

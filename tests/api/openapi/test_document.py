@@ -1,4 +1,4 @@
-"""The OpenAPI document says all there is: limits, examples, problems, and how to log in (THREATS 18, DESIGN 5)."""
+"""The OpenAPI document says all there is: limits, examples, problems, how to log in (threats 18, rules: The API)."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""To which day hours belong: whole to the day on which work starts, or cut at midnight (DESIGN: T3, T5, T6, T7)."""
+"""To which day hours belong: whole to the day on which work starts, or cut at midnight (rules: T3, T5, T6, T7)."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Who is clocked in now (DESIGN: E1, E5, T7, V1 to V3; THREATS 1 to 4, 26)."""
+"""Who is clocked in now (rules: E1, E5, T7, V1 to V3; threats 1 to 4, 26)."""
 
 from datetime import UTC, datetime, timedelta
 

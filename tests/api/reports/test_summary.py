@@ -1,4 +1,4 @@
-"""Hours added up by group: figures, days and their seams (DESIGN: T3 to T7). Whose hours: test_summary_scope.py."""
+"""Hours added up by group: figures, days and their seams (rules: T3 to T7). Whose hours: test_summary_scope.py."""
 
 from itertools import combinations, permutations
 

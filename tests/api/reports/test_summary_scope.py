@@ -1,4 +1,4 @@
-"""Whose hours a summary adds up, what is filled in and what is refused (DESIGN: V1 to V3; THREATS 1 to 4, 18 to 22)."""
+"""Whose hours a summary adds up, what is filled in and what is refused (rules: V1 to V3; threats 1 to 4, 18 to 22)."""
 
 import pytest
 from sqlalchemy import insert, select, update

@@ -1,4 +1,4 @@
-"""A team's hours (DESIGN: T3 to T7, V1 to V3; THREATS 10)."""
+"""A team's hours (rules: T3 to T7, V1 to V3; threats 10)."""
 
 import re
 from datetime import UTC, datetime

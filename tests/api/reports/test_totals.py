@@ -1,4 +1,4 @@
-"""Totals to the second (DESIGN: T3, T5, T6): whatever the zone, the season and the period, by day, week and month, in
+"""Totals to the second (rules: T3, T5, T6): whatever the zone, the season and the period, by day, week and month, in
 both attributions, own hours, team report, summary, CSV and the database itself say the same figure.
 
 By default the same examples are drawn each time; `TOTALS_EXAMPLES=1000` draws that many new ones for each database.

@@ -1,4 +1,4 @@
-"""Many corrections in one call: all or none, each under the rules that it has alone (DESIGN: E2, E3, E6, E7, E8)."""
+"""Many corrections in one call: all or none, each under the rules that it has alone (rules: E2, E3, E6, E7, E8)."""
 
 import pytest
 from sqlalchemy import select
@@ -339,7 +339,7 @@ class TestWhatCanNotBeMeant:
         ids=str,
     )
     def test_one_that_can_not_be_meant_stops_the_call(self, server, as_user, ana, website, wrong):
-        """THREATS 3, 7, 22."""
+        """Threats 3, 7, 22."""
         answer = bulk(as_user(ana), create(hour(website, 9)), wrong)
 
         assert refusal(answer) == (422, "validation_failed")

@@ -1,4 +1,4 @@
-"""Clocking in and out (DESIGN: E1 to E5, T1, T3, T4, T7)."""
+"""Clocking in and out (rules: E1 to E5, T1, T3, T4, T7)."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Lists of entries: filters only narrow what one may see, and pages neither repeat nor skip (THREATS 1, 2, 26)."""
+"""Lists of entries: filters only narrow what one may see, and pages neither repeat nor skip (threats 1, 2, 26)."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -108,7 +108,7 @@ def test_a_text_is_searched_alike_on_both_databases(as_user, ada, entries, typed
 
 
 def test_pages_have_each_entry_once_while_others_are_added(people, as_user, ada, ana, website):
-    """THREATS 26. Three start at one instant, so the id decides."""
+    """Threats 26. Three start at one instant, so the id decides."""
     earlier = [people.entry(ana, website, f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 09:00") for day in range(1, 6)]
     people_at_once = [people.employee(name) for name in ("Kai", "Kim", "Kurt")]
     earlier += [people.entry(each, website, "2026-03-03 08:00", "2026-03-03 09:00") for each in people_at_once]
@@ -141,7 +141,7 @@ def test_a_cursor_is_one_of_ours(as_user, ana, cursor):
 
 
 def test_list_report_and_csv_show_the_same_entries(as_user, mia, ana, entries):
-    """THREATS 1."""
+    """Threats 1."""
     manager = as_user(mia)
     listed = ids(manager, user_id=ana.id, **MARCH)
     (of_ana,) = manager.get("/reports/team", params=MARCH).json()

@@ -1,4 +1,4 @@
-"""Entries written and corrected by hand (DESIGN: E2, E3, E5, E6, E7, V1)."""
+"""Entries written and corrected by hand (rules: E2, E3, E5, E6, E7, V1)."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -268,7 +268,7 @@ class TestCorrecting:
         ids=str,
     )
     def test_an_entry_is_neither_reopened_nor_given_away(self, as_user, ana, entered, wrong):
-        """THREATS 3, 6, 7."""
+        """Threats 3, 6, 7."""
         answer = as_user(ana).patch(f"/time-entries/{entered['id']}", json=wrong | {"reason": "Because"})
 
         assert answer.status_code == 422
@@ -369,7 +369,7 @@ class TestHistory:
         assert [item["action"] for item in history] == ["time_entry:clock_in", "time_entry:clock_out"]
 
     def test_scope_is_todays_team(self, people, as_user, ada, mia, ana, entered):
-        """THREATS 4."""
+        """Threats 4."""
         max_ = people.manager("Max")
         as_user(ada).put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": max_.id})
         address = f"/time-entries/{entered['id']}"

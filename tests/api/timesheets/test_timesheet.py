@@ -1,4 +1,4 @@
-"""A month to sign, as PDF (DESIGN: T3, T5 to T7, V1, V2, R1; THREATS 1, 2, 19, 24)."""
+"""A month to sign, as PDF (rules: T3, T5 to T7, V1, V2, R1; threats 1, 2, 19, 24)."""
 
 import io
 import re
@@ -337,7 +337,7 @@ def test_no_name_is_too_much_for_the_sheet(people, as_user, server, mia, ana, na
 
 
 def test_the_header_says_nothing_that_people_typed(people, as_user, server, mia, ana):
-    """THREATS 24."""
+    """Threats 24."""
     quiet = sheet_of(as_user(mia), user_id=ana.id)
     evil = 'x"\r\nX-Evil: 1\r\n\r\n'
     with server.database.writing() as session:

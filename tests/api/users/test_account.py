@@ -1,4 +1,4 @@
-"""One's own account, and whom one may see (DESIGN: V1; THREATS 6)."""
+"""One's own account, and whom one may see (rules: V1; threats 6)."""
 
 
 def test_people_read_their_own_account(people, as_user):

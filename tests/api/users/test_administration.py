@@ -1,4 +1,4 @@
-"""People, as admins run them (DESIGN: P1 to P5, E5)."""
+"""People, as admins run them (rules: P1 to P5, E5)."""
 
 from datetime import timedelta
 

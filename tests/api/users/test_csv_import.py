@@ -1,4 +1,4 @@
-"""People in and out as CSV: all or nobody, and every fault by line and column (THREATS 7, 10, 19, 23)."""
+"""People in and out as CSV: all or nobody, and every fault by line and column (threats 7, 10, 19, 23)."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Settings: one line for what can't be, nothing secret in it, and no start on what everybody knows (THREATS 16)."""
+"""Settings: one line for what can't be, nothing secret in it, and no start on what everybody knows (threats 16)."""
 
 import json
 import re
@@ -228,7 +228,7 @@ def test_hosts_and_origins_are_taken_as_they_are_written(environment):
 )
 @pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
 def test_where_others_can_reach_it_it_refuses_what_everybody_knows(environment, exposed, name, changes):
-    """THREATS 16."""
+    """Threats 16."""
     wanted = {**exposed, **OWN_SECRETS, **changes}
     environment(**{name: value for name, value in wanted.items() if value is not None})
 

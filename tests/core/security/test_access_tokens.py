@@ -1,4 +1,4 @@
-"""What an access token must be, and what never passes for one (THREATS 11)."""
+"""What an access token must be, and what never passes for one (threats 11)."""
 
 import base64
 import json

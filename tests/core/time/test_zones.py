@@ -1,4 +1,4 @@
-"""Where a local day begins, in every zone of the tz database (DESIGN: T3, T5)."""
+"""Where a local day begins, in every zone of the tz database (rules: T3, T5)."""
 
 from bisect import bisect_right
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The record of accounts (DESIGN: R1): what lets people in, what ends it, and who did that; never a secret."""
+"""The record of accounts (rules: R1): what lets people in, what ends it, and who did that; never a secret."""
 
 from datetime import timedelta
 from unittest.mock import ANY

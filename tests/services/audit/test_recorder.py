@@ -1,4 +1,4 @@
-"""The record (DESIGN: R1, R2): one event per changed subject, in the transaction of the change, never rewritten."""
+"""The record (rules: R1, R2): one event per changed subject, in the transaction of the change, never rewritten."""
 
 import re
 import sqlite3

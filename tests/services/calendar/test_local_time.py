@@ -1,4 +1,4 @@
-"""Local days and times as the databases tell them, held against Python's, in many zones (DESIGN: T3, T5)."""
+"""Local days and times as the databases tell them, held against Python's, in many zones (rules: T3, T5)."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo

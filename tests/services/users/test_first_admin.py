@@ -88,7 +88,7 @@ def test_a_weak_password_is_refused(start):
 
 
 def test_a_database_with_the_published_password_does_not_go_to_production(start):
-    """THREATS 16."""
+    """Threats 16."""
     start()
 
     with pytest.raises(BadSettings, match=r"^admin@example.com still has the published password"):

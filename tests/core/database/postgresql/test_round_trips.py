@@ -37,7 +37,7 @@ def zones(database):
 
 
 def test_what_an_error_undid_is_never_committed_in_silence(database):
-    """THREATS F3: PostgreSQL answers such a COMMIT without an error."""
+    """Threats F3: PostgreSQL answers such a COMMIT without an error."""
     with pytest.raises(DBAPIError), database.writing() as session:
         session.execute(ADD, {"name": "first"})
         with suppress(DBAPIError):
@@ -69,7 +69,7 @@ def test_nothing_is_written_outside_of_a_transaction(database):
 
 
 def test_connections_that_the_server_ended_are_replaced_unnoticed(database, postgresql_server):
-    """THREATS F5: not one read fails, although none of them was idle for long."""
+    """Threats F5: not one read fails, although none of them was idle for long."""
     with database.reading() as one, database.reading() as another:
         for session in (one, another):
             session.execute(NAMES).all()
