@@ -164,7 +164,7 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
     with _all_or_nothing(), database.writing(RESTORE) as session:
         session.may_take_forever()
         connection = session.connection()
-        dump.lock_tables(connection, own_tables())
+        dump.lock_tables(connection, own_tables(), report=_report)
         backups.require_revision(connection, said)
         unpack = partial(archive.unpack, file, backups.stored(said))
         with bar(progress, "Rows", sum(said.facts.tables.values())) as update:

@@ -4,6 +4,7 @@ So a statement is the same object on both, and can be built where its module is 
 """
 
 import string
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, TableValuedAlias, Text, literal, literal_column
@@ -129,15 +130,12 @@ def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, options: di
 def _written(construct: type[_Construct], *, sqlite: str, postgresql: str) -> None:
     """Let a construct be compiled by these patterns, in which `{0}` is its first argument, and `{all}` all of them."""
 
-    @compiles(construct, "sqlite")
-    def in_sqlite(element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
+    def write(pattern: str, element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
         arguments = _arguments(element, compiler, options)
-        return sqlite.format(*arguments, all=", ".join(arguments))
+        return pattern.format(*arguments, all=", ".join(arguments))
 
-    @compiles(construct, "postgresql")
-    def in_postgresql(element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
-        arguments = _arguments(element, compiler, options)
-        return postgresql.format(*arguments, all=", ".join(arguments))
+    compiles(construct, "sqlite")(partial(write, sqlite))
+    compiles(construct, "postgresql")(partial(write, postgresql))
 
 
 _RFC_3339 = "strftime('%Y-%m-%dT%H:%M:%SZ', {0}, 'unixepoch')"

@@ -496,10 +496,11 @@ def test_a_restore_is_never_in_a_deadlock_with_an_admin(command, people, databas
         assert eventually(lambda: waiting_for_locks(database, "AccessExclusiveLock") > 0)
         admin.start()
         assert eventually(lambda: waiting_for_locks(database, "RowShareLock") > 0 or not admin.is_alive())
+        assert eventually(lambda: waiting_for_locks(database, "AccessExclusiveLock") == 0)
     admin.join()
     restore.join()
 
-    assert (results[0].exit_code, results[0].stderr) == (0, "")
+    assert (results[0].exit_code, results[0].stderr) == (0, "Waiting for an export or a long write to end.\n")
     assert names(database) == ["Ana", "Ada"]
 
 

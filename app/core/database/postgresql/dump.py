@@ -21,14 +21,14 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from app.core.database.execution_options import ROWS_AT_ONCE
 from app.core.database.postgresql.engine import driver_of
-from app.core.database.postgresql.online_migration import RETRY_PAUSE_SECONDS, TOTAL_WAIT_SECONDS
+from app.core.database.postgresql.online_migration import RETRY_PAUSE_SECONDS, TOTAL_WAIT_SECONDS, Report
 from app.core.time.clock import monotonic_seconds
 
 INSTALLED = "usr/lib/postgresql"
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "connection_factory"})
 """What isn't given to a program as an argument, which everybody on the machine can read."""
-ROWS_AT_ONCE = 1000
 LOCK_TRY_MS = 500
 """Less than PostgreSQL's deadlock_timeout, which is 1 s."""
 DUMP_OPTIONS = ("--format=custom", "--encoding=UTF8", "--no-password", "--load-via-partition-root")
@@ -106,15 +106,18 @@ def verify_dump(connection: Connection, pg_restore: Path, tables: Set[str], unpa
         raise ProgramFailed(f"The dump has the rows of {listed} tables, and the database has {expected}.")
 
 
-def lock_tables(connection: Connection, tables: Set[str]) -> None:
+def lock_tables(connection: Connection, tables: Set[str], *, report: Report) -> None:
     """Let nobody else read or write these tables before the connection's transaction ends.
 
     It gets all locks or none, within LOCK_TRY_MS: so it is never part of a deadlock, whatever others hold and want, and
-    requests don't queue behind a restore that waits for an export itself. Raises OperationalError where others have
-    kept one of the tables for TOTAL_WAIT_SECONDS.
+    requests don't queue behind a restore that waits for an export itself. `report` is told once that it waits. Raises
+    OperationalError where others have kept one of the tables for TOTAL_WAIT_SECONDS.
     """
     names = ", ".join(name for name, _ in _ask(connection, _RELATIONS, tables))
     deadline = monotonic_seconds() + TOTAL_WAIT_SECONDS
+    if _try_lock(connection, names, is_last=False):
+        return
+    report("Waiting for an export or a long write to end.")
     while not _try_lock(connection, names, is_last=monotonic_seconds() > deadline):
         time.sleep(RETRY_PAUSE_SECONDS)
 

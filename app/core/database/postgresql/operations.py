@@ -16,8 +16,6 @@ from app.core.database.postgresql.engine import driver_of, may_take
 _CHUNK_BYTES = 256 * 1024
 _PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
-Change = Insert | Update | Delete
-
 
 class PostgreSQLOperations:
     """PostgreSQL: statements that wait for the next one, time-outs, advisory locks, sequences, COPY."""

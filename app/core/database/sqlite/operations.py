@@ -9,8 +9,6 @@ from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, func, 
 
 from app.core.database.execution_options import ROWS_AT_ONCE
 
-Change = Insert | Update | Delete
-
 
 class SQLiteOperations:
     """SQLite: there is no round trip to save and no time-out, and a writing transaction holds the whole file."""
