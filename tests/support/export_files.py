@@ -30,11 +30,13 @@ def spools(process: psutil.Process = OURS) -> dict[str, Path]:
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = 20) -> bool:
-    """Whether it holds before the deadline."""
+    """Ask until it holds, or the deadline has passed. What held once may not hold for long: it is not asked again."""
     deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.01)
-    return holds()
+    return True
 
 
 def add_entries(database: Database, person: User, project_id: int, *, count: int, description: str) -> None:
