@@ -14,11 +14,13 @@ commands = typer.Typer()
 
 @commands.command()
 def verify_audit(
-    seal: Annotated[Path | None, typer.Option(help="Lines that seal-audit wrote, to hold the chains against.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Lines that audit-checkpoint wrote, to hold the chains against.")
+    ] = None,
 ) -> None:
     """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_SECONDS) as database, progress_bar() as progress:
-        lines = [] if seal is None else _seals_in(seal)
+        lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
         task = progress.add_task("Links", visible=False)
         with database.reading("cli:verify-audit") as session:
             proof = verification.verify(
@@ -33,13 +35,13 @@ def verify_audit(
 
 
 @commands.command()
-def seal_audit() -> None:
+def audit_checkpoint() -> None:
     """Print one signed line over the heads of all chains. Keep it where whoever has the database can't reach."""
-    with ready_database() as database, database.reading("cli:seal-audit") as session:
+    with ready_database() as database, database.reading("cli:audit-checkpoint") as session:
         typer.echo(verification.seal(session, at=utc_now()))
 
 
-def _seals_in(file: Path) -> list[str]:
+def _checkpoints_in(file: Path) -> list[str]:
     """Its lines, in any encoding: what isn't a seal is told by its number."""
     lines = file.read_text("utf-8", errors="replace").splitlines()
     if not any(line.strip() for line in lines):

@@ -17,13 +17,13 @@ commands = typer.Typer()
 
 @commands.command("migrate")
 def migrate_command(
-    patience: Annotated[
-        int, typer.Option(help="Seconds for which PostgreSQL's locks are waited for.", min=1, max=86400)
+    lock_timeout: Annotated[
+        int, typer.Option(help="Seconds to wait for PostgreSQL's locks; then the command fails.", min=1, max=86400)
     ] = TOTAL_WAIT_SECONDS,
 ) -> None:
     """Bring the database to the revision this version needs, while the version before goes on working on it."""
     with refusals(), opened(load_settings()) as database:
-        migrate(database, total_wait_seconds=patience, report=lambda line: typer.echo(line, err=True))
+        migrate(database, total_wait_seconds=lock_timeout, report=lambda line: typer.echo(line, err=True))
     typer.echo(f"The database is at {head_revision()}.")
 
 

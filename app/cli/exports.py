@@ -27,13 +27,13 @@ def export(
     include_indirect: Annotated[bool, typer.Option(help="The whole tree below the manager.")] = False,
     columns: Annotated[Columns, typer.Option(help="Which columns.")] = Columns.full,
     attribution: Annotated[Attribution, typer.Option(help="To which day hours belong.")] = Attribution.at_start,
-    tz: Annotated[str | None, typer.Option(help="Days of this zone for all; else each entry's own.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Days of this zone for all; else each entry's own.")] = None,
 ) -> None:
     """Write hours to a file as the API does: everybody's, or a team's. It is noted in the record."""
     with ready_database() as database, progress_bar() as progress:
         export_format = _format_of(target)
         scope = ReportScope.all if manager is None else ReportScope.team
-        wanted = ExportWanted(_period(start_date, end_date, tz), scope, include_indirect, columns, attribution)
+        wanted = ExportWanted(_period(start_date, end_date, time_zone), scope, include_indirect, columns, attribution)
         included = exports.everybody() if manager is None else exports.team_of(manager, wanted)
         with database.writing("cli:export") as session:
             locks.lock(session, *([manager] if manager else []))
@@ -55,19 +55,19 @@ def export(
 
 @commands.command("timesheet")
 def timesheet_command(
-    person_id: Annotated[int, typer.Argument(help="The person's id.", min=1, max=MAX_ID)],
+    user_id: Annotated[int, typer.Argument(help="The user's id.", min=1, max=MAX_ID)],
     month: Annotated[str, typer.Argument(help="YYYY-MM.")],
     target: Annotated[Path, typer.Argument(help="File to write.")],
-    tz: Annotated[str | None, typer.Option(help="Days of this zone; else each entry's own.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Days of this zone; else each entry's own.")] = None,
 ) -> None:
     """Write a person's month as a PDF to sign, as the API does. It is noted in the record."""
     with ready_database() as database:
-        period = of_month(valid(Month, month), None if tz is None else valid(TimeZoneName, tz))
+        period = of_month(valid(Month, month), None if time_zone is None else valid(TimeZoneName, time_zone))
         with database.writing("cli:timesheet") as session:
-            locks.lock(session, person_id)
-            timesheet.record(session, person_id, period, actor=None, at=(now := utc_now()))
+            locks.lock(session, user_id)
+            timesheet.record(session, user_id, period, actor=None, at=(now := utc_now()))
         with database.reading("cli:timesheet") as session:
-            sheet = timesheet.for_operator(session, person_id, period, at=now)
+            sheet = timesheet.for_operator(session, user_id, period, at=now)
         with written_whole(target) as file:
             file.write(pdf.rendered(sheet))
     typer.echo(f"{target} is written.")
@@ -80,6 +80,6 @@ def _format_of(target: Path) -> ExportFormat:
     return endings[target.suffix]
 
 
-def _period(start_date: str, end_date: str, tz: str | None) -> Period:
+def _period(start_date: str, end_date: str, time_zone: str | None) -> Period:
     start, end = valid(Day, start_date), valid(Day, end_date)
-    return Period(start, end, None if tz is None else valid(TimeZoneName, tz))
+    return Period(start, end, None if time_zone is None else valid(TimeZoneName, time_zone))

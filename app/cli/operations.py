@@ -66,7 +66,9 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
     force: Annotated[bool, typer.Option("--force", help="Replace all that the database holds.")] = False,
-    unproven: Annotated[bool, typer.Option("--unproven", help="Also where the record can't be proven.")] = False,
+    skip_verification: Annotated[
+        bool, typer.Option("--skip-verification", help="Restore even if the audit log cannot be verified.")
+    ] = False,
 ) -> None:
     """Let the database hold what a backup holds: all of it and checked, or nothing changes. Noted in the record."""
     with refusals(), opened(load_settings()) as database, progress_bar() as progress:
@@ -76,12 +78,12 @@ def restore(
         with bar(progress, "Check", said.content.bytes) as update:
             archive.check(file, backups.stored(said), on_bytes=lambda size: update(advance=size))
         put = _into_sqlite if database.settings.is_sqlite else _into_postgresql
-        fault = put(database, file, said, progress, unproven)
+        fault = put(database, file, said, progress, skip_verification)
     if fault is not None:
         typer.secho(f"The record can't be proven: {fault}", fg="red", err=True)
     migrated = "" if said.facts.revision == head_revision() else f" It was migrated to {head_revision()}."
     typer.echo(f"The database holds what it held then: {backups.told(said)}.{migrated}")
-    if fault is not None and not unproven:
+    if fault is not None and not skip_verification:
         raise typer.Exit(1)
 
 
@@ -137,7 +139,7 @@ def _of_postgresql(session: Session, _facts: Facts, _file: Path, out: BinaryIO, 
     return backups.content(stored, made_by=dump.major_of(pg_dump))
 
 
-def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progress, skip_verification: bool) -> Fault:
     live = Path(str(database.settings.database_url.database))
     with TemporaryDirectory(dir=live.parent, prefix=".restore-") as folder:
         staged = Path(folder) / "restored.db"
@@ -149,7 +151,7 @@ def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progr
                 backups.require_same(session, said)
             migrate(restored)
             with restored.writing(RESTORE) as session:
-                fault = _proven(session, said, progress, unproven)
+                fault = _proven(session, said, progress, skip_verification)
         with bar(progress, "Put in place") as update:
             sqlite_copies.put_in_place(
                 staged, database.settings, on_pages=lambda done, total: update(completed=done, total=total)
@@ -157,7 +159,9 @@ def _into_sqlite(database: Database, file: Path, said: Manifest, progress: Progr
     return fault
 
 
-def _into_postgresql(database: Database, file: Path, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+def _into_postgresql(
+    database: Database, file: Path, said: Manifest, progress: Progress, skip_verification: bool
+) -> Fault:
     pg_restore = dump.program("pg_restore", at_least=said.content.made_by)
     if schema_state(database) is SchemaState.empty:
         migrate(database, said.facts.revision, report=_report)
@@ -171,11 +175,11 @@ def _into_postgresql(database: Database, file: Path, said: Manifest, progress: P
             dump.restore_rows(connection, pg_restore, own_tables(), unpack, on_rows=lambda rows: update(advance=rows))
         backups.require_same(session, said)
         if said.facts.revision == head_revision():
-            return _proven(session, said, progress, unproven)
+            return _proven(session, said, progress, skip_verification)
     migrate(database, report=_report)  # in transactions of its own
     with database.writing(RESTORE) as session:
         session.may_take_forever()
-        return _proven(session, said, progress, unproven=True)
+        return _proven(session, said, progress, skip_verification=True)
 
 
 def _report(line: str) -> None:
@@ -190,12 +194,12 @@ def _all_or_nothing() -> Iterator[None]:
         raise Refused(f"Nothing was changed, since the database refused: {first_line(error.orig)}") from None
 
 
-def _proven(session: Session, said: Manifest, progress: Progress, unproven: bool) -> Fault:
+def _proven(session: Session, said: Manifest, progress: Progress, skip_verification: bool) -> Fault:
     with bar(progress, "Links") as update:
         return backups.prove(
             session,
             said,
-            is_unproven_fine=unproven,
+            is_unproven_fine=skip_verification,
             at=utc_now(),
             on_progress=lambda done, total: update(completed=done, total=total),
         )

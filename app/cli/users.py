@@ -64,21 +64,21 @@ def import_users(
 
         with _faults():
             result = asyncio.run(csv_import.import_people(tx, content, dry_run=dry_run, at=utc_now(), on_progress=show))
-    typer.echo(f"{result.people} people {'can be imported' if dry_run else 'imported'}.")
+    typer.echo(f"{result.users} users {'can be imported' if dry_run else 'imported'}.")
 
 
 @commands.command()
-def erase_person(
-    person_id: Annotated[int, typer.Argument(help="The person's id.", min=1, max=MAX_ID)],
+def erase_user(
+    user_id: Annotated[int, typer.Argument(help="The user's id.", min=1, max=MAX_ID)],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Replace a deactivated person's name and e-mail by a pseudonym, for good, once RETENTION_DAYS have passed."""
     with ready_database() as database:
-        if not yes and not typer.confirm(f"Erase the name and e-mail of person {person_id} for good?", err=True):
+        if not yes and not typer.confirm(f"Erase the name and e-mail of person {user_id} for good?", err=True):
             raise Refused("Nothing was erased.")
-        with database.writing("cli:erase-person") as session:
-            pseudonym = personal_data.erase(session, person_id, at=utc_now())
-    typer.echo(f"Person {person_id} is {pseudonym} from now on. Older backups still have the name.")
+        with database.writing("cli:erase-user") as session:
+            pseudonym = personal_data.erase(session, user_id, at=utc_now())
+    typer.echo(f"Person {user_id} is {pseudonym} from now on. Older backups still have the name.")
 
 
 @contextmanager

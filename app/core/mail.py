@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 
 class MailNotSent(Unavailable):
     code = "mail_not_sent"
-    title = "The mail was not sent"
+    title = "E-mail not sent"
     retry_after_seconds = 60
 
 
@@ -122,7 +122,7 @@ class LogMailer:
             )
 
     async def send(self, letter: Letter) -> None:
-        _log.info("letter", to=letter.to, subject=letter.subject, text=letter.text)
+        _log.info("email_logged", to=letter.to, subject=letter.subject, text=letter.text)
 
 
 def mailer_for(settings: Settings) -> Mailer | None:

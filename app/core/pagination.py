@@ -11,8 +11,8 @@ MAX_LAST_KEY = 2**53  # an entry's id, or a place in a chain
 
 
 class BadCursor(Invalid):
-    code = "bad_cursor"
-    title = "Not a cursor of this list"
+    code = "invalid_cursor"
+    title = "Invalid cursor"
 
 
 def cursor_behind(*keys: int) -> str:

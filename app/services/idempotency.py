@@ -41,12 +41,12 @@ _Answer = TypeVar("_Answer", bound=BaseModel)
 
 class RequestInFlight(Conflict):
     code = "request_in_flight"
-    title = "The same request is still being done"
+    title = "Request in progress"
 
 
 class KeyReused(Invalid):
     code = "idempotency_key_reused"
-    title = "The Idempotency-Key belongs to another request"
+    title = "Idempotency-Key reused"
 
 
 @dataclass(frozen=True, slots=True)

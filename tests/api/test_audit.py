@@ -61,7 +61,7 @@ def test_filters_narrow(busy, ada, ana):
     assert actions(admin, object_type="project", object_id=project_id) == ["project:create"]
     assert actions(admin, action="login:refuse") == ["login:refuse"]
     assert actions(admin, end_date="2026-11-01") == []
-    assert len(actions(admin, start_date="2026-11-01", tz="Asia/Tokyo")) == 7
+    assert len(actions(admin, start_date="2026-11-01", time_zone="Asia/Tokyo")) == 7
 
 
 def test_pages_have_each_event_once_while_others_are_written(busy, as_user, ana):

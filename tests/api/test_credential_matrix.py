@@ -15,7 +15,7 @@ from tests.support.openapi_operations import OPERATIONS
 pytestmark = pytest.mark.high_volume
 SCOPES = ("entries:read", "entries:write", "reports:read", "admin")
 REFUSALS = {
-    "scope_needed": "scope",
+    "scope_required": "scope",
     "password_change_required": "password",
     "second_factor_required": "factor",
     "not_authenticated": "401",
@@ -68,7 +68,7 @@ MATRIX = {
     "GET /reports/export/csv": REPORT,
     "GET /reports/export/json": REPORT,
     "GET /reports/export/xlsx": REPORT,
-    "GET /reports/timesheet.pdf": REPORT,
+    "GET /reports/export/pdf": REPORT,
     "GET /admin/users": ADMIN,
     "POST /admin/users": ADMIN,
     "POST /admin/users/import": ADMIN,

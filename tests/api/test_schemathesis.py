@@ -138,7 +138,7 @@ def sensible(company) -> Iterator[None]:
     def before_call(context: Any, case: Any, kwargs: Any) -> None:
         body = case.body if isinstance(case.body, dict) else {}
         for fields in (case.query or {}, body):
-            for name in {"tz", "time_zone"} & fields.keys():
+            for name in {"time_zone"} & fields.keys():
                 fields[name] = _zone(fields[name])
         for name in {"password", "new_password"} & body.keys():
             if name == "new_password" or "/admin/" in case.path:

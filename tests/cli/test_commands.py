@@ -192,12 +192,12 @@ def test_a_broken_record_is_one_line_that_names_the_link(command, people, databa
 
 def test_a_seal_is_one_line_that_holds_when_more_has_happened(command, people, tmp_path):
     ana, file = people.employee("Ana"), tmp_path / "seals"
-    made = command("seal-audit")
+    made = command("audit-checkpoint")
     (seal,) = made.stdout.splitlines()
     people.employee("Bob")
-    file.write_text(f"{seal}\n\n{command('seal-audit').stdout}")
+    file.write_text(f"{seal}\n\n{command('audit-checkpoint').stdout}")
 
-    proven = command("verify-audit", "--seal", str(file))
+    proven = command("verify-audit", "--checkpoint", str(file))
 
     assert (made.exit_code, made.stderr, proven.exit_code) == (0, "", 0)
     assert json.loads(seal)["chains"].keys() == {"0", str(ana.id)}
@@ -206,11 +206,13 @@ def test_a_seal_is_one_line_that_holds_when_more_has_happened(command, people, t
 
 def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(command, people, database, tmp_path):
     ana, file = people.employee("Ana"), tmp_path / "seals"
-    file.write_text(command("seal-audit").stdout)
+    file.write_text(command("audit-checkpoint").stdout)
     Burglar(database).does(*(delete(table).where(table.c.chain_id == ana.id) for table in (EVENT, CHAIN)))
 
     assert command("verify-audit").exit_code == 0
-    assert refusal(command("verify-audit", "--seal", str(file))).startswith(f"Chain {ana.id} is missing: a seal of ")
+    assert refusal(command("verify-audit", "--checkpoint", str(file))).startswith(
+        f"Chain {ana.id} is missing: a seal of "
+    )
 
 
 @pytest.mark.parametrize(
@@ -225,19 +227,19 @@ def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(command, people, d
     ],
 )
 def test_a_file_that_is_not_of_seals_proves_nothing(command, tmp_path, written, said):
-    (tmp_path / "seals").write_text(written(command("seal-audit").stdout), errors="surrogateescape")
+    (tmp_path / "seals").write_text(written(command("audit-checkpoint").stdout), errors="surrogateescape")
 
-    assert refusal(command("verify-audit", "--seal", "seals")) == said
+    assert refusal(command("verify-audit", "--checkpoint", "seals")) == said
 
 
 def test_a_file_of_seals_that_is_not_there_is_told_in_one_line(command):
-    assert "No such file or directory" in refusal(command("verify-audit", "--seal", "nowhere"))
+    assert "No such file or directory" in refusal(command("verify-audit", "--checkpoint", "nowhere"))
 
 
 def test_a_leaver_is_erased_and_the_record_holds(command, people):
     dan = people.employee("Dan", is_active=False)
 
-    erased = command("erase-person", str(dan.id), "--yes")
+    erased = command("erase-user", str(dan.id), "--yes")
     proven = command("verify-audit")
 
     assert (erased.exit_code, proven.exit_code) == (0, 0)
@@ -250,7 +252,7 @@ def test_a_leaver_is_erased_and_the_record_holds(command, people):
 def test_nobody_is_erased_before_the_operator_says_so(command, people, answer, name):
     dan = people.employee("Dan", is_active=False)
 
-    command("erase-person", str(dan.id), typed=answer)
+    command("erase-user", str(dan.id), typed=answer)
 
     assert people.reload(dan).first_name == name
 
@@ -258,8 +260,8 @@ def test_nobody_is_erased_before_the_operator_says_so(command, people, answer, n
 def test_who_can_not_be_erased_is_told_in_one_line(command, people):
     bob = people.employee("Bob")
 
-    assert "is active. Deactivate them first." in refusal(command("erase-person", str(bob.id), "--yes"))
-    assert "There is no such person." in refusal(command("erase-person", "2000000000", "--yes"))
+    assert "is active. Deactivate them first." in refusal(command("erase-user", str(bob.id), "--yes"))
+    assert "There is no such person." in refusal(command("erase-user", "2000000000", "--yes"))
 
 
 PEOPLE = "email,first_name,last_name,role,manager_email,time_zone\n"
@@ -271,7 +273,7 @@ def test_a_company_moves_in_from_a_file(command, database, tmp_path):
 
     imported = command("import-users", "people.csv")
 
-    assert (imported.exit_code, imported.stdout, imported.stderr) == (0, "2 people imported.\n", "")
+    assert (imported.exit_code, imported.stdout, imported.stderr) == (0, "2 users imported.\n", "")
     assert counts(database) == (2, 0)
     assert command("verify-audit").exit_code == 0
 
@@ -279,7 +281,7 @@ def test_a_company_moves_in_from_a_file(command, database, tmp_path):
 def test_a_dry_run_only_checks_the_file(command, database, tmp_path):
     (tmp_path / "people.csv").write_text(TEAM)
 
-    assert command("import-users", "people.csv", "--dry-run").stdout == "2 people can be imported.\n"
+    assert command("import-users", "people.csv", "--dry-run").stdout == "2 users can be imported.\n"
     assert counts(database) == (0, 0)
 
 
@@ -348,7 +350,7 @@ def test_an_operator_writes_the_files_that_the_api_gives(command, people, server
         (["hours.pdf", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "the name must end with .csv"),
         (["hours.csv", "--start-date", "1.3.2026", "--end-date", "2026-03-31"], "Send a date as YYYY-MM-DD."),
         (["hours.csv", "--start-date", "2026-03-31", "--end-date", "2026-03-01"], "end_date lies before start_date"),
-        (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--tz", "Mars"], "tz database"),
+        (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--time-zone", "Mars"], "tz database"),
         (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--manager", "9"], "no such person"),
         (["no/hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "No such file or directory"),
     ],
@@ -442,8 +444,8 @@ def test_help_names_every_command(operator):
         "backup",
         "restore",
         "verify-audit",
-        "seal-audit",
-        "erase-person",
+        "audit-checkpoint",
+        "erase-user",
         "openapi",
         "import-users",
     )

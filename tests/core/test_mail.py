@@ -315,7 +315,7 @@ def test_a_developer_without_a_mail_server_finds_letters_in_the_log():
 
     (line,) = logged
     assert (line["event"], line["to"], line["subject"], line["text"]) == (
-        "letter",
+        "email_logged",
         LETTER.to,
         LETTER.subject,
         LETTER.text,

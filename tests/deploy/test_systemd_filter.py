@@ -20,7 +20,7 @@ NOVEMBER = {"start_date": "2026-11-01", "end_date": "2026-11-30"}
 PATHS = {
     "/reports/export/csv": NOVEMBER,
     "/reports/export/xlsx": NOVEMBER,
-    "/reports/timesheet.pdf": {"month": "2026-11"},
+    "/reports/export/pdf": {"month": "2026-11"},
 }
 
 

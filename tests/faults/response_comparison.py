@@ -17,7 +17,7 @@ DRAWN = {
     "qr_svg",
 }
 OF_THE_RELEASE = {"version", "revision"}
-MEASURED = {"seconds", "total_seconds", "break_seconds", "hours", "total_hours"}
+MEASURED = {"seconds", "elapsed_seconds", "total_seconds", "break_seconds", "hours", "total_hours"}
 SECONDS = 60
 
 
@@ -44,7 +44,7 @@ def includes(newer: Any, older: Any, key: str = "") -> bool:
 def content(answer: Any) -> Any:
     """The body, as far as it can be compared: JSON as what it says, CSV as it is, the rest that it is there."""
     kind = answer.headers.get("content-type", "")
-    if "json" in kind and not kind.startswith("application/jsonl"):
+    if "json" in kind and not kind.startswith("application/x-ndjson"):
         said = json.loads(answer.content) if answer.content else None
         return sorted(said, key=_in_its_chain) if _is_record(said) else said
     return answer.text if kind.startswith("text/csv") else bool(answer.content)

@@ -15,10 +15,10 @@ SECONDS_UNTIL_ALL_IS_WELL = 10
 
 FAIL_AT_COMMIT = {
     POSTGRESQL: [
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS "
+        "CREATE FUNCTION insufficient_storage() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'no room left' USING ERRCODE = 'disk_full'; END $$",
         "CREATE CONSTRAINT TRIGGER no_commit AFTER INSERT ON time_entry DEFERRABLE INITIALLY DEFERRED "
-        "FOR EACH ROW EXECUTE FUNCTION no_room()",
+        "FOR EACH ROW EXECUTE FUNCTION insufficient_storage()",
     ],
     SQLITE: [
         "CREATE TABLE orphan (parent INTEGER REFERENCES project (id) DEFERRABLE INITIALLY DEFERRED)",

@@ -35,7 +35,7 @@ def server(db_url, small_disk):
 
 
 @contextmanager
-def no_room(disk):
+def insufficient_storage(disk):
     """Something else fills the disk to its last byte, and is then removed."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
@@ -51,7 +51,7 @@ def test_a_full_disk_refuses_punches_answers_reads_and_heals(people, server, as_
     me = as_user(ana)
     kept = me.clock_in(website.id).json()
 
-    with no_room(small_disk):
+    with insufficient_storage(small_disk):
         refused = [me.clock_out() for _ in range(PUNCHES)]
         shown = me.get("/time-entries/current")
 

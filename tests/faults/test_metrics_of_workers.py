@@ -47,7 +47,7 @@ def test_two_workers_count_as_one_and_a_killed_one_leaves_only_what_it_counted(d
         assert shown("ett_http_requests_total", method="GET", route="unmatched", status="404") == REQUESTS
         assert shown("ett_http_request_duration_seconds_count", route="unmatched") == REQUESTS
         assert shown("ett_workers") == 2
-        assert shown("ett_slots", gate="requests") == 10
+        assert shown("ett_concurrency_limit", limiter="requests") == 10
     assert {shown("ett_worker_starts_total") for shown in before} == {2}
     assert left == {f"counter_{victim}.db", f"histogram_{victim}.db"}
     assert [file.name for file in folder.iterdir()] == ["time_tracking.db"]

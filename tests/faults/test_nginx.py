@@ -101,7 +101,7 @@ def _bodies_are_as_large_as_the_service_takes_them(client):
 
     assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
     assert taken.status_code == 422
-    assert imported.json()["code"] == "role_needed"
+    assert imported.json()["code"] == "role_required"
 
 
 def _a_slow_head_is_closed(nginx):

@@ -36,7 +36,7 @@ CHUNKED = WAITS[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
 @contextmanager
 def strict(db_url="sqlite:///unused.db", **settings):
     """A service for which a second is long."""
-    limits = {"HEADER_TIMEOUT_SECONDS": 1, "BODY_TIMEOUT_SECONDS": 1, "SEND_TIMEOUT_SECONDS": 1}
+    limits = {"HEADER_TIMEOUT_SECONDS": 1, "BODY_TIMEOUT_SECONDS": 1, "RESPONSE_WRITE_TIMEOUT_SECONDS": 1}
     with running(settings_for(db_url, **limits | settings)) as server:
         yield server
 
@@ -107,7 +107,7 @@ def test_two_hundred_who_dribble_their_bodies_get_408_and_keep_nobody_from_punch
     for head, said in answers:
         assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert b"\r\nconnection: close" in head.lower()
-        assert said["code"] == "body_too_slow"
+        assert said["code"] == "request_timeout"
     assert others.keys() == {200}
     assert grown < 20 * MIB
 
@@ -208,7 +208,7 @@ def test_an_answer_may_take_longer_than_a_body_may():
 
         return StreamingResponse(parts())
 
-    with strict(SEND_TIMEOUT_SECONDS=600) as server:
+    with strict(RESPONSE_WRITE_TIMEOUT_SECONDS=600) as server:
         server.app.add_api_route("/slow", slow_answer, response_class=StreamingResponse)
 
         assert httpx.get(f"{server.base_url}/slow").json() == [1]

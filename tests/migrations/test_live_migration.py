@@ -54,7 +54,7 @@ def test_a_migration_behind_a_long_report_gives_up_and_holds_nobody_up(people, d
         with server.database.reading("report") as report:
             report.execute(text("SELECT count(*) FROM project"))
             process = report.scalar(text("SELECT pg_backend_pid()"))
-            blocked = migrating(release, db_url, "--patience", "2")
+            blocked = migrating(release, db_url, "--lock-timeout", "2")
             said = blocked.communicate(timeout=SECONDS)[1].splitlines()
         while_blocked = answers.total()
 
@@ -76,7 +76,7 @@ def test_a_migration_behind_a_long_report_gives_up_and_holds_nobody_up(people, d
 def test_of_two_migrations_at_once_one_waits_for_the_other(db_url, database, release):
     with database.reading() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(7265747474)"))
-        waiting = migrating(release, db_url, "--patience", "1")
+        waiting = migrating(release, db_url, "--lock-timeout", "1")
         said = waiting.communicate(timeout=SECONDS)[1].splitlines()
 
     assert waiting.returncode == 1

@@ -7,7 +7,7 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
 class Scraped(dict[Sample, float]):
-    """The values of one scrape: `scraped("ett_audit_events_total", family="login")`."""
+    """The values of one scrape: `scraped("ett_audit_events_total", object_type="login")`."""
 
     def __init__(self, answer: httpx.Response) -> None:
         assert answer.status_code == 200, answer.text

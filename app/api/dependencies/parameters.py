@@ -32,11 +32,11 @@ async def _now() -> datetime:
 async def _period(
     start_date: Annotated[Day, Query(description="First day of the period.")],
     end_date: Annotated[Day, Query(description="Last day of the period, included.")],
-    tz: Annotated[
+    time_zone: Annotated[
         TimeZoneName | None, Query(description="Days of this zone for all; else each entry's own zone.")
     ] = None,
 ) -> Period:
-    return Period(start_date, end_date, tz)
+    return Period(start_date, end_date, time_zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,11 @@ async def _stretch(
 async def _any_period(
     start_date: Annotated[Day | None, Query(description="First day; open if left out.")] = None,
     end_date: Annotated[Day | None, Query(description="Last day, included; open if left out.")] = None,
-    tz: Annotated[TimeZoneName | None, Query(description="Days of this zone.")] = None,
+    time_zone: Annotated[TimeZoneName | None, Query(description="Days of this zone.")] = None,
 ) -> Period | None:
     if start_date is None and end_date is None:
         return None
-    return Period(start_date or FIRST_DAY, end_date or LAST_DAY, tz)
+    return Period(start_date or FIRST_DAY, end_date or LAST_DAY, time_zone)
 
 
 async def _versions(

@@ -18,8 +18,8 @@ from app.services.access.actor import Actor
 
 
 class NoRoom(Unavailable):
-    code = "no_room"
-    title = "No room for the file"
+    code = "insufficient_storage"
+    title = "Insufficient storage"
     retry_after_seconds = 60
 
 

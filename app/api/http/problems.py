@@ -47,47 +47,47 @@ STATUS: dict[type[DomainError], int] = {
 
 class RouteNotFound(errors.NotFound):
     code = "route_not_found"
-    title = "No such address"
+    title = "Endpoint not found"
 
 
 class WrongMethod(errors.MethodNotAllowed):
     code = "method_not_allowed"
-    title = "Wrong method"
+    title = "Method not allowed"
 
 
 class ValidationFailed(errors.Invalid):
     code = "validation_failed"
-    title = "The request is not valid"
+    title = "Validation failed"
 
 
 class BodyTooLarge(errors.TooLarge):
     code = "body_too_large"
-    title = "The body is too large"
+    title = "Request body too large"
 
 
 class BodyTooSlow(errors.TooSlow):
-    code = "body_too_slow"
-    title = "The body came too slowly"
+    code = "request_timeout"
+    title = "Request timeout"
 
 
 class HostNotServed(errors.Misdirected):
-    code = "host_not_served"
-    title = "Another service's address"
+    code = "host_not_allowed"
+    title = "Host not allowed"
 
 
 class EncodedBody(errors.UnsupportedMedia):
-    code = "encoded_body"
-    title = "The body is compressed"
+    code = "unsupported_content_encoding"
+    title = "Unsupported content encoding"
 
 
 class NotCsv(errors.UnsupportedMedia):
-    code = "csv_needed"
-    title = "The body is not CSV"
+    code = "csv_required"
+    title = "CSV required"
 
 
 class InternalError(errors.Broken):
     code = "internal_error"
-    title = "An error of ours"
+    title = "Internal server error"
 
 
 def status_of(kind: type[DomainError]) -> int:
@@ -134,7 +134,7 @@ def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
         case DBAPIError() if _is_postgresql_trouble(error):
             return _database_trouble(error, scope)
         case _:
-            structlog.get_logger().error("unforeseen", request_id=_request_id(scope), exc_info=error)
+            structlog.get_logger().error("unhandled_exception", request_id=_request_id(scope), exc_info=error)
             detail = "Something broke on our side and was logged. Try again; if it stays, send us the request_id."
             shown = {"traceback": traceback.format_exception(error)} if scope["app"].debug else {}
             return problem(InternalError(detail, **shown), scope)
@@ -246,7 +246,7 @@ def _methods_of(request: Request) -> str:
 
 
 def _database_trouble(error: DBAPIError, scope: Mapping[str, Any]) -> Response:
-    structlog.get_logger().warning("database_trouble", request_id=_request_id(scope), error=first_line(error.orig))
+    structlog.get_logger().warning("database_error", request_id=_request_id(scope), error=first_line(error.orig))
     return problem(DatabaseUnavailable("The database can't be reached or is overloaded. Try again soon."), scope)
 
 

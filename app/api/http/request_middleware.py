@@ -92,7 +92,7 @@ class RequestMiddleware:
 def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:
     """Count the request, by its status or by how its answer broke off, and write its line to the log."""
     route, status = _route_of(scope), scope["state"]["status"]
-    count_request(scope["method"], route, status if is_complete else "broken" if status else "none", seconds)
+    count_request(scope["method"], route, status if is_complete else "truncated" if status else "aborted", seconds)
     log = _log.warning if seconds >= SLOW_SECONDS else _log.info
     log(
         "request",

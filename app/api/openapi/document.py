@@ -20,7 +20,7 @@ Who worked when, exact to the second.
 **For a script or a terminal:** make an API token with `POST /auth/api-tokens`. The `security` of each operation names
 the scopes that it takes; without any it needs a login.
 
-**Times** are RFC 3339 instants in UTC; dates are days of the entry's time zone, or of `tz`.
+**Times** are RFC 3339 instants in UTC; dates are days of the entry's time zone, or of `time_zone`.
 **Errors** are `application/problem+json`; act on `code`, show `detail`, quote `request_id` when you ask us.
 """
 TAGS = [
@@ -35,7 +35,7 @@ TAGS = [
     },
     {"name": "admin: users", "description": "People, roles, managers. For admins."},
     {"name": "admin: projects", "description": "Projects and their members. For admins."},
-    {"name": "admin: record", "description": "What happened, to whom, by whom and why. For admins."},
+    {"name": "admin: audit", "description": "What happened, to whom, by whom and why. For admins."},
     {"name": "health", "description": "For operators."},
 ]
 PROBLEM: dict[str, Any] = {

@@ -17,14 +17,14 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 class WrongRevision(Unavailable):
-    code = "wrong_revision"
-    title = "The database's schema is older than the one this version needs"
+    code = "schema_outdated"
+    title = "Database schema outdated"
     retry_after_seconds = 10
 
 
 class DiskScarce(Unavailable):
-    code = "disk_scarce"
-    title = "There is hardly any room on the disk"
+    code = "disk_space_low"
+    title = "Disk space low"
     retry_after_seconds = 60
 
 

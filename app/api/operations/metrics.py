@@ -27,8 +27,8 @@ router = APIRouter(tags=["health"])
 
 
 class MetricsTokenNeeded(NotAuthenticated):
-    code = "metrics_token_needed"
-    title = "This needs the metrics' token"
+    code = "metrics_token_required"
+    title = "Metrics token required"
 
 
 @router.get(
@@ -115,7 +115,7 @@ def _families(settings: Settings, seen: Seen | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "ett_ready", "1 where /health/ready would say so, else 0.", seen is not None and seen.is_ready
     )
-    disk = GaugeMetricFamily("ett_disk_free_bytes", "Free bytes, by what is written there.", labels=["place"])
+    disk = GaugeMetricFamily("ett_disk_free_bytes", "Free bytes, by what is written there.", labels=["volume"])
     for place, free in free_bytes(settings).items():
         disk.add_metric([place], free)
     yield disk

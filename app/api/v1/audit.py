@@ -13,7 +13,7 @@ from app.schemas.audit import ActionName, EventFilter, EventRead, ObjectType
 from app.schemas.types import MAX_ENTRY_ID, MAX_ID
 from app.services.audit import queries
 
-router = APIRouter(prefix="/admin/audit", tags=["admin: record"])
+router = APIRouter(prefix="/admin/audit", tags=["admin: audit"])
 
 
 @router.get("", summary="Read the record", responses=raises(*WITH_ROLE, *OF_PERIOD, BadCursor))
@@ -29,7 +29,7 @@ async def list_events(
     object_type: Annotated[ObjectType | None, Query(description="Only what happened to things of this kind.")] = None,
     object_id: Annotated[int | None, Query(ge=1, le=MAX_ENTRY_ID, description="Only what happened to it.")] = None,
 ) -> list[EventRead]:
-    """Every change, login, refused login and export, newest first. Days are days of `tz`, or of UTC."""
+    """Every change, login, refused login and export, newest first. Days are days of `time_zone`, or of UTC."""
     wanted = EventFilter(
         subject_id=subject_id, actor_id=actor_id, action=action, object_type=object_type, object_id=object_id
     )

@@ -27,7 +27,7 @@ _RAISED = (*WITH_ROLE, *OF_PERIOD, *OF_EXPORT)
 _MEDIA_TYPES = {
     ExportFormat.csv: "text/csv; charset=utf-8",
     ExportFormat.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ExportFormat.json: "application/jsonl; charset=utf-8",
+    ExportFormat.json: "application/x-ndjson; charset=utf-8",
 }
 
 
@@ -89,12 +89,12 @@ Export = Annotated[_Export, Depends()]
     response_class=StreamingResponse,
     responses=raises(*_RAISED) | _file("text/csv"),
 )
-async def export_csv(export: Export, columns: ColumnsQuery = Columns.settled) -> StreamingResponse:
+async def export_csv(export: Export, columns: ColumnsQuery = Columns.basic) -> StreamingResponse:
     """The team's entries that belong to the period, or your own where you have no team.
 
     With `attribution=split` a row is the part of an entry inside one local day.
 
-    Dates and times are those of each entry's zone, or of `tz`. Open entries have no end and no hours.
+    Dates and times are those of each entry's zone, or of `time_zone`. Open entries have no end and no hours.
     """
     return await export.as_file(ExportFormat.csv, columns)
 
@@ -117,7 +117,7 @@ async def export_xlsx(export: Export, columns: ColumnsQuery = Columns.full) -> S
     "/json",
     summary="Hours as JSON lines",
     response_class=StreamingResponse,
-    responses=raises(*_RAISED) | _file("application/jsonl"),
+    responses=raises(*_RAISED) | _file("application/x-ndjson"),
 )
 async def export_json(export: Export, columns: ColumnsQuery = Columns.full) -> StreamingResponse:
     """The rows of the CSV, each as a JSON object on a line of its own, for programs: texts are as they were typed."""

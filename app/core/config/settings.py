@@ -11,6 +11,7 @@ from pydantic import EmailStr, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
+from app.core.config.renamed import first_renamed
 from app.core.config.types import POSTGRESQL_NAMES, DatabaseUrl, Host, Network, Origin, ZoneName
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
@@ -48,17 +49,17 @@ class Settings(BaseSettings):
     SECRET_KEY: SecretStr | None = None
     SECRET_KEY_FILE: Path = Path(".signing-key")
     AUDIT_KEY: SecretStr | None = None
-    AUDIT_OLD_KEYS: list[SecretStr] = Field(default=[], max_length=20)
+    AUDIT_PREVIOUS_KEYS: list[SecretStr] = Field(default=[], max_length=20)
     ALGORITHM: Literal["HS256", "HS384", "HS512"] = "HS256"
     ACCESS_TOKEN_EXPIRE_MINUTES: int = Field(default=30, ge=1, le=1440)
     REFRESH_TOKEN_EXPIRE_DAYS: int = Field(default=14, ge=1, le=90)
     SESSION_MAX_DAYS: int = Field(default=90, ge=1, le=366)
-    MUST_CHANGE_NEW_PASSWORDS: bool = False
+    REQUIRE_PASSWORD_CHANGE: bool = False
     PASSWORD_LINK_HOURS: int = Field(default=48, ge=1, le=336)
     PASSWORD_LINK_URL: str = Field(default="", max_length=500)
     API_TOKEN_MAX_DAYS: int = Field(default=366, ge=1, le=3660)
     TOTP_KEY: SecretStr | None = None
-    TOTP_OLD_KEYS: list[SecretStr] = Field(default=[], max_length=20)
+    TOTP_PREVIOUS_KEYS: list[SecretStr] = Field(default=[], max_length=20)
     TOTP_ISSUER: str = Field(default="Time Tracking", min_length=1, max_length=60, pattern="^[^:]+$")
     REQUIRE_TOTP_ROLES: frozenset[Literal["employee", "manager", "admin"]] = frozenset()
     ENVIRONMENT: Environment = Environment.development
@@ -83,7 +84,7 @@ class Settings(BaseSettings):
     DOCS: bool | None = None
     HEADER_TIMEOUT_SECONDS: int = Field(default=10, ge=1, le=600)
     BODY_TIMEOUT_SECONDS: int = Field(default=20, ge=1, le=600)
-    SEND_TIMEOUT_SECONDS: int = Field(default=60, ge=1, le=3600)
+    RESPONSE_WRITE_TIMEOUT_SECONDS: int = Field(default=60, ge=1, le=3600)
     MAX_CONNECTIONS: int = Field(default=800, ge=1, le=100_000)
     SMTP_HOST: str | None = Field(default=None, max_length=253, pattern=r"^[!-~]+$")
     SMTP_PORT: int = Field(default=587, ge=1, le=65535)
@@ -94,7 +95,7 @@ class Settings(BaseSettings):
     MAIL_FROM: EmailStr | None = None
     DB_POOL_SIZE: int = Field(default=4, ge=2, le=64)
     REQUESTS_PER_MINUTE: int = Field(default=1200, ge=10, le=1_000_000)
-    REPORTS_AT_ONCE: int = Field(default=2, ge=1, le=16)
+    MAX_CONCURRENT_REPORTS: int = Field(default=2, ge=1, le=16)
     EXPORT_TIMEOUT_SECONDS: int = Field(default=900, ge=1, le=86_400)
     DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=7, ge=1, le=600)
     DB_LOCK_TIMEOUT_SECONDS: int = Field(default=5, ge=1, le=60)
@@ -136,7 +137,7 @@ class Settings(BaseSettings):
     @property
     def connections(self) -> int:
         """How many connections a worker process has at most: one for each request and each report in the database."""
-        return self.request_slots + self.REPORTS_AT_ONCE
+        return self.request_slots + self.MAX_CONCURRENT_REPORTS
 
     @property
     def is_exposed(self) -> bool:
@@ -211,6 +212,8 @@ def load_settings(**overrides: object) -> Settings:
         raise BadSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
     except ValueError as error:  # a list setting that isn't JSON: pydantic-settings names the field
         raise BadSettings(f"{error}.") from None
+    if renamed := first_renamed(settings.model_fields_set, Settings.model_config):
+        raise BadSettings("{} was renamed to {}: set the new name.".format(*renamed))
     return settings.checked()
 
 

@@ -33,7 +33,7 @@ def again(transaction: Callable[[], _Answer]) -> _Answer:
         except DBAPIError as error:
             if not _is_worth_it(error) or monotonic_seconds() - begun_at > WITHIN_SECONDS:
                 raise
-            structlog.get_logger().info("transaction_again", error=first_line(error.orig))
+            structlog.get_logger().info("transaction_retried", error=first_line(error.orig))
         time.sleep(random.uniform(0, MAX_PAUSE_SECONDS))  # noqa: S311 - no secret
     return transaction()
 

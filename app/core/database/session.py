@@ -20,12 +20,12 @@ from app.core.security.keyring import Keyring
 
 class ServiceBusy(Unavailable):
     code = "service_busy"
-    title = "The service is busy"
+    title = "Service busy"
 
 
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
-    title = "The database is unavailable"
+    title = "Database unavailable"
     retry_after_seconds = 2
 
 

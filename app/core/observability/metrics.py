@@ -38,7 +38,7 @@ _registry = CollectorRegistry()
 
 REQUESTS = Counter(
     "ett_http_requests",
-    "Requests, by method, route and status; `none`: cut off without an answer, `broken`: in the middle of one.",
+    "Requests by method, route and status. `aborted`: no response was sent; `truncated`: it was cut off.",
     ["method", "route", "status"],
     registry=_registry,
 )
@@ -50,7 +50,10 @@ DURATIONS = Histogram(
     registry=_registry,
 )
 PROBLEMS = Counter(
-    "ett_problems", "Answers that were problems, by status and stable code.", ["status", "code"], registry=_registry
+    "ett_error_responses",
+    "Answers that were problems, by status and stable code.",
+    ["status", "code"],
+    registry=_registry,
 )
 LOGIN_FAILURES = Counter(
     "ett_login_failures",
@@ -61,7 +64,7 @@ LOGIN_FAILURES = Counter(
 AUDIT_EVENTS = Counter(
     "ett_audit_events",
     "Events put on record by requests, by what they are about. After the commit.",
-    ["family"],
+    ["object_type"],
     registry=_registry,
 )
 EXPORT_ROWS = Counter(
@@ -81,9 +84,9 @@ def _gauge(name: str, documentation: str, labels: Iterable[str] = (), *, mode: s
 WORKERS = _gauge("ett_workers", "Workers that serve.")
 LAST_START = _gauge("ett_last_worker_start_time_seconds", "When the youngest worker started.", mode="livemax")
 BUILD = _gauge("ett_build_info", "1, for this version and kind of database.", ["version", "database"], mode="livemax")
-SLOTS = _gauge("ett_slots", "How many requests may be in the database at once, by gate.", ["gate"])
-SLOTS_IN_USE = _gauge("ett_slots_in_use", "How many are.", ["gate"])
-WAITING = _gauge("ett_slots_waiting", "Requests that wait for a slot.", ["gate"])
+SLOTS = _gauge("ett_concurrency_limit", "How many requests may be in the database at once, by gate.", ["limiter"])
+SLOTS_IN_USE = _gauge("ett_requests_running", "How many are.", ["limiter"])
+WAITING = _gauge("ett_requests_queued", "Requests that wait for a slot.", ["limiter"])
 CONNECTIONS = _gauge("ett_pool_connections", "Connections that the pools may have.")
 CONNECTIONS_IN_USE = _gauge("ett_pool_connections_in_use", "Connections that are taken from the pools.")
 

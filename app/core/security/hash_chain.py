@@ -32,7 +32,7 @@ class ChainKeys:
     def link(self, key: str, facts: dict[str, Any]) -> str:
         """The link of these facts under the key with this id. Raises UnknownKey."""
         if key not in self._by_id:
-            raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_OLD_KEYS")
+            raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS")
         return hmac.new(self._by_id[key], canonical(facts).encode(), hashlib.sha256).hexdigest()
 
 

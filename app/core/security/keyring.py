@@ -29,8 +29,8 @@ class Keyring:
 
     @property
     def audit_secrets(self) -> list[str]:
-        """AUDIT_KEY, else the signing key; behind it AUDIT_OLD_KEYS."""
-        return self._secrets(self._settings.AUDIT_KEY, self._settings.AUDIT_OLD_KEYS)
+        """AUDIT_KEY, else the signing key; behind it AUDIT_PREVIOUS_KEYS."""
+        return self._secrets(self._settings.AUDIT_KEY, self._settings.AUDIT_PREVIOUS_KEYS)
 
     @cached_property
     def audit_keys(self) -> ChainKeys:
@@ -44,8 +44,8 @@ class Keyring:
 
     @cached_property
     def sealer(self) -> Sealer:
-        """The keys of the second factors' secrets: TOTP_KEY, else the signing key; TOTP_OLD_KEYS still decrypt."""
-        return Sealer(*self._secrets(self._settings.TOTP_KEY, self._settings.TOTP_OLD_KEYS))
+        """The keys of the second factors' secrets: TOTP_KEY, else the signing key; TOTP_PREVIOUS_KEYS still decrypt."""
+        return Sealer(*self._secrets(self._settings.TOTP_KEY, self._settings.TOTP_PREVIOUS_KEYS))
 
     def _secrets(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
         current = self.signing_key if own is None else own.get_secret_value()

@@ -19,8 +19,8 @@ _SECRET_BYTES, _TAG_BYTES, _USER_BYTES, _SESSION_BYTES = 32, 16, 4, 8
 
 
 class RefreshRefused(NotAuthenticated):
-    code = "refresh_refused"
-    title = "The refresh token is not valid"
+    code = "invalid_refresh_token"
+    title = "Invalid refresh token"
     is_recorded = True
 
 

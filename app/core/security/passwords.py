@@ -35,13 +35,13 @@ _Answer = TypeVar("_Answer")
 
 class TooManyLogins(Unavailable):
     code = "too_many_logins"
-    title = "Too many people are logging in"
+    title = "Too many concurrent logins"
     retry_after_seconds = 5
 
 
 class WeakPassword(Invalid):
     code = "weak_password"
-    title = "The password is too easy to guess"
+    title = "Weak password"
 
 
 def normalised(password: str) -> str:

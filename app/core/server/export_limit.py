@@ -11,7 +11,7 @@ _POLICY = Policy("exports", AT_ONCE, 60)
 
 class TooManyExports(TooMany):
     code = "too_many_exports"
-    title = "Two exports at a time"
+    title = "Too many concurrent exports"
 
 
 class ExportLimit:

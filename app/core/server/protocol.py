@@ -20,7 +20,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     - the head of a request isn't complete HEADER_TIMEOUT_SECONDS after its first byte, or after the connection's start;
     - more than MAX_HEAD_BYTES, counted after each read, came since the last head or byte of a body;
     - more than MAX_PIPELINED requests wait behind the one that is being answered;
-    - the client acknowledges nothing of its answer for SEND_TIMEOUT_SECONDS (Linux only);
+    - the client acknowledges nothing of its answer for RESPONSE_WRITE_TIMEOUT_SECONDS (Linux only);
     - the worker has MAX_CONNECTIONS already: it gets 503, and nothing of it is read.
     """
 
@@ -41,7 +41,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             transport.write(_FULL)
             transport.close()
         elif hasattr(socket, "TCP_USER_TIMEOUT"):
-            milliseconds = self._settings.SEND_TIMEOUT_SECONDS * 1000
+            milliseconds = self._settings.RESPONSE_WRITE_TIMEOUT_SECONDS * 1000
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
     def connection_lost(self, exc: Exception | None) -> None:

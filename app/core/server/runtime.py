@@ -27,7 +27,7 @@ class Runtime:
         writers = 1 if settings.is_sqlite else settings.DB_POOL_SIZE
         self.gate = Gate("requests", slots=settings.request_slots, writers=writers)
         # Reports and exports take their time: they queue beside the punches, never in front of them.
-        self.reports_gate = Gate("reports", slots=settings.REPORTS_AT_ONCE, wait_seconds=REPORT_WAIT_SECONDS)
+        self.reports_gate = Gate("reports", slots=settings.MAX_CONCURRENT_REPORTS, wait_seconds=REPORT_WAIT_SECONDS)
         self.spools: set[Spool] = set()
         self.hasher = PasswordHasher()
         self.signer = TokenSigner(settings)
@@ -50,7 +50,7 @@ class Runtime:
         try:
             await work()
         except Exception as error:
-            structlog.get_logger().warning("not_done_behind", error=type(error).__name__)
+            structlog.get_logger().warning("background_task_failed", error=type(error).__name__)
         finally:
             del self._behind[key]
 

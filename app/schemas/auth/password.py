@@ -18,7 +18,7 @@ PresentPassword = Annotated[
 ]
 MustChange = Annotated[
     Annotated[StrictBool, Field(examples=[False])] | None,
-    Field(description="Whether they must change it before anything else; MUST_CHANGE_NEW_PASSWORDS if left out."),
+    Field(description="Whether they must change it before anything else; REQUIRE_PASSWORD_CHANGE if left out."),
 ]
 
 

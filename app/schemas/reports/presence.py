@@ -28,4 +28,4 @@ class Presence(Answer):
     start_time: UtcTime
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
     needs_review: Annotated[bool, Field(description="Marked, or open for too long: was a clock-out forgotten?")]
-    seconds: Annotated[Seconds, Field(description="Whole seconds from start_time to X-As-Of.")]
+    elapsed_seconds: Annotated[Seconds, Field(description="Whole seconds from start_time to X-As-Of.")]

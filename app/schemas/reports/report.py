@@ -16,7 +16,7 @@ class ReportScope(StrEnum):
 
 
 class Columns(StrEnum):
-    settled = "settled"
+    basic = "basic"
     full = "full"
 
 
@@ -44,8 +44,8 @@ class OwnDay(Answer):
     """One day of a person. Open entries are shown, and counted nowhere."""
 
     date: DayRead
-    seconds: Seconds
-    hours: Hours
+    total_seconds: Seconds
+    total_hours: Hours
     first_start: Annotated[UtcTime | None, Field(description="When the day's first entry starts.")]
     last_end: Annotated[UtcTime | None, Field(description="When the last of those that ended ends.")]
     break_seconds: Annotated[Seconds, Field(description="Whole seconds between the day's entries.", examples=[1800])]
@@ -55,7 +55,7 @@ class OwnDay(Answer):
 class OwnDays(Answer):
     start_date: DayRead
     end_date: DayRead
-    time_zone: Annotated[str, Field(max_length=64, description="`tz`, else yours; entries keep their own.")]
+    time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, else yours; entries keep their own.")]
     attribution: Attribution
     as_of: UtcTime
     total_seconds: Seconds

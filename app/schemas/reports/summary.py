@@ -80,10 +80,10 @@ class SummaryKeys(TypedDict, total=False):
 
 
 class SummaryRow(SummaryKeys):
-    seconds: Seconds
-    hours: Hours
+    total_seconds: Seconds
+    total_hours: Hours
     entries: Annotated[Count, Field(description="Closed entries with a part in the group.")]
-    people: Annotated[Count, Field(description="Different people among them.")]
+    users: Annotated[Count, Field(description="Distinct users among them.")]
 
 
 class Summary(Answer):
@@ -91,7 +91,7 @@ class Summary(Answer):
 
     start_date: DayRead
     end_date: DayRead
-    time_zone: Annotated[str, Field(max_length=64, description="`tz`, else yours; entries keep their own.")]
+    time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, else yours; entries keep their own.")]
     attribution: Attribution
     as_of: UtcTime
     group_by: list[Group]

@@ -42,4 +42,4 @@ class EntryFilter:
     project_id: int | None = None
     open: bool | None = None
     needs_review: bool | None = None
-    text: str | None = None
+    search: str | None = None

@@ -18,4 +18,4 @@ class ImportedPerson(NewPerson):
 
 class ImportResult(Answer):
     dry_run: Annotated[bool, Field(description="True where the file was only checked.", examples=[False])]
-    people: Annotated[int, Field(ge=1, le=MAX_PEOPLE, description="How many the file has.", examples=[2])]
+    users: Annotated[int, Field(ge=1, le=MAX_PEOPLE, description="Number of users in the file.", examples=[2])]

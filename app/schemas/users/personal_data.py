@@ -40,12 +40,12 @@ class KnownAddressRead(Answer):
 
 class PersonalData(Answer):
     exported_at: UtcTime
-    person: AccountRead
+    user: AccountRead
     memberships: Annotated[list[ProjectRead], Field(description="Projects that name you as a member.")]
     entries: Annotated[list[TimeEntryWithProject], Field(description="All your entries, oldest first.")]
     events: Annotated[list[EventRead], Field(description="All that the record has of you, oldest first.")]
-    acts: Annotated[list[Act], Field(description="What you did to others or to projects, oldest first.")]
-    kept_answers: list[KeptAnswer]
+    actions: Annotated[list[Act], Field(description="What you did to others or to projects, oldest first.")]
+    stored_responses: list[KeptAnswer]
     sessions: Annotated[list[SessionRead], Field(description="Where you are logged in.")]
     api_tokens: Annotated[list[ApiTokenRead], Field(description="Without what they are: that isn't stored.")]
     known_addresses: Annotated[list[KnownAddressRead], Field(description="From where you logged in, for 90 days.")]

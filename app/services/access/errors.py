@@ -4,25 +4,25 @@ from app.core.errors import Forbidden, NotFound
 
 
 class RoleNeeded(Forbidden):
-    code = "role_needed"
-    title = "Your role may not do this"
+    code = "role_required"
+    title = "Role required"
 
 
 class ScopeNeeded(Forbidden):
-    code = "scope_needed"
-    title = "The API token is not for this"
+    code = "scope_required"
+    title = "Scope required"
 
 
 class PasswordChangeRequired(Forbidden):
     code = "password_change_required"
-    title = "Change your password first"
+    title = "Password change required"
 
 
 class SecondFactorRequired(Forbidden):
     code = "second_factor_required"
-    title = "Enrol a second factor first"
+    title = "Second factor required"
 
 
 class UserNotFound(NotFound):
     code = "user_not_found"
-    title = "No such person"
+    title = "User not found"

@@ -4,73 +4,73 @@ from app.core.errors import Conflict, Forbidden, Invalid, NotAuthenticated, NotF
 
 
 class LoginRefused(NotAuthenticated):
-    code = "login_refused"
-    title = "Login refused"
+    code = "invalid_credentials"
+    title = "Invalid credentials"
     is_recorded = True
 
 
 class OtpRequired(NotAuthenticated):
     code = "otp_required"
-    title = "A second factor is needed"
+    title = "One-time code required"
     is_recorded = True
 
 
 class OtpWrong(NotAuthenticated):
-    code = "otp_wrong"
-    title = "The code is wrong"
+    code = "invalid_otp"
+    title = "Invalid one-time code"
     is_recorded = True
 
 
 class LinkRefused(NotAuthenticated):
-    code = "link_refused"
-    title = "The link is not valid"
+    code = "invalid_link"
+    title = "Invalid link"
 
 
 class PasswordWrong(Forbidden):
-    code = "password_wrong"
-    title = "Not your present password"
+    code = "invalid_password"
+    title = "Invalid password"
     is_recorded = True
 
 
 class CodeWrong(Forbidden):
-    code = "code_wrong"
-    title = "The code is wrong"
+    code = "invalid_code"
+    title = "Invalid code"
     is_recorded = True
 
 
 class OwnAccount(Forbidden):
     code = "own_account"
-    title = "Not for your own account"
+    title = "Own account"
 
 
 class SessionNotFound(NotFound):
     code = "session_not_found"
-    title = "No such session"
+    title = "Login session not found"
 
 
 class ApiTokenNotFound(NotFound):
     code = "api_token_not_found"
-    title = "No such API token"
+    title = "API token not found"
 
 
 class PersonInactive(Conflict):
-    code = "person_inactive"
-    title = "The person is deactivated"
+    code = "user_inactive"
+    title = "User deactivated"
 
 
 class SecondFactorExists(Conflict):
     code = "second_factor_exists"
-    title = "There is a second factor already"
+    title = "Second factor already enrolled"
 
 
 class NoSecondFactor(Conflict):
     code = "no_second_factor"
-    title = "There is no second factor"
+    title = "No second factor enrolled"
 
 
 class NotEnrolling(Conflict):
-    code = "not_enrolling"
-    title = "No enrolment was begun"
+    code = "enrollment_not_started"
+    title = "Enrollment not started"
 
 
 class TooManyApiTokens(Conflict):
@@ -80,15 +80,15 @@ class TooManyApiTokens(Conflict):
 
 class PasswordUnchanged(Invalid):
     code = "password_unchanged"
-    title = "The password stays the same"
+    title = "Password unchanged"
 
 
 class ExpiryOutOfRange(Invalid):
     code = "expiry_out_of_range"
-    title = "The expiry is out of range"
+    title = "Expiry out of range"
 
 
 class SecondFactorUnreadable(Unavailable):
     code = "second_factor_unreadable"
-    title = "The second factor can't be read"
+    title = "Second factor unreadable"
     retry_after_seconds = 60

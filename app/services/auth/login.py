@@ -97,7 +97,7 @@ def _check_second_factor(session: Session, attempt: Attempt, account: Account, *
         raise OtpRequired("Send the code of your authenticator, or a recovery code, as the form field otp.")
     if not second_factor.accepts(session, account.user_id, attempt.otp, at=at):
         login_throttle.count(session, attempt.email, attempt.client.address, at=at)
-        _record_refusal(session, attempt, account, at=at, why="otp_wrong")
+        _record_refusal(session, attempt, account, at=at, why="invalid_otp")
         raise OtpWrong("This code is wrong, or was used before. Wait for the next one.")
 
 

@@ -35,7 +35,7 @@ _FORGET = delete(KNOWN).where(KNOWN.c.user_id == bindparam("person"), KNOWN.c.la
 
 class LoginLimitReached(TooMany):
     code = "login_limit_reached"
-    title = "Too many logins failed"
+    title = "Too many failed logins"
     is_recorded = True
 
 

@@ -171,7 +171,7 @@ def set_for(
 
 def must_be_changed(session: Session, asked: bool | None) -> bool:
     """Whether a password that an admin gives must be changed: as they ask, else as the settings say."""
-    return session.settings.MUST_CHANGE_NEW_PASSWORDS if asked is None else asked
+    return session.settings.REQUIRE_PASSWORD_CHANGE if asked is None else asked
 
 
 def make_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> Link:

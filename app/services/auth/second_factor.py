@@ -102,7 +102,7 @@ def remove(
     if not person.has_second_factor:
         raise NoSecondFactor("You have no second factor.")
     if not accepts(session, actor.id, code, at=at):
-        passwords.count_wrong(session, asked, client, why="otp_wrong", at=at)
+        passwords.count_wrong(session, asked, client, why="invalid_otp", at=at)
         raise CodeWrong("This code is wrong, or was used before. Wait for the next one.")
     _forget(session, person)
     recorder.record(

@@ -39,12 +39,12 @@ _ZONES_AND_ENDS = _ZONES.add_columns(
 
 class PeriodReversed(Invalid):
     code = "period_reversed"
-    title = "The period ends before it starts"
+    title = "Period ends before it starts"
 
 
 class PeriodTooLong(Invalid):
     code = "period_too_long"
-    title = "The period is too long"
+    title = "Period too long"
 
 
 @dataclass(frozen=True, slots=True)

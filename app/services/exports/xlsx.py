@@ -30,7 +30,7 @@ Record = dict[str, Any]
 
 class TooManyRows(Invalid):
     code = "too_many_rows"
-    title = "More rows than a sheet has"
+    title = "Too many rows"
 
 
 def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:

@@ -103,7 +103,7 @@ def prove(
     if fault is not None and not is_unproven_fine:
         raise RestoreRefused(
             f"The backup is whole, but its record can't be proven: {fault} Nothing was changed. Set the AUDIT_KEY, "
-            "SECRET_KEY and AUDIT_OLD_KEYS that it was written with, or say --unproven."
+            "SECRET_KEY and AUDIT_PREVIOUS_KEYS that it was written with, or say --skip-verification."
         )
     after = {"taken_at": said.taken_at, "version": said.version, "sha256": said.content.sha256}
     try:

@@ -5,12 +5,12 @@ from app.core.errors import Conflict, NotFound
 
 class ProjectNotFound(NotFound):
     code = "project_not_found"
-    title = "No such project"
+    title = "Project not found"
 
 
 class ProjectInactive(Conflict):
     code = "project_inactive"
-    title = "The project is archived"
+    title = "Project archived"
 
 
 class ProjectNameTaken(Conflict):

@@ -87,4 +87,4 @@ def _behind(review: ColumnElement[bool], last_review: int, last_start: int, last
 
 def _read(row: Any, *, at: datetime) -> Presence:
     seconds = int((at - row["start_time"]).total_seconds())
-    return Presence.model_construct(**row, seconds=max(seconds, 0))  # the clock may be a little behind
+    return Presence.model_construct(**row, elapsed_seconds=max(seconds, 0))  # the clock may be a little behind

@@ -104,8 +104,8 @@ def _rows(groups: list[Group], calendar: CalendarKeys, figures: Figures, names: 
         row: dict[str, Any] = {
             name: keys[place] if shown is None else shown[keys[place]] for name, place, shown in fields
         }
-        row["seconds"], row["entries"], row["people"] = figures[keys]
-        row["hours"] = hours(row["seconds"])
+        row["total_seconds"], row["entries"], row["users"] = figures[keys]
+        row["total_hours"] = hours(row["total_seconds"])
         yield row
 
 

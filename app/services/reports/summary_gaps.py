@@ -23,7 +23,7 @@ _MANAGER = USER.alias("manager")
 
 class SummaryTooLarge(Invalid):
     code = "summary_too_large"
-    title = "The summary has too many rows"
+    title = "Summary too large"
 
 
 def fill(

@@ -81,7 +81,7 @@ def own_days(session: Session, actor: Actor, period: Period, *, attribution: Att
     """The actor's hours day by day, every day of the period. Raises PeriodTooLong (over 400 days)."""
     period.at_most(MAX_REPORT_DAYS)
     days = days_of(session, actor.id, period, attribution=attribution, at=at)
-    total = sum(day.seconds for day in days)
+    total = sum(day.total_seconds for day in days)
     return OwnDays.model_construct(
         start_date=period.start,
         end_date=period.end,
@@ -117,8 +117,8 @@ def _own_day(day: date, entries: list[TimeEntryWithProject]) -> OwnDay:
             last_end = entry.end_time if last_end is None else max(last_end, entry.end_time)
     return OwnDay.model_construct(
         date=day,
-        seconds=seconds,
-        hours=hours(seconds),
+        total_seconds=seconds,
+        total_hours=hours(seconds),
         first_start=entries[0].start_time if entries else None,
         last_end=last_end,
         break_seconds=int(breaks.total_seconds()),

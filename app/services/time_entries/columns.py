@@ -108,7 +108,7 @@ PROJECT_COLUMNS = (
     Column("created_at", CellType.instant, lambda _: PROJECT.c.created_at),
 )
 """The fields of ProjectRead."""
-_SETTLED = (
+_BASIC = (
     Column("employee_id", CellType.number, lambda _: USER.c.id),
     Column("employee_name", CellType.text, lambda _: full_name(USER)),
     Column("project_name", CellType.text, lambda _: PROJECT.c.name),
@@ -119,9 +119,9 @@ _SETTLED = (
     _stored("description", CellType.text),
 )
 EXPORT_COLUMNS = {
-    Columns.settled: _SETTLED,
+    Columns.basic: _BASIC,
     Columns.full: (
-        *_SETTLED,
+        *_BASIC,
         Column("entry_id", CellType.number, lambda rows: rows.entry.id),
         Column("employee_email", CellType.text, lambda _: USER.c.email),
         Column("project_id", CellType.number, lambda _: PROJECT.c.id),

@@ -203,8 +203,8 @@ def _fitting(session: Session, wanted: EntryFilter, *, at: datetime) -> Iterator
     if wanted.needs_review is not None:
         marked = flagged(session, ENTRY, at=at)
         yield marked if wanted.needs_review else ~marked
-    if wanted.text is not None:
-        yield _says(wanted.text)
+    if wanted.search is not None:
+        yield _says(wanted.search)
 
 
 def _says(text: str) -> ColumnElement[bool]:

@@ -5,17 +5,17 @@ from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Precondition
 
 class NotYourEntry(Forbidden):
     code = "not_your_entry"
-    title = "Somebody else's entry"
+    title = "Another user's entry"
 
 
 class EditWindowClosed(Forbidden):
     code = "edit_window_closed"
-    title = "Too long ago to change yourself"
+    title = "Edit window closed"
 
 
 class EntryNotFound(NotFound):
     code = "entry_not_found"
-    title = "No such entry"
+    title = "Entry not found"
 
 
 class AlreadyClockedIn(Conflict):
@@ -35,45 +35,45 @@ class NotClockedIn(Conflict):
 
 class EntryOverlaps(Conflict):
     code = "entry_overlaps"
-    title = "Entries would overlap"
+    title = "Overlapping entries"
 
 
 class EntryStillRuns(Conflict):
-    code = "entry_still_runs"
-    title = "The entry still runs"
+    code = "entry_still_open"
+    title = "Entry still open"
 
 
 class BulkRefused(Conflict):
     code = "bulk_refused"
-    title = "Nothing was done"
+    title = "Bulk request rejected"
 
 
 class EntryChanged(PreconditionFailed):
     code = "entry_changed"
-    title = "The entry was changed meanwhile"
+    title = "Entry changed meanwhile"
 
 
 class EntryTooShort(Invalid):
     code = "entry_too_short"
-    title = "The entry ends before it starts, or at once"
+    title = "Entry too short"
 
 
 class EntryTooLong(Invalid):
     code = "entry_too_long"
-    title = "The entry is too long"
+    title = "Entry too long"
 
 
 class EntryInFuture(Invalid):
     code = "entry_in_future"
-    title = "The entry lies in the future"
+    title = "Entry in the future"
 
 
 class ReasonNeeded(Invalid):
-    code = "reason_needed"
-    title = "This change needs a reason"
+    code = "reason_required"
+    title = "Reason required"
 
 
 class ClockBehind(Unavailable):
-    code = "clock_behind"
-    title = "The server's clock is behind"
+    code = "server_clock_skew"
+    title = "Server clock skew"
     retry_after_seconds = 5

@@ -75,14 +75,14 @@ def _week(sheet: Timesheet, days: list[OwnDay]) -> dict[str, Any]:
     if len(days) < 7:
         ends = [_WEEKDAYS[day.date.weekday()] for day in (days[0], days[-1])]
         label += f" ({ends[0]})" if len(days) == 1 else f" ({ends[0]}\u2013{ends[1]})"
-    total = _length(sum(day.seconds for day in days))
+    total = _length(sum(day.total_seconds for day in days))
     return {"label": label, "days": [_day(sheet, day) for day in days]} | total
 
 
 def _day(sheet: Timesheet, day: OwnDay) -> dict[str, Any]:
     entries = day.entries
     hidden = entries[MAX_STRETCHES - 1 : -1]
-    return _length(day.seconds) | {
+    return _length(day.total_seconds) | {
         "date": day.date.isoformat(),
         "weekday": _WEEKDAYS[day.date.weekday()],
         "weekend": day.date.weekday() >= 5,

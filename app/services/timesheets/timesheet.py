@@ -32,9 +32,9 @@ class Timesheet:
     manager_name: str | None
     month: str
     time_zone: str
-    """`tz` where it was asked for, else the person's own; entries keep theirs."""
+    """`time_zone` where it was asked for, else the person's own; entries keep theirs."""
     is_in_one_zone: bool
-    """Whether `tz` was asked for: then all days are days of it."""
+    """Whether `time_zone` was asked for: then all days are days of it."""
     as_of: datetime
     days: list[OwnDay]
     total_seconds: int
@@ -95,7 +95,7 @@ def _read(
         is_in_one_zone=period.zone is not None,
         as_of=at,
         days=days,
-        total_seconds=sum(day.seconds for day in days),
+        total_seconds=sum(day.total_seconds for day in days),
         record_length=person.length or 0,
         record_link=person.last_link or "",
     )

@@ -60,7 +60,7 @@ async def import_people(
     prepared = await tx.report(prepare, content, at=at)
     if not dry_run:
         await tx.write(add, prepared, at=at, on_progress=on_progress)
-    return ImportResult(dry_run=dry_run, people=len(prepared.rows))
+    return ImportResult(dry_run=dry_run, users=len(prepared.rows))
 
 
 def prepare(session: Session, _actor: Actor | None, content: bytes, *, at: datetime) -> Prepared:

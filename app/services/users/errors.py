@@ -5,27 +5,27 @@ from app.core.errors import Conflict, Invalid, NotFound
 
 class ManagerNotFound(NotFound):
     code = "manager_not_found"
-    title = "No such manager"
+    title = "Manager not found"
 
 
 class EmailTaken(Conflict):
     code = "email_taken"
-    title = "E-mail taken"
+    title = "E-mail address taken"
 
 
 class LastAdmin(Conflict):
     code = "last_admin"
-    title = "The last admin"
+    title = "Last active admin"
 
 
 class ManagerCycle(Conflict):
     code = "manager_cycle"
-    title = "A circle of managers"
+    title = "Manager cycle"
 
 
 class ManagerIsSelf(Conflict):
     code = "manager_is_self"
-    title = "Nobody manages themselves"
+    title = "User as their own manager"
 
 
 class ManagerInvalid(Conflict):
@@ -35,24 +35,24 @@ class ManagerInvalid(Conflict):
 
 class ManagerInactive(Conflict):
     code = "manager_inactive"
-    title = "The manager is deactivated"
+    title = "Manager deactivated"
 
 
 class HasReports(Conflict):
     code = "has_reports"
-    title = "People report to this person"
+    title = "User has direct reports"
 
 
 class PersonIsActive(Conflict):
-    code = "person_is_active"
-    title = "The person is active"
+    code = "user_still_active"
+    title = "User still active"
 
 
 class RetentionRuns(Conflict):
-    code = "retention_runs"
-    title = "The retention time hasn't passed"
+    code = "retention_not_expired"
+    title = "Retention period not expired"
 
 
 class ImportRefused(Invalid):
     code = "import_refused"
-    title = "Nobody was imported"
+    title = "Import rejected"

@@ -85,13 +85,13 @@ def _pieces(session: Session, actor: Actor, *, at: datetime) -> Generator[bytes]
     columns = (USER.c[name] for name in AccountRead.model_fields)
     person = session.execute(select(*columns).where(USER.c.id == actor.id)).one()
     yield _ExportedAt(exported_at=at).model_dump_json().encode()[:-1]
-    yield b',"person":' + AccountRead.model_construct(**person._mapping).model_dump_json().encode()
+    yield b',"user":' + AccountRead.model_construct(**person._mapping).model_dump_json().encode()
     lists: dict[str, Iterable[BaseModel]] = {
         "memberships": (ProjectRead.model_validate(row) for row in _rows(session, _memberships(actor))),
         "entries": (read_with_project(session, row, now=at) for row in _rows(session, _entries(actor))),
         "events": (read_event(row) for row in _rows(session, _events(actor))),
-        "acts": (Act.model_validate(row) for row in _rows(session, _acts(actor))),
-        "kept_answers": (KeptAnswer.model_validate(row) for row in _rows(session, _kept(actor))),
+        "actions": (Act.model_validate(row) for row in _rows(session, _acts(actor))),
+        "stored_responses": (KeptAnswer.model_validate(row) for row in _rows(session, _kept(actor))),
         "sessions": (SessionRead.model_validate(row) for row in _rows(session, _of(SESSION, actor))),
         "api_tokens": (ApiTokenRead.model_validate(row) for row in _rows(session, _of(API_TOKEN, actor))),
         "known_addresses": (KnownAddressRead.model_validate(row) for row in _rows(session, _of(KNOWN, actor))),

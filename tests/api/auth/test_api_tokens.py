@@ -86,7 +86,7 @@ def test_nobody_makes_a_token_for_more_than_they_may_do(people, ana, as_user):
         as_user(each).post("/auth/api-tokens", json=wanted(scopes=["admin"])) for each in (ana, people.manager("Mia"))
     ]
 
-    assert [answer.json()["code"] for answer in refused] == ["role_needed"] * 2
+    assert [answer.json()["code"] for answer in refused] == ["role_required"] * 2
 
 
 def test_a_token_of_an_admin_who_was_demoted_is_an_employees(people, as_user, server):
@@ -97,7 +97,7 @@ def test_a_token_of_an_admin_who_was_demoted_is_an_employees(people, as_user, se
 
         as_user(ada).patch(f"/admin/users/{eve.id}", json={"role": "employee"})
 
-        assert script.get("/admin/users").json()["code"] == "role_needed"
+        assert script.get("/admin/users").json()["code"] == "role_required"
 
 
 def test_a_token_of_who_was_deactivated_stays_dead_when_they_come_back(people, ana, as_user, server):
@@ -122,7 +122,7 @@ def test_a_token_makes_no_tokens_and_changes_no_password(ana, server):
             thief.post("/auth/logout"),
         ]
 
-    assert [answer.json()["code"] for answer in answers] == ["scope_needed"] * 6
+    assert [answer.json()["code"] for answer in answers] == ["scope_required"] * 6
 
 
 def test_a_colleagues_token_looks_as_if_it_did_not_exist(people, ana, as_user, server):
@@ -198,4 +198,4 @@ def test_an_admins_token_does_not_become_an_admins_session(people, server):
             ),
         ]
 
-    assert [answer.json()["code"] for answer in answers] == ["scope_needed"] * 9
+    assert [answer.json()["code"] for answer in answers] == ["scope_required"] * 9

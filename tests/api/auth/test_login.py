@@ -57,7 +57,7 @@ def test_every_refused_login_looks_the_same(people, anyone):
         log_in(anyone, "not an e-mail"),
     ]
 
-    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "login_refused")] * 4
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "invalid_credentials")] * 4
     bodies = [{name: said for name, said in answer.json().items() if name != "request_id"} for answer in answers]
     headers = [
         {name: said for name, said in answer.headers.items() if name not in {"x-request-id", "date"}}

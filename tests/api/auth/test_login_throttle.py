@@ -45,7 +45,7 @@ def attempt(database, ana):
 def test_ten_wrong_logins_in_five_minutes_close_an_account_to_that_address(attempt):
     tries = [attempt(THIEF) for _ in range(12)]
 
-    assert tries == ["login_refused"] * 10 + ["login_limit_reached"] * 2
+    assert tries == ["invalid_credentials"] * 10 + ["login_limit_reached"] * 2
     assert attempt(THIEF, right=True) == "login_limit_reached", "else the limit would tell a right guess"
 
 
@@ -69,7 +69,7 @@ def test_the_first_wrong_login_that_leaves_the_five_minutes_makes_room_for_anoth
         attempt(THIEF, at=NINE + timedelta(seconds=number))
 
     assert attempt(THIEF, at=NINE + timedelta(seconds=299)) == "login_limit_reached"
-    assert attempt(THIEF, at=NINE + timedelta(seconds=300)) == "login_refused"
+    assert attempt(THIEF, at=NINE + timedelta(seconds=300)) == "invalid_credentials"
     assert attempt(THIEF, at=NINE + timedelta(seconds=300)) == "login_limit_reached"
 
 
@@ -82,7 +82,7 @@ def test_knocking_on_a_closed_account_does_not_keep_it_closed(attempt):
 
 def test_a_hundred_wrong_logins_in_five_minutes_close_the_service_to_an_address(attempt):
     for number in range(100):
-        assert attempt(THIEF, email=f"person{number}@example.com") == "login_refused"
+        assert attempt(THIEF, email=f"person{number}@example.com") == "invalid_credentials"
 
     assert attempt(THIEF, right=True) == "login_limit_reached"
     assert attempt(OFFICE, right=True) == "in"
@@ -92,7 +92,7 @@ def test_a_hundred_wrong_logins_in_five_minutes_close_the_service_to_an_address(
 def test_a_hundred_wrong_logins_in_an_hour_close_an_account_to_addresses_it_does_not_know(attempt):
     assert attempt(OFFICE, right=True) == "in"
     for number in range(100):
-        assert attempt(f"192.0.2.{number}") == "login_refused"
+        assert attempt(f"192.0.2.{number}") == "invalid_credentials"
 
     assert attempt(HOME, right=True) == "login_limit_reached"
     assert attempt(OFFICE, right=True) == "in", "its person logged in from here before"
@@ -120,7 +120,7 @@ def test_an_account_that_does_not_exist_is_closed_like_any_other(attempt):
     """Else eleven tries would tell who works here."""
     tries = [attempt(THIEF, email=email) for email in ("nobody@example.com", "NOBODY@example.com") * 6]
 
-    assert tries == ["login_refused"] * 10 + ["login_limit_reached"] * 2
+    assert tries == ["invalid_credentials"] * 10 + ["login_limit_reached"] * 2
 
 
 def test_what_is_too_old_to_count_is_not_kept(attempt, database):

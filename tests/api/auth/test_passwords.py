@@ -66,7 +66,7 @@ def test_the_present_password_is_needed(ana, as_user, anyone):
 
     refused = change(me, current="wrong-lantern-42-harbour")
 
-    assert (refused.status_code, refused.json()["code"]) == (403, "password_wrong")
+    assert (refused.status_code, refused.json()["code"]) == (403, "invalid_password")
     assert me.get("/auth/me").status_code == 200
     assert log_in(anyone).status_code == 200
 
@@ -142,7 +142,7 @@ def test_a_setting_makes_people_change_what_they_are_given_unless_the_admin_says
     nil = {name: value for name, value in zoe.items() if name != "password"} | {"email": "nil@example.com"}
     ada = people.admin("Ada")
 
-    settings = settings_for(db_url, MUST_CHANGE_NEW_PASSWORDS=True)
+    settings = settings_for(db_url, REQUIRE_PASSWORD_CHANGE=True)
     with running(settings) as server, server.caller(server.token(ada)) as admin:
         added = [admin.post("/admin/users", json=body).json() for body in (zoe, eve, nil)]
         reset = admin.put(f"/admin/users/{ana.id}/password", json={"password": NEW}).json()
@@ -171,7 +171,7 @@ def test_a_link_works_once(ana, anyone, server):
     answers = [anyone.post("/auth/password/set", json=body) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 401]
-    assert answers[1].json()["code"] == "link_refused"
+    assert answers[1].json()["code"] == "invalid_link"
 
 
 def test_a_link_ends_after_its_time(database, ana):
@@ -231,7 +231,7 @@ def test_nobody_makes_a_link_for_who_is_deactivated(people, ada):
 
     refused = ada.post(f"/admin/users/{dan.id}/password-link")
 
-    assert (refused.status_code, refused.json()["code"]) == (409, "person_inactive")
+    assert (refused.status_code, refused.json()["code"]) == (409, "user_inactive")
 
 
 def test_a_weak_password_leaves_the_link_as_it_was(ana, anyone, server):

@@ -71,7 +71,7 @@ def test_a_wrong_code_confirms_nothing(ana, as_user):
 
     refused = me.post("/auth/totp/confirm", json={"code": app.code(steps=100)})
 
-    assert (refused.status_code, refused.json()["code"]) == (403, "code_wrong")
+    assert (refused.status_code, refused.json()["code"]) == (403, "invalid_code")
     assert not me.get("/auth/me").json()["has_second_factor"]
 
 
@@ -93,7 +93,7 @@ def test_there_is_one_second_factor_at_most(ana, phone, as_user):
 
 
 def test_nothing_is_confirmed_that_was_not_begun(ana, as_user):
-    assert as_user(ana).post("/auth/totp/confirm", json={"code": "123456"}).json()["code"] == "not_enrolling"
+    assert as_user(ana).post("/auth/totp/confirm", json={"code": "123456"}).json()["code"] == "enrollment_not_started"
 
 
 # Logging in
@@ -115,7 +115,7 @@ def test_a_phone_whose_clock_is_half_a_minute_off_still_works(phone, anyone, ste
 def test_a_wrong_code_is_refused(phone, anyone, otp):
     refused = log_in(anyone, otp=otp)
 
-    assert (refused.status_code, refused.json()["code"]) == (401, "otp_wrong")
+    assert (refused.status_code, refused.json()["code"]) == (401, "invalid_otp")
 
 
 def test_codes_of_other_minutes_are_refused(phone, anyone):
@@ -132,7 +132,7 @@ def test_without_the_right_password_the_code_is_not_asked_for(phone, anyone):
     """Else anybody could find out who has a second factor."""
     wrong = [log_in(anyone, password="wrong-lantern-42-harbour", otp=otp) for otp in ("", phone.code())]
 
-    assert [answer.json()["code"] for answer in wrong] == ["login_refused"] * 2
+    assert [answer.json()["code"] for answer in wrong] == ["invalid_credentials"] * 2
 
 
 def test_no_code_works_twice(database, ana, phone):
@@ -211,7 +211,7 @@ def test_a_second_factor_is_removed_with_password_and_code(ana, phone, as_user, 
         me.request("DELETE", "/auth/totp", json={"password": "wrong-lantern-42", "code": phone.code()}),
         me.request("DELETE", "/auth/totp", json={"password": PASSWORD, "code": "000000"}),
     ]
-    assert [answer.json()["code"] for answer in wrong] == ["password_wrong", "code_wrong"]
+    assert [answer.json()["code"] for answer in wrong] == ["invalid_password", "invalid_code"]
 
     done = me.request("DELETE", "/auth/totp", json={"password": PASSWORD, "code": phone.code()})
 

@@ -151,7 +151,7 @@ def test_a_deactivated_person_cannot_refresh(people, ana, anyone, as_user):
     admin.put(f"/admin/users/{ana.id}/activate")
     still = anyone.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
 
-    assert (refused.status_code, refused.json()["code"]) == (401, "refresh_refused")
+    assert (refused.status_code, refused.json()["code"]) == (401, "invalid_refresh_token")
     assert still.status_code == 401, "what ended stays ended"
 
 

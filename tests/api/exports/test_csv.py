@@ -143,7 +143,9 @@ def test_tz_shows_all_entries_in_one_zone(people, as_user, mia, website):
         person = people.employee(name, manager=mia, time_zone=zone)
         people.entry(person, website, "2026-03-02 23:30", "2026-03-03 00:15")
 
-    tokyo = rows_of(as_user(mia), start_date="2026-03-03", end_date="2026-03-03", tz="Asia/Tokyo", columns="full")
+    tokyo = rows_of(
+        as_user(mia), start_date="2026-03-03", end_date="2026-03-03", time_zone="Asia/Tokyo", columns="full"
+    )
 
     assert [(row["date"], row["start_time"], row["end_time"]) for row in tokyo] == [
         ("2026-03-03", "08:30:00", "09:15:00")
@@ -176,8 +178,8 @@ def test_a_manager_with_a_team_gets_the_team_without_herself(people, as_user, mi
 
 
 def test_only_those_who_manage_may_export(people, as_user, anyone, mia, ana):
-    assert refusal_of(as_user(ana)) == (403, "role_needed")
-    assert refusal_of(as_user(mia), scope="all") == (403, "role_needed")
+    assert refusal_of(as_user(ana)) == (403, "role_required")
+    assert refusal_of(as_user(mia), scope="all") == (403, "role_required")
     assert refusal_of(anyone)[0] == 401
 
 
@@ -245,12 +247,12 @@ def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, 
     record = Record(server.database)
 
     first = export(as_user(mia))
-    second = export(as_user(mia), tz="Asia/Tokyo", columns="full", include_indirect=True)
+    second = export(as_user(mia), time_zone="Asia/Tokyo", columns="full", include_indirect=True)
 
     events = [event for event in record.new() if event.action == "export:csv"]
     asked = {"start_date": "2026-03-01", "end_date": "2026-03-31", "scope": "team", "attribution": "start"}
     assert [event.after for event in events] == [
-        asked | {"tz": None, "columns": "settled", "include_indirect": False},
+        asked | {"tz": None, "columns": "basic", "include_indirect": False},
         asked | {"tz": "Asia/Tokyo", "columns": "full", "include_indirect": True},
     ]
     assert {(event.actor_id, event.subject_id) for event in events} == {(mia.id, mia.id)}

@@ -107,7 +107,7 @@ def test_the_second_sheet_has_each_persons_sum(people, as_user, mia, berta, webs
 def test_a_workbook_keeps_its_header_in_sight_and_its_columns_wide_enough(people, as_user, mia, berta, website):
     people.entry(berta, website, "2026-03-02 08:00", "2026-03-02 09:00")
 
-    book = zipfile.ZipFile(io.BytesIO(export(as_user(mia), "xlsx", columns="settled").content))
+    book = zipfile.ZipFile(io.BytesIO(export(as_user(mia), "xlsx", columns="basic").content))
 
     first, second = (book.read(f"xl/worksheets/sheet{number}.xml").decode() for number in (1, 2))
     for each in (first, second):
@@ -118,7 +118,7 @@ def test_a_workbook_keeps_its_header_in_sight_and_its_columns_wide_enough(people
 
 
 def test_an_empty_workbook_has_its_headers(as_user, mia):
-    answer = export(as_user(mia), "xlsx", columns="settled")
+    answer = export(as_user(mia), "xlsx", columns="basic")
 
     for name in ("Entries", "Summary"):
         header, *rows = CalamineWorkbook.from_filelike(io.BytesIO(answer.content)).get_sheet_by_name(name).to_python()
@@ -160,7 +160,7 @@ def test_json_is_a_line_an_entry_with_texts_as_they_were_typed(people, as_user, 
     assert [running[name] for name in ("end_time", "hours_worked", "end_utc", "seconds_worked")] == [None] * 4
     assert answer.content == b"".join(to_json(line) + b"\n" for line in (closed, running)), "as a serialiser writes it"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="time_report_2026-03-01_to_2026-03-31.jsonl"'
-    assert answer.headers["Content-Type"] == "application/jsonl; charset=utf-8"
+    assert answer.headers["Content-Type"] == "application/x-ndjson; charset=utf-8"
 
 
 def test_nothing_to_export_is_no_line_of_json(as_user, mia):
@@ -181,7 +181,7 @@ def test_the_three_formats_say_the_same(people, as_user, mia, berta, website, at
             ("2026-03-31 20:00", None),
         ):
             people.entry(person, website, start, end, description=f"It's {start}, isn't it?")
-    asked = {"columns": "full", "attribution": attribution} | ({"tz": tz} if tz else {})
+    asked = {"columns": "full", "attribution": attribution} | ({"time_zone": tz} if tz else {})
 
     in_csv = table(export(as_user(mia), "csv", **asked))
     in_json = lines(export(as_user(mia), "json", **asked))
@@ -231,9 +231,9 @@ def test_each_format_holds_whom_the_caller_may_see_and_nobody_else(people, as_us
         assert entry_ids(as_user(caller), export_format, **asked) == seen
         assert seen
     refused = as_user(berta).get(f"/reports/export/{export_format}", params=MARCH)
-    assert (refused.status_code, refused.json()["code"]) == (403, "role_needed")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
     refused = as_user(mia).get(f"/reports/export/{export_format}", params=MARCH | {"scope": "all"})
-    assert (refused.status_code, refused.json()["code"]) == (403, "role_needed")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
 
 
 def test_no_cell_of_a_workbook_is_or_starts_a_formula(people, as_user, server, mia, website):
@@ -261,7 +261,7 @@ def test_no_cell_of_a_workbook_is_or_starts_a_formula(people, as_user, server, m
 def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, server, mia, berta, export_format):
     record = Record(server.database)
 
-    answer = export(as_user(mia), export_format, tz="Asia/Tokyo", include_indirect=True, attribution="split")
+    answer = export(as_user(mia), export_format, time_zone="Asia/Tokyo", include_indirect=True, attribution="split")
 
     (event,) = (event for event in record.new() if event.action.startswith("export:"))
     assert event.action == f"export:{export_format}"
@@ -271,7 +271,7 @@ def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, 
         "tz": "Asia/Tokyo",
         "scope": "team",
         "include_indirect": True,
-        "columns": "settled" if export_format == "csv" else "full",
+        "columns": "basic" if export_format == "csv" else "full",
         "attribution": "split",
     }
     assert event.request_id == answer.headers["X-Request-ID"]

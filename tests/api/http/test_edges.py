@@ -120,7 +120,7 @@ def test_where_hosts_are_named_a_request_for_another_is_refused_before_anything_
                 answer = client.request(method, path, headers=asked)
 
                 assert (answer.status_code, answer.headers["Content-Type"]) == (421, PROBLEM), (host, path)
-                assert answer.json()["code"] == "host_not_served"
+                assert answer.json()["code"] == "host_not_allowed"
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
                 assert host == "" or host not in answer.text
 
@@ -297,4 +297,4 @@ def test_a_service_set_up_for_its_own_machine_answers_nobody_at_a_network_addres
     answer = asyncio.run(asked())
 
     assert answer.status_code == status
-    assert answer.json().get("code", "") == ("host_not_served" if status == 421 else "")
+    assert answer.json().get("code", "") == ("host_not_allowed" if status == 421 else "")

@@ -178,7 +178,7 @@ def test_every_operation_documents_its_problems(name):
 def test_answers_name_their_headers():
     people = OPERATIONS["GET /api/v1/admin/users"]["responses"]
     hours = OPERATIONS["GET /api/v1/time-entries/me"]["responses"]
-    sheet = OPERATIONS["GET /api/v1/reports/timesheet.pdf"]["responses"]
+    sheet = OPERATIONS["GET /api/v1/reports/export/pdf"]["responses"]
 
     assert people["200"]["headers"].keys() == {"X-Request-ID", "X-Total-Count", "Link"}
     assert people["401"]["headers"].keys() == {"X-Request-ID", "WWW-Authenticate"}
@@ -266,5 +266,5 @@ def test_a_new_admin_can_press_execute_on_every_example(people, as_user):
     assert admin.patch("/admin/projects/1", json=example["PATCH /api/v1/admin/projects/{project_id}"]).is_success
     assert admin.patch("/admin/users/2", json=example["PATCH /api/v1/admin/users/{user_id}"]).is_success
     people_csv, as_csv = example["POST /api/v1/admin/users/import"], {"Content-Type": "text/csv"}
-    assert admin.post("/admin/users/import", content=people_csv, headers=as_csv).json()["people"] == 2
+    assert admin.post("/admin/users/import", content=people_csv, headers=as_csv).json()["users"] == 2
     assert admin.put("/admin/users/2/password", json=example["PUT /api/v1/admin/users/{user_id}/password"]).is_success

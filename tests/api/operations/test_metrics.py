@@ -51,7 +51,7 @@ def test_requests_are_counted_by_method_route_and_status(as_user, ana, anyone, g
     assert grown("ett_http_requests_total", method="GET", route="/time-entries/me", status="422") == 1
     assert grown("ett_http_requests_total", method="POST", route="unmatched", status="413") == 1
     assert grown("ett_http_request_duration_seconds_count", route="/time-entries/{entry_id}") == 3
-    assert grown("ett_problems_total", status="404", code="entry_not_found") == 2
+    assert grown("ett_error_responses_total", status="404", code="entry_not_found") == 2
 
 
 def test_no_label_holds_what_somebody_sent(server, as_user, ada, anyone, scrape):
@@ -78,7 +78,7 @@ def test_no_label_holds_what_somebody_sent(server, as_user, ada, anyone, scrape)
                 case "method":
                     assert value in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
                 case "status":
-                    assert re.fullmatch(r"[2-5]\d\d|none|broken", value)
+                    assert re.fullmatch(r"[2-5]\d\d|aborted|truncated", value)
                 case "le" | "version":
                     assert re.fullmatch(r"[\d.]+|\+Inf", value)
                 case _:
@@ -91,7 +91,7 @@ def test_what_was_rolled_back_is_not_counted_as_an_event(as_user, ana, website, 
     accepted, refused = me.clock_in(website.id), me.clock_in(website.id)
 
     assert (accepted.status_code, refused.status_code) == (200, 409)
-    assert grown("ett_audit_events_total", family="time_entry") == 1
+    assert grown("ett_audit_events_total", object_type="time_entry") == 1
 
 
 def test_failed_logins_are_counted_by_reason_and_their_events_too(people, anyone, grown):
@@ -103,7 +103,7 @@ def test_failed_logins_are_counted_by_reason_and_their_events_too(people, anyone
     assert codes == [401] * 10 + [429]
     assert grown("ett_login_failures_total", reason="wrong") == 10
     assert grown("ett_login_failures_total", reason="limited") == 1
-    assert grown("ett_audit_events_total", family="login") == 11
+    assert grown("ett_audit_events_total", object_type="login") == 11
     anyone.post("/auth/login", data=wrong | {"username": "mia@example.com", "password": PASSWORD})
     assert grown("ett_login_failures_total", reason="wrong") == 11
 
@@ -136,14 +136,17 @@ def test_slots_connections_and_what_serves_are_shown(server, scrape, engine):
     shown = scrape()
 
     settings = server.settings
-    assert shown("ett_slots", gate="requests") >= settings.DB_POOL_SIZE
-    assert shown("ett_slots", gate="reports") >= settings.REPORTS_AT_ONCE
-    assert shown("ett_pool_connections") >= settings.DB_POOL_SIZE + settings.REPORTS_AT_ONCE
-    assert (shown("ett_slots_in_use", gate="requests"), shown("ett_slots_waiting", gate="requests")) == (0, 0)
+    assert shown("ett_concurrency_limit", limiter="requests") >= settings.DB_POOL_SIZE
+    assert shown("ett_concurrency_limit", limiter="reports") >= settings.MAX_CONCURRENT_REPORTS
+    assert shown("ett_pool_connections") >= settings.DB_POOL_SIZE + settings.MAX_CONCURRENT_REPORTS
+    assert (shown("ett_requests_running", limiter="requests"), shown("ett_requests_queued", limiter="requests")) == (
+        0,
+        0,
+    )
     assert shown("ett_pool_connections_in_use") == 0
     assert shown("ett_workers") == 1
     assert 0 <= utc_now().timestamp() - shown("ett_last_worker_start_time_seconds") < 60
-    assert shown("ett_disk_free_bytes", place="temporary") > shown("ett_disk_min_free_bytes") > 0
+    assert shown("ett_disk_free_bytes", volume="temporary") > shown("ett_disk_min_free_bytes") > 0
     assert shown("ett_build_info", version=__version__, database=engine) == 1
 
 
@@ -175,7 +178,7 @@ def test_a_database_that_is_gone_shows_and_what_it_answers_is_counted(postgresql
 
     assert (shown("ett_database_up"), shown("ett_ready")) == (0, 0)
     of_database = {"status": "503", "code": "database_unavailable"}
-    assert shown("ett_problems_total", **of_database) - before("ett_problems_total", **of_database) == 1
+    assert shown("ett_error_responses_total", **of_database) - before("ett_error_responses_total", **of_database) == 1
     assert shown("ett_pool_connections_in_use") == 0
 
 
@@ -185,7 +188,7 @@ def test_without_the_token_the_metrics_are_refused(db_url, sent):
     with running(settings_for(db_url, METRICS_TOKEN=TOKEN)) as server, server.caller() as anyone:
         refused = anyone.at_root("GET", "/metrics", headers={"Authorization": sent.encode("latin-1")})
 
-    assert (refused.status_code, refused.json()["code"]) == (401, "metrics_token_needed")
+    assert (refused.status_code, refused.json()["code"]) == (401, "metrics_token_required")
     assert "ett_" not in refused.text
 
 

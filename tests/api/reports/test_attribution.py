@@ -50,7 +50,7 @@ def test_an_entry_is_cut_at_each_local_midnight(people, as_user, mia, ana, websi
     rows = csv_of(as_user(mia), **year, columns="full")
     (team,) = as_user(mia).get("/reports/team", params=year).json()
 
-    assert {day["date"]: day["seconds"] for day in days if day["entries"]} == by_day
+    assert {day["date"]: day["total_seconds"] for day in days if day["entries"]} == by_day
     assert {row["date"]: int(row["seconds_worked"]) for row in rows} == by_day
     assert team["total_seconds"] == sum(by_day.values())
 
@@ -62,8 +62,8 @@ def test_a_night_belongs_to_the_day_on_which_it_starts_unless_asked_otherwise(pe
     whole = as_user(ana).get("/reports/me", params=month).json()
     cut = as_user(ana).get("/reports/me", params=month | {"attribution": "split"}).json()
 
-    assert {day["date"]: day["seconds"] for day in whole["days"] if day["seconds"]} == {"2026-03-02": 30600}
-    assert {day["date"]: day["seconds"] for day in cut["days"] if day["seconds"]} == {
+    assert {day["date"]: day["total_seconds"] for day in whole["days"] if day["total_seconds"]} == {"2026-03-02": 30600}
+    assert {day["date"]: day["total_seconds"] for day in cut["days"] if day["total_seconds"]} == {
         "2026-03-02": 14400,
         "2026-03-03": 16200,
     }
@@ -96,7 +96,7 @@ def test_an_old_entry_that_never_ended_until_now_still_reaches_in(people, as_use
 
     cut = as_user(ana).get("/reports/me", params=asked("2026-03-09", "2026-03-11")).json()
 
-    assert [day["seconds"] for day in cut["days"]] == [86400, 8 * 3600, 0]
+    assert [day["total_seconds"] for day in cut["days"]] == [86400, 8 * 3600, 0]
 
 
 def test_what_still_runs_is_shown_once_and_not_counted(people, as_user, mia, ana, website):
@@ -118,9 +118,9 @@ def test_what_still_runs_is_shown_once_and_not_counted(people, as_user, mia, ana
 def test_a_zone_that_is_asked_for_cuts_at_its_midnights(people, as_user, ana, website):
     people.entry(ana, website, "2026-03-02 14:00", "2026-03-02 16:00")
 
-    cut = as_user(ana).get("/reports/me", params=asked("2026-03-02", "2026-03-03", tz="Asia/Tokyo")).json()
+    cut = as_user(ana).get("/reports/me", params=asked("2026-03-02", "2026-03-03", time_zone="Asia/Tokyo")).json()
 
-    assert [day["seconds"] for day in cut["days"]] == [3600, 3600]
+    assert [day["total_seconds"] for day in cut["days"]] == [3600, 3600]
     assert cut["time_zone"] == "Asia/Tokyo"
 
 
@@ -132,7 +132,12 @@ def test_a_day_has_its_first_start_its_last_end_and_its_breaks(people, as_user, 
         as_user(ana).get("/reports/me", params={"start_date": "2026-03-02", "end_date": "2026-03-02"}).json()["days"]
     )
 
-    assert [day[name] for name in ("date", "seconds", "hours", "break_seconds")] == ["2026-03-02", 31500, 8.75, 75 * 60]
+    assert [day[name] for name in ("date", "total_seconds", "total_hours", "break_seconds")] == [
+        "2026-03-02",
+        31500,
+        8.75,
+        75 * 60,
+    ]
     assert (day["first_start"], day["last_end"]) == ("2026-03-02T08:00:00Z", "2026-03-02T18:00:00Z")
     assert [entry["start_time"][11:16] for entry in day["entries"]] == ["08:00", "12:30", "15:00", "15:45"]
 

@@ -43,8 +43,8 @@ def test_mia_sees_who_is_at_work_on_what_and_since_when(people, as_user, mia, we
     (of_ana,) = answer.json()
     as_of, start = (datetime.fromisoformat(text) for text in (answer.headers["X-As-Of"], of_ana["start_time"]))
     assert start == instant(clock(2))
-    assert of_ana["seconds"] == int((as_of - start).total_seconds()) >= 7200
-    assert {name: value for name, value in of_ana.items() if name not in {"start_time", "seconds"}} == {
+    assert of_ana["elapsed_seconds"] == int((as_of - start).total_seconds()) >= 7200
+    assert {name: value for name, value in of_ana.items() if name not in {"start_time", "elapsed_seconds"}} == {
         "user_id": ana.id,
         "user_name": "Ana Silva",
         "entry_id": entry,
@@ -153,7 +153,7 @@ def test_an_entry_that_grows_stale_between_two_pages_is_shown_once(people, datab
     for _ in range(4):
         with database.reading() as session:
             (one,), cursor = presence.page(session, actor, PresenceFilter(), cursor=cursor, limit=1, at=at)
-        seen.append((one.user_name[:3], one.needs_review, one.seconds))
+        seen.append((one.user_name[:3], one.needs_review, one.elapsed_seconds))
         at += timedelta(minutes=1)
 
     assert cursor is None
@@ -173,7 +173,7 @@ def test_nobody_was_at_work_for_less_than_no_time(people, database, mia, website
         at = instant("2026-03-02 08:00:00")  # this machine's clock is behind the one that wrote the entry
         (one,), _ = presence.page(session, actor, PresenceFilter(), cursor=None, limit=1, at=at)
 
-    assert one.seconds == 0
+    assert one.elapsed_seconds == 0
 
 
 def test_what_cannot_be_meant_is_refused(as_user, mia):
@@ -183,8 +183,8 @@ def test_what_cannot_be_meant_is_refused(as_user, mia):
         ({"team_id": 0}, "validation_failed"),
         ({"project_id": 2**31}, "validation_failed"),
         ({"cursor": "not a cursor"}, "validation_failed"),
-        ({"cursor": "bm9uZQ"}, "bad_cursor"),
-        ({"cursor": "WzEsMiwzXQ"}, "bad_cursor"),  # [1,2,3]
+        ({"cursor": "bm9uZQ"}, "invalid_cursor"),
+        ({"cursor": "WzEsMiwzXQ"}, "invalid_cursor"),  # [1,2,3]
     ]
 
     answers = [as_user(mia).get("/reports/presence", params=asked) for asked, _ in wanted]

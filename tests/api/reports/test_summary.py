@@ -17,14 +17,14 @@ def summary(caller, *groups, **params):
     assert answer.status_code == 200, answer.text
     said = answer.json()
     assert answer.headers["X-As-Of"] == said["as_of"]
-    assert said["total_seconds"] == sum(row["seconds"] for row in said["rows"])
+    assert said["total_seconds"] == sum(row["total_seconds"] for row in said["rows"])
     return said
 
 
 def seconds_by(caller, group, **params):
     """Seconds by the key of one group, in the order of the rows."""
     key = f"{group}_name" if group in {"user", "team", "project"} else group
-    return {row[key]: row["seconds"] for row in summary(caller, group, **params)["rows"]}
+    return {row[key]: row["total_seconds"] for row in summary(caller, group, **params)["rows"]}
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_mia_sees_each_persons_hours_by_project(people, as_user, mia, ana, websi
     on_web = {"project_id": website.id, "project_name": "Website"}
     on_app = {"project_id": app_project.id, "project_name": "App"}
     assert said["rows"] == [
-        of_ana | on_web | {"seconds": 27000, "hours": 7.5, "entries": 2, "people": 1},
-        of_ana | on_app | {"seconds": 18, "hours": 0.01, "entries": 1, "people": 1},
-        of_bob | on_app | {"seconds": 3600, "hours": 1.0, "entries": 1, "people": 1},
+        of_ana | on_web | {"total_seconds": 27000, "total_hours": 7.5, "entries": 2, "users": 1},
+        of_ana | on_app | {"total_seconds": 18, "total_hours": 0.01, "entries": 1, "users": 1},
+        of_bob | on_app | {"total_seconds": 3600, "total_hours": 1.0, "entries": 1, "users": 1},
     ]
 
 
@@ -67,7 +67,7 @@ def test_the_total_is_rounded_once_and_not_summed_from_rounded_rows(people, as_u
 
     said = summary(as_user(ana), "day")
 
-    assert [row["hours"] for row in said["rows"]] == [0.0, 0.0, 0.0]
+    assert [row["total_hours"] for row in said["rows"]] == [0.0, 0.0, 0.0]
     assert (said["total_seconds"], said["total_hours"]) == (51, 0.01)
 
 
@@ -77,7 +77,7 @@ def test_open_entries_are_not_counted(people, as_user, ana, website):
 
     for attribution in ("start", "split"):
         (row,) = summary(as_user(ana), "day", attribution=attribution)["rows"]
-        assert (row["seconds"], row["entries"]) == (HOUR, 1)
+        assert (row["total_seconds"], row["entries"]) == (HOUR, 1)
 
 
 def test_people_are_counted_once_in_each_group(people, as_user, mia, ana, website, app_project):
@@ -90,8 +90,8 @@ def test_people_are_counted_once_in_each_group(people, as_user, mia, ana, websit
     (on_website, on_app) = summary(as_user(mia), "project")["rows"]
     days = summary(as_user(mia), "day")["rows"]
 
-    assert (on_website["entries"], on_website["people"], on_app["entries"], on_app["people"]) == (3, 2, 2, 2)
-    assert [(day["day"], day["entries"], day["people"]) for day in days] == [
+    assert (on_website["entries"], on_website["users"], on_app["entries"], on_app["users"]) == (3, 2, 2, 2)
+    assert [(day["day"], day["entries"], day["users"]) for day in days] == [
         ("2026-03-02", 4, 2),
         ("2026-03-03", 1, 1),
     ]
@@ -166,7 +166,7 @@ def test_an_entry_that_is_cut_counts_once_in_each_group(people, as_user, ana, we
     april_too = {"end_date": "2026-04-30", "attribution": "split"}
 
     entries = {
-        group: [(row[group], row["seconds"] // HOUR, row["entries"]) for row in rows]
+        group: [(row[group], row["total_seconds"] // HOUR, row["entries"]) for row in rows]
         for group in ("month", "week", "weekday")
         for rows in [summary(as_user(ana), group, **april_too)["rows"]]
     }
@@ -206,10 +206,10 @@ def test_a_zone_that_is_asked_for_makes_the_days_of_all(people, as_user, mia, an
     people.entry(bob, website, "2026-03-31 14:00", "2026-03-31 16:00")
 
     own = summary(as_user(mia), "day")
-    tokyo = summary(as_user(mia), "day", tz="Asia/Tokyo")
-    cut = seconds_by(as_user(mia), "month", tz="Asia/Tokyo", attribution="split", end_date="2026-04-30")
+    tokyo = summary(as_user(mia), "day", time_zone="Asia/Tokyo")
+    cut = seconds_by(as_user(mia), "month", time_zone="Asia/Tokyo", attribution="split", end_date="2026-04-30")
 
-    assert [(row["day"], row["seconds"]) for row in own["rows"]] == [("2026-03-02", 7200), ("2026-03-31", 7200)]
+    assert [(row["day"], row["total_seconds"]) for row in own["rows"]] == [("2026-03-02", 7200), ("2026-03-31", 7200)]
     assert [row["day"] for row in tokyo["rows"]] == ["2026-03-02", "2026-03-31"]
     assert (own["time_zone"], tokyo["time_zone"]) == ("UTC", "Asia/Tokyo")
     assert cut == {"2026-03": 7200 + HOUR, "2026-04": HOUR}

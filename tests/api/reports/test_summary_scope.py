@@ -46,7 +46,7 @@ def test_everybody_sees_the_hours_of_those_whom_they_may_see(as_user, server, co
         assert {person["id"] for person in caller.get("/team").json()} == ids
         assert {entry["id"] for entry in caller.get("/time-entries").json()} == entries
         (on_website,) = rows(caller, "project")
-        assert (on_website["entries"], on_website["people"]) == (len(entries), len(ids))
+        assert (on_website["entries"], on_website["users"]) == (len(entries), len(ids))
 
 
 def test_filters_only_narrow(as_user, company):
@@ -71,7 +71,7 @@ def test_one_project_is_asked_for_by_its_id(people, as_user, ana, website, attri
 
     on_website = rows(as_user(ana), "day", project_id=website.id, attribution=attribution)
 
-    assert [(row["day"], row["seconds"]) for row in on_website] == [("2026-03-02", HOUR)]
+    assert [(row["day"], row["total_seconds"]) for row in on_website] == [("2026-03-02", HOUR)]
     assert rows(as_user(ana), "day", project_id=2_000_000_000, attribution=attribution) == []
 
 
@@ -85,7 +85,7 @@ def test_a_person_who_moves_takes_their_hours_along(as_user, server, company):
     assert names(mia) == ["Mia", "Bo", "Ana"]
     assert names(mia, user_id=company["Eve"].id) == []
     assert names(max_) == ["Max", "Eve", "Bob"]
-    assert [(row["team_name"], row["people"]) for row in rows(max_, "team")] == [("Max Silva", 2), (None, 1)]
+    assert [(row["team_name"], row["users"]) for row in rows(max_, "team")] == [("Max Silva", 2), (None, 1)]
 
 
 def test_teams_are_their_managers_direct_reports_and_people_without_one_come_last(as_user, company):
@@ -122,9 +122,9 @@ def test_every_day_of_the_period_is_there_on_request(people, as_user, ana, websi
     weekdays = rows(as_user(ana), "weekday", **days)
 
     assert filled == [
-        {"day": "2026-03-01", "seconds": 0, "hours": 0.0, "entries": 0, "people": 0},
-        {"day": "2026-03-02", "seconds": HOUR, "hours": 1.0, "entries": 1, "people": 1},
-        {"day": "2026-03-03", "seconds": 0, "hours": 0.0, "entries": 0, "people": 0},
+        {"day": "2026-03-01", "total_seconds": 0, "total_hours": 0.0, "entries": 0, "users": 0},
+        {"day": "2026-03-02", "total_seconds": HOUR, "total_hours": 1.0, "entries": 1, "users": 1},
+        {"day": "2026-03-03", "total_seconds": 0, "total_hours": 0.0, "entries": 0, "users": 0},
     ]
     assert [(row["month"], row["week"]) for row in weeks] == [("2026-03", f"2026-W{week:02}") for week in range(9, 15)]
     assert [(row["weekday"], row["entries"]) for row in weekdays] == [(1, 1), (2, 0), (7, 0)]
@@ -179,7 +179,7 @@ def test_what_cannot_be_meant_is_refused(as_user, mia):
         ({"project_id": "x"}, "validation_failed"),
         ({"fill": "perhaps"}, "validation_failed"),
         ({"attribution": "thirds"}, "validation_failed"),
-        ({"tz": "Mars/Olympus"}, "validation_failed"),
+        ({"time_zone": "Mars/Olympus"}, "validation_failed"),
         ({"start_date": "1999-12-31"}, "validation_failed"),
         ({"start_date": "2026-03-31", "end_date": "2026-03-01"}, "period_reversed"),
         ({"start_date": "2025-01-01", "end_date": "2026-02-05"}, "period_too_long"),

@@ -108,14 +108,14 @@ def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, 
     for attribution in ("start", "split"):
         expected = done.seconds_inside(attribution)
         asked = {"start_date": done.start, "end_date": done.end, "attribution": attribution}
-        asked |= {"tz": done.tz} if done.tz else {}
+        asked |= {"time_zone": done.tz} if done.tz else {}
         days = me.get("/reports/me", params=asked).json()
         rows = rows_of(manager, ana, asked)
         grouped = me.get("/reports/summary", params=asked | {"group_by": ["week", "weekday", "day"]}).json()
 
         said = {
             "total of my days": days["total_seconds"],
-            "sum of my days": sum(day["seconds"] for day in days["days"]),
+            "sum of my days": sum(day["total_seconds"] for day in days["days"]),
             "entries of my days": sum(length(entry) for day in days["days"] for entry in day["entries"]),
             "my hours": sum(map(length, me.get("/time-entries/me", params=asked).json())),
             "team, with entries": of_team(manager, ana, asked),
@@ -131,8 +131,8 @@ def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, 
         by_day: dict[str, int] = defaultdict(int)
         for row in rows:
             by_day[row["date"]] += int(row["seconds_worked"])
-        assert by_day == {day["date"]: day["seconds"] for day in days["days"] if day["entries"]}
-        assert by_day == {row["day"]: row["seconds"] for row in grouped["rows"]}
+        assert by_day == {day["date"]: day["total_seconds"] for day in days["days"] if day["entries"]}
+        assert by_day == {row["day"]: row["total_seconds"] for row in grouped["rows"]}
 
 
 def test_a_whole_life_adds_up_in_the_database_too(people, server, as_user, mia, website):

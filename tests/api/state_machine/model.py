@@ -225,7 +225,7 @@ class Model:
 
     def know(self, actor: Person, *, admin: bool = False) -> None:
         check(not_authenticated=not actor.is_active)
-        check(role_needed=admin and actor.role != ADMIN)
+        check(role_required=admin and actor.role != ADMIN)
 
     def deactivate(self, actor: Person, person: Person, at: datetime) -> Any:
         self.know(actor, admin=True)
@@ -298,7 +298,7 @@ class Model:
     def _create(self, actor: Person, wanted: Create, at: datetime, ids: Iterator[int]) -> Any:
         owner, start, end = self._owner(actor, wanted), wanted.start_time, wanted.end_time
         check(
-            reason_needed=owner is not actor and wanted.reason is None,
+            reason_required=owner is not actor and wanted.reason is None,
             edit_window_closed=self._too_old(actor, owner, start, at),
             **self._times(owner, start, end, at),
             **self._booking(wanted.project_id, owner),
@@ -309,9 +309,9 @@ class Model:
         entry = self._entry(actor, wanted.entry_id, wanted.version)
         changed = replace(entry, **dict(wanted.sent))
         retimed = (changed.start_time, changed.end_time) != (entry.start_time, entry.end_time)
-        rules = {"entry_still_runs": "needs_review" in dict(wanted.sent) and changed.runs_too_long(at)}
+        rules = {"entry_still_open": "needs_review" in dict(wanted.sent) and changed.runs_too_long(at)}
         if changed != entry:
-            rules["reason_needed"] = wanted.reason is None and (retimed or entry.owner is not actor)
+            rules["reason_required"] = wanted.reason is None and (retimed or entry.owner is not actor)
             oldest = min(entry.start_time, changed.start_time)
             rules["edit_window_closed"] = self._too_old(actor, entry.owner, oldest, at)
         if retimed:
@@ -361,7 +361,7 @@ class Model:
 
     def _punch(self, person: Person, at: datetime) -> datetime:
         known = [entry.end_time or entry.start_time for entry in self.of(person)]
-        check(clock_behind=max(known, default=at) - at > CLOCK_LAG)
+        check(server_clock_skew=max(known, default=at) - at > CLOCK_LAG)
         return max([*known, at])
 
     def _booking(self, project_id: int, owner: Person) -> dict[str, Any]:

@@ -87,7 +87,7 @@ STATUS = {
     "not_authenticated": 401,
     "edit_window_closed": 403,
     "not_your_entry": 403,
-    "role_needed": 403,
+    "role_required": 403,
     "entry_not_found": 404,
     "project_not_found": 404,
     "user_not_found": 404,
@@ -95,7 +95,7 @@ STATUS = {
     "already_clocked_out": 409,
     "bulk_refused": 409,
     "entry_overlaps": 409,
-    "entry_still_runs": 409,
+    "entry_still_open": 409,
     "manager_cycle": 409,
     "manager_inactive": 409,
     "manager_invalid": 409,
@@ -107,7 +107,7 @@ STATUS = {
     "entry_too_long": 422,
     "entry_too_short": 422,
     "idempotency_key_reused": 422,
-    "reason_needed": 422,
+    "reason_required": 422,
 }
 DONE = {ClockIn: 200, ClockOut: 200, Create: 201, Change: 200, Delete: 204, Bulk: 200}
 BEFORE, BEHIND = timedelta(days=60), timedelta(days=330)
@@ -381,8 +381,8 @@ class Work(RuleBasedStateMachine):
         first, last = (self.eve - BEFORE).date(), (self.eve + BEHIND).date()
         asked = {"start_date": first, "end_date": last, "attribution": attribution}
         days = self.callers[person].get("/reports/me", params=asked).json()
-        assert days["total_seconds"] == sum(day["seconds"] for day in days["days"])
-        return {date.fromisoformat(day["date"]): day["seconds"] for day in days["days"] if day["seconds"]}
+        assert days["total_seconds"] == sum(day["total_seconds"] for day in days["days"])
+        return {date.fromisoformat(day["date"]): day["total_seconds"] for day in days["days"] if day["total_seconds"]}
 
     def _check_days(self, person: Person, listed: list[dict[str, Any]]) -> None:
         """The days add up to the entries, a day lists what starts on it, and the manager's report says the same."""

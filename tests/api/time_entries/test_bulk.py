@@ -238,14 +238,14 @@ class TestNoneOfThem:
             (change(bobs, description="Mine"), "entry_not_found"),
             (change(2_000_000_000, description="Mine"), "entry_not_found"),
             (change(mine, version=7, description="Shop"), "entry_changed"),
-            (change(mine, start_time=hours_ago(24.5)), "reason_needed"),
+            (change(mine, start_time=hours_ago(24.5)), "reason_required"),
             (change(mine, end_time=hours_ago(-1), reason="Typo"), "entry_in_future"),
             (change(mine, end_time=hours_ago(30), reason="Typo"), "entry_too_short"),
             (change(mine, start_time=hours_ago(60), reason="Typo"), "entry_too_long"),
             (change(mine, start_time=hours_ago(26), reason="Earlier"), "entry_overlaps"),
             (change(mine, project_id=secret.id), "project_not_found"),
             (change(mine, project_id=old.id), "project_inactive"),
-            (change(runs, needs_review=False), "entry_still_runs"),
+            (change(runs, needs_review=False), "entry_still_open"),
             (change(ancient, description="Shop"), "edit_window_closed"),
             (delete(bobs), "entry_not_found"),
             (delete(mine, version=2), "entry_changed"),
@@ -283,7 +283,7 @@ class TestNoneOfThem:
             delete(entered[1]["id"]),
         )
 
-        assert faults(answer) == [(1, "reason_needed"), (2, "reason_needed")]
+        assert faults(answer) == [(1, "reason_required"), (2, "reason_required")]
 
     def test_a_manager_reaches_no_other_team(self, server, people, as_user, mia, bob, website):
         bobs = people.entry(bob, website, clock(50), clock(49))

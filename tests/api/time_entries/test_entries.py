@@ -104,7 +104,7 @@ def test_filters_narrow_by_project_period_review_and_whether_it_runs(people, as_
     ],
 )
 def test_a_text_is_searched_alike_on_both_databases(as_user, ada, entries, typed, found):
-    assert ids(as_user(ada), text=typed) == [entries[name] for name in found]
+    assert ids(as_user(ada), search=typed) == [entries[name] for name in found]
 
 
 def test_pages_have_each_entry_once_while_others_are_added(people, as_user, ada, ana, website):
@@ -137,7 +137,7 @@ def test_the_next_page_keeps_the_filters(as_user, mia, ana, entries):
 def test_a_cursor_is_one_of_ours(as_user, ana, cursor):
     answer = as_user(ana).get("/time-entries", params={"cursor": cursor})
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "bad_cursor")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
 
 
 def test_list_report_and_csv_show_the_same_entries(as_user, mia, ana, entries):

@@ -130,7 +130,7 @@ class TestForOthers:
         silent = as_user(mia).post("/time-entries", json=wanted)
         spoken = as_user(mia).post("/time-entries", json=wanted | {"reason": "Her terminal was broken"})
 
-        assert refusal(silent) == (422, "reason_needed")
+        assert refusal(silent) == (422, "reason_required")
         assert (spoken.status_code, spoken.json()["user_id"]) == (201, ana.id)
         assert spoken.json()["time_zone"] == "Europe/Berlin", "the owner's, not the manager's"
 
@@ -159,7 +159,7 @@ class TestForOthers:
             f"/time-entries/{entered['id']}", json={"description": "Shop", "reason": "Wrong text"}
         )
 
-        assert refusal(silent) == (422, "reason_needed")
+        assert refusal(silent) == (422, "reason_required")
         assert spoken.json()["description"] == "Shop"
 
 
@@ -185,7 +185,7 @@ class TestCorrecting:
         spoken = as_user(ana).patch(address, json={"start_time": hours_ago(25), "reason": "Came earlier"})
 
         assert (texts.status_code, texts.json()["version"], texts.headers["ETag"]) == (200, 2, '"2"')
-        assert refusal(silent) == (422, "reason_needed")
+        assert refusal(silent) == (422, "reason_required")
         assert (spoken.json()["version"], spoken.json()["project_id"]) == (3, shop.id)
 
     def test_what_changes_nothing_makes_no_version_and_no_event(self, as_user, server, ana, entered):
@@ -243,7 +243,7 @@ class TestCorrecting:
 
         confirmed = as_user(ana).patch(f"/time-entries/{forgotten}", json={"needs_review": False})
 
-        assert refusal(confirmed) == (409, "entry_still_runs")
+        assert refusal(confirmed) == (409, "entry_still_open")
 
     def test_another_start_does_not_confirm_what_still_runs_for_too_long(self, people, as_user, ana, website):
         address = f"/time-entries/{people.entry(ana, website, clock(20), None)}"
@@ -252,7 +252,7 @@ class TestCorrecting:
         still_too_long = as_user(ana).patch(address, json=confirmation | {"start_time": hours_ago(19)})
         not_any_more = as_user(ana).patch(address, json=confirmation | {"start_time": hours_ago(5)})
 
-        assert refusal(still_too_long) == (409, "entry_still_runs")
+        assert refusal(still_too_long) == (409, "entry_still_open")
         assert (not_any_more.status_code, not_any_more.json()["needs_review"]) == (200, False)
 
     @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.support.databases import settings_for
 from tests.support.factories import instant
 from tests.support.in_process_server import running
 
-PATH = "/reports/timesheet.pdf"
+PATH = "/reports/export/pdf"
 
 
 def sheet_of(caller: Any, month: str = "2026-03", **params: Any) -> httpx.Response:
@@ -76,7 +76,7 @@ def assert_adds_up(caller: Any, month: str, **params: Any) -> dict[str, Any]:
 
     for day in said["days"]:
         printed = line(answer, day["date"])
-        figures = f"{clock(day['seconds'])} {day['hours']:.2f}" if day["entries"] else "\u2013 \u2013"
+        figures = f"{clock(day['total_seconds'])} {day['total_hours']:.2f}" if day["entries"] else "\u2013 \u2013"
         breaks = f" {clock(day['break_seconds'])}" if day["break_seconds"] else ""
         assert printed.endswith(f"{breaks} {figures}"), printed
         for entry in day["entries"]:
@@ -246,13 +246,13 @@ def test_tz_puts_all_days_into_one_zone(people, as_user, berta, website):
     people.entry(berta, website, "2026-03-02 15:30", "2026-03-02 16:00")
     people.entry(berta, website, "2026-03-31 14:00", "2026-03-31 16:00", time_zone="America/New_York")
 
-    answer = sheet_of(as_user(berta), tz="Asia/Tokyo")
+    answer = sheet_of(as_user(berta), time_zone="Asia/Tokyo")
 
     assert "TIME ZONE Asia/Tokyo, for all days" in words(answer)
     assert line(answer, "2026-03-03") == "2026-03-03 Tue 00:30\u201301:00 0:30 0.50"
     assert line(answer, "2026-03-31") == "2026-03-31 Tue 23:00\u201324:00 1:00 1.00"
     assert " in Asia/Tokyo" not in words(answer)
-    assert_adds_up(as_user(berta), "2026-03", tz="Asia/Tokyo")
+    assert_adds_up(as_user(berta), "2026-03", time_zone="Asia/Tokyo")
 
 
 def test_the_sheet_carries_the_head_of_the_persons_record(people, as_user, server, mia, ana, website):
@@ -466,7 +466,7 @@ def test_a_new_manager_gets_the_sheet_and_the_old_one_no_more(people, as_user, m
 def test_each_sheet_leaves_one_event_that_says_whose_month_was_taken(as_user, server, mia, ana):
     record = Record(server.database)
 
-    answers = [sheet_of(as_user(mia), user_id=ana.id), sheet_of(as_user(mia), "2026-04", tz="Asia/Tokyo")]
+    answers = [sheet_of(as_user(mia), user_id=ana.id), sheet_of(as_user(mia), "2026-04", time_zone="Asia/Tokyo")]
 
     events = record.new()
     assert [(event.action, event.actor_id, event.subject_id, event.object_id) for event in events] == [
@@ -484,7 +484,7 @@ def test_a_refused_sheet_leaves_no_event(as_user, server, ana, bob):
     record = Record(server.database)
 
     assert refusal(caller, user_id=ana.id)[0] == 404
-    assert refusal(caller, tz="Mars/Base")[0] == 422
+    assert refusal(caller, time_zone="Mars/Base")[0] == 422
 
     assert record.new() == []
 
@@ -492,7 +492,10 @@ def test_a_refused_sheet_leaves_no_event(as_user, server, ana, bob):
 def test_many_at_once_get_their_sheets_through_one_slot_while_others_punch(people, db_url, database, website):
     """None waits for a connection, or a slot, while it holds another."""
     crowd = [people.employee(f"Person {number}") for number in range(8)]
-    with running(settings_for(db_url, DB_POOL_SIZE=2, REPORTS_AT_ONCE=1)) as narrow, ThreadPoolExecutor(8) as pool:
+    with (
+        running(settings_for(db_url, DB_POOL_SIZE=2, MAX_CONCURRENT_REPORTS=1)) as narrow,
+        ThreadPoolExecutor(8) as pool,
+    ):
         readers, punchers = ([narrow.caller(narrow.token(person)) for person in crowd] for _ in range(2))
 
         sheets = [pool.submit(sheet_of, reader) for reader in readers]

@@ -76,7 +76,7 @@ def test_an_admin_imports_a_team_with_its_manager_below_it(server, boss, ada, mi
 
     answer = send(boss, content)
 
-    assert (answer.status_code, answer.json()) == (200, {"dry_run": False, "people": 3})
+    assert (answer.status_code, answer.json()) == (200, {"dry_run": False, "users": 3})
     found = everybody(boss)
     ana, ben, eva = (found[f"{name}@new.example.com"] for name in ("ana", "ben", "eva"))
     assert (ana["manager_id"], ben["manager_id"], eva["manager_id"]) == (eva["id"], mia.id, mia.id)
@@ -143,7 +143,7 @@ def test_a_dry_run_answers_the_same_and_writes_nothing(server, boss):
 
     answer = send(boss, file_of(ANA, MIA), dry_run=True)
 
-    assert (answer.status_code, answer.json()) == (200, {"dry_run": True, "people": 2})
+    assert (answer.status_code, answer.json()) == (200, {"dry_run": True, "users": 2})
     assert everybody(boss) == before
     assert record.new() == []
     assert send(boss, file_of(ANA, MIA)).status_code == 200
@@ -165,7 +165,7 @@ def test_a_dry_run_answers_the_same_and_writes_nothing(server, boss):
     ids=["BOM", "semicolons", "LF", "CR", "no last line break", "blank lines", "blank start", "quotes", "any order"],
 )  # fmt: skip
 def test_the_file_of_any_spreadsheet_is_taken(boss, content):
-    assert send(boss, content).json() == {"dry_run": False, "people": 1}
+    assert send(boss, content).json() == {"dry_run": False, "users": 1}
     ana = everybody(boss)["ana@new.example.com"]
     assert (ana["first_name"], ana["last_name"], ana["role"], ana["time_zone"]) == ("Ana", "Almeida", "employee", "UTC")
 
@@ -315,7 +315,7 @@ def test_only_csv_is_taken(boss):
     for content_type in ("application/json", "multipart/form-data; boundary=x", "text/plain", "text/csvx", ""):
         answer = boss.post("/admin/users/import", content=file_of(ANA), headers={"Content-Type": content_type})
 
-        assert (answer.status_code, answer.json()["code"]) == (415, "csv_needed")
+        assert (answer.status_code, answer.json()["code"]) == (415, "csv_required")
 
 
 # How much, and for whom
@@ -330,13 +330,13 @@ def chain_of(length):
 def test_twenty_thousand_people_below_one_another_are_a_file_like_any_other(boss):
     boss.event_hooks = {}  # to hold 20,000 people against the record takes longer than to import them
 
-    assert send(boss, chain_of(20_000), dry_run=True).json() == {"dry_run": True, "people": 20_000}
+    assert send(boss, chain_of(20_000), dry_run=True).json() == {"dry_run": True, "users": 20_000}
 
 
 def test_people_below_one_another_over_many_statements_come_in_in_their_order(boss, server):
     boss.event_hooks = {}
 
-    assert send(boss, chain_of(2500)).json() == {"dry_run": False, "people": 2500}
+    assert send(boss, chain_of(2500)).json() == {"dry_run": False, "users": 2500}
 
     manager = USER.alias()
     pairs = select(func.count()).join_from(USER, manager, manager.c.id == USER.c.manager_id)

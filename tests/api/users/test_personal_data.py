@@ -42,10 +42,10 @@ class TestOwnData:
 
         assert answer.headers["Content-Type"] == "application/json"
         assert data.keys() == {
-            "exported_at", "person", "memberships", "entries", "events", "acts", "kept_answers", "sessions",
+            "exported_at", "user", "memberships", "entries", "events", "actions", "stored_responses", "sessions",
             "api_tokens", "known_addresses",
         }  # fmt: skip
-        assert data["person"] == me.get("/auth/me").json()
+        assert data["user"] == me.get("/auth/me").json()
         assert [project["id"] for project in data["memberships"]] == [secret.id]
         assert [entry["description"] for entry in data["entries"]] == ["", "Shop"]
         assert [event["action"] for event in data["events"]] == [
@@ -54,7 +54,7 @@ class TestOwnData:
         assert data["events"][0]["after"]["email"] == "ana@example.com"
         assert data["events"][2]["actor"]["first_name"] == "Mia"
         assert data["events"][2]["reason"] == "Wrong project"
-        (kept,) = data["kept_answers"]
+        (kept,) = data["stored_responses"]
         assert (kept["key"], json.loads(kept["answer"])) == ("terminal-1", started)
 
     def test_where_she_logged_in_is_among_it(self, as_user, anyone, server, ana):
@@ -73,7 +73,7 @@ class TestOwnData:
 
         answer = as_user(mia).get("/auth/me/export")
 
-        (act,) = answer.json()["acts"]
+        (act,) = answer.json()["actions"]
         assert act.keys() == {"at", "action", "object_type", "object_id", "request_id"}
         assert (act["action"], act["object_id"]) == ("time_entry:change", entry)
         assert "Doctor" not in answer.text

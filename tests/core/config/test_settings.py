@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from app.core.config.renamed import RENAMED
 from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -41,7 +42,7 @@ BAD = [
     ("ALGORITHM", "none"),
     ("ALGORITHM", "RS256"),
     ("API_TOKEN_MAX_DAYS", "3661"),
-    ("AUDIT_OLD_KEYS", "not a list"),
+    ("AUDIT_PREVIOUS_KEYS", "not a list"),
     ("CORS_ALLOW_CREDENTIALS", "perhaps"),
     ("BODY_TIMEOUT_SECONDS", "601"),
     ("CORS_ORIGINS", "https://app.example.com"),
@@ -65,7 +66,7 @@ BAD = [
     ("MAIL_FROM", "nobody"),
     ("MAIL_FROM", "Ana <ana@example.com>, bob@example.com"),
     ("ENVIRONMENT", "staging"),
-    ("REPORTS_AT_ONCE", "-3"),
+    ("MAX_CONCURRENT_REPORTS", "-3"),
     ("EXPORT_TIMEOUT_SECONDS", "0"),
     ("REQUESTS_PER_MINUTE", "9"),
     ("REQUESTS_PER_MINUTE", "without end"),
@@ -76,16 +77,16 @@ BAD = [
     ("MAX_ENTRY_HOURS", "169"),
     ("MIN_FREE_DISK_MB", "-50"),
     ("METRICS_TOKEN", "thirty-one characters, not more"),
-    ("MUST_CHANGE_NEW_PASSWORDS", "someday"),
+    ("REQUIRE_PASSWORD_CHANGE", "someday"),
     ("PASSWORD_LINK_HOURS", "337"),
     ("PASSWORD_LINK_URL", "https://time.example.com/set-password"),
     ("REFRESH_TOKEN_EXPIRE_DAYS", "91"),
     ("REQUIRE_TOTP_ROLES", '["boss"]'),
     ("REQUIRE_TOTP_ROLES", "admin"),
-    ("SEND_TIMEOUT_SECONDS", "3601"),
+    ("RESPONSE_WRITE_TIMEOUT_SECONDS", "3601"),
     ("SESSION_MAX_DAYS", "367"),
     ("TOTP_ISSUER", "ett:time"),
-    ("TOTP_OLD_KEYS", "neither a list"),
+    ("TOTP_PREVIOUS_KEYS", "neither a list"),
     ("PORT", "70000"),
     ("PORT", "http"),
     ("RETENTION_DAYS", "for good"),
@@ -144,6 +145,27 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable_and_n
     assert name in said
     assert "\n" not in said
     assert all(part not in said for part in (value, "pencil", "stapler"))
+
+
+@pytest.mark.parametrize(("former", "name"), RENAMED.items())
+def test_a_setting_under_its_former_name_stops_the_start_with_the_new_name(environment, former, name):
+    environment(**{former: "5"})
+
+    with pytest.raises(BadSettings, match=f"^{former} was renamed to {name}: set the new name.$"):
+        load_settings()
+
+
+def test_a_former_name_in_the_file_is_seen_too(environment, tmp_path):
+    (tmp_path / ".env").write_text("REPORTS_AT_ONCE=5\n")
+
+    with pytest.raises(BadSettings, match=r"^REPORTS_AT_ONCE was renamed to MAX_CONCURRENT_REPORTS"):
+        load_settings()
+
+
+def test_one_file_with_both_names_serves_both_releases_of_a_rolling_upgrade(environment):
+    environment(REPORTS_AT_ONCE="5", MAX_CONCURRENT_REPORTS="3")
+
+    assert load_settings().MAX_CONCURRENT_REPORTS == 3
 
 
 @pytest.mark.parametrize(

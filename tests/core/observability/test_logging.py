@@ -52,7 +52,7 @@ def test_no_value_ends_a_line_or_looks_like_another_field(said, value):
     """ASVS 16.4.1."""
     configure_logging(as_json=TEXT)
 
-    structlog.get_logger().info("letter", to=value)
+    structlog.get_logger().info("email_logged", to=value)
 
     (line,) = said()
     assert f" to={json.dumps(value)} pid=" in line
@@ -78,7 +78,7 @@ def test_a_traceback_shows_where_and_no_value(as_json, said):
     try:
         break_something(NORA)
     except ValueError as error:
-        structlog.get_logger().error("unforeseen", exc_info=error)
+        structlog.get_logger().error("unhandled_exception", exc_info=error)
 
     lines = said()
     told = "\n".join(lines)
@@ -93,7 +93,7 @@ def test_only_a_terminal_gets_colours(monkeypatch):
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         configure_logging(as_json=TEXT)
-        structlog.get_logger().warning("database_trouble")
+        structlog.get_logger().warning("database_error")
         terminal.flush()
         line = os.read(leader, 1000).decode()
     os.close(leader)

@@ -31,7 +31,10 @@ def value(name: str, **labels: str) -> float:
 
 def of_gate(name: str) -> tuple[float, float, float]:
     """Slots, those in use, and who waits."""
-    return tuple(value(metric, gate=name) for metric in ("ett_slots", "ett_slots_in_use", "ett_slots_waiting"))
+    return tuple(
+        value(metric, limiter=name)
+        for metric in ("ett_concurrency_limit", "ett_requests_running", "ett_requests_queued")
+    )
 
 
 def test_a_gate_shows_who_is_in_and_who_waits():
@@ -56,11 +59,11 @@ def test_a_gate_shows_who_is_in_and_who_waits():
 @pytest.mark.parametrize(
     ("sent", "error", "status"),
     [
-        (["start"], OSError, "broken"),
-        (["start", "part"], asyncio.CancelledError, "broken"),
-        (["start", "part"], None, "broken"),
+        (["start"], OSError, "truncated"),
+        (["start", "part"], asyncio.CancelledError, "truncated"),
+        (["start", "part"], None, "truncated"),
         (["start", "part", "end"], None, "201"),
-        ([], None, "none"),
+        ([], None, "aborted"),
         ([], asyncio.CancelledError, "503"),
     ],
 )

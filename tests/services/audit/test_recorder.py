@@ -76,8 +76,8 @@ CHANGES = [
            after={"session_id": ANY, "second_factor": False}),
     Change("Mia", f"GET /reports/export/csv?{PERIOD}", "export:csv", "{Mia}", None,
            after={"start_date": "2026-03-01", "end_date": "2026-03-31", "tz": None, "scope": "team",
-                  "include_indirect": False, "columns": "settled", "attribution": "start"}),
-    Change("Mia", "GET /reports/timesheet.pdf?month=2026-03&user_id={Ana}", "export:timesheet", "{Mia}", None,
+                  "include_indirect": False, "columns": "basic", "attribution": "start"}),
+    Change("Mia", "GET /reports/export/pdf?month=2026-03&user_id={Ana}", "export:timesheet", "{Mia}", None,
            after={"user_id": "{Ana}", "month": "2026-03", "tz": None}),
 ]  # fmt: skip
 OF_ENTRIES = [

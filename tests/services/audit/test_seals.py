@@ -94,7 +94,7 @@ def test_events_of_a_former_key_are_proven_by_it_alone(ids, database):
         former_id = session.keyring.audit_keys.current_id
     former = database.settings.SECRET_KEY.get_secret_value()
     for old_keys, said in (([FORMER_KEY, former], None), ([FORMER_KEY], "can't be proven"), ([], "can't be proven")):
-        now = Database(settings_for(database.settings.DB_URL, AUDIT_KEY=KEY, AUDIT_OLD_KEYS=old_keys))
+        now = Database(settings_for(database.settings.DB_URL, AUDIT_KEY=KEY, AUDIT_PREVIOUS_KEYS=old_keys))
         noted(now, subject_id=ids["Mia"])
         for seals, where in (((), "Chain 0, link 1"), ((seal,), "Line 1 of the seals")):
             with now.reading() as session:
@@ -105,6 +105,6 @@ def test_events_of_a_former_key_are_proven_by_it_alone(ids, database):
                     verified(session, *seals)
             assert str(unproven.value) == (
                 f"{where} {said}. It was made with the key {former_id}, "
-                "which is neither AUDIT_KEY nor in AUDIT_OLD_KEYS."
+                "which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS."
             )
         now.close()

@@ -297,9 +297,9 @@ def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_s
     refused = refusal(command("restore", "monday", "--force", SECRET_KEY=ANOTHER_KEY))
 
     assert "The backup is whole, but its record can't be proven: Chain 0, link 1 can't be proven." in refused
-    assert "which is neither AUDIT_KEY nor in AUDIT_OLD_KEYS." in refused
+    assert "which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS." in refused
     assert names(database) == ["Ana", "Bob"]
-    restored = command("restore", "monday", "--force", "--unproven", SECRET_KEY=ANOTHER_KEY)
+    restored = command("restore", "monday", "--force", "--skip-verification", SECRET_KEY=ANOTHER_KEY)
     assert restored.exit_code == 0
     assert restored.stderr.startswith("The record can't be proven: Chain 0, link 1 can't be proven.")
     assert names(database) == ["Ana"]
@@ -311,7 +311,7 @@ def test_a_break_in_is_found_when_the_backup_comes_back(command, database, monda
     command("backup", "monday")
 
     assert "but its record can't be proven: Chain " in refusal(command("restore", "monday", "--force"))
-    restored = command("restore", "monday", "--force", "--unproven")
+    restored = command("restore", "monday", "--force", "--skip-verification")
     assert (restored.exit_code, names(database)) == (0, ["Ana"])
     assert restored.stderr.startswith("The record can't be proven: Chain ")
 

@@ -47,7 +47,7 @@ async def read_own(
     now: Now,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:
-    """Your entries that belong to the period, newest first. Days are days of each entry's zone, or of `tz`.
+    """Your entries that belong to the period, newest first. Days are days of each entry's zone, or of `time_zone`.
 
     With `attribution=split` each is the part inside one local day, so one entry may be there several times.
     """
@@ -74,13 +74,13 @@ async def list_entries(
     needs_review: Annotated[
         bool | None, Query(description="Only those that a person should look at, or others.")
     ] = None,
-    text: Annotated[Search | None, Query(description="Part of the description, in any case.")] = None,
+    search: Annotated[Search | None, Query(description="Part of the description, in any case.")] = None,
 ) -> Response:
     """Your own; as a manager also your team's, direct and indirect; as an admin everyone's. Newest first.
 
     `Link` says where the next page is; entries that are added meanwhile move none.
     """
-    wanted = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, text=text)
+    wanted = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, search=search)
     found, next_cursor = await tx.report(
         entries.page, wanted, period, cursor=stretch.cursor, limit=stretch.limit, at=now
     )

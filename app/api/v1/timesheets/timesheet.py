@@ -21,7 +21,7 @@ MAX_FILE_BYTES = 2**24
 
 
 @router.get(
-    "/timesheet.pdf",
+    "/export/pdf",
     summary="A month as a timesheet",
     response_class=Response,
     responses=raises(*SIGNED_IN, UserNotFound)
@@ -40,7 +40,7 @@ async def export_timesheet(
     runtime: RuntimeDep,
     month: Annotated[Month, Query()],
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Whose; yours if left out.")] = None,
-    tz: Annotated[
+    time_zone: Annotated[
         TimeZoneName | None, Query(description="Days of this zone for all; else each entry's own zone.")
     ] = None,
 ) -> Response:
@@ -49,7 +49,7 @@ async def export_timesheet(
     Your own, or as a manager your team's, direct and indirect; as an admin everyone's. Entries are cut at midnight, as
     `GET /reports/me` does with `attribution=split`; open ones are shown and not counted.
     """
-    period = of_month(month, tz)
+    period = of_month(month, time_zone)
     await tx.write(timesheet.begin, user_id, period, at=now)
     sheet = await tx.report(timesheet.of, user_id, period, at=now)
     # Once more in a slot of the reports, now without a connection.

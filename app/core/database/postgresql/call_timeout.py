@@ -96,7 +96,7 @@ class Watchdog:
     def _run(self) -> None:
         while not self._is_over.wait(LOOK_EVERY_SECONDS):
             if ended := self._end_overdue(now=monotonic_seconds()):
-                structlog.get_logger().warning("database_call_overdue", sessions=ended)
+                structlog.get_logger().warning("database_call_timeout", sessions=ended)
                 threading.Thread(target=self._on_ended, args=(ended,), daemon=True).start()
 
     def _end_overdue(self, *, now: float) -> list[int]:
