@@ -36,6 +36,7 @@ ON_BOTH = (
     "tests/api/time_entries/test_entries.py",
     "tests/core/",
     "tests/deploy/",
+    "tests/faults/test_previous_release.py",
     "tests/migrations/",
     "tests/services/audit/test_recorder.py",
     "tests/services/calendar/",

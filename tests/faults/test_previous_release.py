@@ -1,21 +1,25 @@
 """The release before this one goes on working on a database that this one's migrations have changed (F10)."""
 
+import subprocess
+import sys
 from contextlib import ExitStack, closing, contextmanager
 
 import httpx
 import pytest
+from sqlalchemy import select
 
-from app.core.database.migrations import migrate
+from app.core.database.migrations import SchemaState, migrate, schema_state
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
+from app.models.tables import ENTRY
 from tests.faults.response_comparison import content, includes
 from tests.support.cli import empty_database
 from tests.support.credentials import session_of
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import Company
 from tests.support.openapi_operations import Operation
-from tests.support.releases import migrating, previous_release
+from tests.support.releases import environment, migrating, previous_release
 from tests.support.server_process import ROOT, TLS, Backend
 
 pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # another release's lines
@@ -55,9 +59,14 @@ class Installation:
 
 
 @pytest.fixture
-def releases(tmp_path, postgresql_server):
+def previous(tmp_path):
+    """The folder of the one before."""
+    return previous_release(tmp_path)
+
+
+@pytest.fixture
+def releases(previous, tmp_path, postgresql_server):
     """The one before, which this one migrated under its feet, and this one."""
-    previous = previous_release(tmp_path)
     with ExitStack() as stack:
         installed = []
         for root in (previous, ROOT):
@@ -88,6 +97,50 @@ def test_the_release_before_answers_everything_on_this_ones_schema_as_this_one_d
 
     assert differences == []
     assert len(succeeded) > 45  # of 67; the others refuse the examples, which goes for both
+
+
+def test_the_release_before_starts_on_this_ones_schema(previous, db_url, tmp_path):
+    """A machine that restarts half-way through a roll, or an operator who goes back."""
+    with _running(db_url, tmp_path, previous) as backend, closing(Installation(db_url, backend)) as older:
+        (own_entries,) = (each for each in older.operations() if each.name == "GET /api/v1/time-entries")
+
+        assert older.answer(own_entries, "Ana").status_code == 200
+
+
+def test_a_backup_that_the_release_before_made_comes_back(
+    previous, operator, empty_url, engine, tmp_path, postgresql_server
+):
+    with empty_database(engine, tmp_path, postgresql_server) as db_url:
+        _command(previous, db_url, "migrate")
+        with closing(Database(settings_for(db_url))) as database:
+            _filled(Company(database))
+            then = _hours(database)
+        _command(previous, db_url, "backup", str(tmp_path / "old"))
+
+    restored = operator("restore", str(tmp_path / "old"), DB_URL=empty_url)
+
+    assert (restored.exit_code, restored.stderr) == (0, "")
+    with closing(Database(settings_for(empty_url))) as database:
+        assert schema_state(database) is SchemaState.current
+        assert (_hours(database), len(then)) == (then, 10)
+
+
+def _command(release, db_url, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        cwd=release,
+        env=environment(release, db_url),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _hours(database):
+    with database.reading() as session:
+        return session.execute(select(ENTRY).order_by(ENTRY.c.id)).all()
 
 
 def _filled(company):

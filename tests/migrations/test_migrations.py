@@ -129,15 +129,6 @@ END
 CREATE INDEX ix_audit_event_at ON audit_event (at, chain_id, position)
 CREATE INDEX ix_audit_event_by_another ON audit_event (actor_id, at) WHERE actor_id <> chain_id
 CREATE INDEX ix_audit_event_object ON audit_event (object_type, object_id)
-CREATE TABLE export_slot (
-user_id INTEGER NOT NULL,
-number INTEGER NOT NULL,
-holder VARCHAR(32) NOT NULL,
-held_until BIGINT NOT NULL,
-PRIMARY KEY (user_id, number),
-CONSTRAINT fk_export_slot_user_id_user FOREIGN KEY(user_id) REFERENCES user (id),
-CONSTRAINT ck_export_slot_two_at_once CHECK (number IN (1, 2))
-)
 CREATE TABLE failed_login (
 id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 account VARCHAR(64) NOT NULL,
@@ -318,10 +309,6 @@ audit_event.personal text
 audit_event.request_id character varying(64) not null
 audit_event.key_id character varying(16) not null
 audit_event.link character varying(64) not null
-export_slot.user_id integer not null
-export_slot.number integer not null
-export_slot.holder character varying(32) not null
-export_slot.held_until timestamp with time zone not null
 failed_login.id integer not null default nextval('failed_login_id_seq'::regclass)
 failed_login.account character varying(64) not null
 failed_login.address character varying(49) not null
@@ -423,9 +410,6 @@ audit_chain_only_grows() BEGIN IF TG_OP = 'UPDATE' THEN IF NEW.chain_id = OLD.ch
 audit_event: pk_audit_event PRIMARY KEY (chain_id, "position")
 audit_event_extends_its_chain() BEGIN IF NEW.position = 1 THEN INSERT INTO audit_chain (chain_id, length, last_link) VALUES (NEW.chain_id, 0, '') ON CONFLICT DO NOTHING; END IF; UPDATE audit_chain SET length = NEW.position, last_link = NEW.link WHERE chain_id = NEW.chain_id AND length = NEW.position - 1; IF NOT FOUND THEN RAISE EXCEPTION 'audit_event_extends_its_chain' USING ERRCODE = 'restrict_violation'; END IF; RETURN NULL; END
 audit_event_is_append_only() BEGIN IF TG_OP = 'UPDATE' THEN IF NEW.personal IS NULL AND to_jsonb(NEW) - 'personal' = to_jsonb(OLD) - 'personal' AND EXISTS ( SELECT FROM audit_chain JOIN audit_event USING (chain_id) WHERE chain_id = OLD.chain_id AND position = length AND action = 'user:erase' ) THEN RETURN NEW; END IF; END IF; RAISE EXCEPTION 'audit_event_is_append_only' USING ERRCODE = 'restrict_violation'; END
-export_slot: ck_export_slot_two_at_once CHECK ((number = ANY (ARRAY[1, 2])))
-export_slot: export_slot_pkey PRIMARY KEY (user_id, number)
-export_slot: fk_export_slot_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 failed_login: failed_login_pkey PRIMARY KEY (id)
 global_lock: global_lock_pkey PRIMARY KEY (name)
 idempotency_key: idempotency_key_pkey PRIMARY KEY (user_id, key)

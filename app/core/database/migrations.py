@@ -73,13 +73,10 @@ def schema_state(database: Database) -> SchemaState:
 
 def serves_on_newer(database: Database, needed: MetaData) -> bool:
     """Whether this code can work on a schema that a newer version migrated: the database has every table and column
-    that is needed, and asks for no value that this code doesn't know of. Of somebody else's database neither is so.
-    A table whose `info` says `is_unused` isn't needed: the newer version may have dropped it."""
+    that is needed, and asks for no value that this code doesn't know of. Of somebody else's database neither is so."""
     with looking(database) as connection:
         tables = inspect(connection).get_multi_columns()
     for table in needed.sorted_tables:
-        if table.info.get("is_unused"):
-            continue
         columns = {column["name"]: column for column in tables.get((None, table.name), [])}
         added = [column for name, column in columns.items() if name not in table.columns]
         if not columns.keys() >= set(table.columns.keys()):

@@ -35,6 +35,7 @@ from tests.support.postgresql import connect, execute
 
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
 BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"
+WITH_SLOTS_OF_EXPORTS = "2026_11_25_export_slots"
 
 
 @pytest.fixture
@@ -274,6 +275,27 @@ def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it
     with closing(Database(settings_for(empty_url))) as other:
         assert schema_state(other) is SchemaState.current
         assert hours(other) == then
+
+
+def test_a_backup_that_has_rows_of_a_table_dropped_since_comes_back(
+    command, operator, empty_url, database, monday, tmp_path
+):
+    """Versions 0.4 to 0.7 kept the exports that were going on in it."""
+    ana, _ = monday
+    before, then = objects_of(database), hours(database)
+    alembic(database, "downgrade", WITH_SLOTS_OF_EXPORTS)
+    held_until = "now()" if database.settings.database_kind == POSTGRESQL else "0"
+    with database.writing("test") as session:
+        session.execute(text(f"INSERT INTO export_slot VALUES ({ana.id}, 1, 'a worker', {held_until})"))
+
+    taken = command("backup", "old")
+    restored = operator("restore", "old", DB_URL=empty_url)
+
+    assert (taken.exit_code, restored.exit_code, restored.stderr) == (0, 0, "")
+    with closing(Database(settings_for(empty_url))) as other:
+        assert (hours(other), objects_of(other)) == (then, before)
+    with zipfile.ZipFile(tmp_path / "old") as archive:
+        assert json.loads(archive.read("manifest.json"))["facts"]["tables"]["export_slot"] == 1
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])

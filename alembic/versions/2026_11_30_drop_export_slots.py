@@ -1,0 +1,33 @@
+"""Drop the slots of exports.
+
+Why: since 0.8 each worker process counts its own exports, in its memory, and nothing reads or writes the table.
+
+PostgreSQL locks `user` too, for the moment in which its foreign key goes.
+"""
+
+import sqlalchemy as sa
+
+from alembic import op
+from app.core.database.column_types import Instant
+
+revision = "2026_11_30_drop_export_slots"
+down_revision = "2026_11_25_export_slots"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # squawk-ignore: ban-drop-table
+    op.drop_table("export_slot")
+
+
+def downgrade() -> None:
+    op.create_table(
+        "export_slot",
+        sa.Column("user_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("holder", sa.String(32), nullable=False),
+        sa.Column("held_until", Instant, nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_export_slot_user_id_user"),
+        sa.CheckConstraint("number IN (1, 2)", name="ck_export_slot_two_at_once"),
+    )
