@@ -15,8 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 
 SERVICE = "employee-time-tracking-api"
 DEFAULT_URL = "http://127.0.0.1:8000"
-DEFAULT_SECONDS = 5.0
-MAX_SECONDS = 3600
+DEFAULT_TIMEOUT_SECONDS = 5.0
+MAX_TIMEOUT_SECONDS = 3600
 URL_CHARACTERS = frozenset(f"{string.ascii_letters}{string.digits}:/.-_~%[]")  # no user, no query, no blanks
 MAX_BODY_BYTES = 64 * 1024  # the health check answers with a few hundred
 
@@ -27,18 +27,18 @@ class Unhealthy(Exception):
 
 def main() -> int:
     """Print what the server says about itself."""
-    options = _options()
+    options = _parse_options()
     try:
-        answer = _within(options.timeout, options.url)
+        health = _check_health(options.timeout, options.url)
     except Unhealthy as error:
-        print(_plain(f"Backend is not healthy at {options.url.geturl()}: {error}"), file=sys.stderr)
+        print(_to_printable(f"Backend is not healthy at {options.url.geturl()}: {error}"), file=sys.stderr)
         return 1
-    told = ", ".join(f"{name} {answer.get(name)}" for name in ("version", "database", "revision"))
-    print(_plain(f"Backend is running! {told}"))
+    details = ", ".join(f"{name} {health.get(name)}" for name in ("version", "database", "revision"))
+    print(_to_printable(f"Backend is running! {details}"))
     return 0
 
 
-def _within(seconds: float, url: SplitResult) -> dict[str, Any]:
+def _check_health(seconds: float, url: SplitResult) -> dict[str, Any]:
     """The healthy answer. Raises Unhealthy, at the latest after the seconds.
 
     The call runs in a thread of its own, since a socket's time-out starts anew with every byte that dribbles in, and
@@ -48,7 +48,7 @@ def _within(seconds: float, url: SplitResult) -> dict[str, Any]:
 
     def call() -> None:
         try:
-            outcomes.append(_judged(*_asked(url, seconds)))
+            outcomes.append(_parse_health(*_request_health(url, seconds)))
         except Exception as error:  # whatever a strange server causes is told in one line
             outcomes.append(error)
 
@@ -57,11 +57,11 @@ def _within(seconds: float, url: SplitResult) -> dict[str, Any]:
     thread.join(seconds)
     outcome = outcomes[0] if outcomes else TimeoutError()
     if isinstance(outcome, Exception):
-        raise Unhealthy(_reason(outcome, seconds))
+        raise Unhealthy(_describe_error(outcome, seconds))
     return outcome
 
 
-def _reason(error: Exception, seconds: float) -> str:
+def _describe_error(error: Exception, seconds: float) -> str:
     match error:
         case TimeoutError():
             return f"no complete answer within {seconds:g} s."
@@ -77,11 +77,11 @@ def _reason(error: Exception, seconds: float) -> str:
             return str(error)
 
 
-def _asked(url: SplitResult, seconds: float) -> tuple[int, bytes]:
+def _request_health(url: SplitResult, seconds: float) -> tuple[int, bytes]:
     """The status and the body of the answer. Follows no redirect."""
     assert url.hostname is not None
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    connection = kind(url.hostname, url.port, timeout=seconds)
+    connection_class = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = connection_class(url.hostname, url.port, timeout=seconds)
     try:
         connection.request("GET", f"{url.path.rstrip('/')}/health/ready", headers={"Connection": "close"})
         response = connection.getresponse()
@@ -90,66 +90,69 @@ def _asked(url: SplitResult, seconds: float) -> tuple[int, bytes]:
         connection.close()
 
 
-def _judged(status: int, body: bytes) -> dict[str, Any]:
+def _parse_health(status: int, body: bytes) -> dict[str, Any]:
     """The body, if a healthy server of ours sent it. Raises Unhealthy."""
-    answer = _object(body)
-    if status == http.client.OK and answer.get("service") == SERVICE and answer.get("status") == "ok":
-        return answer
-    if status >= http.client.INTERNAL_SERVER_ERROR and isinstance(answer.get("detail"), str):
-        raise Unhealthy(f"it answered {status}: {answer['detail']}")
+    health = _parse_object(body)
+    if status == http.client.OK and health.get("service") == SERVICE and health.get("status") == "ok":
+        return health
+    if status >= http.client.INTERNAL_SERVER_ERROR and isinstance(health.get("detail"), str):
+        raise Unhealthy(f"it answered {status}: {health['detail']}")
     raise Unhealthy(f"what answered there (HTTP {status}) is not the Employee Time Tracking API.")
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in a body; an empty one where there is another thing, or far too much of it."""
     if len(body) > MAX_BODY_BYTES:
         return {}
     try:
-        found = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, _plain(f"{message} (see --help)") + "\n")
+        self.exit(2, _to_printable(f"{message} (see --help)") + "\n")
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = _Parser(description="Ask a running server whether it is healthy.", allow_abbrev=False)
-    parser.add_argument("--url", type=_url, default=DEFAULT_URL, help=f"where it runs ({DEFAULT_URL})")
+    parser.add_argument("--url", type=_parse_url, default=DEFAULT_URL, help=f"where it runs ({DEFAULT_URL})")
     parser.add_argument(
-        "--timeout", type=_seconds, default=DEFAULT_SECONDS, help=f"seconds for the whole call ({DEFAULT_SECONDS:g})"
+        "--timeout",
+        type=_parse_seconds,
+        default=DEFAULT_TIMEOUT_SECONDS,
+        help=f"seconds for the whole call ({DEFAULT_TIMEOUT_SECONDS:g})",
     )
     return parser.parse_args()
 
 
-def _url(text: str) -> SplitResult:
+def _parse_url(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
-        usable = url.scheme in {"http", "https"} and url.hostname and url.port != 0
+        is_usable = url.scheme in {"http", "https"} and url.hostname and url.port != 0
     except ValueError:  # a port that is none, brackets that don't close
-        usable = False
-    if not usable or set(text) - URL_CHARACTERS:
+        is_usable = False
+    if not is_usable or set(text) - URL_CHARACTERS:
         raise argparse.ArgumentTypeError(f"give an address like {DEFAULT_URL}")
     return url
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0
-    if not 0 < seconds <= MAX_SECONDS:  # which is false for nan, too
-        raise argparse.ArgumentTypeError(f"give seconds above 0, and at most {MAX_SECONDS}")
+    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:  # which is false for nan, too
+        raise argparse.ArgumentTypeError(f"give seconds above 0, and at most {MAX_TIMEOUT_SECONDS}")
     return seconds
 
 
-def _plain(text: str) -> str:
+def _to_printable(text: str) -> str:
     """One line of printable ASCII: what a server sends may hold line breaks and control sequences."""
     one_line = " ".join(text.split())
-    return "".join(each if each.isascii() and each.isprintable() else "?" for each in one_line)[:500]
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in one_line)[:500]
 
 
 if __name__ == "__main__":

@@ -12,33 +12,33 @@ from typing import NoReturn
 import uvicorn
 
 from app import __version__
-from app.core.config.settings import BadSettings, Settings, load_settings
+from app.core.config.settings import InvalidSettings, Settings, load_settings
 from app.core.database.migrations import UnusableDatabase
 from app.core.observability.logging import configure_logging
-from app.core.observability.metrics_directory import metrics_folder
+from app.core.observability.metrics_directory import open_metrics_directory
 from app.core.time.clock import utc_now
 from app.services.operations.startup import prepare
 
-SHUTDOWN_SECONDS = 20
-WORKER_SECONDS = 30  # in which a worker process comes up when SIGHUP replaces them one by one, and says that it lives
+SHUTDOWN_TIMEOUT_SECONDS = 20
+WORKER_START_SECONDS = 30  # in which a worker process comes up when SIGHUP replaces them one by one, and says so
 
 
 def main() -> int:
     """Check the settings, bring the database up, and serve until stopped. 2 with one line where that can't be."""
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, _stopped)  # uvicorn finishes its requests first, and then raises the signal again
-    options = _options()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, _exit_on_signal)  # uvicorn finishes its requests, then raises it again
+    options = _parse_options()
     for name in ("host", "port", "workers"):
         if (value := getattr(options, name)) is not None:
             os.environ[name.upper()] = str(value)  # worker processes read their settings from the environment
-    with ExitStack() as until_stopped:
+    with ExitStack() as resources:
         try:
             settings = load_settings()
             workers = 1 if options.reload else settings.WORKERS
-            port = _free_port(settings)
+            port = _find_port(settings)
             _prepare(settings)
-            until_stopped.enter_context(metrics_folder(workers=workers))
-        except (BadSettings, UnusableDatabase) as error:
+            resources.enter_context(open_metrics_directory(workers=workers))
+        except (InvalidSettings, UnusableDatabase) as error:
             print(f"Not started. {error}", file=sys.stderr)
             return 2
         _serve(settings, port, workers=workers, reload=options.reload)
@@ -67,14 +67,14 @@ def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None
             log_config=None,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            timeout_worker_healthcheck=WORKER_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
+            timeout_worker_healthcheck=WORKER_START_SECONDS,
         )
     finally:  # a second SIGTERM while Python cleans up would make a good end a bad one
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Start the Employee Time Tracking API.")
     parser.add_argument("--host", help="address to bind (HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to bind (PORT, 8000)")
@@ -83,11 +83,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stopped(_signal: int, _frame: object) -> NoReturn:
+def _exit_on_signal(_signal: int, _frame: object) -> NoReturn:
     sys.exit(0)
 
 
-def _free_port(settings: Settings) -> int:
+def _find_port(settings: Settings) -> int:
     """PORT, or a free one where it is 0. Raises BadSettings where it is taken, before anything is touched."""
     with socket.socket(socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -95,7 +95,9 @@ def _free_port(settings: Settings) -> int:
             probe.bind((settings.HOST, settings.PORT))
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or "not an address"
-            raise BadSettings(f"HOST and PORT: can't listen on {settings.HOST!r}, {settings.PORT}: {reason}.") from None
+            raise InvalidSettings(
+                f"HOST and PORT: can't listen on {settings.HOST!r}, {settings.PORT}: {reason}."
+            ) from None
         return int(probe.getsockname()[1])
 
 

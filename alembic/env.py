@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from alembic import context
 from app.core.config.settings import load_settings
-from app.core.database.migrations import SchemaState, connected, schema_state
+from app.core.database.migrations import SchemaState, connect_for_alembic, detect_schema_state
 from app.core.database.session import Database
 from app.models.metadata import all_tables
 
 
-def run(connection: Connection) -> None:
+def do_run_migrations(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=all_tables(),
@@ -26,9 +26,9 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-handed_over = context.config.attributes.get("connection")
-if handed_over is not None:
-    run(handed_over)
+given_connection = context.config.attributes.get("connection")
+if given_connection is not None:
+    do_run_migrations(given_connection)
 elif context.is_offline_mode():  # --sql: what would be run, for people and linters to read
     context.configure(dialect_name="postgresql", transactional_ddl=True, transaction_per_migration=True)
     with context.begin_transaction():
@@ -36,7 +36,7 @@ elif context.is_offline_mode():  # --sql: what would be run, for people and lint
 else:
     with closing(Database(load_settings())) as database:
         context.config.attributes["keyring"] = database.keyring
-        if schema_state(database) is SchemaState.foreign:
+        if detect_schema_state(database) is SchemaState.unknown:
             raise CommandError("The database has tables, but no revision that this version knows; nothing was changed.")
-        with connected(database) as connection:
-            run(connection)
+        with connect_for_alembic(database) as connection:
+            do_run_migrations(connection)

@@ -14,12 +14,12 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
 from app.api.http.body_limits import BodyLimitMiddleware
-from app.api.http.problems import install_problems
+from app.api.http.problems import register_exception_handlers
 from app.api.http.request_middleware import RequestMiddleware
-from app.api.openapi.docs_pages import add_docs
-from app.api.openapi.document import describe
+from app.api.openapi.docs_pages import add_docs_pages
+from app.api.openapi.document import install_openapi
 from app.api.operations import health, metrics, root
-from app.api.operations.metrics import Observer
+from app.api.operations.metrics import DatabaseProbe
 from app.api.v1 import audit, exports, projects
 from app.api.v1.auth import api_tokens, login, passwords, second_factor, sessions
 from app.api.v1.reports import presence, summary
@@ -29,13 +29,13 @@ from app.api.v1.timesheets import timesheet
 from app.api.v1.users import account, administration, csv_import, team
 from app.core.config.settings import Environment, Settings, load_settings
 from app.core.observability.logging import configure_logging
-from app.core.observability.metrics import begin, end
+from app.core.observability.metrics import record_worker_start, record_worker_stop
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now
 from app.services.operations.startup import prepare
 from app.services.users.csv_format import MAX_FILE_BYTES
 
-API = "/api/v1"
+API_PREFIX = "/api/v1"
 _log = structlog.get_logger()
 ROUTERS = (
     clock.router,  # first: a request is held against one route after the other, and most are punches
@@ -76,52 +76,52 @@ else:
         """
         if name != "app":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        made = globals()["app"] = create_app(prepares=True)
-        return made
+        new_app = globals()["app"] = create_app(prepare_database=True)
+        return new_app
 
 
-def create_app(settings: Settings | None = None, *, prepares: bool = False) -> FastAPI:
-    """The whole service, on these settings or on those of the environment. Raises BadSettings.
+def create_app(settings: Settings | None = None, *, prepare_database: bool = False) -> FastAPI:
+    """The whole service, on these settings or on those of the environment. Raises InvalidSettings.
 
-    With `prepares` it makes the schema and the first admin when it starts, where they are missing.
+    With `prepare_database` it makes the schema and the first admin when it starts, where they are missing.
     """
-    chosen = settings or load_settings()
-    configure_logging(as_json=chosen.logs_json)
+    app_settings = settings or load_settings()
+    configure_logging(as_json=app_settings.logs_json)
     app = FastAPI(
         title="Employee Time Tracking API",
-        lifespan=partial(_lifespan, settings=chosen, prepares=prepares),
-        debug=chosen.DEBUG,
+        lifespan=partial(_lifespan, settings=app_settings, prepare_database=prepare_database),
+        debug=app_settings.DEBUG,
         redirect_slashes=False,
-        openapi_url="/openapi.json" if chosen.has_docs else None,
+        openapi_url="/openapi.json" if app_settings.has_docs else None,
         docs_url=None,  # ours, below: the framework's load their scripts from elsewhere
         redoc_url=None,
     )
-    _surround(app, chosen)
-    install_problems(app)
+    _add_middlewares(app, app_settings)
+    register_exception_handlers(app)
     for router in ROUTERS:  # each for itself: a router around them would be walked through at every request
-        app.include_router(router, prefix=API)
+        app.include_router(router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(root.router)
-    describe(app)
-    if chosen.has_docs:
-        add_docs(app)
+    install_openapi(app)
+    if app_settings.has_docs:
+        add_docs_pages(app)
     return app
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, *, settings: Settings, prepares: bool) -> AsyncIterator[None]:
-    if prepares and (warning := await asyncio.to_thread(prepare, settings, at=utc_now())):
+async def _lifespan(app: FastAPI, *, settings: Settings, prepare_database: bool) -> AsyncIterator[None]:
+    if prepare_database and (warning := await asyncio.to_thread(prepare, settings, at=utc_now())):
         _log.warning(warning)
     app.state.runtime = runtime = Runtime(settings)
-    app.state.observer = Observer(runtime)
-    begin(__version__, settings.database_kind)
-    _log.info("started", version=__version__, environment=settings.ENVIRONMENT, database=settings.database_shown)
+    app.state.database_probe = DatabaseProbe(runtime)
+    record_worker_start(__version__, settings.database_kind)
+    _log.info("started", version=__version__, environment=settings.ENVIRONMENT, database=settings.redacted_database_url)
     yield
     _log.info("stopping")
-    await runtime.settle()
+    await runtime.wait_for_background()
     await asyncio.to_thread(runtime.close)
-    end()
+    record_worker_stop()
     _log.info("stopped")
 
 
@@ -136,24 +136,24 @@ def create_worker() -> FastAPI:
     return app
 
 
-def _surround(app: FastAPI, settings: Settings) -> None:
+def _add_middlewares(app: FastAPI, settings: Settings) -> None:
     """Put around the app what every request passes, from the inside out."""
     app.add_middleware(
         BodyLimitMiddleware,
-        limit_overrides={("POST", f"{API}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
+        limit_overrides={("POST", f"{API_PREFIX}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
         timeout_seconds=settings.BODY_TIMEOUT_SECONDS,
     )
-    _allow_origins(app, settings)
+    _add_cors(app, settings)
     app.add_middleware(
         RequestMiddleware,
         trusted_hosts=settings.TRUSTED_HOSTS,
         is_production=settings.ENVIRONMENT is Environment.production,
         is_exposed=settings.is_exposed,
     )
-    _trust_proxies(app, settings)
+    _add_proxy_headers(app, settings)
 
 
-def _allow_origins(app: FastAPI, settings: Settings) -> None:
+def _add_cors(app: FastAPI, settings: Settings) -> None:
     """Let the pages of CORS_ORIGINS call the API; around the limits, so that a browser can read the errors too."""
     if not settings.CORS_ORIGINS:
         return
@@ -177,7 +177,7 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
     )
 
 
-def _trust_proxies(app: FastAPI, settings: Settings) -> None:
+def _add_proxy_headers(app: FastAPI, settings: Settings) -> None:
     """Take a request's address from X-Forwarded-For where one of TRUSTED_PROXIES sent it; outermost, so for all."""
     if settings.TRUSTED_PROXIES:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)

@@ -27,7 +27,7 @@ def main() -> None:
         environment = Environment(server, options)
         for scenario in (SCENARIOS[name] for name in options.scenarios):
             result = Result(scenario.name, scenario.title, options.engine, scenario.unit)
-            compare(result, scenario.on(environment), seconds=options.seconds, rounds=options.rounds)
+            compare(result, scenario.build_runs(environment), seconds=options.seconds, rounds=options.rounds)
             results.append(result)
         facts = [_server_facts(server.postgresql.url), f"{options.seconds:g} s a phase, {options.rounds} rounds"]
     print(report.page(results, _command(), facts))

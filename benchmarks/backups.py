@@ -20,76 +20,76 @@ from sqlalchemy import insert, select
 from sqlalchemy.engine import URL
 
 from app.core.database.session import Database
-from app.core.security.hash_chain import GENESIS, ChainKeys, canonical
+from app.core.security.hash_chain import GENESIS, HashChainKeys, canonical_json
 from app.core.security.keyring import Keyring
 from app.core.time.clock import monotonic_seconds
-from app.models.tables import CHAIN, ENTRY, EVENT
-from app.services.audit.recorder import linked_facts
-from benchmarks.bulk_load import unguarded
-from benchmarks.company import Layout
+from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT, ENTRY
+from app.services.audit.recorder import mac_payload
+from benchmarks.bulk_load import without_constraints
+from benchmarks.company import CompanySize
 from benchmarks.environment import benchmark_server
 from tests.support.databases import ENGINES, SECRET_KEY, SQLITE, settings_for
 from tests.support.postgresql import connect
 
 EMPLOYEES = 1000
-ROWS_AT_ONCE = 5000
+FETCH_SIZE = 5000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--entries", type=int, default=1_000_000)
-    layout = Layout.sized(EMPLOYEES, parser.parse_args().entries)
+    company_size = CompanySize.with_entries(EMPLOYEES, parser.parse_args().entries)
     with benchmark_server() as server:
         for engine in ENGINES:
-            _measure(engine, server.company(engine, layout), server.folder)
+            _measure(engine, server.company(engine, company_size), server.folder)
 
 
 def _measure(engine: str, url: URL, folder: Path) -> None:
-    _record(url)
+    _insert_events(url)
     file = folder / f"{engine}.backup"
     size = _size(engine, url)
     for command in (["backup", str(file)], ["restore", str(file), "--force"]):
-        began, before = monotonic_seconds(), getrusage(RUSAGE_CHILDREN)
-        said = _run(url, *command)
+        started_at, before = monotonic_seconds(), getrusage(RUSAGE_CHILDREN)
+        output = _run(url, *command)
         after = getrusage(RUSAGE_CHILDREN)
-        own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(
-            f"{engine}: {command[0]} in {monotonic_seconds() - began:.1f} s, {own:.1f} s of a processor. {said}",
+            f"{engine}: {command[0]} in {monotonic_seconds() - started_at:.1f} s, {cpu:.1f} s of a processor. {output}",
             flush=True,
         )
     print(f"{engine}: database {size / 1e6:.0f} MB, file {file.stat().st_size / 1e6:.0f} MB", flush=True)
     file.unlink()
 
 
-def _record(url: URL) -> None:
+def _insert_events(url: URL) -> None:
     """Two events for each entry, and the heads of their chains."""
     settings = settings_for(url.render_as_string(hide_password=False))
     keys = Keyring(settings).audit_keys
-    by_person = select(ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time).order_by(ENTRY.c.user_id, ENTRY.c.start_time)
-    with closing(Database(settings)) as database, database.reading() as session:
-        session.may_take_forever()
-        rows = session.execute(by_person).all()
+    by_user = select(ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time).order_by(ENTRY.c.user_id, ENTRY.c.start_time)
+    with closing(Database(settings)) as database, database.read_transaction() as session:
+        session.disable_timeouts()
+        rows = session.execute(by_user).all()
     heads = []
-    with unguarded(url, EVENT.name) as connection:
-        for person, entries in groupby(rows, key=lambda row: row.user_id):
-            events = list(_events(keys, person, entries))
-            for first in range(0, len(events), ROWS_AT_ONCE):
-                connection.execute(insert(EVENT), events[first : first + ROWS_AT_ONCE])
-            heads.append({"chain_id": person, "length": len(events), "last_link": events[-1]["link"]})
-        connection.execute(insert(CHAIN), heads)
+    with without_constraints(url, AUDIT_EVENT.name) as connection:
+        for user, entries in groupby(rows, key=lambda row: row.user_id):
+            events = list(_events(keys, user, entries))
+            for first in range(0, len(events), FETCH_SIZE):
+                connection.execute(insert(AUDIT_EVENT), events[first : first + FETCH_SIZE])
+            heads.append({"chain_id": user, "length": len(events), "last_link": events[-1]["link"]})
+        connection.execute(insert(AUDIT_CHAIN), heads)
 
 
-def _events(keys: ChainKeys, person: int, entries: Any) -> Iterator[dict[str, Any]]:
+def _events(keys: HashChainKeys, user: int, entries: Any) -> Iterator[dict[str, Any]]:
     link, position = GENESIS, 0
     for entry in entries:
         for action, hours, side in (("clock_in", 0, "after"), ("clock_out", 2, "before")):
             position += 1
             event: dict[str, Any] = {
-                "chain_id": person,
+                "chain_id": user,
                 "position": position,
                 "at": entry.start_time + timedelta(hours=hours),
                 "action": f"time_entry:{action}",
-                "actor_id": person,
+                "actor_id": user,
                 "object_type": "time_entry",
                 "object_id": entry.id,
                 "before": None,
@@ -98,8 +98,10 @@ def _events(keys: ChainKeys, person: int, entries: Any) -> Iterator[dict[str, An
                 "request_id": f"{entry.id:032x}",
                 "key_id": keys.current_id,
             }
-            event[side] = canonical({"description": "Minutes, and answers to mails", "project_id": 1, "end_time": None})
-            link = keys.link(event["key_id"], linked_facts(event, link))
+            event[side] = canonical_json(
+                {"description": "Minutes, and answers to mails", "project_id": 1, "end_time": None}
+            )
+            link = keys.mac(event["key_id"], mac_payload(event, link))
             yield event | {"link": link, "personal": None}
 
 
@@ -114,10 +116,10 @@ def _size(engine: str, url: URL) -> int:
 def _run(url: URL, *arguments: str) -> str:
     environment = os.environ | {"DB_URL": url.render_as_string(hide_password=False), "SECRET_KEY": SECRET_KEY}
     command = [sys.executable, "-m", "app.cli", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise RuntimeError(f"{arguments[0]}: {done.stderr}")
-    return done.stdout.strip()
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if result.returncode:
+        raise RuntimeError(f"{arguments[0]}: {result.stderr}")
+    return result.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -20,26 +20,26 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 THREADS = 4
-STANDING = """
+STATE = """
     SELECT person.is_active, open_entry.id, open_entry.start_time, project.is_active
     FROM "user" AS person
     LEFT JOIN time_entry AS open_entry ON open_entry.user_id = person.id AND open_entry.end_time IS NULL
     LEFT JOIN project ON project.id = %s
     WHERE person.id = %s FOR NO KEY UPDATE OF person
 """
-START = """
+CLOCK_IN = """
     INSERT INTO time_entry (user_id, project_id, start_time, description, time_zone, needs_review, version, created_at,
         updated_at)
     VALUES (%s, %s, date_trunc('second', now()), %s, 'UTC', false, 1, date_trunc('second', now()),
         date_trunc('second', now()))
     RETURNING id, start_time
 """
-STOP = """
+CLOCK_OUT = """
     UPDATE time_entry SET end_time = date_trunc('second', now()), version = version + 1,
         updated_at = date_trunc('second', now())
     WHERE id = %s RETURNING id, start_time, end_time
 """
-OWN = """
+OWN_ENTRIES = """
     SELECT entry.id, entry.user_id, entry.project_id, entry.start_time, entry.end_time, entry.description,
         entry.time_zone, entry.needs_review, entry.version, entry.created_at, entry.updated_at, project.name,
         project.is_active
@@ -80,33 +80,33 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 
 
 def clock_in(request: Request) -> Response:
-    person, project = request.path_params["person"], request.path_params["project"]
+    user, project = request.path_params["user"], request.path_params["project"]
     with pool.transaction() as cursor:
-        cursor.execute(STANDING, (project, person))
+        cursor.execute(STATE, (project, user))
         is_active, open_id, _, project_is_active = cursor.fetchone() or (False, None, None, False)
         if not is_active or not project_is_active or open_id is not None:
             return _json({"open_id": open_id}, 409)
-        cursor.execute(START, (person, project, ""))
+        cursor.execute(CLOCK_IN, (user, project, ""))
         entry_id, start = cursor.fetchone() or (None, None)
-    return _json({"id": entry_id, "user_id": person, "project_id": project, "start_time": start, "end_time": None})
+    return _json({"id": entry_id, "user_id": user, "project_id": project, "start_time": start, "end_time": None})
 
 
 def clock_out(request: Request) -> Response:
-    person = request.path_params["person"]
+    user = request.path_params["user"]
     with pool.transaction() as cursor:
-        cursor.execute(STANDING, (None, person))
+        cursor.execute(STATE, (None, user))
         is_active, open_id, _, _ = cursor.fetchone() or (False, None, None, None)
         if not is_active or open_id is None:
             return _json({"open_id": open_id}, 409)
-        cursor.execute(STOP, (open_id,))
+        cursor.execute(CLOCK_OUT, (open_id,))
         entry_id, start, end = cursor.fetchone() or (None, None, None)
-    return _json({"id": entry_id, "user_id": person, "start_time": start, "end_time": end})
+    return _json({"id": entry_id, "user_id": user, "start_time": start, "end_time": end})
 
 
-def own(request: Request) -> Response:
+def own_entries(request: Request) -> Response:
     query = request.query_params
     with pool.transaction() as cursor:
-        cursor.execute(OWN, (request.path_params["person"], query["start_date"], query["end_date"]))
+        cursor.execute(OWN_ENTRIES, (request.path_params["user"], query["start_date"], query["end_date"]))
         names = [column.name for column in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return _json(rows)
@@ -118,9 +118,9 @@ def _json(content: Any, status: int = 200) -> Response:
 
 _starlette = Starlette(
     routes=[
-        Route("/people/{person:int}/clock-in/{project:int}", clock_in, methods=["POST"]),
-        Route("/people/{person:int}/clock-out", clock_out, methods=["POST"]),
-        Route("/people/{person:int}/entries", own),
+        Route("/users/{user:int}/clock-in/{project:int}", clock_in, methods=["POST"]),
+        Route("/users/{user:int}/clock-out", clock_out, methods=["POST"]),
+        Route("/users/{user:int}/entries", own_entries),
     ],
     lifespan=lifespan,
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import URL
 
-POSTGRESQL_GUARDS = """
+POSTGRESQL_OBJECTS = """
     SELECT conname, format('ALTER TABLE %%I DROP CONSTRAINT %%I', %(name)s::text, conname),
         format('ALTER TABLE %%I ADD CONSTRAINT %%I %%s', %(name)s::text, conname, pg_get_constraintdef(oid))
     FROM pg_constraint WHERE conrelid = quote_ident(%(name)s)::regclass AND contype = 'x'
@@ -29,7 +29,7 @@ POSTGRESQL_TUNING = (
     "SET synchronous_commit = off",
     "SET session_replication_role = replica",  # no look at foreign keys, row by row
 )
-SQLITE_GUARDS = """
+SQLITE_OBJECTS = """
     SELECT name, 'DROP ' || type || ' "' || name || '"', sql FROM sqlite_master
     WHERE tbl_name = :name AND type IN ('index', 'trigger') AND sql IS NOT NULL
 """
@@ -42,7 +42,7 @@ SQLITE_TUNING = (
 
 
 @dataclass(frozen=True)
-class Guard:
+class DroppedObject:
     """An index, constraint or trigger: how to be rid of it, and how to have it back."""
 
     name: str
@@ -51,7 +51,7 @@ class Guard:
 
 
 @contextmanager
-def unguarded(url: URL, table: str) -> Iterator[Connection]:
+def without_constraints(url: URL, table: str) -> Iterator[Connection]:
     """A connection on which the table takes rows at once; afterwards all is as it was, and the planner knows the rows.
 
     Says on stderr what took how long.
@@ -61,15 +61,15 @@ def unguarded(url: URL, table: str) -> Iterator[Connection]:
     with engine.connect() as connection:
         for statement in SQLITE_TUNING if is_sqlite else POSTGRESQL_TUNING:
             connection.exec_driver_sql(statement)
-        query = SQLITE_GUARDS if is_sqlite else POSTGRESQL_GUARDS
-        guards = [Guard(*row) for row in connection.exec_driver_sql(query, {"name": table})]
-        for guard in guards:
-            connection.exec_driver_sql(guard.drop)
-        with _timed(f"{engine.dialect.name}, {table}, rows"):
+        query = SQLITE_OBJECTS if is_sqlite else POSTGRESQL_OBJECTS
+        dropped_objects = [DroppedObject(*row) for row in connection.exec_driver_sql(query, {"name": table})]
+        for dropped in dropped_objects:
+            connection.exec_driver_sql(dropped.drop)
+        with _log_duration(f"{engine.dialect.name}, {table}, rows"):
             yield connection
-        for guard in guards:
-            with _timed(f"{engine.dialect.name}, {table}, {guard.name}"):
-                connection.exec_driver_sql(guard.create)
+        for dropped in dropped_objects:
+            with _log_duration(f"{engine.dialect.name}, {table}, {dropped.name}"):
+                connection.exec_driver_sql(dropped.create)
         connection.commit()
         if is_sqlite:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -80,7 +80,7 @@ def unguarded(url: URL, table: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-def count_on(connection: Connection, *tables: str) -> None:
+def advance_sequences(connection: Connection, *tables: str) -> None:
     """Let the tables' ids go on behind those that were written: PostgreSQL counts apart, SQLite does not."""
     if connection.dialect.name == "sqlite":
         return
@@ -91,8 +91,8 @@ def count_on(connection: Connection, *tables: str) -> None:
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
-    began = time.monotonic()
+def _log_duration(label: str) -> Iterator[None]:
+    started_at = time.monotonic()
     yield
-    if (seconds := time.monotonic() - began) >= 1:
-        print(f"loading: {what} in {seconds:.1f} s", file=sys.stderr, flush=True)
+    if (seconds := time.monotonic() - started_at) >= 1:
+        print(f"loading: {label} in {seconds:.1f} s", file=sys.stderr, flush=True)

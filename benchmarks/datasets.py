@@ -8,13 +8,13 @@ from sqlalchemy import Connection, Executable, Insert, bindparam, column, insert
 from sqlalchemy.engine import URL
 
 from app.core.database.column_types import Instant
-from app.core.text import text_key
-from app.models.tables import ENTRY, PROJECT, USER, ZONE
-from benchmarks.bulk_load import count_on, unguarded
-from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, Layout
+from app.core.text import casefold_key
+from app.models.tables import ENTRY, PROJECT, TIME_ZONE, USER
+from benchmarks.bulk_load import advance_sequences, without_constraints
+from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, CompanySize
 from tests.support.factories import password_hash
 
-ROWS_AT_ONCE = 5000
+FETCH_SIZE = 5000
 DESCRIPTION = "Minutes, and answers to mails"
 Values = dict[str, Any]
 
@@ -36,34 +36,34 @@ _BASELINE_DAY = text(
 ).bindparams(description=DESCRIPTION, first=FIRST_EMPLOYEE, projects=len(PROJECTS))
 
 
-def load_ours(url: URL, layout: Layout) -> None:
+def load_ours(url: URL, company_size: CompanySize) -> None:
     """Fill a migrated database of ours."""
     now = datetime.now(UTC).replace(microsecond=0)
     own = {"password_hash": password_hash(), "time_zone": "UTC", "created_at": now}
-    with unguarded(url, ENTRY.name) as connection:
-        connection.execute(insert(ZONE), [{"name": "UTC"}])
-        _insert(connection, insert(USER), (_with_keys(person) | own for person in layout.staff()))
+    with without_constraints(url, ENTRY.name) as connection:
+        connection.execute(insert(TIME_ZONE), [{"name": "UTC"}])
+        _insert(connection, insert(USER), (_with_keys(user) | own for user in company_size.users()))
         _insert(connection, insert(PROJECT), (_project(number, now) for number in PROJECTS))
-        _record(connection, layout, _OUR_DAY, UTC)
-        count_on(connection, "user", "project")
+        _insert_entries(connection, company_size, _OUR_DAY, UTC)
+        advance_sequences(connection, "user", "project")
 
 
-def load_baseline(url: URL, layout: Layout) -> None:
+def load_baseline(url: URL, company_size: CompanySize) -> None:
     """Fill the tables that the baseline has made; its own admin stays, whose password everybody gets."""
-    with unguarded(url, "timeentry") as connection:
+    with without_constraints(url, "timeentry") as connection:
         password = connection.exec_driver_sql(f'SELECT hashed_password FROM "user" WHERE id = {ADMIN}').scalar_one()  # noqa: S608
-        people = (person | {"hashed_password": password} for person in layout.staff() if person["id"] != ADMIN)
-        _insert_into(connection, "user", people)
+        users = (user | {"hashed_password": password} for user in company_size.users() if user["id"] != ADMIN)
+        _insert_into(connection, "user", users)
         _insert_into(
             connection, "project", ({"id": each, "name": f"Project {each}", "is_active": True} for each in PROJECTS)
         )
-        _record(connection, layout, _BASELINE_DAY, None)
-        count_on(connection, "user", "project")
+        _insert_entries(connection, company_size, _BASELINE_DAY, None)
+        advance_sequences(connection, "user", "project")
 
 
-def _record(connection: Connection, layout: Layout, statement: Executable, zone: Any) -> None:
+def _insert_entries(connection: Connection, company_size: CompanySize, statement: Executable, zone: Any) -> None:
     """Everybody's entries, day by day."""
-    for day, last in layout.days():
+    for day, last in company_size.days():
         for slot, hour in enumerate(START_HOURS):
             start = datetime.combine(day, time(hour), zone)
             values = {"slot": slot, "last": last, "start": start, "end": start + timedelta(hours=ENTRY_HOURS)}
@@ -83,18 +83,18 @@ def _insert(connection: Connection, statement: Insert, rows: Iterable[Values]) -
     batch: list[Values] = []
     for row in rows:
         batch.append(row)
-        if len(batch) == ROWS_AT_ONCE:
+        if len(batch) == FETCH_SIZE:
             connection.execute(statement, batch)
             batch = []
     if batch:
         connection.execute(statement, batch)
 
 
-def _with_keys(person: Values) -> Values:
-    name = f"{person['first_name']} {person['last_name']}"
-    return person | {"email_key": text_key(person["email"]), "name_key": text_key(name)}
+def _with_keys(user: Values) -> Values:
+    name = f"{user['first_name']} {user['last_name']}"
+    return user | {"email_key": casefold_key(user["email"]), "name_key": casefold_key(name)}
 
 
 def _project(number: int, now: datetime) -> Values:
     name = f"Project {number}"
-    return {"id": number, "name": name, "name_key": text_key(name), "is_active": True, "created_at": now}
+    return {"id": number, "name": name, "name_key": casefold_key(name), "is_active": True, "created_at": now}

@@ -16,15 +16,15 @@ from typing import TypeVar
 
 from sqlalchemy.engine import URL, make_url
 
-from benchmarks.company import DAYS_A_YEAR, ENTRIES_A_DAY, Layout
+from benchmarks.company import DAYS_PER_YEAR, ENTRIES_PER_DAY, CompanySize
 from benchmarks.datasets import load_baseline, load_ours
-from benchmarks.services import Bare, Baseline, Ours, Service
+from benchmarks.services import BareAppService, BaselineService, OurService, Service
 from tests.support.databases import SQLITE, fresh_database, make_templates
 from tests.support.postgresql import PostgreSQLServer, execute
 
 S = TypeVar("S", bound=Service)
-SMALL_COMPANY = Layout(employees=50, days_each=DAYS_A_YEAR)
-GROWTH_START = Layout.sized(employees=1000, entries=100_000)
+SMALL_COMPANY = CompanySize(employees=50, days_per_employee=DAYS_PER_YEAR)
+GROWTH_START = CompanySize.with_entries(employees=1000, entries=100_000)
 
 
 @dataclass
@@ -58,11 +58,11 @@ class BenchmarkServer:
         execute(self.postgresql.url, f'CREATE DATABASE "{url.database}"')
         return url
 
-    def company(self, engine: str, layout: Layout) -> URL:
+    def company(self, engine: str, company_size: CompanySize) -> URL:
         """A migrated database with a company in it."""
         fresh = fresh_database(engine, self.folder, self.postgresql.url, self.folder)
         url = make_url(self.stack.enter_context(fresh))
-        load_ours(url, layout)
+        load_ours(url, company_size)
         return url
 
     def stop_at_end(self, service: S) -> S:
@@ -85,31 +85,31 @@ def benchmark_server() -> Iterator[BenchmarkServer]:
 class Scale:
     """A company on an engine, and the services that serve it."""
 
-    def __init__(self, layout: Layout, server: BenchmarkServer, options: Options) -> None:
-        self.layout, self._server, self._options = layout, server, options
+    def __init__(self, company_size: CompanySize, server: BenchmarkServer, options: Options) -> None:
+        self.company_size, self._server, self._options = company_size, server, options
         self.is_sqlite = options.engine == SQLITE
-        self.url = server.company(options.engine, layout)
+        self.url = server.company(options.engine, company_size)
 
     @cached_property
-    def ours(self) -> Ours:
-        return self._server.stop_at_end(Ours(self.url, self._server.folder))
+    def ours(self) -> OurService:
+        return self._server.stop_at_end(OurService(self.url, self._server.folder))
 
     @cached_property
-    def bare(self) -> Bare | None:
+    def bare(self) -> BareAppService | None:
         """None on SQLite: its statements are PostgreSQL's."""
         if self.is_sqlite:
             return None
-        return self._server.stop_at_end(Bare(self._server.company(self._options.engine, self.layout)))
+        return self._server.stop_at_end(BareAppService(self._server.company(self._options.engine, self.company_size)))
 
     @cached_property
-    def baseline(self) -> Baseline | None:
+    def baseline(self) -> BaselineService | None:
         """None where none is asked for, and on SQLite, where it answers with errors. One worker makes its tables."""
         if self.is_sqlite or self._options.baseline is None:
             return None
-        url, start = self._server.empty_database(), (self._options.baseline, self._options.baseline_python)
-        Baseline(*start, url, workers=1).stop()
-        load_baseline(url, self.layout)
-        return self._server.stop_at_end(Baseline(*start, url))
+        url, arguments = self._server.empty_database(), (self._options.baseline, self._options.baseline_python)
+        BaselineService(*arguments, url, workers=1).stop()
+        load_baseline(url, self.company_size)
+        return self._server.stop_at_end(BaselineService(*arguments, url))
 
     @property
     def services(self) -> list[Service]:
@@ -131,8 +131,8 @@ class Environment:
     @cached_property
     def payroll(self) -> Scale:
         """As many people as make the rows of the export in a year."""
-        people = -(-max(self.options.csv_rows, self.options.xlsx_rows) // (DAYS_A_YEAR * ENTRIES_A_DAY))
-        return self._scale(Layout(max(people, 50), DAYS_A_YEAR))
+        employees = -(-max(self.options.csv_rows, self.options.xlsx_rows) // (DAYS_PER_YEAR * ENTRIES_PER_DAY))
+        return self._scale(CompanySize(max(employees, 50), DAYS_PER_YEAR))
 
     @cached_property
     def growth_start(self) -> Scale:
@@ -141,7 +141,7 @@ class Environment:
     @cached_property
     def large(self) -> Scale:
         """As many people and entries as are asked for."""
-        return self._scale(Layout.sized(self.options.employees, self.options.entries))
+        return self._scale(CompanySize.with_entries(self.options.employees, self.options.entries))
 
-    def _scale(self, layout: Layout) -> Scale:
-        return Scale(layout, self._server, self.options)
+    def _scale(self, company_size: CompanySize) -> Scale:
+        return Scale(company_size, self._server, self.options)

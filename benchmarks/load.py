@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-ANSWER_SECONDS = 1800
+ANSWER_TIMEOUT_SECONDS = 1800
 """When a client gives up: the slowest export measured takes minutes."""
-LOST = 0
+CONNECTION_LOST = 0
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Request:
     """What the request counts as; nothing for one that is sent, and not counted."""
     may_end: bool = True
     """Whether the client may stop before this one: nobody stops between clocking in and clocking out."""
-    keep: bool = False
+    keep_body: bool = False
     """Whether the script reads the body."""
     pause_seconds: float = 0
     """How long the client waits before it sends this one."""
@@ -54,7 +54,7 @@ Script = Generator[Request, Answer, None]
 
 
 @dataclass
-class Taken:
+class Measurements:
     """What the clients' requests took: seconds by label, failures by status, and how often each client was served."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -82,52 +82,52 @@ def p99(seconds: Sequence[float]) -> float:
     return sorted(seconds)[int(len(seconds) * 0.99)] * 1000 if seconds else float("nan")
 
 
-def drive(base_url: str, scripts: Sequence[Script], seconds: float) -> Taken:
+def run_clients(base_url: str, scripts: Sequence[Script], seconds: float) -> Measurements:
     """Let the clients work for some seconds; each finishes what it has begun."""
-    return uvloop.run(_drive(base_url, scripts, seconds))
+    return uvloop.run(_run_clients(base_url, scripts, seconds))
 
 
-def once(base_url: str, message: bytes) -> Answer:
+def send_once(base_url: str, message: bytes) -> Answer:
     """One request alone."""
     answers: list[Answer] = []
 
     def script() -> Script:
         answers.append((yield Request(message, "once")))
 
-    drive(base_url, [script()], ANSWER_SECONDS)
+    run_clients(base_url, [script()], ANSWER_TIMEOUT_SECONDS)
     return answers[0]
 
 
-async def _drive(base_url: str, scripts: Sequence[Script], seconds: float) -> Taken:
-    loop, address, taken = asyncio.get_running_loop(), urlsplit(base_url), Taken()
-    clients = [_Client(script, taken, loop.create_future()) for script in scripts]
+async def _run_clients(base_url: str, scripts: Sequence[Script], seconds: float) -> Measurements:
+    loop, address, measurements = asyncio.get_running_loop(), urlsplit(base_url), Measurements()
+    clients = [_Client(script, measurements, loop.create_future()) for script in scripts]
     for client in clients:
         await loop.create_connection(lambda client=client: client, address.hostname, address.port)
-    ends = time.perf_counter() + seconds
+    ends_at = time.perf_counter() + seconds
     for client in clients:
-        client.start(ends)
-    async with asyncio.timeout(seconds + ANSWER_SECONDS):
+        client.start(ends_at)
+    async with asyncio.timeout(seconds + ANSWER_TIMEOUT_SECONDS):
         await asyncio.gather(*(client.done for client in clients))
-    return taken
+    return measurements
 
 
 class _Client(asyncio.Protocol):
     """A connection and the script that it plays."""
 
-    def __init__(self, script: Script, taken: Taken, done: asyncio.Future[None]) -> None:
-        self._script, self._taken, self.done = script, taken, done
-        self._served: Counter[str] = Counter()
+    def __init__(self, script: Script, measurements: Measurements, done: asyncio.Future[None]) -> None:
+        self._script, self._measurements, self.done = script, measurements, done
+        self._successes: Counter[str] = Counter()
         self._transport: Any = None
         self._request = Request(b"")
-        self._began = self._finished = 0.0
+        self._started_at = self._finished = 0.0
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
-    def start(self, ends: float) -> None:
+    def start(self, ends_at: float) -> None:
         """Send the first request, once all are connected; none is begun after the end."""
-        self._ends = ends
-        self._began = self._finished = time.perf_counter()
+        self._ends_at = ends_at
+        self._started_at = self._finished = time.perf_counter()
         self._send(next(self._script, None))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -137,15 +137,15 @@ class _Client(asyncio.Protocol):
         if exc is not None and not isinstance(exc, OSError):
             self.done.set_exception(exc)  # of a script
         else:
-            self._taken.add(self._request.label, Answer(status=LOST))
+            self._measurements.add(self._request.label, Answer(status=CONNECTION_LOST))
             self._stop()
 
     def data_received(self, data: bytes) -> None:
         if self._reader.feed(data):
-            self._answered(self._reader.answer)
+            self._handle_answer(self._reader.answer)
 
     def _send(self, request: Request | None) -> None:
-        if request is None or (request.may_end and time.perf_counter() >= self._ends):
+        if request is None or (request.may_end and time.perf_counter() >= self._ends_at):
             self._stop()
         elif request.pause_seconds:
             asyncio.get_running_loop().call_later(request.pause_seconds, self._write, request)
@@ -154,15 +154,15 @@ class _Client(asyncio.Protocol):
 
     def _write(self, request: Request) -> None:
         self._sent = time.perf_counter()
-        self._request, self._reader = request, Reader(self._sent, keep=request.keep)
+        self._request, self._reader = request, Reader(self._sent, keep_body=request.keep_body)
         self._transport.write(request.message)
 
-    def _answered(self, answer: Answer) -> None:
+    def _handle_answer(self, answer: Answer) -> None:
         self._finished = time.perf_counter()
         answer.seconds = self._finished - self._sent
         if self._request.label:
-            self._taken.add(self._request.label, answer)
-            self._served[self._request.label] += answer.is_good
+            self._measurements.add(self._request.label, answer)
+            self._successes[self._request.label] += answer.is_good
         try:
             self._send(self._script.send(answer))
         except StopIteration:
@@ -170,9 +170,9 @@ class _Client(asyncio.Protocol):
 
     def _stop(self) -> None:
         """Add the client's own rates: over its own time, for the last answer may come long after the end."""
-        lasted = max(self._finished - self._began, 1e-9)
-        for label, count in self._served.items():
-            self._taken.rates[label] += count / lasted  # type: ignore[assignment]
+        duration = max(self._finished - self._started_at, 1e-9)
+        for label, count in self._successes.items():
+            self._measurements.rates[label] += count / duration  # type: ignore[assignment]
         self.done.set_result(None)
         self._transport.close()
 
@@ -180,9 +180,9 @@ class _Client(asyncio.Protocol):
 class Reader:
     """Reads one answer: its status, and where its body ends."""
 
-    def __init__(self, sent: float, *, keep: bool) -> None:
+    def __init__(self, sent: float, *, keep_body: bool) -> None:
         self.answer = Answer()
-        self._sent, self._keep = sent, keep
+        self._sent, self._keep_body = sent, keep_body
         self._buffer, self._in_body, self._is_chunked = b"", False, False
         self._missing = 0
 
@@ -235,5 +235,5 @@ class Reader:
     def _take(self, data: bytes) -> None:
         self.answer.size += len(data)
         self.answer.lines += data.count(b"\n")
-        if self._keep:
+        if self._keep_body:
             self.answer.body += data

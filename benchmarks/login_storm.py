@@ -8,37 +8,37 @@ most that the service's processes held in the storm, summed, shared pages counte
 import argparse
 from collections import Counter
 
-from benchmarks.company import FIRST_EMPLOYEE, Layout
+from benchmarks.company import FIRST_EMPLOYEE, CompanySize
 from benchmarks.environment import BenchmarkServer, benchmark_server
-from benchmarks.load import Request, Script, Taken, drive, p50, p99
+from benchmarks.load import Measurements, Request, Script, p50, p99, run_clients
 from benchmarks.memory import PeakMemory
-from benchmarks.scenarios.punches import PUNCH, puncher
-from benchmarks.scenarios.scenario import in_turn
-from benchmarks.services import Ours
+from benchmarks.scenarios.punches import PUNCH, punch_script
+from benchmarks.scenarios.scenario import repeat_requests
+from benchmarks.services import OurService
 from tests.support.databases import ENGINES
 
 LOGIN, PAUSE_SECONDS = "login", 0.1
 
 
 def measure(engine: str, server: BenchmarkServer, options: argparse.Namespace) -> None:
-    layout = Layout(employees=options.people + options.clients, days_each=1)
-    service = server.stop_at_end(Ours(server.company(engine, layout), server.folder))
-    staff = range(FIRST_EMPLOYEE, FIRST_EMPLOYEE + options.people)
-    visitors = range(staff.stop, staff.stop + options.clients)
-    service.sign_in(list(staff))
+    company_size = CompanySize(employees=options.people + options.clients, days_per_employee=1)
+    service = server.stop_at_end(OurService(server.company(engine, company_size), server.folder))
+    users = range(FIRST_EMPLOYEE, FIRST_EMPLOYEE + options.people)
+    visitors = range(users.stop, users.stop + options.clients)
+    service.log_in(list(users))
 
     def punches() -> list[Script]:
-        return [puncher(service.punches(person), pause_seconds=PAUSE_SECONDS) for person in staff]
+        return [punch_script(service.punches(user), pause_seconds=PAUSE_SECONDS) for user in users]
 
     def logins() -> list[Script]:
-        return [in_turn(Request(service.login(person), LOGIN)) for person in visitors]
+        return [repeat_requests(Request(service.login(user), LOGIN)) for user in visitors]
 
-    drive(service.base_url, punches(), 2)  # warm
+    run_clients(service.base_url, punches(), 2)  # warm
     memory = PeakMemory(service.pid)
     for number in range(1, options.rounds + 1):
-        quiet = drive(service.base_url, punches(), options.seconds)
+        quiet = run_clients(service.base_url, punches(), options.seconds)
         memory.reset()
-        storm = drive(service.base_url, punches() + logins(), options.seconds)
+        storm = run_clients(service.base_url, punches() + logins(), options.seconds)
         peak = memory.megabytes()
         before, meanwhile = quiet.seconds[PUNCH], storm.seconds[PUNCH]
         print(
@@ -50,9 +50,9 @@ def measure(engine: str, server: BenchmarkServer, options: argparse.Namespace) -
         )
 
 
-def _failures(taken: Taken, label: str) -> dict[int, int]:
+def _failures(measurements: Measurements, label: str) -> dict[int, int]:
     """How many, by status."""
-    return dict(taken.failures.get(label, Counter()))
+    return dict(measurements.failures.get(label, Counter()))
 
 
 def main() -> None:

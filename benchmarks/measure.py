@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.load import Taken, p50, p99
+from benchmarks.load import Measurements, p50, p99
 
 OURS = "ours"
-PATIENCE_SECONDS = 60
+SLOW_RUN_SECONDS = 60
 """What takes longer in a round sits out the next ones."""
 
 
@@ -25,9 +25,9 @@ class Sample:
     notes: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, taken: Taken, label: str) -> "Sample":
-        seconds = taken.seconds.get(label, [])
-        return cls(taken.rates[label], p50(seconds), p99(seconds), taken.failed)
+    def of(cls, measurements: Measurements, label: str) -> "Sample":
+        seconds = measurements.seconds.get(label, [])
+        return cls(measurements.rates[label], p50(seconds), p99(seconds), measurements.failed)
 
 
 Run = Callable[[float], Sample]
@@ -52,7 +52,7 @@ class ResultRow:
     def failures(self) -> Counter[int]:
         return sum((sample.failures for sample in self.samples), Counter())
 
-    def note(self, name: str) -> float:
+    def median_note(self, name: str) -> float:
         return median(sample.notes[name] for sample in self.samples)
 
     @property
@@ -83,22 +83,22 @@ class Result:
 def compare(result: Result, runs: dict[str, Run], *, seconds: float, rounds: int) -> None:
     """Let the runs take turns: a phase of each, round by round, after one to warm up that isn't counted."""
     result.rows = [ResultRow(name) for name in runs]
-    tired: set[str] = set()
+    skipped: set[str] = set()
     for number in range(rounds + 1):
         for row in result.rows:
-            if row.name in tired:
+            if row.name in skipped:
                 continue
-            began = time.monotonic()
+            started_at = time.monotonic()
             sample = runs[row.name](seconds if number else min(seconds, 1))
-            is_slow = time.monotonic() - began > max(PATIENCE_SECONDS, 2 * seconds)
+            is_slow = time.monotonic() - started_at > max(SLOW_RUN_SECONDS, 2 * seconds)
             if number or is_slow:
                 row.samples.append(sample)
-                _say(result, row.name, number, sample)
+                _log_sample(result, row.name, number, sample)
             if is_slow:
-                tired.add(row.name)
+                skipped.add(row.name)
 
 
-def _say(result: Result, name: str, number: int, sample: Sample) -> None:
+def _log_sample(result: Result, name: str, number: int, sample: Sample) -> None:
     notes = "".join(f", {name} {value:.1f}" for name, value in sample.notes.items())
     failed = f", failures {dict(sample.failures)}" if sample.failures else ""
     print(

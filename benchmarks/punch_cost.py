@@ -15,14 +15,14 @@ import psutil
 
 from benchmarks.datasets import load_ours
 from benchmarks.environment import SMALL_COMPANY, BenchmarkServer, benchmark_server
-from benchmarks.load import Request, Script, drive
-from benchmarks.scenarios.punches import puncher
-from benchmarks.scenarios.scenario import DONE, in_turn
-from benchmarks.services import Ours
-from tests.support.releases import migrating
+from benchmarks.load import Request, Script, run_clients
+from benchmarks.scenarios.punches import punch_script
+from benchmarks.scenarios.scenario import DONE, repeat_requests
+from benchmarks.services import OurService
+from tests.support.releases import start_migration
 from tests.support.server_process import ROOT
 
-THIS, BESIDE = "this checkout", "the one beside"
+THIS_CHECKOUT, OTHER_CHECKOUT = "this checkout", "the one beside"
 
 
 class Cost(NamedTuple):
@@ -36,10 +36,10 @@ class Cost(NamedTuple):
     def of(cls, worker: float, database: float) -> "Cost":
         return cls(worker, database, worker + database)
 
-    def to(self, other: "Cost") -> "Cost":
+    def relative_to(self, other: "Cost") -> "Cost":
         return Cost(*(mine / its for mine, its in zip(self, other, strict=True)))
 
-    def text(self, unit: str) -> str:
+    def as_text(self, unit: str) -> str:
         return ", ".join(f"{name} {figure:.2f} {unit}" for name, figure in self._asdict().items())
 
 
@@ -52,30 +52,30 @@ class Checkout:
 
     def __init__(self, root: Path, server: BenchmarkServer, clients: int) -> None:
         url = server.empty_database()
-        migration = migrating(root, url.render_as_string(hide_password=False))
+        migration = start_migration(root, url.render_as_string(hide_password=False))
         _, errors = migration.communicate()
         if migration.returncode:
             raise RuntimeError(f"The migration failed: {errors}")
         load_ours(url, SMALL_COMPANY)
-        self._service = server.stop_at_end(Ours(url, server.folder, root))
-        self._people = list(SMALL_COMPANY.crew)[:clients]
-        self._service.sign_in(self._people)
+        self._service = server.stop_at_end(OurService(url, server.folder, root))
+        self._user_ids = list(SMALL_COMPANY.team)[:clients]
+        self._service.log_in(self._user_ids)
         self._postgresql = server.postgresql
 
     def measure(self, seconds: float) -> Round:
-        punches = [puncher(self._service.punches(person)) for person in self._people]
-        months = [in_turn(Request(self._service.own_month(person), DONE)) for person in self._people]
+        punches = [punch_script(self._service.punches(user)) for user in self._user_ids]
+        months = [repeat_requests(Request(self._service.own_month(user), DONE)) for user in self._user_ids]
         return {"punch": self._cost(punches, seconds), "own month": self._cost(months, seconds)}
 
     def _cost(self, scripts: list[Script], seconds: float) -> Cost:
         processes = self._service.pid, self._postgresql.pid
         before = [_processor_seconds(pid) for pid in processes]
-        taken = drive(self._service.base_url, scripts, seconds)
-        spent = [_processor_seconds(pid) - earlier for pid, earlier in zip(processes, before, strict=True)]
-        if taken.failed:
-            raise RuntimeError(f"Requests failed, by status: {dict(taken.failed)}")
-        requests = sum(map(len, taken.seconds.values()))
-        return Cost.of(*(each * 1000 / requests for each in spent))
+        measurements = run_clients(self._service.base_url, scripts, seconds)
+        cpu_seconds = [_processor_seconds(pid) - earlier for pid, earlier in zip(processes, before, strict=True)]
+        if measurements.failed:
+            raise RuntimeError(f"Requests failed, by status: {dict(measurements.failed)}")
+        requests = sum(map(len, measurements.seconds.values()))
+        return Cost.of(*(each * 1000 / requests for each in cpu_seconds))
 
 
 def _processor_seconds(pid: int) -> float:
@@ -107,7 +107,7 @@ def _median(rounds: list[Round]) -> Round:
 
 
 def _print(title: str, costs: Round, unit: str) -> None:
-    print(f"{title}: " + "; ".join(f"{name}: {cost.text(unit)}" for name, cost in costs.items()), flush=True)
+    print(f"{title}: " + "; ".join(f"{name}: {cost.as_text(unit)}" for name, cost in costs.items()), flush=True)
 
 
 def main() -> None:
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="of punches, and of months, in a round (4)")
     parser.add_argument("--rounds", type=int, default=5, help="of each checkout (5)")
     options = parser.parse_args()
-    roots = {THIS: ROOT} | ({BESIDE: options.beside.resolve()} if options.beside else {})
+    roots = {THIS_CHECKOUT: ROOT} | ({OTHER_CHECKOUT: options.beside.resolve()} if options.beside else {})
     with benchmark_server() as server:
         checkouts = {name: Checkout(root, server, options.clients) for name, root in roots.items()}
         measured = measure(checkouts, options.seconds, options.rounds)
@@ -125,8 +125,8 @@ def main() -> None:
         _print(f"median, {name}", _median(rounds), "ms")
     if options.beside:
         pairs = zip(*measured.values(), strict=True)
-        ratios = [{name: this[name].to(beside[name]) for name in this} for this, beside in pairs]
-        _print(f"{THIS} to {BESIDE}, median of the rounds", _median(ratios), "x")
+        ratios = [{name: this[name].relative_to(beside[name]) for name in this} for this, beside in pairs]
+        _print(f"{THIS_CHECKOUT} to {OTHER_CHECKOUT}, median of the rounds", _median(ratios), "x")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _cells(result: Result, row: ResultRow) -> list[str]:
         _number(row.median(lambda sample: sample.p99_ms)),
         f"{ratio} x" if ratio else "",
         ", ".join(f"{status}: {count}" for status, count in sorted(row.failures.items())),
-        ", ".join(f"{name} {_number(row.note(name))}" for name in row.notes),
+        ", ".join(f"{name} {_number(row.median_note(name))}" for name in row.notes),
     ]
 
 

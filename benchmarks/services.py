@@ -11,7 +11,7 @@ import httpx
 from sqlalchemy.engine import URL, make_url
 
 from benchmarks.company import ADMIN, MONTH, dates, email_of
-from tests.support.concurrency import Call, at_once
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.factories import PASSWORD
 from tests.support.processes import free_port
 from tests.support.server_process import ROOT, TLS, Backend
@@ -30,7 +30,7 @@ class Service:
 
     name = ""
     base_url = ""
-    has_keys = False
+    accepts_idempotency_key = False
     """Whether a punch may have an Idempotency-Key."""
 
     def __init__(self) -> None:
@@ -47,50 +47,50 @@ class Service:
         """With fresh processes: what one keeps of its memory hides what the next answer takes."""
         raise NotImplementedError
 
-    def token(self, person: int) -> str:
-        if person not in self._tokens:
-            self.sign_in([person])
-        return self._tokens[person]
+    def token(self, user: int) -> str:
+        if user not in self._tokens:
+            self.log_in([user])
+        return self._tokens[user]
 
-    def sign_in(self, people: list[int]) -> None:
+    def log_in(self, user_ids: list[int]) -> None:
         """Log these people in, anew where they are: whoever logs in a hundred times loses their oldest session."""
-        answers = at_once([self._login(person) for person in people])
-        for person, answer in zip(people, answers, strict=True):
-            self._tokens[person] = answer.json()["access_token"]
+        answers = send_simultaneously([self._login(user) for user in user_ids])
+        for user, answer in zip(user_ids, answers, strict=True):
+            self._tokens[user] = answer.json()["access_token"]
 
-    def get(self, person: int, path: str, **params: object) -> bytes:
-        return self._call("GET", path, person, params=params).message()
+    def get(self, user: int, path: str, **params: object) -> bytes:
+        return self._call("GET", path, user, params=params).message()
 
-    def own_month(self, person: int) -> bytes:
-        return self.get(person, "/time-entries/me", **dates(MONTH))
+    def own_month(self, user: int) -> bytes:
+        return self.get(user, "/time-entries/me", **dates(MONTH))
 
-    def punches(self, person: int) -> tuple[bytes, bytes]:
+    def punches(self, user: int) -> tuple[bytes, bytes]:
         """A clock-in on the first project, and the clock-out of the entry that it answers."""
         body = {"project_id": 1, "description": ""}
-        headers = {"Idempotency-Key": IDEMPOTENCY_KEY.decode()} if self.has_keys else {}
-        clock_in = self._call("POST", "/time-entries/clock-in", person, body=body, headers=headers)
-        clock_out = self._call("POST", f"/time-entries/{ENTRY_ID.decode()}/clock-out", person, headers=headers)
+        headers = {"Idempotency-Key": IDEMPOTENCY_KEY.decode()} if self.accepts_idempotency_key else {}
+        clock_in = self._call("POST", "/time-entries/clock-in", user, body=body, headers=headers)
+        clock_out = self._call("POST", f"/time-entries/{ENTRY_ID.decode()}/clock-out", user, headers=headers)
         return clock_in.message(), clock_out.message()
 
-    def login(self, person: int) -> bytes:
-        return self._login(person).message()
+    def login(self, user: int) -> bytes:
+        return self._login(user).message()
 
-    def _login(self, person: int) -> Call:
-        email, password = self._password(person)
+    def _login(self, user: int) -> Call:
+        email, password = self._password(user)
         return Call("POST", f"{self.base_url}{API}/auth/login", form=f"username={email}&password={password}")
 
-    def _password(self, person: int) -> tuple[str, str]:
-        return email_of(person), PASSWORD
+    def _password(self, user: int) -> tuple[str, str]:
+        return email_of(user), PASSWORD
 
-    def _call(self, method: str, path: str, person: int, **parts: object) -> Call:
-        headers = {"Authorization": f"Bearer {self.token(person)}"} | dict(parts.pop("headers", {}))  # type: ignore[call-overload]
+    def _call(self, method: str, path: str, user: int, **parts: object) -> Call:
+        headers = {"Authorization": f"Bearer {self.token(user)}"} | dict(parts.pop("headers", {}))  # type: ignore[call-overload]
         return Call(method, f"{self.base_url}{API}{path}", headers, **parts)  # type: ignore[arg-type]
 
 
-class Ours(Service):
+class OurService(Service):
     """The service of a checkout, this one's if none is named."""
 
-    name, has_keys = "ours", True
+    name, accepts_idempotency_key = "ours", True
 
     def __init__(self, url: URL, folder: Path, root: Path = ROOT) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Ours(Service):
         self._backend.start()
 
 
-class Uvicorn(Service):
+class UvicornService(Service):
     """An app that uvicorn serves."""
 
     def __init__(self, python: str, app: str, folder: Path, workers: int = WORKERS, **environment: str) -> None:
@@ -149,22 +149,22 @@ class Uvicorn(Service):
         raise RuntimeError("The app did not start.")
 
 
-class Bare(Uvicorn):
+class BareAppService(UvicornService):
     name = "bare app"
 
     def __init__(self, url: URL) -> None:
         plain = url.set(drivername="postgresql")
         super().__init__(sys.executable, "benchmarks.bare_app:app", ROOT, BARE_DB_URL=_text(plain))
 
-    def punches(self, person: int) -> tuple[bytes, bytes]:
-        paths = (f"{self.base_url}/people/{person}/{punch}" for punch in ("clock-in/1", "clock-out"))
+    def punches(self, user: int) -> tuple[bytes, bytes]:
+        paths = (f"{self.base_url}/users/{user}/{punch}" for punch in ("clock-in/1", "clock-out"))
         clock_in, clock_out = (Call("POST", path).message() for path in paths)
         return clock_in, clock_out
 
-    def own_month(self, person: int) -> bytes:
-        return Call("GET", f"{self.base_url}/people/{person}/entries", params=dates(MONTH)).message()
+    def own_month(self, user: int) -> bytes:
+        return Call("GET", f"{self.base_url}/users/{user}/entries", params=dates(MONTH)).message()
 
-    def sign_in(self, people: list[int]) -> None:
+    def log_in(self, user_ids: list[int]) -> None:
         """Nobody has to."""
 
     @property
@@ -172,7 +172,7 @@ class Bare(Uvicorn):
         return Call("GET", f"{self.base_url}/hello").message()
 
 
-class Baseline(Uvicorn):
+class BaselineService(UvicornService):
     """Another app with the settled routes, started in its own folder. Its admin's password is everybody's."""
 
     name = "baseline"
@@ -181,9 +181,9 @@ class Baseline(Uvicorn):
         environment = {"DB_URL": _text(url), "ACCESS_TOKEN_EXPIRE_MINUTES": LIFETIME_MINUTES, "PYTHONPATH": ""}
         super().__init__(python, "app.main:app", folder, workers, **environment)
 
-    def _password(self, person: int) -> tuple[str, str]:
+    def _password(self, user: int) -> tuple[str, str]:
         email, password = BASELINE_ADMIN
-        return (email if person == ADMIN else email_of(person)), password
+        return (email if user == ADMIN else email_of(user)), password
 
 
 def _text(url: URL) -> str:

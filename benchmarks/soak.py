@@ -21,33 +21,33 @@ from urllib.parse import urlsplit
 import psutil
 from sqlalchemy.engine import URL
 
-from benchmarks.company import MANAGER, MONTH, Layout, dates
+from benchmarks.company import MANAGER, MONTH, CompanySize, dates
 from benchmarks.environment import BenchmarkServer, benchmark_server
-from benchmarks.load import LOST, Request, Script, Taken, drive, p99
-from benchmarks.scenarios.punches import PUNCH, puncher
-from benchmarks.scenarios.scenario import in_turn
-from benchmarks.services import API, WORKERS, Ours
+from benchmarks.load import CONNECTION_LOST, Measurements, Request, Script, p99, run_clients
+from benchmarks.scenarios.punches import PUNCH, punch_script
+from benchmarks.scenarios.scenario import repeat_requests
+from benchmarks.services import API, WORKERS, OurService
 from tests.support.concurrency import Call
 from tests.support.databases import POSTGRESQL
 from tests.support.postgresql import connect
 
-LAYOUT = Layout(employees=60, days_each=44)
+LAYOUT = CompanySize(employees=60, days_per_employee=44)
 PUNCHERS, READERS = 8, 2
 SAMPLE_EVERY_SECONDS = 10
-WARM = 1 / 6
+WARMUP_SHARE = 1 / 6
 """The part of the time in which memory may still grow."""
 MAX_GROWTH = 0.05
 MAX_MORE_DESCRIPTORS = 10
-POOLS = WORKERS * 7
-COUNT = """
+MAX_CONNECTIONS = WORKERS * 7
+COUNT_CONNECTIONS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 """Connections: the server's own autovacuum and parallel workers are in that view too."""
 PERIOD = dates(MONTH)
-AMISS = re.compile(r"status=5\d\d|^\S+ (warning|error|critical)")
+LOG_PROBLEMS = re.compile(r"status=5\d\d|^\S+ (warning|error|critical)")
 """Lines of the log."""
-SHOWN = 50
+MAX_LOG_LINES = 50
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Monitor:
                 if "spawn_main" in " ".join(each.cmdline()):
                     self.samples.append(_sample(each))
             with closing(connect(self._database)) as connection, connection.cursor() as cursor:
-                cursor.execute(COUNT)
+                cursor.execute(COUNT_CONNECTIONS)
                 (count,) = cursor.fetchone() or (0,)
                 self.connections.append(count)
 
@@ -101,16 +101,16 @@ def _sample(worker: psutil.Process) -> Sample:
         )
 
 
-def scripts_of(service: Ours) -> list[Script]:
+def build_scripts(service: OurService) -> list[Script]:
     """Everybody's work: each of these is a client."""
-    crew = list(LAYOUT.crew)
-    visitor, reader = crew[-1], crew[-2]
+    team = list(LAYOUT.team)
+    visitor, reader = team[-1], team[-2]
 
-    def get(label: str, person: int, path: str, **params: object) -> Request:
-        return Request(service.get(person, path, **params), label)
+    def get(label: str, user: int, path: str, **params: object) -> Request:
+        return Request(service.get(user, path, **params), label)
 
-    readers = crew[PUNCHERS : PUNCHERS + READERS]
-    months = [[Request(service.own_month(person), "own month")] for person in readers]
+    readers = team[PUNCHERS : PUNCHERS + READERS]
+    months = [[Request(service.own_month(user), "own month")] for user in readers]
     manager = [
         get("team report", MANAGER, "/reports/team", **PERIOD),
         get("presence", MANAGER, "/reports/presence"),
@@ -126,12 +126,12 @@ def scripts_of(service: Ours) -> list[Script]:
     ]
     login = [Request(service.login(visitor), "login")]
     return [
-        *(puncher(service.punches(person)) for person in crew[:PUNCHERS]),
-        *(in_turn(*requests) for requests in (*months, manager, export, wrong, login)),
+        *(punch_script(service.punches(user)) for user in team[:PUNCHERS]),
+        *(repeat_requests(*requests) for requests in (*months, manager, export, wrong, login)),
     ]
 
 
-def leave_in_the_middle(service: Ours, is_over: threading.Event) -> None:
+def abort_downloads(service: OurService, is_over: threading.Event) -> None:
     """Ask for an export, read a little of it, sometimes slowly, and go; again and again."""
     address = urlsplit(service.base_url)
     message = service.get(MANAGER, "/reports/export/csv", **PERIOD)
@@ -145,15 +145,17 @@ def leave_in_the_middle(service: Ours, is_over: threading.Event) -> None:
                 is_over.wait(0.2)
 
 
-def verdict(samples: list[Sample], connections: list[int], taken: Taken) -> list[str]:
+def find_problems(samples: list[Sample], connections: list[int], measurements: Measurements) -> list[str]:
     """What is wrong; nothing, if all is well."""
     wrong = [
-        f"{count} answers were {status}" for status, count in taken.failed.items() if status >= 500 or status == LOST
+        f"{count} answers were {status}"
+        for status, count in measurements.failed.items()
+        if status >= 500 or status == CONNECTION_LOST
     ]
-    if max(connections) > POOLS:
-        wrong.append(f"{max(connections)} connections of {POOLS}")
+    if max(connections) > MAX_CONNECTIONS:
+        wrong.append(f"{max(connections)} connections of {MAX_CONNECTIONS}")
     for pid in {sample.pid for sample in samples}:
-        early, late = _ends([sample for sample in samples if sample.pid == pid])
+        early, late = _first_and_last([sample for sample in samples if sample.pid == pid])
         growth = _median(late, "megabytes") / _median(early, "megabytes") - 1
         print(
             f"worker {pid}: {_median(early, 'megabytes'):.1f} MB then, {_median(late, 'megabytes'):.1f} MB at the end "
@@ -169,10 +171,10 @@ def verdict(samples: list[Sample], connections: list[int], taken: Taken) -> list
     return wrong
 
 
-def _ends(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
+def _first_and_last(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
     """The samples of a while after the warm part, and those of as long at the end."""
     first, last = samples[0].at, samples[-1].at
-    part = (last - first) * WARM
+    part = (last - first) * WARMUP_SHARE
     early = [sample for sample in samples if first + part <= sample.at < first + 2 * part]
     return early, [sample for sample in samples if sample.at > last - part]
 
@@ -183,23 +185,23 @@ def _median(samples: list[Sample], figure: str) -> float:
 
 def measure(server: BenchmarkServer, minutes: float) -> list[str]:
     url = server.company(POSTGRESQL, LAYOUT)
-    service = server.stop_at_end(Ours(url, server.folder))
-    scripts, is_over = scripts_of(service), threading.Event()
-    leaver = threading.Thread(target=leave_in_the_middle, args=(service, is_over))
-    leaver.start()
+    service = server.stop_at_end(OurService(url, server.folder))
+    scripts, is_over = build_scripts(service), threading.Event()
+    aborting_thread = threading.Thread(target=abort_downloads, args=(service, is_over))
+    aborting_thread.start()
     try:
         with Monitor(service.pid, url) as monitor:
-            taken = drive(service.base_url, scripts, minutes * 60)
+            measurements = run_clients(service.base_url, scripts, minutes * 60)
     finally:
         is_over.set()
-        leaver.join()
+        aborting_thread.join()
     with service.log.open() as log:
-        print(*islice(filter(AMISS.search, log), SHOWN), sep="")
-    for label, seconds in sorted(taken.seconds.items()):
+        print(*islice(filter(LOG_PROBLEMS.search, log), MAX_LOG_LINES), sep="")
+    for label, seconds in sorted(measurements.seconds.items()):
         print(f"{label}: {len(seconds):,}, p99 {p99(seconds):.0f} ms")
-    print(f"other answers: { ({label: dict(failed) for label, failed in taken.failures.items()}) }")
-    print(f"{sum(map(len, taken.seconds.values())):,} answers, {len(taken.seconds[PUNCH]):,} of them to punches")
-    return verdict(monitor.samples, monitor.connections, taken)
+    print(f"other answers: { ({label: dict(failed) for label, failed in measurements.failures.items()}) }")
+    print(f"{sum(map(len, measurements.seconds.values())):,} answers, {len(measurements.seconds[PUNCH]):,} to punches")
+    return find_problems(monitor.samples, monitor.connections, measurements)
 
 
 def main() -> int:

@@ -48,23 +48,26 @@ class Aggregate:
         self._url, self._clients, self._period = url, clients, period
 
     def __call__(self, seconds: float) -> Sample:
-        taken: list[float] = []
-        began = time.perf_counter()
-        threads = [threading.Thread(target=self._ask, args=(began + seconds, taken)) for _ in range(self._clients)]
+        durations: list[float] = []
+        started_at = time.perf_counter()
+        threads = [
+            threading.Thread(target=self._run_queries, args=(started_at + seconds, durations))
+            for _ in range(self._clients)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return Sample(len(taken) / (time.perf_counter() - began), p50(taken), p99(taken))
+        return Sample(len(durations) / (time.perf_counter() - started_at), p50(durations), p99(durations))
 
-    def _ask(self, ends: float, taken: list[float]) -> None:
+    def _run_queries(self, ends_at: float, durations: list[float]) -> None:
         connection = _connect(self._url)
-        while time.perf_counter() < ends:
-            began = time.perf_counter()
+        while time.perf_counter() < ends_at:
+            started_at = time.perf_counter()
             with connection, connection.cursor() as cursor:
                 cursor.execute(SUMMARY, _half_open(self._period))
                 cursor.fetchall()
-            taken.append(time.perf_counter() - began)
+            durations.append(time.perf_counter() - started_at)
         connection.close()
 
 
@@ -76,13 +79,13 @@ class CopyOut:
 
     def __call__(self, seconds: float) -> Sample:
         connection = _connect(self._url)
-        with connection, connection.cursor() as cursor, Path("/dev/null").open("wb") as nowhere:
+        with connection, connection.cursor() as cursor, Path("/dev/null").open("wb") as null_file:
             query = cursor.mogrify(EXPORT, _half_open(self._period)).decode()
-            began = time.perf_counter()
-            cursor.copy_expert(f"COPY ({query}) TO STDOUT CSV HEADER", nowhere)
-            lasted, rows = time.perf_counter() - began, cursor.rowcount
+            started_at = time.perf_counter()
+            cursor.copy_expert(f"COPY ({query}) TO STDOUT CSV HEADER", null_file)
+            duration, rows = time.perf_counter() - started_at, cursor.rowcount
         connection.close()
-        return Sample(rows / lasted, lasted * 1000, lasted * 1000, notes={"rows": rows})
+        return Sample(rows / duration, duration * 1000, duration * 1000, notes={"rows": rows})
 
 
 class WriteXlsx:
@@ -95,10 +98,10 @@ class WriteXlsx:
         from rustpy_xlsxwriter import FastExcel  # noqa: PLC0415 - so that all else can be measured without it
 
         with tempfile.TemporaryDirectory() as folder:
-            began = time.perf_counter()
+            started_at = time.perf_counter()
             FastExcel(str(Path(folder) / "hours.xlsx")).sheet("Hours", self._rows).save()
-            lasted = time.perf_counter() - began
-        return Sample(len(self._rows) / lasted, lasted * 1000, lasted * 1000, notes={"rows": len(self._rows)})
+            duration = time.perf_counter() - started_at
+        return Sample(len(self._rows) / duration, duration * 1000, duration * 1000, notes={"rows": len(self._rows)})
 
 
 def _connect(url: URL) -> Any:

@@ -20,15 +20,15 @@ from app.core.database.session import Database
 from app.core.observability.logging import configure_logging
 from app.models.users import User
 from tests.support.cli import Command, empty_database
-from tests.support.compile_cache import share_compiled
+from tests.support.compile_cache import share_compiled_cache
 from tests.support.databases import ENGINES, POSTGRESQL, SECRET_KEY, SQLITE, make_templates, settings_for
 from tests.support.factories import Company
-from tests.support.in_process_server import Caller, Server, running
-from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer, roomy_folder
-from tests.support.shared_services import StandingDatabase, StandingServer
+from tests.support.in_process_server import Caller, Server, run_server
+from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer, fast_temp_folder
+from tests.support.shared_services import SharedDatabase, SharedServer
 
 _TEMPLATES = "TEST_TEMPLATES"
-ON_BOTH = (
+ON_BOTH_ENGINES = (
     "tests/api/exports/",
     "tests/api/reports/",
     "tests/api/test_access_matrix.py",
@@ -47,8 +47,8 @@ ON_BOTH = (
 )
 """Tests that run on both databases by default: SQL differs in what they are about, or they hold SQLite to all rules at
 once. Others that could run on both run on PostgreSQL, and on SQLite in the long form."""
-NOT_BY_DEFAULT = "not system and not extended"
-LEFT_OUT = {
+DEFAULT_MARKERS = "not system and not extended"
+DESELECTED_NOTICES = {
     "system": "tests were left out that start other programs. Run them, as root: pytest -m system "
     "(python -m tests.support.system_packages names the packages).",
     "extended": "tests of the long form were left out. Run them: pytest -m extended",
@@ -58,11 +58,11 @@ LEFT_OUT = {
 
 def pytest_configure(config: pytest.Config) -> None:
     """Once a run, in the process that leads it: find or start PostgreSQL and make the templates."""
-    share_compiled()
+    share_compiled_cache()
     if hasattr(config, "workerinput"):
         return
     if ENVIRONMENT_VARIABLE not in os.environ:
-        config.stash[_OWN_SERVER] = own = PostgreSQLServer()
+        config.stash[_STARTED_SERVER] = own = PostgreSQLServer()
         os.environ[ENVIRONMENT_VARIABLE] = own.url.render_as_string(hide_password=False)
         os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # backups look there for pg_dump
     os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
@@ -75,12 +75,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     engines = {item: _engine_of(item) for item in items}
     on_postgresql = {_function_of(item) for item, engine in engines.items() if engine == POSTGRESQL}
     for item, engine in engines.items():
-        if engine == SQLITE and _function_of(item) in on_postgresql and not item.nodeid.startswith(ON_BOTH):
+        if engine == SQLITE and _function_of(item) in on_postgresql and not item.nodeid.startswith(ON_BOTH_ENGINES):
             item.add_marker(pytest.mark.extended)
-    marked = {name: sum(1 for item in items if item.get_closest_marker(name)) for name in LEFT_OUT}
-    config.stash[_LEFT_OUT] = marked
+    counts = {name: sum(1 for item in items if item.get_closest_marker(name)) for name in DESELECTED_NOTICES}
+    config.stash[_DESELECTED] = counts
     if hasattr(config, "workeroutput"):
-        config.workeroutput["left_out"] = marked
+        config.workeroutput["deselected"] = counts
 
 
 def _engine_of(item: pytest.Item) -> str | None:
@@ -97,16 +97,16 @@ def _function_of(item: pytest.Item) -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A worker of pytest-xdist has ended: all of them collected the same."""
-    node.config.stash[_LEFT_OUT] = node.workeroutput.get("left_out", {})
+    node.config.stash[_DESELECTED] = node.workeroutput.get("deselected", {})
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say last what the default command left out, and how to run it."""
-    if config.option.markexpr != NOT_BY_DEFAULT:
+    if config.option.markexpr != DEFAULT_MARKERS:
         return
-    for name, number in config.stash.get(_LEFT_OUT, {}).items():
-        if number:
-            terminalreporter.write_line(f"{number} {LEFT_OUT[name]}")
+    for name, count in config.stash.get(_DESELECTED, {}).items():
+        if count:
+            terminalreporter.write_line(f"{count} {DESELECTED_NOTICES[name]}")
 
 
 def pytest_collection_finish() -> None:
@@ -120,12 +120,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     shutil.rmtree(os.environ[_TEMPLATES], ignore_errors=True)
-    if _OWN_SERVER in config.stash:
-        config.stash[_OWN_SERVER].stop()
+    if _STARTED_SERVER in config.stash:
+        config.stash[_STARTED_SERVER].stop()
 
 
-_OWN_SERVER = pytest.StashKey[PostgreSQLServer]()
-_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+_STARTED_SERVER = pytest.StashKey[PostgreSQLServer]()
+_DESELECTED = pytest.StashKey[dict[str, int]]()
 
 
 @pytest.fixture(autouse=True)
@@ -153,37 +153,37 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def standing_folder() -> Iterator[Path]:
+def shared_folder() -> Iterator[Path]:
     """Where the SQLite files are that stay from test to test."""
-    with tempfile.TemporaryDirectory(prefix="ett-standing-", dir=roomy_folder()) as folder:
+    with tempfile.TemporaryDirectory(prefix="ett-shared-", dir=fast_temp_folder()) as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
-def standing_databases(
-    standing_folder: Path, postgresql_server: URL, templates: Path
-) -> Iterator[Callable[[str], StandingDatabase]]:
+def shared_databases(
+    shared_folder: Path, postgresql_server: URL, templates: Path
+) -> Iterator[Callable[[str], SharedDatabase]]:
     """For each engine the database of the tests without a service."""
     with ExitStack() as stack:
 
         @cache
-        def database(engine: str) -> StandingDatabase:
-            return stack.enter_context(closing(StandingDatabase(engine, standing_folder, postgresql_server, templates)))
+        def database(engine: str) -> SharedDatabase:
+            return stack.enter_context(closing(SharedDatabase(engine, shared_folder, postgresql_server, templates)))
 
         yield database
 
 
 @pytest.fixture(scope="session")
-def standing_servers(
-    standing_folder: Path, postgresql_server: URL, templates: Path
-) -> Iterator[Callable[[str], StandingServer]]:
+def shared_servers(
+    shared_folder: Path, postgresql_server: URL, templates: Path
+) -> Iterator[Callable[[str], SharedServer]]:
     """For each engine the service of most tests, in this process."""
     with ExitStack() as stack:
 
         @cache
-        def server(engine: str) -> StandingServer:
-            database = StandingDatabase(engine, standing_folder, postgresql_server, templates)
-            return stack.enter_context(closing(StandingServer(database)))
+        def server(engine: str) -> SharedServer:
+            database = SharedDatabase(engine, shared_folder, postgresql_server, templates)
+            return stack.enter_context(closing(SharedServer(database)))
 
         yield server
 
@@ -191,8 +191,8 @@ def standing_servers(
 @pytest.fixture
 def db_url(request: pytest.FixtureRequest, engine: str) -> str:
     """An empty, migrated database."""
-    standing = "standing_servers" if "server" in request.fixturenames else "standing_databases"
-    return str(request.getfixturevalue(standing)(engine).emptied())
+    shared = "shared_servers" if "server" in request.fixturenames else "shared_databases"
+    return str(request.getfixturevalue(shared)(engine).reset())
 
 
 @pytest.fixture
@@ -204,23 +204,23 @@ def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[s
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator[Server]:
-    """A running service: the standing one, unless the test has a database of its own."""
-    standing = request.getfixturevalue("standing_servers")(engine).on(db_url)
-    if standing is not None:
-        standing.begin()
-        yield standing
-        standing.rest()  # now, while this test's capture lasts: what it logs is none of the next one's
+    """A running service: the shared one, unless the test has a database of its own."""
+    shared = request.getfixturevalue("shared_servers")(engine).server_for(db_url)
+    if shared is not None:
+        shared.reset()
+        yield shared
+        shared.wait_until_idle()  # now, while this test's capture lasts: what it logs is none of the next one's
         return
-    with running(settings_for(db_url)) as started:
-        yield started
+    with run_server(settings_for(db_url)) as running_server:
+        yield running_server
 
 
 @pytest.fixture
 def database(db_url: str) -> Iterator[Database]:
     """The database without a service, for tests of services and of the schema."""
-    opened = Database(settings_for(db_url))
-    yield opened
-    opened.close()
+    opened_database = Database(settings_for(db_url))
+    yield opened_database
+    opened_database.close()
 
 
 @pytest.fixture
@@ -236,8 +236,8 @@ def as_user(server: Server) -> Iterator[Callable[[User], Caller]]:
     """Call the service as somebody: `as_user(ana).clock_in(project.id)`."""
     callers: list[Caller] = []
 
-    def call(person: User) -> Caller:
-        callers.append(server.caller(server.token(person)))
+    def call(user: User) -> Caller:
+        callers.append(server.caller(server.token(user)))
         return callers[-1]
 
     yield call
@@ -246,7 +246,7 @@ def as_user(server: Server) -> Iterator[Callable[[User], Caller]]:
 
 
 @pytest.fixture
-def anyone(server: Server) -> Iterator[Caller]:
+def anonymous(server: Server) -> Iterator[Caller]:
     """Call the service as nobody in particular."""
     with server.caller() as caller:
         yield caller
@@ -261,18 +261,18 @@ def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def operator(no_settings: None) -> Command:
-    """Run a command with these settings and no others: `operator("demo", "--force", DB_URL=...)`."""
+def run_cli(no_settings: None) -> Command:
+    """Run a command with these settings and no others: `run_cli("demo", "--force", DB_URL=...)`."""
 
-    def run(*arguments: str, typed: str = "", **settings: str) -> Result:
+    def run(*args: str, stdin: str = "", **settings: str) -> Result:
         return CliRunner().invoke(
-            app, arguments, input=typed, env={"SECRET_KEY": SECRET_KEY, **settings}, catch_exceptions=False
+            app, args, input=stdin, env={"SECRET_KEY": SECRET_KEY, **settings}, catch_exceptions=False
         )
 
     return run
 
 
 @pytest.fixture
-def command(operator: Command, db_url: str) -> Command:
-    """Run a command on the test's database: `command("demo", "--force")`."""
-    return partial(operator, DB_URL=db_url)
+def run_command(run_cli: Command, db_url: str) -> Command:
+    """Run a command on the test's database: `run_command("demo", "--force")`."""
+    return partial(run_cli, DB_URL=db_url)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
-from tests.support.cli import bare_environment
+from tests.support.cli import clean_environment
 from tests.support.processes import free_port
 from tests.support.server_process import START_SECONDS, TLS
 
@@ -37,7 +37,7 @@ def python(tmp_path):
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,
-            env=bare_environment(**settings),
+            env=clean_environment(**settings),
             capture_output=True,
             text=True,
             check=False,
@@ -54,7 +54,9 @@ def served(folder):
     command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
     log = folder / "log"
     with log.open("wb") as written:
-        server = subprocess.Popen(command, cwd=folder, env=bare_environment(), stdout=written, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, cwd=folder, env=clean_environment(), stdout=written, stderr=subprocess.STDOUT
+        )
     try:
         deadline = time.monotonic() + START_SECONDS
         while b"Uvicorn running" not in log.read_bytes():
@@ -82,10 +84,10 @@ def test_the_test_client_clocks_in(python):
 
 
 def test_importing_the_module_reads_no_settings_and_asking_for_the_app_does(python, tmp_path):
-    asked = python("-c", f"import app.main; print('imported'); {IMPORT}", PORT="none")
+    imported = python("-c", f"import app.main; print('imported'); {IMPORT}", PORT="none")
 
-    assert asked.stdout == "imported\n"
-    assert asked.stderr.splitlines()[-1].startswith("app.core.config.settings.BadSettings: PORT: ")
+    assert imported.stdout == "imported\n"
+    assert imported.stderr.splitlines()[-1].startswith("app.core.config.settings.InvalidSettings: PORT: ")
     assert list(tmp_path.iterdir()) == []
 
 

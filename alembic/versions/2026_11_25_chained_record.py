@@ -24,7 +24,7 @@ PERSONAL = ("email", "first_name", "last_name")
 BATCH = 1000
 GENESIS = ""
 KEY_PURPOSE, KEY_NAME = b"employee-time-tracking-api: audit chain", b"name of this key"
-LINKED = (
+MAC_COLUMNS = (
     "chain_id", "position", "at", "action", "actor_id", "object_type", "object_id", "before", "after", "reason",
     "request_id", "key_id",
 )  # fmt: skip
@@ -181,7 +181,7 @@ def _plain_events(table: str) -> sa.TableClause:
 
 
 def _chained_events(table: str) -> sa.TableClause:
-    columns = (*LINKED, "personal", "link")
+    columns = (*MAC_COLUMNS, "personal", "link")
     return sa.table(table, *(sa.column(name, Instant if name == "at" else None) for name in columns))
 
 
@@ -213,8 +213,8 @@ def _chain_events() -> dict[int, tuple[int, str]]:
     connection, last_id = op.get_bind(), 0
     source, target = _plain_events("audit_event"), _chained_events("new_audit_event")
     while True:
-        rest = sa.select(source).where(source.c.id > last_id)
-        batch = connection.execute(rest.order_by(source.c.id).limit(BATCH)).all()
+        remaining = sa.select(source).where(source.c.id > last_id)
+        batch = connection.execute(remaining.order_by(source.c.id).limit(BATCH)).all()
         if not batch:
             return heads
         key = _mac(context.config.attributes["keyring"].audit_secrets[0].encode(), KEY_PURPOSE).digest()
@@ -223,11 +223,11 @@ def _chain_events() -> dict[int, tuple[int, str]]:
         for old in batch:
             chain_id, salt, values = old.subject_id or 0, secrets.token_hex(16), {}
             length, previous = heads.get(chain_id, (0, GENESIS))
-            event = {name: getattr(old, name) for name in LINKED if hasattr(old, name)} | {
+            event = {name: getattr(old, name) for name in MAC_COLUMNS if hasattr(old, name)} | {
                 "chain_id": chain_id,
                 "position": length + 1,
-                "before": _hidden(salt, values, "before", old.before),
-                "after": _hidden(salt, values, "after", old.after),
+                "before": _redact(salt, values, "before", old.before),
+                "after": _redact(salt, values, "after", old.after),
                 "reason": _digest(salt, values, "reason", old.reason),
                 "key_id": key_id,
             }
@@ -240,7 +240,7 @@ def _chain_events() -> dict[int, tuple[int, str]]:
         last_id = batch[-1].id
 
 
-def _hidden(salt: str, values: dict[str, str], side: str, facts: dict[str, object] | None) -> str | None:
+def _redact(salt: str, values: dict[str, str], side: str, facts: dict[str, object] | None) -> str | None:
     if facts is None:
         return None
     digests = {name: _digest(salt, values, f"{side}.{name}", facts[name]) for name in PERSONAL if name in facts}
@@ -311,15 +311,15 @@ def _unchain_events() -> None:
     order = (source.c.at, source.c.chain_id, source.c.position)
     connection, last = op.get_bind(), None
     while True:
-        rest = sa.true() if last is None else sa.tuple_(*order) > sa.tuple_(*last)
-        batch = connection.execute(sa.select(source).where(rest).order_by(*order).limit(BATCH)).all()
+        remaining = sa.true() if last is None else sa.tuple_(*order) > sa.tuple_(*last)
+        batch = connection.execute(sa.select(source).where(remaining).order_by(*order).limit(BATCH)).all()
         if not batch:
             return
-        connection.execute(sa.insert(target), [_plain(event) for event in batch])
+        connection.execute(sa.insert(target), [_unchain_event(event) for event in batch])
         last = [sa.bindparam(None, getattr(batch[-1], column.name), column.type) for column in order]
 
 
-def _plain(event: sa.Row) -> dict[str, object]:
+def _unchain_event(event: sa.Row) -> dict[str, object]:
     values = json.loads(event.personal)["values"] if event.personal else {}
 
     def side(name: str) -> dict[str, object] | None:
@@ -330,8 +330,8 @@ def _plain(event: sa.Row) -> dict[str, object]:
             for field, value in facts.items()
         }
 
-    kept = {name: getattr(event, name) for name in ("at", "action", "actor_id", "object_type", "object_id")}
-    return kept | {
+    unchanged = {name: getattr(event, name) for name in ("at", "action", "actor_id", "object_type", "object_id")}
+    return unchanged | {
         "subject_id": event.chain_id or None,
         "before": side("before"),
         "after": side("after"),

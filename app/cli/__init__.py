@@ -2,6 +2,6 @@
 
 import os
 
-from app.core.observability.metrics_directory import FOLDER
+from app.core.observability.metrics_directory import MULTIPROC_DIR
 
-os.environ.pop(FOLDER, None)  # the settings may be the service's; commands count nothing into its folder
+os.environ.pop(MULTIPROC_DIR, None)  # the settings may be the service's; commands count nothing into its folder

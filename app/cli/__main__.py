@@ -14,12 +14,12 @@ for group in (database, operations, users, audit, exports, openapi):
     app.add_typer(group.commands)
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
+def _handle_sigterm(number: int, _frame: FrameType | None) -> None:
     """Let a command that is told to stop clear away what it began; once, so that nothing interrupts that."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _handle_sigterm)
     app()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import STATEMENT_SECONDS, Refused, progress_bar, ready_database
+from app.cli.common import STATEMENT_TIMEOUT_SECONDS, CommandError, progress_bar, ready_database
 from app.core.time.clock import utc_now
 from app.services.audit import verification
 
@@ -19,31 +19,31 @@ def verify_audit(
     ] = None,
 ) -> None:
     """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
-    with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_SECONDS) as database, progress_bar() as progress:
+    with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
         task = progress.add_task("Links", visible=False)
-        with database.reading("cli:verify-audit") as session:
-            proof = verification.verify(
+        with database.read_transaction("cli:verify-audit") as session:
+            result = verification.verify(
                 session,
                 lines,
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
             )
     typer.echo(
-        f"The record holds: {proof.chains} chains, {proof.events} events, "
-        f"{proof.erased} of them with erased personal values; {proof.seals} seals kept."
+        f"The record holds: {result.chains} chains, {result.events} events, "
+        f"{result.erased} of them with erased personal values; {result.checkpoints} seals kept."
     )
 
 
 @commands.command()
 def audit_checkpoint() -> None:
     """Print one signed line over the heads of all chains. Keep it where whoever has the database can't reach."""
-    with ready_database() as database, database.reading("cli:audit-checkpoint") as session:
-        typer.echo(verification.seal(session, at=utc_now()))
+    with ready_database() as database, database.read_transaction("cli:audit-checkpoint") as session:
+        typer.echo(verification.create_checkpoint(session, at=utc_now()))
 
 
 def _checkpoints_in(file: Path) -> list[str]:
     """Its lines, in any encoding: what isn't a seal is told by its number."""
     lines = file.read_text("utf-8", errors="replace").splitlines()
     if not any(line.strip() for line in lines):
-        raise Refused(f"There is no seal in {file}.")
+        raise CommandError(f"There is no seal in {file}.")
     return lines

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import Refused, progress_bar, ready_database, refusals
+from app.cli.common import CommandError, progress_bar, ready_database, report_errors
 from app.core.config.settings import load_settings
-from app.core.database.migrations import head_revision, migrate, opened
+from app.core.database.migrations import head_revision, migrate, open_database
 from app.core.database.postgresql.online_migration import TOTAL_WAIT_SECONDS
-from app.core.security.passwords import hash_password, weakness
+from app.core.security.passwords import hash_password, strength_problem
 from app.core.time.clock import utc_now
 from app.services.operations import demo
 
@@ -22,7 +22,7 @@ def migrate_command(
     ] = TOTAL_WAIT_SECONDS,
 ) -> None:
     """Bring the database to the revision this version needs, while the version before goes on working on it."""
-    with refusals(), opened(load_settings()) as database:
+    with report_errors(), open_database(load_settings()) as database:
         migrate(database, total_wait_seconds=lock_timeout, report=lambda line: typer.echo(line, err=True))
     typer.echo(f"The database is at {head_revision()}.")
 
@@ -34,12 +34,12 @@ def demo_command(
 ) -> None:
     """Fill the database with a believable company: 3 teams, 30 people, 90 days of entries."""
     with ready_database() as database, progress_bar() as progress:
-        if reason := weakness(password):
-            raise Refused(f"--password: {reason}")
+        if reason := strength_problem(password):
+            raise CommandError(f"--password: {reason}")
         if password == demo.PASSWORD and database.settings.is_exposed:
-            raise Refused("--password is missing: others can reach this service, and the default is published.")
+            raise CommandError("--password is missing: others can reach this service, and the default is published.")
         task = progress.add_task("People and their days", visible=False)
-        with database.writing("cli:demo") as session:
+        with database.write_transaction("cli:demo") as session:
             company = demo.build(
                 session,
                 password_hash=hash_password(password),
@@ -48,6 +48,6 @@ def demo_command(
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
             )
     typer.echo(
-        f"{company.people} people, {company.entries} entries. Log in as {company.boss_email}, "
+        f"{company.users} people, {company.entries} entries. Log in as {company.boss_email}, "
         f"{company.manager_email} or {company.employee_email} with the password {password!r}."
     )

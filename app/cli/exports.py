@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import Refused, progress_bar, ready_database, valid, written_whole
+from app.cli.common import CommandError, parse_value, progress_bar, ready_database, write_atomically
 from app.core.time.clock import utc_now
-from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
+from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
 from app.services.access import locks
-from app.services.calendar.periods import Period, of_month
+from app.services.calendar.periods import Period, month_period
 from app.services.exports import exports
-from app.services.exports.exports import ExportWanted
+from app.services.exports.exports import ExportQuery
 from app.services.timesheets import pdf, timesheet
 
 commands = typer.Typer()
@@ -25,26 +25,28 @@ def export(
     end_date: Annotated[str, typer.Option(help="Last day, included.")],
     manager: Annotated[int | None, typer.Option(help="Only this manager's team, by id.", min=1, max=MAX_ID)] = None,
     include_indirect: Annotated[bool, typer.Option(help="The whole tree below the manager.")] = False,
-    columns: Annotated[Columns, typer.Option(help="Which columns.")] = Columns.full,
+    columns: Annotated[ExportColumns, typer.Option(help="Which columns.")] = ExportColumns.full,
     attribution: Annotated[Attribution, typer.Option(help="To which day hours belong.")] = Attribution.at_start,
     time_zone: Annotated[str | None, typer.Option(help="Days of this zone for all; else each entry's own.")] = None,
 ) -> None:
     """Write hours to a file as the API does: everybody's, or a team's. It is noted in the record."""
     with ready_database() as database, progress_bar() as progress:
-        export_format = _format_of(target)
+        export_format = _export_format(target)
         scope = ReportScope.all if manager is None else ReportScope.team
-        wanted = ExportWanted(_period(start_date, end_date, time_zone), scope, include_indirect, columns, attribution)
-        included = exports.everybody() if manager is None else exports.team_of(manager, wanted)
-        with database.writing("cli:export") as session:
-            locks.lock(session, *([manager] if manager else []))
-            exports.record(session, export_format, wanted, scope=scope, actor=None, at=(now := utc_now()))
+        query = ExportQuery(
+            _parse_period(start_date, end_date, time_zone), scope, include_indirect, columns, attribution
+        )
+        included = exports.all_users_filter() if manager is None else exports.team_filter(manager, query)
+        with database.write_transaction("cli:export") as session:
+            locks.lock_users(session, *([manager] if manager else []))
+            exports.record_export(session, export_format, query, scope=scope, actor=None, at=(now := utc_now()))
         task = progress.add_task("Entries", total=None)
-        with database.reading("cli:export") as session, written_whole(target) as file:
-            progress.update(task, total=exports.count(session, included, wanted))
+        with database.read_transaction("cli:export") as session, write_atomically(target) as file:
+            progress.update(task, total=exports.count_entries(session, included, query))
             exports.write(
                 session,
                 included,
-                wanted,
+                query,
                 export_format,
                 file.write,
                 at=now,
@@ -62,24 +64,26 @@ def timesheet_command(
 ) -> None:
     """Write a person's month as a PDF to sign, as the API does. It is noted in the record."""
     with ready_database() as database:
-        period = of_month(valid(Month, month), None if time_zone is None else valid(TimeZoneName, time_zone))
-        with database.writing("cli:timesheet") as session:
-            locks.lock(session, user_id)
-            timesheet.record(session, user_id, period, actor=None, at=(now := utc_now()))
-        with database.reading("cli:timesheet") as session:
-            sheet = timesheet.for_operator(session, user_id, period, at=now)
-        with written_whole(target) as file:
-            file.write(pdf.rendered(sheet))
+        period = month_period(
+            parse_value(Month, month), None if time_zone is None else parse_value(TimeZoneName, time_zone)
+        )
+        with database.write_transaction("cli:timesheet") as session:
+            locks.lock_users(session, user_id)
+            timesheet.record_export(session, user_id, period, actor=None, at=(now := utc_now()))
+        with database.read_transaction("cli:timesheet") as session:
+            sheet = timesheet.load_for_operator(session, user_id, period, at=now)
+        with write_atomically(target) as file:
+            file.write(pdf.render(sheet))
     typer.echo(f"{target} is written.")
 
 
-def _format_of(target: Path) -> ExportFormat:
-    endings = {".csv": ExportFormat.csv, ".xlsx": ExportFormat.xlsx, ".jsonl": ExportFormat.json}
-    if target.suffix not in endings:
-        raise Refused(f"{target}: the name must end with {', '.join(endings)}.")
-    return endings[target.suffix]
+def _export_format(target: Path) -> ExportFormat:
+    formats_by_suffix = {".csv": ExportFormat.csv, ".xlsx": ExportFormat.xlsx, ".jsonl": ExportFormat.json}
+    if target.suffix not in formats_by_suffix:
+        raise CommandError(f"{target}: the name must end with {', '.join(formats_by_suffix)}.")
+    return formats_by_suffix[target.suffix]
 
 
-def _period(start_date: str, end_date: str, time_zone: str | None) -> Period:
-    start, end = valid(Day, start_date), valid(Day, end_date)
-    return Period(start, end, None if time_zone is None else valid(TimeZoneName, time_zone))
+def _parse_period(start_date: str, end_date: str, time_zone: str | None) -> Period:
+    start, end = parse_value(Day, start_date), parse_value(Day, end_date)
+    return Period(start, end, None if time_zone is None else parse_value(TimeZoneName, time_zone))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import refusals
+from app.cli.common import report_errors
 from app.core.config.settings import Settings
 from app.main import create_app
 
@@ -19,7 +19,7 @@ def openapi(
 ) -> None:
     """Write the OpenAPI document. It is the same under all settings, so none are read."""
     document = json.dumps(create_app(Settings.model_construct()).openapi(), indent=2)
-    with refusals():
+    with report_errors():
         if target is None:
             typer.echo(document)
         else:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.cli.common import OperatorTransactions, Refused, progress_bar, ready_database
+from app.cli.common import CommandError, OperatorTransactions, progress_bar, ready_database
 from app.core.security.passwords import PasswordHasher, WeakPassword
 from app.core.time.clock import utc_now
 from app.models.users import Role
@@ -30,20 +30,24 @@ def create_admin(
     last_name: Annotated[str, typer.Option()] = "Admin",
 ) -> None:
     """Add an admin. The password is asked for, or read from standard input where that is not a terminal."""
-    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True) if sys.stdin.isatty() else _piped()
+    password = (
+        typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        if sys.stdin.isatty()
+        else _read_password_line()
+    )
     with ready_database() as database:
         try:
-            wanted = UserCreate(
+            data = UserCreate(
                 email=email, first_name=first_name, last_name=last_name, password=password, role=Role.admin
             )
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
-            raise Refused(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise CommandError(f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
         tx = OperatorTransactions(database, "cli:create-admin")
         try:
-            admin = asyncio.run(administration.add_user(tx, PasswordHasher(), wanted, at=utc_now()))
+            admin = asyncio.run(administration.add_user(tx, PasswordHasher(), data, at=utc_now()))
         except WeakPassword as error:
-            raise Refused(f"password: {error}") from None
+            raise CommandError(f"password: {error}") from None
     typer.echo(f"Created admin {admin.email} with id {admin.id}.")
 
 
@@ -59,11 +63,13 @@ def import_users(
         task = progress.add_task("People", total=None)
         tx = OperatorTransactions(database, "cli:import-users")
 
-        def show(done: int, total: int) -> None:
+        def update_progress(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        with _faults():
-            result = asyncio.run(csv_import.import_people(tx, content, dry_run=dry_run, at=utc_now(), on_progress=show))
+        with _print_row_errors():
+            result = asyncio.run(
+                csv_import.import_people(tx, content, dry_run=dry_run, at=utc_now(), on_progress=update_progress)
+            )
     typer.echo(f"{result.users} users {'can be imported' if dry_run else 'imported'}.")
 
 
@@ -75,23 +81,23 @@ def erase_user(
     """Replace a deactivated person's name and e-mail by a pseudonym, for good, once RETENTION_DAYS have passed."""
     with ready_database() as database:
         if not yes and not typer.confirm(f"Erase the name and e-mail of person {user_id} for good?", err=True):
-            raise Refused("Nothing was erased.")
-        with database.writing("cli:erase-user") as session:
+            raise CommandError("Nothing was erased.")
+        with database.write_transaction("cli:erase-user") as session:
             pseudonym = personal_data.erase(session, user_id, at=utc_now())
     typer.echo(f"Person {user_id} is {pseudonym} from now on. Older backups still have the name.")
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
+def _print_row_errors() -> Iterator[None]:
     """The faults of a file, a line each on standard error, before the refusal."""
     try:
         yield
     except ImportRefused as refused:
-        for each in refused.facts["errors"]:
-            (what, line), column = each["loc"][:2], each["loc"][2:]
-            typer.echo(f"{', '.join([f'{what} {line}', *column])}: {each['message']}", err=True)
+        for row_error in refused.extensions["errors"]:
+            (what, line), column = row_error["loc"][:2], row_error["loc"][2:]
+            typer.echo(f"{', '.join([f'{what} {line}', *column])}: {row_error['message']}", err=True)
         raise
 
 
-def _piped() -> str:
+def _read_password_line() -> str:
     return sys.stdin.readline().rstrip("\r\n")

@@ -9,13 +9,13 @@ class DomainError(Exception):
 
     code: ClassVar[str]
     title: ClassVar[str]
-    is_recorded: ClassVar[bool] = False
+    is_audited: ClassVar[bool] = False
     """True where the refusal itself is evidence: its transaction commits, with its audit event, first."""
 
-    def __init__(self, detail: str, **facts: Any) -> None:
+    def __init__(self, detail: str, **extensions: Any) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.facts = facts
+        self.extensions = extensions
 
 
 class NotAuthenticated(DomainError):
@@ -45,16 +45,16 @@ class MethodNotAllowed(DomainError):
 class PreconditionFailed(DomainError):
     """It was changed since the one who asks last read it: `version` is the present one."""
 
-    def __init__(self, detail: str, *, version: int, **facts: Any) -> None:
-        super().__init__(detail, version=version, **facts)
+    def __init__(self, detail: str, *, version: int, **extensions: Any) -> None:
+        super().__init__(detail, version=version, **extensions)
         self.version = version
 
 
-class TooLarge(DomainError):
+class ContentTooLarge(DomainError):
     """More was sent than is read."""
 
 
-class TooSlow(DomainError):
+class RequestTimeout(DomainError):
     """It was not sent in time."""
 
 
@@ -62,12 +62,12 @@ class Misdirected(DomainError):
     """It was meant for somebody else."""
 
 
-class UnsupportedMedia(DomainError):
+class UnsupportedMediaType(DomainError):
     """It was sent in a form that isn't read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RateLimitPolicy:
     """At most `quota` of something in `window_seconds`. The name is a plain word: answers show it."""
 
     name: str
@@ -75,16 +75,16 @@ class Policy:
     window_seconds: int
 
 
-class TooMany(DomainError):
+class RateLimited(DomainError):
     """More was asked for than the policy lets through: try again after `retry_after_seconds`."""
 
-    def __init__(self, detail: str, *, policy: Policy, retry_after_seconds: int, **facts: Any) -> None:
-        super().__init__(detail, **facts)
+    def __init__(self, detail: str, *, policy: RateLimitPolicy, retry_after_seconds: int, **extensions: Any) -> None:
+        super().__init__(detail, **extensions)
         self.policy = policy
         self.retry_after_seconds = retry_after_seconds
 
 
-class Broken(DomainError):
+class InternalFailure(DomainError):
     """Our fault."""
 
 

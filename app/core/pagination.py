@@ -10,25 +10,25 @@ MAX_KEY = 2**32  # seconds until 2106, and more than any person's id
 MAX_LAST_KEY = 2**53  # an entry's id, or a place in a chain
 
 
-class BadCursor(Invalid):
+class InvalidCursor(Invalid):
     code = "invalid_cursor"
     title = "Invalid cursor"
 
 
-def cursor_behind(*keys: int) -> str:
+def encode_cursor(*keys: int) -> str:
     """The cursor of what comes behind the row with these sort keys."""
     return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
 
 
-def keys_of(cursor: str, count: int) -> list[int]:
-    """The sort keys in a cursor, of which the last tells equals apart. Raises BadCursor unless it has that many."""
+def decode_cursor(cursor: str, count: int) -> list[int]:
+    """The sort keys in a cursor, of which the last tells equals apart. Raises InvalidCursor unless it has that many."""
     try:
         keys = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, RecursionError):
         keys = None
     if not isinstance(keys, list) or len(keys) != count:
-        raise BadCursor("Send the cursor as the Link header had it, with the same filters.")
+        raise InvalidCursor("Send the cursor as the Link header had it, with the same filters.")
     limits = [*[MAX_KEY] * (count - 1), MAX_LAST_KEY]
     if any(type(key) is not int or not 0 <= key <= limit for key, limit in zip(keys, limits, strict=True)):
-        raise BadCursor("Send the cursor as the Link header had it, with the same filters.")
+        raise InvalidCursor("Send the cursor as the Link header had it, with the same filters.")
     return keys

@@ -12,7 +12,7 @@ from app.models.auth.second_factor import RecoveryCode, SecondFactor
 from app.models.idempotency import IdempotencyKey
 from app.models.projects import Project, ProjectMember
 from app.models.time_entries import TimeEntry
-from app.models.users import GlobalLock, TimeZone, User
+from app.models.users import NamedLock, TimeZone, User
 
 
 def table_of(model: type[SQLModel]) -> Table:
@@ -22,17 +22,17 @@ def table_of(model: type[SQLModel]) -> Table:
     return table
 
 
-USER, ZONE, GLOBAL_LOCK = table_of(User), table_of(TimeZone), table_of(GlobalLock)
-SESSION, API_TOKEN, LINK = table_of(LoginSession), table_of(ApiToken), table_of(PasswordLink)
-FACTOR, RECOVERY = table_of(SecondFactor), table_of(RecoveryCode)
-FAILED, KNOWN = table_of(FailedLogin), table_of(KnownAddress)
-PROJECT, MEMBER = table_of(Project), table_of(ProjectMember)
+USER, TIME_ZONE, NAMED_LOCK = table_of(User), table_of(TimeZone), table_of(NamedLock)
+LOGIN_SESSION, API_TOKEN, PASSWORD_LINK = table_of(LoginSession), table_of(ApiToken), table_of(PasswordLink)
+SECOND_FACTOR, RECOVERY_CODE = table_of(SecondFactor), table_of(RecoveryCode)
+FAILED_LOGIN, KNOWN_ADDRESS = table_of(FailedLogin), table_of(KnownAddress)
+PROJECT, PROJECT_MEMBER = table_of(Project), table_of(ProjectMember)
 ENTRY = table_of(TimeEntry)
-KEY = table_of(IdempotencyKey)
-EVENT, CHAIN = table_of(AuditEvent), table_of(AuditChain)
+IDEMPOTENCY_KEY = table_of(IdempotencyKey)
+AUDIT_EVENT, AUDIT_CHAIN = table_of(AuditEvent), table_of(AuditChain)
 
 
-def full_name(person: FromClause) -> ColumnElement[str]:
+def full_name(user: FromClause) -> ColumnElement[str]:
     """First and last name of a row of the table of people, or of an alias of it."""
-    name: ColumnElement[str] = person.c.first_name + " " + person.c.last_name
+    name: ColumnElement[str] = user.c.first_name + " " + user.c.last_name
     return name

@@ -20,7 +20,7 @@ def _role_column() -> Column[str]:
     return Column("role", Enum(Role, native_enum=False, length=16, values_callable=lambda _: values), nullable=False)
 
 
-def _switch_column(name: str) -> Column[bool]:
+def _flag_column(name: str) -> Column[bool]:
     """Off for people who were there before the column."""
     return Column(name, Boolean, nullable=False, server_default=false())
 
@@ -54,12 +54,12 @@ class User(SQLModel, table=True):
     is_active: bool = True
     manager_id: int | None = None
     time_zone: str = Field(max_length=64)
-    must_change_password: bool = Field(default=False, sa_column=_switch_column("must_change_password"))
-    has_second_factor: bool = Field(default=False, sa_column=_switch_column("has_second_factor"))
+    must_change_password: bool = Field(default=False, sa_column=_flag_column("must_change_password"))
+    has_second_factor: bool = Field(default=False, sa_column=_flag_column("has_second_factor"))
     created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
 
 
-class GlobalLock(SQLModel, table=True):
+class NamedLock(SQLModel, table=True):
     """A row to lock where a rule spans several people: the last admin, manager cycles."""
 
     __tablename__ = "global_lock"

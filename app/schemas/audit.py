@@ -5,37 +5,37 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from app.schemas.types import Answer, EntryId, Id, UtcTime
+from app.schemas.types import EntryId, Id, ResponseModel, UtcInstant
 
-Facts = Annotated[
+FieldValues = Annotated[
     dict[str, Any] | None,
     WithJsonSchema({"type": ["object", "null"], "maxProperties": 50}),
     Field(description="Facts by name. A personal value that was erased is null."),
 ]
 ReasonRead = Annotated[str | None, Field(max_length=500)]
 RequestId = Annotated[str, Field(max_length=64)]
-Action = Annotated[str, Field(max_length=64, examples=["time_entry:change"])]
+AuditAction = Annotated[str, Field(max_length=64, examples=["time_entry:change"])]
 
 
-class ActorRead(Answer):
+class ActorRead(ResponseModel):
     id: Id
     first_name: Annotated[str, Field(max_length=100)]
     last_name: Annotated[str, Field(max_length=100)]
 
 
-class HistoryItem(Answer):
+class TimeEntryHistoryItem(ResponseModel):
     """One change of an entry."""
 
-    at: UtcTime
+    at: UtcInstant
     actor: Annotated[ActorRead | None, Field(description="Null where the operator did it.")]
-    action: Action
-    before: Facts
-    after: Facts
+    action: AuditAction
+    before: FieldValues
+    after: FieldValues
     reason: ReasonRead
     request_id: RequestId
 
 
-class EventRead(HistoryItem):
+class AuditEventRead(TimeEntryHistoryItem):
     """One event of the record. `subject_id` is the person it concerns, `position` its place in that person's chain."""
 
     subject_id: Id | None
@@ -55,5 +55,5 @@ class EventFilter:
     object_id: int | None = None
 
 
-ObjectType = Annotated[str, Field(min_length=1, max_length=32, pattern="^[a-z_]+$", examples=["time_entry"])]
-ActionName = Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z_]+:[a-z_]+$", examples=["user:change"])]
+ObjectTypeFilter = Annotated[str, Field(min_length=1, max_length=32, pattern="^[a-z_]+$", examples=["time_entry"])]
+ActionFilter = Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z_]+:[a-z_]+$", examples=["user:change"])]

@@ -1,21 +1,21 @@
 """Projects as they are sent and answered."""
 
-from app.schemas.types import Answer, Body, Id, IsActive, ProjectName, UtcTime
-from app.schemas.users.user import Changes
+from app.schemas.types import Id, IsActive, ProjectName, RequestModel, ResponseModel, UtcInstant
+from app.schemas.users.user import PatchModel
 
 
-class ProjectRead(Answer):
+class ProjectRead(ResponseModel):
     id: Id
     name: ProjectName
     is_active: IsActive
-    created_at: UtcTime
+    created_at: UtcInstant
 
 
-class ProjectCreate(Body):
+class ProjectCreate(RequestModel):
     name: ProjectName
 
 
-class ProjectUpdate(Changes):
+class ProjectUpdate(PatchModel):
     """`is_active: false` archives the project: nobody can clock in on it; running entries go on."""
 
     name: ProjectName | None = None

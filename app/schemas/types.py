@@ -24,8 +24,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
-from app.core.security.passwords import wrong_length
-from app.core.text import text_key
+from app.core.security.passwords import length_problem
+from app.core.text import casefold_key
 from app.core.time.zones import zone_names
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
@@ -37,13 +37,13 @@ MAX_ENTRY_ID = 2**53 - 1
 MAX_KEY_LENGTH = 400
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     """What a client sends: fields it lists, and no others."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """What a client gets: the fields listed, and no others."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -54,7 +54,7 @@ class Pattern:
     """Text that matches, as the document shows too. pydantic's own would answer with the expression, not a sentence."""
 
     expression: str
-    sentence: str
+    message: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return no_info_after_validator_function(self._check, handler(source))
@@ -64,7 +64,7 @@ class Pattern:
 
     def _check(self, text: str) -> str:
         if re.fullmatch(self.expression, text) is None:
-            raise ValueError(self.sentence)
+            raise ValueError(self.message)
         return text
 
 
@@ -78,57 +78,57 @@ ONE_LINE = Pattern(
 )
 
 
-def _with_key(text: str) -> str:
+def _check_key_length(text: str) -> str:
     """Refuse text whose key outgrows its column: one character can become 18 (U+FDFA).
 
     Text that is too long for any name isn't even normalised: a million combining marks take minutes to put in order.
     """
-    if len(text) > MAX_KEY_LENGTH or len(text_key(text)) > MAX_KEY_LENGTH:
+    if len(text) > MAX_KEY_LENGTH or len(casefold_key(text)) > MAX_KEY_LENGTH:
         raise ValueError("Too long in its normal form. Use plainer characters.")
     return text
 
 
-def _known_zone(name: str) -> str:
+def _check_time_zone(name: str) -> str:
     if name not in zone_names():
         raise ValueError("Not a name of the tz database. Send one like Europe/Berlin.")
     return name
 
 
-def _right_length(password: str) -> str:
+def _check_password_length(password: str) -> str:
     """Only the length: whether it is strong takes time, which the hasher spends once it knows that an admin asks."""
-    if reason := wrong_length(password):
+    if reason := length_problem(password):
         raise ValueError(reason)
     return password
 
 
-def _in_calendar(day: date) -> date:
+def _check_day_range(day: date) -> date:
     if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError(f"Dates go from {FIRST_DAY} to {LAST_DAY}.")
     return day
 
 
-def _only_iso(value: Any) -> Any:
+def _require_iso_date(value: Any) -> Any:
     """A date is YYYY-MM-DD: pydantic would also read a number as seconds since 1970."""
     if isinstance(value, str) and not (len(value) == 10 and value[4] == value[7] == "-"):
         raise ValueError("Send a date as YYYY-MM-DD.")
     return value
 
 
-def _only_rfc_3339(value: Any) -> Any:
+def _require_rfc_3339(value: Any) -> Any:
     """An instant is RFC 3339 with an offset: pydantic would also read a number, or a time of nowhere."""
     if not (isinstance(value, str) and _RFC_3339.fullmatch(value)):
         raise ValueError("Send an instant with its offset, like 2026-03-02T08:00:00Z or 2026-03-02T09:00:00+01:00.")
     return value
 
 
-def _whole_second(instant: datetime) -> datetime:
+def _to_utc_second(instant: datetime) -> datetime:
     """The instant in UTC without its fraction of a second. Raises ValueError outside the calendar."""
     if not _FIRST_INSTANT <= instant <= _LAST_INSTANT:
         raise ValueError(f"Instants go from {FIRST_DAY} to {LAST_DAY}.")
     return instant.astimezone(UTC).replace(microsecond=0)
 
 
-def _only_number(value: Any) -> Any:
+def _require_number(value: Any) -> Any:
     """A body's number is a number: pydantic would also read true and "1". (In JSON 1.0 is a whole number.)"""
     if isinstance(value, bool | str):
         raise ValueError("Send a whole number.")  # noqa: TRY004 - pydantic wants a ValueError
@@ -136,21 +136,21 @@ def _only_number(value: Any) -> Any:
 
 
 @lru_cache(maxsize=65_536)
-def instant_text(second: int) -> str:
+def format_epoch(second: int) -> str:
     """The instant of so many seconds since 1970 as an answer has it: most are asked for again."""
-    return _z(datetime.fromtimestamp(second, UTC))
+    return _format_utc(datetime.fromtimestamp(second, UTC))
 
 
-def _z(instant: datetime) -> str:
+def _format_utc(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat()[:19] + "Z"  # a fifth of what strftime takes
 
 
-Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[1]), BeforeValidator(_only_number)]
-EntryId = Annotated[int, Field(ge=1, le=MAX_ENTRY_ID, examples=[1]), BeforeValidator(_only_number)]
+Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[1]), BeforeValidator(_require_number)]
+EntryId = Annotated[int, Field(ge=1, le=MAX_ENTRY_ID, examples=[1]), BeforeValidator(_require_number)]
 IsActive = Annotated[StrictBool, Field(examples=[True])]
-Line = Annotated[str, Field(min_length=1), ONE_LINE, AfterValidator(str.strip), AfterValidator(_with_key)]
-PersonName = Annotated[Line, Field(max_length=100, examples=["Ana"])]
-ProjectName = Annotated[Line, Field(max_length=200, examples=["Website"])]
+SingleLine = Annotated[str, Field(min_length=1), ONE_LINE, AfterValidator(str.strip), AfterValidator(_check_key_length)]
+UserNamePart = Annotated[SingleLine, Field(max_length=100, examples=["Ana"])]
+ProjectName = Annotated[SingleLine, Field(max_length=200, examples=["Website"])]
 Description = Annotated[str, Field(max_length=2000, examples=["Landing page"]), PLAIN_TEXT]
 Reason = Annotated[
     str,
@@ -158,8 +158,8 @@ Reason = Annotated[
     ONE_LINE,
     AfterValidator(str.strip),
 ]
-Search = Annotated[str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE]
-Email = Annotated[EmailStr, Field(max_length=254, examples=["ana@example.com"]), AfterValidator(_with_key)]
+SearchText = Annotated[str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE]
+Email = Annotated[EmailStr, Field(max_length=254, examples=["ana@example.com"]), AfterValidator(_check_key_length)]
 NewPassword = Annotated[
     str,
     Field(
@@ -169,7 +169,7 @@ NewPassword = Annotated[
         json_schema_extra={"format": "password", "minLength": 12, "maxLength": 128},
     ),
     PLAIN_TEXT,
-    AfterValidator(_right_length),
+    AfterValidator(_check_password_length),
 ]
 TimeZoneName = Annotated[
     str,
@@ -180,12 +180,12 @@ TimeZoneName = Annotated[
         examples=["Europe/Berlin"],
         json_schema_extra={"format": "time-zone"},
     ),
-    AfterValidator(_known_zone),
+    AfterValidator(_check_time_zone),
 ]
 Day = Annotated[
     date,
-    BeforeValidator(_only_iso),
-    AfterValidator(_in_calendar),
+    BeforeValidator(_require_iso_date),
+    AfterValidator(_check_day_range),
     WithJsonSchema(
         {
             "type": "string",
@@ -202,9 +202,9 @@ Month = Annotated[
     Pattern(r"^20[0-9]{2}-(0[1-9]|1[0-2])$", "Send a month as YYYY-MM, from 2000-01 to 2099-12."),
 ]
 DayRead = Annotated[date, Field(examples=["2026-03-02"])]
-UtcTime = Annotated[
+UtcInstant = Annotated[
     datetime,
-    PlainSerializer(_z, return_type=str),
+    PlainSerializer(_format_utc, return_type=str),
     WithJsonSchema(
         {
             "type": "string",
@@ -216,10 +216,10 @@ UtcTime = Annotated[
         mode="serialization",
     ),
 ]
-SentTime = Annotated[
+InputInstant = Annotated[
     datetime,
-    BeforeValidator(_only_rfc_3339),
-    AfterValidator(_whole_second),
+    BeforeValidator(_require_rfc_3339),
+    AfterValidator(_to_utc_second),
     WithJsonSchema(
         {
             "type": "string",

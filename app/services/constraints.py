@@ -9,11 +9,11 @@ from app.services.projects.errors import ProjectNameTaken
 from app.services.time_entries.errors import AlreadyClockedIn, EntryOverlaps
 from app.services.users.errors import EmailTaken, ManagerIsSelf
 
-_OF_A_PART = re.compile(r"_p\d+$")  # deploy/scaling/partition_by_person.sql names the parts' constraints so
+_PARTITION_SUFFIX = re.compile(r"_p\d+$")  # deploy/scaling/partition_by_user.sql names the parts' constraints so
 
 # What the databases say when a check before the write was missed: PostgreSQL names the constraint, SQLite the columns
 # of a unique index or the trigger's text.
-_BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
+_ERRORS_BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
     "uq_time_entry_one_open_per_user": (AlreadyClockedIn, "You are clocked in already. Clock out first."),
     "time_entry.user_id": (AlreadyClockedIn, "You are clocked in already. Clock out first."),
     "ex_time_entry_no_overlap": (EntryOverlaps, "Another entry of this person lies in that time."),
@@ -25,12 +25,12 @@ _BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
 }
 
 
-def from_constraint(error: IntegrityError) -> DomainError | None:
+def error_from_constraint(error: IntegrityError) -> DomainError | None:
     """The domain error of a violated constraint; None for one that no request should ever reach, which is a bug."""
-    diagnosis = getattr(error.orig, "diag", None)
-    name = diagnosis.constraint_name if diagnosis is not None else str(error.orig).rpartition(": ")[2]
-    name = _OF_A_PART.sub("", name or "")
-    if name not in _BY_CONSTRAINT:
+    diagnostics = getattr(error.orig, "diag", None)
+    name = diagnostics.constraint_name if diagnostics is not None else str(error.orig).rpartition(": ")[2]
+    name = _PARTITION_SUFFIX.sub("", name or "")
+    if name not in _ERRORS_BY_CONSTRAINT:
         return None
-    kind, detail = _BY_CONSTRAINT[name]
-    return kind(detail)
+    error_class, detail = _ERRORS_BY_CONSTRAINT[name]
+    return error_class(detail)

@@ -16,27 +16,33 @@ from sqlalchemy import bindparam, delete, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.dialect import upsert
-from app.core.database.session import Session, is_vain_wait
+from app.core.database.session import Session, is_lock_timeout
 from app.core.errors import Conflict, Invalid
-from app.models.tables import KEY
+from app.models.tables import IDEMPOTENCY_KEY
 
-KEPT_FOR = timedelta(hours=24)
-PURGED_AT_ONCE = 20
-RENEWED = ("fingerprint", "answer", "created_at")
-_KEPT = select(KEY.c.fingerprint, KEY.c.answer, KEY.c.created_at).where(
-    KEY.c.user_id == bindparam("user_id"), KEY.c.key == bindparam("key")
+KEY_RETENTION = timedelta(hours=24)
+PURGE_BATCH_SIZE = 20
+REPLACED_COLUMNS = ("fingerprint", "answer", "created_at")
+_STORED_QUERY = select(IDEMPOTENCY_KEY.c.fingerprint, IDEMPOTENCY_KEY.c.answer, IDEMPOTENCY_KEY.c.created_at).where(
+    IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"), IDEMPOTENCY_KEY.c.key == bindparam("key")
 )
 # A few of the oldest, whoever sent them: who never writes again leaves nothing behind for good. Those that another
 # transaction is deleting are left to it.
-_OLD = select(KEY.c.user_id, KEY.c.key).where(KEY.c.created_at <= bindparam("until")).order_by(KEY.c.created_at)
-_PURGE = delete(KEY).where(
-    tuple_(KEY.c.user_id, KEY.c.key).in_(_OLD.limit(PURGED_AT_ONCE).with_for_update(skip_locked=True))
+_EXPIRED_QUERY = (
+    select(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key)
+    .where(IDEMPOTENCY_KEY.c.created_at <= bindparam("until"))
+    .order_by(IDEMPOTENCY_KEY.c.created_at)
 )
-_NEW = upsert(KEY)
-_KEEP = _NEW.on_conflict_do_update(
-    index_elements=["user_id", "key"], set_={name: _NEW.excluded[name] for name in RENEWED}
+_PURGE = delete(IDEMPOTENCY_KEY).where(
+    tuple_(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key).in_(
+        _EXPIRED_QUERY.limit(PURGE_BATCH_SIZE).with_for_update(skip_locked=True)
+    )
 )
-_Answer = TypeVar("_Answer", bound=BaseModel)
+_INSERT = upsert(IDEMPOTENCY_KEY)
+_UPSERT = _INSERT.on_conflict_do_update(
+    index_elements=["user_id", "key"], set_={name: _INSERT.excluded[name] for name in REPLACED_COLUMNS}
+)
+_Response = TypeVar("_Response", bound=BaseModel)
 
 
 class RequestInFlight(Conflict):
@@ -44,71 +50,79 @@ class RequestInFlight(Conflict):
     title = "Request in progress"
 
 
-class KeyReused(Invalid):
+class IdempotencyKeyReused(Invalid):
     code = "idempotency_key_reused"
     title = "Idempotency-Key reused"
 
 
 @dataclass(frozen=True, slots=True)
-class Once:
+class IdempotentRequest:
     """A request to be done once: the sender's key, and what tells this request from another."""
 
     key: str
     fingerprint: str
 
 
-def once(key: str | None, operation: str, *sent: str) -> Once | None:
+def for_key(key: str | None, operation: str, *content: str) -> IdempotentRequest | None:
     """The request under its key; None for one without a key, which is done each time it comes."""
     if key is None:
         return None
-    return Once(key, hashlib.sha256("\n".join((operation, *sent)).encode()).hexdigest())
+    return IdempotentRequest(key, hashlib.sha256("\n".join((operation, *content)).encode()).hexdigest())
 
 
-def answered(
-    session: Session, user_id: int, request: Once | None, answer: type[_Answer], *, at: datetime
-) -> _Answer | None:
-    """The answer to this request, if it was done before; its sender is locked. Raises KeyReused."""
+def find_response(
+    session: Session, user_id: int, request: IdempotentRequest | None, response_type: type[_Response], *, at: datetime
+) -> _Response | None:
+    """The answer to this request, if it was done before; its sender is locked. Raises IdempotencyKeyReused."""
     if request is None:
         return None
-    kept = session.execute(_KEPT, {"user_id": user_id, "key": request.key}).one_or_none()
-    return None if kept is None else replay(request, answer, *kept, at=at)
+    stored = session.execute(_STORED_QUERY, {"user_id": user_id, "key": request.key}).one_or_none()
+    return None if stored is None else replay(request, response_type, *stored, at=at)
 
 
 def replay(
-    request: Once,
-    answer: type[_Answer],
+    request: IdempotentRequest,
+    response_type: type[_Response],
     fingerprint: str | None,
-    kept: str | None,
+    stored: str | None,
     created_at: datetime | None,
     *,
     at: datetime,
-) -> _Answer | None:
-    """The kept answer, unless there is none or its 24 hours are over. Raises KeyReused for another request's."""
-    if fingerprint is None or kept is None or created_at is None or created_at <= at - KEPT_FOR:
+) -> _Response | None:
+    """The response stored less than 24 hours ago, if any. Raises IdempotencyKeyReused for another request's."""
+    if fingerprint is None or stored is None or created_at is None or created_at <= at - KEY_RETENTION:
         return None
     if fingerprint != request.fingerprint:
-        raise KeyReused("This Idempotency-Key was sent with another request. Take a new key for a new request.")
-    return answer.model_validate_json(kept)
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key was sent with another request. Take a new key for a new request."
+        )
+    return response_type.model_validate_json(stored)
 
 
-def keep(
-    session: Session, user_id: int, request: Once | None, answer: BaseModel, *, purges: bool = True, at: datetime
+def store_response(
+    session: Session,
+    user_id: int,
+    request: IdempotentRequest | None,
+    response: BaseModel,
+    *,
+    purge: bool = True,
+    at: datetime,
 ) -> None:
     """Keep the answer for the same request, in the place of one whose time is over, and let go of a few that are."""
     if request is None:
         return
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
-    session.write_soon(_KEEP, row | {"answer": answer.model_dump_json(), "created_at": at})
-    if purges:  # last, so that nobody waits for us while we wait for them
-        session.write_soon(_PURGE, {"until": at - KEPT_FOR})
+    session.execute_later(_UPSERT, row | {"answer": response.model_dump_json(), "created_at": at})
+    if purge:  # last, so that nobody waits for us while we wait for them
+        session.execute_later(_PURGE, {"until": at - KEY_RETENTION})
 
 
 @contextmanager
-def waiting(request: Once | None) -> Iterator[None]:
+def conflict_on_lock_timeout(request: IdempotentRequest | None) -> Iterator[None]:
     """Around the wait for the sender's lock. Raises RequestInFlight where a request with a key waits in vain."""
     try:
         yield
     except DBAPIError as error:
-        if request is not None and is_vain_wait(error):
+        if request is not None and is_lock_timeout(error):
             raise RequestInFlight("The same request may still be under way. Send it again in a second.") from None
         raise

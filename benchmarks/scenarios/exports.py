@@ -5,7 +5,7 @@ from collections import Counter
 
 from benchmarks.company import ADMIN, dates
 from benchmarks.environment import Environment, Scale
-from benchmarks.load import Answer, once
+from benchmarks.load import Answer, send_once
 from benchmarks.measure import Run, Sample
 from benchmarks.memory import PeakMemory
 from benchmarks.scenarios.scenario import Scenario
@@ -21,7 +21,7 @@ def csv(environment: Environment, _: int) -> dict[str, Run]:
     scale, rows = environment.payroll, environment.options.csv_rows
     runs: dict[str, Run] = {each.name: export_load(each, scale, CSV, rows) for each in scale.services}
     if not scale.is_sqlite:
-        runs["COPY"] = CopyOut(scale.url, scale.layout.period_of(rows))
+        runs["COPY"] = CopyOut(scale.url, scale.company_size.period_of(rows))
     return runs
 
 
@@ -34,7 +34,7 @@ def xlsx(environment: Environment, _: int) -> dict[str, Run]:
 def export_load(service: Service, scale: Scale, path: str, rows: int) -> Run:
     """One whole export by one client, however long it takes, after one of a day, by fresh processes."""
     small, whole = (_message(service, scale, path, count) for count in (1, rows))
-    expected = scale.layout.entries_in(scale.layout.period_of(rows))
+    expected = scale.company_size.entries_in(scale.company_size.period_of(rows))
 
     def run(_: float) -> Sample:
         service.restart()
@@ -54,13 +54,13 @@ def export_load(service: Service, scale: Scale, path: str, rows: int) -> Run:
 
 
 def _message(service: Service, scale: Scale, path: str, rows: int) -> bytes:
-    return service.get(ADMIN, path, **dates(scale.layout.period_of(rows)), scope="all")
+    return service.get(ADMIN, path, **dates(scale.company_size.period_of(rows)), scope="all")
 
 
 def _peak(service: Service, message: bytes) -> tuple[float, Answer]:
     peak = PeakMemory(service.pid)
     peak.reset()
-    answer = once(service.base_url, message)
+    answer = send_once(service.base_url, message)
     return peak.megabytes(), answer
 
 

@@ -13,18 +13,20 @@ START = "at 100,000 entries"
 
 
 def growing_punches(environment: Environment, clients: int) -> dict[str, Run]:
-    return _at_both(environment, clients, punch_load)
+    return _compare_scales(environment, clients, punch_load)
 
 
 def growing_months(environment: Environment, clients: int) -> dict[str, Run]:
-    return _at_both(environment, clients, own_month_load)
+    return _compare_scales(environment, clients, own_month_load)
 
 
-def _at_both(environment: Environment, clients: int, load: Callable[[Service, list[int]], Run]) -> dict[str, Run]:
-    def at(scale: Scale) -> Run:
-        return load(scale.ours, list(scale.layout.crew)[:clients])
+def _compare_scales(
+    environment: Environment, clients: int, load: Callable[[Service, list[int]], Run]
+) -> dict[str, Run]:
+    def run_at(scale: Scale) -> Run:
+        return load(scale.ours, list(scale.company_size.team)[:clients])
 
-    return {OURS: at(environment.large), START: at(environment.growth_start)}
+    return {OURS: run_at(environment.large), START: run_at(environment.growth_start)}
 
 
 SCENARIOS = (

@@ -4,9 +4,9 @@ from datetime import date
 
 from benchmarks.company import ADMIN, MANAGER, MONTH, YEAR, dates
 from benchmarks.environment import Environment
-from benchmarks.load import Request, drive
+from benchmarks.load import Request, run_clients
 from benchmarks.measure import Run, Sample
-from benchmarks.scenarios.scenario import DONE, Scenario, in_turn, read_load, with_memory
+from benchmarks.scenarios.scenario import DONE, Scenario, read_load, repeat_requests, with_memory
 from benchmarks.services import Service
 from benchmarks.upper_bounds import Aggregate
 
@@ -18,17 +18,17 @@ PAGE, USERS = 100, 10_000
 
 def own_month(environment: Environment, clients: int) -> dict[str, Run]:
     scale = environment.small
-    people = list(scale.layout.crew)[:clients]
-    runs: dict[str, Run] = {each.name: own_month_load(each, people) for each in scale.services}
+    user_ids = list(scale.company_size.team)[:clients]
+    runs: dict[str, Run] = {each.name: own_month_load(each, user_ids) for each in scale.services}
     if bare := scale.bare:
-        runs["bare app"] = own_month_load(bare, people)
+        runs["bare app"] = own_month_load(bare, user_ids)
         runs["hello"] = read_load(bare, [bare.hello] * clients)
     return runs
 
 
-def own_month_load(service: Service, people: list[int]) -> Run:
-    service.sign_in(people)
-    return read_load(service, [service.own_month(person) for person in people])
+def own_month_load(service: Service, user_ids: list[int]) -> Run:
+    service.log_in(user_ids)
+    return read_load(service, [service.own_month(user) for user in user_ids])
 
 
 def team_month(environment: Environment, clients: int) -> dict[str, Run]:
@@ -64,17 +64,17 @@ def presence(environment: Environment, clients: int) -> dict[str, Run]:
 
 def users(environment: Environment, clients: int) -> dict[str, Run]:
     """All pages of the list, each client from another page on."""
-    return {each.name: _paging(each, clients) for each in environment.large.services}
+    return {each.name: _page_load(each, clients) for each in environment.large.services}
 
 
-def _paging(service: Service, clients: int) -> Run:
+def _page_load(service: Service, clients: int) -> Run:
     skips = range(0, USERS, PAGE)
     pages = [Request(service.get(ADMIN, "/admin/users", skip=skip, limit=PAGE), DONE) for skip in skips]
 
     def run(seconds: float) -> Sample:
         starts = range(0, len(pages), max(1, len(pages) // clients))[:clients]
-        scripts = [in_turn(*pages[start:], *pages[:start]) for start in starts]
-        return Sample.of(drive(service.base_url, scripts, seconds), DONE)
+        scripts = [repeat_requests(*pages[start:], *pages[:start]) for start in starts]
+        return Sample.of(run_clients(service.base_url, scripts, seconds), DONE)
 
     return run
 

@@ -19,16 +19,16 @@ import httpx
 import psycopg2
 
 from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
-from app.core.database.postgresql.dump import program
+from app.core.database.postgresql.dump import find_program
 from app.core.time.clock import monotonic_seconds
 from tests.support.databases import SECRET_KEY
-from tests.support.processes import free_port, owner
+from tests.support.processes import free_port, unprivileged_user
 from tests.support.server_process import TLS, Backend
 
 ENTRIES = 40
 WAIT_SECONDS = 60
-BIN = program("postgres", at_least=15).resolve().parent
-HELD = "SELECT count(*), sum(extract(epoch FROM end_time - start_time))::bigint, max(id) FROM time_entry"
+BIN = find_program("postgres", at_least=15).resolve().parent
+COUNTS_SQL = "SELECT count(*), sum(extract(epoch FROM end_time - start_time))::bigint, max(id) FROM time_entry"
 
 
 class Server:
@@ -50,20 +50,20 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
 
     @contextmanager
-    def running(self) -> Any:
+    def run_server(self) -> Any:
         """Start it, wait until it takes writes, and end it."""
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with (self._data.parent / f"{self._data.name}.log").open("ab") as log:
             command = [BIN / "postgres", "-D", self._data, *options]
-            process = subprocess.Popen(command, stdout=log, stderr=log, **owner())  # noqa: S603
+            process = subprocess.Popen(command, stdout=log, stderr=log, **unprivileged_user())  # noqa: S603
         try:
-            wait_for(lambda: self.ask("SELECT pg_is_in_recovery()") == (False,), process)
+            wait_for(lambda: self.query("SELECT pg_is_in_recovery()") == (False,), process)
             yield
         finally:
             process.send_signal(2)  # SIGINT: fast shutdown
             process.wait(WAIT_SECONDS)
 
-    def ask(self, statement: str) -> Any:
+    def query(self, statement: str) -> Any:
         with closing(psycopg2.connect(self.url.replace("postgresql+psycopg2", "postgresql"))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -71,72 +71,74 @@ class Server:
                 return cursor.fetchone() if cursor.description else None
 
 
-def wait_for(holds: Any, process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[bytes] | None = None) -> None:
     deadline = monotonic_seconds() + WAIT_SECONDS
     while True:
         with suppress(psycopg2.OperationalError):
-            if holds():
+            if condition():
                 return
         if monotonic_seconds() > deadline or (process is not None and process.poll() is not None):
             raise RuntimeError("It didn't come to that; see the logs.")
         time.sleep(0.05)
 
 
-class Drill:
+class RecoveryDrill:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._begun_at = self._last_at = monotonic_seconds()
+        self._started_at = self._last_at = monotonic_seconds()
         self._archive = folder / "archive"
         self._archive.mkdir()
         folder.chmod(0o755)
         for each in (folder, self._archive):
-            if who := owner():
-                os.chown(each, who["user"], who["group"])
+            if user := unprivileged_user():
+                os.chown(each, user["user"], user["group"])
 
     def run(self) -> bool:
         """Whether all was there afterwards."""
         first = Server(self._folder / "first", self._archive)
-        self._postgresql("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", self._folder / "first")
-        with first.running():
-            self._say("a PostgreSQL that archives its log is up")
-            self._cli(first, "migrate")
-            with self._service(first) as punch:
+        self._run_postgresql("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", self._folder / "first")
+        with first.run_server():
+            self._report("a PostgreSQL that archives its log is up")
+            self._run_cli(first, "migrate")
+            with self._run_service(first) as punch:
                 punch(ENTRIES)
-                self._say(f"migrated, and {ENTRIES} punches are answered")
-                self._postgresql("pg_basebackup", "-d", first.url, "-D", self._folder / "second", "-c", "fast")
-                self._postgresql("pg_verifybackup", self._folder / "second")
-                self._say("the base backup is taken and verified")
+                self._report(f"migrated, and {ENTRIES} punches are answered")
+                self._run_postgresql("pg_basebackup", "-d", first.url, "-D", self._folder / "second", "-c", "fast")
+                self._run_postgresql("pg_verifybackup", self._folder / "second")
+                self._report("the base backup is taken and verified")
                 punch(ENTRIES)
-            held, proven = first.ask(HELD), self._cli(first, "verify-audit")
-            (noted,) = first.ask("SELECT clock_timestamp()::text")
-            self._say(f"{ENTRIES} more; at {noted} there are {held[0]} entries. {proven}")
-            first.ask("DELETE FROM time_entry")
-            (segment,) = first.ask("SELECT pg_walfile_name(pg_current_wal_lsn())")
-            first.ask("SELECT pg_switch_wal()")
+            counts, verification = first.query(COUNTS_SQL), self._run_cli(first, "verify-audit")
+            (target_time,) = first.query("SELECT clock_timestamp()::text")
+            self._report(f"{ENTRIES} more; at {target_time} there are {counts[0]} entries. {verification}")
+            first.query("DELETE FROM time_entry")
+            (segment,) = first.query("SELECT pg_walfile_name(pg_current_wal_lsn())")
+            first.query("SELECT pg_switch_wal()")
             wait_for((self._archive / segment).exists)
-            self._say(f"deleted by accident: {first.ask(HELD)[0]} entries are left; the log is archived up to there")
+            self._report(
+                f"deleted by accident: {first.query(COUNTS_SQL)[0]} entries are left; the log is archived up to there"
+            )
         second = Server(self._folder / "second", self._archive)
-        self._set_target(noted)
-        with second.running():
-            self._say("recovered to the noted time in a second data folder")
-            held_again, proven_again = second.ask(HELD), self._cli(second, "verify-audit")
-            self._say(f"there are {held_again[0]} entries. {proven_again}")
-            with self._service(second) as punch:
+        self._set_target(target_time)
+        with second.run_server():
+            self._report("recovered to the noted time in a second data folder")
+            restored_counts, restored_verification = second.query(COUNTS_SQL), self._run_cli(second, "verify-audit")
+            self._report(f"there are {restored_counts[0]} entries. {restored_verification}")
+            with self._run_service(second) as punch:
                 punch(1)
-                self._say("the service runs on it, and a punch is answered")
-        return bool(held == held_again and proven == proven_again)
+                self._report("the service runs on it, and a punch is answered")
+        return bool(counts == restored_counts and verification == restored_verification)
 
-    def _set_target(self, noted: str) -> None:
+    def _set_target(self, target_time: str) -> None:
         """Where to find the log, and where to stop."""
         data = self._folder / "second"
         with (data / "postgresql.auto.conf").open("a") as settings:
             settings.write(f"restore_command = 'cp {self._archive}/%f %p'\n")
-            settings.write(f"recovery_target_time = '{noted}'\n")
+            settings.write(f"recovery_target_time = '{target_time}'\n")
             settings.write("recovery_target_action = 'promote'\n")
         (data / "recovery.signal").touch()
 
     @contextmanager
-    def _service(self, server: Server) -> Any:
+    def _run_service(self, server: Server) -> Any:
         """The service on this database, and how to punch there so many times as its first admin."""
         backend = Backend(server.url, self._folder)
         try:
@@ -157,36 +159,36 @@ class Drill:
         finally:
             backend.stop()
 
-    def _cli(self, server: Server, command: str) -> str:
-        done = subprocess.run(  # noqa: S603
+    def _run_cli(self, server: Server, command: str) -> str:
+        result = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "app.cli", command],
             env=os.environ | {"DB_URL": server.url, "SECRET_KEY": SECRET_KEY},
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise RuntimeError(f"{command}: {done.stderr}")
-        return done.stdout.strip()
+        if result.returncode:
+            raise RuntimeError(f"{command}: {result.stderr}")
+        return result.stdout.strip()
 
-    def _postgresql(self, name: str, *arguments: str | Path) -> None:
+    def _run_postgresql(self, name: str, *arguments: str | Path) -> None:
         command = [BIN / name, *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **owner())  # noqa: S603
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder, **unprivileged_user())  # noqa: S603
 
-    def _say(self, what: str) -> None:
+    def _report(self, message: str) -> None:
         now = monotonic_seconds()
-        print(f"{now - self._begun_at:5.1f} s (+{now - self._last_at:.1f})  {what}", flush=True)
+        print(f"{now - self._started_at:5.1f} s (+{now - self._last_at:.1f})  {message}", flush=True)
         self._last_at = now
 
 
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="ett-drill-"))
     try:
-        is_all_there = Drill(folder).run()
+        is_complete = RecoveryDrill(folder).run()
     finally:
         shutil.rmtree(folder)
-    print("All that was there is there again." if is_all_there else "It is NOT what it was.")
-    return 0 if is_all_there else 1
+    print("All that was there is there again." if is_complete else "It is NOT what it was.")
+    return 0 if is_complete else 1
 
 
 if __name__ == "__main__":

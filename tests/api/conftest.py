@@ -34,7 +34,7 @@ def website(people):
     return people.project("Website")
 
 
-IN_SIGHT = {
+VISIBLE_TO = {
     "Ana": {"Ana"},
     "Mia": {"Mia", "Bo", "Ana", "Eve"},
     "Bo": {"Bo", "Eve"},
@@ -48,7 +48,7 @@ IN_SIGHT = {
 def staff(people, mia, ada):
     """Mia manages Bo and Ana, Bo manages Eve, Max manages Bob; Ada is an admin."""
     bo, max_ = people.manager("Bo", manager=mia), people.manager("Max")
-    everybody = {"Mia": mia, "Ada": ada, "Bo": bo, "Max": max_}
+    users = {"Mia": mia, "Ada": ada, "Bo": bo, "Max": max_}
     for name, manager in (("Ana", mia), ("Eve", bo), ("Bob", max_)):
-        everybody[name] = people.employee(name, manager=manager)
-    return everybody
+        users[name] = people.employee(name, manager=manager)
+    return users

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
-from app.models.tables import SESSION
-from tests.support.credentials import api_token_of
+from app.models.tables import LOGIN_SESSION
+from tests.support.credentials import create_api_token
 from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.high_volume
@@ -200,7 +200,7 @@ MATRIX = [
 def company(people, server):
     """The callers' tokens and the objects' ids."""
     mia, max_ = people.manager("Mia"), people.manager("Max")
-    persons = {
+    users = {
         "Mia": mia,
         "Max": max_,
         "Ana": people.employee("Ana", manager=mia),
@@ -209,15 +209,15 @@ def company(people, server):
         "Dan": people.employee("Dan", is_active=False),
         "Del": people.employee("Del"),
     }
-    website, bobs = people.project("Website"), people.project("Bob's", members=(persons["Bob"],))
-    entry = people.entry(persons["Ana"], website, "2026-03-02 08:00", "2026-03-02 12:00")
+    website, bobs = people.project("Website"), people.project("Bob's", members=(users["Bob"],))
+    entry = people.entry(users["Ana"], website, "2026-03-02 08:00", "2026-03-02 12:00")
     long_ago = utc_now() - timedelta(days=1)
-    tokens = {"nobody": None, "garbage": "not.a.token"} | {name: server.token(each) for name, each in persons.items()}
-    tokens["expired"] = server._signer.sign(persons["Ada"].id, 0, at=long_ago)
-    ids = {name.lower(): each.id for name, each in persons.items()}
-    with server.database.reading() as session:
-        own = session.execute(SESSION.select().where(SESSION.c.user_id == persons["Ana"].id)).one()
-    ids |= {"anas_session": own.id, "anas_token": api_token_of(server.database, persons["Ana"], "entries:read").id}
+    tokens = {"nobody": None, "garbage": "not.a.token"} | {name: server.token(each) for name, each in users.items()}
+    tokens["expired"] = server._signer.sign(users["Ada"].id, 0, at=long_ago)
+    ids = {name.lower(): each.id for name, each in users.items()}
+    with server.database.read_transaction() as session:
+        own = session.execute(LOGIN_SESSION.select().where(LOGIN_SESSION.c.user_id == users["Ana"].id)).one()
+    ids |= {"anas_session": own.id, "anas_token": create_api_token(server.database, users["Ana"], "entries:read").id}
     ids |= {"website": website.id, "bobs_project": bobs.id, "anas_entry": entry, "missing": 2_000_000_000}
     return tokens, ids
 
@@ -226,10 +226,10 @@ def company(people, server):
 def test_an_operation_answers_each_caller_as_the_table_says(row, company, server):
     tokens, ids = company
     method, path = row.operation.format(**ids).split(" ", 1)
-    body = _filled(row.body, ids)
+    body = _fill_in(row.body, ids)
 
     answers = []
-    before = _everything(server)
+    before = _dump_tables(server)
     for caller in CALLERS:
         with server.caller(tokens[caller]) as client:
             query = row.query.format(**ids)
@@ -238,7 +238,7 @@ def test_an_operation_answers_each_caller_as_the_table_says(row, company, server
                 sent = {"content": row.csv, "headers": {"Content-Type": "text/csv"}}
             answer = client.at_root(method, f"{path}?{query}" if query else path, **sent)
         answers.append(str(answer.status_code))
-        after = _everything(server)
+        after = _dump_tables(server)
         if answer.status_code >= 400 or method == "GET":
             assert after == before, f"{caller}'s request changed something"
         before = after
@@ -269,14 +269,14 @@ def test_every_operation_has_a_row(server):
     assert patterns - found == set()
 
 
-def _filled(value, ids):
+def _fill_in(value, ids):
     if isinstance(value, dict):
-        return {name: _filled(each, ids) for name, each in value.items()}
+        return {name: _fill_in(each, ids) for name, each in value.items()}
     if isinstance(value, list):
-        return [_filled(each, ids) for each in value]
+        return [_fill_in(each, ids) for each in value]
     return ids[value[1:-1]] if isinstance(value, str) and value.startswith("{") else value
 
 
-def _everything(server):
-    with server.database.reading() as session:
+def _dump_tables(server):
+    with server.database.read_transaction() as session:
         return {table: sorted(map(repr, session.execute(text(f'SELECT * FROM "{table}"')).all())) for table in TABLES}

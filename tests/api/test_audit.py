@@ -9,14 +9,14 @@ def ana(people):
 
 
 @pytest.fixture
-def busy(people, as_user, anyone, ada, ana):
+def busy(people, as_user, anonymous, ada, ana):
     """A working day: a project, a punch, a correction by Ada with a reason, a refused login of nobody."""
     admin = as_user(ada)
     website = admin.post("/admin/projects", json={"name": "Website"}).json()
     entry = as_user(ana).clock_in(website["id"]).json()
     as_user(ana).clock_out()
     admin.patch(f"/time-entries/{entry['id']}", json={"description": "Shop", "reason": "Wrong text"})
-    anyone.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})
+    anonymous.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})
     return admin, entry["id"], website["id"]
 
 

@@ -6,10 +6,10 @@ from sqlalchemy import update
 
 from app.core.database.session import Database
 from app.models.tables import USER
-from tests.support.credentials import api_token_of
+from tests.support.credentials import create_api_token
 from tests.support.databases import settings_for
 from tests.support.factories import Company
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 from tests.support.openapi_operations import OPERATIONS
 
 pytestmark = pytest.mark.high_volume
@@ -99,19 +99,19 @@ MATRIX = {
 @pytest.fixture
 def service(db_url):
     """Managers need a second factor here."""
-    with running(settings_for(db_url, REQUIRE_TOTP_ROLES=["manager"])) as server:
+    with run_server(settings_for(db_url, REQUIRE_TOTP_ROLES=["manager"])) as server:
         yield server
 
 
 @pytest.fixture
-def opened(people, service):
+def credentials(people, service):
     """A fresh credential of each kind, for an operation may end the one that it is called with. Id 1 is of somebody
     else, whom the examples of the document may deactivate."""
     vic, ada, pam, mia = people.employee("Vic"), people.admin("Ada"), people.admin("Pam"), people.manager("Mia")
-    with service.database.writing() as session:
+    with service.database.write_transaction() as session:
         session.execute(update(USER).where(USER.c.id == pam.id).values(must_change_password=True))
-    api_token_of(service.database, vic, "entries:read")
-    scoped = {scope: api_token_of(service.database, ada, scope).token for scope in SCOPES}
+    create_api_token(service.database, vic, "entries:read")
+    scoped = {scope: create_api_token(service.database, ada, scope).token for scope in SCOPES}
     revoked = service.token(people.employee("Dan", is_active=False))
 
     def fresh():
@@ -129,13 +129,13 @@ def people(db_url):
     database.close()
 
 
-def test_each_credential_opens_what_the_table_says_and_nothing_else(opened, service):
+def test_each_credential_opens_what_the_table_says_and_nothing_else(credentials, service):
     seen = {}
     for operation in OPERATIONS:
-        if "security" not in operation.described:
+        if "security" not in operation.definition:
             continue
         cells = []
-        for credential, token in opened().items():
+        for credential, token in credentials().items():
             with service.caller(token) as caller:
                 answer = operation.send(caller)
             code = answer.json()["code"] if answer.status_code >= 400 else ""

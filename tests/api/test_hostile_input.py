@@ -17,7 +17,7 @@ from sqlalchemy import text
 from app.core.time.clock import utc_now
 from tests.support.factories import PASSWORD
 from tests.support.openapi_operations import LOGIN, MIB, OPERATIONS, Operation, Schema
-from tests.support.secret_scan import HANDED_OUT
+from tests.support.secret_scan import SECRET_ISSUING_PATHS
 
 pytestmark = pytest.mark.high_volume
 PERIOD = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
@@ -62,9 +62,9 @@ def ada(people, as_user):
     return as_user(admin)
 
 
-def everything(server):
+def dump_tables(server):
     tables = ("user", "project", "project_member", "time_entry", "time_zone", "audit_event")
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         return {table: sorted(map(repr, session.execute(text(f'SELECT * FROM "{table}"')).all())) for table in tables}
 
 
@@ -76,7 +76,7 @@ def words(text: str) -> list[str]:
 
 
 def test_nobody_writes_a_field_that_the_body_does_not_list(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
     own = {"id": "777", "user_id": "1", "role": '"admin"', "is_active": "true", "manager_id": "1", "version": "9"}
     own |= {
         "created_at": '"2026-01-01T00:00:00Z"',
@@ -98,7 +98,7 @@ def test_nobody_writes_a_field_that_the_body_does_not_list(server, ada):
 
             assert answer.status_code == 422, (operation.name, name)
             assert ["body", name] in [error["loc"] for error in answer.json()["errors"]]
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 CONTROLS = [r'"a\u0000b"', r'"\u0000"', r'"\u0007"', r'"a\u001b[31mb"', r'"a\u007f"', r'"\u0085b"', r'"a\u009fb"']
@@ -107,7 +107,7 @@ NO_TEXT = ["1", "1.5", "true", "[]", "{}", '["a"]', '{"a": "b"}', "NaN", "1e999"
 
 
 def test_text_in_a_body_refuses_control_characters_and_lone_surrogates(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     found = list(fields_of("text"))
     for operation, name, schema in found:
@@ -118,14 +118,14 @@ def test_text_in_a_body_refuses_control_characters_and_lone_surrogates(server, a
         if "null" not in kinds(schema):
             assert operation.send(ada, body={name: "null"}).status_code == 422
     assert len(found) >= 12
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 NO_NAMES = ["", " ", "\t", "\n", "\u00a0", "\u3000", *(f"a{end}b" for end in "\n\r\t\u2028\u2029\x0b")]
 
 
 def test_names_are_one_line_and_not_blank(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
     names = [found for found in fields_of("text") if found[1].endswith("name")]
 
     for operation, name, _ in names:
@@ -134,7 +134,7 @@ def test_names_are_one_line_and_not_blank(server, ada):
 
             assert answer.status_code == 422, (operation.name, name, value)
     assert len(names) >= 6
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_a_description_keeps_its_lines_and_tabs(people, as_user):
@@ -154,7 +154,7 @@ HUGE_NUMBERS = ["9" * 4000, "9" * 5000, "-" + "9" * 5000]
 
 
 def test_a_number_in_a_body_refuses_what_is_no_number_in_its_range(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     found = list(fields_of("integer"))
     for operation, name, _ in found:
@@ -163,11 +163,11 @@ def test_a_number_in_a_body_refuses_what_is_no_number_in_its_range(server, ada):
 
             assert answer.status_code == 422, (operation.name, name, value[:40])
     assert {name for _, name, _ in found} >= {"project_id", "manager_id"}
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_a_yes_or_no_and_a_choice_refuse_everything_else(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     for operation, name, schema in [*fields_of("boolean"), *fields_of("choice")]:
         for value in ("1", "0", '"yes"', '"true"', '"ADMIN"', '"admin "', "null", "[]", "{}", "NaN", r'"\u0000"'):
@@ -176,14 +176,14 @@ def test_a_yes_or_no_and_a_choice_refuse_everything_else(server, ada):
             answer = operation.send(ada, body={name: value})
 
             assert answer.status_code == 422, (operation.name, name, value)
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 # Queries and paths
 
 
 def test_text_in_a_query_refuses_control_characters(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     found = list(parameters_of("text"))
     for operation, name, _ in found:
@@ -192,7 +192,7 @@ def test_text_in_a_query_refuses_control_characters(server, ada):
 
             assert answer.status_code == 422, (operation.name, name, value[:40])
     assert {name for _, name, _ in found} >= {"search", "start_date", "end_date", "time_zone"}
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_bytes_that_are_no_text_break_nothing(ada):
@@ -205,7 +205,7 @@ def test_bytes_that_are_no_text_break_nothing(ada):
 
 
 def test_a_number_in_a_query_refuses_what_is_no_number_in_its_range(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     found = list(parameters_of("integer"))
     for operation, name, schema in found:
@@ -218,7 +218,7 @@ def test_a_number_in_a_query_refuses_what_is_no_number_in_its_range(server, ada)
 
             assert answer.status_code == 422, (operation.name, name, value[:40])
     assert {name for _, name, _ in found} >= {"skip", "limit", "manager_id"}
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_a_page_has_a_size(ada):
@@ -242,7 +242,7 @@ def test_a_choice_in_a_query_is_one_of_the_list(ada):
 
 
 def test_a_path_takes_ids_and_nothing_else(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
     bad = [str(2**31), str(2**53 - 1), str(2**63), "9" * 5000, "\U0001f600"]
     bad += words("NaN inf 1e999 -1 0 1.5 abc me'-- %00 1%00 %07 %ef%bc%91 %ff %ed%a0%80 .. %2e%2e ; 1;a=b * %25")
 
@@ -252,7 +252,7 @@ def test_a_path_takes_ids_and_nothing_else(server, ada):
             answer = ada.at_root(operation.method, address, params=operation.query)
 
             assert answer.status_code in {404, 405, 422}, (operation.name, value)
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 NO_DATES = [
@@ -294,7 +294,7 @@ def test_own_hours_may_be_asked_for_the_whole_calendar(ada):
 
 
 def test_a_time_zone_is_a_name_of_the_tz_database(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
     bad = words("""
         Europe/Nowhere europe/berlin ../../etc/passwd /etc/localtime localtime a\\b posixrules Factory +01:00 UTC+1
         CET-1CEST Europe Europe/ . tzdata.zi zone.tab
@@ -303,25 +303,25 @@ def test_a_time_zone_is_a_name_of_the_tz_database(server, ada):
     for value in [*bad, "Europe/Berlin "]:
         assert ada.get("/time-entries/me", params=PERIOD | {"time_zone": value}).status_code == 422, value
         assert ada.patch("/auth/me", json={"time_zone": value}).status_code == 422, value
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 # Sizes
 
 
 def test_a_body_over_one_mib_or_a_file_over_eight_is_413_by_its_announced_length(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     for operation in OPERATIONS:
         answer = ada.at_root(operation.method, operation.address, content=b"x" * (operation.max_bytes + 1))
 
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large"), operation.name
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/csv"])
 def test_a_body_over_one_mib_or_a_file_over_eight_is_413_by_its_counted_bytes(server, ada, content_type):
-    before = everything(server)
+    before = dump_tables(server)
 
     for operation in OPERATIONS:
         takes_it = bool(operation.file) if "csv" in content_type else bool(operation.fields)
@@ -332,7 +332,7 @@ def test_a_body_over_one_mib_or_a_file_over_eight_is_413_by_its_counted_bytes(se
             )
 
             assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large"), operation.name
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_a_body_of_one_mib_is_read(people, as_user):
@@ -356,7 +356,7 @@ def test_an_endless_body_costs_no_memory(ada):
 
 
 def test_an_encoded_body_is_415(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     for operation in OPERATIONS:
         for encoding in ("gzip", "GZIP", "br", "deflate", "zstd", "identity, gzip", "x", ""):
@@ -371,7 +371,7 @@ def test_an_encoded_body_is_415(server, ada):
                 operation.name,
                 encoding,
             )
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_identity_is_no_encoding(people, as_user):
@@ -381,22 +381,22 @@ def test_identity_is_no_encoding(people, as_user):
     assert ana.post("/time-entries/clock-in", json=body, headers={"Content-Encoding": "identity"}).status_code == 200
 
 
-def test_a_huge_token_is_401(anyone):
-    answer = anyone.get("/auth/me", headers={"Authorization": f"Bearer {'A' * 60_000}.e30.A"})
+def test_a_huge_token_is_401(anonymous):
+    answer = anonymous.get("/auth/me", headers={"Authorization": f"Bearer {'A' * 60_000}.e30.A"})
 
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
-def test_every_shape_of_the_authorization_header_but_ours_is_401(people, server, anyone):
+def test_every_shape_of_the_authorization_header_but_ours_is_401(people, server, anonymous):
     token = server.token(people.employee("Ana"))
     shapes = ["", "Bearer", "Basic YTpi", f"Basic {token}", f"Token {token}", token, f"Bearer {token}, x"]
     shapes += [f"Bearer Bearer {token}", f"Bearer {token}.", "Bearer null", "Bearer \x80\xff"]
 
     for shape in shapes:
-        answer = anyone.get("/auth/me", headers={"Authorization": shape.encode("latin-1")})
+        answer = anonymous.get("/auth/me", headers={"Authorization": shape.encode("latin-1")})
 
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), shape
-    assert anyone.get("/auth/me", headers={"Authorization": f"bearer {token}"}).status_code == 200
+    assert anonymous.get("/auth/me", headers={"Authorization": f"bearer {token}"}).status_code == 200
 
 
 def test_a_token_of_somebody_who_never_was_is_401(server):
@@ -408,8 +408,8 @@ def test_a_token_of_somebody_who_never_was_is_401(server):
 # Passwords
 
 
-def log_in(anyone, password, email="nora@example.com"):
-    return anyone.post("/auth/login", data={"username": email, "password": password}).status_code
+def log_in(anonymous, password, email="nora@example.com"):
+    return anonymous.post("/auth/login", data={"username": email, "password": password}).status_code
 
 
 def hire(ada, password):
@@ -427,7 +427,7 @@ WEAK += ["\ufdfa" * 12, "\ufdfa" * 128, "\ufb00" * 5]  # 216, 2,304 and 10 chara
 
 
 def test_a_weak_password_is_422_wherever_it_is_set(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     for password in WEAK:
         created = hire(ada, password)
@@ -435,42 +435,42 @@ def test_a_weak_password_is_422_wherever_it_is_set(server, ada):
 
         assert (created.status_code, changed.status_code) == (422, 422), password[:30]
         assert password[:40] not in created.text or len(password) < 12
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
-def test_the_shortest_and_the_longest_password_log_in(ada, anyone):
+def test_the_shortest_and_the_longest_password_log_in(ada, anonymous):
     shortest, longest = "violet-harb0", (LONG * 9)[:128]
     assert hire(ada, shortest).status_code == 201
 
-    assert log_in(anyone, shortest) == 200
-    person = ada.get("/admin/users", params={"search": "nora"}).json()[0]
-    assert ada.put(f"/admin/users/{person['id']}/password", json={"password": longest}).status_code == 200
-    assert log_in(anyone, longest) == 200
-    assert log_in(anyone, longest[:-1]) == 401
+    assert log_in(anonymous, shortest) == 200
+    user = ada.get("/admin/users", params={"search": "nora"}).json()[0]
+    assert ada.put(f"/admin/users/{user['id']}/password", json={"password": longest}).status_code == 200
+    assert log_in(anonymous, longest) == 200
+    assert log_in(anonymous, longest[:-1]) == 401
 
 
-def test_every_character_of_a_password_counts(ada, anyone):
+def test_every_character_of_a_password_counts(ada, anonymous):
     password = "violet harbour 42 lantern " * 4
     hire(ada, password)
 
-    assert log_in(anyone, password) == 200
+    assert log_in(anonymous, password) == 200
     for changed in (password[:72], password[:73] + "X" + password[74:], password.strip(), password.upper()):
-        assert log_in(anyone, changed) == 401, changed
+        assert log_in(anonymous, changed) == 401, changed
 
 
-def test_one_password_typed_on_two_keyboards_is_one_password(ada, anyone):
+def test_one_password_typed_on_two_keyboards_is_one_password(ada, anonymous):
     hire(ada, "Ångström café ①②③ ﬁlter")
 
-    assert log_in(anyone, unicodedata.normalize("NFD", "Ångström café ①②③ ﬁlter")) == 200
-    assert log_in(anyone, "Ångström café 123 filter") == 200
-    assert log_in(anyone, "Angstrom cafe 123 filter") == 401
+    assert log_in(anonymous, unicodedata.normalize("NFD", "Ångström café ①②③ ﬁlter")) == 200
+    assert log_in(anonymous, "Ångström café 123 filter") == 200
+    assert log_in(anonymous, "Angstrom cafe 123 filter") == 401
 
 
 # Text that grows, and text that means something elsewhere
 
 
 def test_text_whose_normal_form_outgrows_its_column_is_422(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
     growing = "\ufdfa" * 100  # each becomes 18 characters
 
     for operation, name, _ in fields_of("text"):
@@ -478,7 +478,7 @@ def test_text_whose_normal_form_outgrows_its_column_is_422(server, ada):
             value = growing if name != "email" else f"{growing}@example.com"
             assert operation.send(ada, body={name: json.dumps(value)}).status_code == 422, (operation.name, name)
     assert ada.get("/admin/users", params={"search": growing}).json() == []
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_text_that_takes_minutes_to_normalise_is_422_at_once(ada):
@@ -513,7 +513,7 @@ def test_percent_and_underscore_in_a_search_are_letters(ada, people):
     for sign in ("%", "_", "\\", "'"):
         found = ada.get("/admin/users", params={"search": f"a{sign}b"}).json()
         projects = ada.get("/admin/projects", params={"search": sign}).json()
-        assert [person["first_name"] for person in found] == [f"A{sign}B"]
+        assert [user["first_name"] for user in found] == [f"A{sign}B"]
         assert [project["name"] for project in projects] == [f"Project A{sign}B"]
 
 
@@ -532,7 +532,7 @@ INJECTIONS = [
 
 def test_injections_find_nothing_and_change_nothing(server, ada):
     """500 strings in the search for people, and some for projects: none is a part of anybody's name."""
-    before = everything(server)
+    before = dump_tables(server)
 
     assert len(INJECTIONS) == 500
     for injection in INJECTIONS:
@@ -540,11 +540,11 @@ def test_injections_find_nothing_and_change_nothing(server, ada):
     for injection in INJECTIONS[::5]:
         assert ada.get("/admin/projects", params={"search": injection}).json() == [], injection
         assert ada.get("/time-entries", params={"search": injection}).json() == [], injection
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_injections_in_any_other_parameter_are_refused(server, ada):
-    before = everything(server)
+    before = dump_tables(server)
 
     for operation in OPERATIONS:
         for name, each in operation.parameters.items():
@@ -553,7 +553,7 @@ def test_injections_in_any_other_parameter_are_refused(server, ada):
             for injection in INJECTIONS[::20]:
                 answer = operation.send(ada, query={name: quote(injection)})
                 assert answer.status_code == 422, (operation.name, name, injection, each)
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_injections_in_a_name_are_kept_as_they_were_typed(ada):
@@ -594,12 +594,12 @@ def test_a_project_name_with_line_breaks_is_refused(ada):
 def test_walking_the_pages_while_others_are_hired_meets_each_earlier_person_once(people, ada, path):
     for number in range(7):
         people.employee(f"Early {number}", email=f"early{number}@example.com")
-    earlier = [person["id"] for person in ada.get(path).json()]
+    earlier = [user["id"] for user in ada.get(path).json()]
 
     met, address = [], f"{path}?limit=2"
     while address:
         page = ada.get(address) if not met else ada.at_root("GET", address)
-        met += [person["id"] for person in page.json()]
+        met += [user["id"] for user in page.json()]
         if len(met) < 20:
             people.employee("Aaron", email=f"late{len(met)}@example.com")
         address = page.links.get("next", {}).get("url")
@@ -615,15 +615,17 @@ def test_no_answer_but_those_that_hand_one_out_holds_a_secret(people, server, as
     people.entry(company[0], people.project("Old website"), "2026-03-02 08:00", "2026-03-02 12:00")
 
     seen = 0
-    for person in company:
+    for user in company:
         for operation in OPERATIONS:
-            if HANDED_OUT.search(operation.path):
+            if SECRET_ISSUING_PATHS.search(operation.path):
                 continue
-            answer = operation.send(as_user(person))
+            answer = operation.send(as_user(user))
             assert "argon2" not in answer.text
             assert PASSWORD not in answer.text
             if answer.is_success:
-                said = NAMED.sub("", answer.text.lower())
-                assert [word for word in ("hash", "password", "secret", "token") if word in said] == [], operation.name
+                body_text = NAMED.sub("", answer.text.lower())
+                assert [word for word in ("hash", "password", "secret", "token") if word in body_text] == [], (
+                    operation.name
+                )
                 seen += 1
     assert seen > 30

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from app.core.time.clock import utc_now
-from app.models.tables import ENTRY, KEY
+from app.models.tables import ENTRY, IDEMPOTENCY_KEY
 from app.services.access import locks
-from app.services.idempotency import PURGED_AT_ONCE
-from tests.support.audit_asserts import Record
-from tests.support.concurrency import Call, at_once
+from app.services.idempotency import PURGE_BATCH_SIZE
+from tests.support.audit_asserts import AuditLog
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.databases import SQLITE, settings_for
-from tests.support.in_process_server import running
-from tests.support.times import NOW, clock, hour, morning, refusal
+from tests.support.in_process_server import run_server
+from tests.support.times import NOW, hour_entry, hours_ago_utc, refusal, two_hour_entry
 
 REQUESTS = ("clock in", "clock out", "clock out of an entry", "enter by hand", "bulk")
 REUSED = (422, "idempotency_key_reused")
@@ -26,8 +26,8 @@ def request_for(name, project, entry_id=1):
         "clock in": ("/time-entries/clock-in", {"project_id": project.id, "description": "Landing page"}),
         "clock out": ("/time-entries/clock-out", None),
         "clock out of an entry": (f"/time-entries/{entry_id}/clock-out", None),
-        "enter by hand": ("/time-entries", morning(project)),
-        "bulk": ("/time-entries/bulk", {"operations": [{"action": "create", **morning(project)}]}),
+        "enter by hand": ("/time-entries", two_hour_entry(project)),
+        "bulk": ("/time-entries/bulk", {"operations": [{"action": "create", **two_hour_entry(project)}]}),
     }[name]
 
 
@@ -36,44 +36,46 @@ def send(caller, address, body, key=None, **params):
     return caller.post(address, json=body, headers=headers, params=params)
 
 
-def told(answer):
+def comparable(answer):
     """What the caller gets to know."""
     return answer.status_code, answer.headers.get("ETag"), answer.content
 
 
 def entries_in(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return session.execute(select(func.count()).select_from(ENTRY)).scalar_one()
 
 
 def keys_in(database):
-    with database.reading() as session:
-        return {(row.user_id, row.key) for row in session.execute(select(KEY.c.user_id, KEY.c.key))}
+    with database.read_transaction() as session:
+        return {
+            (row.user_id, row.key) for row in session.execute(select(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key))
+        }
 
 
 def age_keys(database, **age):
     """Let the kept answers be this old."""
-    with database.writing() as session:
-        session.execute(update(KEY).values(created_at=utc_now() - timedelta(**age)))
+    with database.write_transaction() as session:
+        session.execute(update(IDEMPOTENCY_KEY).values(created_at=utc_now() - timedelta(**age)))
 
 
 @pytest.fixture(params=REQUESTS)
-def wanted(request, people, ana, website):
+def keyed_request(request, people, ana, website):
     """One of the five requests that take a key, and Ana where she can send it: clocked in if it ends that."""
-    entry_id = people.entry(ana, website, clock(3), None) if request.param.startswith("clock out") else 1
+    entry_id = people.entry(ana, website, hours_ago_utc(3), None) if request.param.startswith("clock out") else 1
     return request_for(request.param, website, entry_id)
 
 
 class TestTheSameRequest:
-    def test_it_is_done_once_and_answered_twice(self, server, as_user, ana, wanted):
-        record = Record(server.database)
+    def test_it_is_done_once_and_answered_twice(self, server, as_user, ana, keyed_request):
+        audit_log = AuditLog(server.database)
 
-        first, again = send(as_user(ana), *wanted, "k-1"), send(as_user(ana), *wanted, "k-1")
+        first, again = send(as_user(ana), *keyed_request, "k-1"), send(as_user(ana), *keyed_request, "k-1")
 
         assert first.is_success
-        assert told(again) == told(first)
+        assert comparable(again) == comparable(first)
         assert entries_in(server.database) == 1
-        assert len(record.new()) == 1
+        assert len(audit_log.new_events()) == 1
 
     def test_its_answer_is_what_was_true_then(self, server, as_user, ana, website):
         me = as_user(ana)
@@ -83,28 +85,28 @@ class TestTheSameRequest:
 
         late = [send(me, *request_for("clock in", website), "in"), send(me, *request_for("clock out", website), "out")]
 
-        assert [told(answer) for answer in late] == [told(started), told(ended)]
+        assert [comparable(answer) for answer in late] == [comparable(started), comparable(ended)]
         assert me.get("/time-entries/current").status_code == 204
         assert entries_in(server.database) == 1
 
     def test_it_is_the_same_in_other_words(self, server, as_user, ana, website):
-        start, body = NOW - timedelta(hours=24), morning(website)
+        start, body = NOW - timedelta(hours=24), two_hour_entry(website)
         in_berlin = {"start_time": start.astimezone(ZoneInfo("Europe/Berlin")).isoformat(), "description": ""}
 
         first = send(as_user(ana), "/time-entries", body, "k-1")
         again = send(as_user(ana), "/time-entries", dict(reversed((body | in_berlin).items())), "k-1")
 
-        assert told(again) == told(first)
+        assert comparable(again) == comparable(first)
         assert entries_in(server.database) == 1
 
     def test_a_switch_closes_and_opens_once(self, server, people, as_user, ana, website):
-        people.entry(ana, website, clock(3), None)
-        record = Record(server.database)
+        people.entry(ana, website, hours_ago_utc(3), None)
+        audit_log = AuditLog(server.database)
 
         answers = [send(as_user(ana), *request_for("clock in", website), "k-1", switch=True) for _ in range(3)]
 
-        assert len({told(answer) for answer in answers}) == 1
-        assert [event.action for event in record.new()] == ["time_entry:switch", "time_entry:clock_in"]
+        assert len({comparable(answer) for answer in answers}) == 1
+        assert [event.action for event in audit_log.new_events()] == ["time_entry:switch", "time_entry:clock_in"]
 
     def test_without_a_key_it_is_done_each_time(self, server, as_user, ana, website):
         first, again = (send(as_user(ana), *request_for("enter by hand", website)) for _ in range(2))
@@ -119,16 +121,16 @@ class TestTheSameRequest:
 
 
 class TestAnotherRequest:
-    def test_a_key_belongs_to_one_operation(self, server, as_user, ana, website, wanted):
-        send(as_user(ana), *wanted, "k-1")
-        record = Record(server.database)
+    def test_a_key_belongs_to_one_operation(self, server, as_user, ana, website, keyed_request):
+        send(as_user(ana), *keyed_request, "k-1")
+        audit_log = AuditLog(server.database)
         others = [request_for(name, website, entry_id=999) for name in REQUESTS]
 
-        answers = [send(as_user(ana), *other, "k-1") for other in others if other != wanted]
+        answers = [send(as_user(ana), *other, "k-1") for other in others if other != keyed_request]
 
         assert {refusal(answer) for answer in answers} == {REUSED}
         assert len(answers) >= 4
-        assert record.new() == []
+        assert audit_log.new_events() == []
 
     @pytest.mark.parametrize("name", ["clock in", "enter by hand"])
     def test_a_key_belongs_to_one_body(self, server, as_user, ana, website, name):
@@ -148,7 +150,7 @@ class TestAnotherRequest:
         assert (plain.status_code, refusal(switch)) == (200, REUSED)
 
     def test_one_operation_more_is_another_bulk(self, server, as_user, ana, website):
-        operations = [{"action": "create", **hour(website, number)} for number in range(2)]
+        operations = [{"action": "create", **hour_entry(website, number)} for number in range(2)]
         send(as_user(ana), "/time-entries/bulk", {"operations": operations[:1]}, "k-1")
 
         longer = send(as_user(ana), "/time-entries/bulk", {"operations": operations}, "k-1")
@@ -177,12 +179,12 @@ class TestRefusals:
     def test_a_refused_entry_is_judged_anew_once_its_place_is_free(self, server, as_user, ana, website, name):
         in_the_way = send(as_user(ana), *request_for("enter by hand", website)).json()
         refused = send(as_user(ana), *request_for(name, website), "k-1")
-        kept = keys_in(server.database)
+        keys = keys_in(server.database)
         as_user(ana).delete(f"/time-entries/{in_the_way['id']}", params={"reason": "Entered twice"})
 
         done = send(as_user(ana), *request_for(name, website), "k-1")
 
-        assert (refused.status_code, kept, done.is_success) == (409, set(), True)
+        assert (refused.status_code, keys, done.is_success) == (409, set(), True)
 
     def test_a_refused_request_leaves_its_key_to_another(self, as_user, ana, website):
         send(as_user(ana), *request_for("clock out", website), "k-1")
@@ -193,28 +195,28 @@ class TestRefusals:
         "key", ["", "k" * 256, "two words", "tab\tbed", "Schlüssel".encode(), b"caf\xe9"], ids=repr
     )
     def test_a_key_is_1_to_255_visible_ascii_characters(self, server, as_user, ana, website, key):
-        record = Record(server.database)
+        audit_log = AuditLog(server.database)
 
         answers = [send(as_user(ana), *request_for(name, website), key) for name in REQUESTS]
 
         assert [refusal(answer) for answer in answers] == [(422, "validation_failed")] * 5
         assert {answer.json()["errors"][0]["loc"][1].lower() for answer in answers} == {"idempotency-key"}
-        assert record.new() == []
+        assert audit_log.new_events() == []
 
     @pytest.mark.parametrize("key", ["k", "~" * 255, "\"'%_\\;--"])
     def test_every_visible_ascii_character_is_as_good_as_another(self, as_user, ana, website, key):
         first, again = (send(as_user(ana), *request_for("clock in", website), key) for _ in range(2))
 
         assert first.status_code == 200
-        assert told(again) == told(first)
+        assert comparable(again) == comparable(first)
 
 
 class TestADayLater:
-    def test_an_answer_is_kept_for_24_hours(self, server, as_user, ana, wanted):
-        first = send(as_user(ana), *wanted, "k-1")
+    def test_an_answer_is_kept_for_24_hours(self, server, as_user, ana, keyed_request):
+        first = send(as_user(ana), *keyed_request, "k-1")
         age_keys(server.database, hours=23, minutes=59)
 
-        assert told(send(as_user(ana), *wanted, "k-1")) == told(first)
+        assert comparable(send(as_user(ana), *keyed_request, "k-1")) == comparable(first)
 
     def test_then_its_key_is_free(self, server, as_user, ana, website):
         first = send(as_user(ana), *request_for("clock in", website), "k-1", switch=True)
@@ -224,7 +226,7 @@ class TestADayLater:
         again = send(as_user(ana), *request_for("clock in", website), "k-1", switch=True)
 
         assert first.json()["id"] != second.json()["id"]
-        assert told(again) == told(second)
+        assert comparable(again) == comparable(second)
 
     def test_a_free_key_may_be_another_requests(self, server, as_user, ana, website):
         send(as_user(ana), *request_for("clock in", website), "k-1")
@@ -234,21 +236,21 @@ class TestADayLater:
 
     def test_old_keys_go_when_anybody_writes_with_a_new_one(self, server, as_user, ana, bob, website):
         """Also those of people who never write again."""
-        for person in (ana, bob):
-            send(as_user(person), *request_for("enter by hand", website), "old")
+        for user in (ana, bob):
+            send(as_user(user), *request_for("enter by hand", website), "old")
         age_keys(server.database, hours=24)
-        send(as_user(ana), "/time-entries", morning(website, days=2), "new")
+        send(as_user(ana), "/time-entries", two_hour_entry(website, days=2), "new")
 
-        send(as_user(ana), "/time-entries", morning(website, days=3), "newer")
+        send(as_user(ana), "/time-entries", two_hour_entry(website, days=3), "newer")
 
         assert keys_in(server.database) == {(ana.id, "new"), (ana.id, "newer")}
 
     def test_a_punch_lets_go_of_a_few_at_once_and_never_of_its_own(self, server, as_user, ana, bob, website):
         """Who clocks in at nine doesn't pay for what a whole company left behind."""
-        with server.database.writing() as session:
-            rows = [{"user_id": bob.id, "key": f"old-{number}"} for number in range(PURGED_AT_ONCE + 5)]
-            kept = {"fingerprint": "f", "answer": "{}", "created_at": utc_now() - timedelta(hours=25)}
-            session.execute(insert(KEY), [row | kept for row in rows])
+        with server.database.write_transaction() as session:
+            rows = [{"user_id": bob.id, "key": f"old-{number}"} for number in range(PURGE_BATCH_SIZE + 5)]
+            stored = {"fingerprint": "f", "answer": "{}", "created_at": utc_now() - timedelta(hours=25)}
+            session.execute(insert(IDEMPOTENCY_KEY), [row | stored for row in rows])
 
         send(as_user(ana), *request_for("enter by hand", website), "k-1")
 
@@ -257,36 +259,36 @@ class TestADayLater:
 
 
 class TestWhoAsks:
-    def test_a_retry_needs_a_token(self, as_user, anyone, ana, wanted):
-        send(as_user(ana), *wanted, "k-1")
+    def test_a_retry_needs_a_token(self, as_user, anonymous, ana, keyed_request):
+        send(as_user(ana), *keyed_request, "k-1")
 
-        assert refusal(send(anyone, *wanted, "k-1")) == (401, "not_authenticated")
+        assert refusal(send(anonymous, *keyed_request, "k-1")) == (401, "not_authenticated")
 
-    def test_a_retry_needs_an_active_person(self, as_user, ada, ana, wanted):
+    def test_a_retry_needs_an_active_person(self, as_user, ada, ana, keyed_request):
         """Threats 5."""
-        send(as_user(ana), *wanted, "k-1")
+        send(as_user(ana), *keyed_request, "k-1")
         as_user(ada).put(f"/admin/users/{ana.id}/deactivate")
 
-        assert refusal(send(as_user(ana), *wanted, "k-1")) == (401, "not_authenticated")
+        assert refusal(send(as_user(ana), *keyed_request, "k-1")) == (401, "not_authenticated")
 
     @pytest.mark.parametrize("name", ["enter by hand", "bulk"])
     def test_a_manager_sends_an_entry_of_her_teams_again(self, server, as_user, mia, ana, website, name):
-        body = morning(website, user_id=ana.id, reason="Her terminal was broken")
+        body = two_hour_entry(website, user_id=ana.id, reason="Her terminal was broken")
         address = request_for(name, website)[0]
         body = {"operations": [{"action": "create"} | body]} if name == "bulk" else body
-        record = Record(server.database)
+        audit_log = AuditLog(server.database)
 
         first, again = send(as_user(mia), address, body, "k-1"), send(as_user(mia), address, body, "k-1")
 
         assert first.is_success
-        assert told(again) == told(first)
-        assert [(event.actor_id, event.subject_id) for event in record.new()] == [(mia.id, ana.id)]
+        assert comparable(again) == comparable(first)
+        assert [(event.actor_id, event.subject_id) for event in audit_log.new_events()] == [(mia.id, ana.id)]
         assert keys_in(server.database) == {(mia.id, "k-1")}, "the sender's, not the owner's"
 
     def test_a_key_sent_for_ana_tells_her_nothing(self, as_user, mia, ana, website):
-        send(as_user(mia), "/time-entries", morning(website, user_id=ana.id, reason="On paper"), "k-1")
+        send(as_user(mia), "/time-entries", two_hour_entry(website, user_id=ana.id, reason="On paper"), "k-1")
 
-        anas = send(as_user(ana), "/time-entries", morning(website, days=2), "k-1")
+        anas = send(as_user(ana), "/time-entries", two_hour_entry(website, days=2), "k-1")
 
         assert (anas.status_code, anas.json()["user_id"]) == (201, ana.id)
 
@@ -295,33 +297,33 @@ class TestWhoAsks:
         self, server, as_user, people, ada, mia, ana, website, name
     ):
         """Threats 4."""
-        body = morning(website, user_id=ana.id, reason="On paper")
+        body = two_hour_entry(website, user_id=ana.id, reason="On paper")
         address = request_for(name, website)[0]
         body = {"operations": [{"action": "create"} | body]} if name == "bulk" else body
         first = send(as_user(mia), address, body, "k-1")
         as_user(ada).put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": people.manager("Max").id})
-        record = Record(server.database)
+        audit_log = AuditLog(server.database)
 
         again = send(as_user(mia), address, body, "k-1")
 
         assert (first.is_success, refusal(again)) == (True, (404, "user_not_found"))
-        assert record.new() == []
+        assert audit_log.new_events() == []
 
 
 def test_who_waits_in_vain_for_the_first_of_two_twins_is_told_so(db_url, server, engine, as_user, ana, website):
     """On PostgreSQL somebody who holds Ana's row may be the twin; SQLite can't say who holds its one lock."""
     headers = {"Authorization": f"Bearer {server.token(ana)}"}
-    with running(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as impatient:
+    with run_server(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as impatient:
         base = f"{impatient.base_url}/api/v1"
         names = ("clock in", "enter by hand", "bulk")
-        wanted = [request_for(name, website) for name in names]
-        twins = [Call("POST", base + address, headers | {"Idempotency-Key": "k-1"}, body) for address, body in wanted]
-        plain = Call("POST", base + wanted[0][0], headers, wanted[0][1])
-        with server.database.writing() as session:
-            locks.lock(session, ana.id)
-            *answers, without_key = at_once([*twins, plain])
+        requests = [request_for(name, website) for name in names]
+        twins = [Call("POST", base + address, headers | {"Idempotency-Key": "k-1"}, body) for address, body in requests]
+        plain = Call("POST", base + requests[0][0], headers, requests[0][1])
+        with server.database.write_transaction() as session:
+            locks.lock_users(session, ana.id)
+            *answers, without_key = send_simultaneously([*twins, plain])
 
-        healed = at_once(twins[:1])
+        healed = send_simultaneously(twins[:1])
 
     expected = {503} if engine == SQLITE else {409}
     codes = {"service_busy", "database_unavailable"} if engine == SQLITE else {"request_in_flight"}

@@ -56,29 +56,29 @@ def test_projects_are_found_by_a_part_of_their_name_and_filtered(people, admin):
     for name in ("Website", "Old website", "Änderung", "50% off"):
         people.project(name, is_active=name != "Old website")
 
-    def found(**wanted):
+    def search_names(**wanted):
         return names(admin.get("/admin/projects", params=wanted))
 
-    assert found(search="WEB") == ["Website", "Old website"]
-    assert found(search="web", is_active=True) == ["Website"]
-    assert found(is_active=False) == ["Old website"]
-    assert found(search="äND") == ["Änderung"]
-    assert found(search="0%") == ["50% off"]
-    assert found(search="_") == []
+    assert search_names(search="WEB") == ["Website", "Old website"]
+    assert search_names(search="web", is_active=True) == ["Website"]
+    assert search_names(is_active=False) == ["Old website"]
+    assert search_names(search="äND") == ["Änderung"]
+    assert search_names(search="0%") == ["50% off"]
+    assert search_names(search="_") == []
 
 
 def test_a_long_list_of_projects_is_walked_page_by_page(people, admin, as_user):
     for name in ("A", "B", "C", "D", "E"):
         people.project(name, is_active=name != "C")
 
-    def walked(caller, path):
+    def page_through(caller, path):
         pages = [caller.get(path, params={"limit": 2})]
         while following := pages[-1].links.get("next"):
             pages.append(caller.at_root("GET", following["url"]))
         return [names(page) for page in pages], {page.headers["X-Total-Count"] for page in pages}
 
-    assert walked(admin, "/admin/projects") == ([["A", "B"], ["C", "D"], ["E"]], {"5"})
-    assert walked(as_user(people.employee("Ana")), "/projects") == ([["A", "B"], ["D", "E"]], {"4"})
+    assert page_through(admin, "/admin/projects") == ([["A", "B"], ["C", "D"], ["E"]], {"5"})
+    assert page_through(as_user(people.employee("Ana")), "/projects") == ([["A", "B"], ["D", "E"]], {"4"})
 
 
 def test_each_person_is_offered_what_they_may_book(people, ada, as_user):
@@ -184,4 +184,4 @@ def names(answer):
 
 
 def first_names(answer):
-    return [person["first_name"] for person in answer.json()]
+    return [user["first_name"] for user in answer.json()]

@@ -23,14 +23,20 @@ from schemathesis.engine import StopReason, events, from_schema
 from schemathesis.hooks import unregister
 
 from app.core.database.session import Database
-from app.core.pagination import cursor_behind
+from app.core.pagination import encode_cursor
 from app.core.time.clock import utc_now
 from app.models.users import User
 from app.schemas.types import PLAIN_TEXT
 from app.services.access.actor import Actor
 from app.services.auth import second_factor
 from app.services.users.csv_format import COLUMNS
-from tests.support.credentials import Authenticator, api_token_of, link_of, second_factor_of, session_of
+from tests.support.credentials import (
+    Authenticator,
+    create_api_token,
+    create_login_session,
+    create_password_link,
+    create_second_factor,
+)
 from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.high_volume
@@ -63,7 +69,7 @@ def company(people):
 
 
 @pytest.fixture
-def own_credentials(people, server) -> Iterator[None]:
+def fresh_credentials(people, server) -> Iterator[None]:
     """Let operations on one's own credentials have some that are good, of somebody new each time: they end sessions,
     use up codes and change passwords, and the caller's own are needed for the next operation."""
     numbers = itertools.count()
@@ -80,56 +86,58 @@ def own_credentials(people, server) -> Iterator[None]:
         is_logged_in = (case.headers or {}).get("Authorization", "").startswith("Bearer eyJ")
         if not fitting and not is_logged_in:
             return
-        person = people.employee(f"Vic {next(numbers)}")
+        user = people.employee(f"Vic {next(numbers)}")
         if fitting:
-            for name, value in good(server.database, person).items():
+            for name, value in good(server.database, user).items():
                 if name in fitting:
                     (body if name in body else in_path)[name] = value
         if is_logged_in and "/admin/" not in case.path:
-            case.headers["Authorization"] = f"Bearer {server.token(person)}"
+            case.headers["Authorization"] = f"Bearer {server.token(user)}"
 
     yield
     unregister(before_call)
 
 
-def _begun(database: Database, person: User) -> dict[str, str]:
-    with database.writing() as session:
-        secret = second_factor.begin(session, Actor(person.id, person.role, "UTC"), at=utc_now()).secret
+def _started_enrolment(database: Database, user: User) -> dict[str, str]:
+    with database.write_transaction() as session:
+        secret = second_factor.enroll(session, Actor(user.id, user.role, "UTC"), at=utc_now()).secret
     return {"code": Authenticator(secret, []).code()}
 
 
-def _of_who_has_a_factor(database: Database, person: User) -> dict[str, Any]:
-    second_factor_of(database, person)
-    return {"user_id": person.id}
+def _user_with_second_factor(database: Database, user: User) -> dict[str, Any]:
+    create_second_factor(database, user)
+    return {"user_id": user.id}
 
 
 GOOD: dict[tuple[str, str], Callable[[Database, User], dict[str, Any]]] = {
-    ("DELETE", "/auth/sessions/{session_id}"): lambda database, person: {
-        "session_id": session_of(database, person).session_id
+    ("DELETE", "/auth/sessions/{session_id}"): lambda database, user: {
+        "session_id": create_login_session(database, user).session_id
     },
-    ("DELETE", "/auth/api-tokens/{token_id}"): lambda database, person: {
-        "token_id": api_token_of(database, person, "entries:read").id
+    ("DELETE", "/auth/api-tokens/{token_id}"): lambda database, user: {
+        "token_id": create_api_token(database, user, "entries:read").id
     },
-    ("DELETE", "/admin/api-tokens/{token_id}"): lambda database, person: {
-        "token_id": api_token_of(database, person, "entries:read").id
+    ("DELETE", "/admin/api-tokens/{token_id}"): lambda database, user: {
+        "token_id": create_api_token(database, user, "entries:read").id
     },
-    ("DELETE", "/admin/users/{user_id}/totp"): _of_who_has_a_factor,
-    ("POST", "/auth/logout"): lambda database, person: {},
-    ("DELETE", "/auth/sessions"): lambda database, person: {},
-    ("POST", "/auth/refresh"): lambda database, person: {"refresh_token": session_of(database, person).refresh_token},
-    ("POST", "/auth/password"): lambda database, person: {"current_password": PASSWORD},
-    ("POST", "/auth/password/set"): lambda database, person: {"token": link_of(database, person)},
-    ("POST", "/auth/totp"): lambda database, person: {},
-    ("POST", "/auth/totp/confirm"): _begun,
-    ("DELETE", "/auth/totp"): lambda database, person: {
+    ("DELETE", "/admin/users/{user_id}/totp"): _user_with_second_factor,
+    ("POST", "/auth/logout"): lambda database, user: {},
+    ("DELETE", "/auth/sessions"): lambda database, user: {},
+    ("POST", "/auth/refresh"): lambda database, user: {
+        "refresh_token": create_login_session(database, user).refresh_token
+    },
+    ("POST", "/auth/password"): lambda database, user: {"current_password": PASSWORD},
+    ("POST", "/auth/password/set"): lambda database, user: {"token": create_password_link(database, user)},
+    ("POST", "/auth/totp"): lambda database, user: {},
+    ("POST", "/auth/totp/confirm"): _started_enrolment,
+    ("DELETE", "/auth/totp"): lambda database, user: {
         "password": PASSWORD,
-        "code": second_factor_of(database, person).recovery_codes[0],
+        "code": create_second_factor(database, user).recovery_codes[0],
     },
 }
 
 
 @pytest.fixture
-def sensible(company) -> Iterator[None]:
+def valid_requests(company) -> Iterator[None]:
     """Make requests sensible where JSON Schema can't say what is: zones exist, nobody guesses the password, mail can
     reach the e-mail's domain, a period runs forwards for 400 days at most, and the admin keeps their own account."""
     own_id = company["admin"].id
@@ -142,15 +150,15 @@ def sensible(company) -> Iterator[None]:
                 fields[name] = _zone(fields[name])
         for name in {"password", "new_password"} & body.keys():
             if name == "new_password" or "/admin/" in case.path:
-                body[name] = _unguessable(body[name])
+                body[name] = _strong_password(body[name])
         if RFC_3339.fullmatch(str(body.get("expires_at"))):
             body["expires_at"] = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
         if isinstance(body.get("email"), str):
             body["email"] = RESERVED.sub(".com", body["email"])
         if case.query and {"start_date", "end_date"} <= case.query.keys():
-            case.query |= _forwards(case.query["start_date"], case.query["end_date"])
-        _make_correction_sensible(case, body)
-        _make_file_sensible(case)
+            case.query |= _ordered_period(case.query["start_date"], case.query["end_date"])
+        _make_correction_valid(case, body)
+        _make_file_valid(case)
         for name in {"user_id", "employee_id"} & (case.path_parameters or {}).keys():
             if str(case.path_parameters[name]) == str(own_id):
                 case.path_parameters[name] = own_id - 1
@@ -159,7 +167,7 @@ def sensible(company) -> Iterator[None]:
     unregister(before_call)
 
 
-def _make_correction_sensible(case: Any, body: dict[str, Any]) -> None:
+def _make_correction_valid(case: Any, body: dict[str, Any]) -> None:
     """An entry lies in the past and ends behind its start, a key is new, a tag is the present one, a cursor is ours."""
     headers = case.headers or {}
     for name in headers:
@@ -169,7 +177,7 @@ def _make_correction_sensible(case: Any, body: dict[str, Any]) -> None:
             headers[name] = "*"
     if case.query and re.fullmatch("[A-Za-z0-9_-]{1,200}", str(case.query.get("cursor"))):
         keys = next((count for part, count in {"/audit": 3, "/presence": 4}.items() if part in case.path), 2)
-        case.query["cursor"] = cursor_behind(int(utc_now().timestamp()), *[1] * (keys - 1))
+        case.query["cursor"] = encode_cursor(int(utc_now().timestamp()), *[1] * (keys - 1))
     operations = body.get("operations")
     for fields in [body, *(operations if isinstance(operations, list) else [])]:
         times = PAST.keys() & fields.keys() if isinstance(fields, dict) else set()
@@ -181,14 +189,14 @@ def _make_correction_sensible(case: Any, body: dict[str, Any]) -> None:
         body["reason"] = "Paper" if body.get("reason") is None else body["reason"]
 
 
-def _make_file_sensible(case: Any) -> None:
+def _make_file_valid(case: Any) -> None:
     """A file of people is one, and nobody in it is there already. (What is no file stays what it is.)"""
     if case.method == "POST" and case.path.endswith("/users/import") and isinstance(case.body, str):
         case.body = f"{','.join(COLUMNS)}\n{uuid.uuid4().hex}@example.com,Zoe,Ng,employee,,\n"
 
 
 @schemathesis.serializer("text/csv")
-def _as_it_stands(ctx: Any, value: Any) -> bytes:
+def _as_bytes(ctx: Any, value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
@@ -196,12 +204,12 @@ def _zone(value: Any) -> Any:
     return "Europe/Berlin" if isinstance(value, str) and 0 < len(value) <= 64 else value
 
 
-def _unguessable(value: Any) -> Any:
+def _strong_password(value: Any) -> Any:
     is_allowed = isinstance(value, str) and 12 <= len(value) <= 128 and re.fullmatch(PLAIN_TEXT.expression, value)
     return STRONG[: len(value)] if is_allowed else value
 
 
-def _forwards(start: Any, end: Any) -> dict[str, Any]:
+def _ordered_period(start: Any, end: Any) -> dict[str, Any]:
     try:
         first, last = sorted(date.fromisoformat(day) for day in (start, end))
     except (TypeError, ValueError):
@@ -210,13 +218,13 @@ def _forwards(start: Any, end: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy: requests would look through the whole environment for one, twice a request."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture
-def quiet() -> Iterator[None]:
+def silence_logs() -> Iterator[None]:
     """A line per request would be megabytes."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -229,12 +237,12 @@ def quiet() -> Iterator[None]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("role", ["nobody", *(pytest.param(role, marks=EXTENDED) for role in BETWEEN), "admin"])
 def test_every_operation_does_what_the_document_says(
-    form, role, company, server, sensible, own_credentials, direct, quiet
+    form, role, company, server, valid_requests, fresh_credentials, no_proxy, silence_logs
 ):
-    person = company[role]
+    user = company[role]
     schema = schemathesis.openapi.from_url(f"{server.base_url}/openapi.json", config=_config(form, role))
-    if person is not None:
-        token = server.token(person)
+    if user is not None:
+        token = server.token(user)
 
         @schema.auth()
         class _Session:

@@ -25,7 +25,7 @@ SOON = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
 @pytest.fixture
 def backend(engine, db_url, tmp_path):
     """The service as operators run it, with everything it prints in `backend.log`: text on SQLite, else JSON."""
-    running = Backend(
+    running_backend = Backend(
         db_url,
         tmp_path,
         FIRST_ADMIN_EMAIL="ada@example.com",
@@ -34,8 +34,8 @@ def backend(engine, db_url, tmp_path):
         LOG_FORMAT="text" if engine == SQLITE else "json",
         METRICS_TOKEN=METRICS_TOKEN,
     )
-    yield running
-    running.stop()
+    yield running_backend
+    running_backend.stop()
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_no_password_and_no_token_is_printed_or_recorded(backend, api, db_url):
     assert set(codes[4:]) == {200, 400, 401, 404, 422}
     printed = backend.log.read_text()
     assert len(printed.splitlines()) >= len(answers)
-    recorded = records(db_url)
+    recorded = audit_events(db_url)
     assert len(recorded) >= 6
     for where in (printed, "\n".join(recorded)):
         assert MARKER not in where
@@ -135,8 +135,8 @@ def test_no_token_no_link_and_no_second_factor_is_printed_or_recorded(backend, a
 
     assert [answer.status_code for answer in answers[:3]] == [200, 204, 204]
     assert {answer.status_code for answer in answers[3:] + in_paths} == {401, 422}
-    told = "\n".join(answer.text for answer in answers[1:])
-    for where in (backend.log.read_text(), "\n".join(records(db_url)), told):
+    texts = "\n".join(answer.text for answer in answers[1:])
+    for where in (backend.log.read_text(), "\n".join(audit_events(db_url)), texts):
         assert [each for each in secrets + unused if each in where] == []
         assert MARKER not in where
 
@@ -164,10 +164,10 @@ def test_a_request_is_logged_by_its_route_not_its_path(backend, api, db_url):
     assert "nora" not in backend.log.read_text()
 
 
-def records(db_url: str) -> list[str]:
+def audit_events(db_url: str) -> list[str]:
     """Every audit event, as text."""
     database = Database(settings_for(db_url))
-    with database.reading() as session:
+    with database.read_transaction() as session:
         rows = [repr(row) for row in session.execute(text("SELECT * FROM audit_event"))]
     database.close()
     return rows

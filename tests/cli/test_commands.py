@@ -11,15 +11,15 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select, text, update
 
 from app.core.config.settings import Settings
-from app.core.database.migrations import ROOT, SchemaState, head_revision, opened, schema_state
+from app.core.database.migrations import ROOT, SchemaState, detect_schema_state, head_revision, open_database
 from app.main import create_app
-from app.models.tables import CHAIN, ENTRY, EVENT, USER
+from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT, ENTRY, USER
 from app.models.users import Role
 from app.services.operations import demo
 from app.services.users.csv_format import MAX_FILE_BYTES
-from tests.support.audit_asserts import Record
-from tests.support.audit_tampering import Burglar
-from tests.support.cli import bare_environment, refusal, somebody_elses_table
+from tests.support.audit_asserts import AuditLog
+from tests.support.audit_tampering import AuditTamperer
+from tests.support.cli import clean_environment, create_unrelated_table, error_line
 from tests.support.databases import SQLITE, settings_for
 from tests.support.factories import PASSWORD
 
@@ -29,83 +29,83 @@ NOBODY_LISTENS = "postgresql://ana:pencil@127.0.0.1:1/ett"
 
 def counts(database) -> tuple[int, int]:
     """How many people and entries there are."""
-    with database.reading() as session:
+    with database.read_transaction() as session:
         people, entries = (session.execute(select(func.count()).select_from(t)).scalar_one() for t in (USER, ENTRY))
     return people, entries
 
 
-def state_of(db_url: str) -> SchemaState:
-    with opened(settings_for(db_url)) as database:
-        return schema_state(database)
+def schema_state_of(db_url: str) -> SchemaState:
+    with open_database(settings_for(db_url)) as database:
+        return detect_schema_state(database)
 
 
-def test_migrate_makes_an_empty_database_ready(operator, empty_url):
-    migrated = operator("migrate", DB_URL=empty_url)
+def test_migrate_makes_an_empty_database_ready(run_cli, empty_url):
+    migrated = run_cli("migrate", DB_URL=empty_url)
 
     assert (migrated.exit_code, migrated.stdout) == (0, f"The database is at {head_revision()}.\n")
-    assert state_of(empty_url) is SchemaState.current
+    assert schema_state_of(empty_url) is SchemaState.current
 
 
-def test_migrate_changes_nothing_where_the_revision_is_there(command):
-    assert command("migrate").exit_code == 0
+def test_migrate_changes_nothing_where_the_revision_is_there(run_command):
+    assert run_command("migrate").exit_code == 0
 
 
 @pytest.mark.parametrize("arguments", [["migrate"], ["create-admin", "ada@example.com"], ["demo", "--force"]])
-def test_no_command_touches_somebody_elses_database(operator, empty_url, arguments):
-    somebody_elses_table(empty_url)
+def test_no_command_touches_somebody_elses_database(run_cli, empty_url, arguments):
+    create_unrelated_table(empty_url)
 
-    said = refusal(operator(*arguments, typed=PASSWORD, DB_URL=empty_url))
+    message = error_line(run_cli(*arguments, stdin=PASSWORD, DB_URL=empty_url))
 
-    assert "The database has tables, but no revision that this version knows; nothing was changed." in said
-    assert state_of(empty_url) is SchemaState.foreign
+    assert "The database has tables, but no revision that this version knows; nothing was changed." in message
+    assert schema_state_of(empty_url) is SchemaState.unknown
 
 
-def test_a_database_of_a_newer_version_is_left_alone(command, database):
-    with database.writing("test") as session:
+def test_a_database_of_a_newer_version_is_left_alone(run_command, database):
+    with database.write_transaction("test") as session:
         session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
 
-    assert "use the newer version that migrated it" in refusal(command("migrate"))
+    assert "use the newer version that migrated it" in error_line(run_command("migrate"))
 
 
-def test_a_command_on_an_unmigrated_database_migrates_sqlite_and_asks_for_it_on_postgresql(operator, empty_url, engine):
-    created = operator("create-admin", "ada@example.com", typed=PASSWORD, DB_URL=empty_url)
+def test_a_command_on_an_unmigrated_database_migrates_sqlite_and_asks_for_it_on_postgresql(run_cli, empty_url, engine):
+    created = run_cli("create-admin", "ada@example.com", stdin=PASSWORD, DB_URL=empty_url)
 
     if engine == SQLITE:
         assert created.exit_code == 0
-        assert state_of(empty_url) is SchemaState.current
+        assert schema_state_of(empty_url) is SchemaState.current
     else:
-        assert "The database's schema is empty" in refusal(created)
+        assert "The database's schema is empty" in error_line(created)
         assert created.stderr.endswith("Run: python -m app.cli migrate\n")
-        assert state_of(empty_url) is SchemaState.empty
+        assert schema_state_of(empty_url) is SchemaState.empty
 
 
 @pytest.mark.parametrize("arguments", [["migrate"], ["create-admin", "ada@example.com"], ["demo"]])
-def test_a_database_that_cannot_be_reached_is_told_without_its_password(operator, arguments):
-    said = refusal(operator(*arguments, typed=PASSWORD, DB_URL=NOBODY_LISTENS))
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(run_cli, arguments):
+    message = error_line(run_cli(*arguments, stdin=PASSWORD, DB_URL=NOBODY_LISTENS))
 
-    assert said.startswith("The database of DB_URL can't be used: connection to server")
-    assert "pencil" not in said
+    assert message.startswith("The database of DB_URL can't be used: connection to server")
+    assert "pencil" not in message
 
 
-def test_a_command_refuses_bad_settings_in_one_line(operator):
-    assert refusal(operator("migrate", ALGORITHM="none")).startswith("ALGORITHM: ")
+def test_a_command_refuses_bad_settings_in_one_line(run_cli):
+    assert error_line(run_cli("migrate", ALGORITHM="none")).startswith("ALGORITHM: ")
 
 
 @pytest.mark.parametrize("ending", ["\r\n", ""])
-def test_an_admin_created_with_a_piped_password_logs_in(command, server, anyone, ending):
-    created = command(
-        "create-admin", "ada@example.com", "--first-name", "Ada", "--last-name", "Lovelace", typed=PASSWORD + ending
+def test_an_admin_created_with_a_piped_password_logs_in(run_command, server, anonymous, ending):
+    created = run_command(
+        "create-admin", "ada@example.com", "--first-name", "Ada", "--last-name", "Lovelace", stdin=PASSWORD + ending
     )
 
     assert (created.exit_code, created.stdout) == (0, "Created admin ada@example.com with id 1.\n")
-    login = anyone.post("/auth/login", data={"username": "ada@example.com", "password": PASSWORD}).json()
+    login = anonymous.post("/auth/login", data={"username": "ada@example.com", "password": PASSWORD}).json()
     with server.caller(login["access_token"]) as ada:
         me = ada.get("/auth/me").json()
     assert (me["first_name"], me["last_name"], me["role"]) == ("Ada", "Lovelace", Role.admin)
 
 
 @pytest.mark.parametrize(
-    ("email", "typed", "said"),
+    ("email", "stdin", "message"),
     [
         ("ada@example.com", "password1234", "password: This password is among the first that are guessed."),
         ("ada@example.com", "short", "password: A password has 12 to 128 characters."),
@@ -113,110 +113,116 @@ def test_an_admin_created_with_a_piped_password_logs_in(command, server, anyone,
         ("ada", PASSWORD, "email: value is not a valid email address"),
     ],
 )
-def test_no_admin_is_created_with_a_weak_password_or_a_bad_email(command, database, email, typed, said):
-    assert refusal(command("create-admin", email, typed=typed)).startswith(said)
+def test_no_admin_is_created_with_a_weak_password_or_a_bad_email(run_command, database, email, stdin, message):
+    assert error_line(run_command("create-admin", email, stdin=stdin)).startswith(message)
     assert counts(database) == (0, 0)
 
 
-def test_no_admin_is_created_with_somebody_elses_email(command, database, people):
+def test_no_admin_is_created_with_somebody_elses_email(run_command, database, people):
     people.employee("Ana")
 
-    assert refusal(command("create-admin", "ANA@example.com", typed=PASSWORD)) == "Another person has this e-mail."
+    assert (
+        error_line(run_command("create-admin", "ANA@example.com", stdin=PASSWORD)) == "Another person has this e-mail."
+    )
     assert counts(database) == (1, 0)
 
 
-def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(command, server, anyone):
-    made = command("demo")
+def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(run_command, server, anonymous):
+    made = run_command("demo")
 
     assert made.exit_code == 0, made.stderr
     assert made.stdout.startswith("30 people, ")
     credentials = {"username": "ben.becker@example.com", "password": demo.PASSWORD}
-    login = anyone.post("/auth/login", data=credentials).json()
+    login = anonymous.post("/auth/login", data=credentials).json()
     with server.caller(login["access_token"]) as ben:
         report = ben.get("/reports/team", params=PERIOD | {"include_entries": False}).json()
     assert len(report) == 8
-    assert all(350 < person["total_hours"] < 600 for person in report)
+    assert all(350 < user["total_hours"] < 600 for user in report)
 
 
-def test_the_demo_company_does_not_move_in_with_people_unless_forced(command, database, people):
+def test_the_demo_company_does_not_move_in_with_people_unless_forced(run_command, database, people):
     people.employee("Bob")
     people.project("Website")  # as README's tour calls its own
 
-    said = refusal(command("demo"))
+    message = error_line(run_command("demo"))
 
-    assert said == "The database has people already. Say --force to add the company beside them."
+    assert message == "The database has people already. Say --force to add the company beside them."
     assert counts(database) == (1, 0)
-    assert command("demo", "--force").exit_code == 0
+    assert run_command("demo", "--force").exit_code == 0
     assert counts(database)[0] == 31
 
 
-def test_a_demo_company_that_cannot_move_in_whole_leaves_no_trace(command, database, people):
+def test_a_demo_company_that_cannot_move_in_whole_leaves_no_trace(run_command, database, people):
     people.employee("Hugo", email="hugo.hansen@example.com")
 
-    assert refusal(command("demo", "--force")) == "Another person has this e-mail."
+    assert error_line(run_command("demo", "--force")) == "Another person has this e-mail."
     assert counts(database) == (1, 0)
 
 
-def test_a_weak_demo_password_is_refused(command, database):
-    assert refusal(command("demo", "--password", "password1234")).startswith("--password: ")
+def test_a_weak_demo_password_is_refused(run_command, database):
+    assert error_line(run_command("demo", "--password", "password1234")).startswith("--password: ")
     assert counts(database) == (0, 0)
 
 
-def test_where_others_can_reach_it_the_demo_company_needs_a_password_of_its_own(command, anyone):
+def test_where_others_can_reach_it_the_demo_company_needs_a_password_of_its_own(run_command, anonymous):
     exposed = {"ENVIRONMENT": "production", "FIRST_ADMIN_PASSWORD": PASSWORD}
 
-    assert "the default is published" in refusal(command("demo", **exposed))
-    assert command("demo", "--password", PASSWORD, **exposed).exit_code == 0
-    login = anyone.post("/auth/login", data={"username": "ben.becker@example.com", "password": PASSWORD})
+    assert "the default is published" in error_line(run_command("demo", **exposed))
+    assert run_command("demo", "--password", PASSWORD, **exposed).exit_code == 0
+    login = anonymous.post("/auth/login", data={"username": "ben.becker@example.com", "password": PASSWORD})
     assert login.status_code == 200
 
 
-def test_an_intact_record_is_proven_with_its_counts(command, people):
+def test_an_intact_record_is_proven_with_its_counts(run_command, people):
     people.employee("Ana")
     people.project("Website")
 
-    proven = command("verify-audit")
+    verification = run_command("verify-audit")
 
-    assert (proven.exit_code, proven.stderr) == (0, "")
-    assert proven.stdout == (
+    assert (verification.exit_code, verification.stderr) == (0, "")
+    assert verification.stdout == (
         "The record holds: 2 chains, 2 events, 0 of them with erased personal values; 0 seals kept.\n"
     )
 
 
-def test_a_broken_record_is_one_line_that_names_the_link(command, people, database):
+def test_a_broken_record_is_one_line_that_names_the_link(run_command, people, database):
     ana = people.employee("Ana")
-    Burglar(database).does(update(EVENT).where(EVENT.c.chain_id == ana.id).values(request_id="forged"))
+    AuditTamperer(database).execute(
+        update(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ana.id).values(request_id="forged")
+    )
 
-    assert refusal(command("verify-audit")) == f"Chain {ana.id}, link 1 was changed: it doesn't fit its link."
+    assert error_line(run_command("verify-audit")) == f"Chain {ana.id}, link 1 was changed: it doesn't fit its link."
 
 
-def test_a_seal_is_one_line_that_holds_when_more_has_happened(command, people, tmp_path):
+def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, people, tmp_path):
     ana, file = people.employee("Ana"), tmp_path / "seals"
-    made = command("audit-checkpoint")
+    made = run_command("audit-checkpoint")
     (seal,) = made.stdout.splitlines()
     people.employee("Bob")
-    file.write_text(f"{seal}\n\n{command('audit-checkpoint').stdout}")
+    file.write_text(f"{seal}\n\n{run_command('audit-checkpoint').stdout}")
 
-    proven = command("verify-audit", "--checkpoint", str(file))
+    verification = run_command("verify-audit", "--checkpoint", str(file))
 
-    assert (made.exit_code, made.stderr, proven.exit_code) == (0, "", 0)
+    assert (made.exit_code, made.stderr, verification.exit_code) == (0, "", 0)
     assert json.loads(seal)["chains"].keys() == {"0", str(ana.id)}
-    assert proven.stdout.endswith(" 2 seals kept.\n")
+    assert verification.stdout.endswith(" 2 seals kept.\n")
 
 
-def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(command, people, database, tmp_path):
+def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(run_command, people, database, tmp_path):
     ana, file = people.employee("Ana"), tmp_path / "seals"
-    file.write_text(command("audit-checkpoint").stdout)
-    Burglar(database).does(*(delete(table).where(table.c.chain_id == ana.id) for table in (EVENT, CHAIN)))
+    file.write_text(run_command("audit-checkpoint").stdout)
+    AuditTamperer(database).execute(
+        *(delete(table).where(table.c.chain_id == ana.id) for table in (AUDIT_EVENT, AUDIT_CHAIN))
+    )
 
-    assert command("verify-audit").exit_code == 0
-    assert refusal(command("verify-audit", "--checkpoint", str(file))).startswith(
+    assert run_command("verify-audit").exit_code == 0
+    assert error_line(run_command("verify-audit", "--checkpoint", str(file))).startswith(
         f"Chain {ana.id} is missing: a seal of "
     )
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         (lambda seal: seal.replace('"0":[0', '"0":[1'), "Line 1 of the seals was changed: its signature doesn't fit."),
         (lambda seal: f"{seal}Dear diary\n", "Line 2 of the seals isn't a seal."),
@@ -226,70 +232,70 @@ def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(command, people, d
         (lambda seal: "", "There is no seal in seals."),
     ],
 )
-def test_a_file_that_is_not_of_seals_proves_nothing(command, tmp_path, written, said):
-    (tmp_path / "seals").write_text(written(command("audit-checkpoint").stdout), errors="surrogateescape")
+def test_a_file_that_is_not_of_seals_proves_nothing(run_command, tmp_path, written, message):
+    (tmp_path / "seals").write_text(written(run_command("audit-checkpoint").stdout), errors="surrogateescape")
 
-    assert refusal(command("verify-audit", "--checkpoint", "seals")) == said
-
-
-def test_a_file_of_seals_that_is_not_there_is_told_in_one_line(command):
-    assert "No such file or directory" in refusal(command("verify-audit", "--checkpoint", "nowhere"))
+    assert error_line(run_command("verify-audit", "--checkpoint", "seals")) == message
 
 
-def test_a_leaver_is_erased_and_the_record_holds(command, people):
+def test_a_file_of_seals_that_is_not_there_is_told_in_one_line(run_command):
+    assert "No such file or directory" in error_line(run_command("verify-audit", "--checkpoint", "nowhere"))
+
+
+def test_a_leaver_is_erased_and_the_record_holds(run_command, people):
     dan = people.employee("Dan", is_active=False)
 
-    erased = command("erase-user", str(dan.id), "--yes")
-    proven = command("verify-audit")
+    erased = run_command("erase-user", str(dan.id), "--yes")
+    verification = run_command("verify-audit")
 
-    assert (erased.exit_code, proven.exit_code) == (0, 0)
+    assert (erased.exit_code, verification.exit_code) == (0, 0)
     assert f"Person {dan.id} is Erased Person {dan.id} from now on." in erased.stdout
     assert people.reload(dan).email == f"erased-{dan.id}@erased.invalid"
-    assert "1 of them with erased personal values" in proven.stdout
+    assert "1 of them with erased personal values" in verification.stdout
 
 
 @pytest.mark.parametrize(("answer", "name"), [("y\n", "Erased"), ("n\n", "Dan"), ("\n", "Dan")])
-def test_nobody_is_erased_before_the_operator_says_so(command, people, answer, name):
+def test_nobody_is_erased_before_the_operator_says_so(run_command, people, answer, name):
     dan = people.employee("Dan", is_active=False)
 
-    command("erase-user", str(dan.id), typed=answer)
+    run_command("erase-user", str(dan.id), stdin=answer)
 
     assert people.reload(dan).first_name == name
 
 
-def test_who_can_not_be_erased_is_told_in_one_line(command, people):
+def test_who_can_not_be_erased_is_told_in_one_line(run_command, people):
     bob = people.employee("Bob")
 
-    assert "is active. Deactivate them first." in refusal(command("erase-user", str(bob.id), "--yes"))
-    assert "There is no such person." in refusal(command("erase-user", "2000000000", "--yes"))
+    assert "is active. Deactivate them first." in error_line(run_command("erase-user", str(bob.id), "--yes"))
+    assert "There is no such person." in error_line(run_command("erase-user", "2000000000", "--yes"))
 
 
 PEOPLE = "email,first_name,last_name,role,manager_email,time_zone\n"
 TEAM = f"{PEOPLE}ana@example.com,Ana,Almeida,employee,mia@example.com,\nmia@example.com,Mia,Meyer,manager,,\n"
 
 
-def test_a_company_moves_in_from_a_file(command, database, tmp_path):
+def test_a_company_moves_in_from_a_file(run_command, database, tmp_path):
     (tmp_path / "people.csv").write_text(TEAM)
 
-    imported = command("import-users", "people.csv")
+    imported = run_command("import-users", "people.csv")
 
     assert (imported.exit_code, imported.stdout, imported.stderr) == (0, "2 users imported.\n", "")
     assert counts(database) == (2, 0)
-    assert command("verify-audit").exit_code == 0
+    assert run_command("verify-audit").exit_code == 0
 
 
-def test_a_dry_run_only_checks_the_file(command, database, tmp_path):
+def test_a_dry_run_only_checks_the_file(run_command, database, tmp_path):
     (tmp_path / "people.csv").write_text(TEAM)
 
-    assert command("import-users", "people.csv", "--dry-run").stdout == "2 users can be imported.\n"
+    assert run_command("import-users", "people.csv", "--dry-run").stdout == "2 users can be imported.\n"
     assert counts(database) == (0, 0)
 
 
-def test_each_fault_of_a_file_is_a_line(command, database, people, tmp_path):
+def test_each_fault_of_a_file_is_a_line(run_command, database, people, tmp_path):
     people.manager("Mia")
     (tmp_path / "people.csv").write_text(f"{TEAM}bob@example.com,Bob,Ng,chief,,\n")
 
-    refused = command("import-users", "people.csv")
+    refused = run_command("import-users", "people.csv")
 
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr.splitlines() == [
@@ -300,29 +306,29 @@ def test_each_fault_of_a_file_is_a_line(command, database, people, tmp_path):
     assert counts(database) == (1, 0)
 
 
-def test_a_fault_of_a_whole_line_names_the_line(command, tmp_path):
+def test_a_fault_of_a_whole_line_names_the_line(run_command, tmp_path):
     (tmp_path / "people.csv").write_text(f"{TEAM}x\n")
 
-    assert command("import-users", "people.csv").stderr.startswith("line 4: The header has 6 cells, this line 1.")
+    assert run_command("import-users", "people.csv").stderr.startswith("line 4: The header has 6 cells, this line 1.")
 
 
-def test_a_file_of_people_has_a_size(command, tmp_path):
+def test_a_file_of_people_has_a_size(run_command, tmp_path):
     (tmp_path / "people.csv").write_text(PEOPLE + "\n" * MAX_FILE_BYTES)
 
-    assert "The file has more than 8388608 bytes. Split it." in command("import-users", "people.csv").stderr
-    assert "No such file or directory" in refusal(command("import-users", "nowhere.csv"))
+    assert "The file has more than 8388608 bytes. Split it." in run_command("import-users", "people.csv").stderr
+    assert "No such file or directory" in error_line(run_command("import-users", "nowhere.csv"))
 
 
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "jsonl"])
-def test_an_operator_writes_the_files_that_the_api_gives(command, people, server, as_user, tmp_path, ending):
+def test_an_operator_writes_the_files_that_the_api_gives(run_command, people, server, as_user, tmp_path, ending):
     mia, website = people.manager("Mia"), people.project("Website")
     ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe")
-    for person in (ana, zoe):
-        people.entry(person, website, "2026-03-02 08:00", "2026-03-02 15:30", description="Landing page")
-    period, record = ["--start-date", "2026-03-01", "--end-date", "2026-03-31"], Record(server.database)
+    for user in (ana, zoe):
+        people.entry(user, website, "2026-03-02 08:00", "2026-03-02 15:30", description="Landing page")
+    period, audit_log = ["--start-date", "2026-03-01", "--end-date", "2026-03-31"], AuditLog(server.database)
 
-    everybody = command("export", f"all.{ending}", *period)
-    team = command("export", f"team.{ending}", *period, "--manager", str(mia.id))
+    everybody = run_command("export", f"all.{ending}", *period)
+    team = run_command("export", f"team.{ending}", *period, "--manager", str(mia.id))
 
     assert (everybody.exit_code, team.stdout) == (0, f"team.{ending} is written.\n"), everybody.stderr
     by_api = as_user(mia).get(
@@ -338,14 +344,14 @@ def test_an_operator_writes_the_files_that_the_api_gives(command, people, server
         assert (files[0].count(b"Landing page"), files[1]) == (2, by_api.content)
     assert (tmp_path / f"all.{ending}").stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.glob(".unfinished-*")) == []
-    told = [event for event in record.new() if event.request_id == "cli:export"]
-    assert [(event.action, event.actor_id, event.after["scope"]) for event in told] == [
+    events = [event for event in audit_log.new_events() if event.request_id == "cli:export"]
+    assert [(event.action, event.actor_id, event.after["scope"]) for event in events] == [
         (f"export:{ending.removesuffix('l')}", None, scope) for scope in ("all", "team")
     ]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["hours.pdf", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "the name must end with .csv"),
         (["hours.csv", "--start-date", "1.3.2026", "--end-date", "2026-03-31"], "Send a date as YYYY-MM-DD."),
@@ -355,24 +361,24 @@ def test_an_operator_writes_the_files_that_the_api_gives(command, people, server
         (["no/hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "No such file or directory"),
     ],
 )
-def test_an_export_that_cannot_be_is_told_in_one_line(command, tmp_path, arguments, said):
-    result = command("export", *arguments)
+def test_an_export_that_cannot_be_is_told_in_one_line(run_command, tmp_path, arguments, message):
+    result = run_command("export", *arguments)
 
-    assert (result.exit_code, said in result.stderr, len(result.stderr.splitlines())) == (1, True, 1), result.stderr
+    assert (result.exit_code, message in result.stderr, len(result.stderr.splitlines())) == (1, True, 1), result.stderr
     assert list(tmp_path.glob("hours*")) == []
 
 
-def test_an_operator_writes_anybodys_month_to_sign(command, people, database, tmp_path):
+def test_an_operator_writes_anybodys_month_to_sign(run_command, people, database, tmp_path):
     ana = people.employee("Ana")
     people.entry(ana, people.project("Website"), "2026-03-02 08:00", "2026-03-02 15:30")
-    record = Record(database)
+    audit_log = AuditLog(database)
 
-    written = command("timesheet", str(ana.id), "2026-03", "march.pdf")
+    written = run_command("timesheet", str(ana.id), "2026-03", "march.pdf")
 
     assert (written.exit_code, written.stdout) == (0, "march.pdf is written.\n"), written.stderr
     (page,) = PdfReader(tmp_path / "march.pdf").pages
     assert "Ana Silva" in page.extract_text() and "7:30" in page.extract_text()
-    (event,) = record.new()
+    (event,) = audit_log.new_events()
     assert (event.action, event.actor_id, event.after) == (
         "export:timesheet",
         None,
@@ -381,26 +387,26 @@ def test_an_operator_writes_anybodys_month_to_sign(command, people, database, tm
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["999", "2026-03", "a.pdf"], "no such person"),
         (["1", "March", "a.pdf"], "'March'"),
         (["1", "2026-13", "a.pdf"], "13"),
     ],
 )
-def test_a_timesheet_that_cannot_be_is_told_in_one_line(command, people, tmp_path, arguments, said):
+def test_a_timesheet_that_cannot_be_is_told_in_one_line(run_command, people, tmp_path, arguments, message):
     people.employee("Ana")
 
-    result = command("timesheet", *arguments)
+    result = run_command("timesheet", *arguments)
 
-    assert (result.exit_code, said in result.stderr, len(result.stderr.splitlines())) == (1, True, 1), result.stderr
+    assert (result.exit_code, message in result.stderr, len(result.stderr.splitlines())) == (1, True, 1), result.stderr
     assert list(tmp_path.glob("a.pdf*")) == []
 
 
 def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", "demo"],
-        env=bare_environment(PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii", LC_ALL="C", TERM="dumb"),
+        env=clean_environment(PYTHONPATH=str(ROOT), PYTHONIOENCODING="ascii", LC_ALL="C", TERM="dumb"),
         cwd=tmp_path,
         capture_output=True,
         check=False,
@@ -412,30 +418,30 @@ def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
     assert b"\x1b" not in done.stderr
 
 
-def test_the_openapi_document_goes_to_standard_output(operator):
-    written = operator("openapi")
+def test_the_openapi_document_goes_to_standard_output(run_cli):
+    written = run_cli("openapi")
 
     assert written.exit_code == 0
     assert json.loads(written.stdout) == create_app(Settings.model_construct()).openapi()
 
 
-def test_the_openapi_document_goes_to_a_file(operator, tmp_path):
-    written = operator("openapi", str(tmp_path / "openapi.json"))
+def test_the_openapi_document_goes_to_a_file(run_cli, tmp_path):
+    written = run_cli("openapi", str(tmp_path / "openapi.json"))
 
     assert (written.exit_code, written.stdout) == (0, "")
     assert "/api/v1/auth/login" in json.loads((tmp_path / "openapi.json").read_text())["paths"]
 
 
-def test_the_openapi_document_needs_no_settings(operator):
-    assert operator("openapi", DB_URL="nowhere", ENVIRONMENT="production").exit_code == 0
+def test_the_openapi_document_needs_no_settings(run_cli):
+    assert run_cli("openapi", DB_URL="nowhere", ENVIRONMENT="production").exit_code == 0
 
 
-def test_a_file_that_cannot_be_written_is_told_in_one_line(operator, tmp_path):
-    assert "No such file or directory" in refusal(operator("openapi", str(tmp_path / "nowhere" / "openapi.json")))
+def test_a_file_that_cannot_be_written_is_told_in_one_line(run_cli, tmp_path):
+    assert "No such file or directory" in error_line(run_cli("openapi", str(tmp_path / "nowhere" / "openapi.json")))
 
 
-def test_help_names_every_command(operator):
-    said = operator("--help").stdout
+def test_help_names_every_command(run_cli):
+    message = run_cli("--help").stdout
 
     commands = (
         "migrate",
@@ -449,4 +455,4 @@ def test_help_names_every_command(operator):
         "openapi",
         "import-users",
     )
-    assert all(name in said for name in commands)
+    assert all(name in message for name in commands)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Text, column, select, values
 
 from app.core.database.session import Database
-from app.core.spreadsheet import safe_in_postgresql, safe_text
+from app.core.spreadsheet import escape_formula, escape_formula_postgresql
 from tests.support.cli import empty_database
 from tests.support.databases import POSTGRESQL, settings_for
 
@@ -19,22 +19,22 @@ def texts(characters: str) -> list[str]:
     return ["".join(dice.choice(characters) for _ in range(dice.randrange(8))) for _ in range(4000)]
 
 
-def safe(database, wanted: list[str]) -> list[str]:
-    numbered = values(column("number"), column("text", Text), name="texts").data(list(enumerate(wanted)))
-    safe_ones = select(safe_in_postgresql(numbered.c.text)).order_by(numbered.c.number)
-    with database.reading() as session:
+def escape_all(database, strings: list[str]) -> list[str]:
+    numbered = values(column("number"), column("text", Text), name="texts").data(list(enumerate(strings)))
+    safe_ones = select(escape_formula_postgresql(numbered.c.text)).order_by(numbered.c.number)
+    with database.read_transaction() as session:
         return list(session.execute(safe_ones).scalars())
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_postgresql_makes_texts_safe_as_python_does(database, engine):
-    wanted = texts(ALL)
+    strings = texts(ALL)
 
-    assert safe(database, wanted) == [safe_text(text) for text in wanted]
+    assert escape_all(database, strings) == [escape_formula(text) for text in strings]
 
 
 def test_a_database_in_another_encoding_does_too(tmp_path, postgresql_server):
     with empty_database(POSTGRESQL, tmp_path, postgresql_server, encoding="LATIN1") as url:
-        database, wanted = Database(settings_for(url)), texts(LATIN)
-        assert safe(database, wanted) == [safe_text(text) for text in wanted]
+        database, strings = Database(settings_for(url)), texts(LATIN)
+        assert escape_all(database, strings) == [escape_formula(text) for text in strings]
         database.close()

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 
 from tests.deploy import seccomp
-from tests.support.system_packages import program
+from tests.support.system_packages import find_program
 
 
-def within_filter_of(unit: Path, *, without: str = "") -> list[str]:
+def sandbox_command(unit: Path, *, without: str = "") -> list[str]:
     """What a command line begins with, for the process to have the unit's filter, less one call."""
     return [sys.executable, seccomp.__file__, ",".join(sorted(_allowed(unit) - {without}))]
 
@@ -19,8 +19,8 @@ def _allowed(unit: Path) -> set[str]:
     """As in systemd.exec(5): lines add, those with a ~ take away, and @default is always there."""
     allowed = _calls_of("@default")
     for line in re.findall(r"^SystemCallFilter=(.+)$", unit.read_text(), re.MULTILINE):
-        named = set[str]().union(*map(_calls_of, line.removeprefix("~").split()))
-        allowed = allowed - named if line.startswith("~") else allowed | named
+        calls = set[str]().union(*map(_calls_of, line.removeprefix("~").split()))
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
     return allowed
 
 
@@ -29,6 +29,6 @@ def _calls_of(name: str) -> set[str]:
     """A call, or those of a group, whose groups are unfolded."""
     if not name.startswith("@"):
         return {name}
-    command = [program("systemd-analyze"), "syscall-filter", name]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[1:]
-    return set[str]().union(*(_calls_of(line.strip()) for line in listed if not line.strip().startswith("#")))
+    command = [find_program("systemd-analyze"), "syscall-filter", name]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+    return set[str]().union(*(_calls_of(line.strip()) for line in lines if not line.strip().startswith("#")))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.system_packages import program
+from tests.support.system_packages import find_program
 
 pytestmark = pytest.mark.system
 
@@ -16,10 +16,10 @@ RULES = (FOLDER / "alerts.yml").read_text()
 
 
 def promtool(*arguments: str) -> None:
-    done = subprocess.run(
-        [program("promtool"), *arguments], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=60
+    result = subprocess.run(
+        [find_program("promtool"), *arguments], cwd=FOLDER, capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_prometheus_takes_the_rules_and_the_example_of_a_configuration():

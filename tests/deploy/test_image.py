@@ -13,7 +13,7 @@ import yaml
 from compose_spec import PyCompose
 
 from app import __version__
-from app.core.config.settings import BadSettings, load_settings
+from app.core.config.settings import InvalidSettings, load_settings
 from tests.support.server_process import ROOT, Backend
 
 BIN = Path(sys.executable).parent
@@ -33,9 +33,9 @@ SECRETS = {
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
 def test_the_dockerfiles_are_as_hadolint_wants_them(dockerfile):
-    done = subprocess.run([BIN / "hadolint", ROOT / dockerfile], capture_output=True, text=True, check=False)
+    result = subprocess.run([BIN / "hadolint", ROOT / dockerfile], capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (result.returncode, result.stdout) == (0, "")
 
 
 def test_the_image_names_no_registry_and_runs_as_nobody_in_particular():
@@ -53,7 +53,7 @@ def test_what_the_image_copies_is_all_that_it_needs_and_nothing_is_written_besid
     """On a folder of that content, with a working directory of its own and no other file of the repository."""
     image, data = tmp_path / "srv", tmp_path / "data"
     data.mkdir()
-    for name in _copied():
+    for name in _copied_paths():
         target = image / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
@@ -62,22 +62,22 @@ def test_what_the_image_copies_is_all_that_it_needs_and_nothing_is_written_besid
 
     own = {"PYTHONPATH": str(image), "TMPDIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
     backend = Backend("sqlite:///./time_tracking.db", data, root=image, **own)
-    asked = [sys.executable, image / "check_backend.py", "--url", backend.base_url]
-    said = subprocess.run(asked, capture_output=True, text=True, check=False, env={})
+    arguments = [sys.executable, image / "check_backend.py", "--url", backend.base_url]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False, env={})
     backend.stop()
 
-    assert said.stdout.startswith(f"Backend is running! version {__version__}, database sqlite"), said.stderr
+    assert result.stdout.startswith(f"Backend is running! version {__version__}, database sqlite"), result.stderr
     assert _content(image) == before
     assert (data / "time_tracking.db").exists()
 
 
 def test_compose_is_what_the_specification_allows_and_its_linter_finds_nothing_grave():
-    PyCompose.from_yaml(_filled_in(yaml.safe_dump(COMPOSE, width=1000))).validate()
-    done = subprocess.run(
+    PyCompose.from_yaml(_fill_in_variables(yaml.safe_dump(COMPOSE, width=1000))).validate()
+    result = subprocess.run(
         [BIN / "compose-lint", "--fail-on", "high", ROOT / "compose.yaml"], capture_output=True, text=True, check=False
     )
 
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -98,11 +98,11 @@ def test_each_service_is_hardened_bounded_and_watched(name):
 
 
 def test_compose_asks_for_every_secret_and_has_none():
-    written = (ROOT / "compose.yaml").read_text()
-    asked = set(re.findall(r"\$\{(\w+):\?[^}]+\}", written))
+    compose = (ROOT / "compose.yaml").read_text()
+    required_names = set(re.findall(r"\$\{(\w+):\?[^}]+\}", compose))
 
-    assert asked >= SECRETS
-    assert not re.search(rf"\$\{{({'|'.join(SECRETS)}):?-", written)
+    assert required_names >= SECRETS
+    assert not re.search(rf"\$\{{({'|'.join(SECRETS)}):?-", compose)
 
 
 def test_compose_builds_this_version():
@@ -156,23 +156,23 @@ def test_the_services_containers_have_no_way_to_be_postgresqls_superuser():
 def test_the_settings_that_compose_gives_are_those_of_production(monkeypatch):
     """With each secret filled in they are taken; with any left empty, or as the examples have it, they aren't."""
     for name, value in SERVICES["api"]["environment"].items():
-        monkeypatch.setenv(name, _filled_in(str(value)))
+        monkeypatch.setenv(name, _fill_in_variables(str(value)))
     assert load_settings(_env_file=None).ENVIRONMENT == "production"
 
     for name in ("SECRET_KEY", "FIRST_ADMIN_PASSWORD"):
-        with monkeypatch.context() as once, pytest.raises(BadSettings, match=name):
+        with monkeypatch.context() as once, pytest.raises(InvalidSettings, match=name):
             once.delenv(name)
             load_settings(_env_file=None, HOST="0.0.0.0")
 
 
-def _filled_in(written: str) -> str:
+def _fill_in_variables(compose: str) -> str:
     """As compose reads it, with a .env beside it that has all that is asked for."""
     given = {"WORKERS": "2", "FIRST_ADMIN_EMAIL": "ada@example.com", "VERSION": __version__}
     secret = "Zk3vQ9-rT7wX1-mB5nL8-pD2"
-    return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: given.get(found[1], f"{found[1].lower()}-{secret}"), written)
+    return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: given.get(found[1], f"{found[1].lower()}-{secret}"), compose)
 
 
-def _copied() -> list[str]:
+def _copied_paths() -> list[str]:
     """What the Dockerfile takes from the repository, besides what its packages need."""
     lines = re.findall(r"^COPY (?!--from)(.+) /srv\S*$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     names = [name for line in lines for name in line.split()]

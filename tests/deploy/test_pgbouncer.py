@@ -16,11 +16,11 @@ from sqlalchemy.engine import make_url
 
 from tests.support.databases import POSTGRESQL
 from tests.support.server_process import ROOT, TLS, Backend, free_port
-from tests.support.system_packages import program
+from tests.support.system_packages import find_program
 
 PASSWORD = "letters-and-digits-1"
 SECONDS = 30
-SECONDS_UNTIL_ALL_IS_WELL = 5
+RECOVERY_TIMEOUT_SECONDS = 5
 HERE = ROOT / "deploy" / "compose" / "pgbouncer"
 pytestmark = [pytest.mark.system, pytest.mark.parametrize("engine", [POSTGRESQL])]
 
@@ -36,21 +36,21 @@ def pooled_url(db_url):
     server, port = make_url(db_url), free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        here = {
+        replacements = {
             "ett = host=database port=5432 dbname=ett": f"ett = host=127.0.0.1 port={server.port} "
             f"dbname={server.database} user={server.username}",
             "listen_addr = *": "listen_addr = 127.0.0.1",
             "listen_port = 6432": f"listen_port = {port}",
             "/run/pgbouncer/userlist.txt": str(folder / "userlist.txt"),
         }
-        written = (HERE / "pgbouncer.ini").read_text()
-        for shipped, ours in here.items():
-            assert shipped in written
-            written = written.replace(shipped, ours)
-        (folder / "pgbouncer.ini").write_text(written)
+        config = (HERE / "pgbouncer.ini").read_text()
+        for old, new in replacements.items():
+            assert old in config
+            config = config.replace(old, new)
+        (folder / "pgbouncer.ini").write_text(config)
         (folder / "userlist.txt").write_text(f'"ett" "{PASSWORD}"\n')
         folder.chmod(0o755)
-        pooler = subprocess.Popen([program("pgbouncer"), "-q", folder / "pgbouncer.ini"], **_unprivileged())
+        pooler = subprocess.Popen([find_program("pgbouncer"), "-q", folder / "pgbouncer.ini"], **_unprivileged())
         try:
             _wait_for(port)
             yield f"postgresql://ett:{PASSWORD}@127.0.0.1:{port}/ett"
@@ -61,9 +61,9 @@ def pooled_url(db_url):
 
 @pytest.fixture
 def backend(pooled_url, tmp_path):
-    started = Backend(pooled_url, tmp_path)
-    yield started
-    started.stop()
+    running_backend = Backend(pooled_url, tmp_path)
+    yield running_backend
+    running_backend.stop()
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_when_postgresql_is_back_so_are_punches(own_postgresql, punch, engine):
     own_postgresql.start()
     back_at = time.monotonic()
     while punch() != 200:
-        assert time.monotonic() < back_at + SECONDS_UNTIL_ALL_IS_WELL
+        assert time.monotonic() < back_at + RECOVERY_TIMEOUT_SECONDS
 
     assert while_it_is_away == 503
 

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from run_backend import SHUTDOWN_SECONDS
+from run_backend import SHUTDOWN_TIMEOUT_SECONDS
 from tests.support.server_process import ROOT
-from tests.support.system_packages import program
+from tests.support.system_packages import find_program
 
 UNITS = ROOT / "deploy" / "systemd"
 SERVICE = UNITS / "employee-time-tracking.service"
@@ -25,24 +25,24 @@ def test_systemd_understands_every_line(unit, tmp_path):
     for path in UNITS.iterdir():
         (tmp_path / path.name).write_text(INSTALLED.sub(sys.executable, path.read_text()))
 
-    done = _asked("verify", "--man=no", str(tmp_path / unit))
+    result = _systemd_analyze("verify", "--man=no", str(tmp_path / unit))
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.system
 @pytest.mark.parametrize(("unit", "most"), [(SERVICE.name, 12), ("employee-time-tracking-migrate.service", 25)])
 def test_an_attacker_in_the_service_can_do_little_else(unit, most):
     """systemd's exposure level, in tenths: 100 is a service without any protection."""
-    done = _asked("security", "--offline=true", f"--threshold={most}", str(UNITS / unit))
+    result = _systemd_analyze("security", "--offline=true", f"--threshold={most}", str(UNITS / unit))
 
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout
 
 
 def test_a_stop_leaves_requests_in_flight_the_time_that_they_have():
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", SERVICE.read_text(), re.MULTILINE)
 
-    assert int(seconds) >= SHUTDOWN_SECONDS + 5
+    assert int(seconds) >= SHUTDOWN_TIMEOUT_SECONDS + 5
 
 
 def test_a_killed_service_leaves_no_metrics_for_good():
@@ -80,14 +80,18 @@ def test_what_is_too_old_and_what_killed_backups_left_is_removed_and_nothing_els
 
 
 def test_the_page_enables_every_unit_that_is_to_be_enabled():
-    wanted = {path.name for path in UNITS.iterdir() if "[Install]" in path.read_text()}
-    written = (ROOT / "docs" / "operations.md").read_text()
-    (enabled,) = re.findall(r"^systemctl enable --now (.+)$", written, re.MULTILINE)
+    installable = {path.name for path in UNITS.iterdir() if "[Install]" in path.read_text()}
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (enabled,) = re.findall(r"^systemctl enable --now (.+)$", page, re.MULTILINE)
 
-    assert {name if name.endswith(".timer") else f"{name}.service" for name in enabled.split()} == wanted
+    assert {name if name.endswith(".timer") else f"{name}.service" for name in enabled.split()} == installable
 
 
-def _asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [program("systemd-analyze"), *arguments], capture_output=True, text=True, check=False, env={"LC_ALL": "C.UTF-8"}
+        [find_program("systemd-analyze"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"LC_ALL": "C.UTF-8"},
     )

@@ -7,7 +7,7 @@ import sys
 import httpx
 import pytest
 
-from tests.deploy.systemd_sandbox import within_filter_of
+from tests.deploy.systemd_sandbox import sandbox_command
 from tests.support.databases import SECRET_KEY
 from tests.support.factories import PASSWORD
 from tests.support.server_process import ROOT, TLS, Backend
@@ -32,7 +32,7 @@ def mia(people):
 @pytest.mark.parametrize("without", ["", "setpriority"], ids=["as it is", "where nobody may step back"])
 def test_a_manager_logs_in_punches_and_exports_under_the_units_filter(mia, people, db_url, tmp_path, without):
     website = people.project("Website")
-    backend = Backend(db_url, tmp_path, workers=2, within=within_filter_of(SERVICE, without=without))
+    backend = Backend(db_url, tmp_path, workers=2, command_prefix=sandbox_command(SERVICE, without=without))
     with httpx.Client(base_url=f"{backend.base_url}/api/v1", verify=TLS) as client:
         login = client.post("/auth/login", data={"username": mia.email, "password": PASSWORD})
         client.headers["Authorization"] = f"Bearer {login.json().get('access_token')}"
@@ -46,8 +46,8 @@ def test_a_manager_logs_in_punches_and_exports_under_the_units_filter(mia, peopl
 
 def test_a_backup_is_taken_under_its_units_filter(mia, db_url, tmp_path):
     file = tmp_path / "2026-11-29.backup"
-    done = subprocess.run(
-        [*within_filter_of(BACKUP), sys.executable, "-m", "app.cli", "backup", file],
+    result = subprocess.run(
+        [*sandbox_command(BACKUP), sys.executable, "-m", "app.cli", "backup", file],
         cwd=ROOT,
         env=os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY},
         capture_output=True,
@@ -55,4 +55,4 @@ def test_a_backup_is_taken_under_its_units_filter(mia, db_url, tmp_path):
         check=False,
     )
 
-    assert (done.returncode, file.exists()) == (0, True), done.stderr
+    assert (result.returncode, file.exists()) == (0, True), result.stderr

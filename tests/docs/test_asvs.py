@@ -44,7 +44,7 @@ class Row:
     chapter: int
     ids: tuple[str, ...]
     level: str
-    asks_for: str
+    requirement: str
     status: str
     how: str
     proofs: tuple[str, ...]
@@ -57,11 +57,13 @@ def rows() -> Iterator[Row]:
             chapter = int(heading[1])
         if not re.match(r"\| \d", line):
             continue
-        ids, level, asks_for, status, how, proof = (cell.strip() for cell in line.strip("|").split("|"))
-        yield Row(line, chapter, _each(ids), level, asks_for, status, how, tuple(re.findall(r"`([^`]+)`", proof)))
+        ids, level, requirement, status, how, proof = (cell.strip() for cell in line.strip("|").split("|"))
+        yield Row(
+            line, chapter, _expand_ids(ids), level, requirement, status, how, tuple(re.findall(r"`([^`]+)`", proof))
+        )
 
 
-def _each(ids: str) -> tuple[str, ...]:
+def _expand_ids(ids: str) -> tuple[str, ...]:
     found = IDS.fullmatch(ids)
     assert found, ids
     chapter, section, first, last = found.groups()
@@ -74,7 +76,7 @@ TESTS = sorted(set(re.findall(r"tests/[\w/.]+(?:::\w+)+", TEXT)))
 
 
 @cache
-def names_in(path: Path) -> frozenset[str]:
+def names_of_tests(path: Path) -> frozenset[str]:
     """The tests of a file as pytest names them, those of a class behind its name."""
     return frozenset(_named(ast.parse(path.read_text()).body))
 
@@ -87,7 +89,7 @@ def _named(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
             yield prefix + node.name
 
 
-def stands(row: Row) -> bool:
+def is_supported(row: Row) -> bool:
     """What is met has tests or files; everything else has a reason, or says what is missing."""
     if row.status != "met":
         return bool(row.how) and not row.proofs
@@ -114,12 +116,12 @@ def test_the_tests_that_it_names_exist():
     for name in TESTS:
         path, _, test = name.partition("::")
         assert (ROOT / path).is_file(), name
-        assert test in names_in(ROOT / path), name
+        assert test in names_of_tests(ROOT / path), name
 
 
 def test_a_row_has_a_test_or_a_file_or_a_reason():
     assert {row.status for row in ROWS} == set(STATUSES)
-    assert [row.line for row in ROWS if not row.asks_for or not stands(row)] == []
+    assert [row.line for row in ROWS if not row.requirement or not is_supported(row)] == []
 
 
 def test_it_says_how_many_there_are_of_each():

@@ -16,8 +16,8 @@ import httpx
 import psycopg2
 from sqlalchemy.engine import URL
 
-from tests.faults.patroni_node import PASSWORD, SIZE, Node, nodes_in
-from tests.support.postgresql import connect, execute, roomy_folder
+from tests.faults.patroni_node import PASSWORD, SIZE, Node, create_nodes
+from tests.support.postgresql import connect, execute, fast_temp_folder
 from tests.support.server_process import TLS
 
 DATABASE = "ett"
@@ -28,7 +28,7 @@ class Cluster:
     """The nodes, and what can be done to them together."""
 
     def __init__(self, folder: Path) -> None:
-        self.nodes = nodes_in(folder)
+        self.nodes = create_nodes(folder)
 
     @property
     def db_url(self) -> str:
@@ -44,20 +44,22 @@ class Cluster:
     def etcd_leader(self) -> Node:
         """The node whose etcd leads."""
         statuses = [node.etcd_status() for node in self.nodes]
-        (leading,) = {status["leader"] for status in statuses}
+        (leader_id,) = {status["leader"] for status in statuses}
         return next(
-            node for node, status in zip(self.nodes, statuses, strict=True) if status["header"]["member_id"] == leading
+            node
+            for node, status in zip(self.nodes, statuses, strict=True)
+            if status["header"]["member_id"] == leader_id
         )
 
-    def wait_until_whole(self) -> Node:
+    def wait_until_healthy(self) -> Node:
         """Wait for a leader with two standbys, either of which may take over; the leader."""
-        return self._wait_for(self._whole, "a leader with two synchronous standbys")
+        return self._wait_for(self._healthy_leader, "a leader with two synchronous standbys")
 
     def switch_over(self) -> None:
         """Hand the lead to a standby, as for maintenance; returns when it is done."""
-        leader = self.wait_until_whole()
+        leader = self.wait_until_healthy()
         answer = httpx.post(
-            f"{leader.rest}/switchover",
+            f"{leader.rest_url}/switchover",
             json={"leader": leader.name},
             auth=("patroni", PASSWORD),
             timeout=READY_SECONDS,
@@ -65,30 +67,32 @@ class Cluster:
         )
         assert answer.status_code == 200, answer.text
 
-    def make_database(self) -> None:
+    def create_database(self) -> None:
         """The service's role and its empty database, as the page tells operators to make them, on every node."""
-        leader = self.wait_until_whole()
+        leader = self.wait_until_healthy()
         execute(_url(leader, "postgres", "postgres"), f"CREATE ROLE {DATABASE} LOGIN PASSWORD '{PASSWORD}'")
         execute(_url(leader, "postgres", "postgres"), f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
         for node in self.nodes:
             self._wait_for(partial(_with_database, node), f"database on {node.name}")
 
-    def _whole(self) -> Node | None:
+    def _healthy_leader(self) -> Node | None:
         """The primary sees two standbys now, and etcd names both as those that may take over."""
         leader = self.leader()
         if leader is None:
             return None
-        streaming = [one for one in leader.status().get("replication", ()) if one["state"] == "streaming"]
-        named = [one for one in leader.ask("cluster").get("members", ()) if one["role"] == "quorum_standby"]
-        return leader if len(streaming) == len(named) == SIZE - 1 else None
+        streaming = [member for member in leader.status().get("replication", ()) if member["state"] == "streaming"]
+        quorum_standbys = [
+            member for member in leader.get("cluster").get("members", ()) if member["role"] == "quorum_standby"
+        ]
+        return leader if len(streaming) == len(quorum_standbys) == SIZE - 1 else None
 
-    def _wait_for(self, condition: Callable[[], Node | None], what: str) -> Node:
+    def _wait_for(self, condition: Callable[[], Node | None], description: str) -> Node:
         deadline = time.monotonic() + READY_SECONDS
-        while (found := condition()) is None:
+        while (result := condition()) is None:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"There is no {what}: {[(node.name, node.status()) for node in self.nodes]}")
+                raise TimeoutError(f"There is no {description}: {[(node.name, node.status()) for node in self.nodes]}")
             time.sleep(0.1)
-        return found
+        return result
 
 
 def _with_database(node: Node) -> Node | None:
@@ -106,15 +110,15 @@ def _url(node: Node, user: str, database: str) -> URL:
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """A cluster with the service's database, in a temporary folder; nothing of it is left behind."""
-    with ExitStack() as ending:
-        folder = Path(tempfile.mkdtemp(prefix="ett-ha-", dir=roomy_folder()))
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="ett-ha-", dir=fast_temp_folder()))
         folder.chmod(0o755)
-        ending.callback(shutil.rmtree, folder)
+        stack.callback(shutil.rmtree, folder)
         cluster = Cluster(folder)
         for node in cluster.nodes:
-            ending.callback(node.end)
+            stack.callback(node.end)
             node.start()
-        cluster.make_database()
+        cluster.create_database()
         yield cluster
 
 
@@ -124,7 +128,7 @@ def main() -> None:
     with suppress(KeyboardInterrupt), running_cluster() as cluster:
         print(f"DB_URL={cluster.db_url}", flush=True)
         for node in cluster.nodes:
-            print(f"{node.name}: PostgreSQL {node.address}, Patroni {node.rest}/cluster", flush=True)
+            print(f"{node.name}: PostgreSQL {node.address}, Patroni {node.rest_url}/cluster", flush=True)
         signal.pause()
 
 

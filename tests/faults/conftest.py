@@ -12,17 +12,17 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from app.models.users import User
-from tests.support.credentials import session_of
+from tests.support.credentials import create_login_session
 from tests.support.databases import settings_for
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.server_process import Backend
-from tests.support.shared_services import StandingDatabase, StandingServices
+from tests.support.shared_services import SharedDatabase, SharedServices
 
 
 @pytest.fixture(scope="session")
-def standing_services(standing_folder: Path, postgresql_server: URL, templates: Path) -> Iterator[StandingServices]:
+def shared_services(shared_folder: Path, postgresql_server: URL, templates: Path) -> Iterator[SharedServices]:
     """What `two_workers` gives to all tests of a process."""
-    services = StandingServices(lambda engine: StandingDatabase(engine, standing_folder, postgresql_server, templates))
+    services = SharedServices(lambda engine: SharedDatabase(engine, shared_folder, postgresql_server, templates))
     yield services
     services.close()
 
@@ -31,15 +31,15 @@ def standing_services(standing_folder: Path, postgresql_server: URL, templates: 
 def db_url(request: pytest.FixtureRequest, engine: str) -> str:
     """An empty, migrated database: with `two_workers`, theirs."""
     if "two_workers" in request.fixturenames:
-        services: StandingServices = request.getfixturevalue("standing_services")
-        return services.emptied(engine)
+        services: SharedServices = request.getfixturevalue("shared_services")
+        return services.reset(engine)
     return str(request.getfixturevalue("db_url"))
 
 
 @pytest.fixture
-def two_workers(engine: str, db_url: str, standing_folder: Path, standing_services: StandingServices) -> Backend:
+def two_workers(engine: str, db_url: str, shared_folder: Path, shared_services: SharedServices) -> Backend:
     """The service with two worker processes, for tests that only send requests: others are served by it afterwards."""
-    return standing_services.service(engine, standing_folder)
+    return shared_services.service(engine, shared_folder)
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def bearer(db_url: str) -> Iterator[Callable[[User], dict[str, str]]]:
     settings = settings_for(db_url)
     signer, database = TokenSigner(settings), Database(settings)
 
-    def header(person: User) -> dict[str, str]:
-        opened = session_of(database, person)
-        return {"Authorization": f"Bearer {signer.sign(opened.user_id, opened.session_id, at=utc_now())}"}
+    def header(user: User) -> dict[str, str]:
+        login_session = create_login_session(database, user)
+        return {"Authorization": f"Bearer {signer.sign(login_session.user_id, login_session.session_id, at=utc_now())}"}
 
     yield header
     database.close()

@@ -21,16 +21,16 @@ from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.failover_scenarios import KINDS, WITHOUT_ETCD, seconds_without_writing
-from tests.support.credentials import session_of
+from tests.faults.failover_scenarios import ETCD_FAULTS, FAULTS, measure_write_gap
+from tests.support.credentials import create_login_session
 from tests.support.databases import settings_for
 from tests.support.factories import Company
-from tests.support.punch_load import Verdict, Writers, verdict
+from tests.support.punch_load import DurabilityResult, Writers, compare_with_database
 from tests.support.server_process import Backend
 
 WRITERS = 4
 PAUSE_SECONDS = 0.1
-MAX_SECONDS_WITHOUT_WRITING = 30
+MAX_WRITE_GAP_SECONDS = 30
 TOKEN_MINUTES = 1440  # the longest there is
 
 
@@ -45,15 +45,15 @@ def main() -> None:
         settings = settings_for(cluster.db_url, ACCESS_TOKEN_EXPIRE_MINUTES=TOKEN_MINUTES)
         with closing(Database(settings)) as database:
             migrate(database)
-            with _service(cluster) as backend:
-                gaps, found = _fail_over(cluster, _writers(backend, database, settings), database, failovers)
-    print(*_rows(gaps), sep="\n")
+            with _run_service(cluster) as backend:
+                gaps, result = _fail_over(cluster, _create_writers(backend, database, settings), database, failovers)
+    print(*_table_rows(gaps), sep="\n")
     worst_seconds = max(seconds for kind in gaps.values() for seconds in kind)
-    sys.exit(int(found != Verdict() or worst_seconds > MAX_SECONDS_WITHOUT_WRITING))
+    sys.exit(int(result != DurabilityResult() or worst_seconds > MAX_WRITE_GAP_SECONDS))
 
 
 @contextmanager
-def _service(cluster: Cluster) -> Iterator[Backend]:
+def _run_service(cluster: Cluster) -> Iterator[Backend]:
     """It is started once, and never again."""
     with tempfile.TemporaryDirectory(prefix="ett-failovers-") as folder:
         backend = Backend(cluster.db_url, Path(folder), ACCESS_TOKEN_EXPIRE_MINUTES=str(TOKEN_MINUTES))
@@ -63,36 +63,40 @@ def _service(cluster: Cluster) -> Iterator[Backend]:
             backend.kill()
 
 
-def _writers(backend: Backend, database: Database, settings: Settings) -> Writers:
+def _create_writers(backend: Backend, database: Database, settings: Settings) -> Writers:
     company, signer = Company(database), TokenSigner(settings)
     headers = []
     for number in range(WRITERS):
-        opened = session_of(database, company.employee(f"Person {number}"))
-        token = signer.sign(opened.user_id, opened.session_id, at=utc_now())
+        login_session = create_login_session(database, company.employee(f"Person {number}"))
+        token = signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
         headers.append({"Authorization": f"Bearer {token}"})
     return Writers(backend.base_url, headers, company.project("Website").id or 0, pause_seconds=PAUSE_SECONDS)
 
 
 def _fail_over(
     cluster: Cluster, writers: Writers, database: Database, failovers: int
-) -> tuple[dict[str, list[float]], Verdict]:
+) -> tuple[dict[str, list[float]], DurabilityResult]:
     """The seconds without an acknowledged punch of each failover, by its kind; and what was found when all was over and
     what had failed was sent again."""
     gaps: dict[str, list[float]] = defaultdict(list)
-    with writers.at_work() as log:
-        for number, (kind, fault) in enumerate([*islice(cycle(KINDS.items()), failovers), *WITHOUT_ETCD.items()], 1):
-            gaps[kind].append(seconds_without_writing(cluster, writers, fault))
+    with writers.run_in_background() as log:
+        for number, (kind, fault) in enumerate([*islice(cycle(FAULTS.items()), failovers), *ETCD_FAULTS.items()], 1):
+            gaps[kind].append(measure_write_gap(cluster, writers, fault))
             print(f"{number}: {kind}: {gaps[kind][-1]:.1f} s", flush=True)
-        cluster.wait_until_whole()
-    failed = len(log.not_acknowledged())
-    print(f"Sent {len(log.sent)}, not acknowledged {failed}: {dict(log.statuses)}; before: {verdict(database, log)}")
-    again = {answer.status_code for answer in writers.send_failed_again()}
-    found = verdict(database, log)
-    print(f"Sent again: {again}; after: {found}; the longest request took {log.longest_request_seconds:.1f} s.")
-    return gaps, found
+        cluster.wait_until_healthy()
+    failed = len(log.unacknowledged())
+    print(
+        f"Sent {len(log.sent)}, failed {failed}: {dict(log.statuses)}; before: {compare_with_database(database, log)}"
+    )
+    resent_statuses = {answer.status_code for answer in writers.resend_failed()}
+    result = compare_with_database(database, log)
+    print(
+        f"Sent again: {resent_statuses}; after: {result}; the longest request took {log.longest_request_seconds:.1f} s."
+    )
+    return gaps, result
 
 
-def _rows(gaps: dict[str, list[float]]) -> Iterator[str]:
+def _table_rows(gaps: dict[str, list[float]]) -> Iterator[str]:
     yield "| failover | times | seconds without an acknowledged punch: median | worst |"
     yield "|---|---|---|---|"
     for kind, seconds in gaps.items():

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.support.concurrency import opened
+from tests.support.concurrency import open_connection
 
-LOSES_EVERY = 3
-GOODBYE_SECONDS = 10
+LOSE_EVERY = 3
+SHUTDOWN_TIMEOUT_SECONDS = 10
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _KEY = re.compile(rb"\r\nidempotency-key: *([!-~]+)", re.IGNORECASE)
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -21,7 +21,7 @@ class LossyProxy:
     def __init__(self, service_url: str) -> None:
         self._service_url = service_url
         self.url = ""
-        self.answers = 0
+        self.answer_count = 0
         self.lost: dict[str, list[bytes]] = defaultdict(list)
         self.clients: set[asyncio.Task[None]] = set()
 
@@ -32,20 +32,20 @@ class LossyProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on the requests of one client until it goes, or until its turn to lose an answer comes."""
         try:
-            async with opened(self._service_url) as service:
-                while await self._pass_on((reader, writer), service):
+            async with open_connection(self._service_url) as service:
+                while await self._forward((reader, writer), service):
                     pass
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # one of the two has gone
         finally:
             writer.close()
 
-    async def _pass_on(self, client: Stream, service: Stream) -> bool:
-        request = await _message(client[0])
+    async def _forward(self, client: Stream, service: Stream) -> bool:
+        request = await _read_message(client[0])
         service[1].write(b"".join(request))
-        answer = await _message(service[0])
-        self.answers += 1
-        if self.answers % LOSES_EVERY == 0:
+        answer = await _read_message(service[0])
+        self.answer_count += 1
+        if self.answer_count % LOSE_EVERY == 0:
             key = _KEY.search(request[0])
             self.lost[key[1].decode() if key else ""].append(answer[1])
             return False
@@ -54,7 +54,7 @@ class LossyProxy:
 
 
 @asynccontextmanager
-async def lossy(service_url: str) -> AsyncIterator[LossyProxy]:
+async def run_lossy_proxy(service_url: str) -> AsyncIterator[LossyProxy]:
     """A proxy in front of the service, on a port of its own."""
     proxy = LossyProxy(service_url)
     async with await asyncio.start_server(proxy.accept, "127.0.0.1", 0) as listening:
@@ -63,10 +63,10 @@ async def lossy(service_url: str) -> AsyncIterator[LossyProxy]:
             yield proxy
         finally:
             if proxy.clients:
-                await asyncio.wait(proxy.clients, timeout=GOODBYE_SECONDS)
+                await asyncio.wait(proxy.clients, timeout=SHUTDOWN_TIMEOUT_SECONDS)
 
 
-async def _message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+async def _read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """Head and body of the next request or answer."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = _LENGTH.search(head)

@@ -19,13 +19,13 @@ from cryptography.x509.oid import NameOID
 
 from app.core.time.clock import utc_now
 from tests.support.server_process import free_port
-from tests.support.system_packages import program
+from tests.support.system_packages import find_program
 
-SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "employee-time-tracking.conf"
+SHIPPED_CONFIG = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "employee-time-tracking.conf"
 START_SECONDS = 20
 HOST = "localhost"
-_SOMEBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-_MAIN = """
+_USER_OPTIONS: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+_MAIN_CONFIG = """
 daemon off;
 pid {folder}/pid;
 error_log {folder}/errors;
@@ -43,25 +43,25 @@ http {{
 
 
 class Nginx:
-    """An nginx that runs until the block of `in_front_of` ends. `trust` is what its certificate is checked with."""
+    """An nginx that runs until the block of `run_nginx` ends. `ssl_context` is what its certificate is checked with."""
 
     def __init__(self, folder: Path, upstream: str, changes: dict[str, str]) -> None:
         self.tls_port, self.plain_port = free_port(), free_port()
         self.base_url = f"https://{HOST}:{self.tls_port}"
         self._folder = folder
         _make_certificate(folder)
-        self.trust = ssl.create_default_context(cafile=folder / "certificate")
-        (folder / "shipped.conf").write_text(self._changed(upstream, changes))
-        (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
-        self.command = [str(program("nginx")), "-e", f"{folder}/errors", "-c", f"{folder}/nginx.conf"]
+        self.ssl_context = ssl.create_default_context(cafile=folder / "certificate")
+        (folder / "shipped.conf").write_text(self._adapt_config(upstream, changes))
+        (folder / "nginx.conf").write_text(_MAIN_CONFIG.format(folder=folder))
+        self.command = [str(find_program("nginx")), "-e", f"{folder}/errors", "-c", f"{folder}/nginx.conf"]
 
     def check(self) -> str:
         """What `nginx -t` says of it."""
-        done = subprocess.run([*self.command, "-t"], capture_output=True, text=True, check=False, **_SOMEBODY)
-        return done.stderr
+        result = subprocess.run([*self.command, "-t"], capture_output=True, text=True, check=False, **_USER_OPTIONS)
+        return result.stderr
 
     def start(self) -> "subprocess.Popen[bytes]":
-        process = subprocess.Popen(self.command, **_SOMEBODY)
+        process = subprocess.Popen(self.command, **_USER_OPTIONS)
         deadline = time.monotonic() + START_SECONDS
         while True:
             with suppress(OSError), socket.create_connection((HOST, self.tls_port)):
@@ -70,8 +70,8 @@ class Nginx:
                 raise RuntimeError(f"nginx did not start:\n{(self._folder / 'errors').read_text()}")
             time.sleep(0.01)
 
-    def _changed(self, upstream: str, changes: dict[str, str]) -> str:
-        own = {
+    def _adapt_config(self, upstream: str, changes: dict[str, str]) -> str:
+        replacements = {
             "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
             "listen [::]:80;": "",
             "listen 443 ssl http2;": f"listen 127.0.0.1:{self.tls_port} ssl http2;",
@@ -81,15 +81,15 @@ class Nginx:
             "/etc/nginx/tls/time.example.com.crt": f"{self._folder}/certificate",
             "/etc/nginx/tls/time.example.com.key": f"{self._folder}/key",
         }
-        text = SHIPPED.read_text()
-        for shipped, changed in (own | changes).items():
+        text = SHIPPED_CONFIG.read_text()
+        for shipped, changed in (replacements | changes).items():
             assert shipped in text, shipped
             text = text.replace(shipped, changed)
         return text
 
 
 @contextmanager
-def in_front_of(upstream: str, **changes: str) -> Iterator[Nginx]:
+def run_nginx(upstream: str, **changes: str) -> Iterator[Nginx]:
     """nginx with the shipped configuration in front of this address; changes are of its text, by what they replace."""
     with tempfile.TemporaryDirectory(prefix="ett-nginx-") as name:
         folder = Path(name)

@@ -15,15 +15,15 @@ import httpx
 import psutil
 
 from tests.support.postgresql import binaries
-from tests.support.processes import owner
+from tests.support.processes import unprivileged_user
 from tests.support.server_process import ROOT, TLS
-from tests.support.system_packages import program
+from tests.support.system_packages import find_program
 
-SHIPPED = ROOT / "deploy" / "ha"
+SHIPPED_FILES = ROOT / "deploy" / "ha"
 SIZE = 3
 PASSWORD = "loopback-only"
-ASK_SECONDS = 2
-END_SECONDS = 10
+REQUEST_TIMEOUT_SECONDS = 2
+STOP_TIMEOUT_SECONDS = 10
 
 
 class Node:
@@ -32,13 +32,13 @@ class Node:
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.name = settings["PATRONI_NAME"]
         self.address = settings["PATRONI_POSTGRESQL_CONNECT_ADDRESS"]
-        self.rest = f"http://{settings['PATRONI_RESTAPI_CONNECT_ADDRESS']}"
+        self.rest_url = f"http://{settings['PATRONI_RESTAPI_CONNECT_ADDRESS']}"
         self._folder, self._settings = folder, settings
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Start what a machine starts when it boots."""
-        self._start("etcd", program("etcd"))
+        self._start("etcd", find_program("etcd"))
         self.start_patroni()
 
     def start_patroni(self) -> None:
@@ -46,25 +46,25 @@ class Node:
 
     def stop_patroni(self) -> None:
         """Stop Patroni as systemd does, which stops PostgreSQL first, and wait; etcd goes on."""
-        self._started["patroni"].terminate()
-        self._started["patroni"].wait()
+        self._processes["patroni"].terminate()
+        self._processes["patroni"].wait()
 
     def kill(self) -> None:
         """kill -9, all its processes: the machine lost its power."""
         for _again in range(2):  # Patroni may have been starting PostgreSQL when it went
             self._signal(signal.SIGKILL)
-            for started in self._started.values():
-                started.wait()
-        self._started.clear()
+            for process in self._processes.values():
+                process.wait()
+        self._processes.clear()
 
     def end(self) -> None:
         """Leave nothing behind: PostgreSQL takes its shared memory with it when it is told to stop, and not killed."""
-        if "patroni" in self._started:
-            self._started["patroni"].kill()
+        if "patroni" in self._processes:
+            self._processes["patroni"].kill()
         self.thaw()
         servers = self._postgresql()
         _send(signal.SIGQUIT, servers)
-        psutil.wait_procs(servers, END_SECONDS)
+        psutil.wait_procs(servers, STOP_TIMEOUT_SECONDS)
         self.kill()
 
     def kill_postgresql(self) -> None:
@@ -73,12 +73,12 @@ class Node:
 
     def freeze(self) -> None:
         """Stop Patroni and PostgreSQL, their sockets open; etcd goes on."""
-        self._started["patroni"].send_signal(signal.SIGSTOP)
+        self._processes["patroni"].send_signal(signal.SIGSTOP)
         _send(signal.SIGSTOP, self._postgresql())
 
     def freeze_etcd(self) -> None:
         """Stop etcd alone, its sockets open."""
-        self._started["etcd"].send_signal(signal.SIGSTOP)
+        self._processes["etcd"].send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen machine go on as if nothing had been."""
@@ -86,25 +86,29 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """What its Patroni says of it now: role, state, timeline, replication; nothing if it doesn't answer."""
-        return self.ask("patroni")
+        return self.get("patroni")
 
-    def ask(self, path: str) -> dict[str, Any]:
+    def get(self, path: str) -> dict[str, Any]:
         """An answer of its Patroni; nothing if there is none."""
         with suppress(httpx.TransportError):
-            answer: dict[str, Any] = httpx.get(f"{self.rest}/{path}", timeout=ASK_SECONDS, verify=TLS).json()
+            answer: dict[str, Any] = httpx.get(
+                f"{self.rest_url}/{path}", timeout=REQUEST_TIMEOUT_SECONDS, verify=TLS
+            ).json()
             return answer
         return {}
 
     def etcd_status(self) -> dict[str, Any]:
         """What its etcd says of itself."""
         address = f"{self._settings['ETCD_ADVERTISE_CLIENT_URLS']}/v3/maintenance/status"
-        status: dict[str, Any] = httpx.post(address, json={}, timeout=ASK_SECONDS, verify=TLS).raise_for_status().json()
+        status: dict[str, Any] = (
+            httpx.post(address, json={}, timeout=REQUEST_TIMEOUT_SECONDS, verify=TLS).raise_for_status().json()
+        )
         return status
 
     def _start(self, name: str, *command: Any) -> None:
         with (self._folder / f"{name}.log").open("ab") as log:
-            self._started[name] = subprocess.Popen(
-                [*_as_another(), *command],
+            self._processes[name] = subprocess.Popen(
+                [*_setpriv_command(), *command],
                 cwd=self._folder,
                 env={"PATH": os.environ["PATH"]} | self._settings,
                 stdout=log,
@@ -114,20 +118,20 @@ class Node:
 
     def _signal(self, number: int) -> None:
         """Patroni first: whoever is gone starts nobody."""
-        own = [psutil.Process(started.pid) for started in reversed(self._started.values()) if started.poll() is None]
-        _send(number, [*_with_children(own), *self._postgresql()])
+        own = [psutil.Process(process.pid) for process in reversed(self._processes.values()) if process.poll() is None]
+        _send(number, [*_process_trees(own), *self._postgresql()])
 
     def _postgresql(self) -> list[psutil.Process]:
         """PostgreSQL is nobody's child: Patroni lets go of it, to find it again after a restart of its own."""
         data = self._settings["PATRONI_POSTGRESQL_DATA_DIR"]
-        return _with_children(
+        return _process_trees(
             process
             for process in psutil.process_iter(["cmdline"])
             if any(data in argument for argument in process.info["cmdline"] or ())
         )
 
 
-def nodes_in(folder: Path) -> list[Node]:
+def create_nodes(folder: Path) -> list[Node]:
     """Three nodes: the shipped files with addresses of loopback in the place of the machines'."""
     names = [f"node{number}" for number in range(1, SIZE + 1)]
     ports = iter(_free_ports(4 * SIZE))
@@ -135,18 +139,18 @@ def nodes_in(folder: Path) -> list[Node]:
     members = ",".join(f"{name}=http://{peer}" for name, (peer, *_others) in addresses.items())
     clients = ",".join(client for _peer, client, *_others in addresses.values())
     programs = str(binaries(folder))
-    made = []
-    for name, (peer, client, database, rest) in addresses.items():
-        home = _home(folder / name)
-        etcd = _filled("etcd.env", ETCD_INITIAL_CLUSTER=members, **_etcd(name, home, peer, client))
-        patroni = _filled(
+    nodes = []
+    for name, (peer, client, database, rest_url) in addresses.items():
+        home = _make_home(folder / name)
+        etcd = _fill_in("etcd.env", ETCD_INITIAL_CLUSTER=members, **_etcd(name, home, peer, client))
+        patroni = _fill_in(
             "patroni.env",
             PATRONI_ETCD3_HOSTS=clients,
             PATRONI_POSTGRESQL_BIN_DIR=programs,
-            **_patroni(name, home, database, rest),
+            **_patroni(name, home, database, rest_url),
         )
-        made.append(Node(home, etcd | patroni))
-    return made
+        nodes.append(Node(home, etcd | patroni))
+    return nodes
 
 
 def _etcd(name: str, home: Path, peer: str, client: str) -> dict[str, str]:
@@ -160,35 +164,35 @@ def _etcd(name: str, home: Path, peer: str, client: str) -> dict[str, str]:
     }
 
 
-def _patroni(name: str, home: Path, database: str, rest: str) -> dict[str, str]:
+def _patroni(name: str, home: Path, database: str, rest_url: str) -> dict[str, str]:
     return {
         "PATRONI_NAME": name,
         "PATRONI_POSTGRESQL_LISTEN": database,
         "PATRONI_POSTGRESQL_CONNECT_ADDRESS": database,
         "PATRONI_POSTGRESQL_DATA_DIR": str(home / "data"),
         "PATRONI_POSTGRESQL_PGPASS": str(home / "pgpass"),
-        "PATRONI_RESTAPI_LISTEN": rest,
-        "PATRONI_RESTAPI_CONNECT_ADDRESS": rest,
+        "PATRONI_RESTAPI_LISTEN": rest_url,
+        "PATRONI_RESTAPI_CONNECT_ADDRESS": rest_url,
     }
 
 
-def _home(folder: Path) -> Path:
+def _make_home(folder: Path) -> Path:
     """A machine's folder, with the shipped patroni.yml, and beside it what only loopback needs. It has no watchdog,
     which would reset the machine that runs the tests."""
     config = folder / "config"
     config.mkdir(parents=True)
-    shutil.copy(SHIPPED / "patroni.yml", config)
+    shutil.copy(SHIPPED_FILES / "patroni.yml", config)
     (config / "zz-loopback.yml").write_text(
         f"postgresql: {{parameters: {{unix_socket_directories: '{folder}'}}}}\nwatchdog: {{mode: 'off'}}\n"
     )
-    if who := owner():
-        os.chown(folder, who["user"], who["group"])
+    if user := unprivileged_user():
+        os.chown(folder, user["user"], user["group"])
     return folder
 
 
-def _filled(file: str, **values: str) -> dict[str, str]:
+def _fill_in(file: str, **values: str) -> dict[str, str]:
     """A shipped file's settings, with our values for its examples and its passwords."""
-    lines = [line for line in (SHIPPED / file).read_text().splitlines() if line and not line.startswith("#")]
+    lines = [line for line in (SHIPPED_FILES / file).read_text().splitlines() if line and not line.startswith("#")]
     shipped = dict(line.split("=", 1) for line in lines)
     filled = {name: PASSWORD if value == "change-me" else value for name, value in shipped.items()} | values
     assert filled.keys() == shipped.keys()
@@ -196,21 +200,21 @@ def _filled(file: str, **values: str) -> dict[str, str]:
     return filled
 
 
-def _as_another() -> list[str]:
+def _setpriv_command() -> list[str]:
     """Runs a command as a user who is not root, which PostgreSQL demands, and who may still read our Python."""
-    who = owner()
-    if not who:
+    user = unprivileged_user()
+    if not user:
         return []
     rights = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    return ["setpriv", f"--reuid={who['user']}", f"--regid={who['group']}", "--clear-groups", *rights]
+    return ["setpriv", f"--reuid={user['user']}", f"--regid={user['group']}", "--clear-groups", *rights]
 
 
-def _with_children(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    found = list(processes)
-    for process in tuple(found):
+def _process_trees(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    tree = list(processes)
+    for process in tuple(tree):
         with suppress(psutil.NoSuchProcess):
-            found += process.children(recursive=True)
-    return found
+            tree += process.children(recursive=True)
+    return tree
 
 
 def _send(number: int, processes: Iterable[psutil.Process]) -> None:
@@ -221,8 +225,8 @@ def _send(number: int, processes: Iterable[psutil.Process]) -> None:
 
 def _free_ports(count: int) -> list[int]:
     """Ports that are free now, and differ."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket()) for _port in range(count)]
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket()) for _port in range(count)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [int(probe.getsockname()[1]) for probe in probes]

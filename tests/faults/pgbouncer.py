@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg2
 from sqlalchemy.engine import URL
 
-from tests.support.processes import free_port, owner
-from tests.support.system_packages import program
+from tests.support.processes import free_port, unprivileged_user
+from tests.support.system_packages import find_program
 
 SERVER_CONNECTIONS = 3
 START_SECONDS = 20
@@ -33,19 +33,19 @@ logfile = {folder}/log
 
 
 @contextmanager
-def pooled(url: URL) -> Iterator[URL]:
+def run_pgbouncer(url: URL) -> Iterator[URL]:
     """The database's URL through a PgBouncer that ends with the block."""
-    folder, port, runs_as = Path(tempfile.mkdtemp(prefix="ett-pgbouncer-")), free_port(), owner()
+    folder, port, user_options = Path(tempfile.mkdtemp(prefix="ett-pgbouncer-")), free_port(), unprivileged_user()
     configuration = CONFIGURATION.format(
         host=url.host, port=url.port, own_port=port, folder=folder, size=SERVER_CONNECTIONS
     )
     (folder / "pgbouncer.ini").write_text(configuration)
     (folder / "users").write_text(f'"{url.username}" ""\n')
-    if runs_as:
-        shutil.chown(folder, runs_as["user"], runs_as["group"])
-    process = subprocess.Popen([program("pgbouncer"), "-q", folder / "pgbouncer.ini"], **runs_as)
+    if user_options:
+        shutil.chown(folder, user_options["user"], user_options["group"])
+    process = subprocess.Popen([find_program("pgbouncer"), "-q", folder / "pgbouncer.ini"], **user_options)
     try:
-        _wait_until_it_serves(url.set(port=port), process)
+        _wait_until_ready(url.set(port=port), process)
         yield url.set(port=port)
     finally:
         process.terminate()
@@ -53,7 +53,7 @@ def pooled(url: URL) -> Iterator[URL]:
         shutil.rmtree(folder)
 
 
-def _wait_until_it_serves(url: URL, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_ready(url: URL, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(psycopg2.OperationalError):

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)")
-DRAWN = {
+RANDOM_FIELDS = {
     "request_id",
     "access_token",
     "refresh_token",
@@ -16,9 +16,9 @@ DRAWN = {
     "otpauth_uri",
     "qr_svg",
 }
-OF_THE_RELEASE = {"version", "revision"}
-MEASURED = {"seconds", "elapsed_seconds", "total_seconds", "break_seconds", "hours", "total_hours"}
-SECONDS = 60
+RELEASE_FIELDS = {"version", "revision"}
+DURATION_FIELDS = {"seconds", "elapsed_seconds", "total_seconds", "break_seconds", "hours", "total_hours"}
+MAX_DIFFERENCE_SECONDS = 60
 
 
 def includes(newer: Any, older: Any, key: str = "") -> bool:
@@ -35,25 +35,25 @@ def includes(newer: Any, older: Any, key: str = "") -> bool:
                 and all(includes(*pair, key) for pair in zip(newer, older, strict=True))
             )
         case str() if isinstance(newer, str):
-            return key in DRAWN | OF_THE_RELEASE or INSTANT.sub("", newer) == INSTANT.sub("", older)
-        case int() | float() if isinstance(newer, int | float) and key in MEASURED:
-            return abs(newer - older) < SECONDS
+            return key in RANDOM_FIELDS | RELEASE_FIELDS or INSTANT.sub("", newer) == INSTANT.sub("", older)
+        case int() | float() if isinstance(newer, int | float) and key in DURATION_FIELDS:
+            return abs(newer - older) < MAX_DIFFERENCE_SECONDS
     return type(newer) is type(older) and newer == older
 
 
-def content(answer: Any) -> Any:
+def comparable_content(answer: Any) -> Any:
     """The body, as far as it can be compared: JSON as what it says, CSV as it is, the rest that it is there."""
-    kind = answer.headers.get("content-type", "")
-    if "json" in kind and not kind.startswith("application/x-ndjson"):
-        said = json.loads(answer.content) if answer.content else None
-        return sorted(said, key=_in_its_chain) if _is_record(said) else said
-    return answer.text if kind.startswith("text/csv") else bool(answer.content)
+    content_type = answer.headers.get("content-type", "")
+    if "json" in content_type and not content_type.startswith("application/x-ndjson"):
+        body = json.loads(answer.content) if answer.content else None
+        return sorted(body, key=_chain_position) if _is_audit_log(body) else body
+    return answer.text if content_type.startswith("text/csv") else bool(answer.content)
 
 
-def _is_record(said: Any) -> bool:
-    return isinstance(said, list) and bool(said) and isinstance(said[0], dict) and "position" in said[0]
+def _is_audit_log(body: Any) -> bool:
+    return isinstance(body, list) and bool(body) and isinstance(body[0], dict) and "position" in body[0]
 
 
-def _in_its_chain(event: dict[str, Any]) -> tuple[int, int]:
+def _chain_position(event: dict[str, Any]) -> tuple[int, int]:
     """The record is in the order of seconds, and what happened within one has none between chains."""
     return event["subject_id"] or 0, event["position"]

@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import select
 
 from app.models.tables import ENTRY
-from tests.support.concurrency import Call, exchange, opened
+from tests.support.concurrency import Call, exchange, open_connection
 from tests.support.databases import SECRET_KEY
-from tests.support.export_files import eventually
+from tests.support.export_files import becomes_true
 from tests.support.server_process import ROOT, Backend
 
 WRITERS = 8
@@ -27,7 +27,7 @@ RESTORE_AND_DIE = """
 import os, signal
 from sqlalchemy import Engine, event
 from app.cli.__main__ import app
-from app.core.database.sqlite import backup as sqlite_copies
+from app.core.database.sqlite import backup as sqlite_backup
 
 def die_half_way(on_pages):
     def tell(status, remaining, total):
@@ -40,14 +40,14 @@ def die_when_all_is_there(connection, cursor, statement, *rest):
     if statement == "ANALYZE":
         os.kill(os.getpid(), signal.SIGKILL)
 
-sqlite_copies.PAGES_AT_ONCE = 1
-sqlite_copies._progress = die_half_way
+sqlite_backup.PAGES_PER_STEP = 1
+sqlite_backup._progress_handler = die_half_way
 app()
 """
 BACKUP_AND_STOP = """
 import os, runpy, signal
 from sqlalchemy import Engine, event
-from app.core.database.sqlite import backup as sqlite_copies
+from app.core.database.sqlite import backup as sqlite_backup
 
 def stop(*_):
     os.kill(os.getpid(), signal.SIGTERM)
@@ -57,7 +57,7 @@ def stop_at_the_dump(connection, cursor, statement, *rest):
     if "pg_export_snapshot" in statement:
         stop()
 
-sqlite_copies._progress = lambda on_pages: stop
+sqlite_backup._progress_handler = lambda on_pages: stop
 runpy.run_module("app.cli", run_name="__main__")
 """
 
@@ -75,8 +75,8 @@ class Punches:
     is_over: bool = False
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
-        thread = Thread(target=lambda: asyncio.run(self._all()))
+    def run_in_background(self) -> Iterator[None]:
+        thread = Thread(target=lambda: asyncio.run(self._run_all()))
         thread.start()
         try:
             yield
@@ -84,16 +84,16 @@ class Punches:
             self.is_over = True
             thread.join()
 
-    def more(self) -> bool:
+    def wait_for_more(self) -> bool:
         """Wait until more are acknowledged than are now."""
-        enough = len(self.acknowledged) + 3 * WRITERS
-        return eventually(lambda: len(self.acknowledged) >= enough)
+        target = len(self.acknowledged) + 3 * WRITERS
+        return becomes_true(lambda: len(self.acknowledged) >= target)
 
-    async def _all(self) -> None:
-        await asyncio.gather(*(self._one(number, header) for number, header in enumerate(self.headers)))
+    async def _run_all(self) -> None:
+        await asyncio.gather(*(self._run_writer(number, header) for number, header in enumerate(self.headers)))
 
-    async def _one(self, writer: int, header: dict[str, str]) -> None:
-        async with opened(self.backend.base_url) as connection:
+    async def _run_writer(self, writer: int, header: dict[str, str]) -> None:
+        async with open_connection(self.backend.base_url) as connection:
             for number in count():
                 if self.is_over:
                     return
@@ -112,52 +112,52 @@ class Punches:
 
 @pytest.fixture
 def backend(db_url, tmp_path):
-    started = Backend(db_url, tmp_path)
-    yield started
-    started.stop()
+    running_backend = Backend(db_url, tmp_path)
+    yield running_backend
+    running_backend.stop()
 
 
-def test_a_backup_under_load_comes_back_under_load(people, database, backend, bearer, command):
+def test_a_backup_under_load_comes_back_under_load(people, database, backend, bearer, run_command):
     """Both while the service runs: it is refused nothing but for a moment, goes on with what came back, and loses
     nothing that it acknowledged after that. Counts, sums and chains agree, or restore would have said so."""
     website = people.project("Website")
     headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
     punches = Punches(backend, headers, website.id or 0)
 
-    with punches.going_on():
-        assert punches.more()
+    with punches.run_in_background():
+        assert punches.wait_for_more()
         before = set(punches.acknowledged)
-        taken = command("backup", "nine")
+        taken = run_command("backup", "nine")
         sent_by_then = set(punches.sent)
-        assert punches.more()
+        assert punches.wait_for_more()
         between = set(punches.acknowledged) - sent_by_then
-        restored = command("restore", "nine", "--force")
+        restored = run_command("restore", "nine", "--force")
         sent_by_now = set(punches.sent)
-        assert punches.more()
+        assert punches.wait_for_more()
     after = set(punches.acknowledged) - sent_by_now
 
     assert (taken.exit_code, restored.exit_code) == (0, 0), taken.stderr + restored.stderr
     assert set(punches.refusals) <= {503}
-    found = descriptions(database)
-    assert before | after <= found <= punches.sent
-    assert between and after and not between & found
-    assert command("verify-audit").exit_code == 0
+    rows = descriptions(database)
+    assert before | after <= rows <= punches.sent
+    assert between and after and not between & rows
+    assert run_command("verify-audit").exit_code == 0
     backend.stop()
     backend.start()
 
 
-def test_a_restore_that_is_killed_leaves_what_was_there(people, database, command, db_url, tmp_path):
+def test_a_restore_that_is_killed_leaves_what_was_there(people, database, run_command, db_url, tmp_path):
     website = people.project("Website")
     people.entry(people.employee("Ana"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="before")
-    command("backup", "monday")
+    run_command("backup", "monday")
     people.entry(people.employee("Bob"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="after")
 
     died = run(RESTORE_AND_DIE, "restore", "monday", "--force", db_url=db_url, folder=tmp_path)
 
     assert died.returncode == -signal.SIGKILL
     assert descriptions(database) == {"before", "after"}
-    assert command("verify-audit").exit_code == 0
-    assert command("restore", "monday", "--force").exit_code == 0
+    assert run_command("verify-audit").exit_code == 0
+    assert run_command("restore", "monday", "--force").exit_code == 0
     assert descriptions(database) == {"before"}
 
 
@@ -182,7 +182,7 @@ def run(script: str, *arguments: str, db_url: str, folder: Path) -> subprocess.C
 
 
 def descriptions(database) -> set[str]:
-    with database.reading() as session:
-        found = list(session.scalars(select(ENTRY.c.description)))
-    assert len(set(found)) == len(found)
-    return set(found)
+    with database.read_transaction() as session:
+        rows = list(session.scalars(select(ENTRY.c.description)))
+    assert len(set(rows)) == len(rows)
+    return set(rows)

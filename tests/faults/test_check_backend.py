@@ -21,44 +21,44 @@ from app.core.database.migrations import head_revision
 SCRIPT = Path(__file__).resolve().parents[2] / "check_backend.py"
 COMMAND = [sys.executable, "-I", "-S", str(SCRIPT)]
 HEALTHY = {"status": "ok", "service": "employee-time-tracking-api"}
-Talk = Callable[[socket.socket, threading.Event], object]
+Responder = Callable[[socket.socket, threading.Event], object]
 
 
-class _Stub(socketserver.ThreadingTCPServer):
+class _StubServer(socketserver.ThreadingTCPServer):
     """A server that reads a request and then does what the test says; `requests` has the first lines."""
 
     daemon_threads = True
 
-    def __init__(self, talk: Talk) -> None:
-        self.talk, self.asked, self.over = talk, threading.Event(), threading.Event()
+    def __init__(self, respond: Responder) -> None:
+        self.respond, self.requested, self.stopped = respond, threading.Event(), threading.Event()
         self.requests: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Talks)
+        super().__init__(("127.0.0.1", 0), _StubHandler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class _Talks(socketserver.StreamRequestHandler):
-    server: _Stub
+class _StubHandler(socketserver.StreamRequestHandler):
+    server: _StubServer
 
     def handle(self) -> None:
         self.server.requests.append(self.rfile.readline().decode().strip())
         while self.rfile.readline().strip():
             pass
-        self.server.asked.set()
+        self.server.requested.set()
         with suppress(OSError):
-            self.server.talk(self.request, self.server.over)
+            self.server.respond(self.request, self.server.stopped)
 
 
 @contextmanager
-def stub(talk: Talk | bytes) -> Iterator[_Stub]:
+def stub(respond: Responder | bytes) -> Iterator[_StubServer]:
     """A server for one test: bytes to answer, or a function that talks."""
-    answer = talk
-    with _Stub(talk if callable(talk) else lambda client, _over: client.sendall(answer)) as server:
+    answer = respond
+    with _StubServer(respond if callable(respond) else lambda client, _stopped: client.sendall(answer)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield server
         finally:
-            server.over.set()
+            server.stopped.set()
             server.shutdown()
             thread.join()
 
@@ -74,19 +74,19 @@ def check(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30)
 
 
-def refusal(done: subprocess.CompletedProcess[str], *, code: int = 1) -> str:
+def error_line(result: subprocess.CompletedProcess[str], *, code: int = 1) -> str:
     """The one line with which it refused."""
-    assert (done.returncode, done.stdout) == (code, "")
-    (line,) = done.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (code, "")
+    (line,) = result.stderr.splitlines()
     return line
 
 
 def test_a_healthy_backend_tells_its_version_database_and_revision(server, engine):
-    done = check("--url", server.base_url)
+    result = check("--url", server.base_url)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    told = f"version {__version__}, database {engine}, revision {head_revision()}"
-    assert done.stdout == f"Backend is running! {told}\n"
+    assert (result.returncode, result.stderr) == (0, "")
+    expected = f"version {__version__}, database {engine}, revision {head_revision()}"
+    assert result.stdout == f"Backend is running! {expected}\n"
 
 
 def test_a_backend_behind_a_path_is_found():
@@ -97,23 +97,23 @@ def test_a_backend_behind_a_path_is_found():
 
 
 def test_an_unhealthy_backend_is_told_with_its_own_words(server):
-    with server.database.writing("test") as session:
+    with server.database.write_transaction("test") as session:
         session.execute(text("DELETE FROM alembic_version"))
 
-    said = refusal(check("--url", server.base_url))
+    message = error_line(check("--url", server.base_url))
 
-    assert "answered 503: The database is at no revision. Run: python -m app.cli migrate" in said
+    assert "answered 503: The database is at no revision. Run: python -m app.cli migrate" in message
 
 
 def test_a_server_that_is_not_there_is_told():
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
 
-    assert "nothing listens there" in refusal(check("--url", f"http://127.0.0.1:{port}"))
+    assert "nothing listens there" in error_line(check("--url", f"http://127.0.0.1:{port}"))
 
 
 def test_an_address_that_no_server_can_have_is_told():
-    assert "it can't be reached" in refusal(check("--url", "http://255.255.255.255"))
+    assert "it can't be reached" in error_line(check("--url", "http://255.255.255.255"))
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_an_address_that_no_server_can_have_is_told():
 )
 def test_another_service_is_not_taken_for_ours(answer):
     with stub(answer) as other:
-        assert "is not the Employee Time Tracking API" in refusal(check("--url", other.url))
+        assert "is not the Employee Time Tracking API" in error_line(check("--url", other.url))
 
 
 def test_a_redirect_is_not_followed():
     with stub(http(200, json.dumps(HEALTHY))) as target, stub(http(302, "", f"Location: {target.url}")) as other:
-        said = refusal(check("--url", other.url))
+        message = error_line(check("--url", other.url))
 
-        assert "(HTTP 302) is not the Employee Time Tracking API" in said
+        assert "(HTTP 302) is not the Employee Time Tracking API" in message
         assert target.requests == []
 
 
@@ -159,55 +159,55 @@ def test_a_redirect_is_not_followed():
 )
 def test_what_is_not_http_is_told(answer):
     with stub(answer) as other:
-        assert "does not speak HTTP as it should" in refusal(check("--url", other.url))
+        assert "does not speak HTTP as it should" in error_line(check("--url", other.url))
 
 
 def test_a_server_that_hangs_up_is_told():
     with stub(b"") as other:
-        assert "closed before an answer came" in refusal(check("--url", other.url))
+        assert "closed before an answer came" in error_line(check("--url", other.url))
 
 
 def test_a_backend_that_speaks_no_https_is_told(server):
-    assert "it can't be reached" in refusal(check("--url", server.base_url.replace("http", "https")))
+    assert "it can't be reached" in error_line(check("--url", server.base_url.replace("http", "https")))
 
 
-def _says_nothing(_client: socket.socket, over: threading.Event) -> None:
-    over.wait()
+def _never_respond(_client: socket.socket, stopped: threading.Event) -> None:
+    stopped.wait()
 
 
-def _dribbles_a_header(client: socket.socket, over: threading.Event) -> None:
+def _send_header_slowly(client: socket.socket, stopped: threading.Event) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    while not over.wait(0.02):
+    while not stopped.wait(0.02):
         client.sendall(b"z")
 
 
-def _dribbles_a_body(client: socket.socket, over: threading.Event) -> None:
+def _send_body_slowly(client: socket.socket, stopped: threading.Event) -> None:
     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n")
-    while not over.wait(0.02):
+    while not stopped.wait(0.02):
         client.sendall(b" ")
 
 
-@pytest.mark.parametrize("talk", [_says_nothing, _dribbles_a_header, _dribbles_a_body])
-def test_the_deadline_is_for_the_whole_call(talk):
-    with stub(talk) as slow:
-        assert "no complete answer within 0.4 s" in refusal(check("--url", slow.url, "--timeout", "0.4"))
+@pytest.mark.parametrize("respond", [_never_respond, _send_header_slowly, _send_body_slowly])
+def test_the_deadline_is_for_the_whole_call(respond):
+    with stub(respond) as slow:
+        assert "no complete answer within 0.4 s" in error_line(check("--url", slow.url, "--timeout", "0.4"))
 
 
 def test_a_body_without_end_is_not_read_to_its_end():
-    def pours(client: socket.socket, over: threading.Event) -> None:
+    def flood(client: socket.socket, stopped: threading.Event) -> None:
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        while not over.is_set():
+        while not stopped.is_set():
             client.sendall(b" " * 65536)
 
-    with stub(pours) as other:
-        assert "is not the Employee Time Tracking API" in refusal(check("--url", other.url, "--timeout", "20"))
+    with stub(flood) as other:
+        assert "is not the Employee Time Tracking API" in error_line(check("--url", other.url, "--timeout", "20"))
 
 
 def test_what_a_server_says_cannot_command_the_terminal():
     with stub(http(503, json.dumps({"detail": "red \x1b[31m\nBackend is running! \u202e"}))) as other:
-        said = refusal(check("--url", other.url))
+        message = error_line(check("--url", other.url))
 
-    assert said.endswith("answered 503: red ?[31m Backend is running! ?")
+    assert message.endswith("answered 503: red ?[31m Backend is running! ?")
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_what_a_server_says_cannot_command_the_terminal():
     ids=" ".join,
 )
 def test_arguments_that_cannot_be_meant_are_refused(arguments):
-    said = refusal(check(*arguments), code=2)
+    message = error_line(check(*arguments), code=2)
 
-    assert "pencil" not in said
+    assert "pencil" not in message
 
 
 def test_ctrl_c_ends_it_with_a_word():
-    with stub(_says_nothing) as silent:
+    with stub(_never_respond) as silent:
         process = subprocess.Popen(
             [*COMMAND, "--url", silent.url, "--timeout", "60"],
             stdout=subprocess.PIPE,
@@ -249,11 +249,11 @@ def test_ctrl_c_ends_it_with_a_word():
             # A shell's background jobs ignore Ctrl-C, and so would this.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else runs in it
         )
-        assert silent.asked.wait(30)
+        assert silent.requested.wait(30)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)
+        message = process.communicate(timeout=30)
 
-    assert (process.returncode, said) == (130, (b"", b"Stopped.\n"))
+    assert (process.returncode, message) == (130, (b"", b"Stopped.\n"))
 
 
 def test_it_needs_nothing_but_python():

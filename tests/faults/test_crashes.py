@@ -7,11 +7,11 @@ from sqlalchemy import select, text
 from app.models.tables import ENTRY
 from app.services.audit.verification import verify
 from tests.support.databases import POSTGRESQL, SQLITE
-from tests.support.punch_load import NO_ANSWER, Verdict, Writers, verdict
+from tests.support.punch_load import NO_RESPONSE, DurabilityResult, Writers, compare_with_database
 
 WRITERS = 16
-PUNCHES_BEFORE_THE_KILL = 200
-SECONDS_UNTIL_ALL_IS_WELL = 10
+PUNCHES_BEFORE_KILL = 200
+RECOVERY_TIMEOUT_SECONDS = 10
 
 FAIL_AT_COMMIT = {
     POSTGRESQL: [
@@ -33,22 +33,22 @@ def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database,
     holds; and who wasn't answered asks again and is served once."""
     website = people.project("Website")
     staff = [people.employee(f"Person {number}") for number in range(WRITERS)]
-    writers = Writers(own_workers.base_url, [bearer(person) for person in staff], website.id)
+    writers = Writers(own_workers.base_url, [bearer(user) for user in staff], website.id)
 
-    with writers.at_work() as log:
-        writers.wait_for(PUNCHES_BEFORE_THE_KILL)
+    with writers.run_in_background() as log:
+        writers.wait_for(PUNCHES_BEFORE_KILL)
         own_workers.kill()
         own_workers.start()
-        writers.wait_for_acknowledged(time.monotonic(), within_seconds=SECONDS_UNTIL_ALL_IS_WELL)
+        writers.wait_for_acknowledged(time.monotonic(), within_seconds=RECOVERY_TIMEOUT_SECONDS)
         writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
-    before = verdict(database, log)
-    again = writers.send_failed_again()
+    before = compare_with_database(database, log)
+    again = writers.resend_failed()
 
     assert (before.lost, before.duplicates, before.phantoms) == (0, 0, 0)
-    assert set(log.statuses) == {NO_ANSWER}
+    assert set(log.statuses) == {NO_RESPONSE}
     assert {answer.status_code for answer in again} == {200}
-    assert verdict(database, log) == Verdict()
-    with database.reading() as session:
+    assert compare_with_database(database, log) == DurabilityResult()
+    with database.read_transaction() as session:
         assert engine != SQLITE or session.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
         verify(session, [], on_progress=lambda done, total: None)
 
@@ -56,7 +56,7 @@ def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database,
 def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine, as_user):
     """Threats F3: the answer is sent after the commit, so a failing one can't have promised anything."""
     ana, website = people.employee("Ana"), people.project("Website")
-    _run(server.database, *FAIL_AT_COMMIT[engine])
+    _execute(server.database, *FAIL_AT_COMMIT[engine])
     body = {"project_id": website.id, "description": ""}
 
     with server.caller(server.token(ana)) as me:
@@ -64,32 +64,32 @@ def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine
         refused = me.post("/time-entries/clock-in", json=body)
 
     assert refused.status_code in {500, 503}
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         assert session.execute(select(ENTRY.c.id)).all() == []
         assert session.execute(text("SELECT count(*) FROM audit_event WHERE action LIKE 'time_entry:%'")).scalar() == 0
-    _run(server.database, HEAL[engine])
+    _execute(server.database, HEAL[engine])
     assert as_user(ana).clock_in(website.id).status_code == 200
 
 
 def test_an_answer_that_was_never_committed_is_not_kept(people, server, engine, as_user):
     """Threats F3 and 31: who sends again after a failed commit is served, not told of an entry that isn't there."""
     ana, website = people.employee("Ana"), people.project("Website")
-    _run(server.database, *FAIL_AT_COMMIT[engine])
+    _execute(server.database, *FAIL_AT_COMMIT[engine])
     key, body = {"Idempotency-Key": "k-1"}, {"project_id": website.id, "description": ""}
 
     with server.caller(server.token(ana)) as me:
         me.event_hooks = {}
         refused = me.post("/time-entries/clock-in", json=body, headers=key)
-        _run(server.database, HEAL[engine])
+        _execute(server.database, HEAL[engine])
         done = me.post("/time-entries/clock-in", json=body, headers=key)
 
     assert refused.status_code in {500, 503}
     assert done.status_code == 200
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         assert list(session.execute(select(ENTRY.c.id)).scalars()) == [done.json()["id"]]
 
 
-def _run(database, *statements):
-    with database.writing() as session:
+def _execute(database, *statements):
+    with database.write_transaction() as session:
         for statement in statements:
             session.execute(text(statement))

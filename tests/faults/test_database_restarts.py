@@ -4,14 +4,14 @@ import time
 
 import pytest
 
-from tests.support.concurrency import Call, at_once, in_parallel
+from tests.support.concurrency import Call, send_in_parallel, send_simultaneously
 from tests.support.databases import POSTGRESQL
-from tests.support.punch_load import Verdict, Writers, verdict
+from tests.support.punch_load import DurabilityResult, Writers, compare_with_database
 from tests.support.server_process import Backend
 
 WRITERS, READERS, READS = 8, 12, 10
-PUNCHES_BEFORE_THE_KILL = 100
-SECONDS_UNTIL_ALL_IS_WELL = 10
+PUNCHES_BEFORE_KILL = 100
+RECOVERY_TIMEOUT_SECONDS = 10
 pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
 
 
@@ -22,9 +22,9 @@ def db_url(own_db_url):
 
 @pytest.fixture
 def backend(db_url, tmp_path):
-    started = Backend(db_url, tmp_path, workers=2)
-    yield started
-    started.stop()
+    running_backend = Backend(db_url, tmp_path, workers=2)
+    yield running_backend
+    running_backend.stop()
 
 
 def test_a_postgresql_that_is_killed_and_then_restarted_loses_nothing_and_fails_no_read_afterwards(
@@ -35,20 +35,20 @@ def test_a_postgresql_that_is_killed_and_then_restarted_loses_nothing_and_fails_
     writers = Writers(backend.base_url, headers, website.id, pause_seconds=0.02)
     read = Call("GET", f"{backend.base_url}/api/v1/auth/me", headers[0])
 
-    with writers.at_work() as log:
-        writers.wait_for(PUNCHES_BEFORE_THE_KILL)
+    with writers.run_in_background() as log:
+        writers.wait_for(PUNCHES_BEFORE_KILL)
         own_postgresql.kill()
-        meanwhile = at_once([read])[0]
+        meanwhile = send_simultaneously([read])[0]
         own_postgresql.start()
-        writers.wait_for_acknowledged(time.monotonic(), within_seconds=SECONDS_UNTIL_ALL_IS_WELL)
+        writers.wait_for_acknowledged(time.monotonic(), within_seconds=RECOVERY_TIMEOUT_SECONDS)
         writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
         own_postgresql.restart()
-        reads = in_parallel([[read] * READS] * READERS)
+        reads = send_in_parallel([[read] * READS] * READERS)
         writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
-    again = writers.send_failed_again()
+    again = writers.resend_failed()
 
     assert (meanwhile.status_code, meanwhile.json()["code"]) == (503, "database_unavailable")
     assert {answer.status_code for answers in reads for answer in answers} == {200}, "the pool was full of dead ones"
     assert set(log.statuses) == {503}, "every request got an answer"
     assert {answer.status_code for answer in again} == {200}
-    assert verdict(database, log) == Verdict()
+    assert compare_with_database(database, log) == DurabilityResult()

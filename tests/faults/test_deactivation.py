@@ -9,38 +9,38 @@ from sqlalchemy import text
 
 from app.core.time.clock import utc_now
 from app.services.access import locks
-from tests.support.concurrency import Call, at_once
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.databases import POSTGRESQL
 from tests.support.factories import PASSWORD
 
 SOON = f"{utc_now().date() + timedelta(days=2)}T00:00:00Z"
-PATIENCE_SECONDS = 10
-OF_ADMIN = {
+TIMEOUT_SECONDS = 10
+ADMIN_REQUESTS = {
     "a password": ("PUT", "/admin/users/{ana}/password", {"password": PASSWORD}),
     "a link": ("POST", "/admin/users/{ana}/password-link", None),
     "an e-mail": ("PATCH", "/admin/users/{ana}", {"email": "other@example.com"}),
     "a log-out": ("DELETE", "/admin/users/{ana}/sessions", None),
 }
-OF_ONESELF = {
+OWN_REQUESTS = {
     "an API token": ("POST", "/auth/api-tokens", {"name": "Gate", "scopes": ["entries:read"], "expires_at": SOON}),
     "a second factor": ("POST", "/auth/totp", None),
 }
 
 
-@pytest.mark.parametrize("wanted", OF_ADMIN.values(), ids=OF_ADMIN.keys())
-def test_an_admin_who_was_deactivated_does_nothing_more(people, server, engine, wanted):
+@pytest.mark.parametrize("request_parts", ADMIN_REQUESTS.values(), ids=ADMIN_REQUESTS.keys())
+def test_an_admin_who_was_deactivated_does_nothing_more(people, server, engine, request_parts):
     """Their request waits for the row of the person concerned; meanwhile another admin deactivates them."""
     ana, eve, ada = people.employee("Ana"), people.admin("Eve"), people.admin("Ada")
-    asked = call(server, eve, *wanted, ana=ana.id)
-    deactivation = call(server, ada, "PUT", f"/admin/users/{eve.id}/deactivate")
+    pending_call = build_call(server, eve, *request_parts, ana=ana.id)
+    deactivation = build_call(server, ada, "PUT", f"/admin/users/{eve.id}/deactivate")
 
     with ThreadPoolExecutor(2) as elsewhere:
-        with server.database.writing() as session:
-            locks.lock(session, ana.id)
-            first = elsewhere.submit(at_once, [asked])
-            wait_until(lambda: waiting(server, engine) == 1)
-            second = elsewhere.submit(at_once, [deactivation])
-            wait_until(lambda: waiting(server, engine) == 2 or second.done())
+        with server.database.write_transaction() as session:
+            locks.lock_users(session, ana.id)
+            first = elsewhere.submit(send_simultaneously, [pending_call])
+            wait_until(lambda: count_waiting(server, engine) == 1)
+            second = elsewhere.submit(send_simultaneously, [deactivation])
+            wait_until(lambda: count_waiting(server, engine) == 2 or second.done())
             overtaken = second.done()
         (done,), (off,) = first.result(), second.result()
 
@@ -48,42 +48,42 @@ def test_an_admin_who_was_deactivated_does_nothing_more(people, server, engine, 
     assert done.status_code in ({401} if overtaken else {200, 201, 204})
 
 
-@pytest.mark.parametrize("wanted", OF_ONESELF.values(), ids=OF_ONESELF.keys())
-def test_who_was_deactivated_keeps_nothing_that_lets_them_in(people, server, engine, wanted):
+@pytest.mark.parametrize("request_parts", OWN_REQUESTS.values(), ids=OWN_REQUESTS.keys())
+def test_who_was_deactivated_keeps_nothing_that_lets_them_in(people, server, engine, request_parts):
     """The deactivation waits for the person's row first, their own request behind it."""
     ana, ada = people.employee("Ana"), people.admin("Ada")
-    deactivation = call(server, ada, "PUT", f"/admin/users/{ana.id}/deactivate")
-    asked = call(server, ana, *wanted)
+    deactivation = build_call(server, ada, "PUT", f"/admin/users/{ana.id}/deactivate")
+    pending_call = build_call(server, ana, *request_parts)
 
     with ThreadPoolExecutor(2) as elsewhere:
-        with server.database.writing() as session:
-            locks.lock(session, ana.id)
-            first = elsewhere.submit(at_once, [deactivation])
-            wait_until(lambda: waiting(server, engine) == 1)
-            second = elsewhere.submit(at_once, [asked])
-            wait_until(lambda: waiting(server, engine) == 2)
+        with server.database.write_transaction() as session:
+            locks.lock_users(session, ana.id)
+            first = elsewhere.submit(send_simultaneously, [deactivation])
+            wait_until(lambda: count_waiting(server, engine) == 1)
+            second = elsewhere.submit(send_simultaneously, [pending_call])
+            wait_until(lambda: count_waiting(server, engine) == 2)
         (off,), (done,) = first.result(), second.result()
 
     assert (off.status_code, done.status_code) == (200, 401)
 
 
-def call(server, person, method, path, body=None, **ids):
-    header = {"Authorization": f"Bearer {server.token(person)}"}
+def build_call(server, user, method, path, body=None, **ids):
+    header = {"Authorization": f"Bearer {server.token(user)}"}
     return Call(method, f"{server.base_url}/api/v1{path.format(**ids)}", header, body)
 
 
-def waiting(server, engine):
+def count_waiting(server, engine):
     """How many requests wait for a lock: in the database, or on SQLite one in the engine and the rest before it."""
     if engine == POSTGRESQL:
-        with server.database.reading() as session:
+        with server.database.read_transaction() as session:
             blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             return session.execute(text(f"{blocked} AND wait_event_type = 'Lock'")).scalar_one()
-    writers = server.app.state.runtime.gate._writers
+    writers = server.app.state.runtime.request_limiter._writer_permits
     return int(writers.locked()) + len(writers._waiters or ())
 
 
-def wait_until(is_so):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
         assert time.monotonic() < deadline, "it didn't come to that"
         time.sleep(0.01)

@@ -9,23 +9,23 @@ import pytest
 from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from tests.faults.cluster import running_cluster
-from tests.faults.failover_scenarios import machine_killed, seconds_without_writing, switchover
-from tests.support.concurrency import Call, at_once
+from tests.faults.failover_scenarios import kill_machine, measure_write_gap, switch_over
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.punch_load import Verdict, Writers, verdict
+from tests.support.punch_load import DurabilityResult, Writers, compare_with_database
 from tests.support.server_process import Backend
 
 pytestmark = pytest.mark.system
 
 WRITERS = 5  # as many as there are connections
-MAX_SECONDS_WITHOUT_WRITING = 30
+MAX_WRITE_GAP_SECONDS = 30
 MAX_REQUEST_SECONDS = 10
 
 
 @pytest.fixture
 def cluster():
-    with running_cluster() as started:
-        yield started
+    with running_cluster() as running_backend:
+        yield running_backend
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def db_url(cluster):
 
 @pytest.fixture
 def backend(db_url, tmp_path):
-    started = Backend(db_url, tmp_path, DB_STATEMENT_TIMEOUT_SECONDS="3")
-    yield started
-    started.stop()
+    running_backend = Backend(db_url, tmp_path, DB_STATEMENT_TIMEOUT_SECONDS="3")
+    yield running_backend
+    running_backend.stop()
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
@@ -49,38 +49,38 @@ def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
     """One cluster for all of it, since it takes 15 s to start: both standbys stopped, a switchover, and the leader's
     machine killed."""
     website = people.project("Website")
-    ana, bob = (Caller(backend.base_url, bearer(people.employee(name)), website.id) for name in ("Ana", "Bob"))
+    ana, bob = (PunchClient(backend.base_url, bearer(people.employee(name)), website.id) for name in ("Ana", "Bob"))
     headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
     writers = Writers(backend.base_url, headers, website.id, pause_seconds=0.1)
 
-    leader = cluster.wait_until_whole()
+    leader = cluster.wait_until_healthy()
     standbys = [node for node in cluster.nodes if node is not leader]
     standbys[0].stop_patroni()
     with_one_standby, _seconds = bob.clock_in()
     standbys[1].stop_patroni()
     unknown = [ana.clock_in() for _twice in range(2)]
-    with writers.at_work() as log:
+    with writers.run_in_background() as log:
         reads = []
         while not (log.statuses or log.acknowledged):
             reads.append(ana.read())
         for node in standbys:
             node.start_patroni()
-        gaps = [seconds_without_writing(cluster, writers, fault) for fault in (switchover, machine_killed)]
-    again = writers.send_failed_again()
+        gaps = [measure_write_gap(cluster, writers, fault) for fault in (switch_over, kill_machine)]
+    again = writers.resend_failed()
 
     assert with_one_standby == 200, "either standby will do"
     assert [status for status, _seconds in unknown] == [503, 503], "not acknowledged, and not replayed either"
     assert set(reads) == {200}, "commits that hang leave room for those who only look"
-    assert max(gaps) < MAX_SECONDS_WITHOUT_WRITING
+    assert max(gaps) < MAX_WRITE_GAP_SECONDS
     assert max(log.longest_request_seconds, *(seconds for _status, seconds in unknown)) < MAX_REQUEST_SECONDS
     assert set(log.statuses) == {503}
     assert {answer.status_code for answer in again} == {200}
     assert ana.clock_in()[0] == 200
     log.sent += [ana.key, bob.key]
-    assert verdict(database, log) == Verdict()
+    assert compare_with_database(database, log) == DurabilityResult()
 
 
-class Caller:
+class PunchClient:
     def __init__(self, base_url, header, project_id):
         self.key = uuid.uuid4().hex
         body = {"project_id": project_id, "description": self.key}
@@ -90,8 +90,8 @@ class Caller:
 
     def clock_in(self):
         """Always the same request; its status, and how long it took."""
-        begun_at = time.monotonic()
-        return at_once([self._punch])[0].status_code, time.monotonic() - begun_at
+        started_at = time.monotonic()
+        return send_simultaneously([self._punch])[0].status_code, time.monotonic() - started_at
 
     def read(self):
-        return at_once([self._read])[0].status_code
+        return send_simultaneously([self._read])[0].status_code

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.database.session import Database
 from app.models.tables import ENTRY
-from tests.support.concurrency import Call, at_once
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import Company
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 REQUESTS = 96  # so many that reports, which may queue for 30 s, do queue
 MANY = text("SELECT generate_series(1, 1000000)")
@@ -28,7 +28,7 @@ def db_url(own_db_url):
 
 @pytest.fixture
 def server(db_url):
-    with running(settings_for(db_url, DB_STATEMENT_TIMEOUT_SECONDS=1, DB_LOCK_TIMEOUT_SECONDS=1)) as started:
+    with run_server(settings_for(db_url, DB_STATEMENT_TIMEOUT_SECONDS=1, DB_LOCK_TIMEOUT_SECONDS=1)) as started:
         yield started
 
 
@@ -49,19 +49,21 @@ def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_w
         Call("POST", f"{server.base_url}/api/v1/auth/login", form="username=mia%40example.com&password=wrong+horse"),
         Call("GET", f"{server.base_url}/health/ready"),
     ]
-    assert {answer.status_code for answer in at_once([own] * 8)} == {200}, "the connections are warm"
+    assert {answer.status_code for answer in send_simultaneously([own] * 8)} == {200}, "the connections are warm"
 
-    with own_postgresql.frozen():
-        begun_at = time.monotonic()
-        answers = at_once([*islice(cycle(calls), REQUESTS), *[Call("GET", f"{server.base_url}/health/live")] * 4])
-        seconds = time.monotonic() - begun_at
-        assert {answer.status_code for answer in at_once(calls)} == {503}, "nor can anybody connect anew"
+    with own_postgresql.freeze():
+        started_at = time.monotonic()
+        answers = send_simultaneously(
+            [*islice(cycle(calls), REQUESTS), *[Call("GET", f"{server.base_url}/health/live")] * 4]
+        )
+        seconds = time.monotonic() - started_at
+        assert {answer.status_code for answer in send_simultaneously(calls)} == {503}, "nor can anybody connect anew"
 
     assert seconds < 10
     assert Counter(answer.status_code for answer in answers) == {503: REQUESTS, 200: 4}
     assert {answer.json()["code"] for answer in answers[:REQUESTS]} <= {"service_busy", "database_unavailable"}
-    assert [answer.status_code for answer in at_once([punch, own])] == [200, 200]
-    with server.database.reading() as session:
+    assert [answer.status_code for answer in send_simultaneously([punch, own])] == [200, 200]
+    with server.database.read_transaction() as session:
         assert len(session.execute(select(ENTRY.c.id)).all()) == 1
 
 
@@ -69,22 +71,26 @@ def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_w
 def test_nothing_waits_for_a_frozen_database_longer_than_it_may_nor_for_a_stop(server, own_postgresql, engine):
     """A connection that is made, a cursor of the server's that is left half read, and an export that may take long."""
     fresh = Database(server.settings)
-    with server.database.reading() as left, server.database.reading() as patient, ThreadPoolExecutor(3) as pool:
+    with (
+        server.database.read_transaction() as left,
+        server.database.read_transaction() as patient,
+        ThreadPoolExecutor(3) as pool,
+    ):
         half_read = left.execute(MANY.execution_options(yield_per=100))
         half_read.fetchmany(150)
-        patient.may_take(600)
+        patient.set_statement_timeout(600)
         patient.execute(text("SELECT 1"))
-        with own_postgresql.frozen():
-            begun_at = time.monotonic()
+        with own_postgresql.freeze():
+            started_at = time.monotonic()
             waits = [
                 pool.submit(fresh.engine.connect),
                 pool.submit(half_read.close),
                 pool.submit(patient.execute, text("SELECT 1")),
             ]
             wait(waits[:2], timeout=10)
-            server.database.hang_up()
+            server.database.abort_connections()
             wait(waits, timeout=10)
-            seconds = time.monotonic() - begun_at
+            seconds = time.monotonic() - started_at
     fresh.close()
 
     assert seconds < 10

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from tests.support.databases import SQLITE, settings_for
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 pytestmark = pytest.mark.system
 
@@ -30,8 +30,8 @@ def small_disk(tmp_path):
 def server(db_url, small_disk):
     """The service with its database on the small disk."""
     file = shutil.copy(make_url(db_url).database, small_disk)
-    with running(settings_for(f"sqlite:///{file}")) as started:
-        yield started
+    with run_server(settings_for(f"sqlite:///{file}")) as running_server:
+        yield running_server
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def insufficient_storage(disk):
 def test_a_full_disk_refuses_punches_answers_reads_and_heals(people, server, as_user, small_disk, engine):
     ana, website = people.employee("Ana"), people.project("Website")
     me = as_user(ana)
-    kept = me.clock_in(website.id).json()
+    entry = me.clock_in(website.id).json()
 
     with insufficient_storage(small_disk):
         refused = [me.clock_out() for _ in range(PUNCHES)]
@@ -57,7 +57,7 @@ def test_a_full_disk_refuses_punches_answers_reads_and_heals(people, server, as_
 
     assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "database_unavailable")}
     assert all(answer.headers["Retry-After"] for answer in refused)
-    assert (shown.status_code, shown.json()["id"]) == (200, kept["id"])
-    assert me.clock_out().json()["id"] == kept["id"]
-    with server.database.reading() as session:
+    assert (shown.status_code, shown.json()["id"]) == (200, entry["id"])
+    assert me.clock_out().json()["id"] == entry["id"]
+    with server.database.read_transaction() as session:
         assert session.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"

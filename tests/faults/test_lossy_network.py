@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from app.models.tables import ENTRY
 from app.services.audit.verification import verify
-from tests.faults.lossy_proxy import lossy
-from tests.support.audit_asserts import Record
-from tests.support.concurrency import TIMEOUT_SECONDS, Call, exchange, opened
-from tests.support.times import hour
+from tests.faults.lossy_proxy import run_lossy_proxy
+from tests.support.audit_asserts import AuditLog
+from tests.support.concurrency import TIMEOUT_SECONDS, Call, exchange, open_connection
+from tests.support.times import hour_entry
 
 pytestmark = pytest.mark.high_volume
 WRITES_EACH = 125
@@ -23,25 +23,25 @@ def test_a_thousand_writes_over_a_network_that_loses_every_third_answer_are_done
 ):
     mia, website = people.manager("Mia"), people.project("Website")
     team = [people.employee(f"Person {number}", manager=mia) for number in range(4)]
-    record = Record(database)
-    own, mias = [(person, bearer(person)) for person in team], bearer(mia)
+    audit_log = AuditLog(database)
+    own, mias = [(user, bearer(user)) for user in team], bearer(mia)
     clients = [
-        *([_own(header, website, f"own-{person.id}-{n}", n) for n in range(WRITES_EACH)] for person, header in own),
-        *([_for(person, mias, website, f"for-{person.id}-{n}", n) for n in range(WRITES_EACH)] for person in team),
+        *([_own_call(header, website, f"own-{user.id}-{n}", n) for n in range(WRITES_EACH)] for user, header in own),
+        *([_call_for(user, mias, website, f"for-{user.id}-{n}", n) for n in range(WRITES_EACH)] for user in team),
     ]
 
     proxy, answers = asyncio.run(_send_until_answered(two_workers.base_url, clients))
 
     assert len(answers) == 1000
-    assert proxy.answers >= 1499, "each third answer was lost"
-    assert sum(map(len, proxy.lost.values())) == proxy.answers // 3
+    assert proxy.answer_count >= 1499, "each third answer was lost"
+    assert sum(map(len, proxy.lost.values())) == proxy.answer_count // 3
     assert all(set(lost) == {answers[key]} for key, lost in proxy.lost.items())
-    wanted = Counter(name for calls in clients for call in calls for name in _names(call))
-    with database.reading() as session:
+    expected = Counter(name for calls in clients for call in calls for name in _names(call))
+    with database.read_transaction() as session:
         present = Counter(session.execute(select(ENTRY.c.description)).scalars())
         verify(session, [], on_progress=lambda done, total: None)
-    assert present == wanted
-    events = record.new()
+    assert present == expected
+    events = audit_log.new_events()
     switches = sum(event.action == "time_entry:switch" for event in events)
     written = Counter(event.object_id for event in events if event.action != "time_entry:switch")
     assert set(written.values()) == {1}
@@ -49,22 +49,22 @@ def test_a_thousand_writes_over_a_network_that_loses_every_third_answer_are_done
     assert switches == sum("clock-in" in call.url for calls in clients for call in calls) - len(team)
 
 
-def _own(header, website, key, number):
+def _own_call(header, website, key, number):
     """A person's own request: of five, two punches, two entries by hand, and a bulk of two more."""
     if number % 5 < 2:
         return _call("/clock-in", header, key, {"project_id": website.id, "description": key}, switch="true")
-    return _by_hand(header, website, key, number, {})
+    return _manual_call(header, website, key, number, {})
 
 
-def _for(person, header, website, key, number):
+def _call_for(user, header, website, key, number):
     """Their manager's request for them, in hours of its own."""
-    return _by_hand(header, website, key, number + WRITES_EACH, {"user_id": person.id, "reason": "On paper"})
+    return _manual_call(header, website, key, number + WRITES_EACH, {"user_id": user.id, "reason": "On paper"})
 
 
-def _by_hand(header, website, key, number, more):
+def _manual_call(header, website, key, number, fields):
     if number % 5 < 4:
-        return _call("", header, key, hour(website, 2 * number, description=key, **more))
-    halves = [hour(website, 2 * number + n, description=f"{key}-{n}", **more) for n in range(2)]
+        return _call("", header, key, hour_entry(website, 2 * number, description=key, **fields))
+    halves = [hour_entry(website, 2 * number + n, description=f"{key}-{n}", **fields) for n in range(2)]
     return _call("/bulk", header, key, {"operations": [{"action": "create"} | each for each in halves]})
 
 
@@ -79,20 +79,20 @@ def _names(call):
 
 async def _send_until_answered(base_url, clients):
     """The proxy, and each call's answer by its key."""
-    async with lossy(base_url) as proxy, asyncio.timeout(TIMEOUT_SECONDS), asyncio.TaskGroup() as group:
-        told = [group.create_task(_client(proxy.url, calls)) for calls in clients]
-    return proxy, {key: content for answers in told for key, content in answers.result()}
+    async with run_lossy_proxy(base_url) as proxy, asyncio.timeout(TIMEOUT_SECONDS), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_client(proxy.url, calls)) for calls in clients]
+    return proxy, {key: content for answers in tasks for key, content in answers.result()}
 
 
 async def _client(base_url, calls):
-    waiting, answers = list(reversed(calls)), []
-    while waiting:
+    pending, answers = list(reversed(calls)), []
+    while pending:
         try:
-            async with opened(base_url) as connection:
-                while waiting:
-                    answer = await exchange(waiting[-1], *connection)
+            async with open_connection(base_url) as connection:
+                while pending:
+                    answer = await exchange(pending[-1], *connection)
                     assert answer.status_code in {200, 201}, answer
-                    answers.append((waiting.pop().headers["Idempotency-Key"], answer.content))
+                    answers.append((pending.pop().headers["Idempotency-Key"], answer.content))
         except LOST:
             continue
     return answers

@@ -11,7 +11,7 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from tests.faults.nginx import HOST, in_front_of
+from tests.faults.nginx import HOST, run_nginx
 from tests.support.databases import POSTGRESQL
 from tests.support.factories import PASSWORD
 from tests.support.server_process import Backend, free_port
@@ -26,10 +26,12 @@ MIB = 1024 * 1024
 
 
 @contextmanager
-def client_of(nginx, address="127.0.0.1"):
+def client_from(nginx, address="127.0.0.1"):
     """A client who calls from this address of the machine."""
     with httpx.Client(
-        base_url=nginx.base_url, transport=httpx.HTTPTransport(verify=nginx.trust, local_address=address), timeout=30
+        base_url=nginx.base_url,
+        transport=httpx.HTTPTransport(verify=nginx.ssl_context, local_address=address),
+        timeout=30,
     ) as client:
         yield client
 
@@ -38,9 +40,9 @@ def client_of(nginx, address="127.0.0.1"):
 def backend(db_url, tmp_path):
     """The service in production, for this host, behind this machine's proxy."""
     own = {"ENVIRONMENT": "production", "FIRST_ADMIN_PASSWORD": PASSWORD, "FIRST_ADMIN_EMAIL": "ada@example.com"}
-    started = Backend(db_url, tmp_path, TRUSTED_PROXIES='["127.0.0.1"]', TRUSTED_HOSTS=f'["{HOST}"]', **own)
-    yield started
-    started.stop()
+    running_backend = Backend(db_url, tmp_path, TRUSTED_PROXIES='["127.0.0.1"]', TRUSTED_HOSTS=f'["{HOST}"]', **own)
+    yield running_backend
+    running_backend.stop()
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
@@ -48,18 +50,18 @@ def test_the_shipped_nginx_passes_on_what_it_should_and_nothing_else(people, dat
     mia, website = people.manager("Mia"), people.project("Website")
     people.entry(people.employee("Ana", manager=mia), website, "2026-03-02 08:00", "2026-03-02 12:00")
     shorter = {"client_header_timeout 10s;": "client_header_timeout 1s;"}
-    with in_front_of(backend.base_url.removeprefix("http://"), **shorter) as nginx, client_of(nginx, ANA) as client:
-        said = nginx.check()
-        assert "syntax is ok" in said
-        assert "warn" not in said
+    with run_nginx(backend.base_url.removeprefix("http://"), **shorter) as nginx, client_from(nginx, ANA) as client:
+        config_check = nginx.check()
+        assert "syntax is ok" in config_check
+        assert "warn" not in config_check
 
-        _people_log_in_and_export(client, mia, backend)
-        _what_is_not_for_the_public_stays_inside(client, nginx)
-        _bodies_are_as_large_as_the_service_takes_them(client)
-        _a_slow_head_is_closed(nginx)
+        _check_login_and_export(client, mia, backend)
+        _check_internal_paths_are_hidden(client, nginx)
+        _check_body_limits(client)
+        _check_slow_header_is_closed(nginx)
 
 
-def _people_log_in_and_export(client, mia, backend):
+def _check_login_and_export(client, mia, backend):
     claimed = {"X-Forwarded-For": FORGED, "X-Real-IP": FORGED, "Forwarded": f"for={FORGED}"}
     login = client.post(
         "/api/v1/auth/login",
@@ -81,7 +83,7 @@ def _people_log_in_and_export(client, mia, backend):
     assert {line["address"] for line in logged} == {ANA}
 
 
-def _what_is_not_for_the_public_stays_inside(client, nginx):
+def _check_internal_paths_are_hidden(client, nginx):
     for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/%2e/metrics", "/health/%2e%2e/metrics"):
         refused = client.get(f"{nginx.base_url}{path}")
         assert (refused.status_code, refused.headers["Content-Type"]) == (404, "text/html"), path
@@ -93,7 +95,7 @@ def _what_is_not_for_the_public_stays_inside(client, nginx):
     assert (program.status_code, program.json()["code"]) == (403, "https_needed")
 
 
-def _bodies_are_as_large_as_the_service_takes_them(client):
+def _check_body_limits(client):
     large, form = b"x" * (MIB + 1), {"Content-Type": "application/x-www-form-urlencoded"}
     refused = client.post("/api/v1/auth/login", content=large, headers=form)
     taken = client.post("/api/v1/auth/login", content=large[1:], headers=form)
@@ -104,10 +106,10 @@ def _bodies_are_as_large_as_the_service_takes_them(client):
     assert imported.json()["code"] == "role_required"
 
 
-def _a_slow_head_is_closed(nginx):
+def _check_slow_header_is_closed(nginx):
     with (
         socket.create_connection((HOST, nginx.tls_port), timeout=30) as connection,
-        nginx.trust.wrap_socket(connection, server_hostname=HOST) as client,
+        nginx.ssl_context.wrap_socket(connection, server_hostname=HOST) as client,
     ):
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         assert client.recv(1) == b""
@@ -115,7 +117,7 @@ def _a_slow_head_is_closed(nginx):
 
 def test_nginx_alone_says_in_our_words_that_nobody_answers_and_that_it_was_too_much():
     fewer = {"burst=500 nodelay": "burst=2 nodelay", "rate=50r/s": "rate=1r/m"}
-    with in_front_of(f"127.0.0.1:{free_port()}", **fewer) as nginx, client_of(nginx) as client:
+    with run_nginx(f"127.0.0.1:{free_port()}", **fewer) as nginx, client_from(nginx) as client:
         answers = [client.get("/api/v1/auth/me", headers={"X-Request-ID": "mine"}) for _ in range(4)]
 
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
@@ -130,26 +132,26 @@ def test_nginx_alone_says_in_our_words_that_nobody_answers_and_that_it_was_too_m
         assert answer.json()["request_id"] == "mine"
 
 
-class _Breaking(socketserver.BaseRequestHandler):
+class _ClosingHandler(socketserver.BaseRequestHandler):
     """A server that reads a request and dies."""
 
-    asked: ClassVar[list[bytes]] = []
+    received_methods: ClassVar[list[bytes]] = []
 
     def handle(self) -> None:
-        self.asked.append(self.request.recv(65536).split(b" ")[0])
+        self.received_methods.append(self.request.recv(65536).split(b" ")[0])
 
 
 def test_what_may_have_been_done_is_not_sent_again_and_what_reached_nobody_is():
     """Two machines: the first refuses connections, the second breaks what it is asked; then the other way round."""
-    with socketserver.TCPServer(("127.0.0.1", 0), _Breaking) as breaking:
+    with socketserver.TCPServer(("127.0.0.1", 0), _ClosingHandler) as breaking:
         threading.Thread(target=breaking.serve_forever).start()
         there = f"127.0.0.1:{breaking.server_address[1]} max_fails=0"
         try:
             for machines in (f"127.0.0.1:{free_port()}; server {there}", f"{there}; server {there}"):
-                _Breaking.asked.clear()
-                with in_front_of(machines) as nginx, client_of(nginx) as client:
+                _ClosingHandler.received_methods.clear()
+                with run_nginx(machines) as nginx, client_from(nginx) as client:
                     for method in ("POST", "PATCH"):
                         assert client.request(method, "/api/v1/auth/me", json={}).status_code == 503
-                assert _Breaking.asked == [b"POST", b"PATCH"], machines
+                assert _ClosingHandler.received_methods == [b"POST", b"PATCH"], machines
         finally:
             breaking.shutdown()

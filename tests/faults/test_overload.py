@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
-from tests.support.concurrency import Call, at_once
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.databases import SQLITE
 
 PUNCHES = 12
 
 
 @contextmanager
-def _everything_locked(database) -> Iterator[None]:
+def _lock_everything(database) -> Iterator[None]:
     """Somebody else holds what every punch needs: SQLite's write lock, or on PostgreSQL all people's rows."""
-    with database.writing() as session:
+    with database.write_transaction() as session:
         session.execute(text(f'SELECT id FROM "user"{"" if database.settings.is_sqlite else " FOR UPDATE"}'))
         yield
 
@@ -28,10 +28,10 @@ def test_a_hanging_database_turns_punches_away_with_retry_after_and_then_heals(p
     me = as_user(ana)
     punch = Call("POST", f"{server.base_url}/api/v1/time-entries/clock-in", header, body)
 
-    with ThreadPoolExecutor(1) as elsewhere, _everything_locked(server.database):
-        crowd = elsewhere.submit(at_once, [punch] * PUNCHES)
+    with ThreadPoolExecutor(1) as elsewhere, _lock_everything(server.database):
+        calls = elsewhere.submit(send_simultaneously, [punch] * PUNCHES)
         live = [me.at_root("GET", "/health/live").status_code for _ in range(20)]
-        answers = crowd.result()
+        answers = calls.result()
 
     slots = 1 if engine == SQLITE else server.settings.DB_POOL_SIZE
     assert live == [200] * 20
@@ -45,7 +45,7 @@ def test_a_hanging_database_turns_punches_away_with_retry_after_and_then_heals(p
 def test_readers_of_sqlite_and_postgresql_are_served_while_writers_hang(people, server, as_user):
     ana = as_user(people.employee("Ana"))
 
-    with _everything_locked(server.database):
+    with _lock_everything(server.database):
         me = ana.get("/auth/me")
 
     assert me.status_code == 200

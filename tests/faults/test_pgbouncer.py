@@ -8,12 +8,12 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from app.services.audit.verification import verify
-from tests.faults.pgbouncer import pooled
-from tests.support.concurrency import Call, in_parallel
+from tests.faults.pgbouncer import run_pgbouncer
+from tests.support.concurrency import Call, send_in_parallel
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import Company
-from tests.support.in_process_server import running
-from tests.support.times import NOW, hour
+from tests.support.in_process_server import run_server
+from tests.support.times import NOW, hour_entry
 
 pytestmark = pytest.mark.system
 
@@ -24,8 +24,11 @@ REPORTS = {"team": {}, "summary": {"group_by": "user"}, "export/csv": {}, "expor
 
 @pytest.fixture
 def server(db_url):
-    with pooled(make_url(db_url)) as url, running(settings_for(url.render_as_string(hide_password=False))) as started:
-        yield started
+    with (
+        run_pgbouncer(make_url(db_url)) as url,
+        run_server(settings_for(url.render_as_string(hide_password=False))) as running_server,
+    ):
+        yield running_server
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
@@ -33,9 +36,9 @@ def test_a_company_punches_and_reports_through_a_pooler_with_three_connections(s
     company = Company(server.database)
     mia, website = company.manager("Mia"), company.project("Website")
     staff = [company.employee(f"Person {number}", manager=mia) for number in range(STAFF)]
-    tokens = {person.id: {"Authorization": f"Bearer {server.token(person)}"} for person in staff}
+    tokens = {user.id: {"Authorization": f"Bearer {server.token(user)}"} for user in staff}
 
-    answers = in_parallel([_day(server, tokens[person.id], website, person.id) for person in staff])
+    answers = send_in_parallel([_day_of_calls(server, tokens[user.id], website, user.id) for user in staff])
 
     statuses = [tuple(answer.status_code for answer in of_client) for of_client in answers]
     assert Counter(statuses) == {(200, 200, 201, 201, 200): STAFF}
@@ -44,14 +47,14 @@ def test_a_company_punches_and_reports_through_a_pooler_with_three_connections(s
         for report, params in REPORTS.items():
             assert her.get(f"/reports/{report}", params=PERIOD | params).status_code == 200, report
         assert her.get("/reports/export/csv", params=PERIOD).text.count("By hand") == STAFF
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         verify(session, [], on_progress=lambda done, total: None)
         assert session.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
 
 
-def _day(server, header, website, number):
+def _day_of_calls(server, header, website, number):
     """A punch in and out, an hour by hand that is sent twice, and a look at it all."""
-    by_hand = _call(server, header, "/time-entries", hour(website, number, description="By hand"), key="k")
+    by_hand = _call(server, header, "/time-entries", hour_entry(website, number, description="By hand"), key="k")
     return [
         _call(server, header, "/time-entries/clock-in", {"project_id": website.id, "description": ""}),
         _call(server, header, "/time-entries/clock-out"),
@@ -62,5 +65,5 @@ def _day(server, header, website, number):
 
 
 def _call(server, header, path, body=None, key=None):
-    keyed = header if key is None else header | {"Idempotency-Key": key}
-    return Call("POST", f"{server.base_url}/api/v1{path}", keyed, body)
+    headers = header if key is None else header | {"Idempotency-Key": key}
+    return Call("POST", f"{server.base_url}/api/v1{path}", headers, body)

@@ -8,18 +8,18 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.core.database.migrations import SchemaState, migrate, schema_state
+from app.core.database.migrations import SchemaState, detect_schema_state, migrate
 from app.core.database.session import Database
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
 from app.models.tables import ENTRY
-from tests.faults.response_comparison import content, includes
+from tests.faults.response_comparison import comparable_content, includes
 from tests.support.cli import empty_database
-from tests.support.credentials import session_of
+from tests.support.credentials import create_login_session
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import Company
 from tests.support.openapi_operations import Operation
-from tests.support.releases import environment, migrating, previous_release
+from tests.support.releases import environment, extract_previous_release, start_migration
 from tests.support.server_process import ROOT, TLS, Backend
 
 pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # another release's lines
@@ -27,26 +27,30 @@ SECONDS = 60
 NOBODY = "nobody"
 
 
-class Installation:
+class RunningRelease:
     """A release that serves a company from a database at this release's revision."""
 
     def __init__(self, db_url, backend):
         self._database = Database(settings_for(db_url))
         migrate(self._database)
         self._signer = TokenSigner(self._database.settings)
-        self._people = _filled(Company(self._database))
+        self._users = _create_data(Company(self._database))
         self._client = httpx.Client(base_url=backend.base_url, verify=TLS, timeout=SECONDS)
 
     def operations(self):
         paths = self._client.get("/openapi.json").json()["paths"]
-        return [Operation(method.upper(), path, told) for path, of in paths.items() for method, told in of.items()]
+        return [
+            Operation(method.upper(), path, definition)
+            for path, of in paths.items()
+            for method, definition in of.items()
+        ]
 
     def answer(self, operation, name):
         """Its answer to one of the people, in a session of their own (some operations end it), or to nobody."""
         self._client.headers.pop("Authorization", None)
         if name != NOBODY:
-            opened = session_of(self._database, self._people[name])
-            token = self._signer.sign(opened.user_id, opened.session_id, at=utc_now())
+            login_session = create_login_session(self._database, self._users[name])
+            token = self._signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
             self._client.headers["Authorization"] = f"Bearer {token}"
         return operation.send(self)
 
@@ -61,7 +65,7 @@ class Installation:
 @pytest.fixture
 def previous(tmp_path):
     """The folder of the one before."""
-    return previous_release(tmp_path)
+    return extract_previous_release(tmp_path)
 
 
 @pytest.fixture
@@ -71,11 +75,11 @@ def releases(previous, tmp_path, postgresql_server):
         installed = []
         for root in (previous, ROOT):
             db_url = stack.enter_context(empty_database(POSTGRESQL, tmp_path, postgresql_server))
-            first = migrating(root, db_url)
-            said = first.communicate(timeout=SECONDS)
-            assert first.returncode == 0, said
-            backend = stack.enter_context(_running(db_url, tmp_path, root))
-            installed.append(stack.enter_context(closing(Installation(db_url, backend))))
+            first = start_migration(root, db_url)
+            output = first.communicate(timeout=SECONDS)
+            assert first.returncode == 0, output
+            backend = stack.enter_context(_run_release(db_url, tmp_path, root))
+            installed.append(stack.enter_context(closing(RunningRelease(db_url, backend))))
         yield installed
 
 
@@ -92,7 +96,7 @@ def test_the_release_before_answers_everything_on_this_ones_schema_as_this_one_d
                 succeeded.add(operation.name)
             if before.status_code >= 500 or before.status_code != after.status_code:
                 differences.append((operation.name, name, before.status_code, after.status_code))
-            elif not includes(content(after), content(before)):
+            elif not includes(comparable_content(after), comparable_content(before)):
                 differences.append((operation.name, name, before.text, after.text))
 
     assert differences == []
@@ -101,27 +105,27 @@ def test_the_release_before_answers_everything_on_this_ones_schema_as_this_one_d
 
 def test_the_release_before_starts_on_this_ones_schema(previous, db_url, tmp_path):
     """A machine that restarts half-way through a roll, or an operator who goes back."""
-    with _running(db_url, tmp_path, previous) as backend, closing(Installation(db_url, backend)) as older:
+    with _run_release(db_url, tmp_path, previous) as backend, closing(RunningRelease(db_url, backend)) as older:
         (own_entries,) = (each for each in older.operations() if each.name == "GET /api/v1/time-entries")
 
         assert older.answer(own_entries, "Ana").status_code == 200
 
 
 def test_a_backup_that_the_release_before_made_comes_back(
-    previous, operator, empty_url, engine, tmp_path, postgresql_server
+    previous, run_cli, empty_url, engine, tmp_path, postgresql_server
 ):
     with empty_database(engine, tmp_path, postgresql_server) as db_url:
         _command(previous, db_url, "migrate")
         with closing(Database(settings_for(db_url))) as database:
-            _filled(Company(database))
+            _create_data(Company(database))
             then = _hours(database)
         _command(previous, db_url, "backup", str(tmp_path / "old"))
 
-    restored = operator("restore", str(tmp_path / "old"), DB_URL=empty_url)
+    restored = run_cli("restore", str(tmp_path / "old"), DB_URL=empty_url)
 
     assert (restored.exit_code, restored.stderr) == (0, "")
     with closing(Database(settings_for(empty_url))) as database:
-        assert schema_state(database) is SchemaState.current
+        assert detect_schema_state(database) is SchemaState.current
         assert (_hours(database), len(then)) == (then, 10)
 
 
@@ -139,11 +143,11 @@ def _command(release, db_url, *arguments):
 
 
 def _hours(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return session.execute(select(ENTRY).order_by(ENTRY.c.id)).all()
 
 
-def _filled(company):
+def _create_data(company):
     """Everybody's hours in a period of the document's examples."""
     ada, mia = company.admin("Ada"), company.manager("Mia")
     ana = company.employee("Ana", manager=mia, time_zone="Europe/Lisbon")
@@ -156,7 +160,7 @@ def _filled(company):
 
 
 @contextmanager
-def _running(db_url, folder, root):
+def _run_release(db_url, folder, root):
     backend = Backend(db_url, folder, root=root)
     try:
         yield backend

@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from app.models.tables import ENTRY, USER
 from app.models.users import Role, User
 from app.services.audit.verification import verify
-from tests.support.audit_asserts import Record
-from tests.support.concurrency import Call, at_once, exchange, in_parallel, opened
-from tests.support.times import clock, hour, hours_ago, morning
+from tests.support.audit_asserts import AuditLog
+from tests.support.concurrency import Call, exchange, open_connection, send_in_parallel, send_simultaneously
+from tests.support.times import hour_entry, hours_ago, hours_ago_utc, two_hour_entry
 
 pytestmark = pytest.mark.high_volume
 API = "/api/v1"
@@ -25,12 +25,12 @@ def test_fifty_people_who_each_clock_in_eight_times_at_once_are_clocked_in_once(
     url = f"{two_workers.base_url}{API}/time-entries/clock-in"
     body = {"project_id": website.id, "description": ""}
 
-    answers = at_once([Call("POST", url, bearer(person), body) for person in staff for _ in range(8)])
+    answers = send_simultaneously([Call("POST", url, bearer(user), body) for user in staff for _ in range(8)])
 
     statuses = [answer.status_code for answer in answers]
     by_person = [Counter(statuses[start : start + 8]) for start in range(0, len(statuses), 8)]
     assert by_person == [Counter({200: 1, 409: 7})] * 50
-    with database.reading() as session:
+    with database.read_transaction() as session:
         counted = session.execute(select(func.count()).select_from(ENTRY)).scalar_one()
     assert counted == 50
 
@@ -45,10 +45,10 @@ def test_one_person_who_clocks_in_and_out_from_many_devices_never_overlaps(peopl
         Call("POST", f"{entries}/clock-out", bearer(ana)),
     ] * 5
 
-    answers = in_parallel([device] * 8)
+    answers = send_in_parallel([device] * 8)
 
     assert {answer.status_code for of_device in answers for answer in of_device} <= {200, 409}
-    with database.reading() as session:
+    with database.read_transaction() as session:
         stretches = session.execute(
             select(ENTRY.c.start_time, ENTRY.c.end_time).order_by(ENTRY.c.start_time, ENTRY.c.end_time)
         ).all()
@@ -63,7 +63,7 @@ def test_two_admins_who_remove_each_other_at_once_leave_one(people, database, tw
 
     for _ in range(10):
         first, second = people.reload(ada), people.reload(abe)
-        answers = at_once(
+        answers = send_simultaneously(
             [
                 Call("PATCH", f"{users}/{second.id}", bearer(first), {"role": "employee"}),
                 Call("PATCH", f"{users}/{first.id}", bearer(second), {"role": "employee"}),
@@ -75,11 +75,11 @@ def test_two_admins_who_remove_each_other_at_once_leave_one(people, database, tw
         )
 
         assert {answer.status_code for answer in answers} <= {200, 401, 403, 409}
-        with database.writing() as session:
+        with database.write_transaction() as session:
             admins = session.scalars(select(User).where(USER.c.role == Role.admin, USER.c.is_active)).all()
             assert len(admins) == 1
-            for person in session.scalars(select(User)):
-                person.role, person.is_active = Role.admin, True
+            for user in session.scalars(select(User)):
+                user.role, user.is_active = Role.admin, True
 
 
 def test_two_managers_who_are_put_under_each_other_at_once_form_no_circle(people, two_workers, bearer):
@@ -88,7 +88,7 @@ def test_two_managers_who_are_put_under_each_other_at_once_form_no_circle(people
     users = f"{two_workers.base_url}{API}/admin/users"
 
     for _ in range(10):
-        answers = at_once(
+        answers = send_simultaneously(
             [
                 Call("PUT", f"{users}/{mia.id}/assign-manager", bearer(ada), params={"manager_id": max_.id}),
                 Call("PUT", f"{users}/{max_.id}/assign-manager", bearer(ada), params={"manager_id": mia.id}),
@@ -96,7 +96,7 @@ def test_two_managers_who_are_put_under_each_other_at_once_form_no_circle(people
         )
 
         assert sorted(answer.status_code for answer in answers) == [200, 409]
-        at_once([Call("DELETE", f"{users}/{person.id}/manager", bearer(ada)) for person in (mia, max_)])
+        send_simultaneously([Call("DELETE", f"{users}/{user.id}/manager", bearer(ada)) for user in (mia, max_)])
 
 
 def test_an_email_is_given_once_however_many_admins_hand_it_out(people, two_workers, bearer):
@@ -105,7 +105,7 @@ def test_an_email_is_given_once_however_many_admins_hand_it_out(people, two_work
     emails = ["new@example.com", "NEW@example.com", "New@Example.com", "neW@example.com"]
     url = f"{two_workers.base_url}{API}/admin/users"
 
-    answers = at_once([Call("POST", url, bearer(ada), body | {"email": email}) for email in emails])
+    answers = send_simultaneously([Call("POST", url, bearer(ada), body | {"email": email}) for email in emails])
 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
 
@@ -117,43 +117,43 @@ def test_of_twenty_overlapping_entries_by_three_people_at_once_one_is_entered(pe
     url, senders = f"{two_workers.base_url}{API}/time-entries", [ana, mia, ada]
     times = [{"start_time": hours_ago(30, minutes=-n), "end_time": hours_ago(28, minutes=-n)} for n in range(20)]
     body = {"project_id": website.id, "user_id": ana.id, "reason": "On paper"}
-    record = Record(database)
+    audit_log = AuditLog(database)
 
-    answers = at_once([Call("POST", url, bearer(senders[n % 3]), body | times[n]) for n in range(20)])
+    answers = send_simultaneously([Call("POST", url, bearer(senders[n % 3]), body | times[n]) for n in range(20)])
 
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 19}
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"entry_overlaps"}
     (entry,) = _entries(database)
-    assert [event.object_id for event in record.new()] == [entry.id]
+    assert [event.object_id for event in audit_log.new_events()] == [entry.id]
 
 
 def test_twenty_copies_of_an_entry_at_once_are_one_entry_and_one_answer(people, database, two_workers, bearer):
     """Threats 31."""
     ana, website = people.employee("Ana"), people.project("Website")
-    copy = Call("POST", f"{two_workers.base_url}{API}/time-entries", _once(bearer(ana)), morning(website))
-    record = Record(database)
+    copy = Call("POST", f"{two_workers.base_url}{API}/time-entries", _with_key(bearer(ana)), two_hour_entry(website))
+    audit_log = AuditLog(database)
 
-    answers = at_once([copy] * 20)
+    answers = send_simultaneously([copy] * 20)
 
     assert Counter(answers) == {answers[0]: 20}
     assert answers[0].status_code == 201
     assert [entry.id for entry in _entries(database)] == [answers[0].json()["id"]]
-    assert len(record.new()) == 1
+    assert len(audit_log.new_events()) == 1
 
 
 def test_twenty_copies_of_a_punch_at_once_are_one_punch_and_one_answer(people, database, two_workers, bearer):
     """Threats 31."""
     ana, website = people.employee("Ana"), people.project("Website")
     body, switch = {"project_id": website.id, "description": ""}, {"switch": "true"}
-    copy = Call("POST", f"{two_workers.base_url}{API}/time-entries/clock-in", _once(bearer(ana)), body, switch)
-    record = Record(database)
+    copy = Call("POST", f"{two_workers.base_url}{API}/time-entries/clock-in", _with_key(bearer(ana)), body, switch)
+    audit_log = AuditLog(database)
 
-    answers = at_once([copy] * 20)
+    answers = send_simultaneously([copy] * 20)
 
     assert Counter(answers) == {answers[0]: 20}
     assert answers[0].status_code == 200
     assert [entry.id for entry in _entries(database)] == [answers[0].json()["id"]]
-    assert len(record.new()) == 1
+    assert len(audit_log.new_events()) == 1
 
 
 def test_a_counter_that_eight_people_count_up_at_once_loses_no_count(people, database, two_workers, bearer):
@@ -163,7 +163,7 @@ def test_a_counter_that_eight_people_count_up_at_once_loses_no_count(people, dat
     url = f"{two_workers.base_url}{API}/time-entries/{entry_id}"
     admins = [bearer(people.admin(f"Admin {number}")) for number in range(8)]
 
-    statuses = Counter(asyncio.run(_count_up(url, admins, times=25)))
+    statuses = Counter(asyncio.run(_increment(url, admins, times=25)))
 
     (entry,) = _entries(database)
     assert set(statuses) == {200, 412}
@@ -183,15 +183,15 @@ def test_two_admins_and_a_manager_with_her_team_enter_each_others_time_without_a
     def sent(number, sender, owner):
         """An entry, a bulk for both, and a correction of an entry that is there."""
         header, about = bearer(sender), {"user_id": owner.id, "reason": "On paper"}
-        there = people.entry(owner, website, clock(23 - number), clock(23 - number))
+        there = people.entry(owner, website, hours_ago_utc(23 - number), hours_ago_utc(23 - number))
         for n in range(number * 30, number * 30 + 30, 3):
-            both = [hour(website, n + 1, **about), hour(website, n + 2)]
+            both = [hour_entry(website, n + 1, **about), hour_entry(website, n + 2)]
             bulk = {"operations": [{"action": "create"} | each for each in both]}
-            yield Call("POST", entries, _once(header, f"{number}-{n}"), hour(website, n, **about))
-            yield Call("POST", f"{entries}/bulk", _once(header, f"{number}-{n}-bulk"), bulk)
+            yield Call("POST", entries, _with_key(header, f"{number}-{n}"), hour_entry(website, n, **about))
+            yield Call("POST", f"{entries}/bulk", _with_key(header, f"{number}-{n}-bulk"), bulk)
             yield Call("PATCH", f"{entries}/{there}", header, {"description": f"{n}", "reason": "Typo"})
 
-    answers = in_parallel([list(sent(number, *pair)) for number, pair in enumerate(pairs)])
+    answers = send_in_parallel([list(sent(number, *pair)) for number, pair in enumerate(pairs)])
 
     assert Counter(answer.status_code for of_pair in answers for answer in of_pair) == {201: 80, 200: 160}
     assert len(_entries(database)) == 80 + 160 + 8
@@ -203,18 +203,20 @@ def test_eight_writers_to_one_person_leave_one_chain(people, database, two_worke
     entries = f"{two_workers.base_url}{API}/time-entries"
     body, switch = {"project_id": website.id, "description": ""}, {"switch": "true"}
     clock_in = Call("POST", f"{entries}/clock-in", bearer(ana), body, switch)
-    record = Record(database)
+    audit_log = AuditLog(database)
 
     def by_hand(number, sender):
-        bodies = [hour(website, number * 10 + n, user_id=ana.id, reason="On paper") for n in range(10)]
+        bodies = [hour_entry(website, number * 10 + n, user_id=ana.id, reason="On paper") for n in range(10)]
         return [Call("POST", entries, bearer(sender), body) for body in bodies]
 
-    answers = in_parallel([[clock_in] * 10] * 2 + [by_hand(n, sender) for n, sender in enumerate([ana, mia, ada] * 2)])
+    answers = send_in_parallel(
+        [[clock_in] * 10] * 2 + [by_hand(n, sender) for n, sender in enumerate([ana, mia, ada] * 2)]
+    )
 
     assert {answer.status_code for of_client in answers for answer in of_client} == {200, 201}
-    with database.reading() as session:
+    with database.read_transaction() as session:
         verify(session, [], on_progress=lambda done, total: None)
-    events = record.new()
+    events = audit_log.new_events()
     assert Counter(event.action for event in events) == {
         "time_entry:create": 60,
         "time_entry:clock_in": 20,
@@ -225,20 +227,20 @@ def test_eight_writers_to_one_person_leave_one_chain(people, database, two_worke
 
 
 def _entries(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return session.execute(select(ENTRY)).all()
 
 
-def _once(header, key="k-1"):
+def _with_key(header, key="k-1"):
     return header | {"Idempotency-Key": key}
 
 
-async def _count_up(url, headers, *, times):
+async def _increment(url, headers, *, times):
     """Each reads the description, and writes one more for the version read; the statuses of the writing."""
 
     async def count(header):
         statuses = []
-        async with opened(url) as connection:
+        async with open_connection(url) as connection:
             for _ in range(times):
                 seen = (await exchange(Call("GET", url, header), *connection)).json()
                 wanted = {"description": str(int(seen["description"]) + 1), "reason": "One more"}

@@ -9,10 +9,10 @@ import pytest
 
 from app.core.security.access_tokens import TokenSigner
 from app.core.time.clock import utc_now
-from app.models.tables import SESSION
-from app.services.auth.sessions import Opened
-from tests.support.concurrency import Call, at_once, in_parallel
-from tests.support.credentials import api_token_of, second_factor_of, session_of
+from app.models.tables import LOGIN_SESSION
+from app.services.auth.login_sessions import IssuedSession
+from tests.support.concurrency import Call, send_in_parallel, send_simultaneously
+from tests.support.credentials import create_api_token, create_login_session, create_second_factor
 from tests.support.factories import PASSWORD
 
 REQUESTS = int(os.environ.get("REVOKED_REQUESTS", "800"))
@@ -23,7 +23,7 @@ API = "/api/v1"
 @pytest.fixture
 def sign(database):
     signer = TokenSigner(database.settings)
-    return lambda opened: signer.sign(opened.user_id, opened.session_id, at=utc_now())
+    return lambda login_session: signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
 
 
 def header(token: str) -> dict[str, str]:
@@ -34,17 +34,17 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
     """Threats 5. Each person loses their token in another way."""
     url = f"{own_workers.base_url}{API}"
     staff = {name: people.employee(name) for name in ("Ana", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gil", "Hal")}
-    opened = {name: session_of(database, person) for name, person in staff.items()}
-    tokens = {name: sign(each) for name, each in opened.items()}
-    tokens["Gil's terminal"] = api_token_of(database, staff["Gil"], "entries:read").token
-    terminal = api_token_of(database, staff["Hal"], "entries:read")
+    login_session = {name: create_login_session(database, user) for name, user in staff.items()}
+    tokens = {name: sign(each) for name, each in login_session.items()}
+    tokens["Gil's terminal"] = create_api_token(database, staff["Gil"], "entries:read").token
+    terminal = create_api_token(database, staff["Hal"], "entries:read")
     tokens["Hal's terminal"] = terminal.token
     admin, hal = bearer(people.admin("Ada")), bearer(staff["Hal"])
-    eve = {"refresh_token": opened["Eve"].refresh_token}
-    before = at_once([Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()])
+    eve = {"refresh_token": login_session["Eve"].refresh_token}
+    before = send_simultaneously([Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()])
     ways = [
         Call("POST", f"{url}/auth/logout", header(tokens["Ana"])),
-        Call("DELETE", f"{url}/auth/sessions/{opened['Bob'].session_id}", bearer(staff["Bob"])),
+        Call("DELETE", f"{url}/auth/sessions/{login_session['Bob'].session_id}", bearer(staff["Bob"])),
         Call("POST", f"{url}/auth/password", header(tokens["Cleo"]),
              {"current_password": PASSWORD, "new_password": "another-lantern-17-harbour"}),
         Call("PUT", f"{url}/admin/users/{staff['Dan'].id}/deactivate", admin),
@@ -55,18 +55,18 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
         Call("DELETE", f"{url}/auth/api-tokens/{terminal.id}", hal),
         Call("DELETE", f"{url}/auth/sessions", hal),
     ]  # fmt: skip
-    (done,) = in_parallel([ways])
-    spend_again(database, opened["Eve"], own_workers)
-    knocking = [Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()]
+    (done,) = send_in_parallel([ways])
+    reuse_refresh_token(database, login_session["Eve"], own_workers)
+    guessing = [Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()]
 
-    def knock():
-        crowd = [knocking * (REQUESTS // 2 // len(knocking) // 16 + 1)] * 16
-        return Counter(answer.status_code for client in in_parallel(crowd) for answer in client)
+    def guess_password():
+        crowd = [guessing * (REQUESTS // 2 // len(guessing) // 16 + 1)] * 16
+        return Counter(answer.status_code for client in send_in_parallel(crowd) for answer in client)
 
-    first = knock()
+    first = guess_password()
     own_workers.stop()
     own_workers.start()
-    second = knock()
+    second = guess_password()
 
     assert {answer.status_code for answer in before} == {200}
     assert {answer.status_code for answer in done} <= {200, 204}, [answer.content for answer in done]
@@ -74,26 +74,26 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
     assert first.total() + second.total() >= REQUESTS
 
 
-def spend_again(database, opened: Opened, own_workers) -> None:
+def reuse_refresh_token(database, login_session: IssuedSession, own_workers) -> None:
     """Use a refresh token once more, eleven seconds after it was spent."""
-    with database.writing() as session:
-        row = SESSION.c.id == opened.session_id
-        session.execute(SESSION.update().where(row).values(refreshed_at=utc_now() - timedelta(seconds=11)))
-    call = Call("POST", f"{own_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": opened.refresh_token})
-    assert at_once([call])[0].status_code == 401
+    with database.write_transaction() as session:
+        row = LOGIN_SESSION.c.id == login_session.session_id
+        session.execute(LOGIN_SESSION.update().where(row).values(refreshed_at=utc_now() - timedelta(seconds=11)))
+    call = Call("POST", f"{own_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": login_session.refresh_token})
+    assert send_simultaneously([call])[0].status_code == 401
 
 
 def test_twenty_parallel_refreshes_have_one_successor(people, database, two_workers):
     """Threats 12."""
-    opened = session_of(database, people.employee("Ana"))
-    call = Call("POST", f"{two_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": opened.refresh_token})
+    login_session = create_login_session(database, people.employee("Ana"))
+    call = Call("POST", f"{two_workers.base_url}{API}/auth/refresh", {}, {"refresh_token": login_session.refresh_token})
 
-    answers = at_once([call] * 20)
+    answers = send_simultaneously([call] * 20)
 
     assert {answer.status_code for answer in answers} == {200}
     (successor,) = {answer.json()["refresh_token"] for answer in answers}
     again = Call("POST", call.url, {}, {"refresh_token": successor})
-    assert at_once([again])[0].status_code == 200
+    assert send_simultaneously([again])[0].status_code == 200
 
 
 def test_of_39_parallel_guesses_ten_are_judged(people, two_workers):
@@ -103,19 +103,19 @@ def test_of_39_parallel_guesses_ten_are_judged(people, two_workers):
     guesses = [f"username=ana@example.com&password=guess-{number}-lantern" for number in range(39)]
     calls = [Call("POST", url, {}, form=guess) for guess in guesses]
 
-    answers = at_once(calls)
+    answers = send_simultaneously(calls)
 
     assert Counter(answer.status_code for answer in answers) == {401: 10, 429: 29}
     right = Call("POST", url, {}, form=f"username=ana@example.com&password={PASSWORD}")
-    assert at_once([right])[0].status_code == 429
+    assert send_simultaneously([right])[0].status_code == 429
 
 
 def test_one_code_of_an_authenticator_lets_one_of_eight_parallel_logins_in(people, database, two_workers):
     ana = people.employee("Ana")
-    app = second_factor_of(database, ana)
+    app = create_second_factor(database, ana)
     form = f"username=ana@example.com&password={PASSWORD}&otp={app.code()}"
     call = Call("POST", f"{two_workers.base_url}{API}/auth/login", {}, form=form)
 
-    answers = at_once([call] * 8)
+    answers = send_simultaneously([call] * 8)
 
     assert Counter(answer.status_code for answer in answers) == {200: 1, 401: 7}

@@ -10,9 +10,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.concurrency import Call, exchange, opened
+from tests.support.concurrency import Call, exchange, open_connection
 from tests.support.databases import POSTGRESQL
-from tests.support.releases import become_next, migrating, this_release
+from tests.support.releases import copy_this_release, make_next_release, start_migration
 from tests.support.server_process import TLS, Backend
 
 pytestmark = [pytest.mark.extended, pytest.mark.high_volume]
@@ -25,26 +25,26 @@ op.add_column("project", sa.Column("colour", sa.String(20), nullable=False, serv
 
 @pytest.fixture
 def release(tmp_path):
-    return this_release(tmp_path)
+    return copy_this_release(tmp_path)
 
 
 @pytest.fixture
 def backend(db_url, tmp_path, release):
-    started = Backend(db_url, tmp_path, workers=2, root=release)
-    yield started
-    started.stop()
+    running_backend = Backend(db_url, tmp_path, workers=2, root=release)
+    yield running_backend
+    running_backend.stop()
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])  # SQLite differs in nothing but the migration
 def test_the_next_release_is_migrated_and_rolled_without_a_request_that_fails(people, db_url, release, backend, bearer):
     website = people.project("Website")
     staff = [bearer(people.employee(f"Person {number}")) for number in range(CLIENTS)]
-    answers = asyncio.run(_under_load(backend, staff, website.id, lambda: _upgraded(backend, release, db_url)))
+    answers = asyncio.run(_punch_during(backend, staff, website.id, lambda: _upgrade(backend, release, db_url)))
 
     assert set(answers) == {200}
 
 
-async def _under_load(backend, headers, project_id, work):
+async def _punch_during(backend, headers, project_id, work):
     """The status of each answer to punches that go on while the work, in a thread, lasts. A connection that closes
     between two requests is opened anew; anything else that a client doesn't get an answer to is raised."""
     statuses = Counter()
@@ -54,7 +54,7 @@ async def _under_load(backend, headers, project_id, work):
         pause = 0.02 if number < 2 else 0.1
         punches = count()
         while not is_done.is_set():
-            async with opened(backend.base_url) as (reader, writer):
+            async with open_connection(backend.base_url) as (reader, writer):
                 while not reader.at_eof() and not is_done.is_set():
                     answer = await exchange(_punch(backend, header, project_id, next(punches)), reader, writer)
                     statuses[answer.status_code] += 1
@@ -70,20 +70,20 @@ async def _under_load(backend, headers, project_id, work):
     return statuses
 
 
-def _upgraded(backend, release, db_url):
+def _upgrade(backend, release, db_url):
     """What an operator does: the files, the migration, the workers; and the workers once more."""
     before = _workers(backend)
-    become_next(release, next_expand=EXPAND)
-    migration = migrating(release, db_url)
-    said = migration.communicate(timeout=SECONDS)
-    assert migration.returncode == 0, said
+    make_next_release(release, next_expand=EXPAND)
+    migration = start_migration(release, db_url)
+    output = migration.communicate(timeout=SECONDS)
+    assert migration.returncode == 0, output
     for _ in range(2):
-        _roll(backend)
+        _restart_workers(backend)
     assert not before & _workers(backend)
     assert {_version(backend) for _ in range(20)} == {"next"}
 
 
-def _roll(backend):
+def _restart_workers(backend):
     before = _workers(backend)
     os.kill(backend.pid, signal.SIGHUP)
     gone = psutil.wait_procs([psutil.Process(pid) for pid in before], timeout=SECONDS)[0]

@@ -18,8 +18,8 @@ from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
 from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
-from app.core.database.migrations import ROOT, SchemaState, opened, schema_state
-from tests.support.cli import bare_environment, empty_database, somebody_elses_table
+from app.core.database.migrations import ROOT, SchemaState, detect_schema_state, open_database
+from tests.support.cli import clean_environment, create_unrelated_table, empty_database
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.factories import PASSWORD
 from tests.support.server_process import TLS
@@ -30,7 +30,7 @@ DEFAULT_ADMIN = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASS
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
 
 
-class Started:
+class StartedServer:
     """A server of its own processes, at the address that it printed."""
 
     def __init__(self, folder: Path, *options: str, **settings: str) -> None:
@@ -39,20 +39,20 @@ class Started:
             self.process = subprocess.Popen(
                 [*COMMAND, *options],
                 cwd=folder,
-                env=bare_environment(**settings),
+                env=clean_environment(**settings),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
             )
         self.address = ""
 
-    def come_up(self) -> None:
+    def wait_until_ready(self) -> None:
         """Return when it serves."""
         assert self.process.stdout is not None
         greeting = self.process.stdout.readline()
         assert greeting, self.errors
         self.address = re.findall(r" at (http://\S+)", greeting)[0]  # behind it there may be that of its pages
-        until(self._is_ready)
+        wait_until(self._is_ready)
 
     @property
     def errors(self) -> str:
@@ -63,19 +63,19 @@ class Started:
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
-    def listens(self) -> bool:
-        serving = self.workers() or [psutil.Process(self.process.pid)]
-        return any(each.status == psutil.CONN_LISTEN for process in serving for each in process.net_connections())
+    def is_listening(self) -> bool:
+        processes = self.workers() or [psutil.Process(self.process.pid)]
+        return any(each.status == psutil.CONN_LISTEN for process in processes for each in process.net_connections())
 
     def log_in(self, credentials: dict[str, str]) -> httpx.Response:
         return httpx.post(f"{self.address}/api/v1/auth/login", data=credentials)
 
-    def me(self, token: str) -> httpx.Response:
+    def get_me(self, token: str) -> httpx.Response:
         return httpx.get(f"{self.address}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
 
-    def end(self, with_signal: int = signal.SIGTERM) -> int:
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """The exit code, once it is gone."""
-        self.process.send_signal(with_signal)
+        self.process.send_signal(signal_number)
         return self.process.wait(SECONDS)
 
     def _is_ready(self) -> bool:
@@ -85,7 +85,7 @@ class Started:
         return False
 
 
-def until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -93,29 +93,29 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def started(folder: Path, *options: str, **settings: str) -> Iterator[Started]:
-    server = Started(folder, *options, **settings)
+def started(folder: Path, *options: str, **settings: str) -> Iterator[StartedServer]:
+    server = StartedServer(folder, *options, **settings)
     try:
-        server.come_up()
+        server.wait_until_ready()
         yield server
     finally:
         server.process.terminate()
         server.process.communicate(timeout=SECONDS)
 
 
-def refusal(folder: Path, *options: str, **settings: str) -> str:
+def startup_error(folder: Path, *options: str, **settings: str) -> str:
     """The one line with which it refused to start."""
-    done = subprocess.run(
+    result = subprocess.run(
         [*COMMAND, *options],
         cwd=folder,
-        env=bare_environment(**settings),
+        env=clean_environment(**settings),
         capture_output=True,
         text=True,
         check=False,
         timeout=SECONDS,
     )
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
     assert line.startswith("Not started. ")
     return line
 
@@ -130,7 +130,7 @@ def test_the_first_start_in_an_empty_folder_needs_nothing_and_says_who_may_log_i
     with started(tmp_path) as server:
         token = server.log_in(DEFAULT_ADMIN).json()["access_token"]
 
-        assert server.me(token).json()["role"] == "admin"
+        assert server.get_me(token).json()["role"] == "admin"
         assert server.address.startswith("http://127.0.0.1:")
         assert server.errors.startswith("WARNING: created admin admin@example.com with the password adminpassword.")
     assert stat.S_IMODE((tmp_path / ".signing-key").stat().st_mode) == 0o600
@@ -139,16 +139,16 @@ def test_the_first_start_in_an_empty_folder_needs_nothing_and_says_who_may_log_i
 
 def test_two_that_start_at_once_in_an_empty_folder_share_database_admin_and_key(tmp_path):
     with ExitStack() as both:
-        one, other = Started(tmp_path), Started(tmp_path)
+        one, other = StartedServer(tmp_path), StartedServer(tmp_path)
         for server in (one, other):
             both.callback(server.process.communicate)
             both.callback(server.process.terminate)
-        one.come_up()
-        other.come_up()
+        one.wait_until_ready()
+        other.wait_until_ready()
 
         token = one.log_in(DEFAULT_ADMIN).json()["access_token"]
 
-        assert other.me(token).json()["id"] == 1
+        assert other.get_me(token).json()["id"] == 1
         assert one.errors.count("WARNING") == 1
 
 
@@ -171,7 +171,7 @@ def test_two_workers_are_two_processes_that_both_serve(db_url, tmp_path):
                 idle.resume()
             assert answer.status_code == 200
 
-        assert server.end() == 0
+        assert server.stop() == 0
         assert not one.is_running()
         assert not other.is_running()
 
@@ -179,21 +179,21 @@ def test_two_workers_are_two_processes_that_both_serve(db_url, tmp_path):
 def test_an_unmigrated_postgresql_names_the_command_that_migrates_it(empty_postgresql_url, tmp_path):
     settings = {"DB_URL": empty_postgresql_url, "SECRET_KEY": SECRET_KEY}
 
-    assert refusal(tmp_path, **settings).endswith("Run: python -m app.cli migrate")
+    assert startup_error(tmp_path, **settings).endswith("Run: python -m app.cli migrate")
 
-    with opened(settings_for(empty_postgresql_url)) as database:
-        assert schema_state(database) is SchemaState.empty
+    with open_database(settings_for(empty_postgresql_url)) as database:
+        assert detect_schema_state(database) is SchemaState.empty
     command = [sys.executable, "-m", "app.cli", "migrate"]
-    subprocess.run(command, cwd=ROOT, env=bare_environment(**settings), capture_output=True, check=True)
+    subprocess.run(command, cwd=ROOT, env=clean_environment(**settings), capture_output=True, check=True)
     with started(tmp_path, **settings) as server:
         assert server.log_in(DEFAULT_ADMIN).status_code == 200
 
 
 def test_somebody_elses_database_is_left_as_it_is(empty_url, engine, tmp_path):
-    somebody_elses_table(empty_url)
+    create_unrelated_table(empty_url)
     before = _content(empty_url, engine)
 
-    said = refusal(tmp_path, DB_URL=empty_url, SECRET_KEY=SECRET_KEY)
+    said = startup_error(tmp_path, DB_URL=empty_url, SECRET_KEY=SECRET_KEY)
 
     assert "The database has tables, but no revision that this version knows; nothing was changed." in said
     assert _content(empty_url, engine) == before
@@ -204,7 +204,7 @@ def _content(db_url: str, engine: str) -> object:
     if engine == SQLITE:
         file = Path(str(make_url(db_url).database))
         return {path.name: path.read_bytes() for path in file.parent.glob(f"{file.name}*")}
-    with opened(settings_for(db_url)) as database:
+    with open_database(settings_for(db_url)) as database:
         return inspect(database.engine).get_table_names()
 
 
@@ -217,7 +217,7 @@ def _content(db_url: str, engine: str) -> object:
 )
 def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, settings, said):
     """Threats 16; every such setting is in unit/test_settings.py."""
-    assert said in refusal(tmp_path, *options, **settings)
+    assert said in startup_error(tmp_path, *options, **settings)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -232,7 +232,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
 
-        said = refusal(tmp_path, "--port", port)
+        said = startup_error(tmp_path, "--port", port)
 
     assert said == f"Not started. HOST and PORT: can't listen on '127.0.0.1', {port}: Address already in use."
     assert list(tmp_path.iterdir()) == []
@@ -254,10 +254,10 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
 def test_what_stops_a_start_is_told_in_one_line(tmp_path, settings, said):
     (tmp_path / "errors.txt").write_text("This is no database.")
 
-    told = refusal(tmp_path, **settings)
+    error = startup_error(tmp_path, **settings)
 
-    assert said in told
-    assert "pencil" not in told
+    assert said in error
+    assert "pencil" not in error
 
 
 @pytest.mark.parametrize(("engine", "workers"), [("sqlite", "1"), ("postgresql", "2")])
@@ -280,7 +280,7 @@ def test_sigterm_lets_a_request_in_flight_finish_and_ends_well(db_url, people, b
             assert client.recv(100).startswith(b"HTTP/1.1 100 Continue")  # the service waits for the rest: in flight
 
             server.process.terminate()
-            until(lambda: not server.listens())
+            wait_until(lambda: not server.is_listening())
             client.sendall(body)
             answer = b"".join(iter(lambda: client.recv(65536), b""))
 
@@ -292,5 +292,5 @@ def test_sigterm_lets_a_request_in_flight_finish_and_ends_well(db_url, people, b
 
 def test_ctrl_c_ends_it_without_a_traceback(tmp_path):
     with started(tmp_path) as server:
-        assert server.end(signal.SIGINT) == 0
+        assert server.stop(signal.SIGINT) == 0
         assert "Traceback" not in server.errors

@@ -15,10 +15,10 @@ from fastapi import Request
 from starlette.responses import StreamingResponse
 
 from app.core.server.protocol import MAX_HEAD_BYTES
-from tests.support.concurrency import Call, exchange, opened
+from tests.support.concurrency import Call, exchange, open_connection
 from tests.support.databases import POSTGRESQL, settings_for
-from tests.support.export_files import LONG, add_entries, eventually, spools
-from tests.support.in_process_server import running
+from tests.support.export_files import LONG_DESCRIPTION, add_entries, becomes_true, spool_files
+from tests.support.in_process_server import run_server
 
 SLOW = 200
 MIB = 1024  # in KiB, as the system counts memory
@@ -34,19 +34,19 @@ CHUNKED = WAITS[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @contextmanager
-def strict(db_url="sqlite:///unused.db", **settings):
+def run_strict_server(db_url="sqlite:///unused.db", **settings):
     """A service for which a second is long."""
     limits = {"HEADER_TIMEOUT_SECONDS": 1, "BODY_TIMEOUT_SECONDS": 1, "RESPONSE_WRITE_TIMEOUT_SECONDS": 1}
-    with running(settings_for(db_url, **limits | settings)) as server:
+    with run_server(settings_for(db_url, **limits | settings)) as server:
         yield server
 
 
-def connected(server):
+def connect(server):
     address = httpx.URL(server.base_url)
     return socket.create_connection((address.host, address.port), timeout=SECONDS)
 
 
-def answered(client):
+def read_answer(client):
     """An answer in JSON; its body may come after its head."""
     received = client.recv(65536)
     while received and not received.endswith((b"}", b"]")):
@@ -54,7 +54,7 @@ def answered(client):
     return received
 
 
-def rest(client):
+def read_rest(client):
     """What still comes until the other side ends the connection, well or badly."""
     received = bytearray()
     with suppress(ConnectionResetError):
@@ -63,9 +63,9 @@ def rest(client):
     return bytes(received)
 
 
-async def _dribble(url):
+async def _send_slowly(url):
     """A byte each fifth of a second until there is an answer: its head and its body."""
-    async with opened(url) as (reader, writer):
+    async with open_connection(url) as (reader, writer):
         writer.write(LOGIN)
         answer = asyncio.ensure_future(reader.readuntil(b"}"))
         while not answer.done():
@@ -77,31 +77,31 @@ async def _dribble(url):
         return head, json.loads(body)
 
 
-async def _others(calls, slow):
+async def _call_meanwhile(calls, slow):
     """One call after the other while the slow ones are there; how often each status came."""
-    async with opened(calls[0].url) as connection:
+    async with open_connection(calls[0].url) as connection:
         statuses = []
         while not slow.done():
             statuses += [(await exchange(call, *connection)).status_code for call in calls]
         return Counter(statuses)
 
 
-async def _crowd(url, calls):
-    slow = asyncio.gather(*(_dribble(url) for _ in range(SLOW)))
-    others = await _others(calls, slow)
+async def _run_both(url, calls):
+    slow = asyncio.gather(*(_send_slowly(url) for _ in range(SLOW)))
+    others = await _call_meanwhile(calls, slow)
     return await slow, others
 
 
 def test_two_hundred_who_dribble_their_bodies_get_408_and_keep_nobody_from_punching(people, db_url):
     ana, website = people.employee("Ana"), people.project("Website")
-    with strict(db_url) as server:
+    with run_strict_server(db_url) as server:
         header = {"Authorization": f"Bearer {server.token(ana)}"}
         entries = f"{server.base_url}/api/v1/time-entries"
         body = {"project_id": website.id, "description": ""}
         calls = [Call("POST", f"{entries}/clock-in", header, body), Call("POST", f"{entries}/clock-out", header)]
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-        answers, others = asyncio.run(_crowd(server.base_url, calls))
+        answers, others = asyncio.run(_run_both(server.base_url, calls))
 
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     for head, said in answers:
@@ -114,30 +114,30 @@ def test_two_hundred_who_dribble_their_bodies_get_408_and_keep_nobody_from_punch
 
 def test_a_connection_without_a_whole_head_is_closed():
     """One that says nothing, one that stops in its first line, in a header, and in the head after an answer."""
-    with strict() as server, ExitStack() as stack:
-        silent, *others = (stack.enter_context(connected(server)) for _ in range(4))
+    with run_strict_server() as server, ExitStack() as stack:
+        silent, *others = (stack.enter_context(connect(server)) for _ in range(4))
         others[0].sendall(b"GET / HT")
         others[1].sendall(WELCOME[:-2])
         others[2].sendall(WELCOME)
-        assert answered(others[2]).startswith(b"HTTP/1.1 200 ")
+        assert read_answer(others[2]).startswith(b"HTTP/1.1 200 ")
         others[2].sendall(WELCOME[:-2])
 
-        assert [rest(client) for client in (silent, *others)] == [b""] * 4
+        assert [read_rest(client) for client in (silent, *others)] == [b""] * 4
 
 
 def test_who_dribbles_a_head_or_a_body_that_nobody_reads_is_closed_too():
     """Each byte counts as activity to a server that only looks whether there is any."""
     unread = WELCOME.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000\r\n\r\n")
-    with strict() as server, ExitStack() as stack:
-        clients = [stack.enter_context(connected(server)) for _ in range(2)]
+    with run_strict_server() as server, ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(2)]
         for client, said in zip(clients, (WELCOME[:-2] + b"X-Long: ", unread), strict=True):
             client.sendall(said)
             client.settimeout(0.2)
 
-        assert all(_is_closed_on(client) for client in clients)
+        assert all(_is_closed_despite_traffic(client) for client in clients)
 
 
-def _is_closed_on(client):
+def _is_closed_despite_traffic(client):
     """Whether the other side closes while a byte comes each fifth of a second."""
     for _ in range(SECONDS * 5):
         try:
@@ -153,17 +153,17 @@ def _is_closed_on(client):
 
 def test_the_head_of_a_request_is_bounded():
     endless = WELCOME[:-2] + b"X-Long: "
-    with strict(HEADER_TIMEOUT_SECONDS=600) as server:
-        with connected(server) as client:
+    with run_strict_server(HEADER_TIMEOUT_SECONDS=600) as server:
+        with connect(server) as client:
             client.sendall(endless + b"x" * (MAX_HEAD_BYTES - 1000) + b"\r\n\r\n")
             assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
-        with connected(server) as client:
+        with connect(server) as client:
             client.sendall(endless + b"x" * MAX_HEAD_BYTES)
-            assert rest(client).startswith(b"HTTP/1.1 400 ")
+            assert read_rest(client).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
-    ("begins", "goes_on"),
+    ("first_bytes", "more_bytes"),
     [
         (WAITS + WELCOME[:-2] + b"X-Long: ", b"x" * 1000),
         (WAITS, WELCOME * 40),
@@ -172,26 +172,26 @@ def test_the_head_of_a_request_is_bounded():
     ],
     ids=["a head", "requests", "a trailer", "a chunk extension"],
 )
-def test_so_is_what_comes_behind_one_that_is_being_answered(begins, goes_on):
+def test_so_is_what_comes_behind_one_that_is_being_answered(first_bytes, more_bytes):
     is_answered = asyncio.Event()
-    with strict(HEADER_TIMEOUT_SECONDS=600, BODY_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+    with run_strict_server(HEADER_TIMEOUT_SECONDS=600, BODY_TIMEOUT_SECONDS=600) as server, connect(server) as client:
         server.app.add_api_route("/waits", is_answered.wait)
 
-        client.sendall(begins)
+        client.sendall(first_bytes)
         with suppress(ConnectionError):
             for _ in range(10_000):
-                client.sendall(goes_on)
+                client.sendall(more_bytes)
 
-        assert rest(client) == b""
+        assert read_rest(client) == b""
         server.loop.call_soon_threadsafe(is_answered.set)
 
 
 def test_each_request_of_a_connection_has_a_head_of_its_own():
     request = WELCOME[:-2] + b"X-Long: " + b"x" * 8000 + b"\r\n\r\n"
-    with strict(HEADER_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+    with run_strict_server(HEADER_TIMEOUT_SECONDS=600) as server, connect(server) as client:
         for _ in range(2 * MAX_HEAD_BYTES // len(request)):
             client.sendall(request)
-            assert answered(client).startswith(b"HTTP/1.1 200 ")
+            assert read_answer(client).startswith(b"HTTP/1.1 200 ")
 
 
 def test_an_answer_may_take_longer_than_a_body_may():
@@ -208,7 +208,7 @@ def test_an_answer_may_take_longer_than_a_body_may():
 
         return StreamingResponse(parts())
 
-    with strict(RESPONSE_WRITE_TIMEOUT_SECONDS=600) as server:
+    with run_strict_server(RESPONSE_WRITE_TIMEOUT_SECONDS=600) as server:
         server.app.add_api_route("/slow", slow_answer, response_class=StreamingResponse)
 
         assert httpx.get(f"{server.base_url}/slow").json() == [1]
@@ -223,9 +223,9 @@ def test_a_request_with_another_behind_it_learns_that_its_client_left():
             pass
         has_learned.set()
 
-    with strict() as server:
+    with run_strict_server() as server:
         server.app.add_api_route("/waits", listens)
-        with connected(server) as client:
+        with connect(server) as client:
             client.sendall(WAITS + WELCOME)
 
         assert has_learned.wait(SECONDS)
@@ -236,53 +236,55 @@ def test_trailers_are_no_headers():
         await request.body()
         return list(request.headers)
 
-    with strict() as server, connected(server) as client:
+    with run_strict_server() as server, connect(server) as client:
         server.app.add_api_route("/waits", named)
 
         client.sendall(CHUNKED + b"0\r\nX-Trailer: x\r\n\r\n")
 
-        assert answered(client).endswith(b'["host","transfer-encoding"]')
+        assert read_answer(client).endswith(b'["host","transfer-encoding"]')
 
 
 def test_a_request_behind_a_large_body_leaves_it_its_answer():
     body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70_000
-    with strict(HEADER_TIMEOUT_SECONDS=600) as server, connected(server) as client:
+    with run_strict_server(HEADER_TIMEOUT_SECONDS=600) as server, connect(server) as client:
         client.sendall(body + b"GET / HT")
 
-        assert answered(client).startswith(b"HTTP/1.1 405 ")
+        assert read_answer(client).startswith(b"HTTP/1.1 405 ")
         client.sendall(b"TP/1.1\r\nHost: x\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_who_never_reads_a_file_loses_the_connection_long_before_the_files_time_is_up(people, db_url, engine):
-    mia, website, before = people.manager("Mia"), people.project("Website"), spools()
-    with strict(db_url) as server, ExitStack() as stack:
-        add_entries(server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
-        client = stack.enter_context(connected(server))
+    mia, website, before = people.manager("Mia"), people.project("Website"), spool_files()
+    with run_strict_server(db_url) as server, ExitStack() as stack:
+        add_entries(
+            server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG_DESCRIPTION
+        )
+        client = stack.enter_context(connect(server))
         asked = f"GET /api/v1{URL}?{urlencode(MARCH)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(mia)}"
 
         client.sendall(f"{asked}\r\n\r\n".encode())
 
         assert client.recv(15) == b"HTTP/1.1 200 OK"
-        assert spools().keys() - before.keys()
-        assert eventually(lambda: spools() == before)
-        assert len(rest(client)) < 2500 * len(LONG)
+        assert spool_files().keys() - before.keys()
+        assert becomes_true(lambda: spool_files() == before)
+        assert len(read_rest(client)) < 2500 * len(LONG_DESCRIPTION)
 
 
 def test_a_worker_has_only_so_many_connections():
-    with strict(MAX_CONNECTIONS=2, HEADER_TIMEOUT_SECONDS=600) as server, ExitStack() as stack:
-        first, second, third = (stack.enter_context(connected(server)) for _ in range(3))
+    with run_strict_server(MAX_CONNECTIONS=2, HEADER_TIMEOUT_SECONDS=600) as server, ExitStack() as stack:
+        first, second, third = (stack.enter_context(connect(server)) for _ in range(3))
 
-        assert rest(third).startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n")
+        assert read_rest(third).startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n")
         second.sendall(WELCOME)
         assert second.recv(65536).startswith(b"HTTP/1.1 200 ")
         first.close()
-        assert eventually(lambda: _is_served(server))
+        assert becomes_true(lambda: _is_served(server))
 
 
 def _is_served(server):
-    with connected(server) as client:
+    with connect(server) as client:
         client.sendall(WELCOME)
         with suppress(ConnectionResetError):
             return client.recv(65536).startswith(b"HTTP/1.1 200 ")
@@ -290,7 +292,7 @@ def _is_served(server):
 
 
 def test_who_asks_for_a_web_socket_gets_what_everybody_gets():
-    with strict() as server:
+    with run_strict_server() as server:
         answer = httpx.get(server.base_url, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
 
     assert answer.status_code == 200

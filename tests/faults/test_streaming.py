@@ -21,16 +21,16 @@ from app.core.database.session import Database
 from app.core.time.clock import utc_now
 from app.models.tables import USER
 from app.models.users import User
-from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
+from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
 from app.services.access.actor import Actor
 from app.services.calendar.periods import Period
 from app.services.exports import exports
-from app.services.exports.exports import ExportWanted
-from tests.support.audit_asserts import Record
+from app.services.exports.exports import ExportQuery
+from tests.support.audit_asserts import AuditLog
 from tests.support.databases import ENGINES, POSTGRESQL, SQLITE, fresh_database, settings_for
-from tests.support.export_files import LONG, add_entries, eventually, spools
+from tests.support.export_files import LONG_DESCRIPTION, add_entries, becomes_true, spool_files
 from tests.support.factories import Company, instant
-from tests.support.in_process_server import Caller, Server, running
+from tests.support.in_process_server import Caller, Server, run_server
 from tests.support.server_process import Backend
 
 URL = "/reports/export/csv"
@@ -62,7 +62,7 @@ def archive(request, tmp_path_factory, postgresql_server, templates) -> Iterator
         staff = [people.employee(f"Person {number}", manager=mia) for number in range(STAFF)]
         start = f"{int(instant('2026-01-01 00:00').timestamp())} + (i / {STAFF}) * 1800"
         stored = "{}" if request.param == SQLITE else "to_timestamp({})"
-        with database.writing() as session:
+        with database.write_transaction() as session:
             if request.param == POSTGRESQL:  # it would take 12 s; these entries don't overlap
                 session.execute(text("ALTER TABLE time_entry DROP CONSTRAINT ex_time_entry_no_overlap"))
             session.execute(
@@ -84,7 +84,7 @@ def archive(request, tmp_path_factory, postgresql_server, templates) -> Iterator
 @pytest.fixture(scope="module")
 def archive_server(archive: Archive) -> Iterator[Server]:
     """The service on the archive, in this process."""
-    with running(settings_for(archive.db_url)) as server:
+    with run_server(settings_for(archive.db_url)) as server:
         yield server
 
 
@@ -128,13 +128,13 @@ def checked_out(server: Server) -> int:
 
 def under_way(server: Server) -> int:
     """How many exports count against the limits of their users."""
-    return len(server.app.state.runtime.export_limit._users)
+    return len(server.app.state.runtime.export_limiter._users)
 
 
 def assert_well(client: httpx.Client, archive: Archive) -> None:
     """The service sees what others write and can write itself: no connection is stuck in the past."""
     for number in range(6):
-        with archive.database.writing() as session:
+        with archive.database.write_transaction() as session:
             session.execute(update(USER).where(USER.c.id == archive.mia.id).values(first_name=f"Mia {number}"))
         assert client.get("/auth/me").json()["first_name"] == f"Mia {number}"
         written = client.patch("/auth/me", json={"last_name": f"Silva {number}"})
@@ -156,18 +156,18 @@ def test_memory_does_not_grow_with_the_rows(archive, archive_backend, archive_he
 
 
 def test_a_client_that_leaves_early_ends_the_producer_and_frees_its_file(archive, archive_server):
-    before = spools()
+    before = spool_files()
     with as_mia(archive, archive_server) as mia:
         with mia.stream("GET", URL, params=HUNDRED_DAYS) as answer:
             chunks = answer.iter_raw()
             next(chunks)
-            (spool,) = spools().keys() - before.keys()
-            kept = spools()[spool].open("rb")  # to see in the end how much was written
+            (spool,) = spool_files().keys() - before.keys()
+            kept = spool_files()[spool].open("rb")  # to see in the end how much was written
 
         with kept:
-            assert eventually(lambda: checked_out(archive_server) == 0)
+            assert becomes_true(lambda: checked_out(archive_server) == 0)
             assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer went on to the end"
-        assert eventually(lambda: spools() == before and not under_way(archive_server))
+        assert becomes_true(lambda: spool_files() == before and not under_way(archive_server))
         assert_well(mia, archive)
 
 
@@ -188,7 +188,7 @@ def test_a_producer_that_runs_out_of_room_breaks_the_connection(archive, archive
 
     assert answer.status_code == 200
     assert 0 < received <= MEGABYTE
-    assert eventually(lambda: not spools(process))
+    assert becomes_true(lambda: not spool_files(process))
     with httpx.Client(base_url=url, headers=archive_header) as mia:
         assert_well(mia, archive)
     told = [json.loads(line) for line in archive_backend.log.read_text().splitlines() if "export_failed" in line]
@@ -198,7 +198,7 @@ def test_a_producer_that_runs_out_of_room_breaks_the_connection(archive, archive
 
 @pytest.mark.parametrize("archive", [POSTGRESQL], indirect=True)
 def test_a_producer_whose_database_goes_away_breaks_the_connection(archive, archive_server):
-    before = spools()
+    before = spool_files()
     with as_mia(archive, archive_server) as mia:
         with (
             pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
@@ -206,7 +206,7 @@ def test_a_producer_whose_database_goes_away_breaks_the_connection(archive, arch
         ):
             chunks = answer.iter_raw()
             next(chunks)
-            with archive_server.database.writing() as session:
+            with archive_server.database.write_transaction() as session:
                 ended = session.execute(
                     text(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -217,22 +217,27 @@ def test_a_producer_whose_database_goes_away_breaks_the_connection(archive, arch
             for _ in chunks:
                 pass
 
-        assert eventually(lambda: spools() == before and checked_out(archive_server) == under_way(archive_server) == 0)
+        assert becomes_true(
+            lambda: spool_files() == before and checked_out(archive_server) == under_way(archive_server) == 0
+        )
         assert_well(mia, archive)
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_what_goes_wrong_before_the_first_line_is_a_problem_and_no_file(people, db_url, engine):
-    before = spools()
+    before = spool_files()
     mia = people.manager("Mia")
-    with running(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as server, server.caller(server.token(mia)) as caller:
-        with server.database.writing() as session:
+    with (
+        run_server(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as server,
+        server.caller(server.token(mia)) as caller,
+    ):
+        with server.database.write_transaction() as session:
             session.execute(text("LOCK TABLE project IN ACCESS EXCLUSIVE MODE"))
 
             answer = caller.get(URL, params=TEN_DAYS)
 
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
-        assert spools() == before
+        assert spool_files() == before
         assert not under_way(server)
 
 
@@ -241,8 +246,8 @@ def test_an_export_is_one_snapshot(people, database, export_format):
     mia, website = people.manager("Mia"), people.project("Website")
     ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe", manager=mia)
     add_entries(database, ana, website.id, count=6000, description="before")
-    wanted = ExportWanted(
-        Period(date(2026, 1, 1), date(2026, 12, 31)), ReportScope.team, False, Columns.full, Attribution.at_start
+    wanted = ExportQuery(
+        Period(date(2026, 1, 1), date(2026, 12, 31)), ReportScope.team, False, ExportColumns.full, Attribution.at_start
     )
     file, chunks = bytearray(), []
 
@@ -253,8 +258,8 @@ def test_an_export_is_one_snapshot(people, database, export_format):
             people.employee("Yan", manager=mia)
         file.extend(chunk)
 
-    with database.reading() as session:
-        team = exports.people_of(session, Actor(mia.id, mia.role, "UTC"), wanted)
+    with database.read_transaction() as session:
+        team = exports.actor_filter(session, Actor(mia.id, mia.role, "UTC"), wanted)
         exports.write(session, team, wanted, export_format, write, at=utc_now())
 
     text = b"".join(map(zipfile.ZipFile(io.BytesIO(file)).read, SHEETS)) if export_format is ExportFormat.xlsx else file
@@ -263,11 +268,11 @@ def test_an_export_is_one_snapshot(people, database, export_format):
 
 
 def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(people, server, as_user):
-    person, website, before, record = (
+    user, website, before, audit_log = (
         people.employee("Bob"),
         people.project("Website"),
-        spools(),
-        Record(server.database),
+        spool_files(),
+        AuditLog(server.database),
     )
     managers = [people.manager(f"Manager {number}") for number in range(STALLED // 2)]
     for manager in managers:
@@ -276,9 +281,9 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
             people.employee(f"Of {manager.first_name}", manager=manager),
             website.id,
             count=2500,
-            description=LONG,
+            description=LONG_DESCRIPTION,
         )
-    bob, callers = as_user(person), [as_user(manager) for manager in managers] * 2
+    bob, callers = as_user(user), [as_user(manager) for manager in managers] * 2
 
     with ThreadPoolExecutor(STALLED) as crowd:
         downloads = crowd.map(
@@ -288,30 +293,35 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
         begun = list(downloads)
 
     assert {answer.status_code for answer in [*meanwhile, *begun]} == {200}
-    assert eventually(lambda: checked_out(server) == 0)
-    assert len(spools().keys() - before.keys()) == STALLED, "some body fits into the buffers"
+    assert becomes_true(lambda: checked_out(server) == 0)
+    assert len(spool_files().keys() - before.keys()) == STALLED, "some body fits into the buffers"
     meanwhile += [bob.get("/auth/me") for _ in range(20)]
     assert max(answer.elapsed.total_seconds() for answer in meanwhile) < 2
     third = callers[0].get(URL, params=MARCH)
     assert (third.status_code, third.json()["code"], third.headers["Retry-After"]) == (429, "too_many_exports", "5")
     assert third.headers["RateLimit-Policy"] == '"exports";q=2;w=60'
-    assert [event.action for event in record.new()].count("export:csv") == under_way(server) == STALLED
+    assert [event.action for event in audit_log.new_events()].count("export:csv") == under_way(server) == STALLED
     assert begun[0].read().count(b"\r\n") == 2501
     assert callers[0].get(URL, params=MARCH).status_code == 200  # at once: the export is over before its last byte
     assert [download.read().count(b"\r\n") for download in begun[1:]] == [2501] * (STALLED - 1)
-    assert eventually(lambda: spools() == before)
+    assert becomes_true(lambda: spool_files() == before)
 
 
 def test_who_reads_too_slowly_loses_the_connection_and_keeps_no_file(people, db_url):
-    mia, website, before = people.manager("Mia"), people.project("Website"), spools()
-    with running(settings_for(db_url, EXPORT_TIMEOUT_SECONDS=1)) as server, server.caller(server.token(mia)) as caller:
-        add_entries(server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG)
+    mia, website, before = people.manager("Mia"), people.project("Website"), spool_files()
+    with (
+        run_server(settings_for(db_url, EXPORT_TIMEOUT_SECONDS=1)) as server,
+        server.caller(server.token(mia)) as caller,
+    ):
+        add_entries(
+            server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG_DESCRIPTION
+        )
 
         with (
             pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"),
             caller.stream("GET", URL, params=MARCH) as answer,
         ):
-            assert eventually(lambda: spools() == before)
+            assert becomes_true(lambda: spool_files() == before)
             answer.read()
 
         assert answer.status_code == 200

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.lint_migrations import complaints
-from tests.support.releases import become_next, this_release
+from tests.support.lint_migrations import lint
+from tests.support.releases import copy_this_release, make_next_release
 
 WIDENS = """\
 op.add_column("project", sa.Column("colour", sa.String(20), nullable=False, server_default="grey"))
@@ -18,7 +18,7 @@ op.drop_column("project", "is_active")"""
 
 @pytest.fixture
 def release(tmp_path):
-    return this_release(tmp_path)
+    return copy_this_release(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,15 @@ def release(tmp_path):
     ],
 )
 def test_what_blocks_people_or_breaks_the_release_before_is_named(release, statement, rule):
-    become_next(release, next_one=statement)
+    make_next_release(release, next_one=statement)
 
-    said = complaints(release)
+    violations = lint(release)
 
-    assert any(line.startswith("next_one.sql") and rule in line for line in said), said
+    assert any(line.startswith("next_one.sql") and rule in line for line in violations), violations
 
 
 @pytest.mark.parametrize("statements", [WIDENS, DROPS])
 def test_what_only_widens_or_says_that_nobody_reads_it_any_more_passes(release, statements):
-    become_next(release, next_one=statements)
+    make_next_release(release, next_one=statements)
 
-    assert complaints(release) == []
+    assert lint(release) == []

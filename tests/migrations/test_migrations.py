@@ -12,12 +12,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.migrations import ROOT, ForeignDatabase, SchemaState, migrate, schema_state
+from app.core.database.migrations import ROOT, SchemaState, UnknownSchema, detect_schema_state, migrate
 from app.core.database.session import Database
 from app.models.metadata import all_tables
-from app.services.access.locks import lock_rules
+from app.services.access.locks import lock_user_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
-from tests.support.migrating import alembic, writing
+from tests.support.migrations import connect_for_writing, run_alembic
 
 SQLITE_OBJECTS = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
@@ -490,8 +490,8 @@ def test_the_models_say_what_the_migrations_made(database):
 
 
 def test_the_row_that_changes_of_people_lock_is_there(database):
-    with database.writing() as session:
-        lock_rules(session)
+    with database.write_transaction() as session:
+        lock_user_rules(session)
 
         assert session.execute(text("SELECT name FROM global_lock")).scalars().all() == ["people"]
 
@@ -500,9 +500,9 @@ def test_a_full_database_goes_down_to_nothing_and_up_again(database, engine, peo
     mia, website = people.manager("Mia"), people.project("Website")
     people.entry(people.employee("Ana", manager=mia), website, "2026-03-02 08:00", "2026-03-02 12:00")
 
-    alembic(database, "downgrade", "base")
-    left, state = objects_of(database), schema_state(database)
-    alembic(database, "upgrade", "head")
+    run_alembic(database, "downgrade", "base")
+    left, state = objects_of(database), detect_schema_state(database)
+    run_alembic(database, "upgrade", "head")
 
     assert all("alembic_version" in line or "version_num" in line or line == ")" for line in left)
     assert state is SchemaState.empty
@@ -522,7 +522,7 @@ def test_a_database_with_somebody_elses_tables_is_refused_and_left_alone(empty):
     _run(empty, "CREATE TABLE invoice (id INTEGER PRIMARY KEY)")
     before = objects_of(empty)
 
-    with pytest.raises(ForeignDatabase):
+    with pytest.raises(UnknownSchema):
         migrate(empty)
 
     assert objects_of(empty) == before
@@ -533,7 +533,7 @@ def test_a_database_with_somebody_elses_migrations_is_refused_and_left_alone(emp
     _run(empty, "INSERT INTO alembic_version VALUES ('of_an_invoice_service')")
     before = objects_of(empty)
 
-    with pytest.raises(ForeignDatabase):
+    with pytest.raises(UnknownSchema):
         migrate(empty)
 
     assert objects_of(empty) == before
@@ -576,10 +576,10 @@ def test_processes_that_start_at_once_on_an_empty_database_migrate_it_once(empty
     for process in starting:
         process.stdin.write("go\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=60)[1] for process in starting]
+    output = [process.communicate(timeout=60)[1] for process in starting]
 
-    assert ready == ["ready\n"] * 3, said
-    assert [process.returncode for process in starting] == [0, 0, 0], said
+    assert ready == ["ready\n"] * 3, output
+    assert [process.returncode for process in starting] == [0, 0, 0], output
     assert objects_of(empty) == AT_HEAD[engine].strip().splitlines()
 
 
@@ -627,7 +627,7 @@ def objects_of(database: Database) -> list[str]:
 
 
 def _run(database: Database, statement: str) -> None:
-    with writing(database) as connection:
+    with connect_for_writing(database) as connection:
         connection.execute(text(statement))
         connection.commit()
 

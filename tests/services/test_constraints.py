@@ -12,7 +12,7 @@ from sqlalchemy import Connection, TextClause, bindparam, text
 from sqlalchemy.exc import IntegrityError
 
 from app.core.database.column_types import Instant
-from app.services.constraints import from_constraint
+from app.services.constraints import error_from_constraint
 from tests.support.factories import instant
 
 ACCEPTED, UNMAPPED = "accepted", "a bug of ours"
@@ -31,7 +31,7 @@ INSERT = raw("""
 MOVE = raw("UPDATE time_entry SET start_time = :start, end_time = :end WHERE id = :id")
 
 # What is there, what is to be added, what the database says. Half-open: an end of None is an entry still open.
-ADDING = [
+INSERT_CASES = [
     ("10:00 12:00", "10:30 11:30", "entry_overlaps"),
     ("10:00 12:00", "09:00 13:00", "entry_overlaps"),
     ("10:00 12:00", "09:00 11:00", "entry_overlaps"),
@@ -60,7 +60,7 @@ ADDING = [
     ("10:00 12:00", "09:00 08:59:59", UNMAPPED),
 ]
 # What is moved, what else is there, whereto, what the database says.
-MOVING = [
+UPDATE_CASES = [
     ("08:00 10:00", "10:00 12:00", "08:00 11:00", "entry_overlaps"),
     ("08:00 10:00", "10:00 12:00", "10:30 11:30", "entry_overlaps"),
     ("08:00 10:00", "10:00 12:00", "07:00 13:00", "entry_overlaps"),
@@ -93,30 +93,30 @@ def website(people):
 
 def test_a_persons_entries_never_overlap(database, ana, website):
     answers = []
-    for there, wanted, _ in ADDING:
-        with _undone(database) as connection:
-            connection.execute(INSERT, entry(ana, website, there))
-            answers.append((there, wanted, refusal(connection, INSERT, entry(ana, website, wanted))))
+    for existing, times, _ in INSERT_CASES:
+        with _rolled_back(database) as connection:
+            connection.execute(INSERT, entry(ana, website, existing))
+            answers.append((existing, times, refusal(connection, INSERT, entry(ana, website, times))))
 
-    assert answers == ADDING
+    assert answers == INSERT_CASES
 
 
 def test_an_entry_never_moves_into_another(database, ana, website):
     answers = []
-    for moved, there, wanted, _ in MOVING:
-        with _undone(database) as connection:
+    for moved, existing, times, _ in UPDATE_CASES:
+        with _rolled_back(database) as connection:
             moved_id = connection.execute(INSERT, entry(ana, website, moved)).scalar_one()
-            connection.execute(INSERT, entry(ana, website, there))
-            answer = refusal(connection, MOVE, {"id": moved_id} | entry(ana, website, wanted))
-            answers.append((moved, there, wanted, answer))
+            connection.execute(INSERT, entry(ana, website, existing))
+            answer = refusal(connection, MOVE, {"id": moved_id} | entry(ana, website, times))
+            answers.append((moved, existing, times, answer))
 
-    assert answers == MOVING
+    assert answers == UPDATE_CASES
 
 
 def test_two_people_work_at_the_same_time(database, people, ana, website):
     bob = people.employee("Bob")
 
-    with _undone(database) as connection:
+    with _rolled_back(database) as connection:
         connection.execute(INSERT, entry(ana, website, "10:00 12:00"))
 
         assert refusal(connection, INSERT, entry(bob, website, "10:00 12:00")) == ACCEPTED
@@ -125,7 +125,7 @@ def test_two_people_work_at_the_same_time(database, people, ana, website):
 def test_an_entry_is_never_handed_to_a_person_who_worked_then(database, people, ana, website):
     bob = people.employee("Bob")
 
-    with _undone(database) as connection:
+    with _rolled_back(database) as connection:
         anas = connection.execute(INSERT, entry(ana, website, "10:00 12:00")).scalar_one()
         connection.execute(INSERT, entry(bob, website, "11:00 13:00"))
         hand_over = raw("UPDATE time_entry SET user_id = :user_id WHERE id = :id")
@@ -135,15 +135,15 @@ def test_an_entry_is_never_handed_to_a_person_who_worked_then(database, people, 
 
 def test_the_id_of_a_deleted_entry_is_never_given_again(database, ana, website):
     """Else the next entry would inherit its history."""
-    with _undone(database) as connection:
+    with _rolled_back(database) as connection:
         gone = connection.execute(INSERT, entry(ana, website, "10:00 12:00")).scalar_one()
         connection.execute(raw("DELETE FROM time_entry"))
 
         assert connection.execute(INSERT, entry(ana, website, "10:00 12:00")).scalar_one() > gone
 
 
-STRETCHES = st.tuples(st.integers(0, 12), st.none() | st.integers(0, 5))
-STEPS = st.lists(st.tuples(st.none() | st.integers(0, 11), STRETCHES), max_size=12)
+TIME_RANGES = st.tuples(st.integers(0, 12), st.none() | st.integers(0, 5))
+STEPS = st.lists(st.tuples(st.none() | st.integers(0, 11), TIME_RANGES), max_size=12)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -151,7 +151,7 @@ STEPS = st.lists(st.tuples(st.none() | st.integers(0, 11), STRETCHES), max_size=
 def test_the_database_accepts_exactly_what_overlaps_nothing(database, ana, website, steps):
     """Each step adds an entry or, where it has the number of one, moves that; the model is the lines of `overlap`."""
     held: dict[int, Times] = {}
-    with _undone(database) as connection:
+    with _rolled_back(database) as connection:
         for number, (hour, length) in steps:
             start = instant("2026-03-02 00:00") + timedelta(hours=hour)
             times = (start, None if length is None else start + timedelta(hours=length))
@@ -167,7 +167,7 @@ def test_the_database_accepts_exactly_what_overlaps_nothing(database, ana, websi
 
 
 def overlap(one: Times, other: Times) -> bool:
-    """Half-open stretches that share an instant; an empty one shares nothing."""
+    """Half-open ranges that share an instant; an empty one shares nothing."""
     (start, end), (other_start, other_end) = one, other
     if start == end or other_start == other_end:
         return False
@@ -201,7 +201,7 @@ def test_people_and_projects_keep_their_rules(database, people, ana):
 
     answers = []
     for sql, _ in RULES:
-        with _undone(database) as connection:
+        with _rolled_back(database) as connection:
             answers.append((sql, refusal(connection, raw(sql), {"ana": ana.id, "website": website.id})))
 
     assert answers == RULES
@@ -213,13 +213,13 @@ def test_a_refusal_by_the_database_is_a_sentence_for_the_client(database, people
     with pytest.raises(IntegrityError) as refused:
         people.entry(ana, website, "2026-03-02 11:00", "2026-03-02 13:00")
 
-    assert str(from_constraint(refused.value)) == "Another entry of this person lies in that time."
+    assert str(error_from_constraint(refused.value)) == "Another entry of this person lies in that time."
 
 
-def entry(person, project, times):
+def entry(user, project, times):
     start, end = times.split()
     return {
-        "user_id": person.id,
+        "user_id": user.id,
         "project_id": project.id,
         "start": instant(f"2026-03-02 {start}"),
         "end": None if end == "open" else instant(f"2026-03-02 {end}"),
@@ -228,16 +228,16 @@ def entry(person, project, times):
 
 def refusal(connection, statement, values):
     """The code of our error for what the database says to the statement; ACCEPTED where it does as told."""
-    wanted = {name: value for name, value in values.items() if name in statement.compile().params}
+    params = {name: value for name, value in values.items() if name in statement.compile().params}
     try:
         with connection.begin_nested():
-            connection.execute(statement, wanted)
+            connection.execute(statement, params)
     except IntegrityError as error:
-        known = from_constraint(error)
+        known = error_from_constraint(error)
         return UNMAPPED if known is None else known.code
     return ACCEPTED
 
 
-def _undone(database) -> Connection:
+def _rolled_back(database) -> Connection:
     """A writing transaction that is rolled back when the block ends."""
     return database.engine.execution_options(writes=True).connect()

@@ -10,24 +10,24 @@ from typing import Any
 from sqlalchemy import select, tuple_
 
 from app.core.database.session import Database, Session
-from app.models.tables import API_TOKEN, CHAIN, ENTRY, EVENT, MEMBER, PROJECT, USER
+from app.models.tables import API_TOKEN, AUDIT_CHAIN, AUDIT_EVENT, ENTRY, PROJECT, PROJECT_MEMBER, USER
 from app.services.audit import verification
-from app.services.audit.recorder import HOUSE, told
-from tests.support.secret_scan import assert_nothing_secret
+from app.services.audit.recorder import ORGANISATION_CHAIN, with_personal_values
+from tests.support.secret_scan import assert_no_secrets
 
 # What changes, by the object that its event names. (Sessions come and go with events that say more than their rows.)
-SUBJECTS = {
+AUDITED_TABLES = {
     "time_entry": (ENTRY, ENTRY.c.id),
     "user": (USER, USER.c.id),
     "project": (PROJECT, PROJECT.c.id),
-    "membership": (MEMBER, MEMBER.c.project_id),
+    "membership": (PROJECT_MEMBER, PROJECT_MEMBER.c.project_id),
     "api_token": (API_TOKEN, API_TOKEN.c.id),
 }
 # How a ledger reads them, and where in a row that number is: as the driver gives them, nothing converted. (A use of a
 # token is no change.)
-_READS = {
+_ROW_QUERIES = {
     kind: (str(select(*(each for each in table.c if each.name != "last_used_at"))), list(table.columns).index(number))
-    for kind, (table, number) in SUBJECTS.items()
+    for kind, (table, number) in AUDITED_TABLES.items()
 }
 
 
@@ -48,8 +48,8 @@ class Event:
     request_id: str
 
 
-class Record:
-    """Remembers how far each chain had come: `record.new()` tells what was written since.
+class AuditLog:
+    """Remembers how far each chain had come: `audit_log.new_events()` returns what was written since.
 
     It starts now, or with `whole=True` with the first event there is.
     """
@@ -58,43 +58,47 @@ class Record:
         self._database = database
         self._heads: dict[int, int] = {}
         if not whole:
-            with database.reading() as session:
+            with database.read_transaction() as session:
                 self._heads = _heads(session)
 
-    def new(self) -> list[Event]:
+    def new_events(self) -> list[Event]:
         """The events since the last call, person by person, in order; what concerns nobody comes last."""
-        with self._database.reading() as session:
+        with self._database.read_transaction() as session:
             heads = _heads(session)
-            grown = {chain_id: length for chain_id, length in heads.items() if length > self._heads.get(chain_id, 0)}
-            wanted = [
+            longer = {chain_id: length for chain_id, length in heads.items() if length > self._heads.get(chain_id, 0)}
+            positions = [
                 (chain_id, position)
-                for chain_id, length in grown.items()
+                for chain_id, length in longer.items()
                 for position in range(self._heads.get(chain_id, 0) + 1, length + 1)
             ]
-            found = session.execute(
-                select(EVENT)
-                .where(tuple_(EVENT.c.chain_id, EVENT.c.position).in_(wanted))
-                .order_by(EVENT.c.chain_id == HOUSE, EVENT.c.chain_id, EVENT.c.position)
+            recorded = session.execute(
+                select(AUDIT_EVENT)
+                .where(tuple_(AUDIT_EVENT.c.chain_id, AUDIT_EVENT.c.position).in_(positions))
+                .order_by(AUDIT_EVENT.c.chain_id == ORGANISATION_CHAIN, AUDIT_EVENT.c.chain_id, AUDIT_EVENT.c.position)
             ).all()
         self._heads = heads
         names = ("position", "at", "action", "actor_id", "object_type", "object_id", "request_id")
-        assert_nothing_secret(repr(found), "the record")
+        assert_no_secrets(repr(recorded), "the record")
         return [
-            Event(subject_id=row.chain_id or None, **{name: getattr(row, name) for name in names}, **told(row))
-            for row in found
+            Event(
+                subject_id=row.chain_id or None,
+                **{name: getattr(row, name) for name in names},
+                **with_personal_values(row),
+            )
+            for row in recorded
         ]
 
 
 def _heads(session: Session) -> dict[int, int]:
-    return {head.chain_id: head.length for head in session.execute(select(CHAIN))}
+    return {head.chain_id: head.length for head in session.execute(select(AUDIT_CHAIN))}
 
 
-class Ledger:
+class RowSnapshot:
     """The rows of the business before a request; `mismatch()` tells behind it whether the record has each change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._record = Record(database)
+        self._audit_log = AuditLog(database)
         self._rows = self._read()
 
     def mismatch(self, *, is_bulk: bool) -> str | None:
@@ -104,34 +108,42 @@ class Ledger:
         """
         rows = self._read()
         # A membership is a row; of the others, who or what was changed is in two, as it was and as it is.
-        changed = {(kind, row[_READS[kind][1]], row if kind == "membership" else ()) for kind, row in self._rows ^ rows}
+        changed = {
+            (kind, row[_ROW_QUERIES[kind][1]], row if kind == "membership" else ()) for kind, row in self._rows ^ rows
+        }
         expected = Counter(("project" if kind == "membership" else kind, number) for kind, number, _ in changed)
-        found = Counter((e.object_type, e.object_id) for e in self._record.new() if e.object_type in SUBJECTS)
+        recorded = Counter(
+            (e.object_type, e.object_id) for e in self._audit_log.new_events() if e.object_type in AUDITED_TABLES
+        )
         self._rows = rows
-        wrong = expected.keys() - found.keys() if is_bulk else (expected - found) | (found - expected)
-        for each in wrong:
-            return f"{each} was changed {expected[each]} times and recorded {found[each]} times"
+        mismatches = expected.keys() - recorded.keys() if is_bulk else (expected - recorded) | (recorded - expected)
+        for each in mismatches:
+            return f"{each} was changed {expected[each]} times and recorded {recorded[each]} times"
         return None
 
     def _read(self) -> set[tuple[str, tuple[Any, ...]]]:
-        with self._database.reading() as session:
+        with self._database.read_transaction() as session:
             connection = session.connection()
             return {
                 (kind, tuple(row))
-                for kind, (statement, _) in _READS.items()
+                for kind, (statement, _) in _ROW_QUERIES.items()
                 for row in connection.exec_driver_sql(statement).all()
             }
 
 
-def assert_chains_hold(session: Session, ids: Collection[int]) -> None:
-    """Walk these people's chains as `verification.verify` walks all. Raises BrokenRecord."""
-    heads = {head.chain_id: head for head in session.execute(select(CHAIN).where(CHAIN.c.chain_id.in_(ids)))}
+def assert_chains_intact(session: Session, ids: Collection[int]) -> None:
+    """Walk these people's chains as `verification.verify` walks all. Raises AuditChainBroken."""
+    heads = {
+        head.chain_id: head for head in session.execute(select(AUDIT_CHAIN).where(AUDIT_CHAIN.c.chain_id.in_(ids)))
+    }
     events = session.execute(
-        select(EVENT).where(EVENT.c.chain_id.in_(ids)).order_by(EVENT.c.chain_id, EVENT.c.position)
+        select(AUDIT_EVENT)
+        .where(AUDIT_EVENT.c.chain_id.in_(ids))
+        .order_by(AUDIT_EVENT.c.chain_id, AUDIT_EVENT.c.position)
     )
     for chain_id, of_chain in groupby(events.all(), key=lambda event: event.chain_id):
-        walk = verification._Walk(session.keyring.audit_keys, chain_id, [])
+        verifier = verification._ChainVerifier(session.keyring.audit_keys, chain_id, [])
         for event in of_chain:
-            walk.step(event)
-        walk.end(heads.pop(chain_id))
+            verifier.verify_event(event)
+        verifier.verify_head(heads.pop(chain_id))
     assert not heads, "heads without events"

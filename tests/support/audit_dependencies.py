@@ -11,19 +11,19 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
-OURS = {"employee-time-tracking-api", "pip", "setuptools", "wheel"}
+IGNORED = {"employee-time-tracking-api", "pip", "setuptools", "wheel"}
 
 
 def main() -> int:
     pinned = dict(line.split("==") for line in CONSTRAINTS.read_text().split())
-    pins = {_key(name): version for name, version in pinned.items()}
-    loose = [
-        f"{found.name} {found.version}"
-        for found in distributions()
-        if _key(found.name) not in OURS and pins.get(_key(found.name)) != found.version
+    versions = {_key(name): version for name, version in pinned.items()}
+    mismatched = [
+        f"{dist.name} {dist.version}"
+        for dist in distributions()
+        if _key(dist.name) not in IGNORED and versions.get(_key(dist.name)) != dist.version
     ]
-    if loose:
-        print("Not as pinned in constraints.txt:", *loose, sep="\n  ")
+    if mismatched:
+        print("Not as pinned in constraints.txt:", *mismatched, sep="\n  ")
         return 1
     if subprocess.run([sys.executable, "-m", "pip", "check"], check=False).returncode:
         return 1
@@ -32,22 +32,22 @@ def main() -> int:
 
 def _advisories() -> int:
     command = [sys.executable, "-m", "pip_audit", "-r", str(CONSTRAINTS), "--no-deps", "--disable-pip"]
-    done = subprocess.run(
+    result = subprocess.run(
         [*command, "--format", "json", "--progress-spinner", "off", "--timeout", "5"],
         capture_output=True,
         text=True,
         check=False,
     )
     try:
-        looked_up = json.loads(done.stdout)["dependencies"]
+        packages = json.loads(result.stdout)["dependencies"]
     except (ValueError, KeyError):
         print("No source of advisories can be reached from here; nothing was looked up.")
         return 0
-    vulnerable = [each for each in looked_up if each.get("vulns")]
-    skipped = sum("skip_reason" in each for each in looked_up)
-    print(f"{len(looked_up) - skipped} packages looked up, {skipped} could not be; {len(vulnerable)} vulnerable.")
-    for each in vulnerable:
-        print(f"  {each['name']} {each['version']}: {', '.join(found['id'] for found in each['vulns'])}")
+    vulnerable = [package for package in packages if package.get("vulns")]
+    skipped = sum("skip_reason" in package for package in packages)
+    print(f"{len(packages) - skipped} packages looked up, {skipped} could not be; {len(vulnerable)} vulnerable.")
+    for package in vulnerable:
+        print(f"  {package['name']} {package['version']}: {', '.join(dist['id'] for dist in package['vulns'])}")
     return 1 if vulnerable else 0
 
 

@@ -17,12 +17,12 @@ from tests.support.postgresql import execute
 Command = Callable[..., Result]
 
 
-def bare_environment(**settings: str) -> dict[str, str]:
+def clean_environment(**settings: str) -> dict[str, str]:
     """The machine's environment, with these settings of the service and no others."""
     return {name: value for name, value in os.environ.items() if name not in Settings.model_fields} | settings
 
 
-def refusal(result: Result) -> str:
+def error_line(result: Result) -> str:
     """The one line with which a command refused."""
     assert (result.exit_code, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
@@ -43,7 +43,7 @@ def empty_database(engine: str, folder: Path, server: URL, *, encoding: str = "U
         execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def somebody_elses_table(db_url: str) -> None:
+def create_unrelated_table(db_url: str) -> None:
     """Make the empty database one that another program uses."""
     url = make_url(db_url)
     if not url.drivername.startswith(SQLITE):

@@ -53,32 +53,32 @@ class Answer:
         return json.loads(self.content)
 
 
-def at_once(calls: Sequence[Call]) -> list[Answer]:
+def send_simultaneously(calls: Sequence[Call]) -> list[Answer]:
     """Send all the calls at the same moment; answers in the order of the calls."""
-    return [answers[0] for answers in in_parallel([[call] for call in calls])]
+    return [answers[0] for answers in send_in_parallel([[call] for call in calls])]
 
 
-def in_parallel(clients: Sequence[Sequence[Call]]) -> list[list[Answer]]:
+def send_in_parallel(clients: Sequence[Sequence[Call]]) -> list[list[Answer]]:
     """Each client sends its calls one after another; the clients all go at once."""
-    return asyncio.run(_all(clients))
+    return asyncio.run(_send_all(clients))
 
 
-async def _all(clients: Sequence[Sequence[Call]]) -> list[list[Answer]]:
-    gun = asyncio.Event()
-    tasks = [asyncio.create_task(_client(calls, gun)) for calls in clients]
-    gun.set()
+async def _send_all(clients: Sequence[Sequence[Call]]) -> list[list[Answer]]:
+    start_event = asyncio.Event()
+    tasks = [asyncio.create_task(_run_client(calls, start_event)) for calls in clients]
+    start_event.set()
     async with asyncio.timeout(TIMEOUT_SECONDS):
         return list(await asyncio.gather(*tasks))
 
 
-async def _client(calls: Sequence[Call], gun: asyncio.Event) -> list[Answer]:
-    await gun.wait()
-    async with opened(calls[0].url) as connection:
+async def _run_client(calls: Sequence[Call], start_event: asyncio.Event) -> list[Answer]:
+    await start_event.wait()
+    async with open_connection(calls[0].url) as connection:
         return [await exchange(call, *connection) for call in calls]
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def open_connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to the address, kept for several calls."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)

@@ -24,10 +24,10 @@ NO_LIMIT = 1_000_000
 """REQUESTS_PER_MINUTE of a test that is not about it."""
 
 
-def settings_for(db_url: str, **changes: object) -> Settings:
+def settings_for(db_url: str, **overrides: object) -> Settings:
     """Settings of a test: nothing of the machine's environment, a key of its own, any number of requests."""
-    own = {"SECRET_KEY": SECRET_KEY, "REQUESTS_PER_MINUTE": NO_LIMIT} | changes
-    return Settings(_env_file=None, DB_URL=db_url, **own)
+    defaults = {"SECRET_KEY": SECRET_KEY, "REQUESTS_PER_MINUTE": NO_LIMIT} | overrides
+    return Settings(_env_file=None, DB_URL=db_url, **defaults)
 
 
 def make_templates(server: URL, folder: Path) -> None:
@@ -61,9 +61,12 @@ def empty_sqlite(db_url: str, templates: Path) -> bool:
     """Let an SQLite file be as it was when it was fresh, while a service has it open. False where that can't be."""
     name = str(make_url(db_url).database)
     try:
-        with closing(sqlite3.connect(templates / f"{TEMPLATE}.db")) as empty, closing(sqlite3.connect(name)) as used:
-            empty.backup(used)
-            used.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # some tests copy the file alone
+        with (
+            closing(sqlite3.connect(templates / f"{TEMPLATE}.db")) as template,
+            closing(sqlite3.connect(name)) as target,
+        ):
+            template.backup(target)
+            target.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # some tests copy the file alone
     except sqlite3.Error:
         return False
     return True
@@ -71,19 +74,19 @@ def empty_sqlite(db_url: str, templates: Path) -> bool:
 
 def _create(server: URL, name: str) -> None:
     # Copying files takes a third less than writing the copy to the log, which is what happens unless told otherwise.
-    _say(server, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY FILE_COPY')
+    _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY FILE_COPY')
 
 
 def _drop(server: URL, name: str) -> None:
-    _say(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _say(server: URL, statement: str) -> None:
-    with _kept_connection(server).cursor() as cursor:
+def _execute(server: URL, statement: str) -> None:
+    with _cached_connection(server).cursor() as cursor:
         cursor.execute(statement)
 
 
 @cache
-def _kept_connection(server: URL) -> Connection:
+def _cached_connection(server: URL) -> Connection:
     """One for all of a process's tests: PostgreSQL starts a process for each."""
     return connect(server)

@@ -14,36 +14,36 @@ from app.models.tables import ENTRY
 from app.models.users import User
 from tests.support.factories import instant
 
-LONG = "x" * 2000
+LONG_DESCRIPTION = "x" * 2000
 """The longest description: 2,500 entries with it fit into no buffer."""
-OURS = psutil.Process()
+THIS_PROCESS = psutil.Process()
 
 
-def spools(process: psutil.Process = OURS) -> dict[str, Path]:
+def spool_files(process: psutil.Process = THIS_PROCESS) -> dict[str, Path]:
     """The unlinked files that a process has open: an export's, and in ours also some of pytest's."""
-    found = {}
+    files = {}
     for handle in Path(f"/proc/{process.pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
             if (name := str(handle.readlink())).endswith("(deleted)"):
-                found[name] = handle
-    return found
+                files[name] = handle
+    return files
 
 
-def eventually(holds: Callable[[], bool], *, seconds: float = 20) -> bool:
+def becomes_true(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
     """Ask until it holds, or the deadline has passed. What held once may not hold for long: it is not asked again."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
     return True
 
 
-def add_entries(database: Database, person: User, project_id: int, *, count: int, description: str) -> None:
+def add_entries(database: Database, user: User, project_id: int, *, count: int, description: str) -> None:
     """Give the person so many entries of no length, in March 2026."""
     at = instant("2026-03-02 08:00")
     entry: dict[str, Any] = {
-        "user_id": person.id,
+        "user_id": user.id,
         "project_id": project_id,
         "start_time": at,
         "end_time": at,
@@ -54,5 +54,5 @@ def add_entries(database: Database, person: User, project_id: int, *, count: int
         "created_at": at,
         "updated_at": at,
     }
-    with database.writing() as session:
+    with database.write_transaction() as session:
         session.execute(insert(ENTRY), [entry] * count)

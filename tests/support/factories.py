@@ -10,10 +10,10 @@ from app.core.database.session import Database
 from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
 from app.models.projects import Project
-from app.models.tables import ENTRY, MEMBER, USER
+from app.models.tables import ENTRY, PROJECT_MEMBER, USER
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
-from app.schemas.users.user import NewPerson
+from app.schemas.users.user import NewUser
 from app.services.projects import projects
 from app.services.users import administration
 
@@ -37,59 +37,59 @@ class Company:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def employee(self, name: str, **traits: Any) -> User:
-        return self._person(name, Role.employee, **traits)
+    def employee(self, name: str, **fields: Any) -> User:
+        return self._create_user(name, Role.employee, **fields)
 
-    def manager(self, name: str, **traits: Any) -> User:
-        return self._person(name, Role.manager, **traits)
+    def manager(self, name: str, **fields: Any) -> User:
+        return self._create_user(name, Role.manager, **fields)
 
-    def admin(self, name: str, **traits: Any) -> User:
-        return self._person(name, Role.admin, **traits)
+    def admin(self, name: str, **fields: Any) -> User:
+        return self._create_user(name, Role.admin, **fields)
 
     def project(self, name: str, *, members: tuple[User, ...] = (), is_active: bool = True) -> Project:
-        with self._database.writing("test") as session:
+        with self._database.write_transaction("test") as session:
             project = projects.create(session, None, ProjectCreate(name=name), at=utc_now())
             project.is_active = is_active
             session.flush()
             for member in members:
-                session.execute(insert(MEMBER).values(project_id=project.id, user_id=member.id))
+                session.execute(insert(PROJECT_MEMBER).values(project_id=project.id, user_id=member.id))
         return project
 
-    def entry(self, person: User, project: Project, start: str, end: str | None, **traits: Any) -> int:
+    def entry(self, user: User, project: Project, start: str, end: str | None, **fields: Any) -> int:
         """Hours recorded in the past: instants in UTC, the zone the person's unless said otherwise."""
         values = {
-            "user_id": person.id,
+            "user_id": user.id,
             "project_id": project.id,
             "start_time": instant(start),
             "end_time": instant(end) if end else None,
             "description": "",
-            "time_zone": person.time_zone,
+            "time_zone": user.time_zone,
             "needs_review": False,
             "version": 1,
             "created_at": instant(start),
             "updated_at": instant(start),
-        } | traits
-        with self._database.writing("test") as session:
+        } | fields
+        with self._database.write_transaction("test") as session:
             administration.register_zone(session, values["time_zone"])
             return int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
 
-    def reload(self, person: User) -> User:
+    def reload(self, user: User) -> User:
         """The person as the database has them now."""
-        with self._database.reading() as session:
-            return session.scalars(select(User).where(USER.c.id == person.id)).one()
+        with self._database.read_transaction() as session:
+            return session.scalars(select(User).where(USER.c.id == user.id)).one()
 
-    def _person(
-        self, name: str, role: Role, *, manager: User | None = None, is_active: bool = True, **traits: Any
+    def _create_user(
+        self, name: str, role: Role, *, manager: User | None = None, is_active: bool = True, **fields: Any
     ) -> User:
-        wanted = NewPerson(
-            email=traits.get("email", f"{name.lower().replace(' ', '.')}@example.com"),
-            first_name=traits.get("first_name", name),
-            last_name=traits.get("last_name", "Silva"),
+        data = NewUser(
+            email=fields.get("email", f"{name.lower().replace(' ', '.')}@example.com"),
+            first_name=fields.get("first_name", name),
+            last_name=fields.get("last_name", "Silva"),
             role=role,
             manager_id=manager.id if manager else None,
-            time_zone=traits.get("time_zone", "UTC"),
+            time_zone=fields.get("time_zone", "UTC"),
         )
-        with self._database.writing("test") as session:
-            person = administration.create(session, None, wanted, password_hash=password_hash(), at=utc_now())
-            person.is_active = is_active
-        return person
+        with self._database.write_transaction("test") as session:
+            user = administration.create(session, None, data, password_hash=password_hash(), at=utc_now())
+            user.is_active = is_active
+        return user

@@ -21,11 +21,11 @@ from app.core.observability.logging import configure_logging
 from app.core.security.access_tokens import TokenSigner
 from app.core.server.protocol import LimitedHttpProtocol
 from app.core.time.clock import utc_now
-from app.main import API, create_app
+from app.main import API_PREFIX, create_app
 from app.models.users import User
-from tests.support.audit_asserts import Ledger
-from tests.support.credentials import session_of
-from tests.support.secret_scan import HANDED_OUT, assert_nothing_secret
+from tests.support.audit_asserts import RowSnapshot
+from tests.support.credentials import create_login_session
+from tests.support.secret_scan import SECRET_ISSUING_PATHS, assert_no_secrets
 
 PROBLEM = "application/problem+json"
 Operation = dict[str, Any]
@@ -34,27 +34,27 @@ Operation = dict[str, Any]
 _TLS = ssl.create_default_context()  # httpx makes one for each client, 30 ms a time, and none of ours needs it
 
 
-class _Announced(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     """Says when it listens and ends when told to, so that nobody has to poll."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.listens = threading.Event()
+        self.is_listening = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._told_to_end = asyncio.Event()
+        self._stop_requested = asyncio.Event()
 
     async def main_loop(self) -> None:
         await self.on_tick(0)
-        await self._told_to_end.wait()
+        await self._stop_requested.wait()
 
-    def end(self) -> None:
+    def request_stop(self) -> None:
         if self.loop is not None:
-            self.loop.call_soon_threadsafe(self._told_to_end.set)
+            self.loop.call_soon_threadsafe(self._stop_requested.set)
 
     async def startup(self, sockets: Any = None) -> None:
         self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        self.listens.set()
+        self.is_listening.set()
 
     async def shutdown(self, sockets: Any = None) -> None:
         """As uvicorn does, without the tenth of a second that it gives connections to close: each test would wait."""
@@ -82,29 +82,29 @@ class Server:
         self.base_url = ""
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def token(self, person: User) -> str:
+    def token(self, user: User) -> str:
         """An access token as a login gives it."""
-        opened = session_of(self.database, person)
-        return self._signer.sign(opened.user_id, opened.session_id, at=utc_now())
+        login_session = create_login_session(self.database, user)
+        return self._signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
 
     def settle(self) -> None:
         """Wait for what the service does behind its answers."""
         assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(self.app.state.runtime.settle(), self.loop).result(20)
+        asyncio.run_coroutine_threadsafe(self.app.state.runtime.wait_for_background(), self.loop).result(20)
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Be as after the start, and log to what is captured now: a command that ran before closed its own log."""
         configure_logging(as_json=self.settings.logs_json)
         self.app.dependency_overrides.clear()
         self.app.router.routes[:] = self._routes
 
-    def rest(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait for all that is under way."""
         assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(self._finish(), self.loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._wait_for_tasks(), self.loop).result(20)
         self.settle()
 
-    async def _finish(self) -> None:
+    async def _wait_for_tasks(self) -> None:
         while self.tasks:
             await asyncio.wait(self.tasks)
 
@@ -147,16 +147,16 @@ class Caller(httpx.Client):
     """An HTTP client who checks every answer: no surprise 5xx, every error a problem that the document announces, and
     every success in the record."""
 
-    _ledger: Ledger | None = None
+    _snapshot: RowSnapshot | None = None
 
     def __init__(self, server: Server, token: str | None, **options: Any) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         super().__init__(
-            base_url=f"{server.base_url}{API}",
+            base_url=f"{server.base_url}{API_PREFIX}",
             headers=headers,
             timeout=30,
             verify=_TLS,
-            event_hooks={"request": [self._open_ledger], "response": [self._check, self._compare_ledger]},
+            event_hooks={"request": [self._take_snapshot], "response": [self._check, self._compare_snapshot]},
             **options,
         )
         self._server = server
@@ -173,55 +173,53 @@ class Caller(httpx.Client):
     def clock_out(self) -> httpx.Response:
         return self.post("/time-entries/clock-out")
 
-    def _open_ledger(self, request: httpx.Request) -> None:
+    def _take_snapshot(self, request: httpx.Request) -> None:
         changes = request.method in {"POST", "PUT", "PATCH", "DELETE"}
-        self._ledger = Ledger(self._server.database) if changes else None
+        self._snapshot = RowSnapshot(self._server.database) if changes else None
 
-    def _compare_ledger(self, response: httpx.Response) -> None:
+    def _compare_snapshot(self, response: httpx.Response) -> None:
         """Every success that changes something left exactly one event per changed subject (rules: R1)."""
-        if self._ledger is not None and response.is_success:
-            mismatch = self._ledger.mismatch(is_bulk=response.request.url.path.endswith("/bulk"))
+        if self._snapshot is not None and response.is_success:
+            mismatch = self._snapshot.mismatch(is_bulk=response.request.url.path.endswith("/bulk"))
             assert mismatch is None, f"{response.request.method} {response.request.url}: {mismatch}"
 
     def _check(self, response: httpx.Response) -> None:
         assert response.headers["X-Request-ID"]
         assert response.status_code not in {500, 501, 502}, response.read()
-        if "content-length" in response.headers and not HANDED_OUT.search(response.request.url.path):
-            assert_nothing_secret(
-                response.read().decode(errors="replace"), f"the answer of {response.request.url.path}"
-            )
+        if "content-length" in response.headers and not SECRET_ISSUING_PATHS.search(response.request.url.path):
+            assert_no_secrets(response.read().decode(errors="replace"), f"the answer of {response.request.url.path}")
         if response.status_code < 400:
             return
         response.read()
         assert response.headers["Content-Type"] == PROBLEM, response.text
-        said = response.json()
-        assert said["status"] == response.status_code
-        assert said["request_id"] == response.headers["X-Request-ID"]
+        problem = response.json()
+        assert problem["status"] == response.status_code
+        assert problem["request_id"] == response.headers["X-Request-ID"]
         operation = self._server.operation(response.request.method, response.request.url.path)
         if operation is not None:
-            described = operation["responses"].get(str(response.status_code), {}).get("content", {}).get(PROBLEM, {})
-            assert said["code"] in described.get("examples", {}), (
-                f"{said['code']} is not in the document of {response.request.url}"
+            documented = operation["responses"].get(str(response.status_code), {}).get("content", {}).get(PROBLEM, {})
+            assert problem["code"] in documented.get("examples", {}), (
+                f"{problem['code']} is not in the document of {response.request.url}"
             )
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Server]:
+def run_server(settings: Settings) -> Iterator[Server]:
     """A server on these settings that answers until the block ends."""
     server = Server(settings)
     options = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "on"}
     config = uvicorn.Config(server.app, host="127.0.0.1", port=0, http=LimitedHttpProtocol, ws="none", **options)
-    announced = _Announced(config)
-    thread = threading.Thread(target=announced.run, name="server")
+    uvicorn_server = _UvicornServer(config)
+    thread = threading.Thread(target=uvicorn_server.run, name="server")
     thread.start()
     try:
-        assert announced.listens.wait(20), "the server did not start"
-        port = announced.servers[0].sockets[0].getsockname()[1]
-        server.base_url, server.loop = f"http://127.0.0.1:{port}", announced.loop
-        server.tasks = announced.server_state.tasks
+        assert uvicorn_server.is_listening.wait(20), "the server did not start"
+        port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
+        server.base_url, server.loop = f"http://127.0.0.1:{port}", uvicorn_server.loop
+        server.tasks = uvicorn_server.server_state.tasks
         yield server
     finally:
-        announced.end()
+        uvicorn_server.request_stop()
         thread.join(20)
         server.database.close()
     assert not thread.is_alive()

@@ -17,7 +17,7 @@ from alembic import command
 from app.core.database.migrations import ROOT
 
 LAST_OF_0_4 = "2026_11_25_export_slots"
-MATTERS_OF_TASTE = {
+EXCLUDED_RULES = {
     "prefer-bigint-over-int",  # ids are int4: MAX_ID bounds them in the API too
     "prefer-bigint-over-smallint",
     "prefer-identity",
@@ -29,29 +29,29 @@ MATTERS_OF_TASTE = {
 _IGNORED = re.compile(r"^ *# squawk-ignore: ([\w-]+)", re.MULTILINE)
 
 
-def complaints(root: Path) -> list[str]:
+def lint(root: Path) -> list[str]:
     """What is wrong with the migrations of a release."""
     scripts = ScriptDirectory.from_config(Config(root / "alembic.ini"))
-    return [line for script in scripts.iterate_revisions("head", LAST_OF_0_4) for line in _of(root, script)]
+    return [line for script in scripts.iterate_revisions("head", LAST_OF_0_4) for line in _lint_script(root, script)]
 
 
-def _of(root: Path, script: Script) -> list[str]:
-    written = io.StringIO()
-    config = Config(root / "alembic.ini", output_buffer=written)
+def _lint_script(root: Path, script: Script) -> list[str]:
+    sql = io.StringIO()
+    config = Config(root / "alembic.ini", output_buffer=sql)
     command.upgrade(config, f"{script.down_revision}:{script.revision}", sql=True)
-    ignored = MATTERS_OF_TASTE | set(_IGNORED.findall(Path(script.path).read_text()))
+    ignored = EXCLUDED_RULES | set(_IGNORED.findall(Path(script.path).read_text()))
     squawk = [Path(sys.executable).parent / "squawk", "--reporter", "gcc", "--pg-version", "15"]
     options = [f"--exclude={','.join(sorted(ignored))}", "--stdin-filepath", f"{script.revision}.sql"]
-    done = subprocess.run([*squawk, *options], input=written.getvalue(), capture_output=True, text=True, check=False)
-    if done.returncode and not done.stdout:
-        raise RuntimeError(done.stderr)
-    return done.stdout.splitlines()
+    result = subprocess.run([*squawk, *options], input=sql.getvalue(), capture_output=True, text=True, check=False)
+    if result.returncode and not result.stdout:
+        raise RuntimeError(result.stderr)
+    return result.stdout.splitlines()
 
 
 def main() -> int:
-    found = complaints(ROOT)
-    print("\n".join(found) or "No migration after 0.4 blocks anybody.")
-    return 1 if found else 0
+    violations = lint(ROOT)
+    print("\n".join(violations) or "No migration after 0.4 blocks anybody.")
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
-class Scraped(dict[Sample, float]):
-    """The values of one scrape: `scraped("ett_audit_events_total", object_type="login")`."""
+class Scrape(dict[Sample, float]):
+    """The values of one scrape: `scrape("ett_audit_events_total", object_type="login")`."""
 
     def __init__(self, answer: httpx.Response) -> None:
         assert answer.status_code == 200, answer.text

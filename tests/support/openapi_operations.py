@@ -24,7 +24,7 @@ class Operation:
 
     method: str
     path: str
-    described: dict[str, Any]
+    definition: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -36,11 +36,11 @@ class Operation:
 
     @property
     def parameters(self) -> dict[str, Schema]:
-        return {each["name"]: each for each in self.described.get("parameters", []) if each["in"] == "query"}
+        return {each["name"]: each for each in self.definition.get("parameters", []) if each["in"] == "query"}
 
     @property
     def fields(self) -> dict[str, Schema]:
-        for media in self.described.get("requestBody", {}).get("content", {}).values():
+        for media in self.definition.get("requestBody", {}).get("content", {}).values():
             if "$ref" not in media["schema"]:
                 return {}  # a file
             name = media["schema"]["$ref"].rpartition("/")[2]
@@ -50,14 +50,14 @@ class Operation:
     @property
     def body(self) -> dict[str, str]:
         """The body's fields as JSON text."""
-        for media in self.described.get("requestBody", {}).get("content", {}).values():
+        for media in self.definition.get("requestBody", {}).get("content", {}).values():
             return {name: json.dumps(value) for name, value in media["example"].items()} if self.fields else {}
         return {}
 
     @property
     def file(self) -> str | None:
         """The body where it is a file."""
-        return self.described.get("requestBody", {}).get("content", {}).get("text/csv", {}).get("example")
+        return self.definition.get("requestBody", {}).get("content", {}).get("text/csv", {}).get("example")
 
     @property
     def max_bytes(self) -> int:
@@ -72,7 +72,7 @@ class Operation:
 
     def send(self, client: Any, *, body: dict[str, str] | None = None, query: dict[str, str] | None = None) -> Any:
         """The working request, with some fields or parameters changed or added. Query values are sent as they stand."""
-        asked = "&".join(f"{name}={value}" for name, value in (self.query | (query or {})).items())
+        query_string = "&".join(f"{name}={value}" for name, value in (self.query | (query or {})).items())
         fields = self.body | (body or {})
         if self.name == LOGIN:
             options: dict[str, Any] = {"data": {name: json.loads(value) for name, value in fields.items()}}
@@ -83,11 +83,13 @@ class Operation:
             options = {"content": self.file, "headers": {"Content-Type": "text/csv"}}
         else:
             options = {}
-        return client.at_root(self.method, f"{self.address}?{asked}" if asked else self.address, **options)
+        return client.at_root(
+            self.method, f"{self.address}?{query_string}" if query_string else self.address, **options
+        )
 
 
 OPERATIONS = [
-    Operation(method.upper(), path, described)
+    Operation(method.upper(), path, definition)
     for path, methods in DOCUMENT["paths"].items()
-    for method, described in methods.items()
+    for method, definition in methods.items()
 ]

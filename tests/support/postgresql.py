@@ -20,7 +20,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from sqlalchemy.engine import URL, make_url
 
-from tests.support.processes import free_port, owner
+from tests.support.processes import free_port, unprivileged_user
 
 ENVIRONMENT_VARIABLE = "TEST_POSTGRESQL_URL"
 START_SECONDS = 30
@@ -30,17 +30,17 @@ class PostgreSQLServer:
     """A server of our own, with its data in a temporary folder."""
 
     def __init__(self, *, durable: bool = False) -> None:
-        self._owner = owner()
+        self._user = unprivileged_user()
         self._folder = Path(tempfile.mkdtemp(prefix="ett-pg-"))
         self._folder.chmod(0o755)
         self.binaries = binaries(self._folder)
         self.port = free_port()
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
-        self._data = Path(tempfile.mkdtemp(prefix="ett-pg-data-", dir=roomy_folder()))
+        self._data = Path(tempfile.mkdtemp(prefix="ett-pg-data-", dir=fast_temp_folder()))
         for folder in (self._folder, self._data):
-            if self._owner:
-                os.chown(folder, self._owner["user"], self._owner["group"])
+            if self._user:
+                os.chown(folder, self._user["user"], self._user["group"])
         self._run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "-D", str(self._data))
         self.start()
 
@@ -69,7 +69,7 @@ class PostgreSQLServer:
             [self.binaries / "postgres", "-D", self._data, *options],
             stdout=log,
             stderr=log,
-            **self._owner,
+            **self._user,
         )
         log.close()
         deadline = time.monotonic() + START_SECONDS
@@ -82,27 +82,27 @@ class PostgreSQLServer:
             time.sleep(0.02)
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def freeze(self) -> Iterator[None]:
         """The server's machine hangs: all its processes stand still, and nothing closes a connection."""
         leader = psutil.Process(self.pid)
         leader.suspend()  # first, so that it starts no more
-        stopped = [leader, *leader.children(recursive=True)]
-        for process in stopped[1:]:
+        processes = [leader, *leader.children(recursive=True)]
+        for process in processes[1:]:
             process.suspend()
         try:
             yield
         finally:
-            for process in stopped:
+            for process in processes:
                 process.resume()
 
     def kill(self) -> None:
         """kill -9, all its processes at once: what isn't on the disk is gone."""
         leader = psutil.Process(self.pid)
-        family = [leader, *leader.children(recursive=True)]
-        for process in family:
+        processes = [leader, *leader.children(recursive=True)]
+        for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(family, START_SECONDS)
+        psutil.wait_procs(processes, START_SECONDS)
         self._reap()
 
     def restart(self) -> None:
@@ -126,16 +126,16 @@ class PostgreSQLServer:
         self._process.wait(timeout=START_SECONDS)
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
+        result = subprocess.run(
             [self.binaries / program, *arguments],
             capture_output=True,
             text=True,
             check=False,
             cwd=self._folder,
-            **self._owner,
+            **self._user,
         )
-        if done.returncode:
-            raise RuntimeError(f"{program} failed:\n{done.stdout}{done.stderr}")
+        if result.returncode:
+            raise RuntimeError(f"{program} failed:\n{result.stdout}{result.stderr}")
 
 
 def execute(server: URL, statement: str) -> None:
@@ -153,7 +153,7 @@ def connect(server: URL) -> Connection:
     return connection
 
 
-def roomy_folder() -> Path | None:
+def fast_temp_folder() -> Path | None:
     """In memory where there is room: every test clones a database of some 300 files."""
     memory = Path("/dev/shm")
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**31 else None
@@ -161,14 +161,14 @@ def roomy_folder() -> Path | None:
 
 def binaries(folder: Path) -> Path:
     """The folder with initdb and postgres: the machine's, else the package's, copied to where its user can read."""
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).resolve().parent
+    initdb = shutil.which("initdb")
+    if initdb:
+        return Path(initdb).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return installed[-1].parent if installed else _copied_from_package(folder)
+    return installed[-1].parent if installed else _copy_from_package(folder)
 
 
-def _copied_from_package(folder: Path) -> Path:
+def _copy_from_package(folder: Path) -> Path:
     """The package's programs, with the libraries that they look for beside the package.
 
     It isn't imported: on its import it warns of variables that only its own way of starting a server needs.

@@ -6,13 +6,13 @@ import socket
 from typing import Any
 
 
-def owner() -> dict[str, Any]:
+def unprivileged_user() -> dict[str, Any]:
     """Whom to run as, for subprocess: ourselves, unless that is root."""
     if os.geteuid() != 0:
         return {}
     by_name = {entry.pw_name: entry for entry in pwd.getpwall()}
-    owner = by_name.get("postgres", by_name["nobody"])
-    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+    unprivileged_user = by_name.get("postgres", by_name["nobody"])
+    return {"user": unprivileged_user.pw_uid, "group": unprivileged_user.pw_gid, "extra_groups": []}
 
 
 def free_port() -> int:

@@ -8,14 +8,14 @@ from sqlalchemy import event
 
 
 @contextmanager
-def counted_statements(server: Any) -> Iterator[list[str]]:
+def capture_statements(server: Any) -> Iterator[list[str]]:
     """The statements that the server sends its database meanwhile."""
-    sent: list[str] = []
+    statements: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
+    def append_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
 
     engine = server.app.state.runtime.database.engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", append_statement)
+    yield statements
+    event.remove(engine, "before_cursor_execute", append_statement)

@@ -22,41 +22,41 @@ NO_HISTORY = (
 _VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 
 
-def previous_release(folder: Path) -> Path:
+def extract_previous_release(folder: Path) -> Path:
     """The newest commit of the version before this one. Raises RuntimeError where git knows of none."""
     target = folder / "previous"
-    with tarfile.open(fileobj=io.BytesIO(_git("archive", _last_of_previous()))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", _last_commit_of_previous()))) as archive:
         archive.extractall(target, filter="data")
     return target
 
 
-def this_release(folder: Path) -> Path:
+def copy_this_release(folder: Path) -> Path:
     """A copy of this one, to be overwritten by the next."""
     target = folder / "release"
     target.mkdir()
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, target / part)
+    for name in PARTS:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, target / name)
     return target
 
 
-def become_next(release: Path, **migrations: str) -> None:
+def make_next_release(release: Path, **migrations: str) -> None:
     """Turn a copy of this release into one that calls itself "next" and has these migrations: by name, the lines of
     `upgrade`, in which `sa`, `op` and `autocommit` are known."""
     (release / "app" / "__init__.py").write_text('__version__ = "next"\n')
-    below = head_revision()
+    down_revision = head_revision()
     for revision, statements in migrations.items():
         (release / "alembic" / "versions" / f"{revision}.py").write_text(
             "import sqlalchemy as sa\n"
             "from alembic import op\n"
             "from app.core.database.postgresql.online_migration import autocommit\n"
-            f"revision, down_revision = {revision!r}, {below!r}\n"
+            f"revision, down_revision = {revision!r}, {down_revision!r}\n"
             "def upgrade():\n" + "".join(f"    {line}\n" for line in statements.splitlines())
         )
-        below = revision
+        down_revision = revision
 
 
-def migrating(release: Path, db_url: str, *options: str) -> subprocess.Popen[str]:
+def start_migration(release: Path, db_url: str, *options: str) -> subprocess.Popen[str]:
     """`python -m app.cli migrate` of a release, under way."""
     return subprocess.Popen(
         [sys.executable, "-m", "app.cli", "migrate", *options],
@@ -72,7 +72,7 @@ def environment(release: Path, db_url: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(release), "DB_URL": db_url, "SECRET_KEY": SECRET_KEY}
 
 
-def _last_of_previous() -> str:
+def _last_commit_of_previous() -> str:
     """HEAD, where it isn't of this version yet; else what came before the commit that made it this version."""
     commits = (
         _git("log", "--first-parent", "--format=%H", "-G^version = ", "HEAD", "--", "pyproject.toml").decode().split()
@@ -93,7 +93,7 @@ def _version_at(commit: str) -> str:
 
 
 def _git(*arguments: str) -> bytes:
-    done = subprocess.run(["git", "-c", "safe.directory=*", *arguments], cwd=ROOT, capture_output=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{NO_HISTORY} git said: {done.stderr.decode().strip()}")
-    return done.stdout
+    result = subprocess.run(["git", "-c", "safe.directory=*", *arguments], cwd=ROOT, capture_output=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"{NO_HISTORY} git said: {result.stderr.decode().strip()}")
+    return result.stdout

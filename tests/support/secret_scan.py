@@ -17,10 +17,10 @@ SECRET = re.compile(
     """,
     re.VERBOSE,
 )
-HANDED_OUT = re.compile(r"/auth/(login|refresh|password|api-tokens|totp|totp/confirm)$|/password-link$")
+SECRET_ISSUING_PATHS = re.compile(r"/auth/(login|refresh|password|api-tokens|totp|totp/confirm)$|/password-link$")
 """Paths of operations whose answers hand a secret to whom it is for."""
 
 
-def assert_nothing_secret(text: str, where: str) -> None:
-    found = SECRET.search(text)
-    assert found is None, f"{found[0]!r} is in {where}"  # type: ignore[index]
+def assert_no_secrets(text: str, source: str) -> None:
+    match = SECRET.search(text)
+    assert match is None, f"{match[0]!r} is in {source}"  # type: ignore[index]

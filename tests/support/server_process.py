@@ -14,7 +14,7 @@ import httpx
 
 from tests.support.databases import NO_LIMIT, SECRET_KEY
 from tests.support.processes import free_port
-from tests.support.secret_scan import assert_nothing_secret
+from tests.support.secret_scan import assert_no_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -23,7 +23,7 @@ TLS = ssl.create_default_context()
 
 
 class Backend:
-    """A service with worker processes on a database, of the release in `root`; its output is kept in `log`. `within` is
+    """A service with worker processes on a database, from `root`; its output is kept in `log`. `command_prefix` is
     what its command line begins with."""
 
     def __init__(
@@ -33,14 +33,14 @@ class Backend:
         *,
         workers: int = 1,
         root: Path = ROOT,
-        within: Sequence[str] = (),
+        command_prefix: Sequence[str] = (),
         **settings: str,
     ) -> None:
         self._port = free_port()
         self.base_url = f"http://127.0.0.1:{self._port}"
         self.log = folder / f"backend-{self._port}.log"
         self._folder = folder
-        self._command = [*within, sys.executable, root / "run_backend.py"]
+        self._command = [*command_prefix, sys.executable, root / "run_backend.py"]
         own = {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "REQUESTS_PER_MINUTE": str(NO_LIMIT)}
         self._environment = os.environ | own | settings
         self._options = ["--port", str(self._port), "--workers", str(workers)]
@@ -82,5 +82,5 @@ class Backend:
         if self._process.poll() is None:
             self._process.terminate()
         code = self._process.wait(START_SECONDS)
-        assert_nothing_secret(self.log.read_text(), "the log")
+        assert_no_secrets(self.log.read_text(), "the log")
         return code

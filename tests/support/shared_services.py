@@ -13,10 +13,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from sqlalchemy.engine import URL, make_url
 
 from tests.support.databases import POSTGRESQL, empty_sqlite, fresh_database, settings_for
-from tests.support.in_process_server import Server, running
+from tests.support.in_process_server import Server, run_server
 from tests.support.server_process import Backend
 
-LOCK_SECONDS = 5
+LOCK_TIMEOUT_SECONDS = 5
 # A schema, but for statistics: each row of the catalog with the transaction that wrote it.
 _SCHEMA = """
 WITH ours AS (SELECT oid, nspname, xmin FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
@@ -38,37 +38,37 @@ class _PostgreSQL:
 
     def __init__(self, url: URL) -> None:
         self._url = url
-        with closing(_connected(url)) as connection, connection.cursor() as cursor:
-            self._statements = _emptying(cursor)
+        with closing(_connect(url)) as connection, connection.cursor() as cursor:
+            self._statements = _reset_statements(cursor)
             self._schema = _schema(cursor)
 
     def empty(self) -> bool:
         """Empty all tables; False where that can't be, or the schema isn't what it was."""
         try:
-            with closing(_connected(self._url)) as connection, connection.cursor() as cursor:
+            with closing(_connect(self._url)) as connection, connection.cursor() as cursor:
                 cursor.execute(self._statements)
                 return _schema(cursor) == self._schema
         except psycopg2.Error:
             return False
 
 
-class StandingDatabase:
+class SharedDatabase:
     """One migrated database of an engine, for all tests of a process that leave its schema alone."""
 
     def __init__(self, engine: str, folder: Path, server: URL, templates: Path) -> None:
-        self._fresh = lambda: fresh_database(engine, folder, server, templates)
+        self._create = lambda: fresh_database(engine, folder, server, templates)
         self._empty_sqlite = lambda: empty_sqlite(self.url, templates)
         self._engine = engine
         self._resources = ExitStack()
         self._empty: Callable[[], bool] | None = None
         self.url = ""
 
-    def emptied(self) -> str:
+    def reset(self) -> str:
         """The DB_URL, with nobody in that database: the one of last time, unless it had to be thrown away."""
         if self._empty is not None and self._empty():
             return self.url
         self.close()
-        self.url = self._resources.enter_context(self._fresh())
+        self.url = self._resources.enter_context(self._create())
         self._empty = self._empty_sqlite
         if self._engine == POSTGRESQL:
             self._empty = _PostgreSQL(make_url(self.url)).empty
@@ -79,23 +79,23 @@ class StandingDatabase:
         self._resources.close()
 
 
-class StandingServer:
+class SharedServer:
     """A service in this process on a StandingDatabase."""
 
-    def __init__(self, database: StandingDatabase) -> None:
+    def __init__(self, database: SharedDatabase) -> None:
         self._database = database
         self._resources = ExitStack()
         self._server: Server | None = None
 
-    def emptied(self) -> str:
+    def reset(self) -> str:
         """The DB_URL of the service, and nobody in its database."""
-        before, url = self._database.url, self._database.emptied()
+        before, url = self._database.url, self._database.reset()
         if self._server is None or url != before:
             self._resources.close()
-            self._server = self._resources.enter_context(running(settings_for(url)))
+            self._server = self._resources.enter_context(run_server(settings_for(url)))
         return url
 
-    def on(self, db_url: str) -> Server | None:
+    def server_for(self, db_url: str) -> Server | None:
         """The service, if it is the one on this database."""
         return self._server if db_url == self._database.url else None
 
@@ -106,25 +106,25 @@ class StandingServer:
         self._database.close()
 
 
-class StandingServices:
+class SharedServices:
     """For each engine a service with two worker processes, started for the first test that asks."""
 
-    def __init__(self, database_of: Callable[[str], StandingDatabase]) -> None:
+    def __init__(self, database_of: Callable[[str], SharedDatabase]) -> None:
         self._database_of = database_of
-        self._databases: dict[str, StandingDatabase] = {}
+        self._databases: dict[str, SharedDatabase] = {}
         self._services: dict[str, tuple[str, Backend]] = {}
 
-    def emptied(self, engine: str) -> str:
+    def reset(self, engine: str) -> str:
         """The DB_URL of the engine's service, and nobody in that database: as after a restore, it needs no restart."""
         if engine not in self._databases:
             self._databases[engine] = self._database_of(engine)
-        url = self._databases[engine].emptied()
+        url = self._databases[engine].reset()
         if engine in self._services and self._services[engine][0] != url:
             self._services.pop(engine)[1].stop()
         return url
 
     def service(self, engine: str, folder: Path) -> Backend:
-        """The service on the database that `emptied` gave."""
+        """The service on the database that `reset` gave."""
         if engine not in self._services:
             url = self._databases[engine].url
             self._services[engine] = (url, Backend(url, folder, workers=2))
@@ -137,14 +137,14 @@ class StandingServices:
             database.close()
 
 
-def _connected(url: URL) -> Connection:
+def _connect(url: URL) -> Connection:
     connection = psycopg2.connect(
         host=url.host,
         port=url.port,
         user=url.username,
         password=url.password,
         dbname=url.database,
-        options=f"-c lock_timeout={LOCK_SECONDS}s",
+        options=f"-c lock_timeout={LOCK_TIMEOUT_SECONDS}s",
     )
     connection.autocommit = True
     return connection
@@ -152,11 +152,11 @@ def _connected(url: URL) -> Connection:
 
 def _schema(cursor: "psycopg2.extensions.cursor") -> str:
     cursor.execute(_SCHEMA)
-    (found,) = cursor.fetchone() or ("",)
-    return str(found)
+    (digest,) = cursor.fetchone() or ("",)
+    return str(digest)
 
 
-def _emptying(cursor: "psycopg2.extensions.cursor") -> bytes:
+def _reset_statements(cursor: "psycopg2.extensions.cursor") -> bytes:
     """The statements that leave in a fresh database what is in it now. Triggers don't see them: those of the record
     refuse to let an event go, and those of foreign keys would ask for an order."""
     parts = [b"SET session_replication_role = replica"]
@@ -165,8 +165,8 @@ def _emptying(cursor: "psycopg2.extensions.cursor") -> bytes:
         parts.append(f'DELETE FROM "{table}"'.encode())
         cursor.execute(f'SELECT * FROM "{table}"')
         for row in cursor.fetchall():
-            places = ", ".join(["%s"] * len(row))
-            parts.append(cursor.mogrify(f'INSERT INTO "{table}" VALUES ({places})', row))
+            placeholders = ", ".join(["%s"] * len(row))
+            parts.append(cursor.mogrify(f'INSERT INTO "{table}" VALUES ({placeholders})', row))
     cursor.execute("SELECT schemaname, sequencename, start_value FROM pg_sequences")
     for schema, name, start in cursor.fetchall():
         parts.append(cursor.mogrify("SELECT setval(%s, %s, false)", (f'{schema}."{name}"', start)))

@@ -25,13 +25,13 @@ from app.core.time.clock import utc_now
 ADDRESS = "127.0.0.1"
 
 
-class Postbox:
-    """What arrived: `letters`, and each one's `envelopes`. Refuses what `refusals` says: {"RCPT": "550 No"}."""
+class Mailbox:
+    """What arrived: `messages`, and each one's `envelopes`. Refuses what `refusals` says: {"RCPT": "550 No"}."""
 
     port = 25
 
     def __init__(self, **refusals: str) -> None:
-        self.letters: list[EmailMessage] = []
+        self.messages: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
         self.sessions: list[Session] = []
         self.refusals = refusals
@@ -60,7 +60,7 @@ class Postbox:
         assert isinstance(envelope.content, bytes)
         message = message_from_bytes(envelope.content.replace(b"\r\n", b"\n"), policy=policy.default)
         assert isinstance(message, EmailMessage)
-        self.letters.append(message)
+        self.messages.append(message)
         self.envelopes.append(envelope)
         self.sessions.append(session)
         return "250 OK"
@@ -70,41 +70,41 @@ class Postbox:
 
 
 @contextmanager
-def postbox(
-    box: Postbox | None = None, *, tls_at_once: ssl.SSLContext | None = None, **options: Any
-) -> Iterator[Postbox]:
+def run_smtp_server(
+    mailbox: Mailbox | None = None, *, implicit_tls: ssl.SSLContext | None = None, **options: Any
+) -> Iterator[Mailbox]:
     """A mail server that keeps what it gets; options are those of aiosmtpd's SMTP."""
-    box = box or Postbox()
+    mailbox = mailbox or Mailbox()
     own = {"hostname": "mail.example.com", "enable_SMTPUTF8": True} | options
-    with listening(partial(SMTP, box, **own), tls_at_once) as port:
-        box.port = port
-        yield box
+    with run_tcp_server(partial(SMTP, mailbox, **own), implicit_tls) as port:
+        mailbox.port = port
+        yield mailbox
 
 
 @contextmanager
-def listening(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> Iterator[int]:
+def run_tcp_server(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """The port of a server that speaks this protocol until the block ends."""
     loop, is_ready, ports = asyncio.new_event_loop(), threading.Event(), [0]
-    told_to_end = asyncio.Event()
+    stop_requested = asyncio.Event()
     transports: list[asyncio.WriteTransport] = []
 
-    def noting_transports() -> asyncio.BaseProtocol:
-        made = protocol()
-        connect = made.connection_made
+    def recording_protocol() -> asyncio.BaseProtocol:
+        instance = protocol()
+        connect = instance.connection_made
 
         def connection_made(transport: asyncio.BaseTransport) -> None:
             assert isinstance(transport, asyncio.WriteTransport)
             transports.append(transport)
             connect(transport)
 
-        made.connection_made = connection_made  # type: ignore[method-assign]
-        return made
+        instance.connection_made = connection_made  # type: ignore[method-assign]
+        return instance
 
     async def serve() -> None:
-        server = await loop.create_server(noting_transports, ADDRESS, 0, ssl=tls)
+        server = await loop.create_server(recording_protocol, ADDRESS, 0, ssl=tls)
         ports[0] = server.sockets[0].getsockname()[1]
         is_ready.set()
-        await told_to_end.wait()
+        await stop_requested.wait()
         server.close()
         for transport in transports:
             transport.abort()  # until Python 3.12 a server leaves its connections open
@@ -123,22 +123,24 @@ def listening(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext 
         assert is_ready.wait(20), "the mail server did not start"
         yield ports[0]
     finally:
-        loop.call_soon_threadsafe(told_to_end.set)
+        loop.call_soon_threadsafe(stop_requested.set)
         thread.join(20)
     assert not thread.is_alive()
 
 
-def lets_in(user: str, password: str) -> Callable[..., AuthResult]:
+def single_user_authenticator(user: str, password: str) -> Callable[..., AuthResult]:
     """An authenticator that knows one user."""
 
-    def check(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, sent: object) -> AuthResult:
-        knows = sent == LoginPassword(user.encode(), password.encode())
-        return AuthResult(success=knows, handled=False, auth_data=user)
+    def check(
+        _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, credentials: object
+    ) -> AuthResult:
+        is_valid = credentials == LoginPassword(user.encode(), password.encode())
+        return AuthResult(success=is_valid, handled=False, auth_data=user)
 
     return check
 
 
-def own_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+def self_signed_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     """A certificate for this machine that nobody vouches for: its file, and the server's side of it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example.com")])
@@ -151,9 +153,9 @@ def own_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    shown, kept = folder / "mail.pem", folder / "mail.key"
-    shown.write_bytes(certificate.public_bytes(Encoding.PEM))
-    kept.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    certificate_file, key_file = folder / "mail.pem", folder / "mail.key"
+    certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(shown, kept)
-    return shown, context
+    context.load_cert_chain(certificate_file, key_file)
+    return certificate_file, context

@@ -14,16 +14,18 @@ PACKAGES = {
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
 }
-_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])  # daemons, for who isn't root
+_SEARCH_PATH = os.pathsep.join(
+    [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+)  # daemons, for who isn't root
 
 
-def program(name: str) -> Path:
+def find_program(name: str) -> Path:
     """Where a program of PACKAGES is. Raises FileNotFoundError, which names the package to install."""
-    found = shutil.which(name, path=_PATH)
-    if found is None:
+    path = shutil.which(name, path=_SEARCH_PATH)
+    if path is None:
         raise FileNotFoundError(f"The tests need {name}: install the package {PACKAGES[name]}.")
-    return Path(found)
+    return Path(path)
 
 
 if __name__ == "__main__":
-    print(*(package for name, package in PACKAGES.items() if shutil.which(name, path=_PATH) is None))
+    print(*(package for name, package in PACKAGES.items() if shutil.which(name, path=_SEARCH_PATH) is None))

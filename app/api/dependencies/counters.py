@@ -8,10 +8,14 @@ from app.core.observability.metrics import AUDIT_EVENTS, LOGIN_FAILURES
 from app.services.auth.errors import LoginRefused, OtpWrong
 from app.services.auth.login_throttle import LoginLimitReached
 
-REASONS: dict[type[DomainError], str] = {LoginRefused: "wrong", OtpWrong: "wrong_code", LoginLimitReached: "limited"}
+FAILURE_REASONS: dict[type[DomainError], str] = {
+    LoginRefused: "wrong",
+    OtpWrong: "wrong_code",
+    LoginLimitReached: "limited",
+}
 
 
-def count_recorded(actions: Iterable[str]) -> None:
+def count_audit_events(actions: Iterable[str]) -> None:
     """Count the events of a transaction that was committed, by what they are about: `time_entry` of
     `time_entry:clock_in`."""
     for action in actions:
@@ -19,11 +23,11 @@ def count_recorded(actions: Iterable[str]) -> None:
 
 
 @contextmanager
-def failures_counted() -> Iterator[None]:
+def count_login_failures() -> Iterator[None]:
     """Count the refusal of a login that leaves this block; its transaction has ended then."""
     try:
         yield
-    except DomainError as refusal:
-        if reason := REASONS.get(type(refusal)):
+    except DomainError as error:
+        if reason := FAILURE_REASONS.get(type(error)):
             LOGIN_FAILURES.labels(reason).inc()
         raise

@@ -9,7 +9,7 @@ import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.api.dependencies.transactions import CallerTransactions, Transactions
+from app.api.dependencies.transactions import AuthenticatedTransactionRunner, RequestTransactionRunner
 from app.core.database.session import ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.logging import first_line
@@ -17,7 +17,7 @@ from app.core.server.spool import ReaderGone, Spool, Write
 from app.services.access.actor import Actor
 
 
-class NoRoom(Unavailable):
+class InsufficientStorage(Unavailable):
     code = "insufficient_storage"
     title = "Insufficient storage"
     retry_after_seconds = 60
@@ -29,23 +29,23 @@ class SpooledResponse(StreamingResponse):
     It has `timeout_seconds`; then the connection breaks, so that no client keeps a file of ours for good.
     """
 
-    def __init__(self, spool: Spool, held: ExitStack, timeout_seconds: int, **options: Any) -> None:
+    def __init__(self, spool: Spool, cleanup: ExitStack, timeout_seconds: int, **options: Any) -> None:
         super().__init__(self._body(), **options)
-        self._spool, self._held, self._timeout_seconds = spool, held, timeout_seconds
+        self._spool, self._cleanup, self._timeout_seconds = spool, cleanup, timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._held:
+        with self._cleanup:
             async with asyncio.timeout(self._timeout_seconds):
                 await super().__call__(scope, receive, send)
 
     async def _body(self) -> AsyncIterator[bytes]:
         async for chunk in self._spool.stream():
             yield chunk
-        self._held.close()  # before the end, so that a client that has the whole file may ask for the next one
+        self._cleanup.close()  # before the end, so that a client that has the whole file may ask for the next one
 
 
 async def stream_response(
-    tx: CallerTransactions[Actor],
+    tx: AuthenticatedTransactionRunner[Actor],
     begin: Callable[[Session, Actor], None],
     produce: Callable[[Session, Actor, Write], None],
     *,
@@ -60,19 +60,19 @@ async def stream_response(
     """
     runtime = tx.anonymous.runtime
     seconds = runtime.settings.EXPORT_TIMEOUT_SECONDS
-    with ExitStack() as held:
+    with ExitStack() as cleanup:
         export = object()
-        held.callback(runtime.export_limit.release, export)
+        cleanup.callback(runtime.export_limiter.release, export)
 
         def admit(session: Session, actor: Actor) -> Actor:
             begin(session, actor)
-            runtime.export_limit.take(export, actor.id)
+            runtime.export_limiter.acquire(export, actor.id)
             return actor
 
         actor = await tx.write(admit)
         try:
-            spool = _spool(tx.anonymous, lambda session, write: produce(session, actor, write))
-            held.callback(spool.close_reader)
+            spool = _start_spool(tx.anonymous, lambda session, write: produce(session, actor, write))
+            cleanup.callback(spool.close_reader)
             async with asyncio.timeout(seconds):
                 if not await spool.wait_for_data():
                     spool.producer.result()
@@ -80,17 +80,17 @@ async def stream_response(
             raise ServiceBusy("The export took too long. Ask for a shorter period.") from error
         except OSError as error:
             message = "There is no room to write the file on our side. Try again soon; if it stays, tell the operator."
-            raise NoRoom(message) from error
+            raise InsufficientStorage(message) from error
         headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
-        return SpooledResponse(spool, held.pop_all(), seconds, media_type=media_type, headers=headers)
+        return SpooledResponse(spool, cleanup.pop_all(), seconds, media_type=media_type, headers=headers)
 
 
-def _spool(transactions: Transactions, produce: Callable[[Session, Write], None]) -> Spool:
+def _start_spool(runner: RequestTransactionRunner, produce: Callable[[Session, Write], None]) -> Spool:
     """A spool that is filled in a read-only transaction; a failure is logged. Raises OSError."""
-    runtime, request_id = transactions.runtime, transactions.request_id
+    runtime, request_id = runner.runtime, runner.request_id
 
     def work() -> None:
-        with runtime.database.reading(request_id) as session, suppress(ReaderGone):
+        with runtime.database.read_transaction(request_id) as session, suppress(ReaderGone):
             produce(session, spool.write)
 
     def finish(producer: asyncio.Task[None]) -> None:
@@ -99,7 +99,7 @@ def _spool(transactions: Transactions, produce: Callable[[Session, Write], None]
             message = f"{type(error).__name__}: {first_line(error)}"
             structlog.get_logger().warning("export_failed", request_id=request_id, error=message)
 
-    spool = Spool(lambda: runtime.reports_gate.run(work, writes=False))
+    spool = Spool(lambda: runtime.report_limiter.run(work, writes=False))
     runtime.spools.add(spool)
     spool.producer.add_done_callback(finish)
     return spool

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.http.problems import BodyTooLarge, BodyTooSlow, EncodedBody, problem, problem_of
+from app.api.http.problems import (
+    BodyTooLarge,
+    BodyTooSlow,
+    UnsupportedContentEncoding,
+    exception_response,
+    problem_response,
+)
 from app.core.database.session import ServiceBusy
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -30,18 +36,18 @@ class BodyLimitMiddleware:
             return
         max_bytes = self._limit_overrides.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
         try:
-            _refuse_unread(Headers(scope=scope), max_bytes)
-            await self.app(scope, self._limited(receive, max_bytes), send)
+            _check_headers(Headers(scope=scope), max_bytes)
+            await self.app(scope, self._limit_body(receive, max_bytes), send)
         except asyncio.CancelledError:
             if not scope["state"]["status"]:  # we are stopping, and this request won't be waited for
-                await problem(ServiceBusy("The service is stopping. Try again."), scope)(scope, receive, send)
+                await problem_response(ServiceBusy("The service is stopping. Try again."), scope)(scope, receive, send)
             raise
         except Exception as error:
             if scope["state"]["status"]:
                 raise  # half an answer is out: break the connection rather than end it cleanly
-            await problem_of(error, scope)(scope, receive, send)
+            await exception_response(error, scope)(scope, receive, send)
 
-    def _limited(self, receive: Receive, max_bytes: int) -> Receive:
+    def _limit_body(self, receive: Receive, max_bytes: int) -> Receive:
         """The body, counted as it comes: a chunked one has no Content-Length. Raises BodyTooLarge, BodyTooSlow."""
         deadline: float | None = asyncio.get_running_loop().time() + self._timeout_seconds
         read_bytes = 0
@@ -58,19 +64,19 @@ class BodyLimitMiddleware:
                 deadline = None  # what comes now is that the client has left, some time
             read_bytes += len(message.get("body", b""))
             if read_bytes > max_bytes:
-                raise _too_large(max_bytes)
+                raise _body_too_large(max_bytes)
             return message
 
         return receive_limited
 
 
-def _refuse_unread(headers: Headers, max_bytes: int) -> None:
+def _check_headers(headers: Headers, max_bytes: int) -> None:
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise EncodedBody("Send the body without Content-Encoding.")
+        raise UnsupportedContentEncoding("Send the body without Content-Encoding.")
     length = headers.get("content-length", "0")
     if not length.isdigit() or int(length) > max_bytes:
-        raise _too_large(max_bytes)
+        raise _body_too_large(max_bytes)
 
 
-def _too_large(max_bytes: int) -> BodyTooLarge:
+def _body_too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(f"A body has at most {max_bytes} bytes.")

@@ -22,7 +22,7 @@ from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.observability.logging import first_line
 from app.core.observability.metrics import PROBLEMS
-from app.services.constraints import from_constraint
+from app.services.constraints import error_from_constraint
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
@@ -32,15 +32,15 @@ STATUS: dict[type[DomainError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
-    errors.TooSlow: 408,
+    errors.RequestTimeout: 408,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
-    errors.TooLarge: 413,
-    errors.UnsupportedMedia: 415,
+    errors.ContentTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
     errors.Misdirected: 421,
     errors.Invalid: 422,
-    errors.TooMany: 429,
-    errors.Broken: 500,
+    errors.RateLimited: 429,
+    errors.InternalFailure: 500,
     errors.Unavailable: 503,
 }
 
@@ -60,12 +60,12 @@ class ValidationFailed(errors.Invalid):
     title = "Validation failed"
 
 
-class BodyTooLarge(errors.TooLarge):
+class BodyTooLarge(errors.ContentTooLarge):
     code = "body_too_large"
     title = "Request body too large"
 
 
-class BodyTooSlow(errors.TooSlow):
+class BodyTooSlow(errors.RequestTimeout):
     code = "request_timeout"
     title = "Request timeout"
 
@@ -75,24 +75,24 @@ class HostNotServed(errors.Misdirected):
     title = "Host not allowed"
 
 
-class EncodedBody(errors.UnsupportedMedia):
+class UnsupportedContentEncoding(errors.UnsupportedMediaType):
     code = "unsupported_content_encoding"
     title = "Unsupported content encoding"
 
 
-class NotCsv(errors.UnsupportedMedia):
+class CsvRequired(errors.UnsupportedMediaType):
     code = "csv_required"
     title = "CSV required"
 
 
-class InternalError(errors.Broken):
+class InternalError(errors.InternalFailure):
     code = "internal_error"
     title = "Internal server error"
 
 
-def status_of(kind: type[DomainError]) -> int:
+def status_of(error_type: type[DomainError]) -> int:
     """The status of an error's family. A family without one is a KeyError, which a test finds before a request does."""
-    family = next(parent for parent in kind.__mro__ if parent.__module__ == errors.__name__)
+    family = next(parent for parent in error_type.__mro__ if parent.__module__ == errors.__name__)
     return STATUS[family]
 
 
@@ -101,7 +101,9 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[str, Any]] | None = None) -> Response:
+def problem_response(
+    error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[str, Any]] | None = None
+) -> Response:
     """The answer to an error. ASCII only: a client's text may hold what UTF-8 can't."""
     status = status_of(type(error))
     PROBLEMS.labels(status, error.code).inc()
@@ -113,100 +115,104 @@ def problem(error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[
         "code": error.code,
         "instance": scope["path"][:2000],
         "request_id": _request_id(scope),
-        **error.facts,
+        **error.extensions,
     }
     if invalid is not None:
         body["errors"] = invalid
-    return Response(json.dumps(body), status_code=status, headers=_headers_of(error), media_type=MEDIA_TYPE)
+    return Response(json.dumps(body), status_code=status, headers=_error_headers(error), media_type=MEDIA_TYPE)
 
 
-def problem_of(error: Exception, scope: Mapping[str, Any]) -> Response:
+def exception_response(error: Exception, scope: Mapping[str, Any]) -> Response:
     """The answer to any exception; one that nobody foresaw is logged and answered without its text."""
     match error:
         case DomainError():
-            return problem(error, scope)
-        case IntegrityError() if violated := from_constraint(error):
-            return problem(violated, scope)
+            return problem_response(error, scope)
+        case IntegrityError() if domain_error := error_from_constraint(error):
+            return problem_response(domain_error, scope)
         case PoolTimeout():
-            return problem(ServiceBusy("The service is busy. Try again in a second."), scope)
-        case DBAPIError() if not isinstance(error.orig, PostgreSQLError) and _is_sqlite_trouble(error):
-            return _database_trouble(error, scope)
-        case DBAPIError() if _is_postgresql_trouble(error):
-            return _database_trouble(error, scope)
+            return problem_response(ServiceBusy("The service is busy. Try again in a second."), scope)
+        case DBAPIError() if not isinstance(error.orig, PostgreSQLError) and _is_sqlite_unavailable(error):
+            return _database_unavailable(error, scope)
+        case DBAPIError() if _is_postgresql_unavailable(error):
+            return _database_unavailable(error, scope)
         case _:
             structlog.get_logger().error("unhandled_exception", request_id=_request_id(scope), exc_info=error)
             detail = "Something broke on our side and was logged. Try again; if it stays, send us the request_id."
-            shown = {"traceback": traceback.format_exception(error)} if scope["app"].debug else {}
-            return problem(InternalError(detail, **shown), scope)
+            extensions = {"traceback": traceback.format_exception(error)} if scope["app"].debug else {}
+            return problem_response(InternalError(detail, **extensions), scope)
 
 
-def raises(*kinds: type[DomainError]) -> dict[int | str, dict[str, Any]]:
+def error_responses(*error_types: type[DomainError]) -> dict[int | str, dict[str, Any]]:
     """These errors for an operation's OpenAPI description: each with its code and an example, by status."""
-    by_status: dict[int, list[type[DomainError]]] = defaultdict(list)
-    for kind in kinds:
-        by_status[status_of(kind)].append(kind)
+    types_by_status: dict[int, list[type[DomainError]]] = defaultdict(list)
+    for error_type in error_types:
+        types_by_status[status_of(error_type)].append(error_type)
     return {
         status: {
-            "description": "; ".join(f"{kind.title} (`{kind.code}`)" for kind in of_status),
+            "description": "; ".join(f"{error_type.title} (`{error_type.code}`)" for error_type in types),
             "content": {
                 MEDIA_TYPE: {
                     "schema": {"$ref": "#/components/schemas/Problem"},
-                    "examples": {kind.code: {"value": _example(kind)} for kind in of_status},
+                    "examples": {error_type.code: {"value": _example_problem(error_type)} for error_type in types},
                 }
             },
         }
-        for status, of_status in by_status.items()
+        for status, types in types_by_status.items()
     }
 
 
-def install_problems(app: FastAPI) -> None:
+def register_exception_handlers(app: FastAPI) -> None:
     """Make every error of the app a problem."""
 
-    async def on_validation(request: Request, error: Exception) -> Response:
+    async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         invalid = [
             {
                 "loc": [part if isinstance(part, int) else str(part)[:100] for part in each["loc"]],
-                "message": _sentence(each, error.body),
+                "message": _validation_message(each, error.body),
                 "type": each["type"],
             }
             for each in error.errors()[:MAX_ERRORS]
         ]
-        where = ".".join(str(part) for part in invalid[0]["loc"])
-        return problem(ValidationFailed(f"{where}: {invalid[0]['message']}"), request.scope, invalid=invalid)
+        location = ".".join(str(part) for part in invalid[0]["loc"])
+        return problem_response(
+            ValidationFailed(f"{location}: {invalid[0]['message']}"), request.scope, invalid=invalid
+        )
 
-    async def on_http(request: Request, error: Exception) -> Response:
+    async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         # What breaks while a body is read, like its limit, comes wrapped in a 400.
-        known = error.__cause__ if isinstance(error.__cause__, DomainError) else _of_framework(error, request)
-        answer = problem(known, request.scope)
-        if isinstance(known, WrongMethod):
-            answer.headers["Allow"] = _methods_of(request)
-        return answer
+        domain_error = (
+            error.__cause__ if isinstance(error.__cause__, DomainError) else _from_http_exception(error, request)
+        )
+        response = problem_response(domain_error, request.scope)
+        if isinstance(domain_error, WrongMethod):
+            response.headers["Allow"] = _allowed_methods(request)
+        return response
 
-    async def on_any(request: Request, error: Exception) -> Response:
-        return problem_of(error, request.scope)
+    async def on_exception(request: Request, error: Exception) -> Response:
+        return exception_response(error, request.scope)
 
-    app.add_exception_handler(RequestValidationError, on_validation)
-    app.add_exception_handler(HTTPException, on_http)
-    for kind in (DomainError, DBAPIError, PoolTimeout):
-        app.add_exception_handler(kind, on_any)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    for error_type in (DomainError, DBAPIError, PoolTimeout):
+        app.add_exception_handler(error_type, on_exception)
 
 
-def _headers_of(error: DomainError) -> dict[str, str]:
+def _error_headers(error: DomainError) -> dict[str, str]:
     """What a client acts on without reading the body; RateLimit as draft-ietf-httpapi-ratelimit-headers writes it."""
     match error:
         case errors.NotAuthenticated():
             return {"WWW-Authenticate": "Bearer"}
         case errors.PreconditionFailed():
             return {"ETag": etag(error.version)}
-        case errors.TooMany(policy=policy, retry_after_seconds=seconds):
+        case errors.RateLimited(policy=policy, retry_after_seconds=seconds):
             return {
                 "Retry-After": str(seconds),
                 "RateLimit-Policy": f'"{policy.name}";q={policy.quota};w={policy.window_seconds}',
                 "RateLimit": f'"{policy.name}";r=0;t={seconds}',
             }
-        case errors.TooSlow():
+        case errors.RequestTimeout():
             return {"Connection": "close"}
         case errors.Unavailable():
             return {"Retry-After": str(error.retry_after_seconds)}
@@ -214,11 +220,11 @@ def _headers_of(error: DomainError) -> dict[str, str]:
             return {}
 
 
-def _of_framework(error: HTTPException, request: Request) -> DomainError:
+def _from_http_exception(error: HTTPException, request: Request) -> DomainError:
     match error.status_code:
         case 404:
-            where = " The operations are listed at /docs." if request.app.openapi_url else ""
-            return RouteNotFound(f"There is nothing at this address.{where}")
+            hint = " The operations are listed at /docs." if request.app.openapi_url else ""
+            return RouteNotFound(f"There is nothing at this address.{hint}")
         case 405:
             return WrongMethod("This address doesn't take that method. See the Allow header.")
         case 400:
@@ -231,13 +237,13 @@ def _request_id(scope: Mapping[str, Any]) -> str:
     return str(scope.get("state", {}).get("request_id", ""))
 
 
-def _sentence(invalid: Mapping[str, Any], body: Any) -> str:
+def _validation_message(invalid: Mapping[str, Any], body: Any) -> str:
     if invalid["loc"] == ("body",) and isinstance(body, bytes):  # sent as something else, so it was never parsed
         return "Send the body as application/json."
     return str(invalid["msg"]).removeprefix("Value error, ")[:300]
 
 
-def _methods_of(request: Request) -> str:
+def _allowed_methods(request: Request) -> str:
     """Every method of the address. (The framework's own Allow has those of the first route that lives there.)"""
     routes = (
         route for route in iter_route_contexts(request.app.routes) if route.matches(request.scope)[0] is not Match.NONE
@@ -245,17 +251,19 @@ def _methods_of(request: Request) -> str:
     return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
-def _database_trouble(error: DBAPIError, scope: Mapping[str, Any]) -> Response:
+def _database_unavailable(error: DBAPIError, scope: Mapping[str, Any]) -> Response:
     structlog.get_logger().warning("database_error", request_id=_request_id(scope), error=first_line(error.orig))
-    return problem(DatabaseUnavailable("The database can't be reached or is overloaded. Try again soon."), scope)
+    return problem_response(
+        DatabaseUnavailable("The database can't be reached or is overloaded. Try again soon."), scope
+    )
 
 
-def _is_sqlite_trouble(error: DBAPIError) -> bool:
-    said = str(error.orig)
-    return any(words in said for words in ("locked", "disk I/O", "disk is full", "unable to open", "readonly"))
+def _is_sqlite_unavailable(error: DBAPIError) -> bool:
+    message = str(error.orig)
+    return any(fragment in message for fragment in ("locked", "disk I/O", "disk is full", "unable to open", "readonly"))
 
 
-def _is_postgresql_trouble(error: DBAPIError) -> bool:
+def _is_postgresql_unavailable(error: DBAPIError) -> bool:
     """Lost connections, shutdown, no resources, read-only, lock or statement time-out, deadlock: all may pass."""
     if error.connection_invalidated:
         return True
@@ -265,13 +273,13 @@ def _is_postgresql_trouble(error: DBAPIError) -> bool:
     return state[:2] in {"08", "53", "57", "58", "40"} or state in {"25006", "55P03", "25P03"}
 
 
-def _example(kind: type[DomainError]) -> dict[str, Any]:
+def _example_problem(error_type: type[DomainError]) -> dict[str, Any]:
     return {
-        "type": f"urn:employee-time-tracking:{kind.code}",
-        "title": kind.title,
-        "status": status_of(kind),
+        "type": f"urn:employee-time-tracking:{error_type.code}",
+        "title": error_type.title,
+        "status": status_of(error_type),
         "detail": "A sentence that tells what to do next.",
-        "code": kind.code,
+        "code": error_type.code,
         "instance": "/api/v1/...",
         "request_id": "6f1c0f6e2b7f4d6a",
     }

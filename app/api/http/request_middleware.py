@@ -9,25 +9,25 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.http.problems import HostNotServed, problem
+from app.api.http.problems import HostNotServed, problem_response
 from app.core.observability.metrics import count_request
-from app.core.server.ip_addresses import is_on_network, plain_address
+from app.core.server.ip_addresses import is_non_loopback_address, normalize_address
 
 SLOW_SECONDS = 1
 """From here on a request is a warning in the log, by its route."""
-OF_THE_MACHINE = ("/health/", "/metrics")
+INFRASTRUCTURE_PATHS = ("/health/", "/metrics")
 """What is asked of a machine, by whatever name or address it has, not of the service."""
-NO_CONTENT = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+DATA_CSP = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """For data, which no browser should run, frame or load anything for. A page brings a policy of its own."""
-TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
-_ALWAYS = (
+HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
+_SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
-_UNLESS_SAID = ((b"cache-control", b"no-store"), (b"content-security-policy", NO_CONTENT))
+_DEFAULT_HEADERS = ((b"cache-control", b"no-store"), (b"content-security-policy", DATA_CSP))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PORT = re.compile(r":\d*$")
 _log = structlog.get_logger()
@@ -52,41 +52,41 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
+        started_at = time.perf_counter()
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = _request_id(headers)
+        state["request_id"] = request_id = _choose_request_id(headers)
         state["status"] = 0
         is_complete = False
-        is_tls_only = self._is_production and scope["scheme"] == "https"
+        needs_hsts = self._is_production and scope["scheme"] == "https"
 
         async def send_with_headers(message: Message) -> None:
             nonlocal is_complete
             is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
                 state["status"] = message["status"]
-                message["headers"] = [*message["headers"], *_added(message["headers"], request_id)]
-                if is_tls_only:
-                    message["headers"].append(TLS_ONLY)
+                message["headers"] = [*message["headers"], *_extra_headers(message["headers"], request_id)]
+                if needs_hsts:
+                    message["headers"].append(HSTS_HEADER)
             await send(message)
 
         try:
-            if not self._is_exposed and is_on_network((scope.get("server") or ("",))[0]):
-                refusal = HostNotServed("This service is set up for its own machine only. Set HOST to open it.")
-                await problem(refusal, scope)(scope, receive, send_with_headers)
-            elif self._trusted_hosts and not self._is_for_us(scope, headers):
-                refusal = HostNotServed("This service has another name. Check the address.")
-                await problem(refusal, scope)(scope, receive, send_with_headers)
+            if not self._is_exposed and is_non_loopback_address((scope.get("server") or ("",))[0]):
+                error = HostNotServed("This service is set up for its own machine only. Set HOST to open it.")
+                await problem_response(error, scope)(scope, receive, send_with_headers)
+            elif self._trusted_hosts and not self._is_trusted_host(scope, headers):
+                error = HostNotServed("This service has another name. Check the address.")
+                await problem_response(error, scope)(scope, receive, send_with_headers)
             else:
                 await self.app(scope, receive, send_with_headers)
         finally:
-            _count_and_log(scope, time.perf_counter() - started, is_complete=is_complete)
+            _count_and_log(scope, time.perf_counter() - started_at, is_complete=is_complete)
 
-    def _is_for_us(self, scope: Scope, headers: Headers) -> bool:
-        named = headers.getlist("host")
-        if scope["path"].startswith(OF_THE_MACHINE):
+    def _is_trusted_host(self, scope: Scope, headers: Headers) -> bool:
+        hosts = headers.getlist("host")
+        if scope["path"].startswith(INFRASTRUCTURE_PATHS):
             return True
-        return len(named) == 1 and _PORT.sub("", named[0].lower()) in self._trusted_hosts
+        return len(hosts) == 1 and _PORT.sub("", hosts[0].lower()) in self._trusted_hosts
 
 
 def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:
@@ -98,7 +98,7 @@ def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:
         "request",
         request_id=scope["state"]["request_id"],
         user_id=scope["state"].get("user_id"),
-        address=plain_address((scope.get("client") or ("", 0))[0]),
+        address=normalize_address((scope.get("client") or ("", 0))[0]),
         method=scope["method"],
         route=route,
         status=status,
@@ -106,17 +106,17 @@ def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:
     )
 
 
-def _request_id(headers: Headers) -> str:
-    sent = headers.get("x-request-id", "")
-    return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+def _choose_request_id(headers: Headers) -> str:
+    client_id = headers.get("x-request-id", "")
+    return client_id if _REQUEST_ID.fullmatch(client_id) else secrets.token_hex(8)
 
 
-def _added(headers: list[tuple[bytes, bytes]], request_id: str) -> Iterator[tuple[bytes, bytes]]:
+def _extra_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> Iterator[tuple[bytes, bytes]]:
     """What every answer says beside its own headers."""
     yield b"x-request-id", request_id.encode()
-    yield from _ALWAYS
-    said = {name for name, _ in headers}
-    yield from (header for header in _UNLESS_SAID if header[0] not in said)
+    yield from _SECURITY_HEADERS
+    names = {name for name, _ in headers}
+    yield from (header for header in _DEFAULT_HEADERS if header[0] not in names)
 
 
 def _route_of(scope: Scope) -> str | None:

@@ -10,16 +10,16 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, Response
 
-FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
-_FOLDER = Path(fastapi_offline.__file__).parent / "static"
-_POLICY = (
+STATIC_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
+_STATIC_DIRECTORY = Path(fastapi_offline.__file__).parent / "static"
+_CSP = (
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Both pages write styles into their elements as they draw, and Redoc searches in a worker that it makes itself."""
 
 
-def add_docs(app: FastAPI) -> None:
+def add_docs_pages(app: FastAPI) -> None:
     """Give the app its two pages and their files. Addresses are relative, so that they hold behind any prefix."""
     swagger = get_swagger_ui_html(
         openapi_url="openapi.json",
@@ -38,28 +38,28 @@ def add_docs(app: FastAPI) -> None:
     )
     _add_page(app, "/docs", bytes(swagger.body).decode())
     _add_page(app, "/redoc", bytes(redoc.body).decode())
-    for name in FILES:
+    for name in STATIC_FILES:
         _add_file(app, name)
 
 
 def _add_page(app: FastAPI, path: str, html: str) -> None:
     hashes = "".join(
-        f" 'sha256-{_digest(script)}'" for script in re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+        f" 'sha256-{_sha256(script)}'" for script in re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     )
-    headers = {"Content-Security-Policy": _POLICY.format(scripts=hashes)}
+    headers = {"Content-Security-Policy": _CSP.format(scripts=hashes)}
 
-    async def page(_request: Request) -> Response:
+    async def serve_page(_request: Request) -> Response:
         return Response(html, headers=headers, media_type="text/html")
 
-    app.add_route(path, page, include_in_schema=False)
+    app.add_route(path, serve_page, include_in_schema=False)
 
 
 def _add_file(app: FastAPI, name: str) -> None:
-    async def file(_request: Request) -> Response:
-        return FileResponse(_FOLDER / name)
+    async def serve_file(_request: Request) -> Response:
+        return FileResponse(_STATIC_DIRECTORY / name)
 
-    app.add_route(f"/docs/{name}", file, include_in_schema=False)
+    app.add_route(f"/docs/{name}", serve_file, include_in_schema=False)
 
 
-def _digest(script: str) -> str:
+def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

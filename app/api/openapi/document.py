@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import __version__
-from app.api.http.problems import BodyTooSlow, HostNotServed, raises
-from app.api.http.request_middleware import OF_THE_MACHINE
+from app.api.http.problems import BodyTooSlow, HostNotServed, error_responses
+from app.api.http.request_middleware import INFRASTRUCTURE_PATHS
 from app.core.errors import DomainError
 from app.schemas.types import MAX_ENTRY_ID
 
@@ -38,7 +38,7 @@ TAGS = [
     {"name": "admin: audit", "description": "What happened, to whom, by whom and why. For admins."},
     {"name": "health", "description": "For operators."},
 ]
-PROBLEM: dict[str, Any] = {
+PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
     "description": "RFC 9457. `code` is stable and enough to act on.",
     "type": "object",
@@ -117,92 +117,96 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
     },
 }
-API_TOKEN = "ApiToken"  # noqa: S105 - the name of a security scheme
-OF_STATUS = {
+API_TOKEN_SCHEME = "ApiToken"  # noqa: S105 - the name of a security scheme
+HEADERS_BY_STATUS = {
     "401": ("WWW-Authenticate",),
     "412": ("ETag",),
     "429": ("Retry-After", "RateLimit-Policy", "RateLimit"),
     "503": ("Retry-After",),
 }
-OF_PARAMETER = {
+HEADERS_BY_PARAMETER = {
     "skip": ("X-Total-Count", "Link"),
     "cursor": ("Link",),
     "start_date": ("X-As-Of",),
     "month": ("X-As-Of",),
 }
-OF_TAG = {"reports": ("X-As-Of",)}
-OF_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
+HEADERS_BY_TAG = {"reports": ("X-As-Of",)}
+HEADER_BY_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
 
 
-def describe(app: FastAPI) -> None:
+def install_openapi(app: FastAPI) -> None:
     """Give the app its document."""
 
-    def document() -> dict[str, Any]:
+    def build_document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(
+            document = get_openapi(
                 title=app.title, version=__version__, description=DESCRIPTION, routes=app.routes, tags=TAGS
             )
-            schemas = made["components"]["schemas"]
+            schemas = document["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for path, operations in made["paths"].items():
+            for path, operations in document["paths"].items():
                 for operation in operations.values():
-                    _never_null(operation)
-                    _show_credentials(operation)
-                    _show_edges(path, operation)
-                    _show_headers(operation)
-                    _show_body(operation, schemas)
-            schemas["Problem"] = PROBLEM
-            made["components"]["headers"] = HEADERS
-            made["components"]["securitySchemes"][API_TOKEN] = {
+                    _remove_null_type(operation)
+                    _add_security(operation)
+                    _add_common_errors(path, operation)
+                    _add_headers(operation)
+                    _add_body_example(operation, schemas)
+            schemas["Problem"] = PROBLEM_SCHEMA
+            document["components"]["headers"] = HEADERS
+            document["components"]["securitySchemes"][API_TOKEN_SCHEME] = {
                 "type": "http",
                 "scheme": "bearer",
                 "description": "An API token with one of the scopes that the operation names. One without scopes takes "
                 "the token of a login only.",
             }
-            app.openapi_schema = made
+            app.openapi_schema = document
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]
+    app.openapi = build_document  # type: ignore[method-assign]
 
 
-def _never_null(operation: dict[str, Any]) -> None:
+def _remove_null_type(operation: dict[str, Any]) -> None:
     """A parameter that may be left out can't be null: nothing in an address or a header is."""
     for parameter in operation.get("parameters", []):
-        kinds = [kind for kind in parameter["schema"].pop("anyOf", []) if kind != {"type": "null"}]
-        parameter["schema"] |= kinds[0] if kinds else {}
+        variants = [variant for variant in parameter["schema"].pop("anyOf", []) if variant != {"type": "null"}]
+        parameter["schema"] |= variants[0] if variants else {}
 
 
-def _show_credentials(operation: dict[str, Any]) -> None:
+def _add_security(operation: dict[str, Any]) -> None:
     """Say that an operation takes the token of a session, or an API token with any one of its scopes. (FastAPI knows no
     "any one": it lists the scopes as if a session's token had to have them all.)"""
     for requirement in operation.get("security", []):
         ((scheme, scopes),) = requirement.items()
-        operation["security"] = [{scheme: []}, *({API_TOKEN: [scope]} for scope in scopes)]
+        operation["security"] = [{scheme: []}, *({API_TOKEN_SCHEME: [scope]} for scope in scopes)]
 
 
-def _show_edges(path: str, operation: dict[str, Any]) -> None:
+def _add_common_errors(path: str, operation: dict[str, Any]) -> None:
     """Add what is answered before an operation knows of its request."""
-    kinds: list[type[DomainError]] = [BodyTooSlow] if "requestBody" in operation else []
-    if not path.startswith(OF_THE_MACHINE):
-        kinds.append(HostNotServed)
-    shown = {str(status): answer for status, answer in raises(*kinds).items()}
-    operation["responses"] = dict(sorted((operation["responses"] | shown).items()))
+    error_types: list[type[DomainError]] = [BodyTooSlow] if "requestBody" in operation else []
+    if not path.startswith(INFRASTRUCTURE_PATHS):
+        error_types.append(HostNotServed)
+    common = {str(status): response for status, response in error_responses(*error_types).items()}
+    operation["responses"] = dict(sorted((operation["responses"] | common).items()))
 
 
-def _show_headers(operation: dict[str, Any]) -> None:
+def _add_headers(operation: dict[str, Any]) -> None:
     """Name each answer's headers: a page has a count, hours have an instant, a single entry has a tag."""
-    asked = [parameter["name"] for parameter in operation.get("parameters", [])]
-    of_success = [header for name in asked for header in OF_PARAMETER.get(name, ())]
-    of_success += [header for tag in operation["tags"] for header in OF_TAG.get(tag, ())]
-    for status, answer in operation["responses"].items():
-        own = of_success if status == "200" else list(OF_STATUS.get(status, ()))
-        schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
-        own = own + [OF_SCHEMA[name] for name in [schema.rpartition("/")[2]] if name in OF_SCHEMA]
-        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *own]}
+    parameter_names = [parameter["name"] for parameter in operation.get("parameters", [])]
+    success_headers = [header for name in parameter_names for header in HEADERS_BY_PARAMETER.get(name, ())]
+    success_headers += [header for tag in operation["tags"] for header in HEADERS_BY_TAG.get(tag, ())]
+    for status, response in operation["responses"].items():
+        header_names = success_headers if status == "200" else list(HEADERS_BY_STATUS.get(status, ()))
+        schema = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+        header_names = header_names + [
+            HEADER_BY_SCHEMA[name] for name in [schema.rpartition("/")[2]] if name in HEADER_BY_SCHEMA
+        ]
+        response["headers"] = {
+            name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *header_names]
+        }
 
 
-def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+def _add_body_example(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Give a body the example that its fields' examples make. (A file has its own.)"""
     for media in operation.get("requestBody", {}).get("content", {}).values():
         if "example" in media:
@@ -212,5 +216,5 @@ def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _example(field: dict[str, Any]) -> Any:
-    kinds = field.get("anyOf", [field])  # of what may be null, the example is in the kind that isn't
-    return next(kind["examples"][0] for kind in kinds if "examples" in kind)
+    variants = field.get("anyOf", [field])  # of what may be null, the example is in the kind that isn't
+    return next(variant["examples"][0] for variant in variants if "examples" in variant)

@@ -3,61 +3,65 @@
 from fastapi import APIRouter
 
 from app import __version__
-from app.api.dependencies.parameters import TransactionsDep
-from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, raises
-from app.core.database.migrations import is_too_old, revisions_of
+from app.api.dependencies.parameters import AnonymousTransaction
+from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding, error_responses
+from app.core.database.migrations import current_revisions, is_behind_head
 from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable
-from app.core.observability.disk_space import scarce
-from app.schemas.operations.health import Live, Ready
+from app.core.observability.disk_space import find_low_space
+from app.schemas.operations.health import Liveness, Readiness
 
-SERVICE = "employee-time-tracking-api"
-OF_ANY = (BodyTooLarge, EncodedBody, InternalError)
+SERVICE_NAME = "employee-time-tracking-api"
+ANY_REQUEST_ERRORS = (BodyTooLarge, UnsupportedContentEncoding, InternalError)
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-class WrongRevision(Unavailable):
+class SchemaOutdated(Unavailable):
     code = "schema_outdated"
     title = "Database schema outdated"
     retry_after_seconds = 10
 
 
-class DiskScarce(Unavailable):
+class DiskSpaceLow(Unavailable):
     code = "disk_space_low"
     title = "Disk space low"
     retry_after_seconds = 60
 
 
-@router.get("/live", summary="Is the process alive", responses=raises(*OF_ANY))
-async def read_live() -> Live:
+@router.get("/live", summary="Is the process alive", responses=error_responses(*ANY_REQUEST_ERRORS))
+async def read_live() -> Liveness:
     """Answers without looking at the database: restart the process when this fails, and only then."""
-    return Live(service=SERVICE, version=__version__)
+    return Liveness(service=SERVICE_NAME, version=__version__)
 
 
 @router.get(
     "/ready",
     summary="Can it serve",
-    responses=raises(*OF_ANY, ServiceBusy, DatabaseUnavailable, WrongRevision, DiskScarce),
+    responses=error_responses(*ANY_REQUEST_ERRORS, ServiceBusy, DatabaseUnavailable, SchemaOutdated, DiskSpaceLow),
 )
-async def read_ready(tx: TransactionsDep) -> Ready:
+async def read_ready(tx: AnonymousTransaction) -> Readiness:
     """The database answers, its schema is not older than this version needs, and there is room on the disk.
 
     A newer schema is no reason to turn requests away: in a rolling upgrade, old workers serve on it until they are
     replaced.
     """
-    return await tx.read(_ready)
+    return await tx.read(_readiness)
 
 
-def _ready(session: Session) -> Ready:
-    found = ", ".join(sorted(check_ready(session)))
-    return Ready(service=SERVICE, version=__version__, database=session.settings.database_kind, revision=found)
+def _readiness(session: Session) -> Readiness:
+    revisions = ", ".join(sorted(check_ready(session)))
+    return Readiness(
+        service=SERVICE_NAME, version=__version__, database=session.settings.database_kind, revision=revisions
+    )
 
 
 def check_ready(session: Session) -> set[str]:
     """The revisions of the database, where the service can work on it. Raises DiskScarce, WrongRevision."""
-    if lacking := scarce(session.settings):
-        raise DiskScarce(f"Less than MIN_FREE_DISK_MB is left for: {', '.join(lacking)}. Make room.")
-    found = revisions_of(session.connection())
-    if is_too_old(found):
-        raise WrongRevision(f"The database is at {', '.join(found) or 'no revision'}. Run: python -m app.cli migrate")
-    return found
+    if low_volumes := find_low_space(session.settings):
+        raise DiskSpaceLow(f"Less than MIN_FREE_DISK_MB is left for: {', '.join(low_volumes)}. Make room.")
+    revisions = current_revisions(session.connection())
+    if is_behind_head(revisions):
+        raise SchemaOutdated(
+            f"The database is at {', '.join(revisions) or 'no revision'}. Run: python -m app.cli migrate"
+        )
+    return revisions

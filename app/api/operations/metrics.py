@@ -9,24 +9,24 @@ from fastapi import APIRouter, Request
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from starlette.responses import Response
 
-from app.api.dependencies.transactions import runtime_of
-from app.api.http.problems import RouteNotFound, raises
-from app.api.operations.health import OF_ANY, check_ready
+from app.api.dependencies.transactions import get_runtime
+from app.api.http.problems import RouteNotFound, error_responses
+from app.api.operations.health import ANY_REQUEST_ERRORS, check_ready
 from app.core.config.settings import Settings
 from app.core.database.session import Session
 from app.core.errors import NotAuthenticated, Unavailable
 from app.core.observability.disk_space import MIB, free_bytes
-from app.core.observability.metrics import CONTENT_TYPE, rendered
+from app.core.observability.metrics import CONTENT_TYPE, render
 from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds, utc_now
 from app.services.reports import presence
 
-WAIT_SECONDS = 1.5
-REMEMBERED_SECONDS = 10
+PROBE_TIMEOUT_SECONDS = 1.5
+PROBE_CACHE_SECONDS = 10
 router = APIRouter(tags=["health"])
 
 
-class MetricsTokenNeeded(NotAuthenticated):
+class MetricsTokenRequired(NotAuthenticated):
     code = "metrics_token_required"
     title = "Metrics token required"
 
@@ -35,7 +35,7 @@ class MetricsTokenNeeded(NotAuthenticated):
     "/metrics",
     summary="Metrics",
     response_class=Response,
-    responses=raises(*OF_ANY, MetricsTokenNeeded, RouteNotFound)
+    responses=error_responses(*ANY_REQUEST_ERRORS, MetricsTokenRequired, RouteNotFound)
     | {200: {"content": {"text/plain": {"schema": {"type": "string", "maxLength": 2**24}}}}},
 )
 async def read_metrics(request: Request) -> Response:
@@ -44,17 +44,17 @@ async def read_metrics(request: Request) -> Response:
     Where METRICS_TOKEN is set it needs `Authorization: Bearer METRICS_TOKEN`. Where it isn't, and others can reach the
     service, there are no metrics.
     """
-    runtime = runtime_of(request)
+    runtime = get_runtime(request)
     _check_token(runtime.settings, request.headers.get("authorization", ""))
-    observer = request.app.state.observer
-    assert isinstance(observer, Observer)
-    seen = await observer.now()
-    shown = await asyncio.to_thread(lambda: rendered(_families(runtime.settings, seen)))
-    return Response(shown, headers={"Content-Type": CONTENT_TYPE})
+    database_probe = request.app.state.database_probe
+    assert isinstance(database_probe, DatabaseProbe)
+    result = await database_probe.get_result()
+    body = await asyncio.to_thread(lambda: render(_collect_metrics(runtime.settings, result)))
+    return Response(body, headers={"Content-Type": CONTENT_TYPE})
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProbeResult:
     """What only the database knows."""
 
     open_entries: int
@@ -62,32 +62,32 @@ class Seen:
     is_ready: bool
 
 
-class Observer:
+class DatabaseProbe:
     """Looks into the database for who scrapes: not more often than every REMEMBERED_SECONDS, one look at a time."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._seen: Seen | None = None
-        self._seen_at = float("-inf")
+        self._result: ProbeResult | None = None
+        self._probed_at = float("-inf")
 
-    async def now(self) -> Seen | None:
+    async def get_result(self) -> ProbeResult | None:
         """What is there; None where the database didn't say so within WAIT_SECONDS. The question isn't given up then:
         its thread can't be, so it is waited for behind the answer."""
         if not self._is_fresh():
-            await asyncio.wait([self._runtime.behind(self, self._look)], timeout=WAIT_SECONDS)
-        return self._seen if self._is_fresh() else None
+            await asyncio.wait([self._runtime.run_in_background(self, self._probe)], timeout=PROBE_TIMEOUT_SECONDS)
+        return self._result if self._is_fresh() else None
 
     def _is_fresh(self) -> bool:
-        return monotonic_seconds() - self._seen_at < REMEMBERED_SECONDS
+        return monotonic_seconds() - self._probed_at < PROBE_CACHE_SECONDS
 
-    async def _look(self) -> None:
-        self._seen = await self._runtime.gate.run(self._read, writes=False)
-        self._seen_at = monotonic_seconds()
+    async def _probe(self) -> None:
+        self._result = await self._runtime.request_limiter.run(self._query, writes=False)
+        self._probed_at = monotonic_seconds()
 
-    def _read(self) -> Seen:
-        with self._runtime.database.reading("metrics") as session:
-            open_entries, needing_review = presence.count(session, at=utc_now())
-            return Seen(open_entries, needing_review, _is_ready(session))
+    def _query(self) -> ProbeResult:
+        with self._runtime.database.read_transaction("metrics") as session:
+            open_entries, needing_review = presence.count_open(session, at=utc_now())
+            return ProbeResult(open_entries, needing_review, _is_ready(session))
 
 
 def _is_ready(session: Session) -> bool:
@@ -104,24 +104,24 @@ def _check_token(settings: Settings, authorization: str) -> None:
         if settings.is_exposed:
             raise RouteNotFound("There are no metrics here: METRICS_TOKEN is not set.")
         return
-    scheme, _, given = authorization.partition(" ")
-    wanted = settings.METRICS_TOKEN.get_secret_value()
-    if not (hmac.compare_digest(given.encode("latin-1"), wanted.encode()) and scheme.lower() == "bearer"):
-        raise MetricsTokenNeeded("Send Authorization: Bearer with the token of METRICS_TOKEN.")
+    scheme, _, token = authorization.partition(" ")
+    expected_token = settings.METRICS_TOKEN.get_secret_value()
+    if not (hmac.compare_digest(token.encode("latin-1"), expected_token.encode()) and scheme.lower() == "bearer"):
+        raise MetricsTokenRequired("Send Authorization: Bearer with the token of METRICS_TOKEN.")
 
 
-def _families(settings: Settings, seen: Seen | None) -> Iterator[Metric]:
-    yield GaugeMetricFamily("ett_database_up", "1 where the database answered this scrape, else 0.", seen is not None)
+def _collect_metrics(settings: Settings, result: ProbeResult | None) -> Iterator[Metric]:
+    yield GaugeMetricFamily("ett_database_up", "1 where the database answered this scrape, else 0.", result is not None)
     yield GaugeMetricFamily(
-        "ett_ready", "1 where /health/ready would say so, else 0.", seen is not None and seen.is_ready
+        "ett_ready", "1 where /health/ready would say so, else 0.", result is not None and result.is_ready
     )
     disk = GaugeMetricFamily("ett_disk_free_bytes", "Free bytes, by what is written there.", labels=["volume"])
-    for place, free in free_bytes(settings).items():
-        disk.add_metric([place], free)
+    for volume, free in free_bytes(settings).items():
+        disk.add_metric([volume], free)
     yield disk
-    least = settings.MIN_FREE_DISK_MB * MIB
-    yield GaugeMetricFamily("ett_disk_min_free_bytes", "With less than this the service is not ready.", least)
-    if seen is not None:
-        yield GaugeMetricFamily("ett_open_entries", "Entries that run.", seen.open_entries)
-        review = "Entries that run and need review."
-        yield GaugeMetricFamily("ett_open_entries_needing_review", review, seen.needing_review)
+    min_free_bytes = settings.MIN_FREE_DISK_MB * MIB
+    yield GaugeMetricFamily("ett_disk_min_free_bytes", "With less than this the service is not ready.", min_free_bytes)
+    if result is not None:
+        yield GaugeMetricFamily("ett_open_entries", "Entries that run.", result.open_entries)
+        review_help = "Entries that run and need review."
+        yield GaugeMetricFamily("ett_open_entries_needing_review", review_help, result.needing_review)

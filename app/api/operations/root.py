@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, raises
+from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding, error_responses
 from app.schemas.operations.root import Welcome
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/", summary="Welcome", responses=raises(BodyTooLarge, EncodedBody, InternalError))
+@router.get("/", summary="Welcome", responses=error_responses(BodyTooLarge, UnsupportedContentEncoding, InternalError))
 async def read_root() -> Welcome:
     """Says whose address this is. The operations are described at `/docs`."""
     return Welcome()

@@ -6,24 +6,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Security
 from starlette.responses import StreamingResponse
 
-from app.api.dependencies.authentication import UserTransactions, as_manager
-from app.api.dependencies.parameters import DateRange, Now, as_of
+from app.api.dependencies.authentication import UserTransactionRunner, require_manager
+from app.api.dependencies.parameters import DateRange, Now, set_as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.api.dependencies.streaming import stream_response
-from app.api.http.problems import raises
-from app.api.v1.shared_errors import OF_EXPORT, OF_PERIOD, WITH_ROLE
+from app.api.http.problems import error_responses
+from app.api.v1.shared_errors import EXPORT_ERRORS, PERIOD_ERRORS, ROLE_ERRORS
 from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
 from app.core.security.access_tokens import TokenScope
 from app.core.server.spool import Write
-from app.schemas.reports.report import Attribution, Columns, ExportFormat, ReportScope
+from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
 from app.services.access.actor import Actor
 from app.services.exports import exports
-from app.services.exports.exports import ExportWanted
+from app.services.exports.exports import ExportQuery
 from app.services.exports.xlsx import TooManyRows
 
 router = APIRouter(prefix="/reports/export", tags=["exports"])
-_RAISED = (*WITH_ROLE, *OF_PERIOD, *OF_EXPORT)
+_ERRORS = (*ROLE_ERRORS, *PERIOD_ERRORS, *EXPORT_ERRORS)
 _MEDIA_TYPES = {
     ExportFormat.csv: "text/csv; charset=utf-8",
     ExportFormat.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -31,7 +31,7 @@ _MEDIA_TYPES = {
 }
 
 
-def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+def _file_response(media_type: str) -> dict[int | str, dict[str, Any]]:
     """What the document says of a file."""
     schema = {"type": "string", "maxLength": 2**53}
     if media_type == _MEDIA_TYPES[ExportFormat.xlsx]:
@@ -44,81 +44,83 @@ def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-ColumnsQuery = Annotated[Columns, Query(description="`full` appends ids, zone, UTC instants, seconds, needs_review.")]
+ColumnsQuery = Annotated[
+    ExportColumns, Query(description="`full` appends ids, zone, UTC instants, seconds, needs_review.")
+]
 
 
 @dataclass(frozen=True, slots=True)
-class _Export:
+class _ExportRequest:
     """What the formats have in common: who asks for which rows, and the way to them."""
 
-    tx: Annotated[UserTransactions, Security(as_manager, scopes=[TokenScope.reports_read])]
+    tx: Annotated[UserTransactionRunner, Security(require_manager, scopes=[TokenScope.reports_read])]
     now: Now
     period: DateRange
     include_indirect: IncludeIndirect = False
     scope: ScopeQuery = ReportScope.team
     attribution: AttributionQuery = Attribution.at_start
 
-    async def as_file(self, export_format: ExportFormat, columns: Columns) -> StreamingResponse:
-        wanted = ExportWanted(self.period, self.scope, self.include_indirect, columns, self.attribution)
+    async def stream(self, export_format: ExportFormat, columns: ExportColumns) -> StreamingResponse:
+        query = ExportQuery(self.period, self.scope, self.include_indirect, columns, self.attribution)
         count_rows = EXPORT_ROWS.labels(export_format).inc
 
         def begin(session: Session, actor: Actor) -> None:
-            exports.begin(session, actor, wanted, export_format, at=self.now)
+            exports.authorize(session, actor, query, export_format, at=self.now)
 
         def produce(session: Session, actor: Actor, out: Write) -> None:
-            people = exports.people_of(session, actor, wanted)
-            exports.write(session, people, wanted, export_format, out, at=self.now, on_rows=count_rows)
+            users = exports.actor_filter(session, actor, query)
+            exports.write(session, users, query, export_format, out, at=self.now, on_rows=count_rows)
 
-        answer = await stream_response(
+        response = await stream_response(
             self.tx,
             begin,
             produce,
             media_type=_MEDIA_TYPES[export_format],
-            file_name=exports.file_name(wanted, export_format),
+            file_name=exports.file_name(query, export_format),
         )
-        as_of(answer, self.now)
-        return answer
+        set_as_of(response, self.now)
+        return response
 
 
-Export = Annotated[_Export, Depends()]
+ExportRequest = Annotated[_ExportRequest, Depends()]
 
 
 @router.get(
     "/csv",
     summary="Hours as CSV",
     response_class=StreamingResponse,
-    responses=raises(*_RAISED) | _file("text/csv"),
+    responses=error_responses(*_ERRORS) | _file_response("text/csv"),
 )
-async def export_csv(export: Export, columns: ColumnsQuery = Columns.basic) -> StreamingResponse:
+async def export_csv(export: ExportRequest, columns: ColumnsQuery = ExportColumns.basic) -> StreamingResponse:
     """The team's entries that belong to the period, or your own where you have no team.
 
     With `attribution=split` a row is the part of an entry inside one local day.
 
     Dates and times are those of each entry's zone, or of `time_zone`. Open entries have no end and no hours.
     """
-    return await export.as_file(ExportFormat.csv, columns)
+    return await export.stream(ExportFormat.csv, columns)
 
 
 @router.get(
     "/xlsx",
     summary="Hours as a workbook",
     response_class=StreamingResponse,
-    responses=raises(*_RAISED, TooManyRows) | _file(_MEDIA_TYPES[ExportFormat.xlsx]),
+    responses=error_responses(*_ERRORS, TooManyRows) | _file_response(_MEDIA_TYPES[ExportFormat.xlsx]),
 )
-async def export_xlsx(export: Export, columns: ColumnsQuery = Columns.full) -> StreamingResponse:
+async def export_xlsx(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
     """The rows of the CSV as a sheet with real dates and numbers, and a second one with each person's sum.
 
     A sheet has 1,048,575 rows at most.
     """
-    return await export.as_file(ExportFormat.xlsx, columns)
+    return await export.stream(ExportFormat.xlsx, columns)
 
 
 @router.get(
     "/json",
     summary="Hours as JSON lines",
     response_class=StreamingResponse,
-    responses=raises(*_RAISED) | _file("application/x-ndjson"),
+    responses=error_responses(*_ERRORS) | _file_response("application/x-ndjson"),
 )
-async def export_json(export: Export, columns: ColumnsQuery = Columns.full) -> StreamingResponse:
+async def export_json(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
     """The rows of the CSV, each as a JSON object on a line of its own, for programs: texts are as they were typed."""
-    return await export.as_file(ExportFormat.json, columns)
+    return await export.stream(ExportFormat.json, columns)

@@ -3,7 +3,7 @@
 from starlette.convertors import Convertor, register_url_convertor
 
 
-class _BesideWords(Convertor[str]):
+class _ExceptLiterals(Convertor[str]):
     """Whatever isn't a word of ours; whether it can be an id is the parameter's to judge."""
 
     def convert(self, value: str) -> str:
@@ -13,16 +13,16 @@ class _BesideWords(Convertor[str]):
         return value
 
 
-class _EntryConvertor(_BesideWords):
+class _EntryConvertor(_ExceptLiterals):
     regex = "(?!(?:me|current|bulk|clock-in|clock-out)(?:/|$))[^/]+"
 
 
-class _PersonConvertor(_BesideWords):
+class _UserConvertor(_ExceptLiterals):
     regex = "(?!(?:import|export)(?:/|$))[^/]+"
 
 
 register_url_convertor("entry", _EntryConvertor())
-register_url_convertor("person", _PersonConvertor())
+register_url_convertor("user", _UserConvertor())
 
-ENTRY = "/{entry_id:entry}"
-PERSON = "/{user_id:person}"
+ENTRY_PATH = "/{entry_id:entry}"
+USER_PATH = "/{user_id:user}"

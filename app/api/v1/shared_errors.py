@@ -1,30 +1,37 @@
 """The errors that operations share, described once."""
 
-from app.api.dependencies.streaming import NoRoom
-from app.api.http.problems import BodyTooLarge, EncodedBody, InternalError, ValidationFailed
+from app.api.dependencies.streaming import InsufficientStorage
+from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding, ValidationFailed
 from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
-from app.core.security.access_tokens import BadToken
+from app.core.security.access_tokens import InvalidToken
 from app.core.server.export_limit import TooManyExports
 from app.core.server.rate_limit import TooManyRequests
-from app.services.access.errors import PasswordChangeRequired, RoleNeeded, ScopeNeeded, SecondFactorRequired
+from app.services.access.errors import PasswordChangeRequired, RoleRequired, ScopeRequired, SecondFactorRequired
 from app.services.auth.errors import PasswordWrong
 from app.services.auth.login_throttle import LoginLimitReached
 from app.services.calendar.periods import PeriodReversed
-from app.services.idempotency import KeyReused, RequestInFlight
+from app.services.idempotency import IdempotencyKeyReused, RequestInFlight
 
-Kinds = tuple[type[DomainError], ...]
-WITHOUT_LOGIN: Kinds = (ValidationFailed, BodyTooLarge, EncodedBody, InternalError, ServiceBusy, DatabaseUnavailable)
-SIGNED_IN: Kinds = (
-    *WITHOUT_LOGIN,
-    BadToken,
+ErrorTypes = tuple[type[DomainError], ...]
+COMMON_ERRORS: ErrorTypes = (
+    ValidationFailed,
+    BodyTooLarge,
+    UnsupportedContentEncoding,
+    InternalError,
+    ServiceBusy,
+    DatabaseUnavailable,
+)
+AUTH_ERRORS: ErrorTypes = (
+    *COMMON_ERRORS,
+    InvalidToken,
     TooManyRequests,
-    ScopeNeeded,
+    ScopeRequired,
     PasswordChangeRequired,
     SecondFactorRequired,
 )
-PASSWORD_AGAIN: Kinds = (PasswordWrong, LoginLimitReached)
-WITH_ROLE: Kinds = (*SIGNED_IN, RoleNeeded)
-ONCE: Kinds = (KeyReused, RequestInFlight)
-OF_PERIOD: Kinds = (PeriodReversed,)
-OF_EXPORT: Kinds = (NoRoom, TooManyExports)
+PASSWORD_ERRORS: ErrorTypes = (PasswordWrong, LoginLimitReached)
+ROLE_ERRORS: ErrorTypes = (*AUTH_ERRORS, RoleRequired)
+IDEMPOTENCY_ERRORS: ErrorTypes = (IdempotencyKeyReused, RequestInFlight)
+PERIOD_ERRORS: ErrorTypes = (PeriodReversed,)
+EXPORT_ERRORS: ErrorTypes = (InsufficientStorage, TooManyExports)

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
 from app.core.config.renamed import first_renamed
-from app.core.config.types import POSTGRESQL_NAMES, DatabaseUrl, Host, Network, Origin, ZoneName
+from app.core.config.types import POSTGRESQL_BACKENDS, DatabaseUrl, Host, Network, Origin, ZoneName
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
 DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production refuses
@@ -36,7 +36,7 @@ class SmtpTls(StrEnum):
     none = "none"
 
 
-class BadSettings(Exception):
+class InvalidSettings(Exception):
     """A setting that the service can't or won't start with. The message names the variable, never its value."""
 
 
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     def database_url(self) -> URL:
         """DB_URL for SQLAlchemy: the bare postgresql:// means psycopg2, which SQLAlchemy 2.1 no longer assumes."""
         url = make_url(self.DB_URL)
-        if url.get_backend_name() in POSTGRESQL_NAMES:
+        if url.get_backend_name() in POSTGRESQL_BACKENDS:
             return url.set(drivername="postgresql+psycopg2")
         return url
 
@@ -117,12 +117,12 @@ class Settings(BaseSettings):
         return "sqlite" if self.is_sqlite else "postgresql"
 
     @property
-    def database_shown(self) -> str:
+    def redacted_database_url(self) -> str:
         """Which database it is, for logs: no user, no password, no option."""
         url = self.database_url
         hosts = url.query.get("host", url.host)
-        where = "" if hosts is None else hosts if isinstance(hosts, str) else ",".join(hosts)
-        return f"{self.database_kind}://{where}/{url.database}"
+        host = "" if hosts is None else hosts if isinstance(hosts, str) else ",".join(hosts)
+        return f"{self.database_kind}://{host}/{url.database}"
 
     @property
     def logs_json(self) -> bool:
@@ -130,14 +130,14 @@ class Settings(BaseSettings):
         return (self.LOG_FORMAT == "json") if self.LOG_FORMAT else self.ENVIRONMENT is Environment.production
 
     @property
-    def request_slots(self) -> int:
+    def request_permits(self) -> int:
         """How many requests may be in the database at once: one more than may write, for those who only look."""
         return self.DB_POOL_SIZE + 1
 
     @property
-    def connections(self) -> int:
+    def max_db_connections(self) -> int:
         """How many connections a worker process has at most: one for each request and each report in the database."""
-        return self.request_slots + self.MAX_CONCURRENT_REPORTS
+        return self.request_permits + self.MAX_CONCURRENT_REPORTS
 
     @property
     def is_exposed(self) -> bool:
@@ -161,68 +161,68 @@ class Settings(BaseSettings):
         return [*map(str, networks), *mapped]
 
     @cached_property
-    def smtp_trust(self) -> ssl.SSLContext:
-        """Whose certificates the mail server may show: SMTP_CA_FILE's, else the machine's. Raises BadSettings."""
+    def smtp_ssl_context(self) -> ssl.SSLContext:
+        """Whose certificates the mail server may show: SMTP_CA_FILE's, else the machine's. Raises InvalidSettings."""
         try:
             return ssl.create_default_context(cafile=self.SMTP_CA_FILE)
         except OSError:
-            raise BadSettings("SMTP_CA_FILE can't be used: it must hold certificates in PEM form.") from None
+            raise InvalidSettings("SMTP_CA_FILE can't be used: it must hold certificates in PEM form.") from None
 
-    def checked(self) -> Self:
-        """These settings, or BadSettings where an exposed service would run on something that everybody knows."""
+    def ensure_valid(self) -> Self:
+        """These settings, or InvalidSettings where an exposed service would run on something that everybody knows."""
         for name in ("AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN"):
             if (key := getattr(self, name)) is not None:
-                refuse_weak_key(name, key.get_secret_value())
+                reject_weak_key(name, key.get_secret_value())
         if self.PASSWORD_LINK_URL and "{token}" not in self.PASSWORD_LINK_URL:
-            raise BadSettings("PASSWORD_LINK_URL must have {token} where the token goes.")
+            raise InvalidSettings("PASSWORD_LINK_URL must have {token} where the token goes.")
         if self.SECRET_KEY is not None:
-            refuse_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
+            reject_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
         elif self.is_exposed:
-            raise BadSettings("SECRET_KEY is missing: set it to at least 32 random characters.")
+            raise InvalidSettings("SECRET_KEY is missing: set it to at least 32 random characters.")
         if self.SMTP_HOST is not None:
-            self._check_mail()
+            self._check_mail_settings()
         if not self.is_exposed:
             return self
         if self.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
-            raise BadSettings("FIRST_ADMIN_PASSWORD is the published default: set it, and FIRST_ADMIN_EMAIL.")
+            raise InvalidSettings("FIRST_ADMIN_PASSWORD is the published default: set it, and FIRST_ADMIN_EMAIL.")
         if self.DEBUG:
-            raise BadSettings("DEBUG is on: turn it off where others can reach the service.")
+            raise InvalidSettings("DEBUG is on: turn it off where others can reach the service.")
         if "*" in self.CORS_ORIGINS and self.CORS_ALLOW_CREDENTIALS:
-            raise BadSettings("CORS_ORIGINS is * with CORS_ALLOW_CREDENTIALS: name the origins.")
+            raise InvalidSettings("CORS_ORIGINS is * with CORS_ALLOW_CREDENTIALS: name the origins.")
         return self
 
-    def _check_mail(self) -> None:
+    def _check_mail_settings(self) -> None:
         if self.MAIL_FROM is None:
-            raise BadSettings("MAIL_FROM is missing: SMTP_HOST needs an address that mail comes from.")
+            raise InvalidSettings("MAIL_FROM is missing: SMTP_HOST needs an address that mail comes from.")
         if (self.SMTP_USER is None) != (self.SMTP_PASSWORD is None):
-            raise BadSettings("SMTP_USER and SMTP_PASSWORD: set both, or neither.")
+            raise InvalidSettings("SMTP_USER and SMTP_PASSWORD: set both, or neither.")
         if self.is_exposed and self.SMTP_PASSWORD is not None and self.SMTP_TLS is SmtpTls.none:
-            raise BadSettings("SMTP_TLS is none: anybody on the way could read the password. Set starttls or tls.")
+            raise InvalidSettings("SMTP_TLS is none: anybody on the way could read the password. Set starttls or tls.")
         if self.SMTP_CA_FILE is not None:
-            _ = self.smtp_trust
+            _ = self.smtp_ssl_context
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Settings from overrides, environment and `.env`, in that order. Raises BadSettings with one line."""
+    """Settings from overrides, environment and `.env`, in that order. Raises InvalidSettings with one line."""
     try:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise BadSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise InvalidSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
     except ValueError as error:  # a list setting that isn't JSON: pydantic-settings names the field
-        raise BadSettings(f"{error}.") from None
+        raise InvalidSettings(f"{error}.") from None
     if renamed := first_renamed(settings.model_fields_set, Settings.model_config):
-        raise BadSettings("{} was renamed to {}: set the new name.".format(*renamed))
-    return settings.checked()
+        raise InvalidSettings("{} was renamed to {}: set the new name.".format(*renamed))
+    return settings.ensure_valid()
 
 
-def refuse_weak_key(name: str, key: str) -> None:
-    """Raises BadSettings for a published example, and for a key that is too short or too plain."""
+def reject_weak_key(name: str, key: str) -> None:
+    """Raises InvalidSettings for a published example, and for a key that is too short or too plain."""
     if key in KNOWN_SECRET_KEYS:
-        raise BadSettings(f"{name} is a published example: set it to at least 32 random characters.")
+        raise InvalidSettings(f"{name} is a published example: set it to at least 32 random characters.")
     if len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8:
-        raise BadSettings(f"{name} is too short or too plain: set it to at least 32 random characters.")
+        raise InvalidSettings(f"{name} is too short or too plain: set it to at least 32 random characters.")
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,36 +19,36 @@ upsert = insert
 """An INSERT that knows what to do where the row is there already: SQLite's compiler writes PostgreSQL's as well."""
 
 
-class _Construct(FunctionElement[Any]):
+class _SqlFunction(FunctionElement[Any]):
     def __init_subclass__(cls) -> None:
         cls.inherit_cache = True  # SQLAlchemy wants it of each class itself: its name and arguments are all there is
 
 
-class epoch(_Construct):
+class epoch(_SqlFunction):
     """A stored instant as seconds since 1970, which both databases subtract and add up alike, and fast."""
 
     type = BigInteger()
 
 
-class from_epoch(_Construct):
+class from_epoch(_SqlFunction):
     """A second since 1970 as a stored instant."""
 
     type = Instant()
 
 
-class seconds_between(_Construct):
+class seconds_between(_SqlFunction):
     """The whole seconds from one stored instant to another."""
 
     type = BigInteger()
 
 
-class whole_seconds(_Construct):
+class whole_seconds(_SqlFunction):
     """Seconds, or what stored instants make that were subtracted, as whole seconds. Ask for it once, of the sum."""
 
     type = BigInteger()
 
 
-class earliest(_Construct):
+class earliest(_SqlFunction):
     """The earlier of two instants, or the smaller of two seconds."""
 
     def __init__(self, one: ColumnElement[Any], other: ColumnElement[Any]) -> None:
@@ -60,49 +60,49 @@ class latest(earliest):
     """The later of two instants, or the larger of two seconds."""
 
 
-class wall_time(_Construct):
+class wall_time(_SqlFunction):
     """What a clock on the wall shows at a stored instant, given its offset from UTC in seconds."""
 
     type = WallTime()
 
 
-class instant_text(_Construct):
+class instant_text(_SqlFunction):
     """A stored instant as RFC 3339 has it, in UTC: `2026-03-02T08:00:00Z`."""
 
     type = Text()
 
 
-class date_text(_Construct):
+class date_text(_SqlFunction):
     """The date of a wall time: `2026-03-02`."""
 
     type = Text()
 
 
-class time_text(_Construct):
+class time_text(_SqlFunction):
     """The time of day of a wall time: `08:00:00`."""
 
     type = Text()
 
 
-class json_string(_Construct):
+class json_string(_SqlFunction):
     """A text as JSON has it, in quotes."""
 
     type = Text()
 
 
-class filled(_Construct):
+class format_string(_SqlFunction):
     """A template, with each `%s` in it replaced by the next of the texts behind it."""
 
     type = Text()
 
 
-class ascii_lower(_Construct):
+class ascii_lower(_SqlFunction):
     """A text with A to Z small and all else as it is: the engines fold other letters differently, or by the locale."""
 
     type = Text()
 
 
-class next_id(_Construct):
+class next_id(_SqlFunction):
     """The next value of the sequence of this name; null on SQLite, which gives an id when the row is written."""
 
     type = BigInteger()
@@ -111,54 +111,56 @@ class next_id(_Construct):
         super().__init__(literal_column(f"'{sequence}'"))
 
 
-class _numbers(_Construct):
+class _series(_SqlFunction):
     type = BigInteger()
 
 
-def numbers_to(last: ColumnElement[int], *, at_most: int) -> TableValuedAlias:
+def number_series(last: ColumnElement[int], *, at_most: int) -> TableValuedAlias:
     """Rows whose `value` goes from 0 to `last`, for each row that `last` is of."""
     # SQLite has no such function, but one that reads JSON: of a list of all numbers it gets as many as it takes.
-    every = "".join(f",{number:<6}" for number in range(at_most))
-    numbers = _numbers(last, literal(f"[{every[1:]}", Text))
+    all_numbers = "".join(f",{number:<6}" for number in range(at_most))
+    numbers = _series(last, literal(f"[{all_numbers[1:]}", Text))
     return numbers.table_valued("value", name="value")
 
 
-def _arguments(element: FunctionElement[Any], compiler: SQLCompiler, options: dict[str, Any]) -> list[str]:
-    return [compiler.process(each.self_group(), **options) for each in element.clauses]
+def _compile_arguments(element: FunctionElement[Any], compiler: SQLCompiler, options: dict[str, Any]) -> list[str]:
+    return [compiler.process(clause.self_group(), **options) for clause in element.clauses]
 
 
-def _written(construct: type[_Construct], *, sqlite: str, postgresql: str) -> None:
+def _compile_as(construct: type[_SqlFunction], *, sqlite: str, postgresql: str) -> None:
     """Let a construct be compiled by these patterns, in which `{0}` is its first argument, and `{all}` all of them."""
 
-    def write(pattern: str, element: _Construct, compiler: SQLCompiler, **options: Any) -> str:
-        arguments = _arguments(element, compiler, options)
+    def compile_pattern(pattern: str, element: _SqlFunction, compiler: SQLCompiler, **options: Any) -> str:
+        arguments = _compile_arguments(element, compiler, options)
         return pattern.format(*arguments, all=", ".join(arguments))
 
-    compiles(construct, "sqlite")(partial(write, sqlite))
-    compiles(construct, "postgresql")(partial(write, postgresql))
+    compiles(construct, "sqlite")(partial(compile_pattern, sqlite))
+    compiles(construct, "postgresql")(partial(compile_pattern, postgresql))
 
 
-_RFC_3339 = "strftime('%Y-%m-%dT%H:%M:%SZ', {0}, 'unixepoch')"
-_written(epoch, sqlite="({0})", postgresql="CAST(date_part('epoch', {0}) AS BIGINT)")  # extract() is half as fast
-_written(from_epoch, sqlite="({0})", postgresql="to_timestamp(CAST({0} AS DOUBLE PRECISION))")
-_written(seconds_between, sqlite="({1} - {0})", postgresql="CAST(date_part('epoch', {1} - {0}) AS BIGINT)")
-_written(earliest, sqlite="min({0}, {1})", postgresql="least({0}, {1})")
-_written(latest, sqlite="max({0}, {1})", postgresql="greatest({0}, {1})")
-_written(wall_time, sqlite="({0} + {1})", postgresql="timezone(make_interval(secs => {1}), {0})")
-_written(instant_text, sqlite=_RFC_3339, postgresql="to_char(timezone('UTC', {0}), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")
-_written(date_text, sqlite="date({0}, 'unixepoch')", postgresql="CAST({0} AS DATE)")
-_written(time_text, sqlite="time({0}, 'unixepoch')", postgresql="CAST({0} AS TIME)")
-_written(json_string, sqlite="json_quote({0})", postgresql="CAST(to_json(CAST({0} AS TEXT)) AS TEXT)")
-_written(filled, sqlite="printf({all})", postgresql="format({all})")
-_FOLDED = f"translate({{0}}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
-_written(ascii_lower, sqlite="lower({0})", postgresql=_FOLDED)
-_written(next_id, sqlite="NULL", postgresql="nextval({0})")
-_written(_numbers, sqlite="json_each(substr({1}, 1, ({0} + 1) * 7) || ']')", postgresql="generate_series(0, {0})")
+_RFC_3339_PATTERN = "strftime('%Y-%m-%dT%H:%M:%SZ', {0}, 'unixepoch')"
+_compile_as(epoch, sqlite="({0})", postgresql="CAST(date_part('epoch', {0}) AS BIGINT)")  # extract() is half as fast
+_compile_as(from_epoch, sqlite="({0})", postgresql="to_timestamp(CAST({0} AS DOUBLE PRECISION))")
+_compile_as(seconds_between, sqlite="({1} - {0})", postgresql="CAST(date_part('epoch', {1} - {0}) AS BIGINT)")
+_compile_as(earliest, sqlite="min({0}, {1})", postgresql="least({0}, {1})")
+_compile_as(latest, sqlite="max({0}, {1})", postgresql="greatest({0}, {1})")
+_compile_as(wall_time, sqlite="({0} + {1})", postgresql="timezone(make_interval(secs => {1}), {0})")
+_compile_as(
+    instant_text, sqlite=_RFC_3339_PATTERN, postgresql="to_char(timezone('UTC', {0}), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+)
+_compile_as(date_text, sqlite="date({0}, 'unixepoch')", postgresql="CAST({0} AS DATE)")
+_compile_as(time_text, sqlite="time({0}, 'unixepoch')", postgresql="CAST({0} AS TIME)")
+_compile_as(json_string, sqlite="json_quote({0})", postgresql="CAST(to_json(CAST({0} AS TEXT)) AS TEXT)")
+_compile_as(format_string, sqlite="printf({all})", postgresql="format({all})")
+_ASCII_LOWER = f"translate({{0}}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
+_compile_as(ascii_lower, sqlite="lower({0})", postgresql=_ASCII_LOWER)
+_compile_as(next_id, sqlite="NULL", postgresql="nextval({0})")
+_compile_as(_series, sqlite="json_each(substr({1}, 1, ({0} + 1) * 7) || ']')", postgresql="generate_series(0, {0})")
 
 
 @compiles(whole_seconds)
 def _whole_seconds(element: whole_seconds, compiler: SQLCompiler, **options: Any) -> str:
     (length,) = element.clauses
-    (text,) = _arguments(element, compiler, options)
+    (text,) = _compile_arguments(element, compiler, options)
     is_number = compiler.dialect.name == "sqlite" or isinstance(length.type, Integer)
     return f"CAST({text} AS BIGINT)" if is_number else f"CAST(EXTRACT(epoch FROM {text}) AS BIGINT)"

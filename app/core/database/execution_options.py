@@ -2,7 +2,7 @@
 
 SEND_FIRST = "send_first"
 """Execution option with SQL that PostgreSQL is to run before the statement, in the same round trip."""
-PLANNED_ONCE = "planned_once"
+PREPARE = "prepare"
 """Execution option of a statement that is built once: PostgreSQL plans it once for each connection, not each time."""
-ROWS_AT_ONCE = 1000
+FETCH_SIZE = 1000
 """How many rows a statement whose rows are streamed fetches at once (`yield_per`)."""

@@ -20,14 +20,14 @@ from app.core.database.postgresql import online_migration
 from app.core.database.session import Database
 
 ROOT = Path(__file__).resolve().parents[3]
-LOCKED_PAUSE_SECONDS = 0.02
+LOCK_RETRY_SECONDS = 0.02
 
 
 class SchemaState(StrEnum):
     empty = "empty"
     current = "current"
     old = "old"
-    foreign = "foreign"
+    unknown = "unknown"
     """Tables, but no revision that this code knows: somebody else's database, or one that a newer version migrated."""
 
 
@@ -35,7 +35,7 @@ class UnusableDatabase(Exception):
     """The service can't work on this database; the message is one line that says why."""
 
 
-class ForeignDatabase(UnusableDatabase):
+class UnknownSchema(UnusableDatabase):
     """The database has tables that no migration of ours made. It is left untouched."""
 
 
@@ -43,21 +43,21 @@ class NotMigrated(UnusableDatabase):
     """The database isn't at the revision that this code needs."""
 
 
-def _config() -> Config:
+def _alembic_config() -> Config:
     return Config(ROOT / "alembic.ini")
 
 
 @cache
 def head_revision() -> str:
     """The revision this code needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
     assert head is not None
     return head
 
 
 @cache
 def _known_revisions() -> frozenset[str]:
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_alembic_config()).walk_revisions())
 
 
 def is_known_revision(revision: str) -> bool:
@@ -65,18 +65,18 @@ def is_known_revision(revision: str) -> bool:
     return revision in _known_revisions()
 
 
-def schema_state(database: Database) -> SchemaState:
+def detect_schema_state(database: Database) -> SchemaState:
     """How far the database is."""
-    with looking(database) as connection:
-        return _state(connection)
+    with inspect_connection(database) as connection:
+        return _detect_state(connection)
 
 
-def serves_on_newer(database: Database, needed: MetaData) -> bool:
+def is_compatible_with_newer_schema(database: Database, metadata: MetaData) -> bool:
     """Whether this code can work on a schema that a newer version migrated: the database has every table and column
     that is needed, and asks for no value that this code doesn't know of. Of somebody else's database neither is so."""
-    with looking(database) as connection:
+    with inspect_connection(database) as connection:
         tables = inspect(connection).get_multi_columns()
-    for table in needed.sorted_tables:
+    for table in metadata.sorted_tables:
         columns = {column["name"]: column for column in tables.get((None, table.name), [])}
         added = [column for name, column in columns.items() if name not in table.columns]
         if not columns.keys() >= set(table.columns.keys()):
@@ -87,7 +87,7 @@ def serves_on_newer(database: Database, needed: MetaData) -> bool:
 
 
 @contextmanager
-def looking(database: Database) -> Iterator[Connection]:
+def inspect_connection(database: Database) -> Iterator[Connection]:
     """A connection that only looks: our own ones would switch an SQLite file's journal to WAL."""
     if not database.settings.is_sqlite:
         with database.engine.connect() as connection:
@@ -98,55 +98,55 @@ def looking(database: Database) -> Iterator[Connection]:
         yield connection
 
 
-def revisions_of(connection: Connection) -> set[str]:
+def current_revisions(connection: Connection) -> set[str]:
     """The revisions a database has: one of ours, or none where no migration ever ran."""
     return set(MigrationContext.configure(connection).get_current_heads())
 
 
-def is_too_old(revisions: set[str]) -> bool:
+def is_behind_head(revisions: set[str]) -> bool:
     """Whether a database at these revisions lacks what this code needs: it has none, or an earlier one. One that this
     code doesn't know is of a newer version, which leaves what this one needs until the next (a rolling upgrade)."""
     return revisions != {head_revision()} and revisions <= _known_revisions()
 
 
-def _state(connection: Connection) -> SchemaState:
-    found = revisions_of(connection)
-    if found == {head_revision()}:
+def _detect_state(connection: Connection) -> SchemaState:
+    revisions = current_revisions(connection)
+    if revisions == {head_revision()}:
         return SchemaState.current
-    if found:
-        return SchemaState.old if is_too_old(found) else SchemaState.foreign
+    if revisions:
+        return SchemaState.old if is_behind_head(revisions) else SchemaState.unknown
     tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
-    return SchemaState.foreign if tables else SchemaState.empty
+    return SchemaState.unknown if tables else SchemaState.empty
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
+def open_database(settings: Settings) -> Iterator[Database]:
     """The database for a command or a start. Whatever the engine says against it becomes UnusableDatabase."""
     database = Database(settings)
     try:
         yield database
     except DBAPIError as error:
-        said = str(error.orig).strip().partition("\n")[0]
-        raise UnusableDatabase(f"The database of DB_URL can't be used: {said}") from error
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise UnusableDatabase(f"The database of DB_URL can't be used: {reason}") from error
     finally:
         database.close()
 
 
-def make_ready(database: Database, needed: MetaData) -> None:
+def ensure_schema(database: Database, metadata: MetaData) -> None:
     """Migrate an SQLite file; hold PostgreSQL to the revision, since others may be serving from it.
 
-    A schema that a newer version migrated is used as it is, where this code can (`serves_on_newer`): else a worker that
+    A schema that a newer version migrated is used as it is, where this code can: else a worker that
     is restarted in the midst of a rolling upgrade wouldn't come back. Only `migrate` refuses it always.
 
-    Raises ForeignDatabase, NotMigrated.
+    Raises UnknownSchema, NotMigrated.
     """
-    state = schema_state(database)
-    if state is SchemaState.foreign and serves_on_newer(database, needed):
+    state = detect_schema_state(database)
+    if state is SchemaState.unknown and is_compatible_with_newer_schema(database, metadata):
         return
     if database.settings.is_sqlite:
         migrate(database)
         return
-    _refuse_foreign(state)
+    _reject_unknown_schema(state)
     if state is not SchemaState.current:
         raise NotMigrated(f"The database's schema is {state}, not at {head_revision()}. Run: python -m app.cli migrate")
 
@@ -158,16 +158,16 @@ def migrate(
     total_wait_seconds: float = online_migration.TOTAL_WAIT_SECONDS,
     report: online_migration.Report = print,
 ) -> None:
-    """Bring the database to a revision, the newest by default. Raises ForeignDatabase, touching nothing, and
+    """Bring the database to a revision, the newest by default. Raises UnknownSchema, touching nothing, and
     MigrationBlocked.
 
     An SQLite file gets there in one transaction; PostgreSQL in one for each migration, so that no lock is held longer
     than its own. The revision is read again behind others who migrate, so of several that start at once one does.
     """
-    _refuse_foreign(schema_state(database))
+    _reject_unknown_schema(detect_schema_state(database))
 
     def upgrade(connection: Connection) -> None:
-        config = _config()
+        config = _alembic_config()
         config.attributes |= {"connection": connection, "keyring": database.keyring}
         command.upgrade(config, revision)
 
@@ -175,17 +175,17 @@ def migrate(
         url = database.settings.database_url
         online_migration.upgrade_with_lock_retries(url, upgrade, total_wait_seconds=total_wait_seconds, report=report)
         return
-    with connected(database) as connection:
+    with connect_for_alembic(database) as connection:
         upgrade(connection)
 
 
-def connected(database: Database) -> AbstractContextManager[Connection]:
+def connect_for_alembic(database: Database) -> AbstractContextManager[Connection]:
     """A connection for alembic, which opens and ends the transactions on it."""
     settings = database.settings
-    return _writer(database) if settings.is_sqlite else online_migration.connected(settings.database_url)
+    return _connect_writer(database) if settings.is_sqlite else online_migration.connect(settings.database_url)
 
 
-def _writer(database: Database) -> Connection:
+def _connect_writer(database: Database) -> Connection:
     """A connection for a writing transaction.
 
     Switching a new SQLite file's journal to WAL doesn't wait for others who look at it, as everything else does; so
@@ -199,12 +199,12 @@ def _writer(database: Database) -> Connection:
         except OperationalError as error:
             if "locked" not in str(error.orig) or time.monotonic() > deadline:
                 raise
-            time.sleep(LOCKED_PAUSE_SECONDS)
+            time.sleep(LOCK_RETRY_SECONDS)
 
 
-def _refuse_foreign(state: SchemaState) -> None:
-    if state is SchemaState.foreign:
-        raise ForeignDatabase(
+def _reject_unknown_schema(state: SchemaState) -> None:
+    if state is SchemaState.unknown:
+        raise UnknownSchema(
             "The database has tables, but no revision that this version knows; nothing was changed. "
             "Point DB_URL at an empty database or at one of this service, or use the newer version that migrated it."
         )

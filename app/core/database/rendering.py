@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal
 
-from app.core.database.dialect import date_text, filled, instant_text, json_string, time_text
-from app.core.spreadsheet import safe_cell
+from app.core.database.dialect import date_text, format_string, instant_text, json_string, time_text
+from app.core.spreadsheet import escaped_csv_text
 
 
 class CellType(Enum):
@@ -28,48 +28,48 @@ class CellType(Enum):
 
 def csv_cell(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[Any]:
     """The value as a cell of CSV, safe for spreadsheets; NULL where the cell is empty."""
-    return _CELLS[cell_type](value)
+    return _RENDERERS[cell_type](value)
 
 
 def json_value(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[str]:
     """The value as JSON: a text as it is, one that is missing as null."""
     if cell_type is CellType.text:
-        written: ColumnElement[str] = json_string(value)
+        rendered: ColumnElement[str] = json_string(value)
     elif cell_type in {CellType.date, CellType.time, CellType.instant}:
-        written = literal('"', Text).concat(csv_cell(value, cell_type)).concat('"')
+        rendered = literal('"', Text).concat(csv_cell(value, cell_type)).concat('"')
     else:
-        written = cast(csv_cell(value, cell_type), Text)
-    return func.coalesce(written, "null")
+        rendered = cast(csv_cell(value, cell_type), Text)
+    return func.coalesce(rendered, "null")
 
 
 def json_object(values: Mapping[str, ColumnElement[str]]) -> ColumnElement[str]:
     """A JSON object of values that are JSON, by their names."""
     fields = ",".join(f'"{name}":%s' for name in values)
-    return filled(f"{{{fields}}}", *values.values())
+    return format_string(f"{{{fields}}}", *values.values())
 
 
-def _number(value: ColumnElement[int]) -> ColumnElement[int]:
+def _render_number(value: ColumnElement[int]) -> ColumnElement[int]:
     return value
 
 
-def _hours(seconds: ColumnElement[int]) -> ColumnElement[str]:
+def _render_hours(seconds: ColumnElement[int]) -> ColumnElement[str]:
     """Hours with one or two decimals, rounded half up: `schemas.types.hours`, as Python writes it."""
     hundredths = (seconds * 100 + 1800) // 3600
-    rest = hundredths % 100
-    decimals = case((rest % 10 == 0, cast(rest // 10, Text)), else_=func.substr(cast(rest + 100, Text), 2))
+    fraction = hundredths % 100
+    decimals = case((fraction % 10 == 0, cast(fraction // 10, Text)), else_=func.substr(cast(fraction + 100, Text), 2))
     return cast(hundredths // 100, Text).concat(".").concat(decimals)
 
 
-def _flag(value: ColumnElement[bool]) -> ColumnElement[str]:
+def _render_flag(value: ColumnElement[bool]) -> ColumnElement[str]:
     return case((value, "true"), else_="false")
 
 
-_CELLS: dict[CellType, Callable[[ColumnElement[Any]], ColumnElement[Any]]] = {
-    CellType.number: _number,
-    CellType.text: safe_cell,
+_RENDERERS: dict[CellType, Callable[[ColumnElement[Any]], ColumnElement[Any]]] = {
+    CellType.number: _render_number,
+    CellType.text: escaped_csv_text,
     CellType.date: date_text,
     CellType.time: time_text,
-    CellType.hours: _hours,
+    CellType.hours: _render_hours,
     CellType.instant: instant_text,
-    CellType.flag: _flag,
+    CellType.flag: _render_flag,
 }

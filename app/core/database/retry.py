@@ -9,34 +9,34 @@ import structlog
 from psycopg2 import Error as PostgreSQLError
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.postgresql.engine import may_run_again
+from app.core.database.postgresql.engine import is_retryable
 from app.core.observability.logging import first_line
 from app.core.time.clock import monotonic_seconds
 
-TIMES = 3
-WITHIN_SECONDS = 2
+MAX_RETRIES = 3
+RETRY_DEADLINE_SECONDS = 2
 """After so long none is begun: whoever waits has waited enough."""
-MAX_PAUSE_SECONDS = 0.03
-_Answer = TypeVar("_Answer")
+MAX_BACKOFF_SECONDS = 0.03
+_Result = TypeVar("_Result")
 
 
-def again(transaction: Callable[[], _Answer]) -> _Answer:
+def run_with_retry(transaction: Callable[[], _Result]) -> _Result:
     """Run a transaction, at most three times more where PostgreSQL undid it: a deadlock, a serialisation failure, a
     connection that was lost or out of date before its COMMIT. Raises what the last one raised.
 
     Waits a little before each, in this thread, so that those who met don't meet again.
     """
-    begun_at = monotonic_seconds()
-    for _ in range(TIMES):
+    started_at = monotonic_seconds()
+    for _ in range(MAX_RETRIES):
         try:
             return transaction()
         except DBAPIError as error:
-            if not _is_worth_it(error) or monotonic_seconds() - begun_at > WITHIN_SECONDS:
+            if not _is_retryable(error) or monotonic_seconds() - started_at > RETRY_DEADLINE_SECONDS:
                 raise
             structlog.get_logger().info("transaction_retried", error=first_line(error.orig))
-        time.sleep(random.uniform(0, MAX_PAUSE_SECONDS))  # noqa: S311 - no secret
+        time.sleep(random.uniform(0, MAX_BACKOFF_SECONDS))  # noqa: S311 - no secret
     return transaction()
 
 
-def _is_worth_it(error: DBAPIError) -> bool:
-    return isinstance(error.orig, PostgreSQLError) and may_run_again(error)
+def _is_retryable(error: DBAPIError) -> bool:
+    return isinstance(error.orig, PostgreSQLError) and is_retryable(error)

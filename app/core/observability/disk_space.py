@@ -14,19 +14,19 @@ def free_bytes(settings: Settings) -> dict[str, int]:
 
     A place that isn't there has none.
     """
-    places = {"temporary": Path(tempfile.gettempdir())}
+    paths = {"temporary": Path(tempfile.gettempdir())}
     if settings.is_sqlite:
-        places["database"] = Path(str(settings.database_url.database)).resolve().parent
-    return {name: _free(place) for name, place in places.items()}
+        paths["database"] = Path(str(settings.database_url.database)).resolve().parent
+    return {name: _disk_free_bytes(path) for name, path in paths.items()}
 
 
-def scarce(settings: Settings) -> list[str]:
+def find_low_space(settings: Settings) -> list[str]:
     """What has less than MIN_FREE_DISK_MB left."""
     return [name for name, free in free_bytes(settings).items() if free < settings.MIN_FREE_DISK_MB * MIB]
 
 
-def _free(place: Path) -> int:
+def _disk_free_bytes(path: Path) -> int:
     try:
-        return shutil.disk_usage(place).free
+        return shutil.disk_usage(path).free
     except OSError:
         return 0

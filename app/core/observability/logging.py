@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import structlog
 
-MAX_LINE = 300
+MAX_LINE_LENGTH = 300
 _JSON = json.JSONEncoder(default=repr)
-_PLAIN = re.compile(r"[!#-<>-~]+")
+_UNQUOTED = re.compile(r"[!#-<>-~]+")
 _COLOURS = {"warning": "33", "error": "31", "critical": "31"}
 
 
@@ -33,17 +33,17 @@ def configure_logging(*, as_json: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_pid,
     ]
-    last: list[structlog.typing.Processor] = [
-        structlog.processors.ExceptionRenderer(_traceback),
-        _as_json if as_json else _as_coloured_text if sys.stderr.isatty() else _as_text,
+    final: list[structlog.typing.Processor] = [
+        structlog.processors.ExceptionRenderer(_format_traceback),
+        _render_json if as_json else _render_coloured_text if sys.stderr.isatty() else _render_text,
     ]
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[*shared, *final],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
@@ -52,48 +52,48 @@ def configure_logging(*, as_json: bool) -> None:
 
 def first_line(error: object) -> str:
     """What went wrong, without the values: databases and pydantic quote them, from the second line on."""
-    return next(iter(str(error).splitlines()), "")[:MAX_LINE]
+    return next(iter(str(error).splitlines()), "")[:MAX_LINE_LENGTH]
 
 
-def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+def _render_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
     return _JSON.encode(event)
 
 
-def _as_text(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
-    return _text(event)
+def _render_text(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _format_event(event)
 
 
-def _as_coloured_text(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
+def _render_coloured_text(_logger: object, method: str, event: structlog.typing.EventDict) -> str:
     colour = _COLOURS.get(event.get("level", method))
-    line = _text(event)
+    line = _format_event(event)
     return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
-def _text(event: structlog.typing.EventDict) -> str:
+def _format_event(event: structlog.typing.EventDict) -> str:
     """`09:00:00.123Z info request status=200`, and a traceback below it. What isn't plain is quoted as JSON quotes it,
     so nobody's text can end a line, look like another field or reach the terminal."""
-    told = dict(event)
-    moment, level, name, trace = (told.pop(key, "") for key in ("timestamp", "level", "event", "exception"))
-    head = f"{moment[11:23]}Z {level:7} {_word(name, with_blanks=True)}"
-    fields = [f"{key}={_word(value)}" for key, value in told.items() if value is not None]
-    below = [f"    {_word(line, with_blanks=True)}" for line in str(trace).splitlines()]
-    return "\n".join([" ".join([head, *fields]), *below])
+    fields = dict(event)
+    timestamp, level, name, trace = (fields.pop(key, "") for key in ("timestamp", "level", "event", "exception"))
+    head = f"{timestamp[11:23]}Z {level:7} {_quote(name, with_blanks=True)}"
+    pairs = [f"{key}={_quote(value)}" for key, value in fields.items() if value is not None]
+    traceback_lines = [f"    {_quote(line, with_blanks=True)}" for line in str(trace).splitlines()]
+    return "\n".join([" ".join([head, *pairs]), *traceback_lines])
 
 
-def _word(value: object, *, with_blanks: bool = False) -> str:
+def _quote(value: object, *, with_blanks: bool = False) -> str:
     text = value if isinstance(value, str) else _JSON.encode(value)
-    is_plain = text.isascii() and text.isprintable() if with_blanks else _PLAIN.fullmatch(text)
+    is_plain = text.isascii() and text.isprintable() if with_blanks else _UNQUOTED.fullmatch(text)
     return text if is_plain else _JSON.encode(text)
 
 
-def _traceback(exc_info: structlog.typing.ExcInfo) -> str:
-    return "".join(_chain(exc_info[1]))
+def _format_traceback(exc_info: structlog.typing.ExcInfo) -> str:
+    return "".join(_format_chain(exc_info[1]))
 
 
-def _chain(error: BaseException | None) -> Iterator[str]:
+def _format_chain(error: BaseException | None) -> Iterator[str]:
     """The error after what it came from, each with its own frames, as Python prints them."""
     if error is None:
         return
-    yield from _chain(error.__cause__ or (None if error.__suppress_context__ else error.__context__))
+    yield from _format_chain(error.__cause__ or (None if error.__suppress_context__ else error.__context__))
     yield from traceback.format_tb(error.__traceback__)
     yield f"{type(error).__module__}.{type(error).__qualname__}: {first_line(error)}\n"

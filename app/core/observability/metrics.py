@@ -21,7 +21,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.core.observability.metrics_directory import FOLDER, files_in, pids_in
+from app.core.observability.metrics_directory import MULTIPROC_DIR, live_pids, metric_files
 from app.core.time.clock import utc_now
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,7 +31,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 disable_created_metrics()
-_folder = Path(os.environ[FOLDER]) if FOLDER in os.environ else None
+_folder = Path(os.environ[MULTIPROC_DIR]) if MULTIPROC_DIR in os.environ else None
 if _folder is not None:
     mark_process_dead(os.getpid())  # of a process that had this number before
 _registry = CollectorRegistry()
@@ -42,7 +42,7 @@ REQUESTS = Counter(
     ["method", "route", "status"],
     registry=_registry,
 )
-DURATIONS = Histogram(
+REQUEST_DURATIONS = Histogram(
     "ett_http_request_duration_seconds",
     "Seconds from a request's head to the last byte of its answer, by route.",
     ["route"],
@@ -82,24 +82,28 @@ def _gauge(name: str, documentation: str, labels: Iterable[str] = (), *, mode: s
 
 
 WORKERS = _gauge("ett_workers", "Workers that serve.")
-LAST_START = _gauge("ett_last_worker_start_time_seconds", "When the youngest worker started.", mode="livemax")
-BUILD = _gauge("ett_build_info", "1, for this version and kind of database.", ["version", "database"], mode="livemax")
-SLOTS = _gauge("ett_concurrency_limit", "How many requests may be in the database at once, by gate.", ["limiter"])
-SLOTS_IN_USE = _gauge("ett_requests_running", "How many are.", ["limiter"])
-WAITING = _gauge("ett_requests_queued", "Requests that wait for a slot.", ["limiter"])
+LAST_WORKER_START = _gauge("ett_last_worker_start_time_seconds", "When the youngest worker started.", mode="livemax")
+BUILD_INFO = _gauge(
+    "ett_build_info", "1, for this version and kind of database.", ["version", "database"], mode="livemax"
+)
+CONCURRENCY_LIMIT = _gauge(
+    "ett_concurrency_limit", "How many requests may be in the database at once, by gate.", ["limiter"]
+)
+REQUESTS_RUNNING = _gauge("ett_requests_running", "How many are.", ["limiter"])
+REQUESTS_QUEUED = _gauge("ett_requests_queued", "Requests that wait for a slot.", ["limiter"])
 CONNECTIONS = _gauge("ett_pool_connections", "Connections that the pools may have.")
 CONNECTIONS_IN_USE = _gauge("ett_pool_connections_in_use", "Connections that are taken from the pools.")
 
 
-def begin(version: str, database: str) -> None:
+def record_worker_start(version: str, database: str) -> None:
     """Say that this process serves from now on."""
     WORKER_STARTS.inc()
     WORKERS.inc()
-    LAST_START.set(utc_now().timestamp())
-    BUILD.labels(version, database).set(1)
+    LAST_WORKER_START.set(utc_now().timestamp())
+    BUILD_INFO.labels(version, database).set(1)
 
 
-def end() -> None:
+def record_worker_stop() -> None:
     """Say that this process serves no more: its values of the present go, what it counted stays."""
     WORKERS.dec()
     if _folder is not None:
@@ -108,53 +112,53 @@ def end() -> None:
 
 def count_request(method: str, route: str | None, status: int | str, seconds: float) -> None:
     """Count a request that ended; `route` is the pattern that it matched, None where there is none."""
-    requests, durations = _of_request(method if method in METHODS else "other", route or UNMATCHED, status)
+    requests, durations = _request_metrics(method if method in METHODS else "other", route or UNMATCHED, status)
     requests.inc()
     durations.observe(seconds)
 
 
-def watch_pool(engine: Engine, size: int) -> None:
+def instrument_pool(engine: Engine, size: int) -> None:
     """Keep account of the connections that are taken from the engine's pool, which has so many at most."""
 
-    out: set[ConnectionPoolEntry] = set()
+    checked_out: set[ConnectionPoolEntry] = set()
 
-    def taken(_driver: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
-        out.add(entry)
+    def on_checkout(_driver: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        checked_out.add(entry)
         CONNECTIONS_IN_USE.inc()
 
-    def given_back(_driver: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
-        if entry in out:  # not so where taking it failed
-            out.remove(entry)
+    def on_checkin(_driver: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        if entry in checked_out:  # not so where taking it failed
+            checked_out.remove(entry)
             CONNECTIONS_IN_USE.dec()
 
     CONNECTIONS.inc(size)
-    event.listen(engine, "checkout", taken)
-    event.listen(engine, "checkin", given_back)
+    event.listen(engine, "checkout", on_checkout)
+    event.listen(engine, "checkin", on_checkin)
 
 
-def rendered(at_scrape: Iterable[Metric]) -> bytes:
+def render(scrape_metrics: Iterable[Metric]) -> bytes:
     """Every metric in Prometheus' text format, and those that whoever is scraped has just looked up."""
-    return generate_latest(_Shown(at_scrape))
+    return generate_latest(_ScrapeCollector(scrape_metrics))
 
 
-class _Shown(Collector):
-    def __init__(self, at_scrape: Iterable[Metric]) -> None:
-        self._at_scrape = at_scrape
+class _ScrapeCollector(Collector):
+    def __init__(self, scrape_metrics: Iterable[Metric]) -> None:
+        self._scrape_metrics = scrape_metrics
 
     def collect(self) -> Iterator[Metric]:
-        return chain(_registry.collect() if _folder is None else _of_all_workers(_folder), self._at_scrape)
+        return chain(_registry.collect() if _folder is None else _collect_from_workers(_folder), self._scrape_metrics)
 
 
-def _of_all_workers(folder: Path) -> Iterable[Metric]:
-    for pid in pids_in(folder):
-        if not _lives(pid):
+def _collect_from_workers(folder: Path) -> Iterable[Metric]:
+    for pid in live_pids(folder):
+        if not _is_running(pid):
             with suppress(FileNotFoundError):  # another scrape has just done it
                 mark_process_dead(pid)
-    added_up: Iterable[Metric] = MultiProcessCollector.merge(map(str, files_in(folder)))
-    return added_up
+    merged: Iterable[Metric] = MultiProcessCollector.merge(map(str, metric_files(folder)))
+    return merged
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError):  # the latter of another user, who has the number by now
@@ -163,5 +167,5 @@ def _lives(pid: int) -> bool:
 
 
 @cache
-def _of_request(method: str, route: str, status: int | str) -> tuple[Counter, Histogram]:
-    return REQUESTS.labels(method, route, status), DURATIONS.labels(route)
+def _request_metrics(method: str, route: str, status: int | str) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), REQUEST_DURATIONS.labels(route)

@@ -11,49 +11,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.core.config.settings import BadSettings
+from app.core.config.settings import InvalidSettings
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-_OURS = re.compile(r"(counter|histogram|gauge_[a-z]+)_\d+\.db")
+MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
+_METRIC_FILE = re.compile(r"(counter|histogram|gauge_[a-z]+)_\d+\.db")
 """The files of a process. Nothing else is ever removed: somebody may name a folder with a database in it."""
 
 
 @contextmanager
-def metrics_folder(*, workers: int) -> Iterator[None]:
+def open_metrics_directory(*, workers: int) -> Iterator[None]:
     """An empty folder for several workers, gone afterwards; one worker keeps its metrics in memory.
 
     It is the one that PROMETHEUS_MULTIPROC_DIR names, which must be no other service's, else a temporary one. Only its
-    owner can read it. Raises BadSettings where it can't be made.
+    owner can read it. Raises InvalidSettings where it can't be made.
     """
-    named = os.environ.pop(FOLDER, None)
+    configured = os.environ.pop(MULTIPROC_DIR, None)
     if workers == 1:
         yield
         return
     try:
-        folder = Path(named or tempfile.mkdtemp(prefix="ett-metrics-"))
+        folder = Path(configured or tempfile.mkdtemp(prefix="ett-metrics-"))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _empty(folder)
+        _remove_metric_files(folder)
     except OSError as error:
-        raise BadSettings(f"{FOLDER} can't be used: {error.strerror}.") from None
-    os.environ[FOLDER] = str(folder.resolve())
+        raise InvalidSettings(f"{MULTIPROC_DIR} can't be used: {error.strerror}.") from None
+    os.environ[MULTIPROC_DIR] = str(folder.resolve())
     try:
         yield
     finally:
-        _empty(folder)
+        _remove_metric_files(folder)
         with suppress(OSError):  # somebody else's files are in it
             folder.rmdir()
 
 
-def files_in(folder: Path) -> list[Path]:
+def metric_files(folder: Path) -> list[Path]:
     """The files with metrics."""
-    return [file for file in folder.iterdir() if _OURS.fullmatch(file.name)]
+    return [file for file in folder.iterdir() if _METRIC_FILE.fullmatch(file.name)]
 
 
-def pids_in(folder: Path) -> set[int]:
+def live_pids(folder: Path) -> set[int]:
     """The processes that have values of the present there, which go when the process does."""
-    return {int(file.stem.rpartition("_")[2]) for file in files_in(folder) if file.name.startswith("gauge_live")}
+    return {int(file.stem.rpartition("_")[2]) for file in metric_files(folder) if file.name.startswith("gauge_live")}
 
 
-def _empty(folder: Path) -> None:
-    for file in files_in(folder):
+def _remove_metric_files(folder: Path) -> None:
+    for file in metric_files(folder):
         file.unlink()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app.core.config.settings import BadSettings, Settings, refuse_weak_key
-from app.core.security.encryption import Sealer
-from app.core.security.hash_chain import ChainKeys
+from app.core.config.settings import InvalidSettings, Settings, reject_weak_key
+from app.core.security.encryption import SecretBox
+from app.core.security.hash_chain import HashChainKeys
 from app.core.security.opaque_tokens import RefreshTokens
 
 
@@ -22,10 +22,10 @@ class Keyring:
     @cached_property
     def signing_key(self) -> str:
         """SECRET_KEY, or in development the one in SECRET_KEY_FILE, which only its owner can read. It is made at random
-        where there is none. Raises BadSettings."""
+        where there is none. Raises InvalidSettings."""
         if self._settings.SECRET_KEY is not None:
             return self._settings.SECRET_KEY.get_secret_value()
-        return _key_in_file(self._settings.SECRET_KEY_FILE)
+        return _load_or_create_key(self._settings.SECRET_KEY_FILE)
 
     @property
     def audit_secrets(self) -> list[str]:
@@ -33,9 +33,9 @@ class Keyring:
         return self._secrets(self._settings.AUDIT_KEY, self._settings.AUDIT_PREVIOUS_KEYS)
 
     @cached_property
-    def audit_keys(self) -> ChainKeys:
+    def audit_keys(self) -> HashChainKeys:
         """The keys that chain the audit log; the old ones prove what they once made."""
-        return ChainKeys(*self.audit_secrets)
+        return HashChainKeys(*self.audit_secrets)
 
     @cached_property
     def refresh_tokens(self) -> RefreshTokens:
@@ -43,34 +43,34 @@ class Keyring:
         return RefreshTokens(self.signing_key)
 
     @cached_property
-    def sealer(self) -> Sealer:
+    def secret_box(self) -> SecretBox:
         """The keys of the second factors' secrets: TOTP_KEY, else the signing key; TOTP_PREVIOUS_KEYS still decrypt."""
-        return Sealer(*self._secrets(self._settings.TOTP_KEY, self._settings.TOTP_PREVIOUS_KEYS))
+        return SecretBox(*self._secrets(self._settings.TOTP_KEY, self._settings.TOTP_PREVIOUS_KEYS))
 
     def _secrets(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
         current = self.signing_key if own is None else own.get_secret_value()
         return [current, *(key.get_secret_value() for key in old)]
 
 
-def _key_in_file(path: Path) -> str:
-    """The key in the file; made first where there is none. Raises BadSettings where that can't be."""
+def _load_or_create_key(path: Path) -> str:
+    """The key in the file; made first where there is none. Raises InvalidSettings where that can't be."""
     try:
         if not path.exists():
-            _make_key(path)
+            _create_key_file(path)
         key = path.read_text("ascii", errors="backslashreplace").strip()
     except OSError as error:
-        raise BadSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}): set SECRET_KEY.") from None
-    refuse_weak_key("The key in SECRET_KEY_FILE", key)
+        raise InvalidSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}): set SECRET_KEY.") from None
+    reject_weak_key("The key in SECRET_KEY_FILE", key)
     return key
 
 
-def _make_key(path: Path) -> None:
+def _create_key_file(path: Path) -> None:
     """Write a random key, whole or not at all: linking gives workers that race one key, the first one's."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    fresh.touch(mode=0o600)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    temporary.touch(mode=0o600)
     try:
-        fresh.write_text(secrets.token_urlsafe(48))
+        temporary.write_text(secrets.token_urlsafe(48))
         with suppress(FileExistsError):
-            path.hardlink_to(fresh)
+            path.hardlink_to(temporary)
     finally:
-        fresh.unlink()
+        temporary.unlink()

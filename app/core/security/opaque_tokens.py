@@ -21,7 +21,7 @@ _SECRET_BYTES, _TAG_BYTES, _USER_BYTES, _SESSION_BYTES = 32, 16, 4, 8
 class RefreshRefused(NotAuthenticated):
     code = "invalid_refresh_token"
     title = "Invalid refresh token"
-    is_recorded = True
+    is_audited = True
 
 
 def digest(token: str | bytes) -> str:
@@ -36,12 +36,12 @@ def new_link_token() -> str:
 
 def new_api_token(user_id: int) -> str:
     """An API token: 256 random bits, behind whose it is, so that its person can be locked before it is looked up."""
-    return API_TOKEN_PREFIX + _text(user_id.to_bytes(_USER_BYTES) + secrets.token_bytes(_SECRET_BYTES))
+    return API_TOKEN_PREFIX + _encode_base64url(user_id.to_bytes(_USER_BYTES) + secrets.token_bytes(_SECRET_BYTES))
 
 
-def owner_of(api_token: str) -> int:
+def claimed_user_id(api_token: str) -> int:
     """Whose an API token says it is. Nothing is proven by that. Raises ValueError for what is no API token."""
-    content = _bytes(api_token.removeprefix(API_TOKEN_PREFIX))
+    content = _decode_base64url(api_token.removeprefix(API_TOKEN_PREFIX))
     if len(content) != _USER_BYTES + _SECRET_BYTES:
         raise ValueError("not as long as an API token")
     return int.from_bytes(content[:_USER_BYTES])
@@ -70,21 +70,21 @@ class RefreshTokens:
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
-    def first_secret(self) -> bytes:
+    def new_secret(self) -> bytes:
         return secrets.token_bytes(_SECRET_BYTES)
 
-    def next_secret(self, token: RefreshToken) -> bytes:
-        return self._mac(b"refresh-next", self._head(token) + token.secret)
+    def rotate_secret(self, token: RefreshToken) -> bytes:
+        return self._mac(b"refresh-next", self._encode_ids(token) + token.secret)
 
-    def text(self, token: RefreshToken) -> str:
+    def encode(self, token: RefreshToken) -> str:
         """The token as the client keeps it."""
-        content = self._head(token) + token.secret
-        return REFRESH_TOKEN_PREFIX + _text(content + self._tag(content))
+        content = self._encode_ids(token) + token.secret
+        return REFRESH_TOKEN_PREFIX + _encode_base64url(content + self._tag(content))
 
-    def read(self, text: str) -> RefreshToken:
+    def decode(self, text: str) -> RefreshToken:
         """The token in a text. Raises RefreshRefused for what we never made."""
         try:
-            content = _bytes(text.removeprefix(REFRESH_TOKEN_PREFIX))
+            content = _decode_base64url(text.removeprefix(REFRESH_TOKEN_PREFIX))
         except ValueError:
             content = b""
         content, tag = content[:-_TAG_BYTES], content[-_TAG_BYTES:]
@@ -96,7 +96,7 @@ class RefreshTokens:
             secret=content[_USER_BYTES + _SESSION_BYTES :],
         )
 
-    def _head(self, token: RefreshToken) -> bytes:
+    def _encode_ids(self, token: RefreshToken) -> bytes:
         return token.user_id.to_bytes(_USER_BYTES) + token.session_id.to_bytes(_SESSION_BYTES)
 
     def _tag(self, content: bytes) -> bytes:
@@ -106,11 +106,11 @@ class RefreshTokens:
         return hmac.digest(self._key, purpose + b":" + content, "sha256")
 
 
-def _text(content: bytes) -> str:
+def _encode_base64url(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def _bytes(text: str) -> bytes:
+def _decode_base64url(text: str) -> bytes:
     try:
         return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError):

@@ -21,19 +21,19 @@ from app.core.errors import Invalid, Unavailable
 
 MIN_LENGTH = 12
 MAX_LENGTH = 128
-NO_PASSWORD = ""
+UNUSABLE_PASSWORD = ""
 """In the place of a hash: nothing matches it, until the person sets a password through a link."""
 LOWEST_PRIORITY = 19
 MAX_WAIT_SECONDS = 10
-JUDGED_LENGTH = 32  # characters; zxcvbn takes a second over 128 made of look-alikes, and a strong start is enough
+SCORED_LENGTH = 32  # characters; zxcvbn takes a second over 128 made of look-alikes, and a strong start is enough
 MIN_SCORE = 2  # of zxcvbn's 0 to 4: 10^6 guesses and more
 
 # OWASP's minimum for argon2id
-_scheme: Any = argon2.using(type="ID", memory_cost=19456, rounds=2, parallelism=1)
-_Answer = TypeVar("_Answer")
+_argon2id: Any = argon2.using(type="ID", memory_cost=19456, rounds=2, parallelism=1)
+_Result = TypeVar("_Result")
 
 
-class TooManyLogins(Unavailable):
+class LoginQueueFull(Unavailable):
     code = "too_many_logins"
     title = "Too many concurrent logins"
     retry_after_seconds = 5
@@ -44,48 +44,48 @@ class WeakPassword(Invalid):
     title = "Weak password"
 
 
-def normalised(password: str) -> str:
+def normalise(password: str) -> str:
     """NFKC, so that one password typed on two keyboards is one password."""
     return unicodedata.normalize("NFKC", password)
 
 
-def wrong_length(password: str) -> str | None:
+def length_problem(password: str) -> str | None:
     """Why the password's length won't do, as a sentence; None when it will."""
-    if MIN_LENGTH <= len(normalised(password)) <= MAX_LENGTH:
+    if MIN_LENGTH <= len(normalise(password)) <= MAX_LENGTH:
         return None
     return f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters."
 
 
-def weakness(password: str) -> str | None:
+def strength_problem(password: str) -> str | None:
     """Why the password won't do, as a sentence; None when it will. Takes up to 0.1 s: not for the event loop."""
-    if reason := wrong_length(password):
+    if reason := length_problem(password):
         return reason
-    if int(zxcvbn(normalised(password)[:JUDGED_LENGTH]).score) < MIN_SCORE:
+    if int(zxcvbn(normalise(password)[:SCORED_LENGTH]).score) < MIN_SCORE:
         return "This password is among the first that are guessed. Take several unrelated words."
     return None
 
 
 def hash_password(password: str) -> str:
     """The argon2id hash, in the PHC string format."""
-    return str(_scheme.hash(normalised(password)))
+    return str(_argon2id.hash(normalise(password)))
 
 
 def _hash_new(password: str) -> str:
-    if reason := weakness(password):
+    if reason := strength_problem(password):
         raise WeakPassword(reason)
     return hash_password(password)
 
 
 def verify_password(password: str, password_hash: str) -> bool:
-    return password_hash != NO_PASSWORD and bool(_scheme.verify(normalised(password), password_hash))
+    return password_hash != UNUSABLE_PASSWORD and bool(_argon2id.verify(normalise(password), password_hash))
 
 
 @cache
-def _decoy_hash() -> str:
+def _dummy_hash() -> str:
     return hash_password("nobody's password, of no account")
 
 
-def _step_back() -> None:
+def _lower_thread_priority() -> None:
     """Let the hashing thread have what cores are idle: a login may wait, a punch may not. (On Linux a thread has a
     priority of its own; elsewhere it would be the whole process's.) Where a sandbox forbids it, they take turns."""
     if sys.platform == "linux":
@@ -96,37 +96,41 @@ def _step_back() -> None:
 class PasswordHasher:
     """Hashes off the event loop in one thread a worker, so that a login storm can't starve the punches.
 
-    A hash takes a core for about 20 ms and 19 MiB. Who would wait longer than MAX_WAIT_SECONDS gets TooManyLogins.
+    A hash takes a core for about 20 ms and 19 MiB. Who would wait longer than MAX_WAIT_SECONDS gets LoginQueueFull.
     """
 
     def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(1)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash", initializer=_step_back)
+        self._permit = asyncio.Semaphore(1)
+        self._executor = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix="hash", initializer=_lower_thread_priority
+        )
         # Verified when there is no such account: an unknown e-mail takes as long as a wrong password.
-        self._decoy = _decoy_hash()
+        self._dummy = _dummy_hash()
 
     async def hash(self, password: str | None) -> str:
-        """The hash of a new password, NO_PASSWORD for none. Raises WeakPassword."""
+        """The hash of a new password, UNUSABLE_PASSWORD for none. Raises WeakPassword."""
         if password is None:
-            return NO_PASSWORD
+            return UNUSABLE_PASSWORD
         return await self._run(_hash_new, password)
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Whether they match; False, in the same time, where there is no hash to match: nobody, or NO_PASSWORD."""
-        given = password_hash or NO_PASSWORD
-        matches = await self._run(verify_password, password, self._decoy if given == NO_PASSWORD else given)
-        return matches and given != NO_PASSWORD
+        """Whether they match; False, in the same time, where there is no hash: nobody, or UNUSABLE_PASSWORD."""
+        effective_hash = password_hash or UNUSABLE_PASSWORD
+        is_match = await self._run(
+            verify_password, password, self._dummy if effective_hash == UNUSABLE_PASSWORD else effective_hash
+        )
+        return is_match and effective_hash != UNUSABLE_PASSWORD
 
-    async def _run(self, work: Callable[..., _Answer], *arguments: str) -> _Answer:
+    async def _run(self, work: Callable[..., _Result], *arguments: str) -> _Result:
         try:
             async with asyncio.timeout(MAX_WAIT_SECONDS):
-                await self._turn.acquire()
+                await self._permit.acquire()
         except TimeoutError:
-            raise TooManyLogins("Too many people are logging in. Try again in a moment.") from None
+            raise LoginQueueFull("Too many people are logging in. Try again in a moment.") from None
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         finally:
-            self._turn.release()
+            self._permit.release()
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)

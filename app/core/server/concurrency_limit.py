@@ -12,88 +12,90 @@ from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.observability import metrics
 
 WAIT_SECONDS = 2
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
-class Gate:
+class ConcurrencyLimiter:
     """As many slots as connections and threads, so that nobody who has a slot ever waits for either.
 
-    Of those who write, `writers` get in at once; by default all. SQLite has one at a time: the rest wait here and not
+    Of writers, `max_writers` get in at once; by default all. SQLite has one at a time: the rest wait here and not
     in the engine. On PostgreSQL a slot is left to those who only look: COMMITs that wait for a standby all hang.
     """
 
     def __init__(
-        self, name: str, *, slots: int, writers: int | None = None, wait_seconds: float = WAIT_SECONDS
+        self, name: str, *, permits: int, max_writers: int | None = None, wait_seconds: float = WAIT_SECONDS
     ) -> None:
         self._wait_seconds = wait_seconds
-        self._in_use, self._waiting = metrics.SLOTS_IN_USE.labels(name), metrics.WAITING.labels(name)
-        metrics.SLOTS.labels(name).inc(slots)
-        self._slots = asyncio.Semaphore(slots)
-        self._writers = asyncio.Semaphore(writers) if writers else None
-        self._waits: set[asyncio.Timeout] = set()
-        self._turned_away: set[asyncio.Timeout] = set()
-        self._threads = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="request")
+        self._running, self._queued = metrics.REQUESTS_RUNNING.labels(name), metrics.REQUESTS_QUEUED.labels(name)
+        metrics.CONCURRENCY_LIMIT.labels(name).inc(permits)
+        self._permits = asyncio.Semaphore(permits)
+        self._writer_permits = asyncio.Semaphore(max_writers) if max_writers else None
+        self._waiters: set[asyncio.Timeout] = set()
+        self._rejected: set[asyncio.Timeout] = set()
+        self._executor = ThreadPoolExecutor(max_workers=permits, thread_name_prefix="request")
 
-    async def run(self, work: Callable[[], _Answer], *, writes: bool) -> _Answer:
+    async def run(self, work: Callable[[], _Result], *, writes: bool) -> _Result:
         """Run the work in a thread, once a slot is free. Raises ServiceBusy after `wait_seconds` without one, and
         DatabaseUnavailable when work that had one lost the database: who waits behind it need not find out anew."""
-        async with self._slot(writes):
-            running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        async with self._acquire_permits(writes):
+            future = asyncio.get_running_loop().run_in_executor(self._executor, work)
             try:
-                return await asyncio.shield(running)
+                return await asyncio.shield(future)
             except asyncio.CancelledError:
                 # We are stopping; the thread still holds its connection, so the slot stays taken until it is done.
-                await asyncio.wait([running])
+                await asyncio.wait([future])
                 raise
             except OperationalError as error:
-                if error.connection_invalidated or _was_never_connected(error):
-                    self._turn_away()
+                if error.connection_invalidated or _is_connect_failure(error):
+                    self._reject_waiters()
                 raise
 
-    def _turn_away(self) -> None:
+    def _reject_waiters(self) -> None:
         now = asyncio.get_running_loop().time()
-        for wait in self._waits:
+        for wait in self._waiters:
             if not wait.expired():
-                self._turned_away.add(wait)
+                self._rejected.add(wait)
                 wait.reschedule(now)
 
     @asynccontextmanager
-    async def _slot(self, writes: bool) -> AsyncIterator[None]:
-        wanted = [self._writers, self._slots] if writes and self._writers is not None else [self._slots]
-        held: list[asyncio.Semaphore] = []
+    async def _acquire_permits(self, writes: bool) -> AsyncIterator[None]:
+        semaphores = (
+            [self._writer_permits, self._permits] if writes and self._writer_permits is not None else [self._permits]
+        )
+        acquired: list[asyncio.Semaphore] = []
         try:
-            if any(semaphore.locked() for semaphore in wanted):
-                with self._waiting.track_inprogress():
-                    await self._wait_for(wanted, held)
+            if any(semaphore.locked() for semaphore in semaphores):
+                with self._queued.track_inprogress():
+                    await self._wait_for_permits(semaphores, acquired)
             else:
-                await self._take(wanted, held)
-            with self._in_use.track_inprogress():
+                await self._acquire_all(semaphores, acquired)
+            with self._running.track_inprogress():
                 yield
         finally:
-            for semaphore in held:
+            for semaphore in acquired:
                 semaphore.release()
 
-    async def _wait_for(self, wanted: list[asyncio.Semaphore], held: list[asyncio.Semaphore]) -> None:
+    async def _wait_for_permits(self, semaphores: list[asyncio.Semaphore], acquired: list[asyncio.Semaphore]) -> None:
         try:
             async with asyncio.timeout(self._wait_seconds) as wait:
-                self._waits.add(wait)
-                await self._take(wanted, held)
+                self._waiters.add(wait)
+                await self._acquire_all(semaphores, acquired)
         except TimeoutError:
-            if wait in self._turned_away:
+            if wait in self._rejected:
                 raise DatabaseUnavailable("The database can't be reached. Try again soon.") from None
             raise ServiceBusy("The service is busy. Try again in a second.") from None
         finally:
-            self._waits.discard(wait)
-            self._turned_away.discard(wait)
+            self._waiters.discard(wait)
+            self._rejected.discard(wait)
 
-    async def _take(self, wanted: list[asyncio.Semaphore], held: list[asyncio.Semaphore]) -> None:
-        for semaphore in wanted:
+    async def _acquire_all(self, semaphores: list[asyncio.Semaphore], acquired: list[asyncio.Semaphore]) -> None:
+        for semaphore in semaphores:
             await semaphore.acquire()
-            held.append(semaphore)
+            acquired.append(semaphore)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _was_never_connected(error: OperationalError) -> bool:
+def _is_connect_failure(error: OperationalError) -> bool:
     return error.statement is None and getattr(error.orig, "pgcode", None) is None

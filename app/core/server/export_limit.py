@@ -2,19 +2,19 @@
 
 from threading import Lock
 
-from app.core.errors import Policy, TooMany
+from app.core.errors import RateLimited, RateLimitPolicy
 
-AT_ONCE = 2
+MAX_CONCURRENT_EXPORTS = 2
 RETRY_AFTER_SECONDS = 5
-_POLICY = Policy("exports", AT_ONCE, 60)
+_POLICY = RateLimitPolicy("exports", MAX_CONCURRENT_EXPORTS, 60)
 
 
-class TooManyExports(TooMany):
+class TooManyExports(RateLimited):
     code = "too_many_exports"
     title = "Too many concurrent exports"
 
 
-class ExportLimit:
+class ExportLimiter:
     """The exports under way in this worker process, each with its user.
 
     A transaction takes in its thread, since an API token proves its user only there; the event loop releases.
@@ -24,13 +24,13 @@ class ExportLimit:
         self._users: dict[object, int] = {}
         self._lock = Lock()
 
-    def take(self, export: object, user_id: int) -> None:
+    def acquire(self, export: object, user_id: int) -> None:
         """Count an export of the user's, once, however often its transaction is retried. Raises TooManyExports."""
         with self._lock:
             others = [user for each, user in self._users.items() if each is not export]
-            if others.count(user_id) >= AT_ONCE:
+            if others.count(user_id) >= MAX_CONCURRENT_EXPORTS:
                 raise TooManyExports(
-                    f"You have {AT_ONCE} exports going. Wait until one is through.",
+                    f"You have {MAX_CONCURRENT_EXPORTS} exports going. Wait until one is through.",
                     policy=_POLICY,
                     retry_after_seconds=RETRY_AFTER_SECONDS,
                 )

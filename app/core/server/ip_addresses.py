@@ -10,28 +10,28 @@ _Address = IPv4Address | IPv6Address
 
 
 @lru_cache(maxsize=1024)
-def plain_address(text: str) -> str:
+def normalize_address(text: str) -> str:
     """The address in its one shortest form, an IPv4 one as such however it was written; UNKNOWN for what is none."""
-    address = _parsed(text)
+    address = _parse(text)
     return UNKNOWN if address is None else str(address)
 
 
-def network_of(address: str) -> str:
+def rate_limit_key(address: str) -> str:
     """The key under which an address is limited: IPv4 itself, IPv6 its /64, and what is none shares UNKNOWN."""
-    parsed = _parsed(address)
+    parsed = _parse(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((int(parsed) >> HOST_BITS << HOST_BITS, 128 - HOST_BITS)))
     return UNKNOWN if parsed is None else str(parsed)
 
 
 @lru_cache(maxsize=1024)
-def is_on_network(host: str) -> bool:
+def is_non_loopback_address(host: str) -> bool:
     """True for an address that others can reach: not for loopback, nor for a name or a path."""
-    address = _parsed(host)
+    address = _parse(host)
     return address is not None and not address.is_loopback
 
 
-def _parsed(text: str) -> _Address | None:
+def _parse(text: str) -> _Address | None:
     try:
         address = ip_address(text)
     except ValueError:

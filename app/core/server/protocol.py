@@ -11,7 +11,9 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_PIPELINED = 100
 DRAIN_SECONDS = 1
 """How long idle connections stay open when the service stops: requests that are on their way are still answered."""
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_TOO_MANY_CONNECTIONS = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -38,7 +40,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._settings = self.config.loaded_app.state.runtime.settings
         self._start_head_timer()
         if len(self.connections) > self._settings.MAX_CONNECTIONS:
-            transport.write(_FULL)
+            transport.write(_TOO_MANY_CONNECTIONS)
             transport.close()
         elif hasattr(socket, "TCP_USER_TIMEOUT"):
             milliseconds = self._settings.RESPONSE_WRITE_TIMEOUT_SECONDS * 1000

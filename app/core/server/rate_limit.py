@@ -2,19 +2,19 @@
 
 from collections import OrderedDict
 
-from app.core.errors import Policy, TooMany
+from app.core.errors import RateLimited, RateLimitPolicy
 
 WINDOW_SECONDS = 60
 MAX_KEYS = 10_000
 _SECOND = 1_000_000_000  # in nanoseconds: whole ones, since sums of fractions drift
 
 
-class TooManyRequests(TooMany):
+class TooManyRequests(RateLimited):
     code = "too_many_requests"
     title = "Too many requests"
 
 
-class RequestLimit:
+class RateLimiter:
     """A token bucket for each key, in the memory of one worker process. For its event loop only: there is no lock.
 
     A bucket is one number, the instant at which it will be full again (GCRA): each request moves it on by what it
@@ -22,23 +22,23 @@ class RequestLimit:
     """
 
     def __init__(self, per_minute: int, *, max_keys: int = MAX_KEYS) -> None:
-        self.policy = Policy("requests", per_minute, WINDOW_SECONDS)
+        self.policy = RateLimitPolicy("requests", per_minute, WINDOW_SECONDS)
         self._cost = WINDOW_SECONDS * _SECOND // per_minute
         self._max_keys = max_keys
         self._full_at: OrderedDict[str, int] = OrderedDict()
 
-    def take(self, key: str, *, at: float) -> None:
+    def acquire(self, key: str, *, at: float) -> None:
         """Count one request of the key at this monotonic second. Raises TooManyRequests, which counts none."""
         now = int(at * _SECOND)
         full_at = max(self._full_at.get(key, now), now)
-        missing = full_at + self._cost - now - WINDOW_SECONDS * _SECOND
-        is_refused = missing > 0
+        deficit = full_at + self._cost - now - WINDOW_SECONDS * _SECOND
+        is_refused = deficit > 0
         self._full_at[key] = full_at if is_refused else full_at + self._cost
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._max_keys:
             self._full_at.popitem(last=False)
         if is_refused:
-            seconds = -(-missing // _SECOND)
+            seconds = -(-deficit // _SECOND)
             raise TooManyRequests(
                 f"You may make {self.policy.quota} requests a minute. Try again in {seconds} s.",
                 policy=self.policy,

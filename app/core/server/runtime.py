@@ -7,13 +7,13 @@ import structlog
 
 from app.core.config.settings import Settings
 from app.core.database.session import Database
-from app.core.mail import mailer_for
+from app.core.mail import create_mailer
 from app.core.observability import metrics
 from app.core.security.access_tokens import TokenSigner
 from app.core.security.passwords import PasswordHasher
-from app.core.server.concurrency_limit import Gate
-from app.core.server.export_limit import ExportLimit
-from app.core.server.rate_limit import RequestLimit
+from app.core.server.concurrency_limit import ConcurrencyLimiter
+from app.core.server.export_limit import ExportLimiter
+from app.core.server.rate_limit import RateLimiter
 from app.core.server.spool import Spool
 
 REPORT_WAIT_SECONDS = 30
@@ -23,43 +23,45 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings)
-        metrics.watch_pool(self.database.engine, settings.connections)
-        writers = 1 if settings.is_sqlite else settings.DB_POOL_SIZE
-        self.gate = Gate("requests", slots=settings.request_slots, writers=writers)
+        metrics.instrument_pool(self.database.engine, settings.max_db_connections)
+        max_writers = 1 if settings.is_sqlite else settings.DB_POOL_SIZE
+        self.request_limiter = ConcurrencyLimiter("requests", permits=settings.request_permits, max_writers=max_writers)
         # Reports and exports take their time: they queue beside the punches, never in front of them.
-        self.reports_gate = Gate("reports", slots=settings.MAX_CONCURRENT_REPORTS, wait_seconds=REPORT_WAIT_SECONDS)
+        self.report_limiter = ConcurrencyLimiter(
+            "reports", permits=settings.MAX_CONCURRENT_REPORTS, wait_seconds=REPORT_WAIT_SECONDS
+        )
         self.spools: set[Spool] = set()
         self.hasher = PasswordHasher()
         self.signer = TokenSigner(settings)
-        self.mailer = mailer_for(settings)
-        self.request_limit = RequestLimit(settings.REQUESTS_PER_MINUTE)
-        self.export_limit = ExportLimit()
-        self._behind: dict[object, asyncio.Task[None]] = {}
+        self.mailer = create_mailer(settings)
+        self.rate_limiter = RateLimiter(settings.REQUESTS_PER_MINUTE)
+        self.export_limiter = ExportLimiter()
+        self._background_tasks: dict[object, asyncio.Task[None]] = {}
 
-    def behind(self, key: object, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    def run_in_background(self, key: object, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Do the work behind the answer, one at a time for each key. Nobody needs it done, so a failure is logged."""
-        if key not in self._behind:
-            self._behind[key] = asyncio.create_task(self._do_behind(key, work))
-        return self._behind[key]
+        if key not in self._background_tasks:
+            self._background_tasks[key] = asyncio.create_task(self._run_and_log(key, work))
+        return self._background_tasks[key]
 
-    async def settle(self) -> None:
+    async def wait_for_background(self) -> None:
         """Wait for what is done behind answers."""
-        await asyncio.gather(*self._behind.values())
+        await asyncio.gather(*self._background_tasks.values())
 
-    async def _do_behind(self, key: object, work: Callable[[], Awaitable[None]]) -> None:
+    async def _run_and_log(self, key: object, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception as error:
             structlog.get_logger().warning("background_task_failed", error=type(error).__name__)
         finally:
-            del self._behind[key]
+            del self._background_tasks[key]
 
     def close(self) -> None:
         """Let go of everything. It waits for the threads: not for the event loop."""
         for spool in list(self.spools):
             spool.close_reader()  # its producer stops at the next chunk
-        self.database.hang_up()  # or now, where the next chunk is long in coming: nobody reads it
-        self.gate.close()
-        self.reports_gate.close()
+        self.database.abort_connections()  # or now, where the next chunk is long in coming: nobody reads it
+        self.request_limiter.close()
+        self.report_limiter.close()
         self.hasher.close()
         self.database.close()

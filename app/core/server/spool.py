@@ -27,36 +27,36 @@ class Spool:
 
     def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Make the file and start the producer, whose thread calls `write`. Raises OSError where there is no room."""
-        self._in = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed when the producer is done
-        self._out = os.fdopen(os.dup(self._in.fileno()), "rb", buffering=0)
+        self._writer = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed when the producer is done
+        self._reader = os.fdopen(os.dup(self._writer.fileno()), "rb", buffering=0)
         self._loop = asyncio.get_running_loop()
-        self._grew = asyncio.Event()
+        self._has_grown = asyncio.Event()
         self._size = 0
         self.producer = asyncio.create_task(produce())
         self.producer.add_done_callback(self._close_writer)
 
     def write(self, chunk: bytes) -> None:
         """Append the chunk, in the producer's thread. Raises ReaderGone, and OSError where there is no room."""
-        if self._out.closed:
+        if self._reader.closed:
             raise ReaderGone
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[self._in.write(rest) or 0 :]
+        remaining = memoryview(chunk)
+        while remaining:
+            remaining = remaining[self._writer.write(remaining) or 0 :]
         self._size += len(chunk)
-        self._loop.call_soon_threadsafe(self._grew.set)
+        self._loop.call_soon_threadsafe(self._has_grown.set)
 
     async def wait_for_data(self, offset: int = 0) -> bool:
         """Wait for bytes at the offset: True when they are there, False when the producer ended without them."""
         while offset == self._size and not self.producer.done():
-            self._grew.clear()
-            await self._grew.wait()
+            self._has_grown.clear()
+            await self._has_grown.wait()
         return offset < self._size
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The bytes in order, as they come. Raises ProducerFailed where they end too early."""
         offset = 0
         while await self.wait_for_data(offset):
-            chunk = os.pread(self._out.fileno(), min(READ_BYTES, self._size - offset), offset)
+            chunk = os.pread(self._reader.fileno(), min(READ_BYTES, self._size - offset), offset)
             offset += len(chunk)
             yield chunk
         if self.producer.cancelled() or self.producer.exception() is not None:
@@ -64,8 +64,8 @@ class Spool:
 
     def close_reader(self) -> None:
         """Read no more: the producer stops at its next chunk, and the file is gone."""
-        self._out.close()
+        self._reader.close()
 
     def _close_writer(self, _: object) -> None:
-        self._in.close()
-        self._grew.set()
+        self._writer.close()
+        self._has_grown.set()

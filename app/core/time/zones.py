@@ -32,17 +32,17 @@ def day_start(day: date, zone: str) -> datetime:
     """
     zone_info = ZoneInfo(zone)
     midnight = datetime.combine(day, time.min, tzinfo=zone_info)
-    begins = midnight.astimezone(UTC)
+    start = midnight.astimezone(UTC)
     before = midnight.replace(fold=1).astimezone(UTC)
     # Only for a midnight that the clock skipped do the two readings of PEP 495 lie the wrong way round, with the jump
     # between them: fold=1 before it, fold=0 at it or after. Halving finds it to the second.
-    while begins - before > timedelta(seconds=1):
-        middle = (before + (begins - before) / 2).replace(microsecond=0)
+    while start - before > timedelta(seconds=1):
+        middle = (before + (start - before) / 2).replace(microsecond=0)
         if middle.astimezone(zone_info).date() < day:
             before = middle
         else:
-            begins = middle
-    return begins
+            start = middle
+    return start
 
 
 def local_day(second: int, zone: str) -> date:
@@ -55,15 +55,15 @@ def local_day(second: int, zone: str) -> date:
     day = local.date()
     if not local.fold:  # struck once, or for the first time
         return day
-    while second < day_second(day, zone):
+    while second < day_start_epoch(day, zone):
         day -= _DAY
-    while second >= day_second(day + _DAY, zone):
+    while second >= day_start_epoch(day + _DAY, zone):
         day += _DAY
     return day
 
 
 @lru_cache(maxsize=8192)
-def day_second(day: date, zone: str) -> int:
+def day_start_epoch(day: date, zone: str) -> int:
     """`day_start` in seconds since 1970."""
     return int(day_start(day, zone).timestamp())
 
@@ -74,59 +74,62 @@ def day_range(start: date, end: date, zone: str) -> tuple[datetime, datetime]:
 
 
 @dataclass(frozen=True, slots=True)
-class WallClock:
-    """From the second `begins` on, the clock on the wall shows the second plus `offset`, and the local day is the one
+class OffsetPeriod:
+    """From the second `start` on, the clock on the wall shows the second plus `offset`, and the local day is the one
     that has the second plus `day_offset` in it: two figures only while a clock set back strikes a midnight again."""
 
-    begins: int
+    start: int
     offset: int
     day_offset: int
 
 
-def wall_clocks(first: int, after: int, zone: str) -> list[WallClock]:
+def offset_periods(first: int, after: int, zone: str) -> list[OffsetPeriod]:
     """What the clocks of a zone show in the half-open interval, in seconds since 1970: piece by piece, in order.
 
     It is what a database needs to know of a zone to tell the local day and time of an instant by adding a number.
     """
     years = range(datetime.fromtimestamp(first, UTC).year, datetime.fromtimestamp(after, UTC).year + 1)
-    found: list[WallClock] = []
-    for clock in (clock for year in years for clock in _clocks_of_year(year, zone)):
-        if clock.begins <= first:
-            found = [WallClock(first, clock.offset, clock.day_offset)]
-        elif clock.begins < after and (clock.offset, clock.day_offset) != (found[-1].offset, found[-1].day_offset):
-            found.append(clock)
-    return found
+    selected: list[OffsetPeriod] = []
+    for period in (period for year in years for period in _periods_of_year(year, zone)):
+        if period.start <= first:
+            selected = [OffsetPeriod(first, period.offset, period.day_offset)]
+        elif period.start < after and (period.offset, period.day_offset) != (
+            selected[-1].offset,
+            selected[-1].day_offset,
+        ):
+            selected.append(period)
+    return selected
 
 
 @lru_cache(maxsize=65_536)  # every zone for a century
-def _clocks_of_year(year: int, zone: str) -> tuple[WallClock, ...]:
-    begins, ends = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp()) for each in (year, year + 1))
+def _periods_of_year(year: int, zone: str) -> tuple[OffsetPeriod, ...]:
+    start, end = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp()) for each in (year, year + 1))
     # Begun a little before: a midnight that strikes again behind the year's first second belongs to a change before it.
-    before = begins - DAY_SECONDS
-    clocks = [WallClock(before, _offset(before, zone), _offset(before, zone)), *_changes(before, ends, zone)]
-    last_before = max(number for number, clock in enumerate(clocks) if clock.begins <= begins)
-    first = clocks[last_before]
-    return WallClock(begins, first.offset, first.day_offset), *clocks[last_before + 1 :]
+    before = start - DAY_SECONDS
+    periods = [OffsetPeriod(before, _offset(before, zone), _offset(before, zone)), *_changes(before, end, zone)]
+    first_index = max(number for number, period in enumerate(periods) if period.start <= start)
+    first = periods[first_index]
+    return OffsetPeriod(start, first.offset, first.day_offset), *periods[first_index + 1 :]
 
 
-def _changes(first: int, after: int, zone: str) -> Iterator[WallClock]:
+def _changes(first: int, after: int, zone: str) -> Iterator[OffsetPeriod]:
     """The changes of a zone's clock in the interval."""
-    known = _offset(first, zone)
+    previous = _offset(first, zone)
     for probe in range(first + _PROBE_SECONDS, after + _PROBE_SECONDS, _PROBE_SECONDS):
         offset = _offset(probe, zone)
-        if offset == known:
+        if offset == previous:
             continue
-        second = _first_with(offset, probe - _PROBE_SECONDS, probe, zone)
+        second = _first_second_with(offset, probe - _PROBE_SECONDS, probe, zone)
         if second >= after:
             return
-        if (second + offset) // DAY_SECONDS < (second - 1 + known) // DAY_SECONDS:  # set back into the day before
-            yield WallClock(second, offset, known)
+        if (second + offset) // DAY_SECONDS < (second - 1 + previous) // DAY_SECONDS:  # set back into the day before
+            yield OffsetPeriod(second, offset, previous)
             second += DAY_SECONDS - (second + offset) % DAY_SECONDS
-        yield WallClock(second, offset, offset)
-        known = offset
+        yield OffsetPeriod(second, offset, offset)
+        previous = offset
 
 
-def _first_with(offset: int, before: int, after: int, zone: str) -> int:
+def _first_second_with(offset: int, before: int, after: int, zone: str) -> int:
     """The first second behind `before` at which the zone has the offset, which it has at `after`."""
     while after - before > 1:
         middle = (before + after) // 2

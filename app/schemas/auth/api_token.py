@@ -5,23 +5,23 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.core.security.access_tokens import TokenScope
-from app.schemas.types import Answer, Body, Id, Line, SentTime, UtcTime
+from app.schemas.types import Id, InputInstant, RequestModel, ResponseModel, SingleLine, UtcInstant
 
 
-def _once_each(scopes: list[TokenScope]) -> list[TokenScope]:
+def _require_unique(scopes: list[TokenScope]) -> list[TokenScope]:
     if len(set(scopes)) != len(scopes):
         raise ValueError("Name each scope once.")
     return scopes
 
 
-def _listed(scopes: object) -> object:
+def _split_scopes(scopes: object) -> object:
     return scopes.split() if isinstance(scopes, str) else scopes
 
 
-ApiTokenName = Annotated[Line, Field(max_length=100, examples=["Terminal at the gate"])]
+ApiTokenName = Annotated[SingleLine, Field(max_length=100, examples=["Terminal at the gate"])]
 
 
-class ApiTokenCreate(Body):
+class ApiTokenCreate(RequestModel):
     name: ApiTokenName
     scopes: Annotated[
         list[TokenScope],
@@ -31,19 +31,19 @@ class ApiTokenCreate(Body):
             examples=[["entries:read", "entries:write"]],
             json_schema_extra={"uniqueItems": True},
         ),
-        AfterValidator(_once_each),
+        AfterValidator(_require_unique),
     ]
-    expires_at: Annotated[SentTime, Field(examples=["2027-01-01T00:00:00Z"])]
+    expires_at: Annotated[InputInstant, Field(examples=["2027-01-01T00:00:00Z"])]
 
 
-class ApiTokenRead(Answer):
+class ApiTokenRead(ResponseModel):
     id: Id
     user_id: Id
     name: ApiTokenName
-    scopes: Annotated[list[TokenScope], BeforeValidator(_listed), Field(examples=[["entries:read"]])]
-    created_at: UtcTime
-    expires_at: UtcTime
-    last_used_at: Annotated[UtcTime | None, Field(description="To within five minutes; null if never.")]
+    scopes: Annotated[list[TokenScope], BeforeValidator(_split_scopes), Field(examples=[["entries:read"]])]
+    created_at: UtcInstant
+    expires_at: UtcInstant
+    last_used_at: Annotated[UtcInstant | None, Field(description="To within five minutes; null if never.")]
 
 
 class ApiTokenCreated(ApiTokenRead):

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool
 
-from app.schemas.types import PLAIN_TEXT, Answer, Body, NewPassword, UtcTime
+from app.schemas.types import PLAIN_TEXT, NewPassword, RequestModel, ResponseModel, UtcInstant
 
-PresentPassword = Annotated[
+CurrentPassword = Annotated[
     str,
     Field(
         max_length=512,
@@ -16,23 +16,23 @@ PresentPassword = Annotated[
     ),
     PLAIN_TEXT,
 ]
-MustChange = Annotated[
+MustChangePassword = Annotated[
     Annotated[StrictBool, Field(examples=[False])] | None,
     Field(description="Whether they must change it before anything else; REQUIRE_PASSWORD_CHANGE if left out."),
 ]
 
 
-class PasswordSet(Body):
+class PasswordSet(RequestModel):
     password: NewPassword
-    must_change_password: MustChange = None
+    must_change_password: MustChangePassword = None
 
 
-class PasswordChange(Body):
-    current_password: PresentPassword
+class PasswordChange(RequestModel):
+    current_password: CurrentPassword
     new_password: NewPassword
 
 
-class PasswordByLink(Body):
+class PasswordSetByLink(RequestModel):
     token: Annotated[
         str,
         Field(min_length=1, max_length=200, pattern="^[!-~]+$", description="From the link.", examples=["q0yv3k..."]),
@@ -40,8 +40,8 @@ class PasswordByLink(Body):
     new_password: NewPassword
 
 
-class PasswordLinkRead(Answer):
-    expires_at: UtcTime
+class PasswordLinkRead(ResponseModel):
+    expires_at: UtcInstant
     sent: Annotated[bool, Field(description="Whether it went out by mail; then it isn't shown here.", examples=[False])]
     token: Annotated[str | None, Field(max_length=200, description="For POST /auth/password/set.")] = None
     link: Annotated[str | None, Field(max_length=1000, description="The page that PASSWORD_LINK_URL names.")] = None

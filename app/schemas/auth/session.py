@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.schemas.types import Answer, Body, Id, UtcTime
+from app.schemas.types import Id, RequestModel, ResponseModel, UtcInstant
 
-RefreshText = Annotated[
+RefreshTokenText = Annotated[
     str,
     Field(
         min_length=1,
@@ -18,7 +18,7 @@ RefreshText = Annotated[
 ]
 
 
-class Token(Answer):
+class Token(ResponseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -35,18 +35,18 @@ class Token(Answer):
     access_token: Annotated[str, Field(max_length=2048)]
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - no secret
     expires_in: Annotated[int, Field(ge=1, le=86_400, description="Seconds until the access token ends.")]
-    refresh_token: RefreshText
+    refresh_token: RefreshTokenText
 
 
-class Refresh(Body):
-    refresh_token: RefreshText
+class TokenRefresh(RequestModel):
+    refresh_token: RefreshTokenText
 
 
-class SessionRead(Answer):
+class SessionRead(ResponseModel):
     id: Id
     device: Annotated[str, Field(max_length=200, description="As it calls itself.", examples=["Mozilla/5.0 ..."])]
     address: Annotated[str, Field(max_length=45, examples=["203.0.113.7"])]
-    created_at: UtcTime
-    last_used_at: Annotated[UtcTime, Field(description="To within five minutes.")]
-    expires_at: UtcTime
+    created_at: UtcInstant
+    last_used_at: Annotated[UtcInstant, Field(description="To within five minutes.")]
+    expires_at: UtcInstant
     current: Annotated[bool, Field(description="Whether this request belongs to it.", examples=[True])] = False

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Engine = Literal["sqlite", "postgresql"]
+EngineName = Literal["sqlite", "postgresql"]
 
 
-class Facts(BaseModel):
+class DatabaseInventory(BaseModel):
     """What a database holds, in numbers that a restored one must have too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,7 +22,7 @@ class Facts(BaseModel):
     """Of each chain of the record: how many links, and the last one."""
 
 
-class Content(BaseModel):
+class DumpFile(BaseModel):
     """The dump that lies beside the manifest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +41,7 @@ class Manifest(BaseModel):
 
     format: Literal[1]
     version: str
-    engine: Engine
+    engine: EngineName
     taken_at: datetime
-    facts: Facts
-    content: Content
+    facts: DatabaseInventory
+    content: DumpFile

@@ -5,19 +5,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.types import Answer
+from app.schemas.types import ResponseModel
 
 
-class Status(StrEnum):
+class HealthStatus(StrEnum):
     ok = "ok"
 
 
-class Live(Answer):
-    status: Status = Status.ok
+class Liveness(ResponseModel):
+    status: HealthStatus = HealthStatus.ok
     service: Annotated[str, Field(max_length=64, examples=["employee-time-tracking-api"])]
     version: Annotated[str, Field(max_length=32, examples=["0.2.0"])]
 
 
-class Ready(Live):
+class Readiness(Liveness):
     database: Annotated[str, Field(max_length=32, description="sqlite or postgresql.", examples=["sqlite"])]
     revision: Annotated[str, Field(max_length=64, description="The schema's revision.")]

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from app.schemas.types import Answer
+from app.schemas.types import ResponseModel
 
 
-class Welcome(Answer):
+class Welcome(ResponseModel):
     message: Literal["Welcome to the Employee Time Tracking API"] = "Welcome to the Employee Time Tracking API"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.types import Answer, Description, EntryId, Id, Seconds, UtcTime
+from app.schemas.types import Description, EntryId, Id, ResponseModel, Seconds, UtcInstant
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class PresenceFilter:
     project_id: int | None = None
 
 
-class Presence(Answer):
+class Presence(ResponseModel):
     """A person who is clocked in."""
 
     user_id: Id
@@ -25,7 +25,7 @@ class Presence(Answer):
     project_id: Id
     project_name: Annotated[str, Field(max_length=200)]
     description: Description
-    start_time: UtcTime
+    start_time: UtcInstant
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
     needs_review: Annotated[bool, Field(description="Marked, or open for too long: was a clock-out forgotten?")]
     elapsed_seconds: Annotated[Seconds, Field(description="Whole seconds from start_time to X-As-Of.")]

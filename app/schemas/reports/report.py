@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.schemas.types import Answer, DayRead, Hours, Seconds, UtcTime
+from app.schemas.types import DayRead, Hours, ResponseModel, Seconds, UtcInstant
 from app.schemas.users.user import UserRead
 
 
@@ -15,7 +15,7 @@ class ReportScope(StrEnum):
     all = "all"
 
 
-class Columns(StrEnum):
+class ExportColumns(StrEnum):
     basic = "basic"
     full = "full"
 
@@ -33,31 +33,31 @@ class Attribution(StrEnum):
     at_midnight = "split"
 
 
-class TeamMemberHours(Answer):
+class TeamMemberHours(ResponseModel):
     employee: UserRead
     total_seconds: Annotated[Seconds, Field(description="Whole seconds of the closed entries.")]
     total_hours: Hours
     entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first; empty without include_entries.")]
 
 
-class OwnDay(Answer):
+class PersonalReportDay(ResponseModel):
     """One day of a person. Open entries are shown, and counted nowhere."""
 
     date: DayRead
     total_seconds: Seconds
     total_hours: Hours
-    first_start: Annotated[UtcTime | None, Field(description="When the day's first entry starts.")]
-    last_end: Annotated[UtcTime | None, Field(description="When the last of those that ended ends.")]
+    first_start: Annotated[UtcInstant | None, Field(description="When the day's first entry starts.")]
+    last_end: Annotated[UtcInstant | None, Field(description="When the last of those that ended ends.")]
     break_seconds: Annotated[Seconds, Field(description="Whole seconds between the day's entries.", examples=[1800])]
     entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first; with split, their parts.")]
 
 
-class OwnDays(Answer):
+class PersonalReport(ResponseModel):
     start_date: DayRead
     end_date: DayRead
     time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, else yours; entries keep their own.")]
     attribution: Attribution
-    as_of: UtcTime
+    as_of: UtcInstant
     total_seconds: Seconds
     total_hours: Hours
-    days: Annotated[list[OwnDay], Field(description="Every day of the period, worked or not.")]
+    days: Annotated[list[PersonalReportDay], Field(description="Every day of the period, worked or not.")]

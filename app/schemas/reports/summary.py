@@ -8,12 +8,12 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from app.schemas.reports.report import Attribution
-from app.schemas.types import MAX_ID, Answer, DayRead, Hours, Id, Seconds, UtcTime
+from app.schemas.types import MAX_ID, DayRead, Hours, Id, ResponseModel, Seconds, UtcInstant
 
 MAX_GROUPS = 3
 
 
-class Group(StrEnum):
+class SummaryGroup(StrEnum):
     user = "user"
     team = "team"
     project = "project"
@@ -23,21 +23,21 @@ class Group(StrEnum):
     weekday = "weekday"
 
 
-def _split(value: Any) -> Any:
+def _split_commas(value: Any) -> Any:
     """`user,month` in one value is as good as two values."""
     if not isinstance(value, list):
         return value
     return [part for each in value for part in (each.split(",") if isinstance(each, str) else [each])]
 
 
-def _different(groups: list[Group]) -> list[Group]:
+def _require_unique(groups: list[SummaryGroup]) -> list[SummaryGroup]:
     if len(set(groups)) < len(groups):
         raise ValueError("Name each group once.")
     return groups
 
 
-Groups = Annotated[
-    list[Group],
+GroupByQuery = Annotated[
+    list[SummaryGroup],
     Field(
         min_length=1,
         max_length=MAX_GROUPS,
@@ -45,18 +45,18 @@ Groups = Annotated[
         examples=[["user", "month"]],
         json_schema_extra={"uniqueItems": True},
     ),
-    AfterValidator(_different),
-    BeforeValidator(_split),
+    AfterValidator(_require_unique),
+    BeforeValidator(_split_commas),
 ]
 Count = Annotated[int, Field(ge=0, le=MAX_ID)]
-_Name = Annotated[str, Field(max_length=201)]
+_DisplayName = Annotated[str, Field(max_length=201)]
 
 
 @dataclass(frozen=True, slots=True)
-class SummaryWanted:
+class SummaryQuery:
     """By what hours are added up, and whose; None leaves a trait open."""
 
-    groups: list[Group]
+    groups: list[SummaryGroup]
     attribution: Attribution = Attribution.at_start
     user_id: int | None = None
     team_id: int | None = None
@@ -68,9 +68,9 @@ class SummaryKeys(TypedDict, total=False):
     """The keys of the groups that were asked for, and no others."""
 
     user_id: Id
-    user_name: _Name
+    user_name: _DisplayName
     team_id: Annotated[Id | None, Field(description="The manager's; null for people without one.")]
-    team_name: Annotated[_Name | None, Field(description="The manager's.")]
+    team_name: Annotated[_DisplayName | None, Field(description="The manager's.")]
     project_id: Id
     project_name: Annotated[str, Field(max_length=200)]
     day: DayRead
@@ -86,15 +86,15 @@ class SummaryRow(SummaryKeys):
     users: Annotated[Count, Field(description="Distinct users among them.")]
 
 
-class Summary(Answer):
+class Summary(ResponseModel):
     """Hours added up by group: the totals are the sum of the rows, to the second."""
 
     start_date: DayRead
     end_date: DayRead
     time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, else yours; entries keep their own.")]
     attribution: Attribution
-    as_of: UtcTime
-    group_by: list[Group]
+    as_of: UtcInstant
+    group_by: list[SummaryGroup]
     total_seconds: Seconds
     total_hours: Hours
     rows: Annotated[list[SummaryRow], Field(description="By their keys in the order asked, nulls last.")]

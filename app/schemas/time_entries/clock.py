@@ -1,8 +1,8 @@
 """What a punch sends."""
 
-from app.schemas.types import Body, Description, Id
+from app.schemas.types import Description, Id, RequestModel
 
 
-class ClockIn(Body):
+class ClockIn(RequestModel):
     project_id: Id
     description: Description

@@ -6,32 +6,32 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from app.schemas.projects import ProjectRead
-from app.schemas.types import Answer, Description, EntryId, Id, UtcTime
+from app.schemas.types import Description, EntryId, Id, ResponseModel, UtcInstant
 
 
-class TimeEntryRead(Answer):
+class TimeEntryRead(ResponseModel):
     id: EntryId
     user_id: Id
     project_id: Id
-    start_time: UtcTime
-    end_time: Annotated[UtcTime | None, Field(description="Null while the clock runs.")]
+    start_time: UtcInstant
+    end_time: Annotated[UtcInstant | None, Field(description="Null while the clock runs.")]
     description: Description
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
     needs_review: Annotated[bool, Field(description="Open for too long: was a clock-out forgotten?")]
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    created_at: UtcTime
-    updated_at: UtcTime
+    created_at: UtcInstant
+    updated_at: UtcInstant
 
 
 class TimeEntryWithProject(TimeEntryRead):
     project: ProjectRead
 
 
-_LIST = TypeAdapter(list[TimeEntryWithProject])
+_ENTRY_LIST = TypeAdapter(list[TimeEntryWithProject])
 
 
-def as_json(entries: list[TimeEntryWithProject]) -> bytes:
-    return _LIST.dump_json(entries)
+def dump_entries(entries: list[TimeEntryWithProject]) -> bytes:
+    return _ENTRY_LIST.dump_json(entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,76 +5,78 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
 from app.schemas.time_entries.entry import TimeEntryRead
-from app.schemas.types import MAX_ID, Answer, Body, Description, EntryId, Id, Reason, SentTime
-from app.schemas.users.user import Changes
+from app.schemas.types import MAX_ID, Description, EntryId, Id, InputInstant, Reason, RequestModel, ResponseModel
+from app.schemas.users.user import PatchModel
 
 MAX_OPERATIONS = 500
 
-EndTime = Annotated[SentTime, Field(examples=["2026-03-02T12:00:00Z"])]
-Why = Annotated[Reason, Field(description="Needed for somebody else's entry, and for a change of recorded times.")]
+EndTime = Annotated[InputInstant, Field(examples=["2026-03-02T12:00:00Z"])]
+ReasonField = Annotated[
+    Reason, Field(description="Needed for somebody else's entry, and for a change of recorded times.")
+]
 
 
-def _only_false(flag: bool) -> bool:
+def _require_false(flag: bool) -> bool:
     if flag:
         raise ValueError("Send false, to say that it needs no review; only the service flags entries.")
     return flag
 
 
-Confirmed = Annotated[
+ReviewedFlag = Annotated[
     StrictBool,
-    AfterValidator(_only_false),
+    AfterValidator(_require_false),
     WithJsonSchema({"type": "boolean", "const": False, "examples": [False]}),
 ]
 
 
-class EntryCreate(Body):
+class TimeEntryCreate(RequestModel):
     """Time worked that the clock doesn't know of; `user_id` is for managers and admins, who then say why."""
 
     project_id: Id
-    start_time: SentTime
+    start_time: InputInstant
     end_time: EndTime
     description: Description = ""
     user_id: Annotated[Id | None, Field(description="Whose time it was; yours if left out.")] = None
-    reason: Why | None = None
+    reason: ReasonField | None = None
 
 
-class EntryUpdate(Changes):
+class TimeEntryUpdate(PatchModel):
     """A correction: what is left out stays. `needs_review: false` says that the entry is right as it stands."""
 
     project_id: Id | None = None
-    start_time: SentTime | None = None
+    start_time: InputInstant | None = None
     end_time: EndTime | None = None
     description: Description | None = None
-    needs_review: Confirmed | None = None
-    reason: Why | None = None
+    needs_review: ReviewedFlag | None = None
+    reason: ReasonField | None = None
 
 
 Version = Annotated[int, Field(ge=1, le=MAX_ID, description="Only if this is still its version.", examples=[1])]
 
 
-class BulkCreate(EntryCreate):
+class BulkCreate(TimeEntryCreate):
     action: Literal["create"]
 
 
-class BulkChange(EntryUpdate):
+class BulkChange(TimeEntryUpdate):
     action: Literal["change"]
     id: EntryId
     version: Version | None = None
 
 
-class BulkDelete(Body):
+class BulkDelete(RequestModel):
     action: Literal["delete"]
     id: EntryId
     version: Version | None = None
     reason: Reason
 
 
-Operation = Annotated[BulkCreate | BulkChange | BulkDelete, Field(discriminator="action")]
+BulkOperation = Annotated[BulkCreate | BulkChange | BulkDelete, Field(discriminator="action")]
 
 
-class Bulk(Body):
+class BulkRequest(RequestModel):
     operations: Annotated[
-        list[Operation],
+        list[BulkOperation],
         Field(
             min_length=1,
             max_length=MAX_OPERATIONS,
@@ -93,11 +95,11 @@ class Bulk(Body):
     ]
 
 
-class BulkResult(Answer):
+class BulkOperationResult(ResponseModel):
     action: Literal["create", "change", "delete"]
     id: EntryId
     entry: Annotated[TimeEntryRead | None, Field(description="As it is now; null when it was deleted.")]
 
 
-class BulkAnswer(Answer):
-    results: Annotated[list[BulkResult], Field(description="In the order of the operations.")]
+class BulkResponse(ResponseModel):
+    results: Annotated[list[BulkOperationResult], Field(description="In the order of the operations.")]

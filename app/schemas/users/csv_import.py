@@ -4,18 +4,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.types import Answer, Email
-from app.schemas.users.user import NewPerson
+from app.schemas.types import Email, ResponseModel
+from app.schemas.users.user import NewUser
 
-MAX_PEOPLE = 20_000
+MAX_IMPORT_ROWS = 20_000
 
 
-class ImportedPerson(NewPerson):
+class ImportedUser(NewUser):
     """A row of the file. It names the manager by e-mail: somebody who is there already, or another row."""
 
     manager_email: Email | None = None
 
 
-class ImportResult(Answer):
+class UserImportResult(ResponseModel):
     dry_run: Annotated[bool, Field(description="True where the file was only checked.", examples=[False])]
-    users: Annotated[int, Field(ge=1, le=MAX_PEOPLE, description="Number of users in the file.", examples=[2])]
+    users: Annotated[int, Field(ge=1, le=MAX_IMPORT_ROWS, description="Number of users in the file.", examples=[2])]

@@ -6,22 +6,32 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, model_validator
 
 from app.models.users import Role
-from app.schemas.auth.password import MustChange
-from app.schemas.types import Answer, Body, Email, Id, IsActive, NewPassword, PersonName, TimeZoneName, UtcTime
+from app.schemas.auth.password import MustChangePassword
+from app.schemas.types import (
+    Email,
+    Id,
+    IsActive,
+    NewPassword,
+    RequestModel,
+    ResponseModel,
+    TimeZoneName,
+    UserNamePart,
+    UtcInstant,
+)
 
 RoleField = Annotated[Role, Field(examples=["employee"])]
 
 
-class UserRead(Answer):
+class UserRead(ResponseModel):
     id: Id
     email: Annotated[str, Field(max_length=254, examples=["ana@example.com"])]
-    first_name: PersonName
-    last_name: Annotated[PersonName, Field(examples=["Silva"])]
+    first_name: UserNamePart
+    last_name: Annotated[UserNamePart, Field(examples=["Silva"])]
     is_active: IsActive
     role: RoleField
     manager_id: Id | None
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
-    created_at: UtcTime
+    created_at: UtcInstant
 
 
 class AccountRead(UserRead):
@@ -31,53 +41,53 @@ class AccountRead(UserRead):
     has_second_factor: Annotated[bool, Field(examples=[False])]
 
 
-class NewPerson(Body):
+class NewUser(RequestModel):
     """A person to add; without a zone they get the service's DEFAULT_TIME_ZONE."""
 
     email: Email
-    first_name: PersonName
-    last_name: Annotated[PersonName, Field(examples=["Silva"])]
+    first_name: UserNamePart
+    last_name: Annotated[UserNamePart, Field(examples=["Silva"])]
     role: RoleField
     manager_id: Id | None = None
     time_zone: TimeZoneName | None = None
 
 
-class UserCreate(NewPerson):
+class UserCreate(NewUser):
     """A person to add; without a password they need a set-password link to get in."""
 
     password: NewPassword | None = None
-    must_change_password: MustChange = None
+    must_change_password: MustChangePassword = None
 
 
-def _never_null(schema: dict[str, Any]) -> None:
-    for name, described in schema["properties"].items():
-        kinds = [kind for kind in described.pop("anyOf", []) if kind != {"type": "null"}]
-        schema["properties"][name] = {**(kinds[0] if kinds else {}), **described}
+def _remove_null_type(schema: dict[str, Any]) -> None:
+    for name, field_schema in schema["properties"].items():
+        variants = [variant for variant in field_schema.pop("anyOf", []) if variant != {"type": "null"}]
+        schema["properties"][name] = {**(variants[0] if variants else {}), **field_schema}
         schema["properties"][name].pop("default", None)
 
 
-class Changes(Body):
+class PatchModel(RequestModel):
     """A change of some fields: the ones that are sent. Null is refused, since no field can be emptied."""
 
-    model_config = ConfigDict(json_schema_extra=_never_null)
+    model_config = ConfigDict(json_schema_extra=_remove_null_type)
 
     @model_validator(mode="before")
     @classmethod
-    def _no_nulls(cls, sent: Any) -> Any:
-        if isinstance(sent, dict) and any(value is None for value in sent.values()):
+    def _refuse_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict) and any(value is None for value in data.values()):
             raise ValueError("A field can't be null. Leave it out to keep it.")
-        return sent
+        return data
 
 
-class MeUpdate(Changes):
+class AccountUpdate(PatchModel):
     """What people change about themselves. Role, manager and active flag are an admin's to change."""
 
-    first_name: PersonName | None = None
-    last_name: Annotated[PersonName | None, Field(examples=["Silva"])] = None
+    first_name: UserNamePart | None = None
+    last_name: Annotated[UserNamePart | None, Field(examples=["Silva"])] = None
     time_zone: TimeZoneName | None = None
 
 
-class UserUpdate(MeUpdate):
+class UserUpdate(AccountUpdate):
     email: Email | None = None
     role: RoleField | None = None
 

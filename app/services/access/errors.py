@@ -3,12 +3,12 @@
 from app.core.errors import Forbidden, NotFound
 
 
-class RoleNeeded(Forbidden):
+class RoleRequired(Forbidden):
     code = "role_required"
     title = "Role required"
 
 
-class ScopeNeeded(Forbidden):
+class ScopeRequired(Forbidden):
     code = "scope_required"
     title = "Scope required"
 

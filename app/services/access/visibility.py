@@ -15,7 +15,7 @@ from app.services.access.actor import Actor
 from app.services.access.authentication import require_role
 from app.services.access.errors import UserNotFound
 
-SMALL_TEAM = 100
+SMALL_TEAM_SIZE = 100
 
 
 def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
@@ -29,36 +29,36 @@ def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
     return select(below.c.id).where(below.c.id != manager_id)
 
 
-def require_in_sight(session: Session, actor: Actor, person_ids: set[int]) -> None:
+def require_visible(session: Session, actor: Actor, user_ids: set[int]) -> None:
     """Raises UserNotFound unless the actor may see, and so act for, each of these people."""
-    seen = select(func.count()).select_from(USER).where(USER.c.id.in_(person_ids), in_sight(actor, USER.c.id))
-    if person_ids - {actor.id} and session.execute(seen).scalar_one() != len(person_ids):
+    visible = select(func.count()).select_from(USER).where(USER.c.id.in_(user_ids), visible_to(actor, USER.c.id))
+    if user_ids - {actor.id} and session.execute(visible).scalar_one() != len(user_ids):
         raise UserNotFound("There is no such person for you.")
 
 
 def has_small_team(session: Session, actor: Actor) -> bool:
-    """Whether the actor is a manager who sees no more than SMALL_TEAM people: few enough to look at one by one."""
+    """Whether the actor is a manager who sees no more than SMALL_TEAM_SIZE people: few enough to look at one by one."""
     if actor.role is not Role.manager:
         return False
-    seen = select(USER.c.id).where(in_sight(actor, USER.c.id)).limit(SMALL_TEAM + 1)
-    return len(session.execute(seen).all()) <= SMALL_TEAM
+    visible = select(USER.c.id).where(visible_to(actor, USER.c.id)).limit(SMALL_TEAM_SIZE + 1)
+    return len(session.execute(visible).all()) <= SMALL_TEAM_SIZE
 
 
-def in_sight(actor: Actor, person_id: ColumnElement[Any]) -> ColumnElement[bool]:
+def visible_to(actor: Actor, user_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """The condition that the person of a row is one whom the actor may see."""
     match actor.role:
         case Role.admin:
             return true()
         case Role.manager:
             own_and_team = team_ids(actor.id, include_indirect=True).union(select(literal(actor.id)))
-            return person_id.in_(own_and_team)
+            return user_id.in_(own_and_team)
         case Role.employee:
-            return person_id == actor.id
+            return user_id == actor.id
 
 
-def people_in_report(actor: Actor, *, scope: ReportScope, include_indirect: bool) -> ColumnElement[bool]:
-    """The condition that a person is in the actor's report. Raises RoleNeeded for `scope=all` unless an admin asks."""
+def users_in_report(actor: Actor, *, scope: ReportScope, include_indirect: bool) -> ColumnElement[bool]:
+    """The condition that a user is in the actor's report. Raises RoleRequired for `scope=all` unless an admin asks."""
     if scope is ReportScope.all:
         require_role(actor, Role.admin)
-        return in_sight(actor, USER.c.id)
+        return visible_to(actor, USER.c.id)
     return USER.c.id.in_(team_ids(actor.id, include_indirect=include_indirect))  # in sight, and no more

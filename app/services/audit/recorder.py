@@ -12,20 +12,22 @@ from typing import Any
 from sqlalchemy import Row, bindparam, insert, select
 
 from app.core.database.session import Session
-from app.core.security.hash_chain import DIGEST_PREFIX, GENESIS, canonical, digest, new_salt
-from app.models.tables import CHAIN, EVENT
+from app.core.security.hash_chain import DIGEST_PREFIX, GENESIS, canonical_json, new_salt, salted_digest
+from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
 from app.services.access import locks
 
-HOUSE = 0
+ORGANISATION_CHAIN = 0
 """The chain of events that concern no person."""
-ERASE = "user:erase"
-PERSONAL = frozenset({"email", "first_name", "last_name"})
+ERASE_ACTION = "user:erase"
+PERSONAL_FIELDS = frozenset({"email", "first_name", "last_name"})
 """Facts that can be erased; and so can an event's reason. Triggers let nothing else go."""
-_LINKED = tuple(column.name for column in EVENT.c if column.name not in {"personal", "link"})
-_INSERT = insert(EVENT)
-_HEAD = select(CHAIN.c.length, CHAIN.c.last_link).where(CHAIN.c.chain_id == bindparam("chain_id"))
-_HOUSE_HEAD = _HEAD.with_for_update()
-Facts = dict[str, Any]
+_MAC_FIELDS = tuple(column.name for column in AUDIT_EVENT.c if column.name not in {"personal", "link"})
+_INSERT = insert(AUDIT_EVENT)
+_HEAD_QUERY = select(AUDIT_CHAIN.c.length, AUDIT_CHAIN.c.last_link).where(
+    AUDIT_CHAIN.c.chain_id == bindparam("chain_id")
+)
+_ORGANISATION_HEAD_QUERY = _HEAD_QUERY.with_for_update()
+Fields = dict[str, Any]
 
 
 def record(
@@ -36,15 +38,15 @@ def record(
     actor_id: int | None,
     subject_id: int | None = None,
     object_id: int | None = None,
-    before: Facts | None = None,
-    after: Facts | None = None,
+    before: Fields | None = None,
+    after: Fields | None = None,
     reason: str | None = None,
 ) -> None:
     """Write the event. `action` is `<object>:<verb>`; `subject_id` is the person it concerns; facts hold no secrets.
 
     The person is locked, or is now, so the chain's head stays where it is until the commit.
     """
-    chain_id = subject_id or HOUSE
+    chain_id = subject_id or ORGANISATION_CHAIN
     event = _next_event(
         session,
         chain_id,
@@ -57,11 +59,11 @@ def record(
         after=after,
         reason=reason,
     )
-    session.write_soon(_INSERT, event)
+    session.execute_later(_INSERT, event)
 
 
-def record_newcomers(
-    session: Session, action: str, newcomers: Iterable[tuple[int, Facts]], *, at: datetime, actor_id: int | None
+def record_created_users(
+    session: Session, action: str, created_users: Iterable[tuple[int, Fields]], *, at: datetime, actor_id: int | None
 ) -> None:
     """Write the first event of each person added in this transaction, by id with the facts behind it, in one go.
 
@@ -69,14 +71,14 @@ def record_newcomers(
     """
     events = [
         _next_event(
-            session, person_id, (0, GENESIS), at=at, action=action, actor_id=actor_id, object_id=person_id, after=after
+            session, user_id, (0, GENESIS), at=at, action=action, actor_id=actor_id, object_id=user_id, after=after
         )
-        for person_id, after in newcomers
+        for user_id, after in created_users
     ]
     session.execute(_INSERT, events)
 
 
-def knows_head(session: Session, chain_id: int, length: int | None, last_link: str | None) -> None:
+def cache_head(session: Session, chain_id: int, length: int | None, last_link: str | None) -> None:
     """Take over the head of a locked person's chain from a statement that read it beside other things."""
     _heads(session)[chain_id] = (length or 0, last_link or GENESIS)
 
@@ -87,22 +89,22 @@ def recorded_actions(session: Session) -> list[str]:
     return actions
 
 
-def changes(before: Facts, after: Facts) -> tuple[Facts, Facts]:
+def changes(before: Fields, after: Fields) -> tuple[Fields, Fields]:
     """Of two snapshots, what differs."""
     changed = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in changed}, {name: after[name] for name in changed}
 
 
-def linked_facts(event: Facts, previous: str) -> Facts:
+def mac_payload(event: Fields, previous: str) -> Fields:
     """What an event's link proves: all of it but the personal values, and the link before it."""
-    return {name: event[name] for name in _LINKED} | {"at": event["at"].isoformat(), "previous": previous}
+    return {name: event[name] for name in _MAC_FIELDS} | {"at": event["at"].isoformat(), "previous": previous}
 
 
-def told(event: Row[Any]) -> Facts:
+def with_personal_values(event: Row[Any]) -> Fields:
     """The event's before, after and reason with the personal values in them; an erased one is null."""
     values = json.loads(event.personal)["values"] if event.personal else {}
 
-    def side(name: str) -> Facts | None:
+    def restore(name: str) -> Fields | None:
         text = getattr(event, name)
         if text is None:
             return None
@@ -111,12 +113,12 @@ def told(event: Row[Any]) -> Facts:
             for field, value in json.loads(text).items()
         }
 
-    return {"before": side("before"), "after": side("after"), "reason": values.get("reason")}
+    return {"before": restore("before"), "after": restore("after"), "reason": values.get("reason")}
 
 
 def is_digest(field: str, value: Any) -> bool:
     """Whether a fact of an event stands for a personal value."""
-    return field in PERSONAL and isinstance(value, str) and value.startswith(DIGEST_PREFIX)
+    return field in PERSONAL_FIELDS and isinstance(value, str) and value.startswith(DIGEST_PREFIX)
 
 
 def _next_event(
@@ -128,15 +130,15 @@ def _next_event(
     action: str,
     actor_id: int | None,
     object_id: int | None,
-    before: Facts | None = None,
-    after: Facts | None = None,
+    before: Fields | None = None,
+    after: Fields | None = None,
     reason: str | None = None,
-) -> Facts:
+) -> Fields:
     """The row that continues the chain, and is its head from now on."""
     length, last_link = head
     keys = session.keyring.audit_keys
-    hidden = _Hidden()
-    event: Facts = {
+    redactor = _Redactor()
+    event: Fields = {
         "chain_id": chain_id,
         "position": length + 1,
         "at": at,
@@ -144,14 +146,14 @@ def _next_event(
         "actor_id": actor_id,
         "object_type": action.partition(":")[0],
         "object_id": object_id,
-        "before": hidden.text_of("before", before),
-        "after": hidden.text_of("after", after),
-        "reason": hidden.digest_of("reason", reason),
+        "before": redactor.redact("before", before),
+        "after": redactor.redact("after", after),
+        "reason": redactor.redact_value("reason", reason),
         "request_id": session.request_id,
         "key_id": keys.current_id,
     }
-    event["link"] = keys.link(event["key_id"], linked_facts(event, last_link))
-    event["personal"] = hidden.values
+    event["link"] = keys.mac(event["key_id"], mac_payload(event, last_link))
+    event["personal"] = redactor.values
     _heads(session)[chain_id] = (length + 1, event["link"])
     recorded_actions(session).append(action)
     return event
@@ -166,14 +168,14 @@ def _heads(session: Session) -> dict[int, tuple[int, str]]:
 def _head(session: Session, chain_id: int) -> tuple[int, str]:
     heads = _heads(session)
     if chain_id not in heads:
-        head = _HOUSE_HEAD if chain_id == HOUSE else _HEAD
-        locking = locks.lock_first(chain_id)  # whoever forgot to: two writers would fork the chain
+        head = _ORGANISATION_HEAD_QUERY if chain_id == ORGANISATION_CHAIN else _HEAD_QUERY
+        locking = locks.user_lock_options(chain_id)  # whoever forgot to: two writers would fork the chain
         row = session.execute(head, {"chain_id": chain_id}, execution_options=locking).one_or_none()
-        knows_head(session, chain_id, *(row or (None, None)))
+        cache_head(session, chain_id, *(row or (None, None)))
     return heads[chain_id]
 
 
-class _Hidden:
+class _Redactor:
     """Puts digests in the place of an event's personal values, and keeps those aside with the one salt."""
 
     def __init__(self) -> None:
@@ -182,25 +184,25 @@ class _Hidden:
 
     @property
     def values(self) -> str | None:
-        return canonical({"salt": self._salt, "values": self._values}) if self._values else None
+        return canonical_json({"salt": self._salt, "values": self._values}) if self._values else None
 
-    def text_of(self, side: str, facts: Facts | None) -> str | None:
-        if facts is None:
+    def redact(self, side: str, fields: Fields | None) -> str | None:
+        if fields is None:
             return None
-        plain = {name: _plain_value(value) for name, value in facts.items()}
-        for name in PERSONAL & plain.keys():
-            plain[name] = self.digest_of(f"{side}.{name}", plain[name])
-        return canonical(plain)
+        json_fields = {name: _to_json_value(value) for name, value in fields.items()}
+        for name in PERSONAL_FIELDS & json_fields.keys():
+            json_fields[name] = self.redact_value(f"{side}.{name}", json_fields[name])
+        return canonical_json(json_fields)
 
-    def digest_of(self, path: str, value: str | None) -> str | None:
+    def redact_value(self, path: str, value: str | None) -> str | None:
         if not value:
             return value
         self._salt = self._salt or new_salt()
         self._values[path] = value
-        return digest(self._salt, path, value)
+        return salted_digest(self._salt, path, value)
 
 
-def _plain_value(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     """The value as JSON has it: instants in UTC with Z, enums by value."""
     match value:
         case datetime():

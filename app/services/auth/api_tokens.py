@@ -18,59 +18,59 @@ from app.services.access.authentication import require_role
 from app.services.audit import recorder
 from app.services.auth.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 
-MAX_PER_PERSON = 50
-_LISTED = select(*(column for column in API_TOKEN.c if column.name != "token_hash")).order_by(API_TOKEN.c.id)
+MAX_PER_USER = 50
+_TOKEN_QUERY = select(*(column for column in API_TOKEN.c if column.name != "token_hash")).order_by(API_TOKEN.c.id)
 
 
-def create(session: Session, actor: Actor, wanted: ApiTokenCreate, *, at: datetime) -> ApiTokenCreated:
+def create(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime) -> ApiTokenCreated:
     """A new token of the actor's, with its text, which nobody can read again.
 
-    Raises RoleNeeded for a scope beyond the actor's role, ExpiryOutOfRange, TooManyApiTokens.
+    Raises RoleRequired for a scope beyond the actor's role, ExpiryOutOfRange, TooManyApiTokens.
     """
-    if TokenScope.admin in wanted.scopes:
+    if TokenScope.admin in data.scopes:
         require_role(actor, Role.admin)
     latest = at + timedelta(days=session.settings.API_TOKEN_MAX_DAYS)
-    if not at < wanted.expires_at <= latest:
+    if not at < data.expires_at <= latest:
         raise ExpiryOutOfRange(f"A token ends in the future, at the latest at {latest:%Y-%m-%dT%H:%M:%SZ}.")
-    locks.lock_oneself(session, actor)
-    own = select(func.count()).select_from(API_TOKEN).where(API_TOKEN.c.user_id == actor.id)
-    if session.execute(own).scalar_one() >= MAX_PER_PERSON:
-        raise TooManyApiTokens(f"You have {MAX_PER_PERSON} API tokens. Revoke some first.")
+    locks.lock_self(session, actor)
+    token_count = select(func.count()).select_from(API_TOKEN).where(API_TOKEN.c.user_id == actor.id)
+    if session.execute(token_count).scalar_one() >= MAX_PER_USER:
+        raise TooManyApiTokens(f"You have {MAX_PER_USER} API tokens. Revoke some first.")
     token = new_api_token(actor.id)
-    facts = {"name": wanted.name, "scopes": " ".join(sorted(wanted.scopes)), "expires_at": wanted.expires_at}
-    row = {"user_id": actor.id, "token_hash": digest(token), "created_at": at, **facts}
-    created = session.execute(insert(API_TOKEN).values(row).returning(*_LISTED.selected_columns)).one()
+    fields = {"name": data.name, "scopes": " ".join(sorted(data.scopes)), "expires_at": data.expires_at}
+    row = {"user_id": actor.id, "token_hash": digest(token), "created_at": at, **fields}
+    created = session.execute(insert(API_TOKEN).values(row).returning(*_TOKEN_QUERY.selected_columns)).one()
     recorder.record(
-        session, "api_token:create", at=at, actor_id=actor.id, subject_id=actor.id, object_id=created.id, after=facts
+        session, "api_token:create", at=at, actor_id=actor.id, subject_id=actor.id, object_id=created.id, after=fields
     )
     return ApiTokenCreated.model_validate({**created._mapping, "token": token})
 
 
-def own(session: Session, actor: Actor) -> list[ApiTokenRead]:
+def list_own(session: Session, actor: Actor) -> list[ApiTokenRead]:
     """The actor's tokens, expired ones too, by id."""
-    return _read(session.execute(_LISTED.where(API_TOKEN.c.user_id == actor.id)).all())
+    return _as_responses(session.execute(_TOKEN_QUERY.where(API_TOKEN.c.user_id == actor.id)).all())
 
 
-def page(
+def list_page(
     session: Session, _actor: Actor, user_id: int | None, *, skip: int, limit: int
 ) -> tuple[list[ApiTokenRead], int]:
     """Everybody's tokens, or one person's, by id, and how many there are in all."""
 
-    def of_person(statement: Select[Any]) -> Select[Any]:
+    def filter_by_user(statement: Select[Any]) -> Select[Any]:
         return statement if user_id is None else statement.where(API_TOKEN.c.user_id == user_id)
 
-    total = session.execute(of_person(select(func.count()).select_from(API_TOKEN))).scalar_one()
-    return _read(session.execute(of_person(_LISTED).offset(skip).limit(limit)).all()), total
+    total = session.execute(filter_by_user(select(func.count()).select_from(API_TOKEN))).scalar_one()
+    return _as_responses(session.execute(filter_by_user(_TOKEN_QUERY).offset(skip).limit(limit)).all()), total
 
 
 def revoke_own(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:
     """Revoke a token of the actor's; it stops working at once. Raises ApiTokenNotFound."""
-    _revoke(session, actor, _of(session, token_id, actor.id), token_id, at=at)
+    _revoke(session, actor, _find_owner_id(session, token_id, actor.id), token_id, at=at)
 
 
 def revoke(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:
     """Revoke anybody's token, as an admin. Raises ApiTokenNotFound."""
-    _revoke(session, actor, _of(session, token_id, None), token_id, at=at)
+    _revoke(session, actor, _find_owner_id(session, token_id, None), token_id, at=at)
 
 
 def revoke_all(session: Session, actor_id: int | None, user_id: int, *, at: datetime) -> None:
@@ -79,29 +79,29 @@ def revoke_all(session: Session, actor_id: int | None, user_id: int, *, at: date
         _delete(session, actor_id, user_id, token_id, at=at)
 
 
-def _read(rows: Sequence[Row[Any]]) -> list[ApiTokenRead]:
+def _as_responses(rows: Sequence[Row[Any]]) -> list[ApiTokenRead]:
     return [ApiTokenRead.model_validate(row) for row in rows]
 
 
-def _of(session: Session, token_id: int, user_id: int | None) -> int:
+def _find_owner_id(session: Session, token_id: int, user_id: int | None) -> int:
     """Whose the token is, if it is one that the actor may revoke."""
-    owner = select(API_TOKEN.c.user_id).where(API_TOKEN.c.id == token_id)
+    query = select(API_TOKEN.c.user_id).where(API_TOKEN.c.id == token_id)
     if user_id is not None:
-        owner = owner.where(API_TOKEN.c.user_id == user_id)
-    found: int | None = session.execute(owner).scalar_one_or_none()
-    if found is None:
+        query = query.where(API_TOKEN.c.user_id == user_id)
+    owner_id: int | None = session.execute(query).scalar_one_or_none()
+    if owner_id is None:
         raise ApiTokenNotFound("There is no such API token for you.")
-    return found
+    return owner_id
 
 
 def _revoke(session: Session, actor: Actor, owner_id: int, token_id: int, *, at: datetime) -> None:
-    locks.lock(session, owner_id)
+    locks.lock_users(session, owner_id)
     _delete(session, actor.id, owner_id, token_id, at=at)
 
 
 def _delete(session: Session, actor_id: int | None, owner_id: int, token_id: int, *, at: datetime) -> None:
-    gone = delete(API_TOKEN).where(API_TOKEN.c.id == token_id).returning(API_TOKEN.c.name, API_TOKEN.c.scopes)
-    row = session.execute(gone).one_or_none()
+    statement = delete(API_TOKEN).where(API_TOKEN.c.id == token_id).returning(API_TOKEN.c.name, API_TOKEN.c.scopes)
+    row = session.execute(statement).one_or_none()
     if row is None:
         raise ApiTokenNotFound("There is no such API token for you.")
     recorder.record(

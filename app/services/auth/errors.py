@@ -6,19 +6,19 @@ from app.core.errors import Conflict, Forbidden, Invalid, NotAuthenticated, NotF
 class LoginRefused(NotAuthenticated):
     code = "invalid_credentials"
     title = "Invalid credentials"
-    is_recorded = True
+    is_audited = True
 
 
 class OtpRequired(NotAuthenticated):
     code = "otp_required"
     title = "One-time code required"
-    is_recorded = True
+    is_audited = True
 
 
 class OtpWrong(NotAuthenticated):
     code = "invalid_otp"
     title = "Invalid one-time code"
-    is_recorded = True
+    is_audited = True
 
 
 class LinkRefused(NotAuthenticated):
@@ -29,13 +29,13 @@ class LinkRefused(NotAuthenticated):
 class PasswordWrong(Forbidden):
     code = "invalid_password"
     title = "Invalid password"
-    is_recorded = True
+    is_audited = True
 
 
 class CodeWrong(Forbidden):
     code = "invalid_code"
     title = "Invalid code"
-    is_recorded = True
+    is_audited = True
 
 
 class OwnAccount(Forbidden):

@@ -14,42 +14,49 @@ from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, insert, s
 
 from app.core.database.dialect import upsert
 from app.core.database.session import Session
-from app.core.errors import Policy, TooMany
-from app.core.server.ip_addresses import network_of
-from app.core.text import text_key
-from app.models.tables import FAILED, KNOWN
+from app.core.errors import RateLimited, RateLimitPolicy
+from app.core.server.ip_addresses import rate_limit_key
+from app.core.text import casefold_key
+from app.models.tables import FAILED_LOGIN, KNOWN_ADDRESS
 
-OF_PAIR = Policy("login-account-address", 10, 300)
-OF_ADDRESS = Policy("login-address", 100, 300)
-OF_ACCOUNT = Policy("login-account", 100, 3600)
-KNOWN_FOR = timedelta(days=90)
-CLOCK_SLACK = timedelta(minutes=1)
+ACCOUNT_AND_ADDRESS_POLICY = RateLimitPolicy("login-account-address", 10, 300)
+ADDRESS_POLICY = RateLimitPolicy("login-address", 100, 300)
+ACCOUNT_POLICY = RateLimitPolicy("login-account", 100, 3600)
+KNOWN_ADDRESS_LIFETIME = timedelta(days=90)
+CLOCK_SKEW_TOLERANCE = timedelta(minutes=1)
 """A failure dated later than this try may be of one that came after it and was judged before; further ahead, it is of a
 clock that was wrong."""
-PURGED_AT_ONCE = 50
-_OLD = select(FAILED.c.id).where(FAILED.c.at <= bindparam("until")).order_by(FAILED.c.at).limit(PURGED_AT_ONCE)
-_PURGE = delete(FAILED).where(FAILED.c.id.in_(_OLD.with_for_update(skip_locked=True)))
-_COUNT = insert(FAILED).values({name: bindparam(name) for name in ("account", "address", "at")})
-_FORGET = delete(KNOWN).where(KNOWN.c.user_id == bindparam("person"), KNOWN.c.last_login_at <= bindparam("until"))
+PURGE_BATCH_SIZE = 50
+_OLD_FAILURES = (
+    select(FAILED_LOGIN.c.id)
+    .where(FAILED_LOGIN.c.at <= bindparam("until"))
+    .order_by(FAILED_LOGIN.c.at)
+    .limit(PURGE_BATCH_SIZE)
+)
+_PURGE_FAILURES = delete(FAILED_LOGIN).where(FAILED_LOGIN.c.id.in_(_OLD_FAILURES.with_for_update(skip_locked=True)))
+_INSERT_FAILURE = insert(FAILED_LOGIN).values({name: bindparam(name) for name in ("account", "address", "at")})
+_PURGE_KNOWN_ADDRESSES = delete(KNOWN_ADDRESS).where(
+    KNOWN_ADDRESS.c.user_id == bindparam("user_id"), KNOWN_ADDRESS.c.last_login_at <= bindparam("until")
+)
 
 
-class LoginLimitReached(TooMany):
+class LoginLimitReached(RateLimited):
     code = "login_limit_reached"
     title = "Too many failed logins"
-    is_recorded = True
+    is_audited = True
 
 
 def check_address(session: Session, user_id: int | None, address: str, *, at: datetime) -> None:
     """Raises LoginLimitReached while too many logins from the address were wrong, whosever they were; but for those who
     logged in from there before: one of them can't close it to the rest of an office."""
-    network = network_of(address)
-    spent = _spent(OF_ADDRESS, FAILED.c.address == network, at=at)
-    used_up, is_known = session.execute(select(spent, _is_known(user_id, network, at=at))).one()
-    if used_up is not None and not is_known:
-        raise _refusal(OF_ADDRESS, used_up, at=at)
+    network = rate_limit_key(address)
+    used_up_at_query = _quota_used_up_at(ADDRESS_POLICY, FAILED_LOGIN.c.address == network, at=at)
+    used_up_at, is_known = session.execute(select(used_up_at_query, _is_known_address(user_id, network, at=at))).one()
+    if used_up_at is not None and not is_known:
+        raise _make_limit_error(ADDRESS_POLICY, used_up_at, at=at)
 
 
-def refusal(
+def find_limit_error(
     session: Session, email: str, user_id: int | None, address: str, *, at: datetime
 ) -> LoginLimitReached | None:
     """Why this try, be it right or wrong, is one too many; None where it isn't.
@@ -57,67 +64,73 @@ def refusal(
     From here to the commit, no other try for the account or from the address goes on: of a hundred at once, not one
     more is let through than of a hundred in a row. One statement asks for all, whoever it is: the clock tells nothing.
     """
-    network, account = network_of(address), account_key(session, email)
+    network, account = rate_limit_key(address), account_key(session, email)
     _lock(session, network, account)
-    here, theirs = FAILED.c.address == network, FAILED.c.account == account
-    of_pair, of_address, of_account, is_known = session.execute(
+    same_address, same_account = FAILED_LOGIN.c.address == network, FAILED_LOGIN.c.account == account
+    account_and_address_used_up_at, address_used_up_at, account_used_up_at, is_known = session.execute(
         select(
-            _spent(OF_PAIR, here, theirs, at=at),
-            _spent(OF_ADDRESS, here, at=at),
-            _spent(OF_ACCOUNT, theirs, at=at),
-            _is_known(user_id, network, at=at),
+            _quota_used_up_at(ACCOUNT_AND_ADDRESS_POLICY, same_address, same_account, at=at),
+            _quota_used_up_at(ADDRESS_POLICY, same_address, at=at),
+            _quota_used_up_at(ACCOUNT_POLICY, same_account, at=at),
+            _is_known_address(user_id, network, at=at),
         )
     ).one()
-    if of_pair is not None:
-        return _refusal(OF_PAIR, of_pair, at=at)
-    if of_address is not None and not is_known:
-        return _refusal(OF_ADDRESS, of_address, at=at)
-    if of_account is not None and not is_known:
-        return _refusal(OF_ACCOUNT, of_account, at=at)
+    if account_and_address_used_up_at is not None:
+        return _make_limit_error(ACCOUNT_AND_ADDRESS_POLICY, account_and_address_used_up_at, at=at)
+    if address_used_up_at is not None and not is_known:
+        return _make_limit_error(ADDRESS_POLICY, address_used_up_at, at=at)
+    if account_used_up_at is not None and not is_known:
+        return _make_limit_error(ACCOUNT_POLICY, account_used_up_at, at=at)
     return None
 
 
-def count(session: Session, email: str, address: str, *, at: datetime) -> None:
+def record_failure(session: Session, email: str, address: str, *, at: datetime) -> None:
     """Count a wrong login, and let go of a few that are too old to count."""
-    row = {"account": account_key(session, email), "address": network_of(address), "at": at}
-    session.execute(_COUNT, row)
-    session.execute(_PURGE, {"until": at - _window(OF_ACCOUNT)})
+    row = {"account": account_key(session, email), "address": rate_limit_key(address), "at": at}
+    session.execute(_INSERT_FAILURE, row)
+    session.execute(_PURGE_FAILURES, {"until": at - _window(ACCOUNT_POLICY)})
 
 
-def remember(session: Session, user_id: int, address: str, *, at: datetime) -> None:
+def remember_address(session: Session, user_id: int, address: str, *, at: datetime) -> None:
     """Note that a person logged in from the address, and forget from where they didn't for long."""
-    row = {"user_id": user_id, "address": network_of(address), "last_login_at": at}
-    known = upsert(KNOWN).values(row)
+    row = {"user_id": user_id, "address": rate_limit_key(address), "last_login_at": at}
+    known = upsert(KNOWN_ADDRESS).values(row)
     session.execute(known.on_conflict_do_update(index_elements=["user_id", "address"], set_={"last_login_at": at}))
-    session.execute(_FORGET, {"person": user_id, "until": at - KNOWN_FOR})
+    session.execute(_PURGE_KNOWN_ADDRESSES, {"user_id": user_id, "until": at - KNOWN_ADDRESS_LIFETIME})
 
 
 def account_key(session: Session, email: str) -> str:
     """A keyed digest of what was typed as e-mail: people type passwords there."""
     key = b"login:" + session.keyring.signing_key.encode()
-    return hmac.new(key, text_key(email).encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, casefold_key(email).encode(), hashlib.sha256).hexdigest()
 
 
-def _spent(policy: Policy, *which: ColumnElement[bool], at: datetime) -> ScalarSelect[datetime]:
+def _quota_used_up_at(
+    policy: RateLimitPolicy, *conditions: ColumnElement[bool], at: datetime
+) -> ScalarSelect[datetime]:
     """When the wrong login was that makes the newest ones a quota's worth; null where there is room for another."""
-    within = (FAILED.c.at > at - _window(policy), FAILED.c.at <= at + CLOCK_SLACK)
-    newest = select(FAILED.c.at).where(*which, *within).order_by(FAILED.c.at.desc())
+    in_window = (FAILED_LOGIN.c.at > at - _window(policy), FAILED_LOGIN.c.at <= at + CLOCK_SKEW_TOLERANCE)
+    newest = select(FAILED_LOGIN.c.at).where(*conditions, *in_window).order_by(FAILED_LOGIN.c.at.desc())
     return newest.offset(policy.quota - 1).limit(1).scalar_subquery()
 
 
-def _is_known(user_id: int | None, network: str, *, at: datetime) -> ColumnElement[bool]:
-    known = (KNOWN.c.user_id == (user_id or 0), KNOWN.c.address == network, KNOWN.c.last_login_at > at - KNOWN_FOR)
-    return select(KNOWN.c.user_id).where(*known).exists()
+def _is_known_address(user_id: int | None, network: str, *, at: datetime) -> ColumnElement[bool]:
+    known = (
+        KNOWN_ADDRESS.c.user_id == (user_id or 0),
+        KNOWN_ADDRESS.c.address == network,
+        KNOWN_ADDRESS.c.last_login_at > at - KNOWN_ADDRESS_LIFETIME,
+    )
+    return select(KNOWN_ADDRESS.c.user_id).where(*known).exists()
 
 
-def _refusal(policy: Policy, used_up: datetime, *, at: datetime) -> LoginLimitReached:
+def _make_limit_error(policy: RateLimitPolicy, used_up_at: datetime, *, at: datetime) -> LoginLimitReached:
     """A try is allowed again when that wrong login leaves the window."""
-    seconds = int((used_up + _window(policy) - at).total_seconds())
+    seconds = int((used_up_at + _window(policy) - at).total_seconds())
     detail = "Too many logins failed. Wait, or log in from where you did before."
     return LoginLimitReached(detail, policy=policy, retry_after_seconds=max(1, seconds))
 
 
-def _window(policy: Policy) -> timedelta:
+def _window(policy: RateLimitPolicy) -> timedelta:
     return timedelta(seconds=policy.window_seconds)
 
 

@@ -11,47 +11,49 @@ from sqlalchemy import CursorResult, delete, func, insert, select, update
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
 from app.core.security.access_tokens import Claims
-from app.core.security.encryption import Unsealable
+from app.core.security.encryption import DecryptionFailed
 from app.core.security.opaque_tokens import digest
 from app.core.security.passwords import PasswordHasher
-from app.models.tables import FACTOR, RECOVERY
+from app.models.tables import RECOVERY_CODE, SECOND_FACTOR
 from app.models.users import User
-from app.schemas.auth.second_factor import EnrolmentRead, RecoveryCodes, SecondFactorRead, SecondFactorRemoval
+from app.schemas.auth.second_factor import RecoveryCodes, SecondFactorEnrolment, SecondFactorRead, SecondFactorRemoval
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.auth import passwords
 from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
-from app.services.auth.passwords import Holder
-from app.services.auth.sessions import Client
+from app.services.auth.login_sessions import Client
+from app.services.auth.passwords import PasswordHolder
 
-RECOVERY_CODES = 10
+RECOVERY_CODE_COUNT = 10
 STEP_SECONDS = 30
 CODE_LENGTH = 6
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # of base 32: 5 bits each, and nothing that looks like another
 
 
-def status(session: Session, actor: Actor) -> SecondFactorRead:
+def get_status(session: Session, actor: Actor) -> SecondFactorRead:
     """Since when the actor has a second factor, and how many recovery codes are left."""
-    since = session.execute(select(FACTOR.c.confirmed_at).where(FACTOR.c.user_id == actor.id)).scalar_one_or_none()
-    left = select(func.count()).select_from(RECOVERY).where(RECOVERY.c.user_id == actor.id)
-    return SecondFactorRead(confirmed_at=since, recovery_codes_left=session.execute(left).scalar_one())
+    confirmed_at = session.execute(
+        select(SECOND_FACTOR.c.confirmed_at).where(SECOND_FACTOR.c.user_id == actor.id)
+    ).scalar_one_or_none()
+    remaining = select(func.count()).select_from(RECOVERY_CODE).where(RECOVERY_CODE.c.user_id == actor.id)
+    return SecondFactorRead(confirmed_at=confirmed_at, recovery_codes_left=session.execute(remaining).scalar_one())
 
 
-def begin(session: Session, actor: Actor, *, at: datetime) -> EnrolmentRead:
+def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrolment:
     """Make a secret for the actor; it counts once `confirm` saw a code of it. Raises SecondFactorExists."""
-    person = locks.lock_oneself(session, actor)
-    if person.has_second_factor:
+    user = locks.lock_self(session, actor)
+    if user.has_second_factor:
         raise SecondFactorExists("You have a second factor. Remove it first.")
     secret = pyotp.random_base32()
-    sealed = session.keyring.sealer.seal(secret, owner_id=actor.id)
-    session.execute(delete(FACTOR).where(FACTOR.c.user_id == actor.id))
-    row = {"user_id": actor.id, "secret": sealed, "created_at": at, "confirmed_at": None, "last_step": 0}
-    session.execute(insert(FACTOR).values(row))
+    ciphertext = session.keyring.secret_box.encrypt(secret, owner_id=actor.id)
+    session.execute(delete(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == actor.id))
+    row = {"user_id": actor.id, "secret": ciphertext, "created_at": at, "confirmed_at": None, "last_step": 0}
+    session.execute(insert(SECOND_FACTOR).values(row))
     recorder.record(session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id)
-    uri = pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=session.settings.TOTP_ISSUER)
+    uri = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=session.settings.TOTP_ISSUER)
     image = segno.make_qr(uri, error="m").svg_inline(scale=4, border=4)  # the quiet zone of ISO/IEC 18004
-    return EnrolmentRead(secret=secret, otpauth_uri=uri, qr_svg=image)
+    return SecondFactorEnrolment(secret=secret, otpauth_uri=uri, qr_svg=image)
 
 
 def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> RecoveryCodes:
@@ -59,17 +61,19 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
 
     Raises NotEnrolling, SecondFactorExists, CodeWrong.
     """
-    person = locks.lock_oneself(session, actor)
-    if person.has_second_factor:
+    user = locks.lock_self(session, actor)
+    if user.has_second_factor:
         raise SecondFactorExists("You have a second factor. Remove it first.")
-    if session.execute(select(FACTOR.c.user_id).where(FACTOR.c.user_id == actor.id)).first() is None:
+    if session.execute(select(SECOND_FACTOR.c.user_id).where(SECOND_FACTOR.c.user_id == actor.id)).first() is None:
         raise NotEnrolling("Begin with POST /api/v1/auth/totp.")
-    if not _takes_step(session, actor.id, code, at=at):
+    if not _use_totp_code(session, actor.id, code, at=at):
         raise CodeWrong("This code is wrong. Send the one that your authenticator shows now.")
-    session.execute(update(FACTOR).where(FACTOR.c.user_id == actor.id).values(confirmed_at=at))
-    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
-    session.execute(insert(RECOVERY), [{"user_id": actor.id, "code_hash": digest(_plain(each))} for each in codes])
-    person.has_second_factor = True
+    session.execute(update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == actor.id).values(confirmed_at=at))
+    codes = [_new_recovery_code() for _ in range(RECOVERY_CODE_COUNT)]
+    session.execute(
+        insert(RECOVERY_CODE), [{"user_id": actor.id, "code_hash": digest(_normalize(each))} for each in codes]
+    )
+    user.has_second_factor = True
     session.flush()
     recorder.record(
         session, "user:add_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id
@@ -80,31 +84,38 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
 async def remove_second_factor(
     tx: CallerTransactionRunner[Claims],
     hasher: PasswordHasher,
-    wanted: SecondFactorRemoval,
+    data: SecondFactorRemoval,
     client: Client,
     *,
     at: datetime,
 ) -> None:
-    """Turn the caller's second factor off. Raises TooManyLogins, and as `remove`."""
-    asked = await tx.read(passwords.holder)
-    matches = await hasher.verify(wanted.password, asked.password_hash)
-    await tx.write(remove, asked, client, wanted.code, matches=matches, at=at)
+    """Turn the caller's second factor off. Raises LoginQueueFull, and as `remove`."""
+    holder = await tx.read(passwords.load_holder)
+    password_matches = await hasher.verify(data.password, holder.password_hash)
+    await tx.write(remove, holder, client, data.code, password_matches=password_matches, at=at)
 
 
 def remove(
-    session: Session, claims: Claims, asked: Holder, client: Client, code: str, *, matches: bool, at: datetime
+    session: Session,
+    claims: Claims,
+    holder: PasswordHolder,
+    client: Client,
+    code: str,
+    *,
+    password_matches: bool,
+    at: datetime,
 ) -> None:
     """Turn the caller's second factor off, for their password and a code; a wrong one counts as a wrong login.
 
     Raises LoginLimitReached, PasswordWrong, NoSecondFactor, CodeWrong.
     """
-    actor, person = passwords.check_again(session, claims, asked, client, matches=matches, at=at)
-    if not person.has_second_factor:
+    actor, user = passwords.reauthenticate(session, claims, holder, client, password_matches=password_matches, at=at)
+    if not user.has_second_factor:
         raise NoSecondFactor("You have no second factor.")
-    if not accepts(session, actor.id, code, at=at):
-        passwords.count_wrong(session, asked, client, why="invalid_otp", at=at)
+    if not verify_code(session, actor.id, code, at=at):
+        passwords.record_failure(session, holder, client, reason="invalid_otp", at=at)
         raise CodeWrong("This code is wrong, or was used before. Wait for the next one.")
-    _forget(session, person)
+    _disable(session, user)
     recorder.record(
         session, "user:remove_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id
     )
@@ -115,60 +126,70 @@ def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None
 
     Raises OwnAccount, UserNotFound, NoSecondFactor.
     """
-    passwords.check_not_oneself(actor, user_id)
-    (person,) = locks.lock(session, user_id)
-    if not person.has_second_factor:
+    passwords.check_not_self(actor, user_id)
+    (user,) = locks.lock_users(session, user_id)
+    if not user.has_second_factor:
         raise NoSecondFactor("This person has no second factor.")
-    _forget(session, person)
+    _disable(session, user)
     recorder.record(
         session, "user:reset_second_factor", at=at, actor_id=actor.id, subject_id=user_id, object_id=user_id
     )
 
 
-def accepts(session: Session, user_id: int, code: str, *, at: datetime) -> bool:
+def verify_code(session: Session, user_id: int, code: str, *, at: datetime) -> bool:
     """Whether a locked person's code is right; it is used up by that. Raises SecondFactorUnreadable."""
-    if len(_plain(code)) == CODE_LENGTH:
-        return _takes_step(session, user_id, code, at=at)
-    return _takes_recovery_code(session, user_id, code)
+    if len(_normalize(code)) == CODE_LENGTH:
+        return _use_totp_code(session, user_id, code, at=at)
+    return _use_recovery_code(session, user_id, code)
 
 
-def forget(session: Session, user_id: int) -> None:
+def delete_all(session: Session, user_id: int) -> None:
     """Delete a locked person's secret and codes."""
-    for table in (RECOVERY, FACTOR):
+    for table in (RECOVERY_CODE, SECOND_FACTOR):
         session.execute(delete(table).where(table.c.user_id == user_id))
 
 
-def _takes_step(session: Session, user_id: int, code: str, *, at: datetime) -> bool:
+def _use_totp_code(session: Session, user_id: int, code: str, *, at: datetime) -> bool:
     """A code of this half minute, or of the one before or after, for clocks that differ; never one of a step that was
     taken before (RFC 6238, 5.2)."""
-    row = session.execute(select(FACTOR.c.secret, FACTOR.c.last_step).where(FACTOR.c.user_id == user_id)).one_or_none()
+    row = session.execute(
+        select(SECOND_FACTOR.c.secret, SECOND_FACTOR.c.last_step).where(SECOND_FACTOR.c.user_id == user_id)
+    ).one_or_none()
     if row is None:
         return False
     try:
-        totp = pyotp.TOTP(session.keyring.sealer.open(row.secret, owner_id=user_id))
-    except Unsealable:
+        totp = pyotp.TOTP(session.keyring.secret_box.decrypt(row.secret, owner_id=user_id))
+    except DecryptionFailed:
         raise SecondFactorUnreadable(
             "Log in with a recovery code, and tell your admin: is TOTP_KEY another one?"
         ) from None
-    now = int(at.timestamp()) // STEP_SECONDS
-    typed = _plain(code).encode()
-    fitting = [step for step in (now - 1, now, now + 1) if hmac.compare_digest(totp.generate_otp(step).encode(), typed)]
-    if not fitting or fitting[-1] <= row.last_step:
+    current_step = int(at.timestamp()) // STEP_SECONDS
+    typed = _normalize(code).encode()
+    matching_steps = [
+        step
+        for step in (current_step - 1, current_step, current_step + 1)
+        if hmac.compare_digest(totp.generate_otp(step).encode(), typed)
+    ]
+    if not matching_steps or matching_steps[-1] <= row.last_step:
         return False
-    session.execute(update(FACTOR).where(FACTOR.c.user_id == user_id).values(last_step=fitting[-1]))
+    session.execute(
+        update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == user_id).values(last_step=matching_steps[-1])
+    )
     return True
 
 
-def _takes_recovery_code(session: Session, user_id: int, code: str) -> bool:
-    used = delete(RECOVERY).where(RECOVERY.c.user_id == user_id, RECOVERY.c.code_hash == digest(_plain(code)))
-    done = session.execute(used)
-    assert isinstance(done, CursorResult)
-    return done.rowcount == 1
+def _use_recovery_code(session: Session, user_id: int, code: str) -> bool:
+    statement = delete(RECOVERY_CODE).where(
+        RECOVERY_CODE.c.user_id == user_id, RECOVERY_CODE.c.code_hash == digest(_normalize(code))
+    )
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1
 
 
-def _forget(session: Session, person: User) -> None:
-    forget(session, person.id or 0)
-    person.has_second_factor = False
+def _disable(session: Session, user: User) -> None:
+    delete_all(session, user.id or 0)
+    user.has_second_factor = False
     session.flush()
 
 
@@ -177,6 +198,6 @@ def _new_recovery_code() -> str:
     return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(7)) for _ in range(4))
 
 
-def _plain(code: str) -> str:
+def _normalize(code: str) -> str:
     """The code without what people and authenticators put in for the eye."""
     return code.replace(" ", "").replace("-", "").lower()

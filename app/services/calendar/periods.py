@@ -21,17 +21,17 @@ from sqlalchemy import (
 from app.core.database.session import Session
 from app.core.errors import Invalid
 from app.core.time.zones import day_range
-from app.models.tables import ENTRY, ZONE
+from app.models.tables import ENTRY, TIME_ZONE
 
 MAX_REPORT_DAYS = 400
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_A_LITTLE = timedelta(days=3)  # by then the period's last day has ended everywhere
-_AROUND = timedelta(days=1000)
+_DEFAULT_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_ZONE_MARGIN = timedelta(days=3)  # by then the period's last day has ended everywhere
+_ENTRY_MARGIN = timedelta(days=1000)
 """How far before the period an entry that still runs may have started, and how far behind it and the present one may
 end, and still be told rightly."""
-_ZONES = select(ZONE.c.name).order_by(ZONE.c.name)
+_ZONES_QUERY = select(TIME_ZONE.c.name).order_by(TIME_ZONE.c.name)
 # And when the first and the last of all entries start: two steps down an index.
-_ZONES_AND_ENDS = _ZONES.add_columns(
+_ZONES_AND_ENTRY_RANGE_QUERY = _ZONES_QUERY.add_columns(
     select(ENTRY.c.start_time).order_by(ENTRY.c.start_time).limit(1).scalar_subquery().label("earliest"),
     select(ENTRY.c.start_time).order_by(ENTRY.c.start_time.desc()).limit(1).scalar_subquery().label("latest"),
 )
@@ -59,14 +59,14 @@ class Period:
         if self.end < self.start:
             raise PeriodReversed("end_date lies before start_date. Swap them.")
 
-    def at_most(self, days: int) -> "Period":
+    def require_at_most(self, days: int) -> "Period":
         """This period. Raises PeriodTooLong where it has more days."""
         if (self.end - self.start).days >= days:
             raise PeriodTooLong(f"At most {days} days at once. Ask for a shorter period.")
         return self
 
 
-def of_month(month: str, zone: str | None) -> Period:
+def month_period(month: str, zone: str | None) -> Period:
     """The days of a month such as `2026-03`."""
     first = date.fromisoformat(f"{month}-01")
     return Period(first, first.replace(day=monthrange(first.year, first.month)[1]), zone)
@@ -82,8 +82,8 @@ class ResolvedPeriod:
     period: Period
     zones: list[str]
     """The zone that is asked for, else all that entries can carry."""
-    clocks_from: int
-    clocks_until: int
+    offsets_from: int
+    offsets_until: int
     """The seconds since 1970 between which it is known what the clocks of the zones show."""
 
     @cached_property
@@ -99,43 +99,47 @@ class ResolvedPeriod:
         return zones_by_bounds
 
 
-def resolve(session: Session, period: Period, *, clocks_until: datetime | None = None) -> ResolvedPeriod:
+def resolve(session: Session, period: Period, *, offsets_until: datetime | None = None) -> ResolvedPeriod:
     """Read the zones that entries can carry, for a period in nobody's zone in particular.
 
     Clocks are known around the period: enough to cut entries at its midnights. A statement that shows whole entries in
-    local time gives the present instant as `clocks_until`. Then clocks are known at every instant of an entry that
+    local time gives the present instant as `offsets_until`. Then clocks are known at every instant of an entry that
     belongs to the period, also where it reaches out of it, and of a century only where there are entries.
     """
     zones: list[str] = []
-    if period.zone is None or clocks_until is not None:
-        rows = session.execute(_ZONES if clocks_until is None else _ZONES_AND_ENDS).all()
+    if period.zone is None or offsets_until is not None:
+        rows = session.execute(_ZONES_QUERY if offsets_until is None else _ZONES_AND_ENTRY_RANGE_QUERY).all()
         zones = [row.name for row in rows]
     first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
-    if clocks_until is None:
-        first, around = first - _A_LITTLE, _A_LITTLE
+    if offsets_until is None:
+        first, margin = first - _ZONE_MARGIN, _ZONE_MARGIN
     else:
-        earliest, latest = (rows[0].earliest or _LONG_AGO, rows[0].latest or _LONG_AGO) if rows else (_LONG_AGO,) * 2
-        first, around = max(first - _AROUND, earliest), _AROUND
-        last = min(last, max(latest, clocks_until))
-    since, until = int(min(first, last).timestamp()), int((last + around).timestamp())
+        earliest, latest = (
+            (rows[0].earliest or _DEFAULT_EARLIEST, rows[0].latest or _DEFAULT_EARLIEST)
+            if rows
+            else (_DEFAULT_EARLIEST,) * 2
+        )
+        first, margin = max(first - _ENTRY_MARGIN, earliest), _ENTRY_MARGIN
+        last = min(last, max(latest, offsets_until))
+    since, until = int(min(first, last).timestamp()), int((last + margin).timestamp())
     return ResolvedPeriod(period, zones if period.zone is None else [period.zone], since, until)
 
 
-def widest(bounds: Bounds) -> tuple[datetime, datetime]:
+def envelope(bounds: Bounds) -> tuple[datetime, datetime]:
     """The interval that has all of them in it."""
-    return min(first for first, _ in bounds), max(after for _, after in bounds)
+    return min(lower for lower, _ in bounds), max(upper for _, upper in bounds)
 
 
 def starts_within(resolved: ResolvedPeriod) -> ColumnElement[bool]:
     """The condition that an entry starts on a day of the period."""
     bounds = resolved.bounds
     if len(bounds) == 1:
-        return starts_between(*widest(bounds))
-    exactly = (and_(starts_between(*each), ENTRY.c.time_zone.in_(zones)) for each, zones in bounds.items())
-    anyway = starts_between(max(first for first, _ in bounds), min(after for _, after in bounds))  # nearly all of them
-    return and_(starts_between(*widest(bounds)), or_(anyway, *exactly))  # the first term is one that an index knows
+        return starts_between(*envelope(bounds))
+    by_zone = (and_(starts_between(*each), ENTRY.c.time_zone.in_(zones)) for each, zones in bounds.items())
+    inner = starts_between(max(lower for lower, _ in bounds), min(upper for _, upper in bounds))  # nearly all of them
+    return and_(starts_between(*envelope(bounds)), or_(inner, *by_zone))  # the first term is one that an index knows
 
 
-def starts_between(first: datetime | BindParameter[Any], after: datetime | BindParameter[Any]) -> ColumnElement[bool]:
+def starts_between(lower: datetime | BindParameter[Any], upper: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     """The condition that an entry starts in the half-open interval."""
-    return and_(ENTRY.c.start_time >= first, ENTRY.c.start_time < after)
+    return and_(ENTRY.c.start_time >= lower, ENTRY.c.start_time < upper)

@@ -1,6 +1,6 @@
-"""The stretches of time that an export has a row for, inside a statement: whole entries, or their parts by local day.
+"""The segments of time that an export has a row for, inside a statement: whole entries, or their segments by local day.
 
-The same parts as `attribution.cut` gives, of which it is the description in plain code.
+The same segments as `attribution.split_at_midnights` gives, of which it is the description in plain code.
 """
 
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from app.core.database.dialect import earliest, epoch, from_epoch, latest, numbers_to, seconds_between
+from app.core.database.dialect import earliest, epoch, from_epoch, latest, number_series, seconds_between
 from app.core.database.session import Session
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
-from app.services.calendar.attribution import belonging, ends_of
+from app.services.calendar.attribution import in_period, period_bounds
 from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import Period, ResolvedPeriod
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
+class EntrySegments:
     """Rows that each are an entry, or what of it lies inside one local day."""
 
     entry: FromClause
@@ -41,73 +41,79 @@ class Stretches:
     start: ColumnElement[datetime]
     end: ColumnElement[datetime]
     seconds: ColumnElement[int]
-    belongs: ColumnElement[bool]
+    is_included: ColumnElement[bool]
     """The condition that a row counts."""
 
 
-def stretches(
-    session: Session, resolved: ResolvedPeriod, attribution: Attribution, people: ColumnElement[bool]
-) -> Stretches:
-    """The stretches of entries that belong to the period. As `belonging`, they are not restricted to `people`: the
+def entry_segments(
+    session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
+) -> EntrySegments:
+    """The segments of entries that belong to the period. As `in_period`, they are not restricted to `users`: the
     caller's statement does that."""
-    belongs = belonging(session, resolved, attribution, people)
+    is_included = in_period(session, resolved, attribution, users)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time
-        return Stretches(ENTRY, start, end, seconds_between(start, end), belongs)
+        return EntrySegments(ENTRY, start, end, seconds_between(start, end), is_included)
     local = LocalTime(resolved)
-    of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
-    inside = _inside(resolved, and_(of_people, belongs))
-    parts = _parts(resolved.period, _with_days(inside, local), local)
-    begins, ends = (from_epoch(parts.c[name]) for name in ("part_start", "part_end"))
-    return Stretches(parts, begins, ends, parts.c.part_end - parts.c.part_start, true())
+    of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
+    clipped = _clipped(resolved, and_(of_users, is_included))
+    day_segments = _day_segments(resolved.period, _with_days(clipped, local), local)
+    segment_start, segment_end = (from_epoch(day_segments.c[name]) for name in ("segment_start", "segment_end"))
+    return EntrySegments(
+        day_segments, segment_start, segment_end, day_segments.c.segment_end - day_segments.c.segment_start, true()
+    )
 
 
 # Each step below stands in a subquery of its own, with an OFFSET that keeps the planner from merging it into the next:
 # expressions that hold one another many times over would outgrow any statement.
 
 
-def _inside(resolved: ResolvedPeriod, belongs: ColumnElement[bool]) -> Subquery:
+def _clipped(resolved: ResolvedPeriod, is_included: ColumnElement[bool]) -> Subquery:
     """The entries with what of them lies inside the period. One without length, or without an end, lies there whole."""
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
-    first, after = ends_of(resolved)
+    lower, upper = period_bounds(resolved)
     is_whole = or_(end.is_(None), end == start)
     is_inside = case(
-        (is_whole, and_(start < after, or_(end.is_(None), start >= first))),
-        else_=and_(start < after, end > first),
+        (is_whole, and_(start < upper, or_(end.is_(None), start >= lower))),
+        else_=and_(start < upper, end > lower),
     )
-    begins = epoch(latest(start, first))
-    found = select(
+    clipped_start = epoch(latest(start, lower))
+    query = select(
         ENTRY,
         is_whole.label("is_whole"),
         epoch(start).label("start"),
         epoch(end).label("end"),
-        begins.label("begins"),
-        case((is_whole, begins), else_=epoch(earliest(end, after)) - 1).label("last"),
+        clipped_start.label("clipped_start"),
+        case((is_whole, clipped_start), else_=epoch(earliest(end, upper)) - 1).label("last_second"),
     )
-    return _apart(found.where(belongs, is_inside).order_by(ENTRY.c.user_id), "inside")
+    return _optimization_fence(query.where(is_included, is_inside).order_by(ENTRY.c.user_id), "clipped")
 
 
-def _with_days(inside: Subquery, local: LocalTime) -> Subquery:
+def _with_days(clipped: Subquery, local: LocalTime) -> Subquery:
     """The same with the first and the last local day, in days since 1970."""
-    local = local.of_zone(inside.c.time_zone)
-    days = (local.day(inside.c.begins).label("first_day"), local.day(inside.c.last).label("last_day"))
-    return _apart(select(inside, *days), "with_days")
+    local = local.with_zone(clipped.c.time_zone)
+    days = (local.day(clipped.c.clipped_start).label("first_day"), local.day(clipped.c.last_second).label("last_day"))
+    return _optimization_fence(select(clipped, *days), "with_days")
 
 
-def _parts(period: Period, entries: Subquery, local: LocalTime) -> Subquery:
+def _day_segments(period: Period, entries: Subquery, local: LocalTime) -> Subquery:
     """A row for each of the days, with the part of the entry inside it."""
-    local = local.of_zone(entries.c.time_zone)
+    local = local.with_zone(entries.c.time_zone)
     days = (period.end - period.start).days + 1
-    numbers = numbers_to(entries.c.last_day - entries.c.first_day, at_most=days)
+    numbers = number_series(entries.c.last_day - entries.c.first_day, at_most=days)
     day = entries.c.first_day + type_coerce(numbers.c.value, BigInteger)
-    begins = case((entries.c.is_whole, entries.c.start), else_=latest(entries.c.begins, local.begins(day)))
-    ends = case((entries.c.is_whole, entries.c.end), else_=earliest(entries.c.last + 1, local.begins(day + 1)))
+    segment_start = case(
+        (entries.c.is_whole, entries.c.start), else_=latest(entries.c.clipped_start, local.day_start(day))
+    )
+    segment_end = case(
+        (entries.c.is_whole, entries.c.end), else_=earliest(entries.c.last_second + 1, local.day_start(day + 1))
+    )
     columns = [entries.c[column.name] for column in ENTRY.c]
-    every = select(*columns, entries.c.is_whole, begins.label("part_start"), ends.label("part_end"))
-    cut = _apart(every.select_from(entries.join(numbers, true())), "cut")
-    has_length = or_(cut.c.is_whole, cut.c.part_end > cut.c.part_start)  # a day that the zone left out has none
-    return _apart(select(cut).where(has_length), "parts")
+    query = select(*columns, entries.c.is_whole, segment_start.label("segment_start"), segment_end.label("segment_end"))
+    segments = _optimization_fence(query.select_from(entries.join(numbers, true())), "segments")
+    has_length = or_(segments.c.is_whole, segments.c.segment_end > segments.c.segment_start)  # a skipped day has none
+    return _optimization_fence(select(segments).where(has_length), "day_segments")
 
 
-def _apart(statement: Select[Any], name: str) -> Subquery:
+def _optimization_fence(statement: Select[Any], name: str) -> Subquery:
     return statement.offset(literal(0, Integer)).subquery(name)

@@ -12,7 +12,7 @@ from rustpy_xlsxwriter import FastExcel, Format
 from app.core.database.rendering import CellType
 from app.core.errors import Invalid
 from app.core.server.spool import Write
-from app.core.spreadsheet import safe_text
+from app.core.spreadsheet import escape_formula
 from app.schemas.types import hours
 from app.services.time_entries.columns import Column, EntryRows
 
@@ -24,8 +24,8 @@ _WIDTHS: dict[str, float] = {
     "start_utc": 20, "end_utc": 20, "seconds_worked": 14, "needs_review": 12, "entries": 9,
 }  # fmt: skip
 """Of a column, in characters."""
-_SUMS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries")
-Record = dict[str, Any]
+_SUMMARY_COLUMNS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries")
+RowDict = dict[str, Any]
 
 
 class TooManyRows(Invalid):
@@ -35,21 +35,23 @@ class TooManyRows(Invalid):
 
 def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
     """Write a workbook of the rows. Raises TooManyRows."""
-    sums = _Sums()
+    totals = _UserTotals()
 
     def on_rows_read(count: int) -> None:
         write(b"")  # the file comes in the end: a reader who is gone by then would not be noticed before
         on_rows(count)
 
-    entries = sums.added(counted(_records(rows, columns, on_rows_read)))
+    entries = totals.add_up(limit_rows(_read_rows(rows, columns, on_rows_read)))
     header = Format().set_bold().set_border_bottom("thin")
-    formats = {column.name: _format(_FORMATS[column.type]) for column in columns if column.type in _FORMATS}
+    formats = {
+        column.name: _format(_NUMBER_FORMATS[column.type]) for column in columns if column.type in _NUMBER_FORMATS
+    }
     with tempfile.TemporaryFile() as file:
         # By its number: the library writes to a name, and a file that has one would stay behind a crash.
         workbook = FastExcel(f"/proc/self/fd/{file.fileno()}", output_format="xlsx").freeze(row=1)
         workbook.sheet(
             "Entries",
-            _or_blank(entries, [column.name for column in columns]),
+            _rows_or_blank(entries, [column.name for column in columns]),
             column_widths={column.name: _WIDTHS[column.name] for column in columns},
             column_formats=formats,
             header_format=header,
@@ -57,8 +59,8 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
         )
         workbook.sheet(
             "Summary",
-            _or_blank(sums.rows(), _SUMS),
-            column_widths={name: _WIDTHS[name] for name in _SUMS},
+            _rows_or_blank(totals.rows(), _SUMMARY_COLUMNS),
+            column_widths={name: _WIDTHS[name] for name in _SUMMARY_COLUMNS},
             column_formats={"hours_worked": _format("0.00")},
             header_format=header,
         )
@@ -68,49 +70,49 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
             write(chunk)
 
 
-def _records(rows: EntryRows, columns: Sequence[Column], on_rows: Callable[[int], None]) -> Iterator[Record]:
+def _read_rows(rows: EntryRows, columns: Sequence[Column], on_rows: Callable[[int], None]) -> Iterator[RowDict]:
     """The rows as Python values by the columns' names, read bit by bit."""
     cells = [(column.name, _FORMATTERS.get(column.type)) for column in columns]
-    for some in rows.stream(*(column.of(rows) for column in columns)):
-        for row in some:
+    for batch in rows.stream(*(column.expression(rows) for column in columns)):
+        for row in batch:
             yield {
                 name: value if format_value is None or value is None else format_value(value)
                 for (name, format_value), value in zip(cells, row, strict=True)
             }
-        on_rows(len(some))
+        on_rows(len(batch))
 
 
-class _Sums:
+class _UserTotals:
     """Each person's sum, added up while the rows go by: the second sheet is written behind the first."""
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[int, str], int] = defaultdict(int)
         self._entries: dict[tuple[int, str], int] = defaultdict(int)
 
-    def added(self, rows: Iterable[Record]) -> Iterator[Record]:
+    def add_up(self, rows: Iterable[RowDict]) -> Iterator[RowDict]:
         """The rows, whose seconds turn into hours."""
         for row in rows:
             if (seconds := row["hours_worked"]) is not None:
-                person = row["employee_id"], row["employee_name"]
-                self._seconds[person] += seconds
-                self._entries[person] += 1
+                user = row["employee_id"], row["employee_name"]
+                self._seconds[user] += seconds
+                self._entries[user] += 1
                 row["hours_worked"] = hours(seconds)
             yield row
 
-    def rows(self) -> Iterator[Record]:
-        for (person_id, name), seconds in self._seconds.items():
-            entries = self._entries[person_id, name]
-            yield dict(zip(_SUMS, (person_id, name, hours(seconds), seconds, entries), strict=True))
+    def rows(self) -> Iterator[RowDict]:
+        for (user_id, name), seconds in self._seconds.items():
+            entries = self._entries[user_id, name]
+            yield dict(zip(_SUMMARY_COLUMNS, (user_id, name, hours(seconds), seconds, entries), strict=True))
 
 
-def counted(rows: Iterable[Record]) -> Iterator[Record]:
+def limit_rows(rows: Iterable[RowDict]) -> Iterator[RowDict]:
     for number, row in enumerate(rows):
         if number == MAX_ROWS:
             raise TooManyRows(f"A sheet has {MAX_ROWS} rows. Ask for a shorter period, or for CSV.")
         yield row
 
 
-def _or_blank(rows: Iterator[Record], names: Sequence[str]) -> Iterator[Record]:
+def _rows_or_blank(rows: Iterator[RowDict], names: Sequence[str]) -> Iterator[RowDict]:
     """The rows, or a blank one: without any, the library writes no header."""
     yield next(rows, dict.fromkeys(names))
     yield from rows
@@ -121,12 +123,12 @@ def _format(number_format: str) -> Format:
 
 
 _FORMATTERS: dict[CellType, Callable[[Any], Any]] = {
-    CellType.text: safe_text,
-    CellType.date: lambda wall: wall.date(),
+    CellType.text: escape_formula,
+    CellType.date: lambda local_time: local_time.date(),
     CellType.instant: lambda instant: instant.astimezone(UTC).replace(tzinfo=None),
     CellType.flag: bool,
 }
-_FORMATS = {
+_NUMBER_FORMATS = {
     CellType.date: "yyyy-mm-dd",
     CellType.time: "hh:mm:ss",
     CellType.hours: "0.00",

@@ -9,37 +9,37 @@ from typing import Any
 from sqlalchemy import func, inspect, quoted_name, select, table
 
 from app.core.database.dialect import epoch, whole_seconds
-from app.core.database.migrations import revisions_of
+from app.core.database.migrations import current_revisions
 from app.core.database.session import Session
 from app.models.metadata import own_tables
-from app.models.tables import CHAIN, ENTRY
-from app.schemas.operations.backup import Facts
+from app.models.tables import AUDIT_CHAIN, ENTRY
+from app.schemas.operations.backup import DatabaseInventory
 
 
-def facts_of(session: Session) -> Facts:
+def collect_facts(session: Session) -> DatabaseInventory:
     """The facts of our tables as this transaction sees them."""
     connection = session.connection()
     names = own_tables() & set(inspect(connection).get_table_names())
-    return Facts(
-        revision=", ".join(sorted(revisions_of(connection))),
+    return DatabaseInventory(
+        revision=", ".join(sorted(current_revisions(connection))),
         tables={name: _count(session, name) for name in sorted(names)},
-        entries=_hours(session) if ENTRY.name in names else {},
-        chains=_heads(session) if CHAIN.name in names else {},
+        entries=_sum_per_user(session) if ENTRY.name in names else {},
+        chains=_chain_heads(session) if AUDIT_CHAIN.name in names else {},
     )
 
 
-def first_difference(said: Facts, found: Facts) -> str | None:
+def describe_difference(expected: DatabaseInventory, actual: DatabaseInventory) -> str | None:
     """The first thing that isn't as the backup says, in a sentence; None where all is."""
-    if said.revision != found.revision:
-        return f"The backup says revision {said.revision}, and the restored database has {found.revision}."
-    for what, before, after in (
-        ("rows of {}", said.tables, found.tables),
-        ("entries and seconds of person {}", said.entries, found.entries),
-        ("links of chain {}, and the last one,", said.chains, found.chains),
+    if expected.revision != actual.revision:
+        return f"The backup says revision {expected.revision}, and the restored database has {actual.revision}."
+    for template, before, after in (
+        ("rows of {}", expected.tables, actual.tables),
+        ("entries and seconds of person {}", expected.entries, actual.entries),
+        ("links of chain {}, and the last one,", expected.chains, actual.chains),
     ):
-        for key, one, other in _differences(before, after):
-            name = what.format(key)
-            return f"The {name}: the backup says {_told(one)}, and the restored database has {_told(other)}."
+        for key, left, right in _differences(before, after):
+            name = template.format(key)
+            return f"The {name}: the backup says {_format(left)}, and the restored database has {_format(right)}."
     return None
 
 
@@ -49,24 +49,26 @@ def _differences(before: Mapping[Any, Hashable], after: Mapping[Any, Hashable]) 
             yield key, before.get(key), after.get(key)
 
 
-def _told(value: Any) -> str:
+def _format(value: Any) -> str:
     if value is None:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _count(session: Session, name: str) -> int:
-    counted = select(func.count()).select_from(table(quoted_name(name, quote=True)))
-    return int(session.execute(counted).scalar_one())
+    query = select(func.count()).select_from(table(quoted_name(name, quote=True)))
+    return int(session.execute(query).scalar_one())
 
 
-def _hours(session: Session) -> dict[int, tuple[int, int]]:
+def _sum_per_user(session: Session) -> dict[int, tuple[int, int]]:
     length = epoch(ENTRY.c.end_time) - epoch(ENTRY.c.start_time)
-    person, seconds = ENTRY.c.user_id, whole_seconds(func.coalesce(func.sum(length), 0))
-    rows = session.execute(select(person, func.count(), seconds).group_by(person).order_by(person))
-    return {person_id: (entries, total) for person_id, entries, total in rows}
+    user, seconds = ENTRY.c.user_id, whole_seconds(func.coalesce(func.sum(length), 0))
+    rows = session.execute(select(user, func.count(), seconds).group_by(user).order_by(user))
+    return {user_id: (entries, total) for user_id, entries, total in rows}
 
 
-def _heads(session: Session) -> dict[int, tuple[int, str]]:
-    rows = session.execute(select(CHAIN.c.chain_id, CHAIN.c.length, CHAIN.c.last_link).order_by(CHAIN.c.chain_id))
+def _chain_heads(session: Session) -> dict[int, tuple[int, str]]:
+    rows = session.execute(
+        select(AUDIT_CHAIN.c.chain_id, AUDIT_CHAIN.c.length, AUDIT_CHAIN.c.last_link).order_by(AUDIT_CHAIN.c.chain_id)
+    )
     return {chain_id: (length, link) for chain_id, length, link in rows}

@@ -14,14 +14,14 @@ from app.models.projects import Project
 from app.models.tables import ENTRY, USER
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
-from app.schemas.users.user import NewPerson
+from app.schemas.users.user import NewUser
 from app.services.audit import recorder
 from app.services.projects import projects
 from app.services.users import administration
 
 PASSWORD = "a demo company in Lisbon"  # noqa: S105 - published, for a database made to be looked at
 DAYS = 90
-PEOPLE_PER_TEAM = 8
+USERS_PER_TEAM = 8
 TEAMS = {"Product": "Europe/Lisbon", "Engineering": "Europe/Berlin", "Support": "America/New_York"}
 PROJECTS = {
     "Product": ["Product website", "Pricing study", "Customer interviews"],
@@ -37,13 +37,13 @@ NAMES = """
 TASKS = ("Review", "Planning", "Customer call", "Bug fixes", "Release", "Design", "Documentation", "Reports")
 
 
-class NotEmpty(Exception):
+class DatabaseNotEmpty(Exception):
     """There are people already, and nobody said --force."""
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
-    people: int
+class DemoCompany:
+    users: int
     entries: int
     boss_email: str
     manager_email: str
@@ -57,31 +57,31 @@ def build(
     force: bool,
     at: datetime,
     on_progress: Callable[[int, int], None],
-) -> Company:
+) -> DemoCompany:
     """Add the company: a boss over three managers, each over eight or nine people, and their last ninety days.
 
-    The same company each time. Raises NotEmpty where there are people already, unless forced; EmailTaken when it is
+    The same company each time. Raises DatabaseNotEmpty if there are people already, unless forced; EmailTaken if it is
     there.
     """
     if not force and session.execute(select(USER.c.id).limit(1)).first() is not None:
-        raise NotEmpty("The database has people already. Say --force to add the company beside them.")
-    chance = random.Random(2026)  # noqa: S311 - believable, and the same each time
-    hire = _Hiring(session, password_hash, at)
-    boss = hire("Europe/Lisbon", Role.manager, None)
+        raise DatabaseNotEmpty("The database has people already. Say --force to add the company beside them.")
+    rng = random.Random(2026)  # noqa: S311 - believable, and the same each time
+    create_user = _UserFactory(session, password_hash, at)
+    boss = create_user("Europe/Lisbon", Role.manager, None)
     workers: list[tuple[User, list[Project]]] = []
     for number, (team, zone) in enumerate(TEAMS.items()):
-        booked = [projects.create(session, None, ProjectCreate(name=name), at=at) for name in PROJECTS[team]]
-        manager = hire(zone, Role.manager, boss.id)
-        people = [hire(zone, Role.employee, manager.id) for _ in range(PEOPLE_PER_TEAM + (number > 0))]
-        workers += [(person, booked) for person in [manager, *people]]
+        team_projects = [projects.create(session, None, ProjectCreate(name=name), at=at) for name in PROJECTS[team]]
+        manager = create_user(zone, Role.manager, boss.id)
+        users = [create_user(zone, Role.employee, manager.id) for _ in range(USERS_PER_TEAM + (number > 0))]
+        workers += [(user, team_projects) for user in [manager, *users]]
     entries = 0
-    for done, (person, booked) in enumerate(workers, start=1):
-        entries += _add_days(session, chance, person, booked, at=at)
+    for done, (user, team_projects) in enumerate(workers, start=1):
+        entries += _add_days(session, rng, user, team_projects, at=at)
         on_progress(done, len(workers))
-    return Company(hire.count, entries, boss.email, workers[0][0].email, workers[1][0].email)
+    return DemoCompany(create_user.count, entries, boss.email, workers[0][0].email, workers[1][0].email)
 
 
-class _Hiring:
+class _UserFactory:
     """Adds one person after another, each with the next name of the lists."""
 
     def __init__(self, session: Session, password_hash: str, at: datetime) -> None:
@@ -91,7 +91,7 @@ class _Hiring:
     def __call__(self, zone: str, role: Role, manager_id: int | None) -> User:
         first, last = NAMES.split(",")[self.count].split()
         self.count += 1
-        wanted = NewPerson(
+        data = NewUser(
             email=f"{first}.{last}@example.com".lower(),
             first_name=first,
             last_name=last,
@@ -99,45 +99,49 @@ class _Hiring:
             manager_id=manager_id,
             time_zone=zone,
         )
-        return administration.create(self._session, None, wanted, password_hash=self._password_hash, at=self._at)
+        return administration.create(self._session, None, data, password_hash=self._password_hash, at=self._at)
 
 
-def _add_days(session: Session, chance: random.Random, person: User, booked: list[Project], *, at: datetime) -> int:
-    today = at.astimezone(ZoneInfo(person.time_zone)).date()
-    rows = [row for back in range(DAYS, 0, -1) for row in _day(chance, person, booked, today - timedelta(days=back))]
-    added = session.execute(insert(ENTRY).returning(ENTRY.c.id, sort_by_parameter_order=True), rows)
-    for row, entry_id in zip(rows, added.scalars().all(), strict=True):
-        facts = {name: row[name] for name in ("project_id", "start_time", "end_time", "description", "time_zone")}
+def _add_days(session: Session, rng: random.Random, user: User, team_projects: list[Project], *, at: datetime) -> int:
+    today = at.astimezone(ZoneInfo(user.time_zone)).date()
+    rows = [
+        row
+        for days_ago in range(DAYS, 0, -1)
+        for row in _day(rng, user, team_projects, today - timedelta(days=days_ago))
+    ]
+    inserted = session.execute(insert(ENTRY).returning(ENTRY.c.id, sort_by_parameter_order=True), rows)
+    for row, entry_id in zip(rows, inserted.scalars().all(), strict=True):
+        fields = {name: row[name] for name in ("project_id", "start_time", "end_time", "description", "time_zone")}
         recorder.record(
             session,
             "time_entry:create",
             at=at,
-            actor_id=person.id,
-            subject_id=person.id,
+            actor_id=user.id,
+            subject_id=user.id,
             object_id=entry_id,
-            after=facts,
+            after=fields,
             reason="demo company",
         )
     return len(rows)
 
 
-def _day(chance: random.Random, person: User, booked: list[Project], day: date) -> Iterator[dict[str, Any]]:
+def _day(rng: random.Random, user: User, team_projects: list[Project], day: date) -> Iterator[dict[str, Any]]:
     """A morning and an afternoon with lunch between them; nothing on weekends and on one day in twenty."""
-    if day.weekday() > 4 or chance.random() < 0.05:
+    if day.weekday() > 4 or rng.random() < 0.05:
         return
-    zone = ZoneInfo(person.time_zone)
-    begins = datetime.combine(day, time(8), zone) + timedelta(seconds=chance.randrange(5400))
-    lunch = begins + timedelta(seconds=chance.randrange(3 * 3600, 5 * 3600))
-    resumes = lunch + timedelta(seconds=chance.randrange(1500, 4500))
-    ends = resumes + timedelta(seconds=chance.randrange(3 * 3600, 5 * 3600))
-    for start, end in ((begins, lunch), (resumes, ends)):
+    zone = ZoneInfo(user.time_zone)
+    morning_start = datetime.combine(day, time(8), zone) + timedelta(seconds=rng.randrange(5400))
+    morning_end = morning_start + timedelta(seconds=rng.randrange(3 * 3600, 5 * 3600))
+    afternoon_start = morning_end + timedelta(seconds=rng.randrange(1500, 4500))
+    afternoon_end = afternoon_start + timedelta(seconds=rng.randrange(3 * 3600, 5 * 3600))
+    for start, end in ((morning_start, morning_end), (afternoon_start, afternoon_end)):
         yield {
-            "user_id": person.id,
-            "project_id": chance.choice(booked).id,
+            "user_id": user.id,
+            "project_id": rng.choice(team_projects).id,
             "start_time": start.astimezone(UTC),
             "end_time": end.astimezone(UTC),
-            "description": chance.choice(TASKS),
-            "time_zone": person.time_zone,
+            "description": rng.choice(TASKS),
+            "time_zone": user.time_zone,
             "needs_review": False,
             "version": 1,
             "created_at": end.astimezone(UTC),

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, true
 
 from app.core.database.session import Session
-from app.core.text import text_key
+from app.core.text import casefold_key
 from app.models.projects import Project
-from app.models.tables import MEMBER, PROJECT, USER
+from app.models.tables import PROJECT, PROJECT_MEMBER, USER
 from app.models.users import User
 from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.services.access import locks
@@ -20,26 +20,26 @@ from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
 
 def bookable_by(user_id: ColumnElement[int] | int) -> ColumnElement[bool]:
     """The condition that the person may book a project, archived or not."""
-    has_members = exists().where(MEMBER.c.project_id == PROJECT.c.id)
-    is_member = exists().where(MEMBER.c.project_id == PROJECT.c.id, MEMBER.c.user_id == user_id)
+    has_members = exists().where(PROJECT_MEMBER.c.project_id == PROJECT.c.id)
+    is_member = exists().where(PROJECT_MEMBER.c.project_id == PROJECT.c.id, PROJECT_MEMBER.c.user_id == user_id)
     return or_(~has_members, is_member)
 
 
-def bookable(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[Project], int]:
+def list_bookable(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[Project], int]:
     """The active projects that the actor may book, by id, and how many there are in all."""
-    return _page(session, PROJECT.c.is_active & bookable_by(actor.id), skip=skip, limit=limit)
+    return _list_matching(session, PROJECT.c.is_active & bookable_by(actor.id), skip=skip, limit=limit)
 
 
-def page(
+def list_page(
     session: Session, _actor: Actor, *, is_active: bool | None, search: str | None, skip: int, limit: int
 ) -> tuple[Sequence[Project], int]:
     """All projects that fit, by id, and how many there are in all."""
-    wanted: ColumnElement[bool] = true()
+    condition: ColumnElement[bool] = true()
     if is_active is not None:
-        wanted &= PROJECT.c.is_active == is_active
+        condition &= PROJECT.c.is_active == is_active
     if search is not None:
-        wanted &= PROJECT.c.name_key.contains(text_key(search), autoescape=True)
-    return _page(session, wanted, skip=skip, limit=limit)
+        condition &= PROJECT.c.name_key.contains(casefold_key(search), autoescape=True)
+    return _list_matching(session, condition, skip=skip, limit=limit)
 
 
 def get(session: Session, _actor: Actor, project_id: int) -> Project:
@@ -50,10 +50,10 @@ def get(session: Session, _actor: Actor, project_id: int) -> Project:
     return project
 
 
-def create(session: Session, actor: Actor | None, wanted: ProjectCreate, *, at: datetime) -> Project:
+def create(session: Session, actor: Actor | None, data: ProjectCreate, *, at: datetime) -> Project:
     """Add a project that everyone can book. Raises ProjectNameTaken."""
-    _check_name_free(session, wanted.name)
-    project = Project(name=wanted.name, name_key=text_key(wanted.name), created_at=at)
+    _check_name_available(session, data.name)
+    project = Project(name=data.name, name_key=casefold_key(data.name), created_at=at)
     session.add(project)
     session.flush()
     actor_id = actor.id if actor else None
@@ -61,61 +61,73 @@ def create(session: Session, actor: Actor | None, wanted: ProjectCreate, *, at: 
     return project
 
 
-def change(session: Session, actor: Actor, project_id: int, wanted: ProjectUpdate, *, at: datetime) -> Project:
+def change(session: Session, actor: Actor, project_id: int, data: ProjectUpdate, *, at: datetime) -> Project:
     """Rename, archive or reopen a project. Raises ProjectNotFound, ProjectNameTaken."""
-    project = _locked(session, project_id)
+    project = _load_for_update(session, project_id)
     before = _snapshot(project)
-    if wanted.name is not None:
-        if text_key(wanted.name) != project.name_key:
-            _check_name_free(session, wanted.name)
-        project.name, project.name_key = wanted.name, text_key(wanted.name)
-    if wanted.is_active is not None:
-        project.is_active = wanted.is_active
-    was, now = recorder.changes(before, _snapshot(project))
-    if now:
+    if data.name is not None:
+        if casefold_key(data.name) != project.name_key:
+            _check_name_available(session, data.name)
+        project.name, project.name_key = data.name, casefold_key(data.name)
+    if data.is_active is not None:
+        project.is_active = data.is_active
+    old_values, new_values = recorder.changes(before, _snapshot(project))
+    if new_values:
         session.flush()
         recorder.record(
-            session, "project:change", at=at, actor_id=actor.id, object_id=project.id, before=was, after=now
+            session,
+            "project:change",
+            at=at,
+            actor_id=actor.id,
+            object_id=project.id,
+            before=old_values,
+            after=new_values,
         )
     return project
 
 
-def members(session: Session, actor: Actor, project_id: int, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
+def list_members(
+    session: Session, actor: Actor, project_id: int, *, skip: int, limit: int
+) -> tuple[Sequence[User], int]:
     """The people who may book the project, by id, and how many; none means everyone. Raises ProjectNotFound."""
     get(session, actor, project_id)
-    is_member = USER.c.id.in_(select(MEMBER.c.user_id).where(MEMBER.c.project_id == project_id))
+    is_member = USER.c.id.in_(select(PROJECT_MEMBER.c.user_id).where(PROJECT_MEMBER.c.project_id == project_id))
     total = session.execute(select(func.count()).select_from(USER).where(is_member)).scalar_one()
-    found = session.scalars(select(User).where(is_member).order_by(USER.c.id).offset(skip).limit(limit)).all()
-    return found, total
+    users = session.scalars(select(User).where(is_member).order_by(USER.c.id).offset(skip).limit(limit)).all()
+    return users, total
 
 
 def add_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
     """Let a person book the project; nothing happens if they are a member. Raises UserNotFound, ProjectNotFound."""
-    locks.lock(session, user_id)
-    _locked(session, project_id)
+    locks.lock_users(session, user_id)
+    _load_for_update(session, project_id)
     if _is_member(session, project_id, user_id):
         return
-    session.execute(insert(MEMBER).values(project_id=project_id, user_id=user_id))
+    session.execute(insert(PROJECT_MEMBER).values(project_id=project_id, user_id=user_id))
     _record_membership(session, "project:add_member", actor, project_id, user_id, at=at)
 
 
 def remove_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
     """Take the membership away, if there is one; without any member everyone may book. Raises as add_member."""
-    locks.lock(session, user_id)
-    _locked(session, project_id)
+    locks.lock_users(session, user_id)
+    _load_for_update(session, project_id)
     if not _is_member(session, project_id, user_id):
         return
-    session.execute(delete(MEMBER).where(MEMBER.c.project_id == project_id, MEMBER.c.user_id == user_id))
+    session.execute(
+        delete(PROJECT_MEMBER).where(PROJECT_MEMBER.c.project_id == project_id, PROJECT_MEMBER.c.user_id == user_id)
+    )
     _record_membership(session, "project:remove_member", actor, project_id, user_id, at=at)
 
 
-def _page(session: Session, wanted: ColumnElement[bool], *, skip: int, limit: int) -> tuple[Sequence[Project], int]:
-    total = session.execute(select(func.count()).select_from(PROJECT).where(wanted)).scalar_one()
-    found = select(Project).where(wanted).order_by(PROJECT.c.id).offset(skip).limit(limit)
-    return session.scalars(found).all(), total
+def _list_matching(
+    session: Session, condition: ColumnElement[bool], *, skip: int, limit: int
+) -> tuple[Sequence[Project], int]:
+    total = session.execute(select(func.count()).select_from(PROJECT).where(condition)).scalar_one()
+    query = select(Project).where(condition).order_by(PROJECT.c.id).offset(skip).limit(limit)
+    return session.scalars(query).all(), total
 
 
-def _locked(session: Session, project_id: int) -> Project:
+def _load_for_update(session: Session, project_id: int) -> Project:
     project = session.scalars(
         select(Project).where(PROJECT.c.id == project_id).with_for_update(key_share=True)
     ).one_or_none()
@@ -125,8 +137,10 @@ def _locked(session: Session, project_id: int) -> Project:
 
 
 def _is_member(session: Session, project_id: int, user_id: int) -> bool:
-    found = select(MEMBER.c.user_id).where(MEMBER.c.project_id == project_id, MEMBER.c.user_id == user_id)
-    return session.execute(found).first() is not None
+    query = select(PROJECT_MEMBER.c.user_id).where(
+        PROJECT_MEMBER.c.project_id == project_id, PROJECT_MEMBER.c.user_id == user_id
+    )
+    return session.execute(query).first() is not None
 
 
 def _record_membership(
@@ -135,8 +149,8 @@ def _record_membership(
     recorder.record(session, action, at=at, actor_id=actor.id, subject_id=user_id, object_id=project_id)
 
 
-def _check_name_free(session: Session, name: str) -> None:
-    if session.execute(select(PROJECT.c.id).where(PROJECT.c.name_key == text_key(name))).first() is not None:
+def _check_name_available(session: Session, name: str) -> None:
+    if session.execute(select(PROJECT.c.id).where(PROJECT.c.name_key == casefold_key(name))).first() is not None:
         raise ProjectNameTaken("Another project has this name.")
 
 

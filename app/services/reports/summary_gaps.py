@@ -8,16 +8,16 @@ from sqlalchemy import exists, or_, select
 
 from app.core.database.session import Session
 from app.core.errors import Invalid
-from app.models.tables import MEMBER, PROJECT, USER, full_name
-from app.schemas.reports.summary import Group, SummaryWanted
+from app.models.tables import PROJECT, PROJECT_MEMBER, USER, full_name
+from app.schemas.reports.summary import SummaryGroup, SummaryQuery
 from app.services.access.actor import Actor
-from app.services.calendar.group_keys import OF_CALENDAR, CalendarKeys
-from app.services.reports.summary_query import people_in
+from app.services.calendar.group_keys import CALENDAR_GROUPS, CalendarKeys
+from app.services.reports.summary_query import users_in_summary
 
 Keys = tuple[int | None, ...]
-Figures = dict[Keys, tuple[int, int, int]]
+Totals = dict[Keys, tuple[int, int, int]]
 """Seconds, entries and people by the groups' keys."""
-Names = dict[Group, dict[int | None, str | None]]
+Names = dict[SummaryGroup, dict[int | None, str | None]]
 _MANAGER = USER.alias("manager")
 
 
@@ -26,64 +26,66 @@ class SummaryTooLarge(Invalid):
     title = "Summary too large"
 
 
-def fill(
+def add_empty_groups(
     session: Session,
     actor: Actor,
-    wanted: SummaryWanted,
+    query: SummaryQuery,
     calendar: CalendarKeys,
-    figures: Figures,
+    totals: Totals,
     names: Names,
     *,
-    at_most: int,
+    max_rows: int,
 ) -> None:
     """Add what is missing of all combinations of the period's days, active people in sight, each with their own team,
     and active projects that one of them may book. Raises SummaryTooLarge before there are more than so many."""
-    dimensions: list[tuple[Sequence[Group], Sequence[Keys]]] = []
-    if who := [group for group in (Group.user, Group.team) if group in wanted.groups]:
-        dimensions.append((who, _people(session, actor, wanted, who, names, at_most=at_most)))
-    if Group.project in wanted.groups:
-        dimensions.append(([Group.project], _projects(session, actor, wanted, names, at_most=at_most)))
-    if when := [group for group in wanted.groups if group in OF_CALENDAR]:
-        dimensions.append((when, calendar.all_of(when)))
-    if prod(len(keys) for _, keys in dimensions) > at_most:
-        raise too_large(at_most)
+    dimensions: list[tuple[Sequence[SummaryGroup], Sequence[Keys]]] = []
+    if user_groups := [group for group in (SummaryGroup.user, SummaryGroup.team) if group in query.groups]:
+        dimensions.append((user_groups, _user_keys(session, actor, query, user_groups, names, max_rows=max_rows)))
+    if SummaryGroup.project in query.groups:
+        dimensions.append(([SummaryGroup.project], _project_keys(session, actor, query, names, max_rows=max_rows)))
+    if calendar_groups := [group for group in query.groups if group in CALENDAR_GROUPS]:
+        dimensions.append((calendar_groups, calendar.combinations(calendar_groups)))
+    if prod(len(keys) for _, keys in dimensions) > max_rows:
+        raise summary_too_large(max_rows)
     order = [group for groups, _ in dimensions for group in groups]
-    places = [order.index(group) for group in wanted.groups]
+    indexes = [order.index(group) for group in query.groups]
     for combination in product(*(keys for _, keys in dimensions)):
-        found = tuple(chain.from_iterable(combination))
-        figures.setdefault(tuple(found[place] for place in places), (0, 0, 0))
+        values = tuple(chain.from_iterable(combination))
+        totals.setdefault(tuple(values[index] for index in indexes), (0, 0, 0))
 
 
-def too_large(at_most: int) -> SummaryTooLarge:
-    return SummaryTooLarge(f"That makes more than {at_most:,} rows. Ask for fewer groups, people or days.")
+def summary_too_large(max_rows: int) -> SummaryTooLarge:
+    return SummaryTooLarge(f"That makes more than {max_rows:,} rows. Ask for fewer groups, people or days.")
 
 
-def _people(
-    session: Session, actor: Actor, wanted: SummaryWanted, groups: Sequence[Group], names: Names, *, at_most: int
+def _user_keys(
+    session: Session, actor: Actor, query: SummaryQuery, groups: Sequence[SummaryGroup], names: Names, *, max_rows: int
 ) -> list[Keys]:
     columns = {
-        Group.user: (USER.c.id, full_name(USER)),
-        Group.team: (USER.c.manager_id, full_name(_MANAGER)),
+        SummaryGroup.user: (USER.c.id, full_name(USER)),
+        SummaryGroup.team: (USER.c.manager_id, full_name(_MANAGER)),
     }
-    found = select(*(columns[group][0] for group in groups), *(columns[group][1] for group in groups))
-    found = found.select_from(USER).where(USER.c.is_active, people_in(actor, wanted, USER.c.id)).distinct()
-    if Group.team in groups:
-        found = found.outerjoin(_MANAGER, _MANAGER.c.id == USER.c.manager_id)
-    rows = session.execute(found.limit(at_most + 1)).all()
+    statement = select(*(columns[group][0] for group in groups), *(columns[group][1] for group in groups))
+    statement = (
+        statement.select_from(USER).where(USER.c.is_active, users_in_summary(actor, query, USER.c.id)).distinct()
+    )
+    if SummaryGroup.team in groups:
+        statement = statement.outerjoin(_MANAGER, _MANAGER.c.id == USER.c.manager_id)
+    rows = session.execute(statement.limit(max_rows + 1)).all()
     count = len(groups)
-    for place, group in enumerate(groups):
-        names[group] |= {row[place]: row[count + place] for row in rows}
+    for index, group in enumerate(groups):
+        names[group] |= {row[index]: row[count + index] for row in rows}
     return [tuple(row[:count]) for row in rows]
 
 
-def _projects(session: Session, actor: Actor, wanted: SummaryWanted, names: Names, *, at_most: int) -> list[Keys]:
+def _project_keys(session: Session, actor: Actor, query: SummaryQuery, names: Names, *, max_rows: int) -> list[Keys]:
     """Active projects that somebody of these people may book: those of others aren't theirs to know."""
-    members = exists().where(MEMBER.c.project_id == PROJECT.c.id)
-    found = select(*PROJECT.c["id", "name"]).where(
-        PROJECT.c.is_active, or_(~members, members.where(people_in(actor, wanted, MEMBER.c.user_id)))
+    members = exists().where(PROJECT_MEMBER.c.project_id == PROJECT.c.id)
+    statement = select(*PROJECT.c["id", "name"]).where(
+        PROJECT.c.is_active, or_(~members, members.where(users_in_summary(actor, query, PROJECT_MEMBER.c.user_id)))
     )
-    if wanted.project_id is not None:
-        found = found.where(PROJECT.c.id == wanted.project_id)
-    rows = session.execute(found.limit(at_most + 1)).all()
-    names[Group.project] |= {row.id: row.name for row in rows}
+    if query.project_id is not None:
+        statement = statement.where(PROJECT.c.id == query.project_id)
+    rows = session.execute(statement.limit(max_rows + 1)).all()
+    names[SummaryGroup.project] |= {row.id: row.name for row in rows}
     return [(row.id,) for row in rows]

@@ -11,19 +11,19 @@ from sqlalchemy import ColumnElement, Row, select
 
 from app.core.database.session import Session
 from app.models.tables import ENTRY, USER
-from app.schemas.reports.report import Attribution, OwnDay, OwnDays, ReportScope, TeamMemberHours
+from app.schemas.reports.report import Attribution, PersonalReport, PersonalReportDay, ReportScope, TeamMemberHours
 from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
 from app.schemas.users.user import UserRead
 from app.services.access.actor import Actor
-from app.services.access.visibility import people_in_report
-from app.services.calendar.attribution import belonging, parts, seconds_by_person
+from app.services.access.visibility import users_in_report
+from app.services.calendar.attribution import in_period, seconds_by_user, split_by_day
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period, resolve
 from app.services.time_entries.columns import ENTRY_COLUMNS, PROJECT_COLUMNS, EntryRows, row_as_json
-from app.services.time_entries.entries import ENTRY_WITH_PROJECT, read_with_project
+from app.services.time_entries.entries import ENTRY_WITH_PROJECT, as_response_with_project
 
 
-def team(
+def team_report(
     session: Session,
     actor: Actor,
     period: Period,
@@ -37,30 +37,30 @@ def team(
     """Each person's seconds in closed entries that belong to the period, by id; with their entries, oldest first: a
     list of TeamMemberHours as JSON.
 
-    Open entries are shown and not counted. Raises RoleNeeded (scope), PeriodTooLong (over 400 days with entries).
+    Open entries are shown and not counted. Raises RoleRequired (scope), PeriodTooLong (over 400 days with entries).
     """
-    included = people_in_report(actor, scope=scope, include_indirect=include_indirect)
-    people = session.execute(
-        select(*(USER.c[name] for name in UserRead.model_fields)).where(included).order_by(USER.c.id)
+    is_included = users_in_report(actor, scope=scope, include_indirect=include_indirect)
+    users = session.execute(
+        select(*(USER.c[name] for name in UserRead.model_fields)).where(is_included).order_by(USER.c.id)
     ).all()
     resolved, entries = resolve(session, period), dict[int, bytes]()
     if include_entries:
-        period.at_most(MAX_REPORT_DAYS)
+        period.require_at_most(MAX_REPORT_DAYS)
         seconds = {}
-        found = _entries_as_json(EntryRows(session, resolved, attribution, included, at=at))
-        for person_id, rows in groupby(found, key=itemgetter(0)):
-            of_person = list(rows)
-            seconds[person_id] = sum(length or 0 for _, length, _ in of_person)
-            entries[person_id] = ",".join(text for *_, text in of_person).encode()
+        entry_rows = _entries_as_json(EntryRows(session, resolved, attribution, is_included, at=at))
+        for user_id, rows in groupby(entry_rows, key=itemgetter(0)):
+            user_rows = list(rows)
+            seconds[user_id] = sum(length or 0 for _, length, _ in user_rows)
+            entries[user_id] = ",".join(text for *_, text in user_rows).encode()
     else:
-        seconds = seconds_by_person(session, resolved, attribution, included)
-    told = (_as_json(person, seconds.get(person.id, 0), entries.get(person.id, b"")) for person in people)
-    return b"[%b]" % b",".join(told)
+        seconds = seconds_by_user(session, resolved, attribution, is_included)
+    members = (_member_as_json(user, seconds.get(user.id, 0), entries.get(user.id, b"")) for user in users)
+    return b"[%b]" % b",".join(members)
 
 
-def _as_json(person: Row[Any], seconds: int, entries: bytes) -> bytes:
+def _member_as_json(user: Row[Any], seconds: int, entries: bytes) -> bytes:
     member = TeamMemberHours.model_construct(
-        employee=UserRead.model_construct(**person._mapping),
+        employee=UserRead.model_construct(**user._mapping),
         total_seconds=seconds,
         total_hours=hours(seconds),
         entries=[],
@@ -77,12 +77,14 @@ def _entries_as_json(rows: EntryRows) -> Iterator[tuple[int, int | None, str]]:
     return chain.from_iterable(rows.stream(rows.entry.user_id, rows.seconds, entry))
 
 
-def own_days(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> OwnDays:
+def personal_report(
+    session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime
+) -> PersonalReport:
     """The actor's hours day by day, every day of the period. Raises PeriodTooLong (over 400 days)."""
-    period.at_most(MAX_REPORT_DAYS)
-    days = days_of(session, actor.id, period, attribution=attribution, at=at)
+    period.require_at_most(MAX_REPORT_DAYS)
+    days = user_days(session, actor.id, period, attribution=attribution, at=at)
     total = sum(day.total_seconds for day in days)
-    return OwnDays.model_construct(
+    return PersonalReport.model_construct(
         start_date=period.start,
         end_date=period.end,
         time_zone=period.zone or actor.time_zone,
@@ -94,28 +96,28 @@ def own_days(session: Session, actor: Actor, period: Period, *, attribution: Att
     )
 
 
-def days_of(
-    session: Session, person_id: int, period: Period, *, attribution: Attribution, at: datetime
-) -> list[OwnDay]:
+def user_days(
+    session: Session, user_id: int, period: Period, *, attribution: Attribution, at: datetime
+) -> list[PersonalReportDay]:
     """Every day of the period with a person's hours. That somebody may see the person is the caller's to know."""
     by_day: dict[date, list[TimeEntryWithProject]] = defaultdict(list)
-    entries = _entries(session, period, attribution, USER.c.id == person_id, at=at)
-    for day, part in parts(entries, period, attribution):
-        by_day[day].append(part)
+    entries = _load_entries(session, period, attribution, USER.c.id == user_id, at=at)
+    for day, segment in split_by_day(entries, period, attribution):
+        by_day[day].append(segment)
     count = (period.end - period.start).days + 1
     return [_own_day(day, by_day[day]) for day in (period.start + timedelta(days=number) for number in range(count))]
 
 
-def _own_day(day: date, entries: list[TimeEntryWithProject]) -> OwnDay:
+def _own_day(day: date, entries: list[TimeEntryWithProject]) -> PersonalReportDay:
     """A day's figures; a break is what lies between the end of one entry and the start of the next."""
-    seconds = _seconds(entries)
+    seconds = _total_seconds(entries)
     breaks, last_end = timedelta(), None
     for entry in entries:
         if last_end is not None:
             breaks += max(entry.start_time - last_end, timedelta())
         if entry.end_time is not None:
             last_end = entry.end_time if last_end is None else max(last_end, entry.end_time)
-    return OwnDay.model_construct(
+    return PersonalReportDay.model_construct(
         date=day,
         total_seconds=seconds,
         total_hours=hours(seconds),
@@ -126,19 +128,19 @@ def _own_day(day: date, entries: list[TimeEntryWithProject]) -> OwnDay:
     )
 
 
-def _entries(
-    session: Session, period: Period, attribution: Attribution, people: ColumnElement[bool], *, at: datetime
+def _load_entries(
+    session: Session, period: Period, attribution: Attribution, users: ColumnElement[bool], *, at: datetime
 ) -> Iterable[TimeEntryWithProject]:
     """The people's entries that belong to the period, person by person, oldest first."""
-    of_people = ENTRY.c.user_id.in_(select(USER.c.id).where(people))
+    of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
     rows = session.execute(
-        ENTRY_WITH_PROJECT.where(of_people, belonging(session, resolve(session, period), attribution, people)).order_by(
+        ENTRY_WITH_PROJECT.where(of_users, in_period(session, resolve(session, period), attribution, users)).order_by(
             ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id
         )
     ).all()  # a result left half-read would keep an SQLite connection in the past
-    return (read_with_project(session, row, now=at) for row in rows)
+    return (as_response_with_project(session, row, now=at) for row in rows)
 
 
-def _seconds(entries: list[TimeEntryWithProject]) -> int:
+def _total_seconds(entries: list[TimeEntryWithProject]) -> int:
     lengths = (entry.end_time - entry.start_time for entry in entries if entry.end_time is not None)
     return int(sum(lengths, timedelta()).total_seconds())

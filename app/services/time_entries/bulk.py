@@ -9,82 +9,95 @@ from app.core.database.session import Session
 from app.core.errors import DomainError
 from app.models.tables import ENTRY, USER
 from app.models.users import User
-from app.schemas.time_entries.manual import Bulk, BulkAnswer, BulkChange, BulkCreate, BulkDelete, BulkResult
+from app.schemas.time_entries.manual import (
+    BulkChange,
+    BulkCreate,
+    BulkDelete,
+    BulkOperationResult,
+    BulkRequest,
+    BulkResponse,
+)
 from app.services import idempotency
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
 from app.services.access.errors import UserNotFound
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries import manual
-from app.services.time_entries.errors import BulkRefused, EntryNotFound
+from app.services.time_entries.errors import BulkRejected, EntryNotFound
 
-Wanted = BulkCreate | BulkChange | BulkDelete
+BulkOperation = BulkCreate | BulkChange | BulkDelete
 
 
-def apply(session: Session, actor: Actor, wanted: Bulk, *, key: str | None, at: datetime) -> BulkAnswer:
+def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None, at: datetime) -> BulkResponse:
     """Do the operations in their order, once per Idempotency-Key.
 
-    Raises BulkRefused, with every refused operation's index, if any is refused: each is judged as if those refused
-    before it weren't there. KeyReused, RequestInFlight; UserNotFound where a kept answer tells of somebody who has left
+    Raises BulkRejected, with every refused operation's index, if any is refused: each is judged as if those refused
+    before it weren't there. IdempotencyKeyReused, RequestInFlight; UserNotFound where a stored response is now out of
     the actor's sight.
     """
-    request = idempotency.once(key, "bulk", wanted.model_dump_json())
-    concerned = _people(session, actor, wanted.operations)
-    with idempotency.waiting(request):
-        owners = {person.id: person for person in locks.lock(session, actor.id, *concerned)}
-    if done := idempotency.answered(session, actor.id, request, BulkAnswer, at=at):
-        shown = {result.entry.user_id for result in done.results if result.entry is not None}
-        visibility.require_in_sight(session, actor, shown)
-        return done
-    results: list[BulkResult] = []
-    refused: list[dict[str, Any]] = []
-    for index, operation in enumerate(wanted.operations):
+    request = idempotency.for_key(key, "bulk", data.model_dump_json())
+    owner_ids = _visible_owner_ids(session, actor, data.operations)
+    with idempotency.conflict_on_lock_timeout(request):
+        owners = {user.id: user for user in locks.lock_users(session, actor.id, *owner_ids)}
+    if stored_response := idempotency.find_response(session, actor.id, request, BulkResponse, at=at):
+        user_ids = {result.entry.user_id for result in stored_response.results if result.entry is not None}
+        visibility.require_visible(session, actor, user_ids)
+        return stored_response
+    results: list[BulkOperationResult] = []
+    rejected: list[dict[str, Any]] = []
+    for index, operation in enumerate(data.operations):
         try:
-            results.append(_do(session, actor, owners, operation, at=at))
+            results.append(_apply_operation(session, actor, owners, operation, at=at))
         except DomainError as error:
-            where = ["body", "operations", index]
-            refused.append({"loc": where, "message": error.detail, "type": error.code})
-    if refused:
-        raise BulkRefused(
-            f"{len(refused)} of {len(wanted.operations)} operations were refused, so none was done. See `errors`.",
-            errors=refused[:100],
+            loc = ["body", "operations", index]
+            rejected.append({"loc": loc, "message": error.detail, "type": error.code})
+    if rejected:
+        raise BulkRejected(
+            f"{len(rejected)} of {len(data.operations)} operations were refused, so none was done. See `errors`.",
+            errors=rejected[:100],
         )
-    answer = BulkAnswer.model_construct(results=results)
-    idempotency.keep(session, actor.id, request, answer, at=at)
-    return answer
+    response = BulkResponse.model_construct(results=results)
+    idempotency.store_response(session, actor.id, request, response, at=at)
+    return response
 
 
-def _people(session: Session, actor: Actor, operations: list[Wanted]) -> list[int]:
+def _visible_owner_ids(session: Session, actor: Actor, operations: list[BulkOperation]) -> list[int]:
     """Whose time the operations are about, as far as the actor may see them."""
-    named = {each.user_id for each in operations if isinstance(each, BulkCreate) and each.user_id is not None}
-    entries = [each.id for each in operations if not isinstance(each, BulkCreate)]
-    owners = select(ENTRY.c.user_id).where(ENTRY.c.id.in_(entries))
-    seen = select(USER.c.id).where(visibility.in_sight(actor, USER.c.id), USER.c.id.in_(named) | USER.c.id.in_(owners))
-    return list(session.execute(seen).scalars())
+    user_ids = {each.user_id for each in operations if isinstance(each, BulkCreate) and each.user_id is not None}
+    entry_ids = [each.id for each in operations if not isinstance(each, BulkCreate)]
+    owners = select(ENTRY.c.user_id).where(ENTRY.c.id.in_(entry_ids))
+    visible = select(USER.c.id).where(
+        visibility.visible_to(actor, USER.c.id), USER.c.id.in_(user_ids) | USER.c.id.in_(owners)
+    )
+    return list(session.execute(visible).scalars())
 
 
-def _do(session: Session, actor: Actor, owners: dict[int | None, User], wanted: Wanted, *, at: datetime) -> BulkResult:
-    match wanted:
+def _apply_operation(
+    session: Session, actor: Actor, owners: dict[int | None, User], operation: BulkOperation, *, at: datetime
+) -> BulkOperationResult:
+    match operation:
         case BulkCreate():
-            owner = owners.get(wanted.user_id or actor.id)
+            owner = owners.get(operation.user_id or actor.id)
             if owner is None:
                 raise UserNotFound("There is no such person for you.")
-            added = manual.add(session, actor, owner, wanted, at=at)
-            return BulkResult.model_construct(action="create", id=added.id, entry=added)
+            created = manual.create_locked(session, actor, owner, operation, at=at)
+            return BulkOperationResult.model_construct(action="create", id=created.id, entry=created)
         case BulkChange():
-            changed = manual.amend(session, actor, _current(session, actor, owners, wanted), wanted, at=at)
-            return BulkResult.model_construct(action="change", id=changed.id, entry=changed)
+            updated = manual.update_locked(
+                session, actor, _load_locked(session, actor, owners, operation), operation, at=at
+            )
+            return BulkOperationResult.model_construct(action="change", id=updated.id, entry=updated)
         case BulkDelete():
-            entry = _current(session, actor, owners, wanted)
-            manual.drop(session, actor, entry, reason=wanted.reason, at=at)
-            return BulkResult.model_construct(action="delete", id=wanted.id, entry=None)
+            entry = _load_locked(session, actor, owners, operation)
+            manual.delete_locked(session, actor, entry, reason=operation.reason, at=at)
+            return BulkOperationResult.model_construct(action="delete", id=operation.id, entry=None)
 
 
-def _current(
-    session: Session, actor: Actor, owners: dict[int | None, User], wanted: BulkChange | BulkDelete
-) -> time_entries.Entry:
-    versions = None if wanted.version is None else frozenset({wanted.version})
-    entry = manual.current(session, actor, wanted.id, versions)
+def _load_locked(
+    session: Session, actor: Actor, owners: dict[int | None, User], operation: BulkChange | BulkDelete
+) -> time_entries.EntryValues:
+    versions = None if operation.version is None else frozenset({operation.version})
+    entry = manual.load_locked(session, actor, operation.id, versions)
     if entry["user_id"] not in owners:  # it came after the locks were taken
         raise EntryNotFound("There is no such entry for you.")
     return entry

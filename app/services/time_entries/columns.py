@@ -12,15 +12,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from app.core.database.execution_options import ROWS_AT_ONCE
+from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.rendering import CellType, json_object, json_value
 from app.core.database.session import Session
 from app.models.tables import PROJECT, USER, full_name
-from app.schemas.reports.report import Attribution, Columns
+from app.schemas.reports.report import Attribution, ExportColumns
 from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import ResolvedPeriod
-from app.services.calendar.segments import stretches
-from app.services.time_entries.entries import flagged
+from app.services.calendar.segments import entry_segments
+from app.services.time_entries.entries import needs_review_clause
 
 
 class EntryRows:
@@ -38,17 +38,17 @@ class EntryRows:
     ) -> None:
         """`users` is the condition that a row of the table of users is one of them."""
         self.session, self._resolved, self._users, self._at = session, resolved, users, at
-        segments = stretches(session, resolved, attribution, users)
-        self._entries, self._belongs, self.entry = segments.entry, segments.belongs, segments.entry.c
+        segments = entry_segments(session, resolved, attribution, users)
+        self._entries, self._is_included, self.entry = segments.entry, segments.is_included, segments.entry.c
         self.start, self.end, self.seconds = segments.start, segments.end, segments.seconds
 
     @cached_property
     def local(self) -> LocalTime:
-        return LocalTime(self._resolved).of_zone(self.entry.time_zone)
+        return LocalTime(self._resolved).with_zone(self.entry.time_zone)
 
     @property
     def needs_review(self) -> ColumnElement[bool]:
-        return flagged(self.session, self._entries, at=self._at)
+        return needs_review_clause(self.session, self._entries, at=self._at)
 
     def select(self, *expressions: ColumnElement[Any]) -> Select[Any]:
         """The statement that gives the expressions for each row, by user and start."""
@@ -57,17 +57,17 @@ class EntryRows:
             .select_from(self._entries)
             .join(USER, USER.c.id == self.entry.user_id)
             .join(PROJECT, PROJECT.c.id == self.entry.project_id)
-            .where(self._users, self._belongs)
+            .where(self._users, self._is_included)
             .order_by(self.entry.user_id, self.start, self.entry.id)
         )
 
     def stream(self, *expressions: ColumnElement[Any]) -> Iterator[Sequence[Any]]:
-        """Run that statement and give its rows, ROWS_AT_ONCE at a time.
+        """Run that statement and give its rows, FETCH_SIZE at a time.
 
         Closed whatever happens: on SQLite a statement read half-way would keep the connection in the past, for whoever
         gets it next, until the garbage collector comes by.
         """
-        with self.session.execute(self.select(*expressions), execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
+        with self.session.execute(self.select(*expressions), execution_options={"yield_per": FETCH_SIZE}) as rows:
             yield from rows.partitions()
 
 
@@ -75,30 +75,30 @@ class EntryRows:
 class Column:
     name: str
     type: CellType
-    of: Callable[[EntryRows], ColumnElement[Any]]
+    expression: Callable[[EntryRows], ColumnElement[Any]]
 
 
-def row_as_json(rows: EntryRows, columns: Sequence[Column], **more: ColumnElement[str]) -> ColumnElement[str]:
+def row_as_json(rows: EntryRows, columns: Sequence[Column], **extra: ColumnElement[str]) -> ColumnElement[str]:
     """Each row as a JSON object of these columns, and of more fields that are JSON already."""
-    return json_object({column.name: json_value(column.of(rows), column.type) for column in columns} | more)
+    return json_object({column.name: json_value(column.expression(rows), column.type) for column in columns} | extra)
 
 
-def _stored(name: str, cell_type: CellType) -> Column:
+def _entry_column(name: str, cell_type: CellType) -> Column:
     return Column(name, cell_type, lambda rows: rows.entry[name])
 
 
 ENTRY_COLUMNS = (
-    _stored("id", CellType.number),
-    _stored("user_id", CellType.number),
-    _stored("project_id", CellType.number),
+    _entry_column("id", CellType.number),
+    _entry_column("user_id", CellType.number),
+    _entry_column("project_id", CellType.number),
     Column("start_time", CellType.instant, lambda rows: rows.start),
     Column("end_time", CellType.instant, lambda rows: rows.end),
-    _stored("description", CellType.text),
-    _stored("time_zone", CellType.text),
+    _entry_column("description", CellType.text),
+    _entry_column("time_zone", CellType.text),
     Column("needs_review", CellType.flag, lambda rows: rows.needs_review),
-    _stored("version", CellType.number),
-    _stored("created_at", CellType.instant),
-    _stored("updated_at", CellType.instant),
+    _entry_column("version", CellType.number),
+    _entry_column("created_at", CellType.instant),
+    _entry_column("updated_at", CellType.instant),
 )
 """The fields of TimeEntryRead; a test holds the two against each other."""
 PROJECT_COLUMNS = (
@@ -108,24 +108,24 @@ PROJECT_COLUMNS = (
     Column("created_at", CellType.instant, lambda _: PROJECT.c.created_at),
 )
 """The fields of ProjectRead."""
-_BASIC = (
+_BASIC_COLUMNS = (
     Column("employee_id", CellType.number, lambda _: USER.c.id),
     Column("employee_name", CellType.text, lambda _: full_name(USER)),
     Column("project_name", CellType.text, lambda _: PROJECT.c.name),
-    Column("date", CellType.date, lambda rows: rows.local.wall(rows.start, "day")),
-    Column("start_time", CellType.time, lambda rows: rows.local.wall(rows.start)),
-    Column("end_time", CellType.time, lambda rows: rows.local.wall(rows.end)),
+    Column("date", CellType.date, lambda rows: rows.local.local_timestamp(rows.start, "day")),
+    Column("start_time", CellType.time, lambda rows: rows.local.local_timestamp(rows.start)),
+    Column("end_time", CellType.time, lambda rows: rows.local.local_timestamp(rows.end)),
     Column("hours_worked", CellType.hours, lambda rows: rows.seconds),
-    _stored("description", CellType.text),
+    _entry_column("description", CellType.text),
 )
 EXPORT_COLUMNS = {
-    Columns.basic: _BASIC,
-    Columns.full: (
-        *_BASIC,
+    ExportColumns.basic: _BASIC_COLUMNS,
+    ExportColumns.full: (
+        *_BASIC_COLUMNS,
         Column("entry_id", CellType.number, lambda rows: rows.entry.id),
         Column("employee_email", CellType.text, lambda _: USER.c.email),
         Column("project_id", CellType.number, lambda _: PROJECT.c.id),
-        _stored("time_zone", CellType.text),
+        _entry_column("time_zone", CellType.text),
         Column("start_utc", CellType.instant, lambda rows: rows.start),
         Column("end_utc", CellType.instant, lambda rows: rows.end),
         Column("seconds_worked", CellType.number, lambda rows: rows.seconds),

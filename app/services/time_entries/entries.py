@@ -10,15 +10,15 @@ from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, insert, or_
 
 from app.core.database.dialect import ascii_lower
 from app.core.database.session import Session
-from app.core.pagination import cursor_behind, keys_of
+from app.core.pagination import decode_cursor, encode_cursor
 from app.models.tables import ENTRY, PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
-from app.schemas.time_entries.entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, as_json
+from app.schemas.time_entries.entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, dump_entries
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.audit import recorder
-from app.services.calendar.attribution import belonging, parts
+from app.services.calendar.attribution import in_period, split_by_day
 from app.services.calendar.periods import Period, resolve, starts_within
 from app.services.time_entries import own_month
 from app.services.time_entries.errors import EntryNotFound
@@ -31,70 +31,70 @@ ENTRY_WITH_PROJECT = select(
 ).join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
 _INSERT = insert(ENTRY).returning(ENTRY.c.id)
 _INSERT_WITH_ID = insert(ENTRY)
-_RECORDED = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
-CORRECTABLE = {"project_id", "start_time", "end_time", "description", "needs_review"}
-Entry = dict[str, Any]
+_AUDITED_FIELDS = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
+EDITABLE_FIELDS = {"project_id", "start_time", "end_time", "description", "needs_review"}
+EntryValues = dict[str, Any]
 
 
-def current(session: Session, actor: Actor, *, at: datetime) -> TimeEntryWithProject | None:
+def get_open(session: Session, actor: Actor, *, at: datetime) -> TimeEntryWithProject | None:
     """The actor's open entry; None when the clock stands still."""
-    open_one = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, ENTRY.c.end_time.is_(None))
-    row = session.execute(open_one).one_or_none()
-    return None if row is None else read_with_project(session, row, now=at)
+    query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, ENTRY.c.end_time.is_(None))
+    row = session.execute(query).one_or_none()
+    return None if row is None else as_response_with_project(session, row, now=at)
 
 
-def own(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> bytes:
+def list_own(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> bytes:
     """The actor's entries that belong to the period, newest first, as the JSON of a list of TimeEntryWithProject; with
     split, their parts inside each local day."""
     if attribution is Attribution.at_start:
-        return to_json(list(own_month.starting(session, actor, period, at=at)))
-    belongs = belonging(session, resolve(session, period), attribution, USER.c.id == actor.id)
-    rows = session.execute(ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, belongs)).all()
-    entries = [read_with_project(session, row, now=at) for row in rows]
-    found = [part for _, part in parts(entries, period, attribution)]
-    return as_json(sorted(found, key=lambda part: (part.start_time, part.id), reverse=True))
+        return to_json(list(own_month.month_rows(session, actor, period, at=at)))
+    is_included = in_period(session, resolve(session, period), attribution, USER.c.id == actor.id)
+    rows = session.execute(ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, is_included)).all()
+    entries = [as_response_with_project(session, row, now=at) for row in rows]
+    segments = [segment for _, segment in split_by_day(entries, period, attribution)]
+    return dump_entries(sorted(segments, key=lambda segment: (segment.start_time, segment.id), reverse=True))
 
 
 def get(session: Session, actor: Actor, entry_id: int, *, at: datetime) -> TimeEntryWithProject:
     """An entry that the actor may see. Raises EntryNotFound."""
-    seen = ENTRY_WITH_PROJECT.where(ENTRY.c.id == entry_id, visibility.in_sight(actor, ENTRY.c.user_id))
-    row = session.execute(seen).one_or_none()
+    query = ENTRY_WITH_PROJECT.where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
+    row = session.execute(query).one_or_none()
     if row is None:
         raise EntryNotFound("There is no such entry for you.")
-    return read_with_project(session, row, now=at)
+    return as_response_with_project(session, row, now=at)
 
 
-def page(
+def list_visible(
     session: Session,
     actor: Actor,
-    wanted: EntryFilter,
+    filters: EntryFilter,
     period: Period | None,
     *,
     cursor: str | None,
     limit: int,
     at: datetime,
 ) -> tuple[list[TimeEntryWithProject], str | None]:
-    """A stretch of the entries that the actor may see and that fit, newest first, and the cursor of the next one.
+    """A page of the entries that the actor may see and that fit, newest first, and the cursor of the next one.
 
-    Raises BadCursor.
+    Raises InvalidCursor.
     """
-    fitting = [
-        *_fitting(session, wanted, at=at),
+    conditions = [
+        *_conditions(session, filters, at=at),
         *([starts_within(resolve(session, period))] if period is not None else []),
     ]
-    in_sight = visibility.in_sight(actor, ENTRY.c.user_id)
+    is_visible = visibility.visible_to(actor, ENTRY.c.user_id)
     if visibility.has_small_team(session, actor):
-        of_one = select(ENTRY.c.id).where(ENTRY.c.user_id == USER.c.id, *fitting)
-        in_sight = ENTRY.c.id.in_(_of_each(session, actor, _behind(of_one, cursor).limit(limit + 1)))
-    found = ENTRY_WITH_PROJECT.where(in_sight, *fitting)
-    rows = session.execute(_behind(found, cursor).limit(limit + 1)).all()
-    entries = [read_with_project(session, row, now=at) for row in rows[:limit]]
+        newest = select(ENTRY.c.id).where(ENTRY.c.user_id == USER.c.id, *conditions)
+        is_visible = ENTRY.c.id.in_(_newest_per_user(session, actor, _after_cursor(newest, cursor).limit(limit + 1)))
+    query = ENTRY_WITH_PROJECT.where(is_visible, *conditions)
+    rows = session.execute(_after_cursor(query, cursor).limit(limit + 1)).all()
+    entries = [as_response_with_project(session, row, now=at) for row in rows[:limit]]
     if len(rows) <= limit:
         return entries, None
-    return entries, cursor_behind(int(entries[-1].start_time.timestamp()), entries[-1].id)
+    return entries, encode_cursor(int(entries[-1].start_time.timestamp()), entries[-1].id)
 
 
-def add(
+def insert_entry(
     session: Session,
     *,
     user_id: int,
@@ -105,12 +105,12 @@ def add(
     end_time: datetime | None,
     at: datetime,
     reserved_id: int | None = None,
-) -> Entry:
+) -> EntryValues:
     """Write a new entry of a locked person, in the zone that is theirs now. Its event is the caller's to record.
 
     With an id that was reserved for it, it is written soon: the database's refusal shows behind the next statement.
     """
-    entry: Entry = {
+    entry: EntryValues = {
         "user_id": user_id,
         "project_id": project_id,
         "start_time": start_time,
@@ -125,19 +125,19 @@ def add(
     if reserved_id is None:
         return entry | {"id": session.execute(_INSERT, entry).scalar_one()}
     entry["id"] = reserved_id
-    session.write_soon(_INSERT_WITH_ID, entry)
+    session.execute_later(_INSERT_WITH_ID, entry)
     return entry
 
 
-def read(session: Session, entry: Entry, *, now: datetime) -> TimeEntryRead:
+def as_response(session: Session, entry: EntryValues, *, now: datetime) -> TimeEntryRead:
     """The entry as it is answered; an open one shows needs_review once it has run too long."""
     review = needs_review(session, entry["needs_review"], entry["start_time"], entry["end_time"], now=now)
     return TimeEntryRead.model_construct(**entry | {"needs_review": review})
 
 
-def read_with_project(session: Session, row: Row[Any], *, now: datetime) -> TimeEntryWithProject:
+def as_response_with_project(session: Session, row: Row[Any], *, now: datetime) -> TimeEntryWithProject:
     """A row of ENTRY_WITH_PROJECT as it is answered."""
-    entry: Entry = dict(row._mapping)
+    entry: EntryValues = dict(row._mapping)
     project = ProjectRead.model_construct(
         id=entry["project_id"],
         name=entry.pop("project_name"),
@@ -149,13 +149,13 @@ def read_with_project(session: Session, row: Row[Any], *, now: datetime) -> Time
 
 
 def needs_review(
-    session: Session, marked: bool, start_time: datetime, end_time: datetime | None, *, now: datetime
+    session: Session, is_flagged: bool, start_time: datetime, end_time: datetime | None, *, now: datetime
 ) -> bool:
     """Whether a person should look at the entry: it is marked so, or it has been open for longer than anyone works."""
-    return marked or (end_time is None and is_stale(session, start_time, now))
+    return is_flagged or (end_time is None and is_stale(session, start_time, now))
 
 
-def flagged(session: Session, entry: FromClause, *, at: datetime) -> ColumnElement[bool]:
+def needs_review_clause(session: Session, entry: FromClause, *, at: datetime) -> ColumnElement[bool]:
     """The condition that an entry needs review: `needs_review`, asked in a statement."""
     stale = at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
     return or_(entry.c.needs_review, and_(entry.c.end_time.is_(None), entry.c.start_time < stale))
@@ -166,51 +166,51 @@ def is_stale(session: Session, start: datetime, until: datetime) -> bool:
     return until - start > timedelta(hours=session.settings.STALE_ENTRY_HOURS)
 
 
-def snapshot(entry: Entry) -> recorder.Facts:
+def snapshot(entry: EntryValues) -> recorder.Fields:
     """What the record keeps of an entry."""
-    return {name: entry[name] for name in _RECORDED}
+    return {name: entry[name] for name in _AUDITED_FIELDS}
 
 
-def _of_each(session: Session, actor: Actor, newest: Select[tuple[int]]) -> Select[tuple[int]]:
+def _newest_per_user(session: Session, actor: Actor, newest: Select[tuple[int]]) -> Select[tuple[int]]:
     """The newest entries of each person in sight: a walk down the index for each of them, since one down everybody's
     entries is long where a team has few of them."""
     if session.settings.is_sqlite:
-        entry = ENTRY.alias("of_one")
-        is_one = entry.c.id.in_(newest.correlate(USER))
-        return select(entry.c.id).join_from(USER, entry, is_one).where(visibility.in_sight(actor, USER.c.id))
-    per_person = newest.correlate(USER).lateral("of_one")
-    return select(per_person.c.id).join_from(USER, per_person, true()).where(visibility.in_sight(actor, USER.c.id))
+        entry = ENTRY.alias("newest")
+        is_newest = entry.c.id.in_(newest.correlate(USER))
+        return select(entry.c.id).join_from(USER, entry, is_newest).where(visibility.visible_to(actor, USER.c.id))
+    per_user = newest.correlate(USER).lateral("newest")
+    return select(per_user.c.id).join_from(USER, per_user, true()).where(visibility.visible_to(actor, USER.c.id))
 
 
-def _behind(found: Select[Any], cursor: str | None) -> Select[Any]:
+def _after_cursor(query: Select[Any], cursor: str | None) -> Select[Any]:
     """The entries newest first, behind the one that the cursor names."""
     if cursor is not None:
-        start, entry_id = keys_of(cursor, 2)
+        start, entry_id = decode_cursor(cursor, 2)
         last = (datetime.fromtimestamp(start, UTC), entry_id)
-        found = found.where(
+        query = query.where(
             tuple_(ENTRY.c.start_time, ENTRY.c.id) < tuple_(*last, types=[ENTRY.c.start_time.type, ENTRY.c.id.type])
         )
-    return found.order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
+    return query.order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
 
 
-def _fitting(session: Session, wanted: EntryFilter, *, at: datetime) -> Iterator[ColumnElement[bool]]:
-    if wanted.user_id is not None:
-        yield ENTRY.c.user_id == wanted.user_id
-    if wanted.project_id is not None:
-        yield ENTRY.c.project_id == wanted.project_id
-    if wanted.open is not None:
-        yield ENTRY.c.end_time.is_(None) if wanted.open else ENTRY.c.end_time.is_not(None)
-    if wanted.needs_review is not None:
-        marked = flagged(session, ENTRY, at=at)
-        yield marked if wanted.needs_review else ~marked
-    if wanted.search is not None:
-        yield _says(wanted.search)
+def _conditions(session: Session, filters: EntryFilter, *, at: datetime) -> Iterator[ColumnElement[bool]]:
+    if filters.user_id is not None:
+        yield ENTRY.c.user_id == filters.user_id
+    if filters.project_id is not None:
+        yield ENTRY.c.project_id == filters.project_id
+    if filters.open is not None:
+        yield ENTRY.c.end_time.is_(None) if filters.open else ENTRY.c.end_time.is_not(None)
+    if filters.needs_review is not None:
+        needs_review = needs_review_clause(session, ENTRY, at=at)
+        yield needs_review if filters.needs_review else ~needs_review
+    if filters.search is not None:
+        yield _description_contains(filters.search)
 
 
-def _says(text: str) -> ColumnElement[bool]:
+def _description_contains(text: str) -> ColumnElement[bool]:
     """The condition that a description has the text in it: A to Z in any case, other letters as typed, all small, all
     capital or capitalised. The engines' own folding differs: by the server's locale, and not at all on SQLite."""
     folded = ascii_lower(ENTRY.c.description)
-    small = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-    typed = sorted({each.translate(small) for each in (text, text.lower(), text.upper(), text.title())})
-    return or_(*(folded.contains(each, autoescape=True) for each in typed))
+    to_lower = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+    spellings = sorted({each.translate(to_lower) for each in (text, text.lower(), text.upper(), text.title())})
+    return or_(*(folded.contains(each, autoescape=True) for each in spellings))

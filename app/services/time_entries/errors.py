@@ -38,12 +38,12 @@ class EntryOverlaps(Conflict):
     title = "Overlapping entries"
 
 
-class EntryStillRuns(Conflict):
+class EntryStillOpen(Conflict):
     code = "entry_still_open"
     title = "Entry still open"
 
 
-class BulkRefused(Conflict):
+class BulkRejected(Conflict):
     code = "bulk_refused"
     title = "Bulk request rejected"
 
@@ -68,12 +68,12 @@ class EntryInFuture(Invalid):
     title = "Entry in the future"
 
 
-class ReasonNeeded(Invalid):
+class ReasonRequired(Invalid):
     code = "reason_required"
     title = "Reason required"
 
 
-class ClockBehind(Unavailable):
+class ServerClockSkew(Unavailable):
     code = "server_clock_skew"
     title = "Server clock skew"
     retry_after_seconds = 5

@@ -13,7 +13,7 @@ from app.core.database.session import Session
 from app.models.tables import ENTRY, PROJECT
 from app.models.users import Role, User
 from app.schemas.time_entries.entry import TimeEntryRead
-from app.schemas.time_entries.manual import EntryCreate, EntryUpdate
+from app.schemas.time_entries.manual import TimeEntryCreate, TimeEntryUpdate
 from app.services import idempotency
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
@@ -21,92 +21,96 @@ from app.services.audit import recorder
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
 from app.services.projects.projects import bookable_by
 from app.services.time_entries import entries
-from app.services.time_entries.entries import Entry
+from app.services.time_entries.entries import EntryValues
 from app.services.time_entries.errors import (
     EditWindowClosed,
     EntryChanged,
     EntryInFuture,
     EntryNotFound,
     EntryOverlaps,
-    EntryStillRuns,
+    EntryStillOpen,
     EntryTooLong,
     EntryTooShort,
-    ReasonNeeded,
+    ReasonRequired,
 )
 
-Versions = frozenset[int] | None
+ExpectedVersions = frozenset[int] | None
 """The versions that a change is meant for, of `If-Match`; None where any will do."""
-_ENTRY = select(ENTRY).where(ENTRY.c.id == bindparam("entry_id"))
-_BOOKABLE = select(PROJECT.c.is_active, bookable_by(bindparam("user_id")).label("is_bookable")).where(
+_ENTRY_QUERY = select(ENTRY).where(ENTRY.c.id == bindparam("entry_id"))
+_BOOKABLE_QUERY = select(PROJECT.c.is_active, bookable_by(bindparam("user_id")).label("is_bookable")).where(
     PROJECT.c.id == bindparam("project_id")
 )
-_TIMES = ("start_time", "end_time")
+_TIME_FIELDS = ("start_time", "end_time")
 
 
-def create(session: Session, actor: Actor, wanted: EntryCreate, *, key: str | None, at: datetime) -> TimeEntryRead:
+def create_entry(
+    session: Session, actor: Actor, data: TimeEntryCreate, *, key: str | None, at: datetime
+) -> TimeEntryRead:
     """Add an entry for the actor, or for somebody they may act for; once per Idempotency-Key.
 
-    Raises UserNotFound, and what `add` raises; KeyReused, RequestInFlight.
+    Raises UserNotFound, and what `create_locked` raises; IdempotencyKeyReused, RequestInFlight.
     """
-    request = idempotency.once(key, "create", wanted.model_dump_json())
-    owner_id = wanted.user_id or actor.id
-    visibility.require_in_sight(session, actor, {owner_id})
-    with idempotency.waiting(request):
-        locked = locks.lock(session, owner_id, *([actor.id] if request else []))
-    if done := idempotency.answered(session, actor.id, request, TimeEntryRead, at=at):
-        return done
-    owner = next(person for person in locked if person.id == owner_id)
-    answer = add(session, actor, owner, wanted, at=at)
-    idempotency.keep(session, actor.id, request, answer, at=at)
-    return answer
+    request = idempotency.for_key(key, "create", data.model_dump_json())
+    owner_id = data.user_id or actor.id
+    visibility.require_visible(session, actor, {owner_id})
+    with idempotency.conflict_on_lock_timeout(request):
+        users = locks.lock_users(session, owner_id, *([actor.id] if request else []))
+    if stored_response := idempotency.find_response(session, actor.id, request, TimeEntryRead, at=at):
+        return stored_response
+    owner = next(user for user in users if user.id == owner_id)
+    response = create_locked(session, actor, owner, data, at=at)
+    idempotency.store_response(session, actor.id, request, response, at=at)
+    return response
 
 
-def change(
-    session: Session, actor: Actor, entry_id: int, wanted: EntryUpdate, *, versions: Versions, at: datetime
+def update_entry(
+    session: Session, actor: Actor, entry_id: int, data: TimeEntryUpdate, *, versions: ExpectedVersions, at: datetime
 ) -> TimeEntryRead:
-    """Correct an entry. Raises EntryNotFound, and what `amend` raises."""
-    locks.lock(session, _owner_of(session, actor, entry_id))
-    return amend(session, actor, current(session, actor, entry_id, versions), wanted, at=at)
+    """Correct an entry. Raises EntryNotFound, and what `update_locked` raises."""
+    locks.lock_users(session, _find_owner_id(session, actor, entry_id))
+    return update_locked(session, actor, load_locked(session, actor, entry_id, versions), data, at=at)
 
 
-def remove(session: Session, actor: Actor, entry_id: int, *, reason: str, versions: Versions, at: datetime) -> None:
+def delete_entry(
+    session: Session, actor: Actor, entry_id: int, *, reason: str, versions: ExpectedVersions, at: datetime
+) -> None:
     """Delete an entry; its history stays. Raises EntryNotFound, EntryChanged, EditWindowClosed."""
-    locks.lock(session, _owner_of(session, actor, entry_id))
-    drop(session, actor, current(session, actor, entry_id, versions), reason=reason, at=at)
+    locks.lock_users(session, _find_owner_id(session, actor, entry_id))
+    delete_locked(session, actor, load_locked(session, actor, entry_id, versions), reason=reason, at=at)
 
 
-def add(session: Session, actor: Actor, owner: User, wanted: EntryCreate, *, at: datetime) -> TimeEntryRead:
+def create_locked(session: Session, actor: Actor, owner: User, data: TimeEntryCreate, *, at: datetime) -> TimeEntryRead:
     """Add an entry of a locked person whom the actor may see.
 
-    Raises ReasonNeeded, EntryTooShort, EntryTooLong, EntryInFuture, EditWindowClosed, ProjectNotFound, ProjectInactive,
-    EntryOverlaps.
+    Raises ReasonRequired, EntryTooShort, EntryTooLong, EntryInFuture, EditWindowClosed, ProjectNotFound,
+    ProjectInactive, EntryOverlaps.
     """
     assert owner.id is not None
-    if owner.id != actor.id and wanted.reason is None:
-        raise ReasonNeeded("Say in `reason` why you enter somebody else's time.")
-    _check_times(session, wanted.start_time, wanted.end_time, at=at)
-    _check_window(session, actor, owner.id, wanted.start_time, at=at)
-    _check_bookable(session, wanted.project_id, owner.id)
-    _check_free(session, owner.id, wanted.start_time, wanted.end_time)
-    entry = entries.add(
+    if owner.id != actor.id and data.reason is None:
+        raise ReasonRequired("Say in `reason` why you enter somebody else's time.")
+    _check_times(session, data.start_time, data.end_time, at=at)
+    _check_window(session, actor, owner.id, data.start_time, at=at)
+    _check_bookable(session, data.project_id, owner.id)
+    _check_no_overlap(session, owner.id, data.start_time, data.end_time)
+    entry = entries.insert_entry(
         session,
         user_id=owner.id,
         time_zone=owner.time_zone,
-        project_id=wanted.project_id,
-        description=wanted.description,
-        start_time=wanted.start_time,
-        end_time=wanted.end_time,
+        project_id=data.project_id,
+        description=data.description,
+        start_time=data.start_time,
+        end_time=data.end_time,
         at=at,
     )
     after = entries.snapshot(entry)
-    _record(session, actor, "time_entry:create", entry, after=after, reason=wanted.reason, at=at)
-    return entries.read(session, entry, now=at)
+    _record(session, actor, "time_entry:create", entry, after=after, reason=data.reason, at=at)
+    return entries.as_response(session, entry, now=at)
 
 
-def current(session: Session, actor: Actor, entry_id: int, versions: Versions) -> Entry:
+def load_locked(session: Session, actor: Actor, entry_id: int, versions: ExpectedVersions) -> EntryValues:
     """The entry as it is now that its owner is locked. Raises EntryNotFound, EntryChanged."""
     row = session.execute(
-        _ENTRY.where(visibility.in_sight(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
+        _ENTRY_QUERY.where(visibility.visible_to(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
     ).one_or_none()
     if row is None:
         raise EntryNotFound("There is no such entry for you.")
@@ -115,38 +119,40 @@ def current(session: Session, actor: Actor, entry_id: int, versions: Versions) -
     return dict(row._mapping)
 
 
-def amend(session: Session, actor: Actor, entry: Entry, wanted: EntryUpdate, *, at: datetime) -> TimeEntryRead:
+def update_locked(
+    session: Session, actor: Actor, entry: EntryValues, data: TimeEntryUpdate, *, at: datetime
+) -> TimeEntryRead:
     """Correct a locked person's entry; nothing happens where nothing differs. New times need no more review.
 
-    Raises EntryStillRuns (confirmed while it runs), ReasonNeeded (somebody else's, or times), EditWindowClosed,
+    Raises EntryStillOpen (confirmed while it runs), ReasonRequired (somebody else's, or times), EditWindowClosed,
     EntryTooShort, EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = entry["user_id"]
-    sent = wanted.model_dump(exclude_unset=True, include=entries.CORRECTABLE)
-    changes = {name: value for name, value in sent.items() if value != entry[name]}
-    retimed = any(name in changes for name in _TIMES)
-    if "needs_review" in sent and _runs_too_long(session, entry | changes, at=at):
-        raise EntryStillRuns("It still runs. Send the end_time at which the work ended, with a reason.")
+    fields = data.model_dump(exclude_unset=True, include=entries.EDITABLE_FIELDS)
+    changes = {name: value for name, value in fields.items() if value != entry[name]}
+    times_changed = any(name in changes for name in _TIME_FIELDS)
+    if "needs_review" in fields and _is_open_too_long(session, entry | changes, at=at):
+        raise EntryStillOpen("It still runs. Send the end_time at which the work ended, with a reason.")
     if not changes:
-        return entries.read(session, entry, now=at)
-    if wanted.reason is None and (retimed or owner_id != actor.id):
-        raise ReasonNeeded("Say in `reason` why: it is somebody else's entry, or its times were recorded.")
+        return entries.as_response(session, entry, now=at)
+    if data.reason is None and (times_changed or owner_id != actor.id):
+        raise ReasonRequired("Say in `reason` why: it is somebody else's entry, or its times were recorded.")
     _check_window(session, actor, owner_id, entry["start_time"], at=at)
-    changes |= {"version": entry["version"] + 1, "updated_at": at} | ({"needs_review": False} if retimed else {})
+    changes |= {"version": entry["version"] + 1, "updated_at": at} | ({"needs_review": False} if times_changed else {})
     changed = entry | changes
-    if retimed:
+    if times_changed:
         _check_times(session, changed["start_time"], changed["end_time"], at=at)
         _check_window(session, actor, owner_id, changed["start_time"], at=at)
-        _check_free(session, owner_id, changed["start_time"], changed["end_time"], besides=entry["id"])
+        _check_no_overlap(session, owner_id, changed["start_time"], changed["end_time"], exclude_id=entry["id"])
     if "project_id" in changes:
         _check_bookable(session, changed["project_id"], owner_id)
     session.execute(update(ENTRY).where(ENTRY.c.id == entry["id"]).values(changes))
     before, after = recorder.changes(entries.snapshot(entry), entries.snapshot(changed))
-    _record(session, actor, "time_entry:change", entry, before=before, after=after, reason=wanted.reason, at=at)
-    return entries.read(session, changed, now=at)
+    _record(session, actor, "time_entry:change", entry, before=before, after=after, reason=data.reason, at=at)
+    return entries.as_response(session, changed, now=at)
 
 
-def drop(session: Session, actor: Actor, entry: Entry, *, reason: str, at: datetime) -> None:
+def delete_locked(session: Session, actor: Actor, entry: EntryValues, *, reason: str, at: datetime) -> None:
     """Delete a locked person's entry. Raises EditWindowClosed."""
     _check_window(session, actor, entry["user_id"], entry["start_time"], at=at)
     session.execute(delete(ENTRY).where(ENTRY.c.id == entry["id"]))
@@ -154,10 +160,10 @@ def drop(session: Session, actor: Actor, entry: Entry, *, reason: str, at: datet
     _record(session, actor, "time_entry:delete", entry, before=before, reason=reason, at=at)
 
 
-def _owner_of(session: Session, actor: Actor, entry_id: int) -> int:
+def _find_owner_id(session: Session, actor: Actor, entry_id: int) -> int:
     """Whose entry it is, which never changes. Raises EntryNotFound where the actor may not see it."""
-    seen = select(ENTRY.c.user_id).where(ENTRY.c.id == entry_id, visibility.in_sight(actor, ENTRY.c.user_id))
-    owner_id = session.execute(seen).scalar_one_or_none()
+    query = select(ENTRY.c.user_id).where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
+    owner_id = session.execute(query).scalar_one_or_none()
     if owner_id is None:
         raise EntryNotFound("There is no such entry for you.")
     return int(owner_id)
@@ -181,42 +187,42 @@ def _check_window(session: Session, actor: Actor, owner_id: int, start: datetime
 
 
 def _check_bookable(session: Session, project_id: int, owner_id: int) -> None:
-    project = session.execute(_BOOKABLE, {"project_id": project_id, "user_id": owner_id}).one_or_none()
+    project = session.execute(_BOOKABLE_QUERY, {"project_id": project_id, "user_id": owner_id}).one_or_none()
     if project is None or not project.is_bookable:
         raise ProjectNotFound("There is no such project that this person may book.")
     if not project.is_active:
         raise ProjectInactive("This project is archived. Choose another one.")
 
 
-def _check_free(
-    session: Session, owner_id: int, start: datetime, end: datetime | None, *, besides: int | None = None
+def _check_no_overlap(
+    session: Session, owner_id: int, start: datetime, end: datetime | None, *, exclude_id: int | None = None
 ) -> None:
     """Raises EntryOverlaps, naming the entry in the way.
 
     Of entries that don't overlap, only the last of those that start before the end can reach behind the start. Empty
     ones are in nobody's way.
     """
-    is_other: ColumnElement[bool] = ENTRY.c.user_id == owner_id
-    if besides is not None:
-        is_other &= ENTRY.c.id != besides
+    condition: ColumnElement[bool] = ENTRY.c.user_id == owner_id
+    if exclude_id is not None:
+        condition &= ENTRY.c.id != exclude_id
     if end is not None:
-        is_other &= ENTRY.c.start_time < end
-    lasts = ENTRY.c.end_time.is_(None) | (ENTRY.c.end_time > ENTRY.c.start_time)
-    latest = select(*ENTRY.c["id", "start_time", "end_time"]).where(is_other, lasts)
-    found = session.execute(latest.order_by(ENTRY.c.start_time.desc()).limit(1)).one_or_none()
-    if found is not None and (found.end_time is None or found.end_time > start):
-        until = "now" if found.end_time is None else f"{found.end_time:%Y-%m-%dT%H:%M:%SZ}"
+        condition &= ENTRY.c.start_time < end
+    has_length = ENTRY.c.end_time.is_(None) | (ENTRY.c.end_time > ENTRY.c.start_time)
+    query = select(*ENTRY.c["id", "start_time", "end_time"]).where(condition, has_length)
+    other = session.execute(query.order_by(ENTRY.c.start_time.desc()).limit(1)).one_or_none()
+    if other is not None and (other.end_time is None or other.end_time > start):
+        until = "now" if other.end_time is None else f"{other.end_time:%Y-%m-%dT%H:%M:%SZ}"
         raise EntryOverlaps(
-            f"Entry {found.id}, from {found.start_time:%Y-%m-%dT%H:%M:%SZ} to {until}, lies in that time.",
-            entry_id=found.id,
+            f"Entry {other.id}, from {other.start_time:%Y-%m-%dT%H:%M:%SZ} to {until}, lies in that time.",
+            entry_id=other.id,
         )
 
 
-def _runs_too_long(session: Session, entry: Entry, *, at: datetime) -> bool:
+def _is_open_too_long(session: Session, entry: EntryValues, *, at: datetime) -> bool:
     return entry["end_time"] is None and entries.is_stale(session, entry["start_time"], at)
 
 
-def _record(session: Session, actor: Actor, action: str, entry: Entry, *, at: datetime, **told: Any) -> None:
+def _record(session: Session, actor: Actor, action: str, entry: EntryValues, *, at: datetime, **details: Any) -> None:
     recorder.record(
-        session, action, at=at, actor_id=actor.id, subject_id=entry["user_id"], object_id=entry["id"], **told
+        session, action, at=at, actor_id=actor.id, subject_id=entry["user_id"], object_id=entry["id"], **details
     )

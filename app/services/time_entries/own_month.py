@@ -11,16 +11,16 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from app.core.database.dialect import epoch
-from app.core.database.execution_options import PLANNED_ONCE
+from app.core.database.execution_options import PREPARE
 from app.core.database.session import Session
-from app.core.time.zones import day_second
+from app.core.time.zones import day_start_epoch
 from app.models.tables import ENTRY, PROJECT
-from app.schemas.types import instant_text
+from app.schemas.types import format_epoch
 from app.services.access.actor import Actor
 from app.services.calendar.periods import Period, starts_between
 
 _DAY = timedelta(days=1)
-Plain = dict[str, Any]
+JsonObject = dict[str, Any]
 """What JSON can have in it."""
 
 _STATEMENT = (
@@ -35,24 +35,27 @@ _STATEMENT = (
         epoch(PROJECT.c.created_at),
     )
     .join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
-    .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("first"), bindparam("after")))
+    .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("lower"), bindparam("upper")))
     .order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
-    .execution_options(**{PLANNED_ONCE: True})
+    .execution_options(**{PREPARE: True})
 )
 
 
-def starting(session: Session, actor: Actor, period: Period, *, at: datetime) -> Iterator[Plain]:
+def month_rows(session: Session, actor: Actor, period: Period, *, at: datetime) -> Iterator[JsonObject]:
     """The actor's entries that start on a day of the period, newest first, each as TimeEntryWithProject has it."""
-    after = period.end + _DAY
+    day_after = period.end + _DAY
     bounds: dict[str, tuple[int, int]] = {}
-    projects: dict[int, Plain] = {}
-    stale = int((at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)).timestamp())
+    projects: dict[int, JsonObject] = {}
+    stale_before = int((at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)).timestamp())
     for row in _rows(session, actor, period):
-        entry_id, user_id, project_id, start, end, description, zone, marked, version, created, updated, *project = row
+        entry_id, user_id, project_id, start, end, description, zone, flagged, version, created, updated, *project = row
         if zone not in bounds:
-            bounds[zone] = day_second(period.start, period.zone or zone), day_second(after, period.zone or zone)
-        first, behind = bounds[zone]
-        if not first <= start < behind:
+            bounds[zone] = (
+                day_start_epoch(period.start, period.zone or zone),
+                day_start_epoch(day_after, period.zone or zone),
+            )
+        lower, upper = bounds[zone]
+        if not lower <= start < upper:
             continue
         if project_id not in projects:
             projects[project_id] = _project(project_id, *project)
@@ -60,24 +63,24 @@ def starting(session: Session, actor: Actor, period: Period, *, at: datetime) ->
             "id": entry_id,
             "user_id": user_id,
             "project_id": project_id,
-            "start_time": instant_text(start),
-            "end_time": None if end is None else instant_text(end),
+            "start_time": format_epoch(start),
+            "end_time": None if end is None else format_epoch(end),
             "description": description,
             "time_zone": zone,
-            "needs_review": marked or (end is None and start < stale),
+            "needs_review": flagged or (end is None and start < stale_before),
             "version": version,
-            "created_at": instant_text(created),
-            "updated_at": instant_text(updated),
+            "created_at": format_epoch(created),
+            "updated_at": format_epoch(updated),
             "project": projects[project_id],
         }
 
 
 def _rows(session: Session, actor: Actor, period: Period) -> Any:
-    around = period.start - _DAY, period.end + 2 * _DAY  # no zone's midnight lies further from UTC's than a day
-    first, after = (datetime.combine(day, time.min, UTC) for day in around)
-    wanted = {"user_id": actor.id, "first": first, "after": after}
-    return session.execute(_STATEMENT, wanted)
+    days = period.start - _DAY, period.end + 2 * _DAY  # no zone's midnight lies further from UTC's than a day
+    lower, upper = (datetime.combine(day, time.min, UTC) for day in days)
+    params = {"user_id": actor.id, "lower": lower, "upper": upper}
+    return session.execute(_STATEMENT, params)
 
 
-def _project(project_id: int, name: str, is_active: bool, created: int) -> Plain:
-    return {"id": project_id, "name": name, "is_active": is_active, "created_at": instant_text(created)}
+def _project(project_id: int, name: str, is_active: bool, created: int) -> JsonObject:
+    return {"id": project_id, "name": name, "is_active": is_active, "created_at": format_epoch(created)}

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 import typst
 
-from app.core.time.zones import day_second, local_day
-from app.schemas.reports.report import OwnDay
+from app.core.time.zones import day_start_epoch, local_day
+from app.schemas.reports.report import PersonalReportDay
 from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
 from app.services.timesheets.timesheet import Timesheet
 
-MAX_STRETCHES = 24
+MAX_SEGMENTS_PER_DAY = 24
 """How many a day shows: whoever books a thousand seconds one by one shall not keep a core busy for minutes."""
 _TEMPLATES = Path(__file__).with_name("templates")  # the only files that the template can read
 _DAY = timedelta(days=1)
@@ -30,37 +30,37 @@ _MONTHS = (
 )  # fmt: skip
 
 
-def rendered(sheet: Timesheet) -> bytes:
+def render(sheet: Timesheet) -> bytes:
     """The sheet as PDF; the same bytes for the same sheet, whatever fonts the machine has."""
     return typst.compile(
         str(_TEMPLATES / "timesheet.typ"),
         root=str(_TEMPLATES),
         font_paths=_fonts(),
         ignore_system_fonts=True,
-        sys_inputs={"sheet": json.dumps(printed(sheet))},
+        sys_inputs={"sheet": json.dumps(build_template_data(sheet))},
         format="pdf",
         timestamp=int(sheet.as_of.timestamp()),
     )
 
 
-def printed(sheet: Timesheet) -> dict[str, Any]:
+def build_template_data(sheet: Timesheet) -> dict[str, Any]:
     """What the template prints, every figure as its text."""
     first, last = sheet.days[0].date, sheet.days[-1].date
-    made = sheet.as_of.astimezone(ZoneInfo(sheet.time_zone)).replace(microsecond=0)
+    created_at = sheet.as_of.astimezone(ZoneInfo(sheet.time_zone)).replace(microsecond=0)
     return {
         "month": sheet.month,
         "title": f"{_MONTHS[first.month - 1]} {first.year}",
-        "person": {"id": str(sheet.person_id), "name": sheet.name, "email": sheet.email},
+        "person": {"id": str(sheet.user_id), "name": sheet.name, "email": sheet.email},
         "manager": sheet.manager_name,
         "zone": sheet.time_zone,
         "one_zone": sheet.is_in_one_zone,
-        "made": made.isoformat(sep=" "),
-        "early": sheet.as_of.timestamp() < day_second(last + _DAY, sheet.time_zone),
+        "made": created_at.isoformat(sep=" "),
+        "early": sheet.as_of.timestamp() < day_start_epoch(last + _DAY, sheet.time_zone),
         "weeks": [
             _week(sheet, list(days)) for _, days in groupby(sheet.days, key=lambda day: day.date.isocalendar()[1])
         ],
         "total": _length(sheet.total_seconds) | {"seconds": f"{sheet.total_seconds:,}"},
-        "record": {"length": str(sheet.record_length), "link": sheet.record_link},
+        "chain": {"length": str(sheet.chain_length), "link": sheet.chain_link},
     }
 
 
@@ -70,24 +70,24 @@ def _fonts() -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False)
 
 
-def _week(sheet: Timesheet, days: list[OwnDay]) -> dict[str, Any]:
+def _week(sheet: Timesheet, days: list[PersonalReportDay]) -> dict[str, Any]:
     label = f"Week {days[0].date.isocalendar()[1]}"
     if len(days) < 7:
-        ends = [_WEEKDAYS[day.date.weekday()] for day in (days[0], days[-1])]
-        label += f" ({ends[0]})" if len(days) == 1 else f" ({ends[0]}\u2013{ends[1]})"
+        bounds = [_WEEKDAYS[day.date.weekday()] for day in (days[0], days[-1])]
+        label += f" ({bounds[0]})" if len(days) == 1 else f" ({bounds[0]}\u2013{bounds[1]})"
     total = _length(sum(day.total_seconds for day in days))
     return {"label": label, "days": [_day(sheet, day) for day in days]} | total
 
 
-def _day(sheet: Timesheet, day: OwnDay) -> dict[str, Any]:
+def _day(sheet: Timesheet, day: PersonalReportDay) -> dict[str, Any]:
     entries = day.entries
-    hidden = entries[MAX_STRETCHES - 1 : -1]
+    hidden = entries[MAX_SEGMENTS_PER_DAY - 1 : -1]
     return _length(day.total_seconds) | {
         "date": day.date.isoformat(),
         "weekday": _WEEKDAYS[day.date.weekday()],
         "weekend": day.date.weekday() >= 5,
         "worked": bool(entries),
-        "groups": _groups(sheet, day.date, entries if not hidden else entries[: MAX_STRETCHES - 1]),
+        "groups": _groups(sheet, day.date, entries if not hidden else entries[: MAX_SEGMENTS_PER_DAY - 1]),
         "more": f"{len(hidden)} more" if hidden else None,
         "more_review": any(entry.needs_review for entry in hidden),
         "last": _groups(sheet, day.date, entries[-1:]) if hidden else [],
@@ -98,35 +98,35 @@ def _day(sheet: Timesheet, day: OwnDay) -> dict[str, Any]:
 
 def _groups(sheet: Timesheet, day: date, entries: list[TimeEntryWithProject]) -> list[dict[str, Any]]:
     """Stretches that follow on each other in one zone, which is named where it isn't the sheet's."""
-    zoned = groupby(entries, key=lambda entry: _zone(sheet, entry))
+    by_zone = groupby(entries, key=lambda entry: _zone(sheet, entry))
     return [
         {
             "zone": None if zone == sheet.time_zone else zone,
-            "stretches": [_stretch(day, entry, zone) for entry in of_zone],
+            "segments": [_segment(day, entry, zone) for entry in zone_entries],
         }
-        for zone, of_zone in zoned
+        for zone, zone_entries in by_zone
     ]
 
 
-def _stretch(day: date, entry: TimeEntryWithProject, zone: str) -> dict[str, Any]:
+def _segment(day: date, entry: TimeEntryWithProject, zone: str) -> dict[str, Any]:
     started = int(entry.start_time.timestamp())
     text = _time(entry.start_time, zone)
     if local_day(started, zone) != day:  # one that still runs, since before the month
         text = f"since {local_day(started, zone)} {text}"
     if entry.end_time is None:
         return {"text": f"{text}\u2013open", "open": True, "review": entry.needs_review}
-    ends_with_day = started < int(entry.end_time.timestamp()) == day_second(day + _DAY, zone)
+    ends_with_day = started < int(entry.end_time.timestamp()) == day_start_epoch(day + _DAY, zone)
     end = "24:00" if ends_with_day else _time(entry.end_time, zone)
     return {"text": f"{text}\u2013{end}", "open": False, "review": entry.needs_review}
 
 
-def _notes(sheet: Timesheet, day: OwnDay) -> list[str]:
+def _notes(sheet: Timesheet, day: PersonalReportDay) -> list[str]:
     notes = []
     if any(entry.end_time is None for entry in day.entries):
         notes.append("open: not counted")
     if any(entry.needs_review for entry in day.entries):
         notes.append("! needs review")
-    lengths = {_seconds_of(day.date, _zone(sheet, entry)) for entry in day.entries} - {86400}
+    lengths = {_day_seconds(day.date, _zone(sheet, entry)) for entry in day.entries} - {86400}
     return notes + [f"the clock changes: {seconds / 3600:g} hours" for seconds in sorted(lengths)]
 
 
@@ -134,8 +134,8 @@ def _zone(sheet: Timesheet, entry: TimeEntryWithProject) -> str:
     return sheet.time_zone if sheet.is_in_one_zone else entry.time_zone
 
 
-def _seconds_of(day: date, zone: str) -> int:
-    return day_second(day + _DAY, zone) - day_second(day, zone)
+def _day_seconds(day: date, zone: str) -> int:
+    return day_start_epoch(day + _DAY, zone) - day_start_epoch(day, zone)
 
 
 def _time(instant: datetime, zone: str) -> str:

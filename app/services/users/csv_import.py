@@ -16,23 +16,23 @@ from sqlalchemy import Row, insert, select
 
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
-from app.core.security.passwords import NO_PASSWORD
+from app.core.security.passwords import UNUSABLE_PASSWORD
 from app.core.server.spool import Write
-from app.core.spreadsheet import guarded
+from app.core.spreadsheet import escape_cell
 from app.models.tables import USER
 from app.models.users import Role
-from app.schemas.users.csv_import import ImportResult
+from app.schemas.users.csv_import import UserImportResult
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.users import administration
-from app.services.users.csv_format import COLUMNS, Fault, Line, Sheet, read, refuse
+from app.services.users.csv_format import COLUMNS, CsvRow, ParsedFile, RowError, parse, raise_if_any
 
-AT_ONCE = 1000
+BATCH_SIZE = 1000
 """Rows in one statement: far from its time-out, and from the number of values that a statement may have."""
 _INSERT = insert(USER)
 _MANAGER = USER.alias("manager")
-_EVERYBODY = (
+_ALL_USERS = (
     select(*USER.c["email", "first_name", "last_name", "role"], _MANAGER.c.email, USER.c.time_zone)
     .join_from(USER, _MANAGER, _MANAGER.c.id == USER.c.manager_id, isouter=True)
     .order_by(USER.c.id)
@@ -41,11 +41,11 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class ImportPlan:
     """People who can be added as things stand; their rows lack the ids, their own and their managers'."""
 
-    sheet: Sheet
-    rows: dict[Line, dict[str, Any]]
+    parsed: ParsedFile
+    rows: dict[CsvRow, dict[str, Any]]
 
 
 async def import_people(
@@ -55,30 +55,30 @@ async def import_people(
     dry_run: bool,
     at: datetime,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> ImportResult:
+) -> UserImportResult:
     """Add everybody in a file, or nobody, or only check the file. Raises ImportRefused with all its faults."""
-    prepared = await tx.report(prepare, content, at=at)
+    plan = await tx.report(prepare, content, at=at)
     if not dry_run:
-        await tx.write(add, prepared, at=at, on_progress=on_progress)
-    return ImportResult(dry_run=dry_run, users=len(prepared.rows))
+        await tx.write(add, plan, at=at, on_progress=on_progress)
+    return UserImportResult(dry_run=dry_run, users=len(plan.rows))
 
 
-def prepare(session: Session, _actor: Actor | None, content: bytes, *, at: datetime) -> Prepared:
+def prepare(session: Session, _actor: Actor | None, content: bytes, *, at: datetime) -> ImportPlan:
     """Read a file of people and hold it against those who are there. Raises ImportRefused with all its faults."""
-    sheet = read(content)
-    faults, _ = _held_against_database(session, sheet)
-    refuse([*sheet.faults, *faults])
+    parsed = parse(content)
+    errors, _ = _check_against_database(session, parsed)
+    raise_if_any([*parsed.errors, *errors])
     rows = {
-        line: administration.as_row(session, line.person, password_hash=NO_PASSWORD, at=at)
-        for line in sheet.managers_first
+        csv_row: administration.as_row(session, csv_row.user, password_hash=UNUSABLE_PASSWORD, at=at)
+        for csv_row in parsed.managers_first
     }
-    return Prepared(sheet, rows)
+    return ImportPlan(parsed, rows)
 
 
 def add(
     session: Session,
     actor: Actor | None,
-    prepared: Prepared,
+    plan: ImportPlan,
     *,
     at: datetime,
     on_progress: Callable[[int, int], None],
@@ -87,27 +87,27 @@ def add(
 
     Raises ImportRefused where e-mails or managers have changed since they were prepared.
     """
-    locks.lock_rules(session)
-    sheet, rows = prepared.sheet, prepared.rows
-    for line in sheet.lines:
-        administration.check_may_make(actor, line.person.role)
-    faults, managers = _held_against_database(session, sheet)
-    refuse(faults)
+    locks.lock_user_rules(session)
+    parsed, rows = plan.parsed, plan.rows
+    for csv_row in parsed.csv_rows:
+        administration.check_may_grant_role(actor, csv_row.user.role)
+    errors, managers = _check_against_database(session, parsed)
+    raise_if_any(errors)
     for zone in sorted({row["time_zone"] for row in rows.values()}):
         administration.register_zone(session, zone)
-    for line, person_id in zip(sheet.lines, session.new_ids(USER, len(sheet.lines)), strict=True):
-        managers[line.email_key] = rows[line]["id"] = person_id
+    for csv_row, user_id in zip(parsed.csv_rows, session.allocate_ids(USER, len(parsed.csv_rows)), strict=True):
+        managers[csv_row.email_key] = rows[csv_row]["id"] = user_id
     done = 0
-    for lines in _batches(sheet.managers_first):
-        batch = [rows[line] | {"manager_id": managers.get(line.manager_key or "")} for line in lines]
+    for csv_rows in _batches(parsed.managers_first):
+        batch = [rows[csv_row] | {"manager_id": managers.get(csv_row.manager_key or "")} for csv_row in csv_rows]
         session.execute(_INSERT, batch)
-        born = ((row["id"], {name: row[name] for name in administration.RECORDED}) for row in batch)
-        recorder.record_newcomers(session, "user:create", born, at=at, actor_id=actor.id if actor else None)
+        created = ((row["id"], {name: row[name] for name in administration.AUDITED_FIELDS}) for row in batch)
+        recorder.record_created_users(session, "user:create", created, at=at, actor_id=actor.id if actor else None)
         done += len(batch)
         on_progress(done, len(rows))
 
 
-def begin_export(session: Session, actor: Actor, *, at: datetime) -> None:
+def record_export(session: Session, actor: Actor, *, at: datetime) -> None:
     """Let an admin take everybody's names and e-mails out, and note it in the record."""
     recorder.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
 
@@ -117,32 +117,32 @@ def write_csv(session: Session, out: Write) -> None:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    with session.execute(_EVERYBODY, execution_options={"yield_per": AT_ONCE}) as everybody:
-        for batch in _batches(everybody):
-            writer.writerows([guarded(cell or "") for cell in row] for row in batch)
+    with session.execute(_ALL_USERS, execution_options={"yield_per": BATCH_SIZE}) as users:
+        for batch in _batches(users):
+            writer.writerows([escape_cell(cell or "") for cell in row] for row in batch)
             out(buffer.getvalue().encode())
             buffer.seek(0)
             buffer.truncate()
     out(buffer.getvalue().encode())
 
 
-def _held_against_database(session: Session, sheet: Sheet) -> tuple[list[Fault], dict[str, int]]:
+def _check_against_database(session: Session, parsed: ParsedFile) -> tuple[list[RowError], dict[str, int]]:
     """What the people who are there have against the sheet, and the ids of those who are named as managers."""
-    faults: list[Fault] = []
-    taken = {row.email_key for row in _found(session, [line.email_key for line in sheet.lines])}
-    for line in sheet.lines:
-        if line.email_key in taken:
+    errors: list[RowError] = []
+    taken = {row.email_key for row in _find_users(session, [csv_row.email_key for csv_row in parsed.csv_rows])}
+    for csv_row in parsed.csv_rows:
+        if csv_row.email_key in taken:
             message = "Another person has this e-mail already. Remove the line, or change that person instead."
-            faults.append(Fault(line.number, "email", message, "email_taken"))
-    managers = {row.email_key: row for row in _found(session, sheet.managers_elsewhere)}
-    for key, reports in sheet.managers_elsewhere.items():
-        if objection := _objection(managers.get(key)):
-            kind, message = objection
-            faults += [Fault(line.number, "manager_email", message, kind) for line in reports]
-    return faults, {key: row.id for key, row in managers.items()}
+            errors.append(RowError(csv_row.number, "email", message, "email_taken"))
+    managers = {row.email_key: row for row in _find_users(session, parsed.rows_by_external_manager)}
+    for key, reports in parsed.rows_by_external_manager.items():
+        if problem := _manager_problem(managers.get(key)):
+            code, message = problem
+            errors += [RowError(csv_row.number, "manager_email", message, code) for csv_row in reports]
+    return errors, {key: row.id for key, row in managers.items()}
 
 
-def _objection(manager: Row[Any] | None) -> tuple[str, str] | None:
+def _manager_problem(manager: Row[Any] | None) -> tuple[str, str] | None:
     """What stands against this person as a manager, as a code and a sentence."""
     if manager is None:
         return "manager_not_found", "Nobody has this e-mail, here or in the file. Correct it, or add a line for them."
@@ -153,13 +153,13 @@ def _objection(manager: Row[Any] | None) -> tuple[str, str] | None:
     return None
 
 
-def _found(session: Session, keys: Iterable[str]) -> Iterator[Row[Any]]:
+def _find_users(session: Session, keys: Iterable[str]) -> Iterator[Row[Any]]:
     columns = USER.c["id", "email_key", "role", "is_active"]
-    for some in _batches(keys):
-        yield from session.execute(select(*columns).where(USER.c.email_key.in_(some)))
+    for batch in _batches(keys):
+        yield from session.execute(select(*columns).where(USER.c.email_key.in_(batch)))
 
 
 def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
     rest = iter(items)
-    while batch := list(islice(rest, AT_ONCE)):
+    while batch := list(islice(rest, BATCH_SIZE)):
         yield batch

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from app.core.security.opaque_tokens import API_TOKEN_PREFIX, _bytes, _text
+from app.core.security.opaque_tokens import API_TOKEN_PREFIX, _decode_base64url, _encode_base64url
 from app.core.time.clock import utc_now
 from app.models.tables import API_TOKEN
-from tests.support.credentials import api_token_of
+from tests.support.credentials import create_api_token
 from tests.support.factories import PASSWORD
 
 
@@ -17,7 +17,7 @@ def ana(people):
     return people.employee("Ana")
 
 
-def wanted(**changes):
+def token_request(**changes):
     in_a_week = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
     return {"name": "Terminal at the gate", "scopes": ["entries:write"], "expires_at": in_a_week} | changes
 
@@ -25,7 +25,7 @@ def wanted(**changes):
 def test_a_terminal_clocks_its_owner_in_with_a_token(people, ana, as_user, server):
     website = people.project("Website")
 
-    made = as_user(ana).post("/auth/api-tokens", json=wanted())
+    made = as_user(ana).post("/auth/api-tokens", json=token_request())
 
     assert made.status_code == 201
     with server.caller(made.json()["token"]) as terminal:
@@ -35,7 +35,7 @@ def test_a_terminal_clocks_its_owner_in_with_a_token(people, ana, as_user, serve
 
 def test_a_token_is_shown_once_and_stored_as_a_digest(ana, as_user, server):
     me = as_user(ana)
-    token = me.post("/auth/api-tokens", json=wanted()).json()["token"]
+    token = me.post("/auth/api-tokens", json=token_request()).json()["token"]
 
     (listed,) = me.get("/auth/api-tokens").json()
 
@@ -43,12 +43,12 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(ana, as_user, server):
     assert len(token) >= 40
     assert listed == listed | {"name": "Terminal at the gate", "scopes": ["entries:write"], "last_used_at": None}
     assert listed.keys() == {"id", "user_id", "name", "scopes", "created_at", "expires_at", "last_used_at"}
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         assert token not in repr(session.execute(API_TOKEN.select()).all())
 
 
 def test_a_revoked_token_stops_at_once(ana, as_user, server):
-    made, me = api_token_of(server.database, ana, "entries:read"), as_user(ana)
+    made, me = create_api_token(server.database, ana, "entries:read"), as_user(ana)
     with server.caller(made.token) as terminal:
         assert terminal.get("/auth/me").status_code == 200
 
@@ -59,8 +59,8 @@ def test_a_revoked_token_stops_at_once(ana, as_user, server):
 
 
 def test_a_token_stops_when_it_expires(ana, server):
-    made = api_token_of(server.database, ana, "entries:read")
-    with server.database.writing() as session:
+    made = create_api_token(server.database, ana, "entries:read")
+    with server.database.write_transaction() as session:
         session.execute(update(API_TOKEN).values(expires_at=utc_now()))
 
     with server.caller(made.token) as terminal:
@@ -71,19 +71,20 @@ def test_a_token_stops_when_it_expires(ana, server):
 def test_a_token_expires_in_the_future_and_within_a_year(ana, as_user, days):
     expires_at = f"{utc_now() + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
 
-    refused = as_user(ana).post("/auth/api-tokens", json=wanted(expires_at=expires_at))
+    refused = as_user(ana).post("/auth/api-tokens", json=token_request(expires_at=expires_at))
 
     assert (refused.status_code, refused.json()["code"]) == (422, "expiry_out_of_range")
 
 
 @pytest.mark.parametrize("scopes", [[], ["everything"], ["entries:read", "entries:read"], "entries:read", [1]])
 def test_scopes_are_known_and_named_once(ana, as_user, scopes):
-    assert as_user(ana).post("/auth/api-tokens", json=wanted(scopes=scopes)).status_code == 422
+    assert as_user(ana).post("/auth/api-tokens", json=token_request(scopes=scopes)).status_code == 422
 
 
 def test_nobody_makes_a_token_for_more_than_they_may_do(people, ana, as_user):
     refused = [
-        as_user(each).post("/auth/api-tokens", json=wanted(scopes=["admin"])) for each in (ana, people.manager("Mia"))
+        as_user(each).post("/auth/api-tokens", json=token_request(scopes=["admin"]))
+        for each in (ana, people.manager("Mia"))
     ]
 
     assert [answer.json()["code"] for answer in refused] == ["role_required"] * 2
@@ -91,7 +92,7 @@ def test_nobody_makes_a_token_for_more_than_they_may_do(people, ana, as_user):
 
 def test_a_token_of_an_admin_who_was_demoted_is_an_employees(people, as_user, server):
     eve, ada = people.admin("Eve"), people.admin("Ada")
-    token = api_token_of(server.database, eve, "admin").token
+    token = create_api_token(server.database, eve, "admin").token
     with server.caller(token) as script:
         assert script.get("/admin/users").status_code == 200
 
@@ -101,7 +102,7 @@ def test_a_token_of_an_admin_who_was_demoted_is_an_employees(people, as_user, se
 
 
 def test_a_token_of_who_was_deactivated_stays_dead_when_they_come_back(people, ana, as_user, server):
-    token, admin = api_token_of(server.database, ana, "entries:read").token, as_user(people.admin("Ada"))
+    token, admin = create_api_token(server.database, ana, "entries:read").token, as_user(people.admin("Ada"))
     with server.caller(token) as terminal:
         admin.put(f"/admin/users/{ana.id}/deactivate")
         assert terminal.get("/auth/me").status_code == 401
@@ -112,9 +113,9 @@ def test_a_token_of_who_was_deactivated_stays_dead_when_they_come_back(people, a
 def test_a_token_makes_no_tokens_and_changes_no_password(ana, server):
     """Whoever steals one must not be able to stay."""
     every_scope = ("entries:read", "entries:write", "reports:read")
-    with server.caller(api_token_of(server.database, ana, *every_scope).token) as thief:
+    with server.caller(create_api_token(server.database, ana, *every_scope).token) as thief:
         answers = [
-            thief.post("/auth/api-tokens", json=wanted()),
+            thief.post("/auth/api-tokens", json=token_request()),
             thief.post("/auth/password", json={"current_password": "a", "new_password": "another-lantern-17"}),
             thief.post("/auth/totp"),
             thief.get("/auth/sessions"),
@@ -126,7 +127,7 @@ def test_a_token_makes_no_tokens_and_changes_no_password(ana, server):
 
 
 def test_a_colleagues_token_looks_as_if_it_did_not_exist(people, ana, as_user, server):
-    made, bob = api_token_of(server.database, ana, "entries:read"), as_user(people.employee("Bob"))
+    made, bob = create_api_token(server.database, ana, "entries:read"), as_user(people.employee("Bob"))
 
     assert bob.get("/auth/api-tokens").json() == []
     assert bob.delete(f"/auth/api-tokens/{made.id}").status_code == 404
@@ -136,7 +137,7 @@ def test_a_colleagues_token_looks_as_if_it_did_not_exist(people, ana, as_user, s
 
 def test_an_admin_sees_everybodys_tokens_and_revokes_any(people, ana, as_user, server):
     bob = people.employee("Bob")
-    anas, bobs = (api_token_of(server.database, each, "entries:read") for each in (ana, bob))
+    anas, bobs = (create_api_token(server.database, each, "entries:read") for each in (ana, bob))
     admin = as_user(people.admin("Ada"))
 
     everybodys = admin.get("/admin/api-tokens", params={"limit": 1})
@@ -150,7 +151,7 @@ def test_an_admin_sees_everybodys_tokens_and_revokes_any(people, ana, as_user, s
 
 
 def test_a_token_says_when_it_was_last_used(ana, as_user, server):
-    with server.caller(api_token_of(server.database, ana, "entries:read").token) as terminal:
+    with server.caller(create_api_token(server.database, ana, "entries:read").token) as terminal:
         terminal.get("/time-entries/current")
     server.settle()
 
@@ -161,9 +162,9 @@ def test_a_token_says_when_it_was_last_used(ana, as_user, server):
 
 def test_fifty_tokens_are_enough(ana, as_user, server):
     for _ in range(50):
-        api_token_of(server.database, ana, "entries:read")
+        create_api_token(server.database, ana, "entries:read")
 
-    refused = as_user(ana).post("/auth/api-tokens", json=wanted())
+    refused = as_user(ana).post("/auth/api-tokens", json=token_request())
 
     assert (refused.status_code, refused.json()["code"]) == (409, "too_many_api_tokens")
 
@@ -171,10 +172,10 @@ def test_fifty_tokens_are_enough(ana, as_user, server):
 def test_a_token_that_names_another_person_is_nobodys(people, ana, server):
     """Whose it is stands in the token only so that they can be locked first."""
     bob = people.employee("Bob")
-    token = api_token_of(server.database, ana, "entries:read").token
-    content = _bytes(token.removeprefix(API_TOKEN_PREFIX))
+    token = create_api_token(server.database, ana, "entries:read").token
+    content = _decode_base64url(token.removeprefix(API_TOKEN_PREFIX))
 
-    with server.caller(API_TOKEN_PREFIX + _text(bob.id.to_bytes(4) + content[4:])) as thief:
+    with server.caller(API_TOKEN_PREFIX + _encode_base64url(bob.id.to_bytes(4) + content[4:])) as thief:
         assert thief.get("/auth/me").status_code == 401
 
 
@@ -183,7 +184,7 @@ def test_an_admins_token_does_not_become_an_admins_session(people, server):
     eve, ana, ada = people.admin("Eve"), people.employee("Ana"), people.admin("Ada")
     zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "admin", "password": PASSWORD}
     header = "email,first_name,last_name,role,manager_email,time_zone\n"
-    with server.caller(api_token_of(server.database, ada, "admin").token) as thief:
+    with server.caller(create_api_token(server.database, ada, "admin").token) as thief:
         answers = [
             *(thief.put(f"/admin/users/{each.id}/password", json={"password": PASSWORD}) for each in (ada, eve)),
             *(thief.post(f"/admin/users/{each.id}/password-link") for each in (ada, eve)),

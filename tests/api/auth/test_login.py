@@ -9,20 +9,20 @@ from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
 from app.services.auth import login, passwords
 from app.services.auth.errors import LoginRefused
-from app.services.auth.login import Attempt
+from app.services.auth.login import LoginAttempt
 from app.services.users import administration
-from tests.support.audit_asserts import Record
-from tests.support.credentials import HERE
+from tests.support.audit_asserts import AuditLog
+from tests.support.credentials import TEST_CLIENT
 from tests.support.factories import PASSWORD
 
 ANOTHER_PASSWORD = "another-lantern-17-harbour"
 
 
 @pytest.mark.parametrize("typed", ["ana@example.com", "ANA@Example.com", " ana@example.com "])
-def test_a_login_gives_a_token_that_works(people, anyone, server, typed):
+def test_a_login_gives_a_token_that_works(people, anonymous, server, typed):
     ana = people.employee("Ana")
 
-    answer = log_in(anyone, typed)
+    answer = log_in(anonymous, typed)
 
     assert answer.status_code == 200
     token = answer.json()
@@ -32,29 +32,29 @@ def test_a_login_gives_a_token_that_works(people, anyone, server, typed):
         assert me.get("/auth/me").json()["id"] == ana.id
 
 
-def test_an_email_with_umlauts_logs_in_in_any_case(people, anyone):
+def test_an_email_with_umlauts_logs_in_in_any_case(people, anonymous):
     people.employee("Änne")
 
-    assert log_in(anyone, "ÄNNE@example.com").status_code == 200
+    assert log_in(anonymous, "ÄNNE@example.com").status_code == 200
 
 
-def test_fields_that_a_login_does_not_know_are_ignored(people, anyone):
+def test_fields_that_a_login_does_not_know_are_ignored(people, anonymous):
     people.employee("Ana")
 
     swaggers = {"grant_type": "password", "scope": "", "client_id": "x", "client_secret": "y"}
 
-    assert log_in(anyone, "ana@example.com", **swaggers).status_code == 200
+    assert log_in(anonymous, "ana@example.com", **swaggers).status_code == 200
 
 
-def test_every_refused_login_looks_the_same(people, anyone):
+def test_every_refused_login_looks_the_same(people, anonymous):
     people.employee("Ana")
     people.employee("Dan", is_active=False)
 
     answers = [
-        log_in(anyone, "ana@example.com", password="wrong-lantern-42-harbour"),
-        log_in(anyone, "nobody@example.com"),
-        log_in(anyone, "dan@example.com"),
-        log_in(anyone, "not an e-mail"),
+        log_in(anonymous, "ana@example.com", password="wrong-lantern-42-harbour"),
+        log_in(anonymous, "nobody@example.com"),
+        log_in(anonymous, "dan@example.com"),
+        log_in(anonymous, "not an e-mail"),
     ]
 
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "invalid_credentials")] * 4
@@ -68,13 +68,13 @@ def test_every_refused_login_looks_the_same(people, anyone):
     assert headers[0]["www-authenticate"] == "Bearer"
 
 
-def test_a_refused_login_is_on_record_without_what_was_typed(people, anyone, server):
+def test_a_refused_login_is_on_record_without_what_was_typed(people, anonymous, server):
     ana, dan = people.employee("Ana"), people.employee("Dan", is_active=False)
     typed = ["My-Secret-Passphrase-77", "nobody@example.com", "NOBODY@example.com"]
 
-    log_in(anyone, "ana@example.com", password=ANOTHER_PASSWORD)
-    log_in(anyone, "dan@example.com")
-    answers = [log_in(anyone, each) for each in typed]
+    log_in(anonymous, "ana@example.com", password=ANOTHER_PASSWORD)
+    log_in(anonymous, "dan@example.com")
+    answers = [log_in(anonymous, each) for each in typed]
 
     events = recorded_logins(server)
     assert [event.action for event in events] == ["login:refuse"] * 5
@@ -89,10 +89,10 @@ def test_a_refused_login_is_on_record_without_what_was_typed(people, anyone, ser
     assert not [each for each in [*typed, *guesses, PASSWORD, ANOTHER_PASSWORD] if each.lower() in recorded]
 
 
-def test_a_login_is_on_record(people, anyone, server):
+def test_a_login_is_on_record(people, anonymous, server):
     ana = people.employee("Ana")
 
-    answer = log_in(anyone, "ana@example.com")
+    answer = log_in(anonymous, "ana@example.com")
 
     (event,) = recorded_logins(server)
     assert (event.action, event.actor_id, event.subject_id) == ("login:accept", ana.id, ana.id)
@@ -113,7 +113,7 @@ def test_whose_password_changes_while_it_is_checked_gets_no_token(database, peop
 
     def in_between(session):
         actor = Actor(ada.id, ada.role, "UTC")
-        passwords.set_for(session, actor, ana.id, password_hash="new", must_change=False, at=utc_now())
+        passwords.set_by_admin(session, actor, ana.id, password_hash="new", must_change=False, at=utc_now())
 
     assert finish_login(database, "ana@example.com", in_between) is None
 
@@ -136,7 +136,7 @@ def test_a_login_that_nothing_disturbs_gets_a_token(database, people):
 
 
 @pytest.mark.parametrize("change", ["password", "deactivate", "deactivate and activate"])
-def test_a_token_ends_with_what_it_was_given_for(people, as_user, anyone, change):
+def test_a_token_ends_with_what_it_was_given_for(people, as_user, anonymous, change):
     ana, ada = people.employee("Ana"), people.admin("Ada")
     me, admin = as_user(ana), as_user(ada)
     assert me.get("/auth/me").status_code == 200
@@ -165,17 +165,17 @@ def log_in(caller, email, *, password=PASSWORD, **others):
 
 def finish_login(database, email, in_between):
     """A login whose password matches, with something happening while it is checked; None where it is refused."""
-    attempt = Attempt(email, None, HERE)
-    with database.reading() as session:
-        found = login.find_account(session, attempt, at=utc_now())
-    with database.writing() as session:
+    attempt = LoginAttempt(email, None, TEST_CLIENT)
+    with database.read_transaction() as session:
+        account = login.find_credentials(session, attempt, at=utc_now())
+    with database.write_transaction() as session:
         in_between(session)
     try:
-        with database.writing() as session:
-            return login.open_session(session, attempt, found, password_matches=True, at=utc_now())
+        with database.write_transaction() as session:
+            return login.open_login_session(session, attempt, account, password_matches=True, at=utc_now())
     except LoginRefused:
         return None
 
 
 def recorded_logins(server):
-    return [event for event in Record(server.database, whole=True).new() if event.object_type == "login"]
+    return [event for event in AuditLog(server.database, whole=True).new_events() if event.object_type == "login"]

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import event
 
 from app.core.errors import DomainError
-from app.models.tables import FAILED
+from app.models.tables import FAILED_LOGIN
 from app.services.auth import login
-from app.services.auth.login import Attempt
-from app.services.auth.sessions import Client
+from app.services.auth.login import LoginAttempt
+from app.services.auth.login_sessions import Client
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, instant
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 NINE = instant("2026-03-02 09:00")
 OFFICE, HOME, THIEF = "203.0.113.7", "198.51.100.20", "192.0.2.66"
@@ -29,12 +29,12 @@ def attempt(database, ana):
     """Try to log in: `attempt(OFFICE, right=False)` says how it ended, as a code or "in"."""
 
     def at_instant(address, *, right=False, email="ana@example.com", at=NINE):
-        wanted = Attempt(email, None, Client(address, "a test"))
+        login_attempt = LoginAttempt(email, None, Client(address, "a test"))
         try:
-            with database.reading() as session:
-                account = login.find_account(session, wanted, at=at)
-            with database.writing() as session:
-                login.open_session(session, wanted, account, password_matches=right, at=at)
+            with database.read_transaction() as session:
+                account = login.find_credentials(session, login_attempt, at=at)
+            with database.write_transaction() as session:
+                login.open_login_session(session, login_attempt, account, password_matches=right, at=at)
         except DomainError as refusal:
             return refusal.code
         return "in"
@@ -129,18 +129,18 @@ def test_what_is_too_old_to_count_is_not_kept(attempt, database):
 
     attempt(THIEF, at=NINE + timedelta(hours=1))
 
-    with database.reading() as session:
-        (left,) = session.execute(FAILED.select()).all()
+    with database.read_transaction() as session:
+        (left,) = session.execute(FAILED_LOGIN.select()).all()
     assert left.address == THIEF
     assert "ana" not in left.account
 
 
-def test_a_refusal_says_how_long_to_wait(ana, anyone):
+def test_a_refusal_says_how_long_to_wait(ana, anonymous):
     form = {"username": "ana@example.com", "password": "wrong-lantern-42-harbour"}
 
-    begun_at = time.monotonic()
-    refused = [anyone.post("/auth/login", data=form) for _ in range(11)][-1]
-    passed = time.monotonic() - begun_at
+    started_at = time.monotonic()
+    refused = [anonymous.post("/auth/login", data=form) for _ in range(11)][-1]
+    passed = time.monotonic() - started_at
 
     assert (refused.status_code, refused.json()["code"]) == (429, "login_limit_reached")
     assert 298 - passed <= int(refused.headers["Retry-After"]) <= 300
@@ -153,8 +153,8 @@ def test_the_limit_holds_over_a_restart(ana, db_url):
 
     answers = []
     for _ in range(2):
-        with running(settings_for(db_url)) as server, server.caller() as anyone:
-            answers += [anyone.post("/auth/login", data=form).status_code for _ in range(6)]
+        with run_server(settings_for(db_url)) as server, server.caller() as anonymous:
+            answers += [anonymous.post("/auth/login", data=form).status_code for _ in range(6)]
 
     assert answers == [401] * 10 + [429] * 2
 
@@ -164,19 +164,21 @@ def test_another_forwarded_address_each_time_does_not_help(ana, db_url, proxies)
     """Nobody is trusted, or a proxy is, which writes the address that it sees behind what the client sent."""
     form = {"username": "ana@example.com", "password": "wrong-lantern-42-harbour"}
 
-    with running(settings_for(db_url, TRUSTED_PROXIES=proxies)) as server, server.caller() as anyone:
+    with run_server(settings_for(db_url, TRUSTED_PROXIES=proxies)) as server, server.caller() as anonymous:
         answers = [
-            anyone.post("/auth/login", data=form, headers={"X-Forwarded-For": f"192.0.2.{number}, {THIEF}"}).status_code
+            anonymous.post(
+                "/auth/login", data=form, headers={"X-Forwarded-For": f"192.0.2.{number}, {THIEF}"}
+            ).status_code
             for number in range(11)
         ]
 
     assert answers[-1] == 429
 
 
-def test_the_right_password_is_no_wrong_login(ana, anyone):
+def test_the_right_password_is_no_wrong_login(ana, anonymous):
     form = {"username": "ana@example.com", "password": PASSWORD}
 
-    assert {anyone.post("/auth/login", data=form).status_code for _ in range(12)} == {200}
+    assert {anonymous.post("/auth/login", data=form).status_code for _ in range(12)} == {200}
 
 
 def test_one_colleague_does_not_close_the_office_to_those_who_logged_in_there_before(attempt, people):

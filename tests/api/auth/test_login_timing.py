@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import delete, insert
 
 from app.core.time.clock import utc_now
-from app.models.tables import FAILED
-from app.services.auth.login_throttle import OF_ACCOUNT, account_key
+from app.models.tables import FAILED_LOGIN
+from app.services.auth.login_throttle import ACCOUNT_POLICY, account_key
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 pytestmark = pytest.mark.high_volume
 FORMS = [
@@ -41,7 +41,7 @@ def company(people):
 @pytest.fixture
 def service(db_url):
     """Behind a proxy, so that each try can come from another address: a limit that is reached answers otherwise."""
-    with running(settings_for(db_url, TRUSTED_PROXIES=["127.0.0.0/8"])) as server:
+    with run_server(settings_for(db_url, TRUSTED_PROXIES=["127.0.0.0/8"])) as server:
         yield server
 
 
@@ -55,15 +55,15 @@ def test_unknown_wrong_deactivated_and_locked_cannot_be_told_apart_by_the_clock(
     round; what a leak makes differ does.
     """
     seen = []
-    with service.caller() as anyone:
-        anyone.event_hooks = {}  # they read the record of all failed logins, and that is no time of the service
+    with service.caller() as anonymous:
+        anonymous.event_hooks = {}  # they read the record of all failed logins, and that is no time of the service
         while len(seen) < ROUNDS and (not seen or max(seen[-1].values()) >= apart):
-            seen.append(differences(anyone, database, clock, samples))
+            seen.append(differences(anonymous, database, clock, samples))
 
     assert min(max(each.values()) for each in seen) < apart, seen
 
 
-def differences(anyone, database, clock, samples):
+def differences(anonymous, database, clock, samples):
     """For each two attempts, the median over the samples of how far they are apart, in seconds."""
     taken = {name: [] for name in ATTEMPTS}
     names = list(ATTEMPTS)
@@ -74,7 +74,7 @@ def differences(anyone, database, clock, samples):
         for name in names:
             headers = {"X-Forwarded-For": f"203.0.113.{number}"}
             started = clock()
-            answer = anyone.post("/auth/login", data=ATTEMPTS[name], headers=headers)
+            answer = anonymous.post("/auth/login", data=ATTEMPTS[name], headers=headers)
             taken[name].append(clock() - started)
             assert answer.status_code == EXPECTED[name]
     return {
@@ -85,8 +85,8 @@ def differences(anyone, database, clock, samples):
 
 def close_only_leas_account(database):
     """A hundred wrong logins of the last hour for hers, and none for the others."""
-    with database.writing() as session:
+    with database.write_transaction() as session:
         account = account_key(session, ATTEMPTS["locked"]["username"])
         row = {"account": account, "address": "198.51.100.1", "at": utc_now()}
-        session.execute(delete(FAILED))
-        session.execute(insert(FAILED), [row] * OF_ACCOUNT.quota)
+        session.execute(delete(FAILED_LOGIN))
+        session.execute(insert(FAILED_LOGIN), [row] * ACCOUNT_POLICY.quota)

@@ -5,16 +5,22 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.security.access_tokens import BadToken
+from app.core.security.access_tokens import InvalidToken
 from app.core.time.clock import utc_now
 from app.services.access.actor import Actor
 from app.services.auth import passwords
 from app.services.auth.errors import LinkRefused
-from tests.support.credentials import HERE, api_token_of, claims_of, link_of, second_factor_of
+from tests.support.credentials import (
+    TEST_CLIENT,
+    create_api_token,
+    create_claims,
+    create_password_link,
+    create_second_factor,
+)
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
-from tests.support.in_process_server import running
-from tests.support.smtp_server import Postbox, postbox
+from tests.support.in_process_server import run_server
+from tests.support.smtp_server import Mailbox, run_smtp_server
 
 NEW = "another-lantern-17-harbour"
 
@@ -40,7 +46,7 @@ def change(caller, *, current=PASSWORD, new=NEW):
 # Changing one's own
 
 
-def test_a_new_password_ends_every_session_and_opens_a_new_one(ana, as_user, anyone, server):
+def test_a_new_password_ends_every_session_and_opens_a_new_one(ana, as_user, anonymous, server):
     here, phone = as_user(ana), as_user(ana)
 
     answer = change(here)
@@ -49,11 +55,11 @@ def test_a_new_password_ends_every_session_and_opens_a_new_one(ana, as_user, any
     assert [each.get("/auth/me").status_code for each in (here, phone)] == [401, 401]
     with server.caller(answer.json()["access_token"]) as me:
         assert me.get("/auth/me").json()["id"] == ana.id
-    assert [log_in(anyone, password).status_code for password in (PASSWORD, NEW)] == [401, 200]
+    assert [log_in(anonymous, password).status_code for password in (PASSWORD, NEW)] == [401, 200]
 
 
 def test_an_api_token_outlives_a_new_password(ana, as_user, server):
-    token = api_token_of(server.database, ana, "entries:read").token
+    token = create_api_token(server.database, ana, "entries:read").token
 
     change(as_user(ana))
 
@@ -61,14 +67,14 @@ def test_an_api_token_outlives_a_new_password(ana, as_user, server):
         assert terminal.get("/time-entries/current").status_code == 204
 
 
-def test_the_present_password_is_needed(ana, as_user, anyone):
+def test_the_present_password_is_needed(ana, as_user, anonymous):
     me = as_user(ana)
 
     refused = change(me, current="wrong-lantern-42-harbour")
 
     assert (refused.status_code, refused.json()["code"]) == (403, "invalid_password")
     assert me.get("/auth/me").status_code == 200
-    assert log_in(anyone).status_code == 200
+    assert log_in(anonymous).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -96,15 +102,15 @@ def test_a_stolen_session_guesses_the_password_no_faster_than_a_login_does(ana, 
 
 
 def test_who_gets_another_password_while_theirs_is_checked_changes_nothing(database, people, ana):
-    claims, ada = claims_of(database, ana), people.admin("Ada")
-    with database.reading() as session:
-        asked = passwords.holder(session, claims)
-    with database.writing() as session:
+    claims, ada = create_claims(database, ana), people.admin("Ada")
+    with database.read_transaction() as session:
+        holder = passwords.load_holder(session, claims)
+    with database.write_transaction() as session:
         admin = Actor(ada.id, ada.role, "UTC")
-        passwords.set_for(session, admin, ana.id, password_hash="the admin's", must_change=False, at=utc_now())
+        passwords.set_by_admin(session, admin, ana.id, password_hash="the admin's", must_change=False, at=utc_now())
 
-    with pytest.raises(BadToken), database.writing() as session:
-        passwords.change(session, claims, asked, HERE, matches=True, new_hash="hers", at=utc_now())
+    with pytest.raises(InvalidToken), database.write_transaction() as session:
+        passwords.change(session, claims, holder, TEST_CLIENT, password_matches=True, new_hash="hers", at=utc_now())
 
     assert people.reload(ana).password_hash == "the admin's"
 
@@ -112,9 +118,9 @@ def test_who_gets_another_password_while_theirs_is_checked_changes_nothing(datab
 # Must change
 
 
-def test_who_must_change_their_password_can_do_nothing_else(ana, ada, anyone, server):
+def test_who_must_change_their_password_can_do_nothing_else(ana, ada, anonymous, server):
     ada.put(f"/admin/users/{ana.id}/password", json={"password": NEW, "must_change_password": True})
-    with server.caller(log_in(anyone, NEW).json()["access_token"]) as me:
+    with server.caller(log_in(anonymous, NEW).json()["access_token"]) as me:
         assert me.get("/auth/me").json()["must_change_password"]
         refused = me.get("/time-entries/current")
 
@@ -126,13 +132,13 @@ def test_who_must_change_their_password_can_do_nothing_else(ana, ada, anyone, se
         assert me.get("/time-entries/current").status_code == 204
 
 
-def test_a_person_can_be_added_with_a_password_that_they_must_change(ada, anyone, server):
+def test_a_person_can_be_added_with_a_password_that_they_must_change(ada, anonymous, server):
     zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": NEW}
 
     added = ada.post("/admin/users", json=zoe | {"must_change_password": True}).json()
 
     assert added["must_change_password"]
-    with server.caller(log_in(anyone, NEW, "zoe@example.com").json()["access_token"]) as me:
+    with server.caller(log_in(anonymous, NEW, "zoe@example.com").json()["access_token"]) as me:
         assert me.get("/projects").json()["code"] == "password_change_required"
 
 
@@ -143,7 +149,7 @@ def test_a_setting_makes_people_change_what_they_are_given_unless_the_admin_says
     ada = people.admin("Ada")
 
     settings = settings_for(db_url, REQUIRE_PASSWORD_CHANGE=True)
-    with running(settings) as server, server.caller(server.token(ada)) as admin:
+    with run_server(settings) as server, server.caller(server.token(ada)) as admin:
         added = [admin.post("/admin/users", json=body).json() for body in (zoe, eve, nil)]
         reset = admin.put(f"/admin/users/{ana.id}/password", json={"password": NEW}).json()
 
@@ -153,75 +159,79 @@ def test_a_setting_makes_people_change_what_they_are_given_unless_the_admin_says
 # Links
 
 
-def test_a_person_without_a_password_sets_one_by_a_link_and_logs_in(ada, anyone):
+def test_a_person_without_a_password_sets_one_by_a_link_and_logs_in(ada, anonymous):
     zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee"}
     added = ada.post("/admin/users", json=zoe).json()
-    assert log_in(anyone, " ", "zoe@example.com").status_code == 401
+    assert log_in(anonymous, " ", "zoe@example.com").status_code == 401
 
     link = ada.post(f"/admin/users/{added['id']}/password-link").json()
-    done = anyone.post("/auth/password/set", json={"token": link["token"], "new_password": NEW})
+    done = anonymous.post("/auth/password/set", json={"token": link["token"], "new_password": NEW})
 
-    assert (done.status_code, log_in(anyone, NEW, "zoe@example.com").status_code) == (204, 200)
+    assert (done.status_code, log_in(anonymous, NEW, "zoe@example.com").status_code) == (204, 200)
 
 
-def test_a_link_works_once(ana, anyone, server):
-    token = link_of(server.database, ana)
+def test_a_link_works_once(ana, anonymous, server):
+    token = create_password_link(server.database, ana)
     body = {"token": token, "new_password": NEW}
 
-    answers = [anyone.post("/auth/password/set", json=body) for _ in range(2)]
+    answers = [anonymous.post("/auth/password/set", json=body) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 401]
     assert answers[1].json()["code"] == "invalid_link"
 
 
 def test_a_link_ends_after_its_time(database, ana):
-    token = link_of(database, ana, at=utc_now() - timedelta(hours=48))
+    token = create_password_link(database, ana, at=utc_now() - timedelta(hours=48))
 
-    with pytest.raises(LinkRefused), database.writing() as session:
+    with pytest.raises(LinkRefused), database.write_transaction() as session:
         passwords.set_by_link(session, token, new_hash="new", at=utc_now())
 
 
 def test_a_new_link_takes_the_place_of_the_last(database, ana):
-    old, new = link_of(database, ana), link_of(database, ana)
+    old, new = create_password_link(database, ana), create_password_link(database, ana)
 
-    with pytest.raises(LinkRefused), database.reading() as session:
+    with pytest.raises(LinkRefused), database.read_transaction() as session:
         passwords.check_link(session, old, at=utc_now())
-    with database.reading() as session:
+    with database.read_transaction() as session:
         assert passwords.check_link(session, new, at=utc_now()) == ana.id
 
 
-def test_a_password_that_was_changed_since_voids_the_link(ana, as_user, anyone, server):
-    token = link_of(server.database, ana)
+def test_a_password_that_was_changed_since_voids_the_link(ana, as_user, anonymous, server):
+    token = create_password_link(server.database, ana)
 
     change(as_user(ana))
 
-    assert anyone.post("/auth/password/set", json={"token": token, "new_password": NEW}).status_code == 401
+    assert anonymous.post("/auth/password/set", json={"token": token, "new_password": NEW}).status_code == 401
 
 
-def test_a_link_ends_the_persons_sessions(ana, as_user, anyone, server):
+def test_a_link_ends_the_persons_sessions(ana, as_user, anonymous, server):
     me = as_user(ana)
 
-    anyone.post("/auth/password/set", json={"token": link_of(server.database, ana), "new_password": NEW})
+    anonymous.post(
+        "/auth/password/set", json={"token": create_password_link(server.database, ana), "new_password": NEW}
+    )
 
     assert me.get("/auth/me").status_code == 401
 
 
-def test_a_link_lets_nobody_past_the_second_factor(ana, anyone, server):
-    second_factor_of(server.database, ana)
+def test_a_link_lets_nobody_past_the_second_factor(ana, anonymous, server):
+    create_second_factor(server.database, ana)
 
-    anyone.post("/auth/password/set", json={"token": link_of(server.database, ana), "new_password": NEW})
+    anonymous.post(
+        "/auth/password/set", json={"token": create_password_link(server.database, ana), "new_password": NEW}
+    )
 
-    assert log_in(anyone, NEW).json()["code"] == "otp_required"
+    assert log_in(anonymous, NEW).json()["code"] == "otp_required"
 
 
-def test_a_link_of_who_was_deactivated_since_does_nothing(ana, ada, anyone, server):
-    token = link_of(server.database, ana)
+def test_a_link_of_who_was_deactivated_since_does_nothing(ana, ada, anonymous, server):
+    token = create_password_link(server.database, ana)
     ada.put(f"/admin/users/{ana.id}/deactivate")
     body = {"token": token, "new_password": NEW}
 
-    refused = anyone.post("/auth/password/set", json=body)
+    refused = anonymous.post("/auth/password/set", json=body)
     ada.put(f"/admin/users/{ana.id}/activate")
-    still = anyone.post("/auth/password/set", json=body)
+    still = anonymous.post("/auth/password/set", json=body)
 
     assert [refused.status_code, still.status_code] == [401, 401]
 
@@ -234,11 +244,11 @@ def test_nobody_makes_a_link_for_who_is_deactivated(people, ada):
     assert (refused.status_code, refused.json()["code"]) == (409, "user_inactive")
 
 
-def test_a_weak_password_leaves_the_link_as_it_was(ana, anyone, server):
-    token = link_of(server.database, ana)
+def test_a_weak_password_leaves_the_link_as_it_was(ana, anonymous, server):
+    token = create_password_link(server.database, ana)
 
-    refused = anyone.post("/auth/password/set", json={"token": token, "new_password": "password1234"})
-    done = anyone.post("/auth/password/set", json={"token": token, "new_password": NEW})
+    refused = anonymous.post("/auth/password/set", json={"token": token, "new_password": "password1234"})
+    done = anonymous.post("/auth/password/set", json={"token": token, "new_password": NEW})
 
     assert [refused.json()["code"], done.status_code] == ["weak_password", 204]
 
@@ -246,7 +256,7 @@ def test_a_weak_password_leaves_the_link_as_it_was(ana, anyone, server):
 def test_without_mail_the_admin_gets_the_link_with_the_page_that_the_settings_name(people, ana, db_url):
     page = "https://time.example.com/set-password#{token}"
     ada = people.admin("Ada")
-    with running(settings_for(db_url, PASSWORD_LINK_URL=page)) as server, server.caller(server.token(ada)) as admin:
+    with run_server(settings_for(db_url, PASSWORD_LINK_URL=page)) as server, server.caller(server.token(ada)) as admin:
         made = admin.post(f"/admin/users/{ana.id}/password-link")
 
     answer = made.json()
@@ -257,13 +267,16 @@ def test_without_mail_the_admin_gets_the_link_with_the_page_that_the_settings_na
 def test_with_mail_the_person_gets_the_link_and_the_admin_does_not(people, ana, db_url):
     ada = people.admin("Ada")
     page = "https://time.example.com/set-password#{token}"
-    with postbox() as box, running(settings_for(db_url, **box.settings(), PASSWORD_LINK_URL=page)) as server:
+    with (
+        run_smtp_server() as mailbox,
+        run_server(settings_for(db_url, **mailbox.settings(), PASSWORD_LINK_URL=page)) as server,
+    ):
         with server.caller(server.token(ada)) as admin:
             answer = admin.post(f"/admin/users/{ana.id}/password-link").json()
-        (letter,) = box.letters
+        (letter,) = mailbox.messages
         token = re.search(r"https://time\.example\.com/set-password#(\S+)", letter.get_content())[1]
-        with server.caller() as anyone:
-            done = anyone.post("/auth/password/set", json={"token": token, "new_password": NEW})
+        with server.caller() as anonymous:
+            done = anonymous.post("/auth/password/set", json={"token": token, "new_password": NEW})
 
     assert (answer["sent"], answer["token"], answer["link"]) == (True, None, None)
     assert letter["To"] == "ana@example.com"
@@ -273,22 +286,22 @@ def test_with_mail_the_person_gets_the_link_and_the_admin_does_not(people, ana, 
 def test_a_mail_server_that_refuses_is_told_to_the_admin_who_tries_again(people, ana, db_url):
     ada = people.admin("Ada")
     with (
-        postbox(Postbox(RCPT="550 No")) as box,
-        running(settings_for(db_url, **box.settings())) as server,
+        run_smtp_server(Mailbox(RCPT="550 No")) as mailbox,
+        run_server(settings_for(db_url, **mailbox.settings())) as server,
         server.caller(server.token(ada)) as admin,
     ):
         refused = admin.post(f"/admin/users/{ana.id}/password-link")
-        box.refusals.clear()
+        mailbox.refusals.clear()
         again = admin.post(f"/admin/users/{ana.id}/password-link")
 
     assert (refused.status_code, refused.json()["code"]) == (503, "mail_not_sent")
-    assert (again.status_code, len(box.letters)) == (201, 1)
+    assert (again.status_code, len(mailbox.messages)) == (201, 1)
 
 
 def test_an_admin_has_no_way_around_their_own_present_password(people, as_user, server):
     """Nor around their own code: a stolen session would be a stolen account."""
     eve = people.admin("Eve")
-    second_factor_of(server.database, eve)
+    create_second_factor(server.database, eve)
     thief = as_user(eve)
 
     answers = [
@@ -300,12 +313,12 @@ def test_an_admin_has_no_way_around_their_own_present_password(people, as_user, 
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(403, "own_account")] * 3
 
 
-def test_a_link_that_went_to_a_wrong_address_dies_when_the_address_is_corrected(ana, ada, anyone, server):
-    token = link_of(server.database, ana)
+def test_a_link_that_went_to_a_wrong_address_dies_when_the_address_is_corrected(ana, ada, anonymous, server):
+    token = create_password_link(server.database, ana)
 
     ada.patch(f"/admin/users/{ana.id}", json={"email": "ana.silva@example.com"})
 
-    assert anyone.post("/auth/password/set", json={"token": token, "new_password": NEW}).status_code == 401
+    assert anonymous.post("/auth/password/set", json={"token": token, "new_password": NEW}).status_code == 401
 
 
 def test_the_old_password_in_other_characters_is_the_old_password(ana, as_user):

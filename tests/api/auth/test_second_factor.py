@@ -7,15 +7,15 @@ from xml.etree import ElementTree
 import pyotp
 import pytest
 
-from app.core.security.encryption import Sealer, Unsealable
+from app.core.security.encryption import DecryptionFailed, SecretBox
 from app.core.time.clock import utc_now
-from app.models.tables import FACTOR, RECOVERY
+from app.models.tables import RECOVERY_CODE, SECOND_FACTOR
 from app.services.auth import second_factor
 from app.services.auth.errors import SecondFactorUnreadable
-from tests.support.credentials import Authenticator, second_factor_of
+from tests.support.credentials import Authenticator, create_second_factor
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, instant
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 NINE = instant("2026-03-02 09:00")
 
@@ -29,8 +29,8 @@ def ana(people):
 def phone(people, ana, db_url, request):
     """The authenticator that Ana enrolled yesterday."""
     fixture = "server" if "server" in request.fixturenames else "database"
-    found = request.getfixturevalue(fixture)
-    return second_factor_of(getattr(found, "database", found), ana)
+    service = request.getfixturevalue(fixture)
+    return create_second_factor(getattr(service, "database", service), ana)
 
 
 def log_in(caller, **others):
@@ -40,11 +40,11 @@ def log_in(caller, **others):
 # Enrolment
 
 
-def test_a_second_factor_counts_once_a_code_of_it_was_seen(ana, as_user, anyone):
+def test_a_second_factor_counts_once_a_code_of_it_was_seen(ana, as_user, anonymous):
     me = as_user(ana)
     enrolment = me.post("/auth/totp").json()
     app = Authenticator(enrolment["secret"], [])
-    assert log_in(anyone).status_code == 200, "begun is not enrolled"
+    assert log_in(anonymous).status_code == 200, "begun is not enrolled"
 
     confirmed = me.post("/auth/totp/confirm", json={"code": app.code()})
 
@@ -53,7 +53,7 @@ def test_a_second_factor_counts_once_a_code_of_it_was_seen(ana, as_user, anyone)
     assert all(re.fullmatch(r"[a-z2-7]{7}(-[a-z2-7]{7}){3}", code) for code in codes)
     assert me.get("/auth/me").json()["has_second_factor"]
     assert me.get("/auth/totp").json()["recovery_codes_left"] == 10
-    assert log_in(anyone).json()["code"] == "otp_required"
+    assert log_in(anonymous).json()["code"] == "otp_required"
 
 
 def test_an_enrolment_says_all_that_an_authenticator_needs(ana, as_user):
@@ -99,38 +99,38 @@ def test_nothing_is_confirmed_that_was_not_begun(ana, as_user):
 # Logging in
 
 
-def test_a_login_takes_the_password_and_the_code(phone, anyone):
-    first = log_in(anyone)
+def test_a_login_takes_the_password_and_the_code(phone, anonymous):
+    first = log_in(anonymous)
 
     assert (first.status_code, first.json()["code"]) == (401, "otp_required")
-    assert log_in(anyone, otp=phone.code()).status_code == 200
+    assert log_in(anonymous, otp=phone.code()).status_code == 200
 
 
 @pytest.mark.parametrize("steps", [-1, 0, 1])
-def test_a_phone_whose_clock_is_half_a_minute_off_still_works(phone, anyone, steps):
-    assert log_in(anyone, otp=phone.code(steps=steps)).status_code == 200
+def test_a_phone_whose_clock_is_half_a_minute_off_still_works(phone, anonymous, steps):
+    assert log_in(anonymous, otp=phone.code(steps=steps)).status_code == 200
 
 
 @pytest.mark.parametrize("otp", ["000000", "12345", "1234567", "abcdef", "one-time", "\uff11" * 6])
-def test_a_wrong_code_is_refused(phone, anyone, otp):
-    refused = log_in(anyone, otp=otp)
+def test_a_wrong_code_is_refused(phone, anonymous, otp):
+    refused = log_in(anonymous, otp=otp)
 
     assert (refused.status_code, refused.json()["code"]) == (401, "invalid_otp")
 
 
-def test_codes_of_other_minutes_are_refused(phone, anyone):
-    assert [log_in(anyone, otp=phone.code(steps=steps)).status_code for steps in (-10, 10)] == [401, 401]
+def test_codes_of_other_minutes_are_refused(phone, anonymous):
+    assert [log_in(anonymous, otp=phone.code(steps=steps)).status_code for steps in (-10, 10)] == [401, 401]
 
 
-def test_a_code_with_a_blank_in_the_middle_as_apps_show_it_is_right(phone, anyone):
+def test_a_code_with_a_blank_in_the_middle_as_apps_show_it_is_right(phone, anonymous):
     code = phone.code()
 
-    assert log_in(anyone, otp=f"{code[:3]} {code[3:]}").status_code == 200
+    assert log_in(anonymous, otp=f"{code[:3]} {code[3:]}").status_code == 200
 
 
-def test_without_the_right_password_the_code_is_not_asked_for(phone, anyone):
+def test_without_the_right_password_the_code_is_not_asked_for(phone, anonymous):
     """Else anybody could find out who has a second factor."""
-    wrong = [log_in(anyone, password="wrong-lantern-42-harbour", otp=otp) for otp in ("", phone.code())]
+    wrong = [log_in(anonymous, password="wrong-lantern-42-harbour", otp=otp) for otp in ("", phone.code())]
 
     assert [answer.json()["code"] for answer in wrong] == ["invalid_credentials"] * 2
 
@@ -138,16 +138,16 @@ def test_without_the_right_password_the_code_is_not_asked_for(phone, anyone):
 def test_no_code_works_twice(database, ana, phone):
     """Nor one of an earlier half minute than the last that was taken (RFC 6238, section 5.2)."""
 
-    def takes(steps, *, at=NINE):
-        with database.writing() as session:
-            return second_factor.accepts(session, ana.id, phone.code(at=NINE, steps=steps), at=at)
+    def accepts(steps, *, at=NINE):
+        with database.write_transaction() as session:
+            return second_factor.verify_code(session, ana.id, phone.code(at=NINE, steps=steps), at=at)
 
-    database_forgets(database)
-    assert [takes(0), takes(0), takes(-1), takes(1), takes(1)] == [True, False, False, True, False]
+    reset_last_step(database)
+    assert [accepts(0), accepts(0), accepts(-1), accepts(1), accepts(1)] == [True, False, False, True, False]
 
 
-def test_a_guesser_of_codes_is_stopped_like_a_guesser_of_passwords(phone, anyone):
-    answers = [log_in(anyone, otp=f"{number:06}") for number in range(11)]
+def test_a_guesser_of_codes_is_stopped_like_a_guesser_of_passwords(phone, anonymous):
+    answers = [log_in(anonymous, otp=f"{number:06}") for number in range(11)]
 
     assert [answer.status_code for answer in answers[:10]] == [401] * 10
     assert answers[10].json()["code"] == "login_limit_reached"
@@ -156,16 +156,16 @@ def test_a_guesser_of_codes_is_stopped_like_a_guesser_of_passwords(phone, anyone
 # Recovery codes
 
 
-def test_each_recovery_code_works_once(phone, anyone):
+def test_each_recovery_code_works_once(phone, anonymous):
     code = phone.recovery_codes[3]
 
-    assert [log_in(anyone, otp=code).status_code for _ in range(2)] == [200, 401]
-    assert log_in(anyone, otp=phone.recovery_codes[4].upper().replace("-", " ")).status_code == 200
+    assert [log_in(anonymous, otp=code).status_code for _ in range(2)] == [200, 401]
+    assert log_in(anonymous, otp=phone.recovery_codes[4].upper().replace("-", " ")).status_code == 200
 
 
 def test_what_is_stored_of_secret_and_codes_is_of_no_use_to_a_thief(database, ana, phone):
-    with database.reading() as session:
-        stored = repr(session.execute(FACTOR.select()).all() + session.execute(RECOVERY.select()).all())
+    with database.read_transaction() as session:
+        stored = repr(session.execute(SECOND_FACTOR.select()).all() + session.execute(RECOVERY_CODE.select()).all())
 
     secrets = [phone.secret, *phone.recovery_codes, *(code.replace("-", "") for code in phone.recovery_codes)]
     assert not [secret for secret in secrets if secret in stored]
@@ -173,29 +173,29 @@ def test_what_is_stored_of_secret_and_codes_is_of_no_use_to_a_thief(database, an
 
 def test_a_secret_copied_to_another_person_does_not_open(people, database, ana, phone):
     bob = people.employee("Bob")
-    with database.writing() as session:
-        row = session.execute(FACTOR.select()).one()
-        session.execute(FACTOR.insert().values(dict(row._mapping) | {"user_id": bob.id}))
+    with database.write_transaction() as session:
+        row = session.execute(SECOND_FACTOR.select()).one()
+        session.execute(SECOND_FACTOR.insert().values(dict(row._mapping) | {"user_id": bob.id}))
 
-    with pytest.raises(SecondFactorUnreadable), database.writing() as session:
-        second_factor.accepts(session, bob.id, phone.code(), at=utc_now())
+    with pytest.raises(SecondFactorUnreadable), database.write_transaction() as session:
+        second_factor.verify_code(session, bob.id, phone.code(), at=utc_now())
 
 
 def test_a_former_key_still_opens_what_it_sealed():
     old, new = "a key of last year, 32 characters", "a key of this year, 32 characters"
-    sealed = Sealer(old).seal("JBSWY3DPEHPK3PXP", owner_id=7)
+    sealed = SecretBox(old).encrypt("JBSWY3DPEHPK3PXP", owner_id=7)
 
-    assert Sealer(new, old).open(sealed, owner_id=7) == "JBSWY3DPEHPK3PXP"
-    assert Sealer(new).seal("JBSWY3DPEHPK3PXP", owner_id=7) != sealed
-    with pytest.raises(Unsealable, match="TOTP_KEY"):
-        Sealer(new).open(sealed, owner_id=7)
+    assert SecretBox(new, old).decrypt(sealed, owner_id=7) == "JBSWY3DPEHPK3PXP"
+    assert SecretBox(new).encrypt("JBSWY3DPEHPK3PXP", owner_id=7) != sealed
+    with pytest.raises(DecryptionFailed, match="TOTP_KEY"):
+        SecretBox(new).decrypt(sealed, owner_id=7)
 
 
 def test_with_another_key_recovery_codes_still_let_people_in(phone, db_url):
     """Nobody reads the secrets any more, and the operator is told which setting it is."""
     settings = settings_for(db_url, TOTP_KEY="of-another-machine-with-32-characters")
-    with running(settings) as server, server.caller() as anyone:
-        unread, recovered = log_in(anyone, otp=phone.code()), log_in(anyone, otp=phone.recovery_codes[0])
+    with run_server(settings) as server, server.caller() as anonymous:
+        unread, recovered = log_in(anonymous, otp=phone.code()), log_in(anonymous, otp=phone.recovery_codes[0])
 
     assert (unread.status_code, unread.json()["code"]) == (503, "second_factor_unreadable")
     assert "TOTP_KEY" in unread.json()["detail"]
@@ -205,7 +205,7 @@ def test_with_another_key_recovery_codes_still_let_people_in(phone, db_url):
 # Removal
 
 
-def test_a_second_factor_is_removed_with_password_and_code(ana, phone, as_user, anyone):
+def test_a_second_factor_is_removed_with_password_and_code(ana, phone, as_user, anonymous):
     me = as_user(ana)
     wrong = [
         me.request("DELETE", "/auth/totp", json={"password": "wrong-lantern-42", "code": phone.code()}),
@@ -217,7 +217,7 @@ def test_a_second_factor_is_removed_with_password_and_code(ana, phone, as_user, 
 
     assert done.status_code == 204
     assert me.get("/auth/totp").json() == {"confirmed_at": None, "recovery_codes_left": 0}
-    assert log_in(anyone).status_code == 200
+    assert log_in(anonymous).status_code == 200
 
 
 def test_a_thief_with_session_and_password_guesses_no_faster_than_at_a_login(ana, phone, as_user):
@@ -237,13 +237,13 @@ def test_who_has_no_second_factor_has_none_to_remove(ana, as_user):
     assert (refused.status_code, refused.json()["code"]) == (409, "no_second_factor")
 
 
-def test_an_admin_takes_it_away_from_who_lost_phone_and_codes(people, ana, phone, as_user, anyone):
+def test_an_admin_takes_it_away_from_who_lost_phone_and_codes(people, ana, phone, as_user, anonymous):
     admin = as_user(people.admin("Ada"))
 
     answers = [admin.delete(f"/admin/users/{ana.id}/totp") for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 409]
-    assert log_in(anyone).status_code == 200
+    assert log_in(anonymous).status_code == 200
 
 
 # Required
@@ -251,7 +251,10 @@ def test_an_admin_takes_it_away_from_who_lost_phone_and_codes(people, ana, phone
 
 def test_who_needs_a_second_factor_can_do_nothing_before_they_enrol_one(people, db_url):
     ada = people.admin("Ada")
-    with running(settings_for(db_url, REQUIRE_TOTP_ROLES=["admin"])) as server, server.caller(server.token(ada)) as me:
+    with (
+        run_server(settings_for(db_url, REQUIRE_TOTP_ROLES=["admin"])) as server,
+        server.caller(server.token(ada)) as me,
+    ):
         refused = me.get("/admin/users")
         app = Authenticator(me.post("/auth/totp").json()["secret"], [])
         me.post("/auth/totp/confirm", json={"code": app.code()})
@@ -261,27 +264,30 @@ def test_who_needs_a_second_factor_can_do_nothing_before_they_enrol_one(people, 
 
 
 def test_a_role_that_needs_none_goes_on_without(ana, db_url):
-    with running(settings_for(db_url, REQUIRE_TOTP_ROLES=["admin"])) as server, server.caller(server.token(ana)) as me:
+    with (
+        run_server(settings_for(db_url, REQUIRE_TOTP_ROLES=["admin"])) as server,
+        server.caller(server.token(ana)) as me,
+    ):
         assert me.get("/time-entries/current").status_code == 204
 
 
 def test_who_becomes_an_admin_needs_it_from_the_next_request_on(people, ana, db_url):
     ada = people.admin("Ada")
-    with running(settings_for(db_url, REQUIRE_TOTP_ROLES=["admin"])) as server:
-        second_factor_of(server.database, ada)
+    with run_server(settings_for(db_url, REQUIRE_TOTP_ROLES=["admin"])) as server:
+        create_second_factor(server.database, ada)
         with server.caller(server.token(ana)) as me, server.caller(server.token(ada)) as admin:
             admin.patch(f"/admin/users/{ana.id}", json={"role": "admin"})
 
             assert me.get("/time-entries/current").json()["code"] == "second_factor_required"
 
 
-def database_forgets(database):
+def reset_last_step(database):
     """Yesterday's code, so that a test can be at nine o'clock of any day."""
-    with database.writing() as session:
-        session.execute(FACTOR.update().values(last_step=0))
+    with database.write_transaction() as session:
+        session.execute(SECOND_FACTOR.update().values(last_step=0))
 
 
 def test_yesterdays_code_is_not_todays(database, ana, phone):
-    with database.writing() as session:
+    with database.write_transaction() as session:
         code = phone.code(at=utc_now() - timedelta(days=1))
-        assert not second_factor.accepts(session, ana.id, code, at=utc_now())
+        assert not second_factor.verify_code(session, ana.id, code, at=utc_now())

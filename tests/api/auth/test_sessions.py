@@ -8,10 +8,10 @@ from sqlalchemy import event, update
 from app.core.security.access_tokens import TokenSigner
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken
 from app.core.time.clock import utc_now
-from app.models.tables import SESSION
-from app.services.auth import sessions
-from tests.support.audit_asserts import Record
-from tests.support.credentials import session_of
+from app.models.tables import LOGIN_SESSION
+from app.services.auth import login_sessions
+from tests.support.audit_asserts import AuditLog
+from tests.support.credentials import create_login_session
 from tests.support.factories import PASSWORD, instant
 
 NINE = instant("2026-03-02 09:00")
@@ -25,15 +25,15 @@ def ana(people):
 @pytest.fixture
 def phone(database, ana):
     """Ana's session of nine o'clock."""
-    return session_of(database, ana, at=NINE)
+    return create_login_session(database, ana, at=NINE)
 
 
-def refreshed(database, token, *, at):
+def refresh(database, token, *, at):
     """The session after a refresh; None where it is refused."""
     try:
-        read = database.keyring.refresh_tokens.read(token)
-        with database.writing("request-1") as session:
-            return sessions.refresh(session, read, at=at)
+        read = database.keyring.refresh_tokens.decode(token)
+        with database.write_transaction("request-1") as session:
+            return login_sessions.refresh(session, read, at=at)
     except RefreshRefused:
         return None
 
@@ -45,7 +45,7 @@ def log_in(caller, **others):
 
 def test_a_token_that_is_older_than_its_session_lets_nobody_in(server, people, ana):
     """After a restore numbers are given again: Eve's old token would name Ana and her session."""
-    opened = session_of(server.database, ana)
+    opened = create_login_session(server.database, ana)
     sign = TokenSigner(server.settings).sign
     eves, anas = (sign(ana.id, opened.session_id, at=utc_now() - timedelta(seconds=ago)) for ago in (10, 0))
 
@@ -57,10 +57,10 @@ def test_a_token_that_is_older_than_its_session_lets_nobody_in(server, people, a
 # Refreshing
 
 
-def test_a_refresh_gives_new_tokens_of_the_same_session(ana, anyone, server):
-    first = log_in(anyone)
+def test_a_refresh_gives_new_tokens_of_the_same_session(ana, anonymous, server):
+    first = log_in(anonymous)
 
-    second = anyone.post("/auth/refresh", json={"refresh_token": first["refresh_token"]}).json()
+    second = anonymous.post("/auth/refresh", json={"refresh_token": first["refresh_token"]}).json()
 
     assert second["refresh_token"] != first["refresh_token"]
     with server.caller(second["access_token"]) as me:
@@ -69,36 +69,36 @@ def test_a_refresh_gives_new_tokens_of_the_same_session(ana, anyone, server):
 
 
 def test_a_spent_refresh_token_gives_the_same_successor_for_ten_seconds_since_answers_get_lost(database, phone):
-    second = refreshed(database, phone.refresh_token, at=NINE)
+    second = refresh(database, phone.refresh_token, at=NINE)
 
-    again = refreshed(database, phone.refresh_token, at=NINE + timedelta(seconds=10))
+    again = refresh(database, phone.refresh_token, at=NINE + timedelta(seconds=10))
 
     assert again == second
-    assert refreshed(database, second.refresh_token, at=NINE + timedelta(seconds=11)) is not None
+    assert refresh(database, second.refresh_token, at=NINE + timedelta(seconds=11)) is not None
 
 
 def test_a_spent_refresh_token_that_comes_back_later_ends_the_session_for_both_who_have_it(database, phone):
-    second = refreshed(database, phone.refresh_token, at=NINE)
+    second = refresh(database, phone.refresh_token, at=NINE)
 
-    assert refreshed(database, phone.refresh_token, at=NINE + timedelta(seconds=11)) is None
-    assert refreshed(database, second.refresh_token, at=NINE + timedelta(seconds=12)) is None
+    assert refresh(database, phone.refresh_token, at=NINE + timedelta(seconds=11)) is None
+    assert refresh(database, second.refresh_token, at=NINE + timedelta(seconds=12)) is None
 
 
 def test_a_token_two_steps_old_ends_the_session_at_once(database, phone):
-    second = refreshed(database, phone.refresh_token, at=NINE)
-    third = refreshed(database, second.refresh_token, at=NINE)
+    second = refresh(database, phone.refresh_token, at=NINE)
+    third = refresh(database, second.refresh_token, at=NINE)
 
-    assert refreshed(database, phone.refresh_token, at=NINE) is None
-    assert refreshed(database, third.refresh_token, at=NINE) is None
+    assert refresh(database, phone.refresh_token, at=NINE) is None
+    assert refresh(database, third.refresh_token, at=NINE) is None
 
 
 def test_reuse_is_on_record(database, ana, phone):
-    refreshed(database, phone.refresh_token, at=NINE)
-    record = Record(database)
+    refresh(database, phone.refresh_token, at=NINE)
+    audit_log = AuditLog(database)
 
-    refreshed(database, phone.refresh_token, at=NINE + timedelta(minutes=1))
+    refresh(database, phone.refresh_token, at=NINE + timedelta(minutes=1))
 
-    (event,) = record.new()
+    (event,) = audit_log.new_events()
     assert (event.action, event.actor_id, event.subject_id) == ("session:end_on_reuse", None, ana.id)
     assert event.object_id == phone.session_id
 
@@ -106,7 +106,7 @@ def test_reuse_is_on_record(database, ana, phone):
 def test_a_made_up_token_of_a_session_is_refused_and_ends_nothing(database, ana, phone):
     """Session ids can be guessed: a guess must not log anybody out."""
     tokens = database.keyring.refresh_tokens
-    good = tokens.read(phone.refresh_token)
+    good = tokens.decode(phone.refresh_token)
     text = phone.refresh_token
     made_up = [
         text[:-1] + ("A" if text[-1] != "A" else "B"),
@@ -115,26 +115,26 @@ def test_a_made_up_token_of_a_session_is_refused_and_ends_nothing(database, ana,
         "ettr_",
         "ettr_é",
         "ettr_" + "A" * 80,
-        tokens.text(RefreshToken(ana.id + 1, good.session_id, good.secret)),
-        tokens.text(RefreshToken(ana.id, good.session_id + 1, good.secret)),
-        type(tokens)("another-key-with-enough-randomness-77aa").text(good),
+        tokens.encode(RefreshToken(ana.id + 1, good.session_id, good.secret)),
+        tokens.encode(RefreshToken(ana.id, good.session_id + 1, good.secret)),
+        type(tokens)("another-key-with-enough-randomness-77aa").encode(good),
     ]
 
-    assert [refreshed(database, each, at=NINE) for each in made_up] == [None] * len(made_up)
-    assert refreshed(database, phone.refresh_token, at=NINE) is not None
+    assert [refresh(database, each, at=NINE) for each in made_up] == [None] * len(made_up)
+    assert refresh(database, phone.refresh_token, at=NINE) is not None
 
 
 def test_a_session_ends_fourteen_days_after_its_last_refresh(database, phone):
-    second = refreshed(database, phone.refresh_token, at=NINE + timedelta(days=13, hours=23))
+    second = refresh(database, phone.refresh_token, at=NINE + timedelta(days=13, hours=23))
 
-    assert refreshed(database, second.refresh_token, at=NINE + timedelta(days=27, hours=22)) is not None
-    assert refreshed(database, phone.refresh_token, at=NINE + timedelta(days=50)) is None
+    assert refresh(database, second.refresh_token, at=NINE + timedelta(days=27, hours=22)) is not None
+    assert refresh(database, phone.refresh_token, at=NINE + timedelta(days=50)) is None
 
 
 def test_a_session_that_is_always_refreshed_ends_ninety_days_after_its_login(database, phone):
     token, ages = phone.refresh_token, []
     for day in range(1, 100):
-        session = refreshed(database, token, at=NINE + timedelta(days=day))
+        session = refresh(database, token, at=NINE + timedelta(days=day))
         if session is None:
             break
         token = session.refresh_token
@@ -143,53 +143,53 @@ def test_a_session_that_is_always_refreshed_ends_ninety_days_after_its_login(dat
     assert ages[-1] == 89
 
 
-def test_a_deactivated_person_cannot_refresh(people, ana, anyone, as_user):
-    first, admin = log_in(anyone), as_user(people.admin("Ada"))
+def test_a_deactivated_person_cannot_refresh(people, ana, anonymous, as_user):
+    first, admin = log_in(anonymous), as_user(people.admin("Ada"))
 
     admin.put(f"/admin/users/{ana.id}/deactivate")
-    refused = anyone.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
+    refused = anonymous.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
     admin.put(f"/admin/users/{ana.id}/activate")
-    still = anyone.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
+    still = anonymous.post("/auth/refresh", json={"refresh_token": first["refresh_token"]})
 
     assert (refused.status_code, refused.json()["code"]) == (401, "invalid_refresh_token")
     assert still.status_code == 401, "what ended stays ended"
 
 
-def test_one_kind_of_token_never_passes_for_another(ana, anyone, server):
-    tokens = log_in(anyone)
+def test_one_kind_of_token_never_passes_for_another(ana, anonymous, server):
+    tokens = log_in(anonymous)
 
     with server.caller(tokens["refresh_token"]) as thief:
         assert thief.get("/auth/me").status_code == 401
-    assert anyone.post("/auth/refresh", json={"refresh_token": tokens["access_token"][:200]}).status_code == 401
+    assert anonymous.post("/auth/refresh", json={"refresh_token": tokens["access_token"][:200]}).status_code == 401
 
 
 def test_sessions_that_ended_by_themselves_are_cleared_away(database, ana, phone):
-    session_of(database, ana, at=NINE + timedelta(days=15))
+    create_login_session(database, ana, at=NINE + timedelta(days=15))
 
-    with database.reading() as session:
-        assert len(session.execute(SESSION.select()).all()) == 1
+    with database.read_transaction() as session:
+        assert len(session.execute(LOGIN_SESSION.select()).all()) == 1
 
 
 def test_a_clock_that_goes_back_makes_no_spent_token_good_again(database, phone):
-    refreshed(database, phone.refresh_token, at=NINE + timedelta(hours=1))
+    refresh(database, phone.refresh_token, at=NINE + timedelta(hours=1))
 
-    assert refreshed(database, phone.refresh_token, at=NINE) is None
+    assert refresh(database, phone.refresh_token, at=NINE) is None
 
 
 def test_a_script_that_logs_in_for_every_call_ends_its_own_oldest_sessions(database, ana, phone):
     for number in range(100):
-        session_of(database, ana, at=NINE + timedelta(seconds=number + 1))
+        create_login_session(database, ana, at=NINE + timedelta(seconds=number + 1))
 
-    assert refreshed(database, phone.refresh_token, at=NINE + timedelta(minutes=2)) is None
-    with database.reading() as session:
-        assert len(session.execute(SESSION.select()).all()) == 100
+    assert refresh(database, phone.refresh_token, at=NINE + timedelta(minutes=2)) is None
+    with database.read_transaction() as session:
+        assert len(session.execute(LOGIN_SESSION.select()).all()) == 100
 
 
 # Looking at them, and ending them
 
 
-def test_people_see_where_they_are_logged_in(ana, anyone, server):
-    here, phone = log_in(anyone), log_in(anyone)
+def test_people_see_where_they_are_logged_in(ana, anonymous, server):
+    here, phone = log_in(anonymous), log_in(anonymous)
 
     with server.caller(here["access_token"]) as me:
         seen = me.get("/auth/sessions").json()
@@ -281,6 +281,6 @@ def last_use(caller):
 
 
 def set_last_use(database, at):
-    with database.writing() as session:
-        session.execute(update(SESSION).values(last_used_at=at))
+    with database.write_transaction() as session:
+        session.execute(update(LOGIN_SESSION).values(last_used_at=at))
     return at

@@ -10,7 +10,7 @@ import httpx
 from sqlalchemy import insert, select, text, update
 
 from app.models.tables import ENTRY, PROJECT, USER
-from tests.support.audit_asserts import Record
+from tests.support.audit_asserts import AuditLog
 from tests.support.factories import instant
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
@@ -108,12 +108,12 @@ def test_thousands_of_lines_come_once_each_by_employee_and_start(people, as_user
     bob = people.employee("Bob", manager=mia)
     shared = {"project_id": website.id, "description": "", "time_zone": "UTC", "needs_review": False, "version": 1}
     entries = [
-        {"user_id": person.id, "start_time": at, "end_time": at, "created_at": at, "updated_at": at} | shared
+        {"user_id": user.id, "start_time": at, "end_time": at, "created_at": at, "updated_at": at} | shared
         for minute in range(1300)
-        for person in (bob, ana)
+        for user in (bob, ana)
         for at in [instant(f"2026-03-{2 + minute // 720:02} {minute // 60 % 12:02}:{minute % 60:02}")]
     ]
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(insert(ENTRY), entries)
 
     rows = rows_of(as_user(mia), columns="full")
@@ -125,8 +125,8 @@ def test_thousands_of_lines_come_once_each_by_employee_and_start(people, as_user
 def test_dates_and_times_are_those_of_each_entrys_zone(people, as_user, mia, website):
     berta = people.employee("Berta", manager=mia, time_zone="Europe/Berlin")
     lara = people.employee("Lara", manager=mia, time_zone="America/Los_Angeles")
-    for person in (berta, lara):
-        people.entry(person, website, "2026-03-02 23:30", "2026-03-03 00:15")
+    for user in (berta, lara):
+        people.entry(user, website, "2026-03-02 23:30", "2026-03-03 00:15")
 
     second, third = (rows_of(as_user(mia), start_date=day, end_date=day) for day in ("2026-03-02", "2026-03-03"))
 
@@ -140,8 +140,8 @@ def test_dates_and_times_are_those_of_each_entrys_zone(people, as_user, mia, web
 
 def test_tz_shows_all_entries_in_one_zone(people, as_user, mia, website):
     for name, zone in (("Berta", "Europe/Berlin"), ("Lara", "America/Los_Angeles")):
-        person = people.employee(name, manager=mia, time_zone=zone)
-        people.entry(person, website, "2026-03-02 23:30", "2026-03-03 00:15")
+        user = people.employee(name, manager=mia, time_zone=zone)
+        people.entry(user, website, "2026-03-02 23:30", "2026-03-03 00:15")
 
     tokyo = rows_of(
         as_user(mia), start_date="2026-03-03", end_date="2026-03-03", time_zone="Asia/Tokyo", columns="full"
@@ -177,10 +177,10 @@ def test_a_manager_with_a_team_gets_the_team_without_herself(people, as_user, mi
     assert rows_of(as_user(mia)) == []
 
 
-def test_only_those_who_manage_may_export(people, as_user, anyone, mia, ana):
+def test_only_those_who_manage_may_export(people, as_user, anonymous, mia, ana):
     assert refusal_of(as_user(ana)) == (403, "role_required")
     assert refusal_of(as_user(mia), scope="all") == (403, "role_required")
-    assert refusal_of(anyone)[0] == 401
+    assert refusal_of(anonymous)[0] == 401
 
 
 def test_a_reversed_period_is_refused_and_a_century_is_not(as_user, mia):
@@ -193,9 +193,9 @@ def test_an_export_holds_whom_the_report_holds_and_nobody_else(people, as_user, 
     ada, otto, bo = people.admin("Ada"), people.manager("Otto"), people.manager("Bo", manager=mia)
     cy, zoe = people.employee("Cy", manager=bo), people.employee("Zoe", manager=otto)
     dan = people.employee("Dan", manager=mia, is_active=False)
-    for person in (ada, mia, otto, bo, ana, cy, zoe, dan):
-        people.entry(person, website, "2026-03-02 08:00", "2026-03-02 09:00")
-        people.entry(person, website, "2026-04-02 08:00", "2026-04-02 09:00")
+    for user in (ada, mia, otto, bo, ana, cy, zoe, dan):
+        people.entry(user, website, "2026-03-02 08:00", "2026-03-02 09:00")
+        people.entry(user, website, "2026-04-02 08:00", "2026-04-02 09:00")
     below = (
         'user_id IN (WITH RECURSIVE team(id) AS (SELECT {0} UNION SELECT u.id FROM "user" u, team '
         "WHERE u.manager_id = team.id) SELECT id FROM team WHERE id <> {0})"
@@ -212,13 +212,13 @@ def test_an_export_holds_whom_the_report_holds_and_nobody_else(people, as_user, 
     for caller, params, in_scope, names in scopes:
         report = as_user(caller).get("/reports/team", params=MARCH | params).json()
         rows = rows_of(as_user(caller), columns="full", **params)
-        with server.database.reading() as session:
+        with server.database.read_transaction() as session:
             found = session.execute(text(f"SELECT id FROM time_entry WHERE {in_scope.format(caller.id)}")).scalars()
             of_march = session.execute(select(ENTRY.c.id).where(ENTRY.c.start_time < instant("2026-04-01 00:00")))
             expected = set(found) & set(of_march.scalars())
         assert {row["employee_name"] for row in rows} == {f"{name} Silva" for name in names}
         assert {int(row["entry_id"]) for row in rows} == expected
-        assert {entry["id"] for person in report for entry in person["entries"]} == expected
+        assert {entry["id"] for user in report for entry in user["entries"]} == expected
 
 
 def test_no_cell_starts_a_formula(people, as_user, server, mia, website):
@@ -226,10 +226,10 @@ def test_no_cell_starts_a_formula(people, as_user, server, mia, website):
     starts = [*STARTS, *FULL_WIDTH_STARTS, *(["\0"] if server.settings.is_sqlite else [])]
     hostile = [f"{before}{start}1+1" for start in starts for before in ("", *BLANKS)]
     for number, words in enumerate(hostile):
-        person, project = people.employee(f"Person {number}", manager=mia), people.project(f"Project {number}")
-        people.entry(person, project, "2026-03-02 08:00", "2026-03-02 15:30", description=words)
-        with server.database.writing() as session:
-            session.execute(update(USER).where(USER.c.id == person.id).values(first_name=words, email=words))
+        user, project = people.employee(f"Person {number}", manager=mia), people.project(f"Project {number}")
+        people.entry(user, project, "2026-03-02 08:00", "2026-03-02 15:30", description=words)
+        with server.database.write_transaction() as session:
+            session.execute(update(USER).where(USER.c.id == user.id).values(first_name=words, email=words))
             session.execute(update(PROJECT).where(PROJECT.c.id == project.id).values(name=words))
 
     rows = rows_of(as_user(mia), columns="full")
@@ -244,27 +244,27 @@ def test_no_cell_starts_a_formula(people, as_user, server, mia, website):
 
 def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, server, mia, ana, website):
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
     first = export(as_user(mia))
     second = export(as_user(mia), time_zone="Asia/Tokyo", columns="full", include_indirect=True)
 
-    events = [event for event in record.new() if event.action == "export:csv"]
-    asked = {"start_date": "2026-03-01", "end_date": "2026-03-31", "scope": "team", "attribution": "start"}
+    events = [event for event in audit_log.new_events() if event.action == "export:csv"]
+    params = {"start_date": "2026-03-01", "end_date": "2026-03-31", "scope": "team", "attribution": "start"}
     assert [event.after for event in events] == [
-        asked | {"tz": None, "columns": "basic", "include_indirect": False},
-        asked | {"tz": "Asia/Tokyo", "columns": "full", "include_indirect": True},
+        params | {"tz": None, "columns": "basic", "include_indirect": False},
+        params | {"tz": "Asia/Tokyo", "columns": "full", "include_indirect": True},
     ]
     assert {(event.actor_id, event.subject_id) for event in events} == {(mia.id, mia.id)}
     assert [event.request_id for event in events] == [answer.headers["X-Request-ID"] for answer in (first, second)]
 
 
 def test_a_refused_export_leaves_no_event(as_user, server, mia):
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
     refusal_of(as_user(mia), scope="all")
 
-    assert record.new() == []
+    assert audit_log.new_events() == []
 
 
 def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, ana, website):
@@ -272,7 +272,7 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, a
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")
     quiet = export(as_user(mia))
     evil = 'x"\r\nX-Evil: 1\r\n\r\n"'
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(update(PROJECT).where(PROJECT.c.id == website.id).values(name=evil))
 
     answer = export(as_user(mia))

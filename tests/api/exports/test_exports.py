@@ -17,9 +17,9 @@ from sqlalchemy import update
 
 from app.core.time.zones import zone_names
 from app.models.tables import PROJECT, USER
-from app.services.exports.xlsx import MAX_ROWS, TooManyRows, counted
+from app.services.exports.xlsx import MAX_ROWS, TooManyRows, limit_rows
 from app.services.users.administration import register_zone
-from tests.support.audit_asserts import Record
+from tests.support.audit_asserts import AuditLog
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 FORMATS = ("csv", "xlsx", "json")
@@ -127,9 +127,9 @@ def test_an_empty_workbook_has_its_headers(as_user, mia):
 
 
 def test_a_sheet_has_no_more_rows_than_spreadsheets_read():
-    assert sum(1 for _ in counted(repeat({}, MAX_ROWS))) == 1_048_575
+    assert sum(1 for _ in limit_rows(repeat({}, MAX_ROWS))) == 1_048_575
     with pytest.raises(TooManyRows, match="CSV"):
-        sum(1 for _ in counted(repeat({}, MAX_ROWS + 1)))
+        sum(1 for _ in limit_rows(repeat({}, MAX_ROWS + 1)))
 
 
 def test_json_is_a_line_an_entry_with_texts_as_they_were_typed(people, as_user, mia, berta, website):
@@ -172,7 +172,7 @@ def test_nothing_to_export_is_no_line_of_json(as_user, mia):
 def test_the_three_formats_say_the_same(people, as_user, mia, berta, website, attribution, tz):
     """Around the changes of the clocks, in nights, over months' ends, with and without an end."""
     lara = people.employee("Lara", manager=mia, time_zone="America/Los_Angeles")
-    for person in (berta, lara):
+    for user in (berta, lara):
         for start, end in (
             ("2026-02-28 20:00", "2026-03-01 09:00"),
             ("2026-03-07 20:00", "2026-03-08 12:00"),
@@ -180,12 +180,12 @@ def test_the_three_formats_say_the_same(people, as_user, mia, berta, website, at
             ("2026-03-30 12:00", "2026-03-30 12:00"),
             ("2026-03-31 20:00", None),
         ):
-            people.entry(person, website, start, end, description=f"It's {start}, isn't it?")
-    asked = {"columns": "full", "attribution": attribution} | ({"time_zone": tz} if tz else {})
+            people.entry(user, website, start, end, description=f"It's {start}, isn't it?")
+    params = {"columns": "full", "attribution": attribution} | ({"time_zone": tz} if tz else {})
 
-    in_csv = table(export(as_user(mia), "csv", **asked))
-    in_json = lines(export(as_user(mia), "json", **asked))
-    in_sheet = sheet(export(as_user(mia), "xlsx", **asked), "Entries")
+    in_csv = table(export(as_user(mia), "csv", **params))
+    in_json = lines(export(as_user(mia), "json", **params))
+    in_sheet = sheet(export(as_user(mia), "xlsx", **params), "Entries")
 
     assert len(in_csv) == len(in_json) == len(in_sheet) >= 8
     assert [{name: _as_csv(cell) for name, cell in row.items()} for row in in_json] == in_csv
@@ -222,13 +222,13 @@ def test_each_format_holds_whom_the_caller_may_see_and_nobody_else(people, as_us
     """Threats 1: the report and every format have the same entries for each role."""
     ada, otto, bo = people.admin("Ada"), people.manager("Otto"), people.manager("Bo", manager=mia)
     cy, zoe = people.employee("Cy", manager=bo), people.employee("Zoe", manager=otto)
-    for person in (ada, mia, otto, bo, berta, cy, zoe):
-        people.entry(person, website, "2026-03-02 08:00", "2026-03-02 09:00")
+    for user in (ada, mia, otto, bo, berta, cy, zoe):
+        people.entry(user, website, "2026-03-02 08:00", "2026-03-02 09:00")
 
-    for caller, asked in ((mia, {}), (mia, {"include_indirect": True}), (otto, {}), (ada, {"scope": "all"})):
-        report = as_user(caller).get("/reports/team", params=MARCH | asked).json()
-        seen = {entry["id"] for person in report for entry in person["entries"]}
-        assert entry_ids(as_user(caller), export_format, **asked) == seen
+    for caller, params in ((mia, {}), (mia, {"include_indirect": True}), (otto, {}), (ada, {"scope": "all"})):
+        report = as_user(caller).get("/reports/team", params=MARCH | params).json()
+        seen = {entry["id"] for user in report for entry in user["entries"]}
+        assert entry_ids(as_user(caller), export_format, **params) == seen
         assert seen
     refused = as_user(berta).get(f"/reports/export/{export_format}", params=MARCH)
     assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
@@ -240,10 +240,10 @@ def test_no_cell_of_a_workbook_is_or_starts_a_formula(people, as_user, server, m
     """Threats 23, in every text column; numbers stay numbers."""
     hostile = [f"{before}{start}1+1" for start in "=+-@\t\uff1d" for before in ("", " ", "\u3000")]
     for number, words in enumerate(hostile):
-        person, project = people.employee(f"Person {number}", manager=mia), people.project(f"Project {number}")
-        people.entry(person, project, "2026-03-02 08:00", "2026-03-02 15:30", description=words)
-        with server.database.writing() as session:
-            session.execute(update(USER).where(USER.c.id == person.id).values(first_name=words, email=words))
+        user, project = people.employee(f"Person {number}", manager=mia), people.project(f"Project {number}")
+        people.entry(user, project, "2026-03-02 08:00", "2026-03-02 15:30", description=words)
+        with server.database.write_transaction() as session:
+            session.execute(update(USER).where(USER.c.id == user.id).values(first_name=words, email=words))
             session.execute(update(PROJECT).where(PROJECT.c.id == project.id).values(name=words))
 
     answer = export(as_user(mia), "xlsx")
@@ -259,11 +259,11 @@ def test_no_cell_of_a_workbook_is_or_starts_a_formula(people, as_user, server, m
 
 @pytest.mark.parametrize("export_format", FORMATS)
 def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, server, mia, berta, export_format):
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
     answer = export(as_user(mia), export_format, time_zone="Asia/Tokyo", include_indirect=True, attribution="split")
 
-    (event,) = (event for event in record.new() if event.action.startswith("export:"))
+    (event,) = (event for event in audit_log.new_events() if event.action.startswith("export:"))
     assert event.action == f"export:{export_format}"
     assert event.after == {
         "start_date": "2026-03-01",
@@ -282,7 +282,7 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, b
     """Threats 24."""
     people.entry(berta, website, "2026-03-02 08:00", "2026-03-02 09:00")
     quiet = export(as_user(mia), export_format)
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(update(PROJECT).values(name='x"\r\nX-Evil: 1\r\n\r\n"'))
 
     answer = export(as_user(mia), export_format)
@@ -294,7 +294,7 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, b
 @pytest.mark.parametrize("attribution", ["start", "split"])
 def test_a_century_in_all_zones_fits_into_a_statement(people, as_user, server, mia, berta, website, attribution):
     """SQLite takes 32,766 parameters, and each zone's clock changes twice a year."""
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         for zone in zone_names():
             register_zone(session, zone)
     people.entry(berta, website, "2026-10-24 21:00", "2026-10-24 22:30", description="Night")

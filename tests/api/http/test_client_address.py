@@ -11,22 +11,22 @@ import pytest
 
 from app.api.dependencies.parameters import ClientDep
 from tests.support.databases import settings_for
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 LOOPBACK = "127.0.0.1"
 ANA, BOB = "203.0.113.7", "2001:db8::b0b"
 AddressWith = Callable[..., str]
 
 
-async def shown(client: ClientDep) -> str:
+async def client_address(client: ClientDep) -> str:
     return client.address
 
 
 @contextmanager
 def behind(*proxies: str) -> Iterator[AddressWith]:
     """A service that trusts these, and the way to ask whose request it takes one with these headers for."""
-    with running(settings_for("sqlite:///unused.db", TRUSTED_PROXIES=list(proxies))) as server:
-        server.app.add_api_route("/address", shown)
+    with run_server(settings_for("sqlite:///unused.db", TRUSTED_PROXIES=list(proxies))) as server:
+        server.app.add_api_route("/address", client_address)
         with httpx.Client(base_url=server.base_url) as client:
 
             def address_with(*forwarded: str) -> str:

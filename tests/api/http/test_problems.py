@@ -18,8 +18,8 @@ from app.core.database.migrations import ROOT
 from app.core.errors import DomainError
 from tests.support.databases import POSTGRESQL, SQLITE, TEMPLATE, settings_for
 from tests.support.factories import PASSWORD, Company
-from tests.support.in_process_server import PROBLEM, running
-from tests.support.metrics import Scraped
+from tests.support.in_process_server import PROBLEM, run_server
+from tests.support.metrics import Scrape
 from tests.support.postgresql import execute
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
@@ -190,22 +190,22 @@ def test_every_family_has_a_status_of_its_own():
     assert len(set(STATUS.values())) == len(families)
 
 
-def test_a_problem_has_the_fields_of_the_document(anyone):
-    answer = anyone.get("/nowhere")
+def test_a_problem_has_the_fields_of_the_document(anonymous):
+    answer = anonymous.get("/nowhere")
 
-    said = answer.json()
+    problem = answer.json()
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == PROBLEM
-    assert said.keys() == FIELDS
-    assert said["type"] == "urn:employee-time-tracking:route_not_found"
-    assert said["instance"] == "/api/v1/nowhere"
-    assert said["detail"] == "There is nothing at this address. The operations are listed at /docs."
+    assert problem.keys() == FIELDS
+    assert problem["type"] == "urn:employee-time-tracking:route_not_found"
+    assert problem["instance"] == "/api/v1/nowhere"
+    assert problem["detail"] == "There is nothing at this address. The operations are listed at /docs."
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "HEAD"])
-def test_an_unknown_address_is_404_whatever_the_method(anyone, method):
+def test_an_unknown_address_is_404_whatever_the_method(anonymous, method):
     for path in ("/nowhere", "/api/v2/auth/me", "/api/v1", "/admin", "/.env", "/%2e%2e/etc/passwd", "/é", "/a%00b"):
-        answer = anyone.at_root(method, path)
+        answer = anonymous.at_root(method, path)
 
         assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found"), path
 
@@ -214,7 +214,7 @@ def test_a_method_that_an_address_does_not_take_is_405_and_says_which_it_takes(p
     """All verbs on all routes, as an admin: what isn't listed does nothing, and Allow lists what is."""
     ada = people.admin("Ada")
     people.project("Website")
-    before = everything(server)
+    before = dump_tables(server)
     headers = {"Authorization": f"Bearer {server.token(ada)}"}
     paths = {path: set(methods) for path, methods in server.app.openapi()["paths"].items()}
     paths |= {"/docs": {"get", "head"}, "/openapi.json": {"get", "head"}}
@@ -230,13 +230,13 @@ def test_a_method_that_an_address_does_not_take_is_405_and_says_which_it_takes(p
                 assert (answer.status_code, allowed) == (405, listed), f"{method} {path}"
                 if method != "HEAD":
                     assert answer.json()["code"] == "method_not_allowed"
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_a_body_that_cannot_be_meant_is_422_and_changes_nothing(people, server, as_user):
     ana = as_user(people.employee("Ana"))
     people.project("Website")
-    before = everything(server)
+    before = dump_tables(server)
 
     for body in BODIES:
         answer = ana.post("/time-entries/clock-in", content=body, headers={"Content-Type": "application/json"})
@@ -244,7 +244,7 @@ def test_a_body_that_cannot_be_meant_is_422_and_changes_nothing(people, server, 
         assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), body[:50]
         assert len(answer.json()["detail"]) <= 1000
         assert len(answer.content) < 50_000
-    assert everything(server) == before
+    assert dump_tables(server) == before
 
 
 def test_json_that_is_not_sent_as_json_is_422_and_says_how_to_send_it(people, as_user):
@@ -259,11 +259,11 @@ def test_json_that_is_not_sent_as_json_is_422_and_says_how_to_send_it(people, as
         assert [error["loc"] for error in answer.json()["errors"]] == [["body"]]
 
 
-def test_a_login_form_that_cannot_be_read_is_422(people, anyone):
+def test_a_login_form_that_cannot_be_read_is_422(people, anonymous):
     people.employee("Ana")
 
     for content_type, body in FORMS:
-        answer = anyone.post("/auth/login", content=body, headers={"Content-Type": content_type})
+        answer = anonymous.post("/auth/login", content=body, headers={"Content-Type": content_type})
 
         assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), (content_type, body[:50])
 
@@ -290,23 +290,23 @@ def test_what_an_error_quotes_from_a_request_is_bounded(people, as_user):
     assert len(lost.json()["instance"]) == 2000
 
 
-def test_a_plain_request_id_is_kept(anyone):
+def test_a_plain_request_id_is_kept(anonymous):
     for sent in ("a", "7f3c-42.b_C", "x" * 64):
-        answer = anyone.get("/auth/me", headers={"X-Request-ID": sent})
+        answer = anonymous.get("/auth/me", headers={"X-Request-ID": sent})
 
         assert answer.headers["X-Request-ID"] == answer.json()["request_id"] == sent
 
 
-def test_any_other_request_id_is_replaced(anyone):
+def test_any_other_request_id_is_replaced(anonymous):
     for sent in ("", "x" * 65, "a b", "a\tb", "<script>", "é", "%0d%0aX-Evil: 1", "a,b", "'--", "{}"):
-        answer = anyone.get("/auth/me", headers={"X-Request-ID": sent.encode("latin-1")})
+        answer = anonymous.get("/auth/me", headers={"X-Request-ID": sent.encode("latin-1")})
 
         assert answer.headers["X-Request-ID"] == answer.json()["request_id"] != sent
         assert len(answer.headers["X-Request-ID"]) == 16
 
 
-def test_each_request_gets_an_id_of_its_own(anyone):
-    assert anyone.get("/auth/me").headers["X-Request-ID"] != anyone.get("/auth/me").headers["X-Request-ID"]
+def test_each_request_gets_an_id_of_its_own(anonymous):
+    assert anonymous.get("/auth/me").headers["X-Request-ID"] != anonymous.get("/auth/me").headers["X-Request-ID"]
 
 
 def test_a_lost_database_is_503_until_it_is_back(postgresql_server):
@@ -315,29 +315,29 @@ def test_a_lost_database_is_503_until_it_is_back(postgresql_server):
     url = postgresql_server.set(database=name).render_as_string(hide_password=False)
     form = {"username": "ana@example.com", "password": PASSWORD}
     execute(postgresql_server, create)
-    with running(settings_for(url)) as server, server.caller() as anyone:
-        assert anyone.at_root("GET", "/health/ready").status_code == 200
-        anyone.event_hooks = {"response": anyone.event_hooks["response"]}  # there is no database to read before
+    with run_server(settings_for(url)) as server, server.caller() as anonymous:
+        assert anonymous.at_root("GET", "/health/ready").status_code == 200
+        anonymous.event_hooks = {"response": anonymous.event_hooks["response"]}  # there is no database to read before
 
         execute(postgresql_server, drop)
-        lost = anyone.post("/auth/login", data=form)
+        lost = anonymous.post("/auth/login", data=form)
         assert (lost.status_code, lost.json()["code"]) == (503, "database_unavailable")
         assert lost.headers["Retry-After"] == "2"
-        assert anyone.at_root("GET", "/health/ready").status_code == 503
-        assert anyone.at_root("GET", "/health/live").status_code == 200
+        assert anonymous.at_root("GET", "/health/ready").status_code == 503
+        assert anonymous.at_root("GET", "/health/live").status_code == 200
 
         execute(postgresql_server, create)
-        assert anyone.post("/auth/login", data=form).status_code == 401
-        assert anyone.at_root("GET", "/health/ready").status_code == 200
+        assert anonymous.post("/auth/login", data=form).status_code == 401
+        assert anonymous.at_root("GET", "/health/ready").status_code == 200
     execute(postgresql_server, drop)
 
 
 def test_a_row_that_stays_locked_is_503_and_changes_nothing(db_url):
-    with running(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as server:
+    with run_server(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as server:
         people = Company(server.database)
         ana, website = people.employee("Ana"), people.project("Website")
         with server.caller(server.token(ana)) as me:
-            with locked(db_url, ana.id):
+            with lock_user(db_url, ana.id):
                 refused = me.clock_in(website.id)
                 shown = me.get("/time-entries/current")
             started = me.clock_in(website.id)
@@ -349,7 +349,7 @@ def test_a_row_that_stays_locked_is_503_and_changes_nothing(db_url):
 
 
 def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_operator_all(db_url, capfd):
-    with running(settings_for(db_url, LOG_FORMAT="json")) as server:
+    with run_server(settings_for(db_url, LOG_FORMAT="json")) as server:
         ana = Company(server.database).employee("Ana")
         change(server, "ALTER TABLE project RENAME TO gone")
         capfd.readouterr()  # the first test of a process starts another service meanwhile, which logs text
@@ -358,14 +358,14 @@ def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_oper
             f"{server.base_url}/api/v1/projects", headers={"Authorization": f"Bearer {server.token(ana)}"}
         )
 
-    said = answer.json()
-    assert (answer.status_code, answer.headers["Content-Type"], said["code"]) == (500, PROBLEM, "internal_error")
-    assert said.keys() == FIELDS
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["Content-Type"], problem["code"]) == (500, PROBLEM, "internal_error")
+    assert problem.keys() == FIELDS
     for word in ("project ", "no such table", "SELECT", "relation", "Traceback", "sqlalchemy"):
         assert word not in answer.text
     logged = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     (unhandled_exception,) = [line for line in logged if line["event"] == "unhandled_exception"]
-    assert unhandled_exception["request_id"] == said["request_id"] == answer.headers["X-Request-ID"]
+    assert unhandled_exception["request_id"] == problem["request_id"] == answer.headers["X-Request-ID"]
     assert "app/services/projects/projects.py" in unhandled_exception["exception"]
     assert "project" in unhandled_exception["exception"].splitlines()[-1]
 
@@ -378,7 +378,7 @@ def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, ca
         POSTGRESQL: "ALTER TABLE \"user\" ADD CONSTRAINT c CHECK (first_name <> 'Nora')",
     }
     nora = {"email": "new@example.com", "first_name": "Nora", "last_name": "Neu", "role": "employee"}
-    with running(settings_for(db_url, LOG_FORMAT=log_format)) as server:
+    with run_server(settings_for(db_url, LOG_FORMAT=log_format)) as server:
         ada = Company(server.database).admin("Ada")
         change(server, rule[engine])
 
@@ -397,12 +397,12 @@ def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, ca
 
 def change(server, statement):
     """Change the database behind the service's back."""
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(text(statement))
 
 
 @contextmanager
-def locked(db_url, person_id):
+def lock_user(db_url, person_id):
     """Somebody else holds the person's row (on SQLite: the file)."""
     url = make_url(db_url)
     if url.get_backend_name() == SQLITE:
@@ -416,9 +416,9 @@ def locked(db_url, person_id):
         yield
 
 
-def everything(server):
+def dump_tables(server):
     tables = ("user", "project", "project_member", "time_entry", "time_zone", "audit_event")
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         return {table: sorted(map(repr, session.execute(text(f'SELECT * FROM "{table}"')).all())) for table in tables}
 
 
@@ -431,14 +431,14 @@ def test_an_employees_endless_password_is_not_judged(people, server, as_user):
     assert refused.json()["code"] == "role_required"
 
 
-def test_who_sends_no_token_is_told_so_before_anything_else(anyone):
+def test_who_sends_no_token_is_told_so_before_anything_else(anonymous):
     backwards = {"start_date": "2026-03-02", "end_date": "2026-03-01"}
 
-    assert anyone.get("/time-entries/me", params=backwards).json()["code"] == "not_authenticated"
+    assert anonymous.get("/time-entries/me", params=backwards).json()["code"] == "not_authenticated"
 
 
 def test_debug_shows_the_traceback_to_the_developer(db_url):
-    with running(settings_for(db_url, DEBUG=True)) as server:
+    with run_server(settings_for(db_url, DEBUG=True)) as server:
         header = {"Authorization": f"Bearer {server.token(Company(server.database).employee('Ana'))}"}
         change(server, "ALTER TABLE project RENAME TO gone")
 
@@ -448,41 +448,41 @@ def test_debug_shows_the_traceback_to_the_developer(db_url):
     assert "Traceback" in answer.json()["traceback"][0]
 
 
-def test_a_database_that_lost_its_revision_is_not_ready(server, anyone):
-    with server.database.writing() as session:
+def test_a_database_that_lost_its_revision_is_not_ready(server, anonymous):
+    with server.database.write_transaction() as session:
         session.execute(text("DROP TABLE alembic_version"))
 
-    ready = anyone.at_root("GET", "/health/ready")
+    ready = anonymous.at_root("GET", "/health/ready")
 
     assert (ready.status_code, ready.json()["code"]) == (503, "schema_outdated")
 
 
-def test_a_database_that_was_not_migrated_yet_is_not_ready(server, anyone):
+def test_a_database_that_was_not_migrated_yet_is_not_ready(server, anonymous):
     first, *_ = ScriptDirectory(str(ROOT / "alembic")).walk_revisions("base", "head")
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(text("UPDATE alembic_version SET version_num = :older"), {"older": first.down_revision})
 
-    ready = anyone.at_root("GET", "/health/ready")
+    ready = anonymous.at_root("GET", "/health/ready")
 
     assert (ready.status_code, ready.json()["code"]) == (503, "schema_outdated")
     assert "Run: python -m app.cli migrate" in ready.json()["detail"]
 
 
-def test_a_worker_stays_ready_while_a_newer_version_migrates(server, anyone):
+def test_a_worker_stays_ready_while_a_newer_version_migrates(server, anonymous):
     """Else a rolling upgrade would drain the old workers before there are new ones."""
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
 
-    ready = anyone.at_root("GET", "/health/ready")
+    ready = anonymous.at_root("GET", "/health/ready")
 
     assert (ready.status_code, ready.json()["revision"]) == (200, "2999_from_the_future")
 
 
 def test_a_machine_without_room_on_its_disk_is_not_ready_and_says_for_what(db_url, engine):
     more_than_there_is = 10**9
-    with running(settings_for(db_url, MIN_FREE_DISK_MB=more_than_there_is)) as server, server.caller() as anyone:
-        ready, live = (anyone.at_root("GET", f"/health/{which}") for which in ("ready", "live"))
-        shown = Scraped(anyone.at_root("GET", "/metrics"))
+    with run_server(settings_for(db_url, MIN_FREE_DISK_MB=more_than_there_is)) as server, server.caller() as anonymous:
+        ready, live = (anonymous.at_root("GET", f"/health/{which}") for which in ("ready", "live"))
+        shown = Scrape(anonymous.at_root("GET", "/metrics"))
 
     assert (ready.status_code, ready.json()["code"]) == (503, "disk_space_low")
     assert ("database" in ready.json()["detail"]) == (engine == SQLITE)
@@ -497,7 +497,7 @@ def test_a_name_has_no_characters_that_nobody_sees(people, as_user, name):
     assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
 
 
-def test_a_slash_too_many_is_no_redirect_to_wherever_the_host_header_says(anyone):
-    refused = anyone.get("/auth/me/", headers={"Host": "evil.example"})
+def test_a_slash_too_many_is_no_redirect_to_wherever_the_host_header_says(anonymous):
+    refused = anonymous.get("/auth/me/", headers={"Host": "evil.example"})
 
     assert (refused.status_code, refused.json()["code"]) == (404, "route_not_found")

@@ -5,14 +5,14 @@ import pytest
 
 from tests.support.databases import settings_for
 from tests.support.factories import Company
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 QUOTA = 10  # a request grows back in 6 s, and these tests are through before
 
 
 @pytest.fixture
 def server(db_url):
-    with running(settings_for(db_url, REQUESTS_PER_MINUTE=QUOTA)) as started:
+    with run_server(settings_for(db_url, REQUESTS_PER_MINUTE=QUOTA)) as started:
         yield started
 
 
@@ -74,9 +74,9 @@ def test_nobody_can_use_up_what_is_somebody_elses(people, server, as_user):
     assert as_user(ana).get("/auth/me").status_code == 200
 
 
-def test_the_health_checks_and_the_login_are_not_counted(people, anyone):
+def test_the_health_checks_and_the_login_are_not_counted(people, anonymous):
     people.employee("Ana")
 
-    codes = [anyone.at_root("GET", "/health/live").status_code for _ in range(QUOTA + 5)]
+    codes = [anonymous.at_root("GET", "/health/live").status_code for _ in range(QUOTA + 5)]
 
     assert set(codes) == {200}

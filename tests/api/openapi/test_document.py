@@ -35,18 +35,18 @@ SELF_BOUNDED = {"date", "date-time", "email", "uuid"}
 Schema = dict[str, Any]
 
 
-def schemas_in(part: Any, where: str) -> Iterator[tuple[str, Schema]]:
+def schemas_in(part: Any, location: str) -> Iterator[tuple[str, Schema]]:
     """Every schema below a part of the document, by the place where it stands; references are not followed."""
     if isinstance(part, list):
         for number, each in enumerate(part):
-            yield from schemas_in(each, f"{where}.{number}")
+            yield from schemas_in(each, f"{location}.{number}")
     if not isinstance(part, dict):
         return
     if "type" in part and isinstance(part["type"], str | list) and "in" not in part:
-        yield where, part
+        yield location, part
     for name, each in part.items():
         if name not in {"example", "examples", "default", "enum"}:
-            yield from schemas_in(each, f"{where}.{name}")
+            yield from schemas_in(each, f"{location}.{name}")
 
 
 def kinds(schema: Schema) -> set[str]:
@@ -71,8 +71,8 @@ ALL_SCHEMAS = dict(schemas_in(DOCUMENT["paths"], "paths")) | dict(schemas_in(DOC
 
 def test_every_string_has_a_maximum():
     unbounded = [
-        where
-        for where, schema in ALL_SCHEMAS.items()
+        location
+        for location, schema in ALL_SCHEMAS.items()
         if "string" in kinds(schema)
         and not {"maxLength", "enum", "const"} & schema.keys()
         and schema.get("format") not in SELF_BOUNDED
@@ -83,8 +83,8 @@ def test_every_string_has_a_maximum():
 
 def test_every_integer_has_a_range():
     unbounded = [
-        where
-        for where, schema in ALL_SCHEMAS.items()
+        location
+        for location, schema in ALL_SCHEMAS.items()
         if "integer" in kinds(schema) and not {"minimum", "maximum"} <= schema.keys()
     ]
 
@@ -92,7 +92,9 @@ def test_every_integer_has_a_range():
 
 
 def test_every_list_that_is_sent_has_a_maximum():
-    assert [where for where, schema in schemas_sent() if "array" in kinds(schema) and "maxItems" not in schema] == []
+    assert [
+        location for location, schema in schemas_sent() if "array" in kinds(schema) and "maxItems" not in schema
+    ] == []
 
 
 def test_no_schema_is_named_by_where_its_class_stands():
@@ -102,8 +104,8 @@ def test_no_schema_is_named_by_where_its_class_stands():
 
 def test_every_body_lists_its_fields_and_refuses_others():
     open_ones = [
-        where
-        for where, schema in schemas_sent()
+        location
+        for location, schema in schemas_sent()
         if "object" in kinds(schema) and schema.get("additionalProperties") is not False
     ]
 
@@ -112,7 +114,11 @@ def test_every_body_lists_its_fields_and_refuses_others():
 
 def test_the_walk_sees_the_whole_document():
     assert len(ALL_SCHEMAS) > 150
-    assert {where.split(".")[0] for where, _ in schemas_sent()} > {"ClockIn", "UserCreate", "GET /api/v1/admin/users"}
+    assert {location.split(".")[0] for location, _ in schemas_sent()} > {
+        "ClockIn",
+        "UserCreate",
+        "GET /api/v1/admin/users",
+    }
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -128,8 +134,8 @@ def test_every_operation_is_described(name):
 
 def test_summaries_and_operation_ids_are_unique():
     for key in ("summary", "operationId"):
-        said = [operation[key] for operation in OPERATIONS.values()]
-        assert len(said) == len(set(said))
+        values = [operation[key] for operation in OPERATIONS.values()]
+        assert len(values) == len(set(values))
 
 
 @pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if "requestBody" in operation])
@@ -240,14 +246,14 @@ def test_an_operation_says_which_api_tokens_it_takes(name, scopes):
     ],
     ids=["as Swagger sends them", "filled in", "unknown", "none"],
 )
-def test_the_login_ignores_fields_that_it_does_not_know(people, anyone, extra):
+def test_the_login_ignores_fields_that_it_does_not_know(people, anonymous, extra):
     people.employee("Ana")
 
-    answer = anyone.post("/auth/login", data={"username": "ana@example.com", "password": PASSWORD} | extra)
+    answer = anonymous.post("/auth/login", data={"username": "ana@example.com", "password": PASSWORD} | extra)
 
     assert answer.status_code == 200
     assert answer.json().keys() >= {"access_token", "token_type", "expires_in"}
-    assert anyone.get("/auth/me", headers={"Authorization": f"Bearer {answer.json()['access_token']}"}).is_success
+    assert anonymous.get("/auth/me", headers={"Authorization": f"Bearer {answer.json()['access_token']}"}).is_success
 
 
 def test_a_new_admin_can_press_execute_on_every_example(people, as_user):

@@ -11,8 +11,8 @@ from app.core.database.migrations import ROOT
 from app.core.time.clock import utc_now
 from tests.support.databases import ENGINES, POSTGRESQL, TEMPLATE, settings_for
 from tests.support.factories import PASSWORD, Company
-from tests.support.in_process_server import running
-from tests.support.metrics import Scraped
+from tests.support.in_process_server import run_server
+from tests.support.metrics import Scrape
 from tests.support.openapi_operations import OPERATIONS
 from tests.support.postgresql import execute
 
@@ -21,40 +21,40 @@ HOURS = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 
 @pytest.fixture
-def scrape(anyone):
-    return lambda: Scraped(anyone.at_root("GET", "/metrics"))
+def scrape(anonymous):
+    return lambda: Scrape(anonymous.at_root("GET", "/metrics"))
 
 
 @pytest.fixture
-def grown(scrape):
+def increase(scrape):
     """By how much a counter has grown since the test began."""
     before = scrape()
     return lambda name, **labels: scrape()(name, **labels) - before(name, **labels)
 
 
 @pytest.fixture(autouse=True)
-def nothing_else_serves(standing_servers):
+def stop_shared_servers(shared_servers):
     """The metrics are those of the whole process."""
     for engine in ENGINES:
-        standing_servers(engine).close()
+        shared_servers(engine).close()
 
 
-def test_requests_are_counted_by_method_route_and_status(as_user, ana, anyone, grown):
+def test_requests_are_counted_by_method_route_and_status(as_user, ana, anonymous, increase):
     for entry_id in ("1", "2", "me"):
         as_user(ana).get(f"/time-entries/{entry_id}")
-    anyone.get("/time-entries/3")
+    anonymous.get("/time-entries/3")
     as_user(ana).post("/time-entries/clock-in", content=b"x" * 2_000_000)
 
     entry = {"method": "GET", "route": "/time-entries/{entry_id}"}
-    assert grown("ett_http_requests_total", **entry, status="404") == 2
-    assert grown("ett_http_requests_total", **entry, status="401") == 1
-    assert grown("ett_http_requests_total", method="GET", route="/time-entries/me", status="422") == 1
-    assert grown("ett_http_requests_total", method="POST", route="unmatched", status="413") == 1
-    assert grown("ett_http_request_duration_seconds_count", route="/time-entries/{entry_id}") == 3
-    assert grown("ett_error_responses_total", status="404", code="entry_not_found") == 2
+    assert increase("ett_http_requests_total", **entry, status="404") == 2
+    assert increase("ett_http_requests_total", **entry, status="401") == 1
+    assert increase("ett_http_requests_total", method="GET", route="/time-entries/me", status="422") == 1
+    assert increase("ett_http_requests_total", method="POST", route="unmatched", status="413") == 1
+    assert increase("ett_http_request_duration_seconds_count", route="/time-entries/{entry_id}") == 3
+    assert increase("ett_error_responses_total", status="404", code="entry_not_found") == 2
 
 
-def test_no_label_holds_what_somebody_sent(server, as_user, ada, anyone, scrape):
+def test_no_label_holds_what_somebody_sent(server, as_user, ada, anonymous, scrape):
     """Every operation, with ids and texts that would be known again; then what is no operation."""
     admin, before = as_user(ada), scrape()
     marks = {"{entry_id}": "4711", "{user_id}": "4712", "{project_id}": "4713"}
@@ -62,7 +62,7 @@ def test_no_label_holds_what_somebody_sent(server, as_user, ada, anyone, scrape)
         address = re.sub(r"\{\w+\}", lambda found: marks.get(found[0], "4714"), operation.path)
         admin.at_root(operation.method, address, params={"search": "nora@example.com"}, json={"id": 4715})
     for method, address in (("GET", "/time-entries/4716/nora"), ("TRACE", "/auth/me"), ("PROPFIND", "/4717")):
-        anyone.request(method, address)
+        anonymous.request(method, address)
 
     shown = {sample for sample, value in scrape().items() if value != before.get(sample)}
 
@@ -85,37 +85,37 @@ def test_no_label_holds_what_somebody_sent(server, as_user, ada, anyone, scrape)
                     assert re.fullmatch("[a-z_]+", value), (name, label, value)
 
 
-def test_what_was_rolled_back_is_not_counted_as_an_event(as_user, ana, website, grown):
+def test_what_was_rolled_back_is_not_counted_as_an_event(as_user, ana, website, increase):
     me = as_user(ana)
 
     accepted, refused = me.clock_in(website.id), me.clock_in(website.id)
 
     assert (accepted.status_code, refused.status_code) == (200, 409)
-    assert grown("ett_audit_events_total", object_type="time_entry") == 1
+    assert increase("ett_audit_events_total", object_type="time_entry") == 1
 
 
-def test_failed_logins_are_counted_by_reason_and_their_events_too(people, anyone, grown):
+def test_failed_logins_are_counted_by_reason_and_their_events_too(people, anonymous, increase):
     people.employee("Ana")
     wrong = {"username": "ana@example.com", "password": "not her password"}
 
-    codes = [anyone.post("/auth/login", data=wrong).status_code for _ in range(11)]
+    codes = [anonymous.post("/auth/login", data=wrong).status_code for _ in range(11)]
 
     assert codes == [401] * 10 + [429]
-    assert grown("ett_login_failures_total", reason="wrong") == 10
-    assert grown("ett_login_failures_total", reason="limited") == 1
-    assert grown("ett_audit_events_total", object_type="login") == 11
-    anyone.post("/auth/login", data=wrong | {"username": "mia@example.com", "password": PASSWORD})
-    assert grown("ett_login_failures_total", reason="wrong") == 11
+    assert increase("ett_login_failures_total", reason="wrong") == 10
+    assert increase("ett_login_failures_total", reason="limited") == 1
+    assert increase("ett_audit_events_total", object_type="login") == 11
+    anonymous.post("/auth/login", data=wrong | {"username": "mia@example.com", "password": PASSWORD})
+    assert increase("ett_login_failures_total", reason="wrong") == 11
 
 
-def test_the_rows_of_an_export_are_counted(people, as_user, mia, ana, website, grown):
+def test_the_rows_of_an_export_are_counted(people, as_user, mia, ana, website, increase):
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
     people.entry(ana, website, "2026-03-02 13:00", "2026-03-02 17:00")
 
     file = as_user(mia).get("/reports/export/json", params=HOURS)
 
     assert len(file.text.splitlines()) == 2
-    assert grown("ett_export_rows_total", format="json") == 2
+    assert increase("ett_export_rows_total", format="json") == 2
 
 
 def test_open_entries_are_looked_up_at_a_scrape_and_not_at_each(people, as_user, ana, bob, website, scrape):
@@ -154,10 +154,10 @@ def test_slots_connections_and_what_serves_are_shown(server, scrape, engine):
 def test_a_database_that_hangs_holds_no_scrape_up(db_url):
     """It hangs until the answer is there, and a statement may wait for it for a minute."""
     patient = settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=60, DB_STATEMENT_TIMEOUT_SECONDS=60)
-    with running(patient) as server, server.caller() as anyone, server.database.writing() as session:
+    with run_server(patient) as server, server.caller() as anonymous, server.database.write_transaction() as session:
         session.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))
 
-        shown = Scraped(anyone.at_root("GET", "/metrics"))
+        shown = Scrape(anonymous.at_root("GET", "/metrics"))
 
     assert (shown("ett_database_up"), shown("ett_ready")) == (0, 0)
     assert shown("ett_workers") == 1
@@ -168,13 +168,13 @@ def test_a_database_that_is_gone_shows_and_what_it_answers_is_counted(postgresql
     name = f"ett_{uuid.uuid4().hex}"
     execute(postgresql_server, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
     url = postgresql_server.set(database=name).render_as_string(hide_password=False)
-    with running(settings_for(url)) as server, server.caller() as anyone:
+    with run_server(settings_for(url)) as server, server.caller() as anonymous:
         execute(postgresql_server, f'DROP DATABASE "{name}" WITH (FORCE)')
-        before = Scraped(anyone.at_root("GET", "/metrics"))
-        assert anyone.at_root("GET", "/health/live").status_code == 200
-        assert anyone.at_root("GET", "/health/ready").status_code == 503
+        before = Scrape(anonymous.at_root("GET", "/metrics"))
+        assert anonymous.at_root("GET", "/health/live").status_code == 200
+        assert anonymous.at_root("GET", "/health/ready").status_code == 503
 
-        shown = Scraped(anyone.at_root("GET", "/metrics"))
+        shown = Scrape(anonymous.at_root("GET", "/metrics"))
 
     assert (shown("ett_database_up"), shown("ett_ready")) == (0, 0)
     of_database = {"status": "503", "code": "database_unavailable"}
@@ -185,8 +185,8 @@ def test_a_database_that_is_gone_shows_and_what_it_answers_is_counted(postgresql
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 @pytest.mark.parametrize("sent", ["", f"Bearer {TOKEN}x", f"Basic {TOKEN}", f"bearer{TOKEN}", "Bearer \xfc", TOKEN])
 def test_without_the_token_the_metrics_are_refused(db_url, sent):
-    with running(settings_for(db_url, METRICS_TOKEN=TOKEN)) as server, server.caller() as anyone:
-        refused = anyone.at_root("GET", "/metrics", headers={"Authorization": sent.encode("latin-1")})
+    with run_server(settings_for(db_url, METRICS_TOKEN=TOKEN)) as server, server.caller() as anonymous:
+        refused = anonymous.at_root("GET", "/metrics", headers={"Authorization": sent.encode("latin-1")})
 
     assert (refused.status_code, refused.json()["code"]) == (401, "metrics_token_required")
     assert "ett_" not in refused.text
@@ -195,16 +195,16 @@ def test_without_the_token_the_metrics_are_refused(db_url, sent):
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_where_others_can_reach_the_service_it_has_metrics_only_with_a_token(db_url):
     exposed = {"ENVIRONMENT": "production", "FIRST_ADMIN_PASSWORD": PASSWORD}
-    with running(settings_for(db_url, **exposed)) as server, server.caller() as anyone:
-        assert anyone.at_root("GET", "/metrics").json()["code"] == "route_not_found"
-    with running(settings_for(db_url, **exposed, METRICS_TOKEN=TOKEN)) as server, server.caller() as anyone:
+    with run_server(settings_for(db_url, **exposed)) as server, server.caller() as anonymous:
+        assert anonymous.at_root("GET", "/metrics").json()["code"] == "route_not_found"
+    with run_server(settings_for(db_url, **exposed, METRICS_TOKEN=TOKEN)) as server, server.caller() as anonymous:
         ada = {"Authorization": f"Bearer {server.token(Company(server.database).admin('Ada'))}"}
-        assert anyone.at_root("GET", "/metrics", headers=ada).status_code == 401
-        assert Scraped(anyone.at_root("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}))
+        assert anonymous.at_root("GET", "/metrics", headers=ada).status_code == 401
+        assert Scrape(anonymous.at_root("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}))
 
 
-def test_alerts_and_their_documentation_name_only_metrics_that_are_served(anyone):
-    served = set(re.findall(r"^# TYPE (\w+)", anyone.at_root("GET", "/metrics").text, re.MULTILINE))
+def test_alerts_and_their_documentation_name_only_metrics_that_are_served(anonymous):
+    served = set(re.findall(r"^# TYPE (\w+)", anonymous.at_root("GET", "/metrics").text, re.MULTILINE))
     rules, manual = ((ROOT / path).read_text() for path in ("deploy/prometheus/alerts.yml", "docs/operations.md"))
 
     named = {re.sub("_bucket$", "", name) for name in re.findall(r"\bett_[a-z_]+[a-z]\b", rules)}

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from tests.support.audit_asserts import Record
+from tests.support.audit_asserts import AuditLog
 
 NIGHT = ("2026-03-02 20:00", "2026-03-03 04:30")
 # entry in UTC, zone; the days of the split, each with its seconds
@@ -31,7 +31,7 @@ SPLITS = [
 ]  # fmt: skip
 
 
-def asked(start, end, **more):
+def period_params(start, end, **more):
     return {"start_date": start, "end_date": end, "attribution": "split", **more}
 
 
@@ -44,7 +44,7 @@ def csv_of(caller, **params):
 @pytest.mark.parametrize(("start", "end", "zone", "by_day"), SPLITS)
 def test_an_entry_is_cut_at_each_local_midnight(people, as_user, mia, ana, website, start, end, zone, by_day):
     people.entry(ana, website, start, end, time_zone=zone)
-    year = asked(f"{start[:4]}-01-01", f"{start[:4]}-12-31")
+    year = period_params(f"{start[:4]}-01-01", f"{start[:4]}-12-31")
 
     days = as_user(ana).get("/reports/me", params=year).json()["days"]
     rows = csv_of(as_user(mia), **year, columns="full")
@@ -60,22 +60,22 @@ def test_a_night_belongs_to_the_day_on_which_it_starts_unless_asked_otherwise(pe
     month = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
     whole = as_user(ana).get("/reports/me", params=month).json()
-    cut = as_user(ana).get("/reports/me", params=month | {"attribution": "split"}).json()
+    report = as_user(ana).get("/reports/me", params=month | {"attribution": "split"}).json()
 
     assert {day["date"]: day["total_seconds"] for day in whole["days"] if day["total_seconds"]} == {"2026-03-02": 30600}
-    assert {day["date"]: day["total_seconds"] for day in cut["days"] if day["total_seconds"]} == {
+    assert {day["date"]: day["total_seconds"] for day in report["days"] if day["total_seconds"]} == {
         "2026-03-02": 14400,
         "2026-03-03": 16200,
     }
-    assert whole["total_seconds"] == cut["total_seconds"] == 30600
-    assert (whole["total_hours"], whole["attribution"], cut["attribution"]) == (8.5, "start", "split")
+    assert whole["total_seconds"] == report["total_seconds"] == 30600
+    assert (whole["total_hours"], whole["attribution"], report["attribution"]) == (8.5, "start", "split")
 
 
 def test_only_what_lies_inside_the_period_counts(people, as_user, mia, ana, website):
     """A night that reaches into the month, and one that reaches out of it."""
     people.entry(ana, website, "2026-02-28 22:00", "2026-03-01 06:00")
     people.entry(ana, website, "2026-03-31 22:00", "2026-04-01 06:00")
-    march = asked("2026-03-01", "2026-03-31")
+    march = period_params("2026-03-01", "2026-03-31")
 
     own = as_user(ana).get("/time-entries/me", params=march).json()
     (team,) = as_user(mia).get("/reports/team", params=march).json()
@@ -94,34 +94,36 @@ def test_an_old_entry_that_never_ended_until_now_still_reaches_in(people, as_use
     """A clock-out forgotten for two months, between many other people's days."""
     people.entry(ana, website, "2026-01-10 08:00", "2026-03-10 08:00")
 
-    cut = as_user(ana).get("/reports/me", params=asked("2026-03-09", "2026-03-11")).json()
+    report = as_user(ana).get("/reports/me", params=period_params("2026-03-09", "2026-03-11")).json()
 
-    assert [day["total_seconds"] for day in cut["days"]] == [86400, 8 * 3600, 0]
+    assert [day["total_seconds"] for day in report["days"]] == [86400, 8 * 3600, 0]
 
 
 def test_what_still_runs_is_shown_once_and_not_counted(people, as_user, mia, ana, website):
     people.entry(ana, website, "2026-03-02 20:00", None)
 
-    before = as_user(ana).get("/reports/me", params=asked("2026-03-01", "2026-03-01")).json()
-    on = as_user(ana).get("/reports/me", params=asked("2026-03-02", "2026-03-04")).json()
-    behind = as_user(ana).get("/reports/me", params=asked("2026-03-03", "2026-03-04")).json()
+    before = as_user(ana).get("/reports/me", params=period_params("2026-03-01", "2026-03-01")).json()
+    on = as_user(ana).get("/reports/me", params=period_params("2026-03-02", "2026-03-04")).json()
+    behind = as_user(ana).get("/reports/me", params=period_params("2026-03-03", "2026-03-04")).json()
 
-    shown = [[len(day["entries"]) for day in days["days"]] for days in (before, on, behind)]
-    assert shown == [[0], [1, 0, 0], [1, 0]]
+    entry_counts = [[len(day["entries"]) for day in days["days"]] for days in (before, on, behind)]
+    assert entry_counts == [[0], [1, 0, 0], [1, 0]]
     assert before["total_seconds"] == on["total_seconds"] == behind["total_seconds"] == 0
     assert on["days"][0]["first_start"] == "2026-03-02T20:00:00Z"
     assert on["days"][0]["last_end"] is None
-    (row,) = csv_of(as_user(mia), **asked("2026-03-02", "2026-03-04"))
+    (row,) = csv_of(as_user(mia), **period_params("2026-03-02", "2026-03-04"))
     assert (row["end_time"], row["hours_worked"]) == ("", "")
 
 
 def test_a_zone_that_is_asked_for_cuts_at_its_midnights(people, as_user, ana, website):
     people.entry(ana, website, "2026-03-02 14:00", "2026-03-02 16:00")
 
-    cut = as_user(ana).get("/reports/me", params=asked("2026-03-02", "2026-03-03", time_zone="Asia/Tokyo")).json()
+    report = (
+        as_user(ana).get("/reports/me", params=period_params("2026-03-02", "2026-03-03", time_zone="Asia/Tokyo")).json()
+    )
 
-    assert [day["total_seconds"] for day in cut["days"]] == [3600, 3600]
-    assert cut["time_zone"] == "Asia/Tokyo"
+    assert [day["total_seconds"] for day in report["days"]] == [3600, 3600]
+    assert report["time_zone"] == "Asia/Tokyo"
 
 
 def test_a_day_has_its_first_start_its_last_end_and_its_breaks(people, as_user, ana, website):
@@ -159,16 +161,16 @@ def test_a_persons_days_are_asked_for_in_periods_of_400_days(as_user, ana):
 
 
 def test_the_record_says_how_an_export_was_cut(as_user, server, mia):
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
-    csv_of(as_user(mia), **asked("2026-03-01", "2026-03-31"))
+    csv_of(as_user(mia), **period_params("2026-03-01", "2026-03-31"))
 
-    assert [event.after["attribution"] for event in record.new()] == ["split"]
+    assert [event.after["attribution"] for event in audit_log.new_events()] == ["split"]
 
 
 @pytest.mark.parametrize("path", ["/time-entries/me", "/reports/me", "/reports/team", "/reports/export/csv"])
 def test_there_are_two_attributions(as_user, mia, path):
-    answer = as_user(mia).get(path, params=asked("2026-03-01", "2026-03-31") | {"attribution": "thirds"})
+    answer = as_user(mia).get(path, params=period_params("2026-03-01", "2026-03-31") | {"attribution": "thirds"})
 
     assert answer.status_code == 422
 
@@ -177,6 +179,6 @@ def test_an_entry_that_runs_since_before_the_clock_changed_shows_when_it_started
     berta = people.employee("Berta", manager=mia, time_zone="Europe/Berlin")
     people.entry(berta, website, "2026-03-20 08:00", None)
 
-    (row,) = csv_of(as_user(mia), **asked("2026-04-01", "2026-04-30"))
+    (row,) = csv_of(as_user(mia), **period_params("2026-04-01", "2026-04-30"))
 
     assert (row["date"], row["start_time"], row["end_time"]) == ("2026-03-20", "09:00:00", "")

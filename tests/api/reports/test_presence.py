@@ -9,40 +9,40 @@ from app.models.tables import ENTRY, USER
 from app.schemas.reports.presence import PresenceFilter
 from app.services.access.actor import Actor
 from app.services.reports import presence
-from tests.api.conftest import IN_SIGHT
+from tests.api.conftest import VISIBLE_TO
 from tests.support.factories import instant
-from tests.support.query_counter import counted_statements
-from tests.support.times import clock
+from tests.support.query_counter import capture_statements
+from tests.support.times import hours_ago_utc
 
 
-def present(caller, **params):
+def clocked_in(caller, **params):
     answer = caller.get("/reports/presence", params=params)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 def names(caller, **params):
-    return [each["user_name"].partition(" ")[0] for each in present(caller, **params)]
+    return [each["user_name"].partition(" ")[0] for each in clocked_in(caller, **params)]
 
 
 @pytest.fixture
 def company(people, staff, website):
     """They are all at work, each since another hour."""
-    for number, person in enumerate(staff.values(), start=1):
-        people.entry(person, website, clock(number), None)
+    for number, user in enumerate(staff.values(), start=1):
+        people.entry(user, website, hours_ago_utc(number), None)
     return staff
 
 
 def test_mia_sees_who_is_at_work_on_what_and_since_when(people, as_user, mia, website):
     ana = people.employee("Ana", manager=mia, time_zone="Asia/Tokyo")
-    people.entry(people.employee("Eve", manager=mia), website, clock(9), clock(1))
-    entry = people.entry(ana, website, clock(2), None, description="Landing page")
+    people.entry(people.employee("Eve", manager=mia), website, hours_ago_utc(9), hours_ago_utc(1))
+    entry = people.entry(ana, website, hours_ago_utc(2), None, description="Landing page")
 
     answer = as_user(mia).get("/reports/presence")
 
     (of_ana,) = answer.json()
     as_of, start = (datetime.fromisoformat(text) for text in (answer.headers["X-As-Of"], of_ana["start_time"]))
-    assert start == instant(clock(2))
+    assert start == instant(hours_ago_utc(2))
     assert of_ana["elapsed_seconds"] == int((as_of - start).total_seconds()) >= 7200
     assert {name: value for name, value in of_ana.items() if name not in {"start_time", "elapsed_seconds"}} == {
         "user_id": ana.id,
@@ -58,8 +58,8 @@ def test_mia_sees_who_is_at_work_on_what_and_since_when(people, as_user, mia, we
 
 def test_who_clocks_in_appears_and_who_clocks_out_or_is_deactivated_is_gone(people, as_user, mia, ana, ada, website):
     bob = people.employee("Bob", manager=mia)
-    for person in (ana, bob):
-        assert as_user(person).clock_in(website.id).status_code == 200
+    for user in (ana, bob):
+        assert as_user(user).clock_in(website.id).status_code == 200
     assert names(as_user(mia)) == ["Ana", "Bob"]
 
     as_user(ana).clock_out()
@@ -70,13 +70,13 @@ def test_who_clocks_in_appears_and_who_clocks_out_or_is_deactivated_is_gone(peop
 
 def test_what_needs_review_comes_first_then_who_came_first(people, as_user, mia, website):
     staff = {name: people.employee(name, manager=mia) for name in ("Ana", "Bob", "Eve", "Kim", "Zoe")}
-    people.entry(staff["Ana"], website, clock(2), None)
-    people.entry(staff["Bob"], website, clock(1), None, needs_review=True)
-    people.entry(staff["Eve"], website, clock(3), None)
-    people.entry(staff["Kim"], website, clock(2), None)
-    people.entry(staff["Zoe"], website, clock(17), None)
+    people.entry(staff["Ana"], website, hours_ago_utc(2), None)
+    people.entry(staff["Bob"], website, hours_ago_utc(1), None, needs_review=True)
+    people.entry(staff["Eve"], website, hours_ago_utc(3), None)
+    people.entry(staff["Kim"], website, hours_ago_utc(2), None)
+    people.entry(staff["Zoe"], website, hours_ago_utc(17), None)
 
-    seen = present(as_user(mia))
+    seen = clocked_in(as_user(mia))
 
     assert [(each["user_name"][:3], each["needs_review"]) for each in seen] == [
         ("Zoe", True),
@@ -90,19 +90,19 @@ def test_what_needs_review_comes_first_then_who_came_first(people, as_user, mia,
 
 
 def test_everybody_sees_those_whom_they_may_see(as_user, server, company):
-    for name, expected in IN_SIGHT.items():
+    for name, expected in VISIBLE_TO.items():
         caller = as_user(company[name])
-        with server.database.reading() as session:
+        with server.database.read_transaction() as session:
             of_them = ENTRY.c.user_id.in_([company[each].id for each in expected])
             entries = set(session.execute(select(ENTRY.c.id).where(of_them)).scalars())
-        assert {each["entry_id"] for each in present(caller)} == entries
+        assert {each["entry_id"] for each in clocked_in(caller)} == entries
         assert {entry["id"] for entry in caller.get("/time-entries", params={"open": True}).json()} == entries
 
 
 def test_filters_only_narrow(people, as_user, company):
     ana, mia, max_ = (as_user(company[name]) for name in ("Ana", "Mia", "Max"))
     app = people.project("App")
-    people.entry(people.employee("Zoe", manager=company["Mia"]), app, clock(6), None)
+    people.entry(people.employee("Zoe", manager=company["Mia"]), app, hours_ago_utc(6), None)
 
     assert names(mia, team_id=company["Mia"].id) == ["Zoe", "Ana", "Bo"]
     assert names(mia, team_id=company["Bo"].id) == ["Eve"]
@@ -114,7 +114,7 @@ def test_filters_only_narrow(people, as_user, company):
 
 
 def test_a_person_who_moves_is_seen_by_the_new_manager_only(as_user, server, company):
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         moved = update(USER).where(USER.c.id == company["Eve"].id).values(manager_id=company["Max"].id)
         session.execute(moved)
 
@@ -151,8 +151,8 @@ def test_an_entry_that_grows_stale_between_two_pages_is_shown_once(people, datab
     actor, cursor, seen, at = Actor(mia.id, mia.role, "UTC"), None, [], now
 
     for _ in range(4):
-        with database.reading() as session:
-            (one,), cursor = presence.page(session, actor, PresenceFilter(), cursor=cursor, limit=1, at=at)
+        with database.read_transaction() as session:
+            (one,), cursor = presence.list_clocked_in(session, actor, PresenceFilter(), cursor=cursor, limit=1, at=at)
         seen.append((one.user_name[:3], one.needs_review, one.elapsed_seconds))
         at += timedelta(minutes=1)
 
@@ -169,15 +169,15 @@ def test_nobody_was_at_work_for_less_than_no_time(people, database, mia, website
     people.entry(mia, website, "2026-03-02 08:00:03", None)
     actor = Actor(mia.id, mia.role, "UTC")
 
-    with database.reading() as session:
+    with database.read_transaction() as session:
         at = instant("2026-03-02 08:00:00")  # this machine's clock is behind the one that wrote the entry
-        (one,), _ = presence.page(session, actor, PresenceFilter(), cursor=None, limit=1, at=at)
+        (one,), _ = presence.list_clocked_in(session, actor, PresenceFilter(), cursor=None, limit=1, at=at)
 
     assert one.elapsed_seconds == 0
 
 
 def test_what_cannot_be_meant_is_refused(as_user, mia):
-    wanted = [
+    cases = [
         ({"limit": 0}, "validation_failed"),
         ({"limit": 1001}, "validation_failed"),
         ({"team_id": 0}, "validation_failed"),
@@ -187,17 +187,17 @@ def test_what_cannot_be_meant_is_refused(as_user, mia):
         ({"cursor": "WzEsMiwzXQ"}, "invalid_cursor"),  # [1,2,3]
     ]
 
-    answers = [as_user(mia).get("/reports/presence", params=asked) for asked, _ in wanted]
+    answers = [as_user(mia).get("/reports/presence", params=params) for params, _ in cases]
 
-    assert [(each.status_code, each.json()["code"]) for each in answers] == [(422, code) for _, code in wanted]
+    assert [(each.status_code, each.json()["code"]) for each in answers] == [(422, code) for _, code in cases]
 
 
 def test_it_takes_one_statement_whatever_the_number_of_people(people, as_user, server, company, website):
     counts = []
     for name, size in (("Ana", 1), ("Ada", 7)):
         caller = as_user(company[name])
-        with counted_statements(server) as sent:
-            assert len(present(caller)) == size
+        with capture_statements(server) as sent:
+            assert len(clocked_in(caller)) == size
         counts.append(len([each for each in sent if each != "BEGIN"]))
 
     assert counts == [2, 2]  # who asks, and the answer

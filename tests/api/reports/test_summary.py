@@ -4,7 +4,7 @@ from itertools import combinations, permutations
 
 import pytest
 
-from tests.support.query_counter import counted_statements
+from tests.support.query_counter import capture_statements
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 YEAR = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
@@ -15,10 +15,10 @@ HOUR = 3600
 def summary(caller, *groups, **params):
     answer = caller.get("/reports/summary", params=MARCH | params | {"group_by": groups})
     assert answer.status_code == 200, answer.text
-    said = answer.json()
-    assert answer.headers["X-As-Of"] == said["as_of"]
-    assert said["total_seconds"] == sum(row["total_seconds"] for row in said["rows"])
-    return said
+    body = answer.json()
+    assert answer.headers["X-As-Of"] == body["as_of"]
+    assert body["total_seconds"] == sum(row["total_seconds"] for row in body["rows"])
+    return body
 
 
 def seconds_by(caller, group, **params):
@@ -40,9 +40,9 @@ def test_mia_sees_each_persons_hours_by_project(people, as_user, mia, ana, websi
     people.entry(bob, app_project, "2026-03-04 09:00", "2026-03-04 10:00")
     people.entry(bob, app_project, "2026-04-01 09:00", "2026-04-01 10:00")
 
-    said = summary(as_user(mia), "user", "project")
+    body = summary(as_user(mia), "user", "project")
 
-    assert {name: value for name, value in said.items() if name not in {"as_of", "rows"}} == {
+    assert {name: value for name, value in body.items() if name not in {"as_of", "rows"}} == {
         "start_date": "2026-03-01",
         "end_date": "2026-03-31",
         "time_zone": "UTC",
@@ -54,7 +54,7 @@ def test_mia_sees_each_persons_hours_by_project(people, as_user, mia, ana, websi
     of_ana, of_bob = {"user_id": ana.id, "user_name": "Ana Silva"}, {"user_id": bob.id, "user_name": "Bob Silva"}
     on_web = {"project_id": website.id, "project_name": "Website"}
     on_app = {"project_id": app_project.id, "project_name": "App"}
-    assert said["rows"] == [
+    assert body["rows"] == [
         of_ana | on_web | {"total_seconds": 27000, "total_hours": 7.5, "entries": 2, "users": 1},
         of_ana | on_app | {"total_seconds": 18, "total_hours": 0.01, "entries": 1, "users": 1},
         of_bob | on_app | {"total_seconds": 3600, "total_hours": 1.0, "entries": 1, "users": 1},
@@ -65,10 +65,10 @@ def test_the_total_is_rounded_once_and_not_summed_from_rounded_rows(people, as_u
     for day in ("02", "03", "04"):
         people.entry(ana, website, f"2026-03-{day} 08:00", f"2026-03-{day} 08:00:17")
 
-    said = summary(as_user(ana), "day")
+    body = summary(as_user(ana), "day")
 
-    assert [row["total_hours"] for row in said["rows"]] == [0.0, 0.0, 0.0]
-    assert (said["total_seconds"], said["total_hours"]) == (51, 0.01)
+    assert [row["total_hours"] for row in body["rows"]] == [0.0, 0.0, 0.0]
+    assert (body["total_seconds"], body["total_hours"]) == (51, 0.01)
 
 
 def test_open_entries_are_not_counted(people, as_user, ana, website):
@@ -82,9 +82,9 @@ def test_open_entries_are_not_counted(people, as_user, ana, website):
 
 def test_people_are_counted_once_in_each_group(people, as_user, mia, ana, website, app_project):
     bob = people.employee("Bob", manager=mia)
-    for person in (ana, bob):
-        people.entry(person, website, "2026-03-02 08:00", "2026-03-02 09:00")
-        people.entry(person, app_project, "2026-03-02 09:00", "2026-03-02 10:00")
+    for user in (ana, bob):
+        people.entry(user, website, "2026-03-02 08:00", "2026-03-02 09:00")
+        people.entry(user, app_project, "2026-03-02 09:00", "2026-03-02 10:00")
     people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 09:00")
 
     (on_website, on_app) = summary(as_user(mia), "project")["rows"]
@@ -220,11 +220,11 @@ def company(people, mia, ana, website, app_project):
     """Nights and days of two teams in three zones, over the changes of the clocks and the turn of the year."""
     bo = people.manager("Bo", manager=mia, time_zone="Europe/Berlin")
     eve = people.employee("Eve", manager=bo, time_zone="Asia/Tokyo")
-    for number, person in enumerate((ana, bo, eve, mia)):
+    for number, user in enumerate((ana, bo, eve, mia)):
         for month, day in ((1, 1), (3, 28), (3, 29), (10, 24), (10, 25), (12, 31)):
             start = f"2026-{month:02}-{day:02} {20 - number}:15:{number:02}"
             end = f"2026-{month:02}-{day:02} 23:59:59"
-            people.entry(person, website if day % 2 else app_project, start, end)
+            people.entry(user, website if day % 2 else app_project, start, end)
     people.entry(eve, website, "2026-06-29 22:00", "2026-07-02 03:00:01")
     people.entry(eve, website, "2026-05-01 08:00", "2026-05-01 08:00")
     return mia
@@ -233,20 +233,22 @@ def company(people, mia, ana, website, app_project):
 def test_every_combination_of_groups_adds_up_to_what_the_other_reports_say(as_user, company):
     me = as_user(company)
     for attribution, most in (("start", 3), ("split", 2)):
-        asked = YEAR | {"attribution": attribution}
-        team = me.get("/reports/team", params=asked | {"include_indirect": True, "include_entries": False}).json()
-        own = me.get("/reports/me", params=asked).json()["total_seconds"]
+        period_params = YEAR | {"attribution": attribution}
+        team = me.get(
+            "/reports/team", params=period_params | {"include_indirect": True, "include_entries": False}
+        ).json()
+        own = me.get("/reports/me", params=period_params).json()["total_seconds"]
         total = own + sum(row["total_seconds"] for row in team)
 
-        said = {
-            groups: summary(me, *groups, **asked)["total_seconds"]
+        totals = {
+            groups: summary(me, *groups, **period_params)["total_seconds"]
             for count in range(1, most + 1)
             for groups in combinations(GROUPS, count)
         }
 
-        assert len(said) == {"start": 63, "split": 28}[attribution]
-        assert said == dict.fromkeys(said, total)
-        assert seconds_by(me, "user", **asked) == {"Mia Silva": own} | {
+        assert len(totals) == {"start": 63, "split": 28}[attribution]
+        assert totals == dict.fromkeys(totals, total)
+        assert seconds_by(me, "user", **period_params) == {"Mia Silva": own} | {
             f"{row['employee']['first_name']} Silva": row["total_seconds"] for row in team
         }
 
@@ -268,21 +270,21 @@ def test_a_large_company_takes_no_more_statements_than_a_small_one(
     otto, zones = people.manager("Otto"), ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/Lima")
     for manager, size in ((mia, 1), (otto, 20)):
         for number in range(size):
-            person = people.employee(f"{manager.first_name} {number}", manager=manager, time_zone=zones[number % 4])
+            user = people.employee(f"{manager.first_name} {number}", manager=manager, time_zone=zones[number % 4])
             for day in range(1, 2 + number % 3):
-                people.entry(person, website, f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 23:30")
-    asked = MARCH | {"attribution": attribution}
+                people.entry(user, website, f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 23:30")
+    period_params = MARCH | {"attribution": attribution}
     paths = {
-        "/reports/summary": asked | {"group_by": ["team", "user", "day"]},
-        "/reports/me": asked,
-        "/reports/team": asked | {"include_entries": False},
+        "/reports/summary": period_params | {"group_by": ["team", "user", "day"]},
+        "/reports/me": period_params,
+        "/reports/team": period_params | {"include_entries": False},
     }
 
     counts = {}
     for path, params in paths.items():
         for manager in (mia, otto):
             me = as_user(manager)
-            with counted_statements(server) as sent:
+            with capture_statements(server) as sent:
                 assert me.get(path, params=params).status_code == 200
             counts[path, manager.first_name] = len([each for each in sent if each != "BEGIN"])
 

@@ -5,7 +5,7 @@ from sqlalchemy import insert, select, update
 
 from app.models.tables import ENTRY, USER
 from app.services.reports import summary
-from tests.api.conftest import IN_SIGHT
+from tests.api.conftest import VISIBLE_TO
 from tests.support.factories import instant, password_hash
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
@@ -30,20 +30,20 @@ def refusal(caller, **params):
 @pytest.fixture
 def company(people, staff, website):
     """Each of them worked an hour."""
-    for person in staff.values():
-        people.entry(person, website, "2026-03-02 08:00", "2026-03-02 09:00")
+    for user in staff.values():
+        people.entry(user, website, "2026-03-02 08:00", "2026-03-02 09:00")
     return staff
 
 
 def test_everybody_sees_the_hours_of_those_whom_they_may_see(as_user, server, company):
-    for name, expected in IN_SIGHT.items():
+    for name, expected in VISIBLE_TO.items():
         caller = as_user(company[name])
         ids = {company[each].id for each in expected}
-        with server.database.reading() as session:
+        with server.database.read_transaction() as session:
             entries = set(session.execute(select(ENTRY.c.id).where(ENTRY.c.user_id.in_(ids))).scalars())
         for more in ({}, {"attribution": "split"}, {"fill": True}):
             assert {row["user_id"] for row in rows(caller, "user", **more)} == ids
-        assert {person["id"] for person in caller.get("/team").json()} == ids
+        assert {user["id"] for user in caller.get("/team").json()} == ids
         assert {entry["id"] for entry in caller.get("/time-entries").json()} == entries
         (on_website,) = rows(caller, "project")
         assert (on_website["entries"], on_website["users"]) == (len(entries), len(ids))
@@ -78,7 +78,7 @@ def test_one_project_is_asked_for_by_its_id(people, as_user, ana, website, attri
 def test_a_person_who_moves_takes_their_hours_along(as_user, server, company):
     mia, max_ = as_user(company["Mia"]), as_user(company["Max"])
     assert "Eve" in names(mia)
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         moved = update(USER).where(USER.c.id == company["Eve"].id).values(manager_id=company["Max"].id)
         session.execute(moved)
 
@@ -104,7 +104,7 @@ def test_teams_are_their_managers_direct_reports_and_people_without_one_come_las
 
 
 def test_a_circle_of_managers_forced_into_the_table_still_ends(as_user, server, company):
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(update(USER).where(USER.c.id == company["Mia"].id).values(manager_id=company["Bo"].id))
 
     assert names(as_user(company["Mia"])) == names(as_user(company["Bo"])) == ["Mia", "Bo", "Ana", "Eve"]
@@ -153,8 +153,8 @@ def test_projects_that_only_others_may_book_are_not_filled_in(people, as_user, m
     people.project("Bob's", members=(bob,))
     people.project("Ana's", members=(ana,))
 
-    def projects(person):
-        return [row["project_name"] for row in rows(as_user(person), "project", fill=True)]
+    def projects(user):
+        return [row["project_name"] for row in rows(as_user(user), "project", fill=True)]
 
     assert projects(ana) == projects(mia) == ["Website", "Ana's"]
     assert projects(bob) == ["Website", "Bob's"]
@@ -166,7 +166,7 @@ def test_projects_that_only_others_may_book_are_not_filled_in(people, as_user, m
 
 def test_what_cannot_be_meant_is_refused(as_user, mia):
     me = as_user(mia)
-    wanted = [
+    cases = [
         ({"group_by": []}, "validation_failed"),
         ({"group_by": "shoe_size"}, "validation_failed"),
         ({"group_by": ""}, "validation_failed"),
@@ -185,7 +185,7 @@ def test_what_cannot_be_meant_is_refused(as_user, mia):
         ({"start_date": "2025-01-01", "end_date": "2026-02-05"}, "period_too_long"),
     ]
 
-    assert [refusal(me, **asked) for asked, _ in wanted] == [(422, code) for _, code in wanted]
+    assert [refusal(me, **params) for params, _ in cases] == [(422, code) for _, code in cases]
     assert refusal(me, start_date="2025-01-01", end_date="2026-02-04", group_by="day,week,month") == (200, "")
 
 
@@ -203,7 +203,7 @@ def test_groups_may_be_given_in_one_value_with_commas(people, as_user, ana, webs
 
 
 def test_more_rows_than_a_hundred_thousand_are_refused(as_user, server, ada, website):
-    _hire(server, 251)
+    _insert_users(server, 251)
     me = as_user(ada)
     days = {"start_date": "2025-01-01", "end_date": "2026-02-04", "fill": True}
 
@@ -213,8 +213,8 @@ def test_more_rows_than_a_hundred_thousand_are_refused(as_user, server, ada, web
 
 def test_rows_that_have_hours_count_too(as_user, server, ada, website, monkeypatch):
     monkeypatch.setattr(summary, "MAX_ROWS", 10)
-    _hire(server, 11)
-    with server.database.writing() as session:
+    _insert_users(server, 11)
+    with server.database.write_transaction() as session:
         ids = list(session.execute(select(USER.c.id).where(USER.c.id != ada.id)).scalars())
         session.execute(update(USER).where(USER.c.id.in_(ids)).values(is_active=False))
         start = instant("2026-03-02 08:00")
@@ -225,16 +225,16 @@ def test_rows_that_have_hours_count_too(as_user, server, ada, website, monkeypat
 
     assert len(rows(me, "user")) == 10
     assert refusal(me, fill=True) == (422, "summary_too_large")  # Ada, without hours, is the eleventh
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(insert(ENTRY), values | {"user_id": ids[10], "version": 1})
     assert refusal(me) == (422, "summary_too_large")
     assert len(rows(me, "project")) == 1
 
 
-def _hire(server, count):
+def _insert_users(server, count):
     """So many people by one statement, all alike."""
-    person = {"first_name": "Kim", "last_name": "Silva", "name_key": "kim silva", "password_hash": password_hash()}
-    person |= {"role": "employee", "is_active": True, "time_zone": "UTC", "created_at": instant("2026-01-01 08:00")}
+    user = {"first_name": "Kim", "last_name": "Silva", "name_key": "kim silva", "password_hash": password_hash()}
+    user |= {"role": "employee", "is_active": True, "time_zone": "UTC", "created_at": instant("2026-01-01 08:00")}
     emails = [f"kim{number}@example.com" for number in range(count)]
-    with server.database.writing() as session:
-        session.execute(insert(USER), [person | {"email": email, "email_key": email} for email in emails])
+    with server.database.write_transaction() as session:
+        session.execute(insert(USER), [user | {"email": email, "email_key": email} for email in emails])

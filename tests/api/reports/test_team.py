@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from app.models.tables import USER
-from tests.support.query_counter import counted_statements
+from tests.support.query_counter import capture_statements
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
@@ -81,10 +81,10 @@ def test_the_report_says_when_it_was_computed(people, as_user, mia):
 
 def test_totals_are_the_same_with_and_without_entries(people, as_user, mia, website):
     for number in range(3):
-        person = people.employee(f"Person {number}", manager=mia, time_zone="Asia/Kolkata")
+        user = people.employee(f"Person {number}", manager=mia, time_zone="Asia/Kolkata")
         for start in range(1, 28, number + 1):
-            people.entry(person, website, f"2026-03-{start:02} 07:00", f"2026-03-{start:02} 15:{start:02}:07")
-        people.entry(person, website, "2026-03-29 07:00", None)
+            people.entry(user, website, f"2026-03-{start:02} 07:00", f"2026-03-{start:02} 15:{start:02}:07")
+        people.entry(user, website, "2026-03-29 07:00", None)
 
     whole, short = team_of(as_user(mia)), team_of(as_user(mia), include_entries=False)
 
@@ -146,9 +146,9 @@ def test_hours_are_rounded_half_up_from_the_summed_seconds(people, as_user, mia,
     """18 s are half of 0.01 h. Three rows of 12 s are 0.01 h, though each by itself would round to nothing."""
     worked = {(0,): 0.0, (17,): 0.0, (18,): 0.01, (53,): 0.01, (54,): 0.02, (12, 12, 12): 0.01}
     for lengths in worked:
-        person = people.employee(f"Worked {lengths}", manager=mia, email=f"{'-'.join(map(str, lengths))}@example.com")
+        user = people.employee(f"Worked {lengths}", manager=mia, email=f"{'-'.join(map(str, lengths))}@example.com")
         for number, seconds in enumerate(lengths):
-            people.entry(person, website, f"2026-03-02 08:0{number}:00", f"2026-03-02 08:0{number}:{seconds:02}")
+            people.entry(user, website, f"2026-03-02 08:0{number}:00", f"2026-03-02 08:0{number}:{seconds:02}")
 
     with_entries, without = team_of(as_user(mia)), team_of(as_user(mia), include_entries=False)
 
@@ -171,7 +171,7 @@ def test_an_entry_belongs_to_the_day_in_its_own_zone(people, as_user, mia, websi
 def test_tz_puts_all_entries_into_the_days_of_one_zone(people, as_user, mia, website):
     berta = people.employee("Berta", manager=mia, time_zone="Europe/Berlin")
     lara = people.employee("Lara", manager=mia, time_zone="America/Los_Angeles")
-    both = [people.entry(person, website, "2026-03-02 23:30", "2026-03-02 23:45") for person in (berta, lara)]
+    both = [people.entry(user, website, "2026-03-02 23:30", "2026-03-02 23:45") for user in (berta, lara)]
 
     assert ids_in(team_of(as_user(mia), **day("2026-03-02", time_zone="UTC"))) == both
     assert ids_in(team_of(as_user(mia), **day("2026-03-03", time_zone="UTC"))) == []
@@ -223,7 +223,7 @@ def test_both_ends_of_a_period_are_included(people, as_user, mia, website):
 
 def test_periods_that_cannot_be_meant_are_refused(as_user, mia):
     me = as_user(mia)
-    wanted = [
+    cases = [
         ({"start_date": "2026-03-31", "end_date": "2026-03-01"}, "period_reversed"),
         ({"start_date": "2025-01-01", "end_date": "2026-02-05"}, "period_too_long"),
         ({"time_zone": "Mars/Olympus"}, "validation_failed"),
@@ -237,7 +237,7 @@ def test_periods_that_cannot_be_meant_are_refused(as_user, mia):
         ({"scope": "universe"}, "validation_failed"),
     ]
 
-    assert [refusal_of(me, **period) for period, _ in wanted] == [(422, code) for _, code in wanted]
+    assert [refusal_of(me, **period) for period, _ in cases] == [(422, code) for _, code in cases]
 
 
 def test_four_hundred_days_are_not_too_long(as_user, mia):
@@ -265,7 +265,7 @@ def test_the_hours_of_deactivated_people_still_show(people, as_user, mia, websit
 def test_a_circle_of_managers_forced_into_the_table_still_ends(people, as_user, server, mia):
     bo = people.manager("Bo", manager=mia)
     people.employee("Ana", manager=bo)
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(update(USER).where(USER.c.id == mia.id).values(manager_id=bo.id))
 
     assert names_in(team_of(as_user(mia), include_indirect=True)) == ["Bo", "Ana"]
@@ -296,15 +296,15 @@ def test_a_large_team_takes_no_more_statements_than_a_small_one(
     otto, zones = people.manager("Otto"), ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/Lima")
     for manager, size in ((mia, 2), (otto, 40)):
         for number in range(size):
-            person = people.employee(f"{manager.first_name} {number}", manager=manager, time_zone=zones[number % 4])
-            people.entry(person, website, "2026-03-02 08:00", "2026-03-02 09:00")
-            people.entry(person, website, "2026-02-28 20:00", "2026-03-02 07:00")
+            user = people.employee(f"{manager.first_name} {number}", manager=manager, time_zone=zones[number % 4])
+            people.entry(user, website, "2026-03-02 08:00", "2026-03-02 09:00")
+            people.entry(user, website, "2026-02-28 20:00", "2026-03-02 07:00")
 
     counts = []
     for manager, size in ((mia, 2), (otto, 40)):
-        with counted_statements(server) as sent:
-            asked = {"include_entries": include_entries, "attribution": attribution}
-            assert len(team_of(as_user(manager), **asked)) == size
+        with capture_statements(server) as sent:
+            params = {"include_entries": include_entries, "attribution": attribution}
+            assert len(team_of(as_user(manager), **params)) == size
         counts.append(len(sent))
 
     assert counts[0] == counts[1] <= 7

@@ -26,7 +26,7 @@ from app.services.users.administration import register_zone
 pytestmark = pytest.mark.high_volume
 EXAMPLES = os.environ.get("TOTALS_EXAMPLES")
 # Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.
-ODD = [
+ODD_ZONES = [
     "Asia/Kathmandu",
     "Australia/Lord_Howe",
     "America/Sao_Paulo",
@@ -34,17 +34,17 @@ ODD = [
     "America/St_Johns",
     "Europe/Berlin",
 ]
-ZONES = st.one_of(st.sampled_from(ODD), st.sampled_from(sorted(zone_names())))
+ZONES = st.one_of(st.sampled_from(ODD_ZONES), st.sampled_from(sorted(zone_names())))
 LENGTHS = st.one_of(st.integers(0, 3600), st.integers(0, 30 * 3600), st.integers(0, 9 * 86400))
 # Around the changes of the clocks, in years when the odd ones happened, and anywhere.
-AROUND = st.sampled_from(
+NEAR_CLOCK_CHANGES = st.sampled_from(
     [date(2010, 11, 6), date(2011, 12, 29), date(2018, 11, 3), date(2026, 3, 28), date(2026, 10, 24), date(2026, 4, 5)]
 )
-FIRST_DAYS = st.one_of(AROUND, st.dates(date(2001, 1, 1), date(2025, 1, 1)))
+FIRST_DAYS = st.one_of(NEAR_CLOCK_CHANGES, st.dates(date(2001, 1, 1), date(2025, 1, 1)))
 
 
 @dataclass(frozen=True)
-class Work:
+class RecordedWork:
     """Entries, one behind the other, each with its zone; and the period that is asked for, perhaps in its own zone."""
 
     entries: list[tuple[datetime, datetime, str]]
@@ -52,7 +52,7 @@ class Work:
     end: date
     tz: str | None
 
-    def stretches(self):
+    def subperiods(self):
         """The period's days, its ISO weeks and its months, each as first and last day."""
         days = [self.start + timedelta(days=number) for number in range((self.end - self.start).days + 1)]
         by_week, by_month = defaultdict(list), defaultdict(list)
@@ -78,7 +78,7 @@ class Work:
 
 
 @st.composite
-def work(draw):
+def recorded_work(draw):
     start = draw(FIRST_DAYS)
     zones = draw(st.lists(ZONES, min_size=1, max_size=3))
     at = datetime(start.year, start.month, start.day, tzinfo=UTC) - timedelta(days=3)
@@ -87,7 +87,7 @@ def work(draw):
         begins = at + timedelta(seconds=gap)
         at = begins + timedelta(seconds=length)
         entries.append((begins, at, draw(st.sampled_from(zones))))
-    return Work(entries, start, start + timedelta(days=draw(st.integers(0, 20))), draw(st.none() | ZONES))
+    return RecordedWork(entries, start, start + timedelta(days=draw(st.integers(0, 20))), draw(st.none() | ZONES))
 
 
 @settings(
@@ -97,37 +97,37 @@ def work(draw):
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(done=work())
-def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, mia, website, done):
+@given(recorded=recorded_work())
+def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, mia, website, recorded):
     # One company for all examples: each hires a person of its own.
-    zone = done.entries[0][2]
+    zone = recorded.entries[0][2]
     ana = people.employee("Ana", manager=mia, email=f"{uuid.uuid4().hex}@example.com", time_zone=zone)
-    book(server.database, ana, website, done)
+    insert_entries(server.database, ana, website, recorded)
     me, manager = as_user(ana), as_user(mia)
 
     for attribution in ("start", "split"):
-        expected = done.seconds_inside(attribution)
-        asked = {"start_date": done.start, "end_date": done.end, "attribution": attribution}
-        asked |= {"time_zone": done.tz} if done.tz else {}
-        days = me.get("/reports/me", params=asked).json()
-        rows = rows_of(manager, ana, asked)
-        grouped = me.get("/reports/summary", params=asked | {"group_by": ["week", "weekday", "day"]}).json()
+        expected = recorded.seconds_inside(attribution)
+        params = {"start_date": recorded.start, "end_date": recorded.end, "attribution": attribution}
+        params |= {"time_zone": recorded.tz} if recorded.tz else {}
+        days = me.get("/reports/me", params=params).json()
+        rows = csv_rows(manager, ana, params)
+        grouped = me.get("/reports/summary", params=params | {"group_by": ["week", "weekday", "day"]}).json()
 
-        said = {
+        totals = {
             "total of my days": days["total_seconds"],
             "sum of my days": sum(day["total_seconds"] for day in days["days"]),
             "entries of my days": sum(length(entry) for day in days["days"] for entry in day["entries"]),
-            "my hours": sum(map(length, me.get("/time-entries/me", params=asked).json())),
-            "team, with entries": of_team(manager, ana, asked),
-            "team, added up in SQL": of_team(manager, ana, asked | {"include_entries": False}),
+            "my hours": sum(map(length, me.get("/time-entries/me", params=params).json())),
+            "team, with entries": team_seconds(manager, ana, params),
+            "team, added up in SQL": team_seconds(manager, ana, params | {"include_entries": False}),
             "CSV": sum(int(row["seconds_worked"]) for row in rows),
             "summary": grouped["total_seconds"],
         }
-        for name, stretches in done.stretches().items():
-            asked_each = [asked | {"start_date": first, "end_date": last} for first, last in stretches]
-            said[name] = sum(of_team(manager, ana, each | {"include_entries": False}) for each in asked_each)
+        for name, subperiods in recorded.subperiods().items():
+            params_of_each = [params | {"start_date": first, "end_date": last} for first, last in subperiods]
+            totals[name] = sum(team_seconds(manager, ana, each | {"include_entries": False}) for each in params_of_each)
 
-        assert said == dict.fromkeys(said, expected)
+        assert totals == dict.fromkeys(totals, expected)
         by_day: dict[str, int] = defaultdict(int)
         for row in rows:
             by_day[row["date"]] += int(row["seconds_worked"])
@@ -140,37 +140,37 @@ def test_a_whole_life_adds_up_in_the_database_too(people, server, as_user, mia, 
     ana = people.employee("Ana", manager=mia)
     for day in range(1, 29):
         people.entry(ana, website, f"2026-02-{day:02} 20:00:01", f"2026-02-{day:02} 23:59:59")
-    asked = {"start_date": "2000-01-01", "end_date": "2099-12-31", "include_entries": False}
+    params = {"start_date": "2000-01-01", "end_date": "2099-12-31", "include_entries": False}
 
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         lengths = epoch(ENTRY.c.end_time) - epoch(ENTRY.c.start_time)
         total = int(session.execute(select(func.sum(lengths)).where(ENTRY.c.user_id == ana.id)).scalar_one())
 
     for attribution in ("start", "split"):
-        assert of_team(as_user(mia), ana, asked | {"attribution": attribution}) == total == 28 * (4 * 3600 - 2)
+        assert team_seconds(as_user(mia), ana, params | {"attribution": attribution}) == total == 28 * (4 * 3600 - 2)
 
 
-def book(database, ana, website, done):
-    with database.writing() as session:
-        for start, end, zone in done.entries:
+def insert_entries(database, ana, website, recorded):
+    with database.write_transaction() as session:
+        for start, end, zone in recorded.entries:
             register_zone(session, zone)
             values = {"user_id": ana.id, "project_id": website.id, "start_time": start, "end_time": end}
             values |= {"description": "", "time_zone": zone, "needs_review": False, "version": 1}
             session.execute(insert(ENTRY).values(**values, created_at=start, updated_at=start))
 
 
-def of_team(manager, ana, asked):
+def team_seconds(manager, ana, params):
     """Ana's seconds in the team report."""
     return next(
         row["total_seconds"]
-        for row in manager.get("/reports/team", params=asked).json()
+        for row in manager.get("/reports/team", params=params).json()
         if row["employee"]["id"] == ana.id
     )
 
 
-def rows_of(manager, ana, asked):
+def csv_rows(manager, ana, params):
     """Ana's rows in the CSV."""
-    text = manager.get("/reports/export/csv", params=asked | {"columns": "full"}).text
+    text = manager.get("/reports/export/csv", params=params | {"columns": "full"}).text
     return [row for row in csv.DictReader(io.StringIO(text)) if row["employee_id"] == str(ana.id)]
 
 

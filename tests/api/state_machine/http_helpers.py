@@ -7,59 +7,61 @@ from zoneinfo import ZoneInfo
 
 from httpx import Response
 
-from tests.api.state_machine.model import FOREVER, Bulk, Change, ClockIn, ClockOut, Create, Delete, Wanted
+from tests.api.state_machine.model import FOREVER, Bulk, Change, ClockIn, ClockOut, Create, Delete, Request
 from tests.support.in_process_server import Caller
 
 
-def send(caller: Caller, wanted: Wanted, key: str | None, zone: str) -> Response:
+def send(caller: Caller, request: Request, key: str | None, zone: str) -> Response:
     method, address, options = "POST", "/time-entries", {}
     headers = {"Idempotency-Key": key} if key else {}
-    match wanted:
+    match request:
         case ClockIn(project_id, description, switch):
             address += "/clock-in"
             options = {"json": {"project_id": project_id, "description": description}, "params": {"switch": switch}}
         case ClockOut(entry_id):
             address += f"/{entry_id}/clock-out" if entry_id else "/clock-out"
         case Create():
-            options = {"json": body_of(wanted, zone)}
+            options = {"json": body_of(request, zone)}
         case Bulk():
             address += "/bulk"
-            options = {"json": {"operations": [operation_of(each, zone) for each in wanted.operations]}}
+            options = {"json": {"operations": [operation_of(each, zone) for each in request.operations]}}
         case Change() | Delete():
-            address += f"/{wanted.entry_id}"
-            if wanted.version is not None:
-                headers["If-Match"] = f'"{wanted.version}"'
-            if isinstance(wanted, Change):
-                method, options = "PATCH", {"json": body_of(wanted, zone)}
+            address += f"/{request.entry_id}"
+            if request.version is not None:
+                headers["If-Match"] = f'"{request.version}"'
+            if isinstance(request, Change):
+                method, options = "PATCH", {"json": body_of(request, zone)}
             else:
-                method, options = "DELETE", {"params": body_of(wanted, zone)}
+                method, options = "DELETE", {"params": body_of(request, zone)}
     return caller.request(method, address, headers=headers, **options)
 
 
-def body_of(wanted: Create | Change | Delete, zone: str) -> dict[str, Any]:
+def body_of(request: Create | Change | Delete, zone: str) -> dict[str, Any]:
     """What is sent of it, without what is None; instants with the offset of the sender's zone."""
-    said = dict(vars(wanted))
-    said |= dict(said.pop("sent", ()))
-    said = {name: value for name, value in said.items() if value is not None and name not in {"entry_id", "version"}}
+    fields = dict(vars(request))
+    fields |= dict(fields.pop("sent", ()))
+    fields = {
+        name: value for name, value in fields.items() if value is not None and name not in {"entry_id", "version"}
+    }
     return {
         name: value.astimezone(ZoneInfo(zone)).isoformat() if isinstance(value, datetime) else value
-        for name, value in said.items()
+        for name, value in fields.items()
     }
 
 
-def operation_of(wanted: Create | Change | Delete, zone: str) -> dict[str, Any]:
-    said = {"action": type(wanted).__name__.lower(), **body_of(wanted, zone)}
-    if not isinstance(wanted, Create):
-        said["id"] = wanted.entry_id
-        if wanted.version is not None:
-            said["version"] = wanted.version
-    return said
+def operation_of(request: Create | Change | Delete, zone: str) -> dict[str, Any]:
+    fields = {"action": type(request).__name__.lower(), **body_of(request, zone)}
+    if not isinstance(request, Create):
+        fields["id"] = request.entry_id
+        if request.version is not None:
+            fields["version"] = request.version
+    return fields
 
 
-def ids_of_created(answer: Response, wanted: Wanted) -> list[int]:
+def ids_of_created(answer: Response, request: Request) -> list[int]:
     if answer.is_error:
         return []
-    match wanted:
+    match request:
         case ClockIn() | Create():
             return [answer.json()["id"]]
         case Bulk():

@@ -24,7 +24,7 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 ADMIN, MANAGER = "admin", "manager"
 
 
-def z(instant: datetime) -> str:
+def utc_text(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -72,7 +72,7 @@ class Bulk:
     operations: tuple[Create | Change | Delete, ...]
 
 
-Wanted = ClockIn | ClockOut | Create | Change | Delete | Bulk
+Request = ClockIn | ClockOut | Create | Change | Delete | Bulk
 
 
 class Refused(Exception):
@@ -105,24 +105,24 @@ class Person:
     zone: str
     manager: "Person | None" = None
     is_active: bool = True
-    kept: dict[str, tuple[Wanted, Any, datetime]] = field(default_factory=dict)
+    responses_by_key: dict[str, tuple[Request, Any, datetime]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return self.name
 
-    def shows(self) -> dict[str, Any]:
+    def as_response(self) -> dict[str, Any]:
         manager_id = self.manager.id if self.manager else None
         return {"id": self.id, "is_active": self.is_active, "manager_id": manager_id, "time_zone": self.zone}
 
-    def bosses(self) -> "Iterator[Person]":
+    def managers_above(self) -> "Iterator[Person]":
         """The manager, theirs, and so on."""
-        boss = self.manager
-        while boss is not None:
-            yield boss
-            boss = boss.manager
+        superior = self.manager
+        while superior is not None:
+            yield superior
+            superior = superior.manager
 
-    def sees(self, other: "Person") -> bool:
-        return other is self or self.role == ADMIN or (self.role == MANAGER and self in other.bosses())
+    def may_see(self, other: "Person") -> bool:
+        return other is self or self.role == ADMIN or (self.role == MANAGER and self in other.managers_above())
 
 
 @dataclass(eq=False)
@@ -151,26 +151,26 @@ class Entry:
     needs_review: bool = False
     version: int = 1
 
-    def runs_too_long(self, at: datetime) -> bool:
+    def is_open_too_long(self, at: datetime) -> bool:
         return self.end_time is None and at - self.start_time > STALE_AFTER
 
-    def in_the_way(self, start: datetime, end: datetime | None) -> bool:
+    def overlaps(self, start: datetime, end: datetime | None) -> bool:
         """Half-open intervals: those that touch have nothing in common, and an empty one has nothing with any."""
         return max(self.start_time, start) < min(self.end_time or FOREVER, end or FOREVER)
 
-    def shows(self, at: datetime) -> dict[str, Any]:
+    def as_response(self, at: datetime) -> dict[str, Any]:
         return {
             "id": self.id,
             "user_id": self.owner.id,
             "project_id": self.project_id,
-            "start_time": z(self.start_time),
-            "end_time": z(self.end_time) if self.end_time else None,
+            "start_time": utc_text(self.start_time),
+            "end_time": utc_text(self.end_time) if self.end_time else None,
             "description": self.description,
             "time_zone": self.zone,
-            "needs_review": self.needs_review or self.runs_too_long(at),
+            "needs_review": self.needs_review or self.is_open_too_long(at),
             "version": self.version,
-            "created_at": z(self.created_at),
-            "updated_at": z(self.updated_at),
+            "created_at": utc_text(self.created_at),
+            "updated_at": utc_text(self.updated_at),
         }
 
 
@@ -206,21 +206,21 @@ class Model:
                 days[day] += seconds
         return dict(days)
 
-    def answer(self, actor: Person, wanted: Wanted, *, key: str | None, at: datetime, ids: Iterator[int]) -> Any:
+    def answer(self, actor: Person, request: Request, *, key: str | None, at: datetime, ids: Iterator[int]) -> Any:
         """What is shown; `ids` are those that the service gave to new entries. Raises Refused."""
         self.know(actor)
-        if isinstance(wanted, Create):
-            self._owner(actor, wanted)
-        if key in actor.kept and at - actor.kept[key][2] < KEY_LASTS:
-            before, answer, _ = actor.kept[key]
-            check(idempotency_key_reused=before != wanted)
-            if isinstance(wanted, Bulk):
-                shown = [result["entry"] for result in answer["results"] if result["entry"]]
-                check(user_not_found=not all(actor.sees(self.people[entry["user_id"]]) for entry in shown))
+        if isinstance(request, Create):
+            self._owner(actor, request)
+        if key in actor.responses_by_key and at - actor.responses_by_key[key][2] < KEY_LASTS:
+            before, answer, _ = actor.responses_by_key[key]
+            check(idempotency_key_reused=before != request)
+            if isinstance(request, Bulk):
+                response = [result["entry"] for result in answer["results"] if result["entry"]]
+                check(user_not_found=not all(actor.may_see(self.people[entry["user_id"]]) for entry in response))
             return answer
-        answer = self._do(actor, wanted, at, ids)
+        answer = self._do(actor, request, at, ids)
         if key is not None:
-            actor.kept[key] = wanted, answer, at
+            actor.responses_by_key[key] = request, answer, at
         return answer
 
     def know(self, actor: Person, *, admin: bool = False) -> None:
@@ -233,17 +233,17 @@ class Model:
         if person.is_active and running is not None:
             self._close(running, at)
         person.is_active = False
-        return person.shows()
+        return person.as_response()
 
     def activate(self, actor: Person, person: Person) -> Any:
         self.know(actor, admin=True)
         person.is_active = True
-        return person.shows()
+        return person.as_response()
 
     def move(self, actor: Person, person: Person, zone: str) -> Any:
         self.know(actor, admin=True)
         person.zone = zone
-        return person.shows()
+        return person.as_response()
 
     def assign(self, actor: Person, person: Person, manager: Person) -> Any:
         self.know(actor, admin=True)
@@ -251,67 +251,67 @@ class Model:
             manager_is_self=manager is person,
             manager_invalid=manager.role not in {ADMIN, MANAGER},
             manager_inactive=not manager.is_active,
-            manager_cycle=person in manager.bosses(),
+            manager_cycle=person in manager.managers_above(),
         )
         person.manager = manager
-        return person.shows()
+        return person.as_response()
 
     def archive(self, actor: Person, project: Project, *, is_active: bool) -> Any:
         self.know(actor, admin=True)
         project.is_active = is_active
         return {"id": project.id, "is_active": is_active}
 
-    def _do(self, actor: Person, wanted: Wanted, at: datetime, ids: Iterator[int]) -> Any:
-        match wanted:
+    def _do(self, actor: Person, request: Request, at: datetime, ids: Iterator[int]) -> Any:
+        match request:
             case ClockIn():
-                return self._clock_in(actor, wanted, at, ids)
+                return self._clock_in(actor, request, at, ids)
             case ClockOut():
-                return self._clock_out(actor, wanted, at)
+                return self._clock_out(actor, request, at)
             case Create():
-                return self._create(actor, wanted, at, ids)
+                return self._create(actor, request, at, ids)
             case Change():
-                return self._change(actor, wanted, at)
+                return self._change(actor, request, at)
             case Delete():
-                return self._delete(actor, wanted, at)
+                return self._delete(actor, request, at)
             case Bulk():
-                return self._bulk(actor, wanted, at, ids)
+                return self._bulk(actor, request, at, ids)
 
-    def _clock_in(self, actor: Person, wanted: ClockIn, at: datetime, ids: Iterator[int]) -> Any:
+    def _clock_in(self, actor: Person, request: ClockIn, at: datetime, ids: Iterator[int]) -> Any:
         running = self._open(actor)
-        check(already_clocked_in=running and not wanted.switch, **self._booking(wanted.project_id, actor))
+        check(already_clocked_in=running and not request.switch, **self._booking(request.project_id, actor))
         at = self._punch(actor, at)
         if running:
             self._close(running, at)
-        return self._add(ids, actor, wanted.project_id, at, None, wanted.description, at).shows(at)
+        return self._add(ids, actor, request.project_id, at, None, request.description, at).as_response(at)
 
-    def _clock_out(self, actor: Person, wanted: ClockOut, at: datetime) -> Any:
-        if wanted.entry_id is None:
+    def _clock_out(self, actor: Person, request: ClockOut, at: datetime) -> Any:
+        if request.entry_id is None:
             entry = self._open(actor)
             if entry is None:
                 raise Refused(not_clocked_in=True)
         else:
-            entry = self._entry(actor, wanted.entry_id, None)
+            entry = self._entry(actor, request.entry_id, None)
             check(not_your_entry=entry.owner is not actor)
             check(already_clocked_out=entry.end_time is not None)
-        return self._close(entry, self._punch(actor, at)).shows(at)
+        return self._close(entry, self._punch(actor, at)).as_response(at)
 
-    def _create(self, actor: Person, wanted: Create, at: datetime, ids: Iterator[int]) -> Any:
-        owner, start, end = self._owner(actor, wanted), wanted.start_time, wanted.end_time
+    def _create(self, actor: Person, request: Create, at: datetime, ids: Iterator[int]) -> Any:
+        owner, start, end = self._owner(actor, request), request.start_time, request.end_time
         check(
-            reason_required=owner is not actor and wanted.reason is None,
+            reason_required=owner is not actor and request.reason is None,
             edit_window_closed=self._too_old(actor, owner, start, at),
             **self._times(owner, start, end, at),
-            **self._booking(wanted.project_id, owner),
+            **self._booking(request.project_id, owner),
         )
-        return self._add(ids, owner, wanted.project_id, start, end, wanted.description, at).shows(at)
+        return self._add(ids, owner, request.project_id, start, end, request.description, at).as_response(at)
 
-    def _change(self, actor: Person, wanted: Change, at: datetime) -> Any:
-        entry = self._entry(actor, wanted.entry_id, wanted.version)
-        changed = replace(entry, **dict(wanted.sent))
+    def _change(self, actor: Person, request: Change, at: datetime) -> Any:
+        entry = self._entry(actor, request.entry_id, request.version)
+        changed = replace(entry, **dict(request.sent))
         retimed = (changed.start_time, changed.end_time) != (entry.start_time, entry.end_time)
-        rules = {"entry_still_open": "needs_review" in dict(wanted.sent) and changed.runs_too_long(at)}
+        rules = {"entry_still_open": "needs_review" in dict(request.sent) and changed.is_open_too_long(at)}
         if changed != entry:
-            rules["reason_required"] = wanted.reason is None and (retimed or entry.owner is not actor)
+            rules["reason_required"] = request.reason is None and (retimed or entry.owner is not actor)
             oldest = min(entry.start_time, changed.start_time)
             rules["edit_window_closed"] = self._too_old(actor, entry.owner, oldest, at)
         if retimed:
@@ -322,21 +322,21 @@ class Model:
         if changed != entry:
             review = changed.needs_review and not retimed
             self._write(replace(changed, needs_review=review, version=entry.version + 1, updated_at=at))
-        return self.entries[entry.id].shows(at)
+        return self.entries[entry.id].as_response(at)
 
-    def _delete(self, actor: Person, wanted: Delete, at: datetime) -> None:
-        entry = self._entry(actor, wanted.entry_id, wanted.version)
+    def _delete(self, actor: Person, request: Delete, at: datetime) -> None:
+        entry = self._entry(actor, request.entry_id, request.version)
         check(edit_window_closed=self._too_old(actor, entry.owner, entry.start_time, at))
         del self.entries[entry.id]
 
-    def _bulk(self, actor: Person, wanted: Bulk, at: datetime, ids: Iterator[int]) -> Any:
+    def _bulk(self, actor: Person, request: Bulk, at: datetime, ids: Iterator[int]) -> Any:
         before, refused, results = dict(self.entries), {}, []
-        for index, operation in enumerate(wanted.operations):
+        for index, operation in enumerate(request.operations):
             try:
-                shown = self._do(actor, operation, at, ids)
+                response = self._do(actor, operation, at, ids)
                 action = type(operation).__name__.lower()
-                entry_id = shown["id"] if isinstance(operation, Create) else operation.entry_id
-                results.append({"action": action, "id": entry_id, "entry": shown})
+                entry_id = response["id"] if isinstance(operation, Create) else operation.entry_id
+                results.append({"action": action, "id": entry_id, "entry": response})
             except Refused as refusal:
                 refused[index] = refusal
         if refused:
@@ -344,14 +344,14 @@ class Model:
             raise BulkRefused(refused)
         return {"results": results}
 
-    def _owner(self, actor: Person, wanted: Create) -> Person:
-        owner = actor if wanted.user_id is None else self.people[wanted.user_id]
-        check(user_not_found=not actor.sees(owner))
+    def _owner(self, actor: Person, request: Create) -> Person:
+        owner = actor if request.user_id is None else self.people[request.user_id]
+        check(user_not_found=not actor.may_see(owner))
         return owner
 
     def _entry(self, actor: Person, entry_id: int, version: int | None) -> Entry:
         entry = self.entries.get(entry_id)
-        if entry is None or not actor.sees(entry.owner):
+        if entry is None or not actor.may_see(entry.owner):
             raise Refused(entry_not_found=True)
         check(entry_changed=version not in {None, entry.version})
         return entry
@@ -378,7 +378,7 @@ class Model:
             "entry_in_future": max(start, end or start) > at,
             "entry_too_short": end is not None and end <= start,
             "entry_too_long": (end or at) - start > MAX_LENGTH,
-            "entry_overlaps": [entry.id for entry in others if entry.in_the_way(start, end)],
+            "entry_overlaps": [entry.id for entry in others if entry.overlaps(start, end)],
         }
 
     def _too_old(self, actor: Person, owner: Person, start: datetime, at: datetime) -> bool:
@@ -402,7 +402,7 @@ class Model:
         return self._write(Entry(entry_id, owner, project_id, start, end, text, owner.zone, at, at))
 
     def _close(self, entry: Entry, at: datetime) -> Entry:
-        stale = entry.runs_too_long(at)
+        stale = entry.is_open_too_long(at)
         return self._write(replace(entry, end_time=at, needs_review=stale, version=entry.version + 1, updated_at=at))
 
     def _write(self, entry: Entry) -> Entry:

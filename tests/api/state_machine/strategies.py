@@ -1,5 +1,5 @@
 """Strategies for the stories of test_state_machine.py: hypothesis chooses names, not yet ids, and moments told from
-what is there by then. Every deed is the name of a method of the story with its arguments."""
+what is there by then. Every action is the name of a method of the story with its arguments."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,20 +28,20 @@ Draft = dict[str, Any]
 Some = SearchStrategy[Any]
 
 
-def often(*choices: tuple[int, Some]) -> Some:
+def weighted(*choices: tuple[int, Some]) -> Some:
     """One of these, each as often as its number says. (`one_of` leaves out what it has already.)"""
     return some.sampled_from([each for times, each in choices for _ in range(times)]).flatmap(lambda each: each)
 
 
-def one(**fields: Some) -> Some:
+def fixed(**fields: Some) -> Some:
     return some.fixed_dictionaries(fields)
 
 
 names = some.sampled_from(PEOPLE)
-askers = some.sampled_from([THEY] * 10 + [BOSS] * 4 + [ROOT, EVE, MIA])
+actors = some.sampled_from([THEY] * 10 + [BOSS] * 4 + [ROOT, EVE, MIA])
 admins = some.sampled_from([ROOT] * 6 + [ADA, MIA, ANA])
-punchers = some.runner().flatmap(lambda story: some.sampled_from(story.choice_of_punchers()))
-entries = some.runner().flatmap(lambda story: some.sampled_from(story.choice_of_entries()))
+punchers = some.runner().flatmap(lambda story: some.sampled_from(story.puncher_names()))
+entries = some.runner().flatmap(lambda story: some.sampled_from(story.entry_ids()))
 zones = some.sampled_from(ZONES)
 projects = some.sampled_from(["Website"] * 7 + ["Shop", "Shop", "Secret", "None such"])
 texts = some.sampled_from(["", "Landing page", "Überstunden"])
@@ -56,29 +56,29 @@ in_the_past = some.tuples(
     some.just(0), some.sampled_from([*range(-HOUR, -60 * HOUR, -HOUR // 2), *[-31 * DAY, -31 * DAY - 1] * 20])
 )
 touching = some.tuples(some.integers(1, 6), some.just(0))
-beside = some.tuples(some.integers(1, 4), some.sampled_from([-HOUR // 2, HOUR, -HOUR, HOUR // 2, 1, -1]))
-spots = often((3, in_the_past), (3, touching), (2, beside))
+nearby = some.tuples(some.integers(1, 4), some.sampled_from([-HOUR // 2, HOUR, -HOUR, HOUR // 2, 1, -1]))
+spots = weighted((3, in_the_past), (3, touching), (2, nearby))
 near_end = some.tuples(some.just(1), some.sampled_from([-HOUR // 2, -HOUR, HOUR, -1]))
 near_start = some.tuples(some.just(2), some.sampled_from([HOUR // 2, -HOUR, HOUR, 1]))
-ends, starts = often((3, near_end), (2, spots)), often((3, near_start), (2, spots))
+ends, starts = weighted((3, near_end), (2, spots)), weighted((3, near_start), (2, spots))
 
 lengths = some.sampled_from([HOUR, 2 * HOUR, HOUR // 2, 8 * HOUR] * 4 + [1, DAY, DAY + 1, 0, -60])
-creation = one(whose=names, project=projects, spot=spots, is_end=some.booleans(), length=lengths, reason=reasons)
+creation = fixed(whose=names, project=projects, spot=spots, is_end=some.booleans(), length=lengths, reason=reasons)
 others = {"project_id": projects, "description": texts, "needs_review": some.just(False)}
-times = often(
-    (3, one(end_time=ends)),
-    (3, one(start_time=starts)),
-    (1, one(start_time=starts, needs_review=some.just(False))),
+times = weighted(
+    (3, fixed(end_time=ends)),
+    (3, fixed(start_time=starts)),
+    (1, fixed(start_time=starts, needs_review=some.just(False))),
     (2, some.fixed_dictionaries({"start_time": starts, "end_time": ends}, optional=others)),
 )
-change = one(
+change = fixed(
     entry_id=entries,
-    sent=often((2, times), (1, some.fixed_dictionaries({}, optional=others))),
+    sent=weighted((2, times), (1, some.fixed_dictionaries({}, optional=others))),
     reason=reasons,
     ahead=versions,
 )
-deletion = one(entry_id=entries, ahead=versions)
-punch_out = one(entry_id=entries)
+deletion = fixed(entry_id=entries, ahead=versions)
+punch_out = fixed(entry_id=entries)
 
 orders = some.one_of(
     some.just(("deactivate",)),
@@ -87,21 +87,21 @@ orders = some.one_of(
     some.tuples(some.just("assign"), names),
     some.tuples(some.just("archive"), some.sampled_from(["Website", "Shop", "Secret"]), some.booleans()),
 )
-waits = often(
+waits = weighted(
     (2, some.sampled_from([HOUR, 8 * HOUR, 1, 60])),
     (1, some.sampled_from([16 * HOUR, 16 * HOUR + 1, 20 * HOUR, DAY, DAY + 1, 31 * DAY])),
     (1, some.integers(1, 12 * DAY)),
 )
 
 
-def deed(name: str, **arguments: Some) -> Some:
-    return some.tuples(some.just(name), one(**arguments))
+def action(name: str, **arguments: Some) -> Some:
+    return some.tuples(some.just(name), fixed(**arguments))
 
 
-deeds = often(
+actions = weighted(
     (
         6,
-        deed(
+        action(
             "punch",
             after=some.sampled_from([0, HOUR, 8 * HOUR, 16 * HOUR, 16 * HOUR + 1, 20 * HOUR]),
             who=punchers,
@@ -111,20 +111,20 @@ deeds = often(
             key=keys,
         ),
     ),
-    (6, deed("enter", who=askers, draft=creation, key=keys)),
-    (8, deed("correct", who=askers, draft=often((6, change), (1, deletion), (1, punch_out)), key=keys)),
+    (6, action("enter", who=actors, draft=creation, key=keys)),
+    (8, action("correct", who=actors, draft=weighted((6, change), (1, deletion), (1, punch_out)), key=keys)),
     (
         3,
-        deed(
+        action(
             "change_many",
             who=some.sampled_from([ROOT, ROOT, ROOT, MIA, MIA, *PEOPLE]),
-            drafts=some.lists(often((3, creation), (2, change), (1, deletion)), min_size=1, max_size=3),
+            drafts=some.lists(weighted((3, creation), (2, change), (1, deletion)), min_size=1, max_size=3),
             key=keys,
         ),
     ),
-    (2, deed("say_again", back=some.integers(0, 5))),
-    (1, deed("look_around", who=some.sampled_from([ANA, BOB, EVE, MAX, MIA]))),
-    (2, deed("wait", seconds=waits)),
-    (3, deed("change_the_company", who=admins, whom=names, what=orders)),
+    (2, action("repeat_request", back=some.integers(0, 5))),
+    (1, action("list_entries", who=some.sampled_from([ANA, BOB, EVE, MAX, MIA]))),
+    (2, action("wait", seconds=waits)),
+    (3, action("change_the_company", who=admins, whom=names, what=orders)),
 )
 """One rule chooses among them all: of many rules hypothesis would leave out half in each story."""

@@ -19,7 +19,7 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as tell_stories
 
-from app.api.dependencies.parameters import _now
+from app.api.dependencies.parameters import _get_now
 from app.main import create_app
 from app.models.users import User
 from app.services.audit import verification
@@ -45,7 +45,7 @@ from tests.api.state_machine.model import (
     Person,
     Project,
     Refused,
-    Wanted,
+    Request,
 )
 from tests.api.state_machine.strategies import (
     ADA,
@@ -60,10 +60,10 @@ from tests.api.state_machine.strategies import (
     ROOT,
     THEY,
     Draft,
-    deeds,
+    actions,
     zones,
 )
-from tests.support.audit_asserts import assert_chains_hold
+from tests.support.audit_asserts import assert_chains_intact
 from tests.support.factories import Company
 from tests.support.in_process_server import Caller, Server
 
@@ -123,7 +123,7 @@ class Clock:
         return self.now
 
 
-class Work(RuleBasedStateMachine):
+class Story(RuleBasedStateMachine):
     """A story. Root, an admin whom all stories share, always remains; everybody else is the story's own."""
 
     def __init__(self, server: Server, root: User, clock: Clock, number: int) -> None:
@@ -133,13 +133,13 @@ class Work(RuleBasedStateMachine):
         self.people: dict[str, Person] = {}
         self.projects = {"None such": Project(NO_ID)}
         self.callers: dict[Person, Caller] = {}
-        self.said: list[tuple[str, Wanted, str]] = []
-        self.concerned: dict[Person, bool] = {}
+        self.repeatable: list[tuple[str, Request, str]] = []
+        self.affected: dict[Person, bool] = {}
         self.turns = count()
         self._join(root)
 
     @initialize(eve=some.sampled_from(EVES), hours=some.integers(0, 48), zones=some.tuples(*[zones] * 6))
-    def found(self, eve: datetime, hours: int, zones: tuple[str, ...]) -> None:
+    def set_up(self, eve: datetime, hours: int, zones: tuple[str, ...]) -> None:
         """Mia leads Max and Bob, Max leads Ana, nobody leads Eve; only Ana and Max may book what is secret."""
         self.eve, self.clock.now = eve, eve + timedelta(hours=hours)
         zone = iter(zones)
@@ -160,9 +160,9 @@ class Work(RuleBasedStateMachine):
             self.projects[name] = project = Project(made.id, frozenset(member.id for member in members))
             self.model.projects[project.id] = project
 
-    @rule(deed=deeds)
-    def go_on(self, deed: tuple[str, dict[str, Any]]) -> None:
-        name, arguments = deed
+    @rule(action=actions)
+    def run_action(self, action: tuple[str, dict[str, Any]]) -> None:
+        name, arguments = action
         getattr(self, name)(**arguments)
 
     # People and their time
@@ -173,25 +173,25 @@ class Work(RuleBasedStateMachine):
         if what == "turn":
             what = "out" if who in self._running() else "in"
         clock_in = ClockIn(self.projects[project].id, text, switch=what == "switch")
-        self.ask(who, ClockOut(None) if what == "out" else clock_in, key)
+        self.send_and_judge(who, ClockOut(None) if what == "out" else clock_in, key)
 
     def enter(self, who: str, draft: Draft, key: str | None) -> None:
-        who = self._asker(who, self.people[draft["whose"]])
-        self.ask(who, self._wanted(who, draft), key)
+        who = self._actor_name(who, self.people[draft["whose"]])
+        self.send_and_judge(who, self._build_request(who, draft), key)
 
     def correct(self, who: str, draft: Draft, key: str | None) -> None:
-        who = self._asker(who, self._owner(draft["entry_id"]))
-        wanted = self._wanted(who, draft)
-        self.ask(who, wanted, key if isinstance(wanted, ClockOut) else None)
+        who = self._actor_name(who, self._owner(draft["entry_id"]))
+        request = self._build_request(who, draft)
+        self.send_and_judge(who, request, key if isinstance(request, ClockOut) else None)
 
     def change_many(self, who: str, drafts: list[Draft], key: str | None) -> None:
-        self.ask(who, Bulk(tuple(self._wanted(who, draft) for draft in drafts)), key)
+        self.send_and_judge(who, Bulk(tuple(self._build_request(who, draft) for draft in drafts)), key)
 
-    def say_again(self, back: int) -> None:
-        if self.said:
-            self.ask(*self.said[-1 - back % len(self.said)])
+    def repeat_request(self, back: int) -> None:
+        if self.repeatable:
+            self.send_and_judge(*self.repeatable[-1 - back % len(self.repeatable)])
 
-    def look_around(self, who: str) -> None:
+    def list_entries(self, who: str) -> None:
         """Everybody sees the entries that are theirs to see, and no others."""
         person = self.people[who]
         listed = self.callers[person].get("/time-entries", params={"limit": 1000, "start_date": "2026-01-01"})
@@ -200,14 +200,14 @@ class Work(RuleBasedStateMachine):
             return
         ours = {each.id for each in self.people.values()}
         seen = {entry["id"] for entry in listed.json() if entry["user_id"] in ours}
-        assert seen == {entry.id for entry in self.model.entries.values() if person.sees(entry.owner)}
+        assert seen == {entry.id for entry in self.model.entries.values() if person.may_see(entry.owner)}
         assert len(seen) == len(listed.json())
 
     # Time and the company
 
     def wait(self, seconds: int) -> None:
         self.clock.now = min(self.clock.now + timedelta(seconds=seconds), self.eve + BEHIND)
-        self.concerned |= {entry.owner: False for entry in self.model.entries.values() if entry.end_time is None}
+        self.affected |= {entry.owner: False for entry in self.model.entries.values() if entry.end_time is None}
 
     def change_the_company(self, who: str, whom: str, what: tuple[Any, ...]) -> None:
         actor, person, caller = self.people[who], self.people[whom], self.callers[self.people[who]]
@@ -215,41 +215,41 @@ class Work(RuleBasedStateMachine):
         match what:
             case ("deactivate",):
                 answer = caller.put(f"{address}/deactivate")
-                self._judge(answer, lambda: model.deactivate(actor, person, self.clock.now))
+                self._compare(answer, lambda: model.deactivate(actor, person, self.clock.now))
             case ("activate",):
                 was_active = person.is_active
-                self._judge(caller.put(f"{address}/activate"), lambda: model.activate(actor, person))
+                self._compare(caller.put(f"{address}/activate"), lambda: model.activate(actor, person))
                 if person.is_active and not was_active:
                     self._renew_token(person)
             case ("move", zone):
                 answer = caller.patch(address, json={"time_zone": zone})
-                self._judge(answer, lambda: model.move(actor, person, zone))
+                self._compare(answer, lambda: model.move(actor, person, zone))
             case ("assign", name):
                 boss = self.people[name]
                 answer = caller.put(f"{address}/assign-manager", params={"manager_id": boss.id})
-                self._judge(answer, lambda: model.assign(actor, person, boss))
+                self._compare(answer, lambda: model.assign(actor, person, boss))
             case ("archive", name, is_active):
                 project = self.projects[name]
                 answer = caller.patch(f"/admin/projects/{project.id}", json={"is_active": is_active})
-                self._judge(answer, lambda: model.archive(actor, project, is_active=is_active))
-        self.concerned |= {actor: False, person: True}
+                self._compare(answer, lambda: model.archive(actor, project, is_active=is_active))
+        self.affected |= {actor: False, person: True}
 
     # What is true after every step
 
     @invariant()
-    def the_record_holds(self) -> None:
+    def check_everything(self) -> None:
         """Of those whom the step was about; where it did something in full, and of somebody else in turn."""
-        did_something = any(self.concerned.values())
+        did_something = any(self.affected.values())
         others = [self.people[PEOPLE[next(self.turns) % len(PEOPLE)]]] if did_something else []
-        for person in dict.fromkeys([*self.concerned, *others]):
+        for person in dict.fromkeys([*self.affected, *others]):
             listed = self._listed(person)
-            assert listed == [entry.shows(self.clock.now) for entry in self.model.of(person)]
+            assert listed == [entry.as_response(self.clock.now) for entry in self.model.of(person)]
             assert_nothing_overlaps(listed)
-            if self.concerned.get(person):
+            if self.affected.get(person):
                 self._check_days(person, listed)
-        with self.server.database.reading() as session:
-            assert_chains_hold(session, [person.id for person in self.concerned])
-        self.concerned.clear()
+        with self.server.database.read_transaction() as session:
+            assert_chains_intact(session, [person.id for person in self.affected])
+        self.affected.clear()
 
     def teardown(self) -> None:
         for caller in self.callers.values():
@@ -257,14 +257,14 @@ class Work(RuleBasedStateMachine):
 
     # How it is asked and judged
 
-    def choice_of_punchers(self) -> list[str]:
+    def puncher_names(self) -> list[str]:
         """Everybody, and those who are clocked in more often."""
         return [*PEOPLE, *list(self._running()) * 2]
 
-    def choice_of_entries(self) -> list[int]:
+    def entry_ids(self) -> list[int]:
         """The entries there are, latest first, and one that is gone; those that run or need a review more often."""
         there = list(reversed(self.model.entries))
-        pending = [each for each in there if self.model.entries[each].shows(self.clock.now)["needs_review"]]
+        pending = [each for each in there if self.model.entries[each].as_response(self.clock.now)["needs_review"]]
         gone = self.model.known - self.model.entries.keys()
         return [*list(self._running().values()) * 2, *pending * 2, *there, *sorted(gone, reverse=True)[:1]] or [NO_ID]
 
@@ -272,43 +272,43 @@ class Work(RuleBasedStateMachine):
         """The open entry of each who is clocked in."""
         return {entry.owner.name: entry.id for entry in self.model.entries.values() if entry.end_time is None}
 
-    def ask(self, who: str, wanted: Wanted, key: str | None = None) -> None:
+    def send_and_judge(self, who: str, request: Request, key: str | None = None) -> None:
         """Send it, and hold the answer against the model's."""
         actor, before = self.people[who], dict(self.model.entries)
-        answer = send(self.callers[actor], wanted, key and f"{key}{self.number}", actor.zone)
-        ids = ids_of_created(answer, wanted)
-        self._judge(
+        answer = send(self.callers[actor], request, key and f"{key}{self.number}", actor.zone)
+        ids = ids_of_created(answer, request)
+        self._compare(
             answer,
-            lambda: self.model.answer(actor, wanted, key=key, at=self.clock.now, ids=iter(ids)),
-            status=DONE[type(wanted)],
+            lambda: self.model.answer(actor, request, key=key, at=self.clock.now, ids=iter(ids)),
+            status=DONE[type(request)],
         )
         if "ETag" in answer.headers:
             assert answer.headers["ETag"] == f'"{answer.json()["version"]}"'
         if key is not None and answer.is_success:
-            self.said.append((who, wanted, key))
+            self.repeatable.append((who, request, key))
         touched = set(before.values()) ^ set(self.model.entries.values())
-        self.concerned |= {actor: False, **{entry.owner: True for entry in touched}}
+        self.affected |= {actor: False, **{entry.owner: True for entry in touched}}
 
-    def _judge(self, answer: Response, model: Callable[[], Any], *, status: int = 200) -> None:
-        said = answer.json() if answer.content else None
-        note(f"{answer.status_code} {said}")
+    def _compare(self, answer: Response, model: Callable[[], Any], *, status: int = 200) -> None:
+        body = answer.json() if answer.content else None
+        note(f"{answer.status_code} {body}")
         try:
-            shown = model()
+            expected = model()
         except Refused as refusal:
             assert answer.status_code >= 400, f"done, in spite of {refusal.rules}"
-            assert said["code"] in refusal.rules, f"{said['code']}, not {refusal.rules}"
-            assert answer.status_code == STATUS[said["code"]]
-            if said["code"] == "entry_overlaps":
-                assert said["entry_id"] in refusal.rules["entry_overlaps"]
+            assert body["code"] in refusal.rules, f"{body['code']}, not {refusal.rules}"
+            assert answer.status_code == STATUS[body["code"]]
+            if body["code"] == "entry_overlaps":
+                assert body["entry_id"] in refusal.rules["entry_overlaps"]
             if isinstance(refusal, BulkRefused):
-                told = {each["loc"][-1]: each["type"] for each in said["errors"]}
-                assert told.keys() == refusal.operations.keys()
-                assert all(told[index] in each.rules for index, each in refusal.operations.items())
+                errors = {each["loc"][-1]: each["type"] for each in body["errors"]}
+                assert errors.keys() == refusal.operations.keys()
+                assert all(errors[index] in each.rules for index, each in refusal.operations.items())
         else:
-            assert answer.status_code == status, f"refused, and no rule says so: {said}"
-            assert shown == said if shown is None else shown == {name: said[name] for name in shown}
+            assert answer.status_code == status, f"refused, and no rule says so: {body}"
+            assert expected == body if expected is None else expected == {name: body[name] for name in expected}
 
-    def _wanted(self, who: str, draft: Draft) -> Any:
+    def _build_request(self, who: str, draft: Draft) -> Any:
         """The draft with its moments and versions as they are now."""
         if "whose" in draft:
             owner = self.people[draft["whose"]]
@@ -344,7 +344,7 @@ class Work(RuleBasedStateMachine):
         entry = self.model.entries.get(entry_id)
         return entry.owner if entry else self.people[ROOT]
 
-    def _asker(self, who: str, owner: Person) -> str:
+    def _actor_name(self, who: str, owner: Person) -> str:
         boss = owner.manager or self.people[ROOT]
         return {THEY: owner.name, BOSS: boss.name}.get(who, who)
 
@@ -359,7 +359,7 @@ class Work(RuleBasedStateMachine):
         """Give somebody who is active again a new token."""
         with closing(self.callers[person]) as before:
             assert before.get("/time-entries/current").status_code == 401, "tokens from before stay dead"
-        with self.server.database.reading() as session:
+        with self.server.database.read_transaction() as session:
             user = session.get_one(User, person.id)
             self.callers[person] = self.server.caller(self.server.token(user))
 
@@ -371,16 +371,16 @@ class Work(RuleBasedStateMachine):
         if person.is_active:
             answer = self.callers[person].get("/time-entries/me", params=period)
         else:
-            wanted = {"user_id": person.id, "limit": 1000}
-            answer = self.callers[self.people[ROOT]].get("/time-entries", params=wanted | period)
+            query = {"user_id": person.id, "limit": 1000}
+            answer = self.callers[self.people[ROOT]].get("/time-entries", params=query | period)
         assert answer.status_code == 200
         return [without_project(entry) for entry in answer.json()]
 
-    def _told_days(self, person: Person, attribution: str) -> dict[date, int]:
+    def _reported_days(self, person: Person, attribution: str) -> dict[date, int]:
         """The person's seconds by day, as their own report has them, around the eve; days that are empty left out."""
         first, last = (self.eve - BEFORE).date(), (self.eve + BEHIND).date()
-        asked = {"start_date": first, "end_date": last, "attribution": attribution}
-        days = self.callers[person].get("/reports/me", params=asked).json()
+        params = {"start_date": first, "end_date": last, "attribution": attribution}
+        days = self.callers[person].get("/reports/me", params=params).json()
         assert days["total_seconds"] == sum(day["total_seconds"] for day in days["days"])
         return {date.fromisoformat(day["date"]): day["total_seconds"] for day in days["days"] if day["total_seconds"]}
 
@@ -391,7 +391,7 @@ class Work(RuleBasedStateMachine):
             days = {day: seconds for day, seconds in self.model.days(person, attribution).items() if seconds}
             assert sum(days.values()) == total
             if person.is_active:
-                assert self._told_days(person, attribution) == days
+                assert self._reported_days(person, attribution) == days
         if listed:
             day = local_day(listed[0])
             of_day = [entry for entry in listed if local_day(entry) == day]
@@ -411,14 +411,14 @@ class Work(RuleBasedStateMachine):
 def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, engine: str, form: settings) -> None:
     clock, numbers = Clock(), count(1)
     own = create_app(server.settings)
-    own.dependency_overrides[_now] = clock.read
+    own.dependency_overrides[_get_now] = clock.read
     server.app.router.routes[:] = own.router.routes
     root = Company(server.database).admin(ROOT)
 
-    def story() -> Work:
-        return Work(server, root, clock, next(numbers))
+    def build_story() -> Story:
+        return Story(server, root, clock, next(numbers))
 
-    tell_stories(seed(SEEDS[engine])(story) if form.derandomize else story, settings=form)
+    tell_stories(seed(SEEDS[engine])(build_story) if form.derandomize else build_story, settings=form)
 
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         verification.verify(session, (), on_progress=lambda done, total: None)

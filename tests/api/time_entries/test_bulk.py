@@ -5,8 +5,8 @@ from sqlalchemy import select
 
 from app.models.tables import ENTRY
 from app.services.audit.verification import verify
-from tests.support.audit_asserts import Record
-from tests.support.times import clock, hour, hours_ago, morning, refusal
+from tests.support.audit_asserts import AuditLog
+from tests.support.times import hour_entry, hours_ago, hours_ago_utc, refusal, two_hour_entry
 
 REFUSED = (409, "bulk_refused")
 
@@ -28,15 +28,15 @@ def delete(entry_id, **more):
     return {"action": "delete", "id": entry_id, "reason": "Never was"} | more
 
 
-def faults(answer):
+def errors_of(answer):
     """Which operations were refused, and why."""
-    found = answer.json()["errors"]
-    assert all(each["loc"][:2] == ["body", "operations"] and each["message"] for each in found)
-    return [(each["loc"][2], each["type"]) for each in found]
+    errors = answer.json()["errors"]
+    assert all(each["loc"][:2] == ["body", "operations"] and each["message"] for each in errors)
+    return [(each["loc"][2], each["type"]) for each in errors]
 
 
 def entries_in(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return session.execute(select(ENTRY).order_by(ENTRY.c.id)).all()
 
 
@@ -46,9 +46,9 @@ def ana(people, mia):
 
 
 @pytest.fixture
-def entered(as_user, ana, website):
+def manual_entries(as_user, ana, website):
     """Three hours of Ana's, entered by hand."""
-    answer = bulk(as_user(ana), *(create(hour(website, number)) for number in range(3)))
+    answer = bulk(as_user(ana), *(create(hour_entry(website, number)) for number in range(3)))
     return [result["entry"] for result in answer.json()["results"]]
 
 
@@ -56,47 +56,47 @@ class TestAllOfThem:
     def test_a_manager_mends_a_month_of_her_team_in_one_call(self, server, people, as_user, mia, ana, website):
         bea, why = people.employee("Bea", manager=mia), "Terminal broken"
         team = [ana.id, bea.id]
-        for person in team:
-            old = [create(hour(website, number, user_id=person, reason=why)) for number in range(150)]
+        for user in team:
+            old = [create(hour_entry(website, number, user_id=user, reason=why)) for number in range(150)]
             assert bulk(as_user(mia), *old).status_code == 200
         before = entries_in(server.database)
-        record = Record(server.database)
-        wanted = []
+        audit_log = AuditLog(server.database)
+        operations = []
         for number in range(100):
-            wanted += [
+            operations += [
                 change(before[number].id, description=f"Mended {number}", reason=why),
                 delete(before[150 + number].id),
-                create(hour(website, 200 + number, user_id=team[number % 2], reason=why)),
+                create(hour_entry(website, 200 + number, user_id=team[number % 2], reason=why)),
                 change(before[250 + number % 50].id, description=f"Twice {number}", reason=why),
-                create(hour(website, 400 + number, description="Mine")),
+                create(hour_entry(website, 400 + number, description="Mine")),
             ]
 
-        answer = bulk(as_user(mia), *wanted)
+        answer = bulk(as_user(mia), *operations)
 
-        assert (answer.status_code, len(wanted)) == (200, 500)
+        assert (answer.status_code, len(operations)) == (200, 500)
         results = answer.json()["results"]
-        assert [result["action"] for result in results] == [each["action"] for each in wanted]
-        asked = [each["id"] for each in wanted if "id" in each]
-        assert [result["id"] for result, each in zip(results, wanted, strict=True) if "id" in each] == asked
+        assert [result["action"] for result in results] == [each["action"] for each in operations]
+        ids = [each["id"] for each in operations if "id" in each]
+        assert [result["id"] for result, each in zip(results, operations, strict=True) if "id" in each] == ids
         assert all((result["entry"] is None) == (result["action"] == "delete") for result in results)
         after = {row.id: row for row in entries_in(server.database)}
         assert len(after) == 300 + 200 - 100
         assert all(after[before[number].id].description == f"Mended {number}" for number in range(100))
         assert all(after[before[250 + number].id].version == 3 for number in range(50))
-        events = record.new()
+        events = audit_log.new_events()
         assert len(events) == 500
         assert {event.actor_id for event in events} == {mia.id}
         assert len({event.request_id for event in events}) == 1
-        with server.database.reading() as session:
+        with server.database.read_transaction() as session:
             verify(session, [], on_progress=lambda done, total: None)
 
-    def test_results_come_in_the_order_of_the_operations(self, as_user, ana, website, entered):
-        first, second, third = entered
+    def test_results_come_in_the_order_of_the_operations(self, as_user, ana, website, manual_entries):
+        first, second, third = manual_entries
 
         answer = bulk(
             as_user(ana),
             delete(third["id"]),
-            create(hour(website, 9, description="New")),
+            create(hour_entry(website, 9, description="New")),
             change(first["id"], description="Shop"),
         )
 
@@ -112,26 +112,26 @@ class TestAllOfThem:
         }
         assert as_user(ana).get(f"/time-entries/{second['id']}").json()["version"] == 1
 
-    def test_each_operation_has_its_place_in_the_history(self, server, as_user, ana, website, entered):
-        record = Record(server.database)
+    def test_each_operation_has_its_place_in_the_history(self, server, as_user, ana, website, manual_entries):
+        audit_log = AuditLog(server.database)
 
         answer = bulk(
             as_user(ana),
-            change(entered[0]["id"], end_time=hours_ago(24.5), reason="Left earlier"),
-            delete(entered[1]["id"], reason="Entered twice"),
-            create(hour(website, 9)),
+            change(manual_entries[0]["id"], end_time=hours_ago(24.5), reason="Left earlier"),
+            delete(manual_entries[1]["id"], reason="Entered twice"),
+            create(hour_entry(website, 9)),
         )
 
-        assert [(event.action, event.object_id, event.reason) for event in record.new()] == [
-            ("time_entry:change", entered[0]["id"], "Left earlier"),
-            ("time_entry:delete", entered[1]["id"], "Entered twice"),
+        assert [(event.action, event.object_id, event.reason) for event in audit_log.new_events()] == [
+            ("time_entry:change", manual_entries[0]["id"], "Left earlier"),
+            ("time_entry:delete", manual_entries[1]["id"], "Entered twice"),
             ("time_entry:create", answer.json()["results"][2]["id"], None),
         ]
-        history = as_user(ana).get(f"/time-entries/{entered[0]['id']}/history").json()
+        history = as_user(ana).get(f"/time-entries/{manual_entries[0]['id']}/history").json()
         assert [item["action"] for item in history] == ["time_entry:create", "time_entry:change"]
 
-    def test_an_entry_is_changed_twice_by_the_versions_it_then_has(self, as_user, ana, entered):
-        entry_id = entered[0]["id"]
+    def test_an_entry_is_changed_twice_by_the_versions_it_then_has(self, as_user, ana, manual_entries):
+        entry_id = manual_entries[0]["id"]
 
         twice = bulk(
             as_user(ana),
@@ -145,96 +145,98 @@ class TestAllOfThem:
         )
 
         assert [result["entry"]["version"] for result in twice.json()["results"]] == [2, 3]
-        assert faults(stale) == [(1, "entry_changed")]
+        assert errors_of(stale) == [(1, "entry_changed")]
 
-    def test_what_changes_nothing_is_answered_and_not_recorded(self, server, as_user, ana, entered):
-        record = Record(server.database)
+    def test_what_changes_nothing_is_answered_and_not_recorded(self, server, as_user, ana, manual_entries):
+        audit_log = AuditLog(server.database)
 
-        answer = bulk(as_user(ana), change(entered[0]["id"], description=entered[0]["description"]))
+        answer = bulk(as_user(ana), change(manual_entries[0]["id"], description=manual_entries[0]["description"]))
 
-        assert answer.json()["results"][0]["entry"] == entered[0]
-        assert record.new() == []
+        assert answer.json()["results"][0]["entry"] == manual_entries[0]
+        assert audit_log.new_events() == []
 
-    def test_it_is_sent_again_without_being_done_again(self, server, as_user, ana, website, entered):
-        wanted = [
-            delete(entered[0]["id"], version=1),
-            change(entered[1]["id"], version=1, description="Shop"),
-            create(hour(website, 9)),
+    def test_it_is_sent_again_without_being_done_again(self, server, as_user, ana, website, manual_entries):
+        operations = [
+            delete(manual_entries[0]["id"], version=1),
+            change(manual_entries[1]["id"], version=1, description="Shop"),
+            create(hour_entry(website, 9)),
         ]
-        record = Record(server.database)
+        audit_log = AuditLog(server.database)
 
-        first, again = (bulk(as_user(ana), *wanted, key="k-1") for _ in range(2))
+        first, again = (bulk(as_user(ana), *operations, key="k-1") for _ in range(2))
 
         assert (first.status_code, again.status_code) == (200, 200)
         assert again.content == first.content
-        assert len(record.new()) == 3
+        assert len(audit_log.new_events()) == 3
 
-    def test_without_a_key_a_second_time_is_refused(self, as_user, ana, website, entered):
-        wanted = [delete(entered[0]["id"]), create(hour(website, 9))]
-        bulk(as_user(ana), *wanted)
+    def test_without_a_key_a_second_time_is_refused(self, as_user, ana, website, manual_entries):
+        operations = [delete(manual_entries[0]["id"]), create(hour_entry(website, 9))]
+        bulk(as_user(ana), *operations)
 
-        assert faults(bulk(as_user(ana), *wanted)) == [(0, "entry_not_found"), (1, "entry_overlaps")]
+        assert errors_of(bulk(as_user(ana), *operations)) == [(0, "entry_not_found"), (1, "entry_overlaps")]
 
 
 class TestOrder:
-    def test_what_is_deleted_first_makes_room(self, as_user, ana, website, entered):
-        answer = bulk(as_user(ana), delete(entered[0]["id"]), create(hour(website, 0)))
+    def test_what_is_deleted_first_makes_room(self, as_user, ana, website, manual_entries):
+        answer = bulk(as_user(ana), delete(manual_entries[0]["id"]), create(hour_entry(website, 0)))
 
         assert answer.status_code == 200
 
-    def test_what_is_deleted_afterwards_does_not(self, as_user, ana, website, entered):
-        answer = bulk(as_user(ana), create(hour(website, 0)), delete(entered[0]["id"]))
+    def test_what_is_deleted_afterwards_does_not(self, as_user, ana, website, manual_entries):
+        answer = bulk(as_user(ana), create(hour_entry(website, 0)), delete(manual_entries[0]["id"]))
 
-        assert (refusal(answer), faults(answer)) == (REFUSED, [(0, "entry_overlaps")])
+        assert (refusal(answer), errors_of(answer)) == (REFUSED, [(0, "entry_overlaps")])
 
-    def test_what_is_moved_away_makes_room_and_fills_it(self, as_user, ana, website, entered):
+    def test_what_is_moved_away_makes_room_and_fills_it(self, as_user, ana, website, manual_entries):
         away = {"start_time": hours_ago(40), "end_time": hours_ago(39), "reason": "Other day"}
 
         answer = bulk(
             as_user(ana),
-            change(entered[0]["id"], **away),
-            create(hour(website, 0)),
-            create(hour(website, 0) | {"start_time": hours_ago(40), "end_time": hours_ago(39)}),
+            change(manual_entries[0]["id"], **away),
+            create(hour_entry(website, 0)),
+            create(hour_entry(website, 0) | {"start_time": hours_ago(40), "end_time": hours_ago(39)}),
         )
 
-        assert faults(answer) == [(2, "entry_overlaps")]
+        assert errors_of(answer) == [(2, "entry_overlaps")]
 
 
 class TestNoneOfThem:
     @pytest.mark.parametrize("place", [0, 2, 4])
-    def test_one_that_is_refused_undoes_all(self, server, as_user, ana, website, entered, place):
+    def test_one_that_is_refused_undoes_all(self, server, as_user, ana, website, manual_entries, place):
         good = [
-            change(entered[0]["id"], description="Shop"),
-            delete(entered[1]["id"]),
-            create(hour(website, 9)),
-            create(hour(website, 10)),
+            change(manual_entries[0]["id"], description="Shop"),
+            delete(manual_entries[1]["id"]),
+            create(hour_entry(website, 9)),
+            create(hour_entry(website, 10)),
         ]
-        before, record = entries_in(server.database), Record(server.database)
+        before, audit_log = entries_in(server.database), AuditLog(server.database)
 
         answer = bulk(as_user(ana), *good[:place], delete(2_000_000_000), *good[place:])
 
-        assert (refusal(answer), faults(answer)) == (REFUSED, [(place, "entry_not_found")])
+        assert (refusal(answer), errors_of(answer)) == (REFUSED, [(place, "entry_not_found")])
         assert answer.json()["detail"].startswith("1 of 5 operations")
         assert entries_in(server.database) == before
-        assert record.new() == []
+        assert audit_log.new_events() == []
         assert bulk(as_user(ana), *good).status_code == 200
 
-    def test_every_rule_holds_and_every_refusal_is_named(self, server, people, as_user, ana, bob, website, entered):
+    def test_every_rule_holds_and_every_refusal_is_named(
+        self, server, people, as_user, ana, bob, website, manual_entries
+    ):
         secret, old = people.project("Secret", members=(bob,)), people.project("Old", is_active=False)
-        mine, bobs = entered[0]["id"], people.entry(bob, website, clock(50), clock(49))
-        ancient = people.entry(ana, website, clock(800), clock(799))
-        runs = people.entry(ana, website, clock(20), None)
+        mine, bobs = manual_entries[0]["id"], people.entry(bob, website, hours_ago_utc(50), hours_ago_utc(49))
+        ancient = people.entry(ana, website, hours_ago_utc(800), hours_ago_utc(799))
+        runs = people.entry(ana, website, hours_ago_utc(20), None)
         free = {"project_id": website.id, "start_time": hours_ago(300)}
-        wanted = [
-            (create(hour(website, 0)), "entry_overlaps"),
-            (create(hour(secret, 9)), "project_not_found"),
-            (create(hour(old, 9)), "project_inactive"),
-            (create(hour(website, 9, user_id=bob.id, reason="For Bob")), "user_not_found"),
-            (create(hour(website, 9, user_id=2_000_000_000, reason="For nobody")), "user_not_found"),
-            (create(morning(website, days=-1)), "entry_in_future"),
+        operations = [
+            (create(hour_entry(website, 0)), "entry_overlaps"),
+            (create(hour_entry(secret, 9)), "project_not_found"),
+            (create(hour_entry(old, 9)), "project_inactive"),
+            (create(hour_entry(website, 9, user_id=bob.id, reason="For Bob")), "user_not_found"),
+            (create(hour_entry(website, 9, user_id=2_000_000_000, reason="For nobody")), "user_not_found"),
+            (create(two_hour_entry(website, days=-1)), "entry_in_future"),
             (create(free | {"end_time": hours_ago(275)}), "entry_too_long"),
             (create(free | {"end_time": hours_ago(301)}), "entry_too_short"),
-            (create(hour(website, 24 * 31)), "edit_window_closed"),
+            (create(hour_entry(website, 24 * 31)), "edit_window_closed"),
             (change(bobs, description="Mine"), "entry_not_found"),
             (change(2_000_000_000, description="Mine"), "entry_not_found"),
             (change(mine, version=7, description="Shop"), "entry_changed"),
@@ -251,59 +253,63 @@ class TestNoneOfThem:
             (delete(mine, version=2), "entry_changed"),
             (delete(ancient), "edit_window_closed"),
         ]
-        before, record = entries_in(server.database), Record(server.database)
+        before, audit_log = entries_in(server.database), AuditLog(server.database)
 
-        answer = bulk(as_user(ana), *(operation for operation, _ in wanted))
+        answer = bulk(as_user(ana), *(operation for operation, _ in operations))
 
         assert refusal(answer) == REFUSED
-        assert faults(answer) == list(enumerate(code for _, code in wanted))
+        assert errors_of(answer) == list(enumerate(code for _, code in operations))
         assert entries_in(server.database) == before
-        assert record.new() == []
+        assert audit_log.new_events() == []
 
     def test_two_operations_of_one_call_do_not_overlap(self, as_user, ana, website):
         half_later = {"start_time": hours_ago(33.5), "end_time": hours_ago(32.5)}
 
-        answer = bulk(as_user(ana), create(hour(website, 9)), create(hour(website, 9) | half_later))
+        answer = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 9) | half_later))
 
-        assert faults(answer) == [(1, "entry_overlaps")]
+        assert errors_of(answer) == [(1, "entry_overlaps")]
 
     def test_each_is_judged_as_if_those_refused_before_it_were_not_there(self, people, as_user, ana, website):
         old = people.project("Old", is_active=False)
 
-        answer = bulk(as_user(ana), create(hour(old, 9)), create(hour(website, 9)), create(hour(website, 9)))
-
-        assert faults(answer) == [(0, "project_inactive"), (2, "entry_overlaps")]
-
-    def test_a_manager_says_why_for_each_that_is_not_hers(self, as_user, mia, ana, website, entered):
         answer = bulk(
-            as_user(mia),
-            create(hour(website, 9)),
-            create(hour(website, 10, user_id=ana.id)),
-            change(entered[0]["id"], description="Shop"),
-            delete(entered[1]["id"]),
+            as_user(ana), create(hour_entry(old, 9)), create(hour_entry(website, 9)), create(hour_entry(website, 9))
         )
 
-        assert faults(answer) == [(1, "reason_required"), (2, "reason_required")]
+        assert errors_of(answer) == [(0, "project_inactive"), (2, "entry_overlaps")]
+
+    def test_a_manager_says_why_for_each_that_is_not_hers(self, as_user, mia, ana, website, manual_entries):
+        answer = bulk(
+            as_user(mia),
+            create(hour_entry(website, 9)),
+            create(hour_entry(website, 10, user_id=ana.id)),
+            change(manual_entries[0]["id"], description="Shop"),
+            delete(manual_entries[1]["id"]),
+        )
+
+        assert errors_of(answer) == [(1, "reason_required"), (2, "reason_required")]
 
     def test_a_manager_reaches_no_other_team(self, server, people, as_user, mia, bob, website):
-        bobs = people.entry(bob, website, clock(50), clock(49))
+        bobs = people.entry(bob, website, hours_ago_utc(50), hours_ago_utc(49))
         before = entries_in(server.database)
 
-        answer = bulk(as_user(mia), change(bobs, description="x", reason="y"), delete(bobs), create(hour(website, 9)))
+        answer = bulk(
+            as_user(mia), change(bobs, description="x", reason="y"), delete(bobs), create(hour_entry(website, 9))
+        )
 
-        assert faults(answer) == [(0, "entry_not_found"), (1, "entry_not_found")]
+        assert errors_of(answer) == [(0, "entry_not_found"), (1, "entry_not_found")]
         assert entries_in(server.database) == before
 
-    def test_it_names_a_hundred_refusals_and_counts_them_all(self, as_user, ana, entered):
+    def test_it_names_a_hundred_refusals_and_counts_them_all(self, as_user, ana, manual_entries):
         answer = bulk(as_user(ana), *(delete(2_000_000_000 + number) for number in range(150)))
 
-        assert faults(answer) == [(number, "entry_not_found") for number in range(100)]
+        assert errors_of(answer) == [(number, "entry_not_found") for number in range(100)]
         assert answer.json()["detail"].startswith("150 of 150 operations")
 
-    def test_a_refused_one_may_be_mended_under_the_same_key(self, server, as_user, ana, website, entered):
-        refused = bulk(as_user(ana), create(hour(website, 9)), create(hour(website, 0)), key="k-1")
+    def test_a_refused_one_may_be_mended_under_the_same_key(self, server, as_user, ana, website, manual_entries):
+        refused = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 0)), key="k-1")
 
-        mended = bulk(as_user(ana), create(hour(website, 9)), create(hour(website, 10)), key="k-1")
+        mended = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 10)), key="k-1")
 
         assert (refusal(refused), mended.status_code) == (REFUSED, 200)
 
@@ -311,7 +317,7 @@ class TestNoneOfThem:
 class TestWhatCanNotBeMeant:
     @pytest.mark.parametrize("number", [0, 501])
     def test_a_call_has_1_to_500_operations(self, server, as_user, ana, website, number):
-        answer = bulk(as_user(ana), *(create(hour(website, each)) for each in range(number)))
+        answer = bulk(as_user(ana), *(create(hour_entry(website, each)) for each in range(number)))
 
         assert refusal(answer) == (422, "validation_failed")
         assert entries_in(server.database) == []
@@ -340,7 +346,7 @@ class TestWhatCanNotBeMeant:
     )
     def test_one_that_can_not_be_meant_stops_the_call(self, server, as_user, ana, website, wrong):
         """Threats 3, 7, 22."""
-        answer = bulk(as_user(ana), create(hour(website, 9)), wrong)
+        answer = bulk(as_user(ana), create(hour_entry(website, 9)), wrong)
 
         assert refusal(answer) == (422, "validation_failed")
         assert answer.json()["errors"][0]["loc"][:3] == ["body", "operations", 1]

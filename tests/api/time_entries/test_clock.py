@@ -10,7 +10,7 @@ import pytest
 from app.core.time.clock import utc_now
 from app.schemas.time_entries.clock import ClockIn
 from app.services.time_entries import clock, entries
-from tests.support.credentials import claims_of
+from tests.support.credentials import create_claims
 from tests.support.factories import instant
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
@@ -219,7 +219,7 @@ def test_an_entry_open_for_too_long_is_flagged_wherever_it_appears(people, as_us
 
 
 def test_sixteen_hours_are_a_long_day_and_a_second_more_is_too_long(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         after = [
             entries.needs_review(session, False, NINE, None, now=NINE + timedelta(hours=16, seconds=second))
             for second in (0, 1)
@@ -392,7 +392,7 @@ def test_five_seconds_behind_are_stepped_over_and_six_are_not(database, people):
         people.entry(each, website, "2026-03-02 08:00", "2026-03-02 09:00")
 
     started = punch_in(database, ana, website, NINE - timedelta(seconds=5))
-    with pytest.raises(clock.ClockBehind):
+    with pytest.raises(clock.ServerClockSkew):
         punch_in(database, bob, website, NINE - timedelta(seconds=6))
 
     assert started.start_time == NINE
@@ -447,12 +447,12 @@ def last_days():
     return {"start_date": today - timedelta(days=2), "end_date": today + timedelta(days=1)}
 
 
-def punch_in(database, person, project, at):
-    with database.writing() as session:
-        wanted = ClockIn(project_id=project.id, description="")
-        return clock.clock_in(session, claims_of(database, person), wanted, switch=False, at=at)
+def punch_in(database, user, project, at):
+    with database.write_transaction() as session:
+        data = ClockIn(project_id=project.id, description="")
+        return clock.clock_in(session, create_claims(database, user), data, switch=False, at=at)
 
 
-def punch_out(database, person, at):
-    with database.writing() as session:
-        return clock.clock_out_open(session, claims_of(database, person), at=at)
+def punch_out(database, user, at):
+    with database.write_transaction() as session:
+        return clock.clock_out_open(session, create_claims(database, user), at=at)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from app.core.time.clock import utc_now
-from app.services.access.visibility import SMALL_TEAM
+from app.services.access.visibility import SMALL_TEAM_SIZE
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
@@ -28,7 +28,7 @@ def ids(caller, **params):
     return [entry["id"] for entry in answer.json()]
 
 
-def walk(caller, **params):
+def page_ids(caller, **params):
     """Each page's ids, following the Link header."""
     address = "/time-entries"
     while True:
@@ -41,7 +41,7 @@ def walk(caller, **params):
 
 
 def test_everyone_sees_theirs_and_no_more(as_user, mia, ana, bob, ada, entries):
-    seen = {person.first_name: ids(as_user(person)) for person in (mia, ana, bob, ada)}
+    seen = {user.first_name: ids(as_user(user)) for user in (mia, ana, bob, ada)}
 
     assert seen == {
         "Mia": [entries["Ana's"], entries["Ana"], entries["Mia"]],
@@ -52,10 +52,10 @@ def test_everyone_sees_theirs_and_no_more(as_user, mia, ana, bob, ada, entries):
 
 
 def test_a_large_team_is_listed_like_a_small_one(people, as_user, mia, bob, website, entries):
-    team = [people.employee(f"Person {number}", manager=mia) for number in range(SMALL_TEAM)]
+    team = [people.employee(f"Person {number}", manager=mia) for number in range(SMALL_TEAM_SIZE)]
     of_team = [people.entry(each, website, "2026-03-09 08:00", "2026-03-09 12:00") for each in team[:3]]
 
-    pages = list(walk(as_user(mia), limit=2))
+    pages = list(page_ids(as_user(mia), limit=2))
 
     assert [each for page in pages for each in page] == [
         entries["Ana's"],
@@ -115,7 +115,7 @@ def test_pages_have_each_entry_once_while_others_are_added(people, as_user, ada,
     admin = as_user(ada)
 
     seen = []
-    for number, page in enumerate(walk(admin, limit=2)):
+    for number, page in enumerate(page_ids(admin, limit=2)):
         assert len(page) <= 2
         seen += page
         people.entry(ana, website, f"2026-02-{number + 1:02} 08:00", f"2026-02-{number + 1:02} 09:00")
@@ -126,7 +126,7 @@ def test_pages_have_each_entry_once_while_others_are_added(people, as_user, ada,
 
 
 def test_the_next_page_keeps_the_filters(as_user, mia, ana, entries):
-    pages = list(walk(as_user(mia), user_id=ana.id, limit=1))
+    pages = list(page_ids(as_user(mia), user_id=ana.id, limit=1))
 
     assert pages == [[entries["Ana's"]], [entries["Ana"]]]
 

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.support.audit_asserts import Record
+from tests.support.audit_asserts import AuditLog
 from tests.support.databases import settings_for
-from tests.support.in_process_server import running
-from tests.support.times import NOW, clock, hours_ago, morning, refusal
+from tests.support.in_process_server import run_server
+from tests.support.times import NOW, hours_ago, hours_ago_utc, refusal, two_hour_entry
 
 
 @pytest.fixture
@@ -17,21 +17,21 @@ def ana(people, mia):
 
 
 @pytest.fixture
-def entered(as_user, ana, website):
+def manual_entry(as_user, ana, website):
     """Two hours of Ana's, entered by hand."""
-    return as_user(ana).post("/time-entries", json=morning(website, description="Landing page")).json()
+    return as_user(ana).post("/time-entries", json=two_hour_entry(website, description="Landing page")).json()
 
 
 class TestEntering:
     def test_ana_enters_what_she_forgot_to_clock(self, as_user, ana, website):
-        wanted = morning(website, description="Landing page")
+        body = two_hour_entry(website, description="Landing page")
 
-        answer = as_user(ana).post("/time-entries", json=wanted)
+        answer = as_user(ana).post("/time-entries", json=body)
         entry = answer.json()
 
         assert answer.status_code == 201
         assert answer.headers["ETag"] == '"1"'
-        assert {name: entry[name] for name in wanted} == wanted
+        assert {name: entry[name] for name in body} == body
         assert (entry["user_id"], entry["time_zone"], entry["version"]) == (ana.id, "Europe/Berlin", 1)
         assert as_user(ana).get(f"/time-entries/{entry['id']}").json() == entry | {"project": project_of(as_user(ana))}
 
@@ -55,8 +55,8 @@ class TestEntering:
         assert shortest.status_code == 201
 
     def test_nobody_enters_the_future(self, as_user, ana, website):
-        tomorrow = as_user(ana).post("/time-entries", json=morning(website, days=-1))
-        into = as_user(ana).post("/time-entries", json=morning(website) | {"end_time": hours_ago(-1)})
+        tomorrow = as_user(ana).post("/time-entries", json=two_hour_entry(website, days=-1))
+        into = as_user(ana).post("/time-entries", json=two_hour_entry(website) | {"end_time": hours_ago(-1)})
 
         assert refusal(tomorrow) == refusal(into) == (422, "entry_in_future")
 
@@ -69,34 +69,34 @@ class TestEntering:
         assert refusal(longer) == (422, "entry_too_long")
         assert longest.status_code == 201
 
-    def test_an_overlap_is_refused_and_names_the_entry_in_the_way(self, as_user, ana, website, entered):
-        again = as_user(ana).post("/time-entries", json=morning(website))
+    def test_an_overlap_is_refused_and_names_the_entry_in_the_way(self, as_user, ana, website, manual_entry):
+        again = as_user(ana).post("/time-entries", json=two_hour_entry(website))
 
         assert refusal(again) == (409, "entry_overlaps")
-        assert again.json()["entry_id"] == entered["id"]
-        assert entered["start_time"] in again.json()["detail"]
+        assert again.json()["entry_id"] == manual_entry["id"]
+        assert manual_entry["start_time"] in again.json()["detail"]
 
     def test_the_entry_that_runs_is_in_the_way_of_what_ends_behind_its_start(self, people, as_user, ana, website):
-        running = people.entry(ana, website, clock(4), None)
+        run_server = people.entry(ana, website, hours_ago_utc(4), None)
         start = {"project_id": website.id, "start_time": hours_ago(5)}
 
         into = as_user(ana).post("/time-entries", json=start | {"end_time": hours_ago(3)})
         up_to = as_user(ana).post("/time-entries", json=start | {"end_time": hours_ago(4)})
 
-        assert (into.json()["entry_id"], up_to.status_code) == (running, 201)
+        assert (into.json()["entry_id"], up_to.status_code) == (run_server, 201)
 
-    def test_entries_touch_without_overlapping(self, as_user, ana, website, entered):
-        before = {"project_id": website.id, "start_time": hours_ago(25), "end_time": entered["start_time"]}
-        behind = {"project_id": website.id, "start_time": entered["end_time"], "end_time": hours_ago(21)}
+    def test_entries_touch_without_overlapping(self, as_user, ana, website, manual_entry):
+        before = {"project_id": website.id, "start_time": hours_ago(25), "end_time": manual_entry["start_time"]}
+        behind = {"project_id": website.id, "start_time": manual_entry["end_time"], "end_time": hours_ago(21)}
 
-        answers = [as_user(ana).post("/time-entries", json=wanted) for wanted in (before, behind)]
+        answers = [as_user(ana).post("/time-entries", json=body) for body in (before, behind)]
 
         assert [answer.status_code for answer in answers] == [201, 201]
 
     def test_only_what_the_person_may_book(self, people, as_user, ana, bob):
         secret, old = people.project("Secret", members=(bob,)), people.project("Old", is_active=False)
 
-        answers = [as_user(ana).post("/time-entries", json=morning(project)) for project in (secret, old)]
+        answers = [as_user(ana).post("/time-entries", json=two_hour_entry(project)) for project in (secret, old)]
 
         assert [refusal(answer) for answer in answers] == [(404, "project_not_found"), (409, "project_inactive")]
 
@@ -120,43 +120,43 @@ class TestEntering:
         ids=str,
     )
     def test_what_can_not_be_meant_is_refused(self, as_user, ana, website, wrong):
-        assert as_user(ana).post("/time-entries", json=morning(website) | wrong).status_code == 422
+        assert as_user(ana).post("/time-entries", json=two_hour_entry(website) | wrong).status_code == 422
 
 
 class TestForOthers:
     def test_a_manager_enters_time_for_her_team_and_says_why(self, as_user, mia, ana, website):
-        wanted = morning(website, user_id=ana.id)
+        body = two_hour_entry(website, user_id=ana.id)
 
-        silent = as_user(mia).post("/time-entries", json=wanted)
-        spoken = as_user(mia).post("/time-entries", json=wanted | {"reason": "Her terminal was broken"})
+        silent = as_user(mia).post("/time-entries", json=body)
+        spoken = as_user(mia).post("/time-entries", json=body | {"reason": "Her terminal was broken"})
 
         assert refusal(silent) == (422, "reason_required")
         assert (spoken.status_code, spoken.json()["user_id"]) == (201, ana.id)
         assert spoken.json()["time_zone"] == "Europe/Berlin", "the owner's, not the manager's"
 
     def test_nobody_enters_time_for_whom_they_do_not_see(self, as_user, mia, ana, bob, website):
-        wanted = morning(website, reason="Because")
+        body = two_hour_entry(website, reason="Because")
 
-        colleague = as_user(ana).post("/time-entries", json=wanted | {"user_id": bob.id})
-        other_team = as_user(mia).post("/time-entries", json=wanted | {"user_id": bob.id})
-        missing = as_user(mia).post("/time-entries", json=wanted | {"user_id": 2_000_000_000})
+        colleague = as_user(ana).post("/time-entries", json=body | {"user_id": bob.id})
+        other_team = as_user(mia).post("/time-entries", json=body | {"user_id": bob.id})
+        missing = as_user(mia).post("/time-entries", json=body | {"user_id": 2_000_000_000})
 
         assert refusal(colleague) == refusal(other_team) == refusal(missing) == (404, "user_not_found")
 
     def test_an_admin_enters_time_for_anyone_on_what_that_person_may_book(self, people, as_user, ada, ana, bob):
         secret = people.project("Secret", members=(bob,))
-        wanted = morning(secret, reason="On paper until now")
+        body = two_hour_entry(secret, reason="On paper until now")
 
-        for_bob = as_user(ada).post("/time-entries", json=wanted | {"user_id": bob.id})
-        for_ana = as_user(ada).post("/time-entries", json=wanted | {"user_id": ana.id})
+        for_bob = as_user(ada).post("/time-entries", json=body | {"user_id": bob.id})
+        for_ana = as_user(ada).post("/time-entries", json=body | {"user_id": ana.id})
 
         assert for_bob.status_code == 201
         assert refusal(for_ana) == (404, "project_not_found")
 
-    def test_a_change_of_anothers_entry_needs_a_reason_whatever_it_changes(self, as_user, mia, entered):
-        silent = as_user(mia).patch(f"/time-entries/{entered['id']}", json={"description": "Shop"})
+    def test_a_change_of_anothers_entry_needs_a_reason_whatever_it_changes(self, as_user, mia, manual_entry):
+        silent = as_user(mia).patch(f"/time-entries/{manual_entry['id']}", json={"description": "Shop"})
         spoken = as_user(mia).patch(
-            f"/time-entries/{entered['id']}", json={"description": "Shop", "reason": "Wrong text"}
+            f"/time-entries/{manual_entry['id']}", json={"description": "Shop", "reason": "Wrong text"}
         )
 
         assert refusal(silent) == (422, "reason_required")
@@ -165,20 +165,20 @@ class TestForOthers:
 
 class TestCorrecting:
     def test_a_forgotten_clock_out_is_one_call(self, people, as_user, ana, website):
-        people.entry(ana, website, clock(20), None)
+        people.entry(ana, website, hours_ago_utc(20), None)
         me = as_user(ana)
         forgotten = me.get("/time-entries/current").json()
-        wanted = {"end_time": hours_ago(12), "reason": "Forgot to clock out"}
+        body = {"end_time": hours_ago(12), "reason": "Forgot to clock out"}
 
-        corrected = me.patch(f"/time-entries/{forgotten['id']}", json=wanted).json()
+        corrected = me.patch(f"/time-entries/{forgotten['id']}", json=body).json()
 
         assert forgotten["needs_review"]
-        assert (corrected["end_time"], corrected["needs_review"]) == (wanted["end_time"], False)
+        assert (corrected["end_time"], corrected["needs_review"]) == (body["end_time"], False)
         assert me.get("/time-entries/current").status_code == 204
 
-    def test_recorded_times_change_for_a_reason_and_other_things_without(self, people, as_user, ana, entered):
+    def test_recorded_times_change_for_a_reason_and_other_things_without(self, people, as_user, ana, manual_entry):
         shop = people.project("Shop")
-        address = f"/time-entries/{entered['id']}"
+        address = f"/time-entries/{manual_entry['id']}"
 
         texts = as_user(ana).patch(address, json={"description": "Shop page", "project_id": shop.id})
         silent = as_user(ana).patch(address, json={"start_time": hours_ago(25)})
@@ -188,18 +188,20 @@ class TestCorrecting:
         assert refusal(silent) == (422, "reason_required")
         assert (spoken.json()["version"], spoken.json()["project_id"]) == (3, shop.id)
 
-    def test_what_changes_nothing_makes_no_version_and_no_event(self, as_user, server, ana, entered):
-        record = Record(server.database)
-        same = {name: entered[name] for name in ("project_id", "start_time", "end_time", "description", "needs_review")}
+    def test_what_changes_nothing_makes_no_version_and_no_event(self, as_user, server, ana, manual_entry):
+        audit_log = AuditLog(server.database)
+        same = {
+            name: manual_entry[name] for name in ("project_id", "start_time", "end_time", "description", "needs_review")
+        }
 
         answers = [
-            as_user(ana).patch(f"/time-entries/{entered['id']}", json=body) for body in (same, {}, {"reason": "?"})
+            as_user(ana).patch(f"/time-entries/{manual_entry['id']}", json=body) for body in (same, {}, {"reason": "?"})
         ]
 
-        assert [answer.json() for answer in answers] == [entered] * 3
-        assert record.new() == []
+        assert [answer.json() for answer in answers] == [manual_entry] * 3
+        assert audit_log.new_events() == []
 
-    def test_no_correction_makes_entries_overlap(self, as_user, ana, website, entered):
+    def test_no_correction_makes_entries_overlap(self, as_user, ana, website, manual_entry):
         earlier = {"project_id": website.id, "start_time": hours_ago(30), "end_time": hours_ago(28)}
         other = as_user(ana).post("/time-entries", json=earlier).json()
 
@@ -208,10 +210,10 @@ class TestCorrecting:
         )
 
         assert refusal(moved) == (409, "entry_overlaps")
-        assert moved.json()["entry_id"] == entered["id"]
+        assert moved.json()["entry_id"] == manual_entry["id"]
 
-    def test_times_are_judged_with_those_that_stay(self, as_user, ana, entered):
-        address = f"/time-entries/{entered['id']}"
+    def test_times_are_judged_with_those_that_stay(self, as_user, ana, manual_entry):
+        address = f"/time-entries/{manual_entry['id']}"
         changes = [{"end_time": hours_ago(25)}, {"start_time": hours_ago(-1)}, {"start_time": hours_ago(50)}]
 
         answers = [as_user(ana).patch(address, json=change | {"reason": "Typo"}) for change in changes]
@@ -224,7 +226,7 @@ class TestCorrecting:
         assert as_user(ana).get(address).json()["version"] == 1
 
     def test_a_person_confirms_what_was_flagged(self, people, as_user, ana, website):
-        flagged = people.entry(ana, website, clock(60), clock(42.5), needs_review=True)
+        flagged = people.entry(ana, website, hours_ago_utc(60), hours_ago_utc(42.5), needs_review=True)
 
         confirmed = as_user(ana).patch(f"/time-entries/{flagged}", json={"needs_review": False}).json()
 
@@ -232,21 +234,21 @@ class TestCorrecting:
         assert confirmed["end_time"] == hours_ago(42.5)
 
     def test_another_text_does_not_confirm(self, people, as_user, ana, website):
-        flagged = people.entry(ana, website, clock(60), clock(42.5), needs_review=True)
+        flagged = people.entry(ana, website, hours_ago_utc(60), hours_ago_utc(42.5), needs_review=True)
 
         changed = as_user(ana).patch(f"/time-entries/{flagged}", json={"description": "Fair in Lisbon"}).json()
 
         assert changed["needs_review"]
 
     def test_what_still_runs_can_not_be_confirmed(self, people, as_user, ana, website):
-        forgotten = people.entry(ana, website, clock(40), None)
+        forgotten = people.entry(ana, website, hours_ago_utc(40), None)
 
         confirmed = as_user(ana).patch(f"/time-entries/{forgotten}", json={"needs_review": False})
 
         assert refusal(confirmed) == (409, "entry_still_open")
 
     def test_another_start_does_not_confirm_what_still_runs_for_too_long(self, people, as_user, ana, website):
-        address = f"/time-entries/{people.entry(ana, website, clock(20), None)}"
+        address = f"/time-entries/{people.entry(ana, website, hours_ago_utc(20), None)}"
         confirmation = {"needs_review": False, "reason": "Came later"}
 
         still_too_long = as_user(ana).patch(address, json=confirmation | {"start_time": hours_ago(19)})
@@ -267,29 +269,31 @@ class TestCorrecting:
         ],
         ids=str,
     )
-    def test_an_entry_is_neither_reopened_nor_given_away(self, as_user, ana, entered, wrong):
+    def test_an_entry_is_neither_reopened_nor_given_away(self, as_user, ana, manual_entry, wrong):
         """Threats 3, 6, 7."""
-        answer = as_user(ana).patch(f"/time-entries/{entered['id']}", json=wrong | {"reason": "Because"})
+        answer = as_user(ana).patch(f"/time-entries/{manual_entry['id']}", json=wrong | {"reason": "Because"})
 
         assert answer.status_code == 422
-        assert as_user(ana).get(f"/time-entries/{entered['id']}").json()["version"] == 1
+        assert as_user(ana).get(f"/time-entries/{manual_entry['id']}").json()["version"] == 1
 
 
 class TestTheWindow:
     @pytest.fixture
     def old(self, people, ana, website):
         """Ana's of 32 days ago."""
-        return people.entry(ana, website, clock(32 * 24), clock(32 * 24 - 2))
+        return people.entry(ana, website, hours_ago_utc(32 * 24), hours_ago_utc(32 * 24 - 2))
 
     def test_people_change_their_own_time_for_31_days_back(self, as_user, ana, website, old):
         me = as_user(ana)
 
         refused = [
-            me.post("/time-entries", json=morning(website, days=31, description="") | {"start_time": hours_ago(745)}),
+            me.post(
+                "/time-entries", json=two_hour_entry(website, days=31, description="") | {"start_time": hours_ago(745)}
+            ),
             me.patch(f"/time-entries/{old}", json={"description": "Shop"}),
             me.delete(f"/time-entries/{old}", params={"reason": "Never was"}),
         ]
-        recent = me.post("/time-entries", json=morning(website, days=30)).json()
+        recent = me.post("/time-entries", json=two_hour_entry(website, days=30)).json()
         refused.append(
             me.patch(f"/time-entries/{recent['id']}", json={"start_time": hours_ago(745), "reason": "Earlier"})
         )
@@ -310,53 +314,56 @@ class TestTheWindow:
 
     def test_admins_have_none(self, people, as_user, ada, website, old):
         own = people.entry(ada, website, "2026-03-02 08:00", "2026-03-02 10:00")
-        wanted = {"description": "Shop", "reason": "Audit of March"}
+        body = {"description": "Shop", "reason": "Audit of March"}
 
-        answers = [as_user(ada).patch(f"/time-entries/{each}", json=wanted) for each in (old, own)]
+        answers = [as_user(ada).patch(f"/time-entries/{each}", json=body) for each in (old, own)]
 
         assert [answer.status_code for answer in answers] == [200, 200]
 
     def test_its_length_is_the_operators_choice(self, db_url, people, server, ana, website, old):
-        with running(settings_for(db_url, EDIT_WINDOW_DAYS=33)) as generous, generous.caller(server.token(ana)) as me:
+        with (
+            run_server(settings_for(db_url, EDIT_WINDOW_DAYS=33)) as generous,
+            generous.caller(server.token(ana)) as me,
+        ):
             changed = me.patch(f"/time-entries/{old}", json={"description": "Shop"})
 
         assert changed.status_code == 200
 
 
 class TestDeleting:
-    def test_an_entry_is_deleted_for_a_reason_and_its_history_stays(self, as_user, mia, ana, bob, entered):
-        address = f"/time-entries/{entered['id']}"
+    def test_an_entry_is_deleted_for_a_reason_and_its_history_stays(self, as_user, mia, ana, bob, manual_entry):
+        address = f"/time-entries/{manual_entry['id']}"
         silent = as_user(ana).delete(address)
         deleted = as_user(ana).delete(address, params={"reason": "Entered twice"})
 
         assert (silent.status_code, deleted.status_code) == (422, 204)
         assert refusal(as_user(ana).get(address)) == (404, "entry_not_found")
-        for person in (ana, mia):
-            *_, last = as_user(person).get(f"{address}/history").json()
+        for user in (ana, mia):
+            *_, last = as_user(user).get(f"{address}/history").json()
             assert (last["action"], last["reason"], last["after"]) == ("time_entry:delete", "Entered twice", None)
-            assert last["before"]["start_time"] == entered["start_time"]
+            assert last["before"]["start_time"] == manual_entry["start_time"]
         assert refusal(as_user(bob).get(f"{address}/history")) == (404, "entry_not_found")
 
-    def test_its_id_is_never_given_again(self, as_user, ana, website, entered):
-        as_user(ana).delete(f"/time-entries/{entered['id']}", params={"reason": "Entered twice"})
+    def test_its_id_is_never_given_again(self, as_user, ana, website, manual_entry):
+        as_user(ana).delete(f"/time-entries/{manual_entry['id']}", params={"reason": "Entered twice"})
 
-        again = as_user(ana).post("/time-entries", json=morning(website)).json()
+        again = as_user(ana).post("/time-entries", json=two_hour_entry(website)).json()
 
-        assert again["id"] > entered["id"]
+        assert again["id"] > manual_entry["id"]
 
 
 class TestHistory:
-    def test_it_says_who_when_what_and_why(self, as_user, mia, ana, entered):
-        address = f"/time-entries/{entered['id']}"
+    def test_it_says_who_when_what_and_why(self, as_user, mia, ana, manual_entry):
+        address = f"/time-entries/{manual_entry['id']}"
         as_user(mia).patch(address, json={"end_time": hours_ago(21), "reason": "Stayed for the call"})
 
         created, changed = as_user(ana).get(f"{address}/history").json()
 
         assert created["actor"] == {"id": ana.id, "first_name": "Ana", "last_name": "Silva"}
         assert (created["action"], created["before"]) == ("time_entry:create", None)
-        assert created["after"]["end_time"] == entered["end_time"]
+        assert created["after"]["end_time"] == manual_entry["end_time"]
         assert changed["actor"]["first_name"] == "Mia"
-        assert changed["before"] == {"end_time": entered["end_time"], "version": 1}
+        assert changed["before"] == {"end_time": manual_entry["end_time"], "version": 1}
         assert changed["after"]["version"] == 2
         assert (changed["reason"], changed["action"]) == ("Stayed for the call", "time_entry:change")
 
@@ -368,11 +375,11 @@ class TestHistory:
 
         assert [item["action"] for item in history] == ["time_entry:clock_in", "time_entry:clock_out"]
 
-    def test_scope_is_todays_team(self, people, as_user, ada, mia, ana, entered):
+    def test_scope_is_todays_team(self, people, as_user, ada, mia, ana, manual_entry):
         """Threats 4."""
         max_ = people.manager("Max")
         as_user(ada).put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": max_.id})
-        address = f"/time-entries/{entered['id']}"
+        address = f"/time-entries/{manual_entry['id']}"
 
         for ask in (
             lambda caller: caller.get(address),
@@ -385,8 +392,8 @@ class TestHistory:
 
 
 class TestVersions:
-    def test_a_change_meant_for_an_older_version_is_refused_with_the_present_tag(self, as_user, mia, ana, entered):
-        address = f"/time-entries/{entered['id']}"
+    def test_a_change_meant_for_an_older_version_is_refused_with_the_present_tag(self, as_user, mia, ana, manual_entry):
+        address = f"/time-entries/{manual_entry['id']}"
         seen = as_user(ana).get(address).headers["ETag"]
         as_user(mia).patch(address, json={"description": "Mia's", "reason": "Typo"})
 
@@ -412,14 +419,14 @@ class TestVersions:
             ("", 412),
         ],
     )
-    def test_if_match_is_read_as_rfc_9110_says(self, as_user, ana, entered, tags, status):
+    def test_if_match_is_read_as_rfc_9110_says(self, as_user, ana, manual_entry, tags, status):
         headers = {"If-Match": tags.encode()}
-        answer = as_user(ana).patch(f"/time-entries/{entered['id']}", json={"description": "New"}, headers=headers)
+        answer = as_user(ana).patch(f"/time-entries/{manual_entry['id']}", json={"description": "New"}, headers=headers)
 
         assert answer.status_code == status
 
-    def test_a_deletion_can_be_meant_for_one_version_too(self, as_user, ana, entered):
-        address = f"/time-entries/{entered['id']}"
+    def test_a_deletion_can_be_meant_for_one_version_too(self, as_user, ana, manual_entry):
+        address = f"/time-entries/{manual_entry['id']}"
         reason = {"reason": "Entered twice"}
 
         stale = as_user(ana).delete(address, params=reason, headers={"If-Match": '"2"'})

@@ -14,15 +14,15 @@ from pypdf import PdfReader
 from sqlalchemy import insert, select, update
 
 from app.core.time.clock import utc_now
-from app.models.tables import CHAIN, ENTRY, USER
+from app.models.tables import AUDIT_CHAIN, ENTRY, USER
 from app.services.access.errors import UserNotFound
-from app.services.calendar.periods import of_month
+from app.services.calendar.periods import month_period
 from app.services.timesheets import timesheet
-from app.services.timesheets.pdf import rendered
-from tests.support.audit_asserts import Record
+from app.services.timesheets.pdf import render
+from tests.support.audit_asserts import AuditLog
 from tests.support.databases import settings_for
 from tests.support.factories import instant
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 PATH = "/reports/export/pdf"
 
@@ -49,8 +49,8 @@ def lines(answer: httpx.Response) -> list[str]:
 
 
 def line(answer: httpx.Response, start: str) -> str:
-    (found,) = (line for line in lines(answer) if line.startswith(start))
-    return found
+    (match,) = (line for line in lines(answer) if line.startswith(start))
+    return match
 
 
 def words(answer: httpx.Response) -> str:
@@ -66,11 +66,11 @@ def clock(seconds: int) -> str:
     return f"{(seconds + 30) // 60 // 60}:{(seconds + 30) // 60 % 60:02}"
 
 
-def assert_adds_up(caller: Any, month: str, **params: Any) -> dict[str, Any]:
+def assert_matches_report(caller: Any, month: str, **params: Any) -> dict[str, Any]:
     """Every figure of the sheet is that of GET /reports/me, split, for the same month."""
-    period = of_month(month, None)
-    asked = {"start_date": f"{period.start}", "end_date": f"{period.end}", "attribution": "split"} | params
-    said = caller.get("/reports/me", params=asked).json()
+    period = month_period(month, None)
+    query = {"start_date": f"{period.start}", "end_date": f"{period.end}", "attribution": "split"} | params
+    said = caller.get("/reports/me", params=query).json()
 
     answer = sheet_of(caller, month, **params)
 
@@ -130,7 +130,7 @@ def test_totals_are_those_of_the_report_to_the_second(people, as_user, ana, webs
     people.entry(ana, website, "2026-03-31 20:00", "2026-04-01 06:00")
     people.entry(ana, website, "2026-04-01 08:00", "2026-04-01 09:00")
 
-    said = assert_adds_up(as_user(ana), "2026-03")
+    said = assert_matches_report(as_user(ana), "2026-03")
 
     assert said["total_seconds"] == 5 * 3600 + 3599 + 10 * (14360 + 20 + 18839) + 4 * 3600
 
@@ -175,7 +175,7 @@ def test_hours_are_right_over_a_change_of_the_clock(people, as_user, berta, webs
     answer = sheet_of(as_user(berta), month)
 
     assert {day: line(answer, day).removeprefix(f"{day} ") for day in expected} == expected
-    assert_adds_up(as_user(berta), month)
+    assert_matches_report(as_user(berta), month)
 
 
 def test_a_night_is_cut_at_midnight_and_at_the_ends_of_the_month(people, as_user, ana, website):
@@ -252,7 +252,7 @@ def test_tz_puts_all_days_into_one_zone(people, as_user, berta, website):
     assert line(answer, "2026-03-03") == "2026-03-03 Tue 00:30\u201301:00 0:30 0.50"
     assert line(answer, "2026-03-31") == "2026-03-31 Tue 23:00\u201324:00 1:00 1.00"
     assert " in Asia/Tokyo" not in words(answer)
-    assert_adds_up(as_user(berta), "2026-03", time_zone="Asia/Tokyo")
+    assert_matches_report(as_user(berta), "2026-03", time_zone="Asia/Tokyo")
 
 
 def test_the_sheet_carries_the_head_of_the_persons_record(people, as_user, server, mia, ana, website):
@@ -260,15 +260,15 @@ def test_the_sheet_carries_the_head_of_the_persons_record(people, as_user, serve
     own, as_manager = as_user(ana), as_user(mia)
     for caller, owner in ((own, ana), (as_manager, ana), (as_manager, mia)):
         said = words(sheet_of(caller, user_id=owner.id))
-        with server.database.reading() as session:
-            head = session.execute(select(CHAIN).where(CHAIN.c.chain_id == owner.id)).one()
+        with server.database.read_transaction() as session:
+            head = session.execute(select(AUDIT_CHAIN).where(AUDIT_CHAIN.c.chain_id == owner.id)).one()
 
         assert f"Record of person {owner.id}: {head.length} events, the last with the link {head.last_link}." in said
         assert f"If event {head.length} still has this link and python -m app.cli verify-audit finds no fault" in said
 
 
 def test_who_has_no_manager_and_no_record_gets_a_sheet_too(people, as_user, server, bob):
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         known = {"email": "old", "email_key": "old", "first_name": "Old", "last_name": "Hand", "name_key": "old hand"}
         shared = {"role": "employee", "is_active": True, "time_zone": "UTC", "password_hash": "!"}
         row = insert(USER).values(**known, **shared, created_at=instant("2020-01-01 00:00")).returning(USER.c.id)
@@ -294,7 +294,7 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_people_type_is_printed_as_they_typed_it(people, as_user, server, mia, ana, website, name):
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00", description=name)
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(update(USER).where(USER.c.id == ana.id).values(first_name=name, last_name="End", email=name))
         session.execute(update(USER).where(USER.c.id == mia.id).values(first_name=name, last_name="Boss"))
 
@@ -323,7 +323,7 @@ def test_what_people_type_is_printed_as_they_typed_it(people, as_user, server, m
     ids=ascii,
 )
 def test_no_name_is_too_much_for_the_sheet(people, as_user, server, mia, ana, name, is_printed):
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         new = {"first_name": name, "last_name": name, "email": name}
         session.execute(update(USER).where(USER.c.id.in_([ana.id, mia.id])).values(first_name=name, last_name=name))
         session.execute(update(USER).where(USER.c.id == ana.id).values(new))
@@ -340,7 +340,7 @@ def test_the_header_says_nothing_that_people_typed(people, as_user, server, mia,
     """Threats 24."""
     quiet = sheet_of(as_user(mia), user_id=ana.id)
     evil = 'x"\r\nX-Evil: 1\r\n\r\n'
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(update(USER).where(USER.c.id == ana.id).values(first_name=evil, last_name=evil, email=evil))
 
     answer = sheet_of(as_user(mia), user_id=ana.id)
@@ -352,7 +352,7 @@ def test_the_header_says_nothing_that_people_typed(people, as_user, server, mia,
 
 
 def test_a_month_is_a_month_and_nothing_else(as_user, server, ana):
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
     caller = as_user(ana)
     bad = ["1999-12", "2100-01", "2026-00", "2026-13", "2026-3", "26-03", "202603", "2026-03-01", "2026/03", "March"]
     bad += ["2026-03\n", " 2026-03", "2026-03\0", "\u0662\u0660\u0662\u0666-03", "20\uff12\uff16-03", "2026\u201303"]
@@ -363,7 +363,7 @@ def test_a_month_is_a_month_and_nothing_else(as_user, server, ana):
     assert caller.get(PATH).status_code == 422
     for user_id in ("0", "-1", str(2**31), "1.5", "me", ""):
         assert caller.get(PATH, params={"month": "2026-03", "user_id": user_id}).status_code == 422, user_id
-    assert record.new() == []
+    assert audit_log.new_events() == []
 
 
 @pytest.mark.parametrize("month", ["2000-01", "2024-02", "2099-12"])
@@ -371,7 +371,7 @@ def test_every_month_of_the_calendar_has_all_its_days(as_user, ana, month):
     answer = sheet_of(as_user(ana), month)
 
     days = [each for each in lines(answer) if each.startswith(f"{month}-")]
-    period = of_month(month, None)
+    period = month_period(month, None)
     assert len(days) == (period.end - period.start).days + 1
     assert all(each.endswith(" \u2013 \u2013") for each in days)
     assert line(answer, "Total") == "Total 0 seconds in all 0:00 0.00"
@@ -402,7 +402,7 @@ def test_thousands_of_stretches_keep_the_sheet_short(people, as_user, server, an
         for minute in range(1000)
         for at in [instant(f"2026-03-{day:02} {minute // 60:02}:{minute % 60:02}")]
     ]  # fmt: skip
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(insert(ENTRY), entries)
 
     answer = sheet_of(as_user(ana))
@@ -430,11 +430,11 @@ def test_people_get_the_sheets_of_whom_they_may_see(people, as_user, mia, ana, b
 
     for caller, theirs in seen:
         client = as_user(caller)
-        for person in everybody:
-            answer = client.get(PATH, params={"month": "2026-03", "user_id": person.id})
-            assert answer.status_code == (200 if person in theirs else 404), (caller.first_name, person.first_name)
-            if person in theirs:
-                assert f"{person.email}, no. {person.id} " in words(answer)
+        for user in everybody:
+            answer = client.get(PATH, params={"month": "2026-03", "user_id": user.id})
+            assert answer.status_code == (200 if user in theirs else 404), (caller.first_name, user.first_name)
+            if user in theirs:
+                assert f"{user.email}, no. {user.id} " in words(answer)
             else:
                 assert answer.json()["code"] == "user_not_found"
 
@@ -446,11 +446,11 @@ def test_somebody_elses_sheet_looks_like_nobodys(as_user, ana, bob):
     assert {**foreign.json(), "request_id": ""} == {**missing.json(), "request_id": ""}
 
 
-def test_whoever_left_gets_no_sheet_any_more(people, as_user, anyone):
+def test_whoever_left_gets_no_sheet_any_more(people, as_user, anonymous):
     dan = people.employee("Dan", is_active=False)
 
     assert refusal(as_user(dan)) == (401, "not_authenticated")
-    assert refusal(anyone) == (401, "not_authenticated")
+    assert refusal(anonymous) == (401, "not_authenticated")
 
 
 def test_a_new_manager_gets_the_sheet_and_the_old_one_no_more(people, as_user, mia, ana, ada):
@@ -464,11 +464,11 @@ def test_a_new_manager_gets_the_sheet_and_the_old_one_no_more(people, as_user, m
 
 
 def test_each_sheet_leaves_one_event_that_says_whose_month_was_taken(as_user, server, mia, ana):
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
     answers = [sheet_of(as_user(mia), user_id=ana.id), sheet_of(as_user(mia), "2026-04", time_zone="Asia/Tokyo")]
 
-    events = record.new()
+    events = audit_log.new_events()
     assert [(event.action, event.actor_id, event.subject_id, event.object_id) for event in events] == [
         ("export:timesheet", mia.id, mia.id, None)
     ] * 2
@@ -481,22 +481,22 @@ def test_each_sheet_leaves_one_event_that_says_whose_month_was_taken(as_user, se
 
 def test_a_refused_sheet_leaves_no_event(as_user, server, ana, bob):
     caller = as_user(bob)
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
     assert refusal(caller, user_id=ana.id)[0] == 404
     assert refusal(caller, time_zone="Mars/Base")[0] == 422
 
-    assert record.new() == []
+    assert audit_log.new_events() == []
 
 
 def test_many_at_once_get_their_sheets_through_one_slot_while_others_punch(people, db_url, database, website):
     """None waits for a connection, or a slot, while it holds another."""
     crowd = [people.employee(f"Person {number}") for number in range(8)]
     with (
-        running(settings_for(db_url, DB_POOL_SIZE=2, MAX_CONCURRENT_REPORTS=1)) as narrow,
+        run_server(settings_for(db_url, DB_POOL_SIZE=2, MAX_CONCURRENT_REPORTS=1)) as narrow,
         ThreadPoolExecutor(8) as pool,
     ):
-        readers, punchers = ([narrow.caller(narrow.token(person)) for person in crowd] for _ in range(2))
+        readers, punchers = ([narrow.caller(narrow.token(user)) for user in crowd] for _ in range(2))
 
         sheets = [pool.submit(sheet_of, reader) for reader in readers]
         punched = {puncher.clock_in(website.id).status_code for puncher in punchers}
@@ -505,15 +505,19 @@ def test_many_at_once_get_their_sheets_through_one_slot_while_others_punch(peopl
             caller.close()
 
     assert punched == {200}
-    assert all(f", no. {person.id} " in each for person, each in zip(crowd, said, strict=True))
+    assert all(f", no. {user.id} " in each for user, each in zip(crowd, said, strict=True))
 
 
 def test_the_operator_makes_anybodys_sheet_with_the_same_bytes_each_time(people, server, ana, website):
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
-    with server.database.reading() as session:
-        made = timesheet.for_operator(session, ana.id, of_month("2026-03", None), at=instant("2026-04-01 08:00"))
+    with server.database.read_transaction() as session:
+        made = timesheet.load_for_operator(
+            session, ana.id, month_period("2026-03", None), at=instant("2026-04-01 08:00")
+        )
         with pytest.raises(UserNotFound):
-            timesheet.for_operator(session, 2**31 - 1, of_month("2026-03", None), at=instant("2026-04-01 08:00"))
+            timesheet.load_for_operator(
+                session, 2**31 - 1, month_period("2026-03", None), at=instant("2026-04-01 08:00")
+            )
 
     assert made.total_seconds == 4 * 3600
-    assert rendered(made) == rendered(made)
+    assert render(made) == render(made)

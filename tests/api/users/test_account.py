@@ -26,14 +26,14 @@ def test_people_change_their_own_names_and_zone(people, as_user):
     ana, ada = people.employee("Ana"), people.admin("Ada")
     me = as_user(ana)
     before = me.get("/auth/me").json()
-    wanted = {"first_name": "Anna", "last_name": "Sílva", "time_zone": "Asia/Tokyo"}
+    changes = {"first_name": "Anna", "last_name": "Sílva", "time_zone": "Asia/Tokyo"}
 
-    changed = me.patch("/auth/me", json=wanted)
+    changed = me.patch("/auth/me", json=changes)
 
-    assert (changed.status_code, changed.json()) == (200, before | wanted)
-    assert me.get("/auth/me").json() == before | wanted
+    assert (changed.status_code, changed.json()) == (200, before | changes)
+    assert me.get("/auth/me").json() == before | changes
     found = as_user(ada).get("/admin/users", params={"search": "anna SÍLVA"}).json()
-    assert [person["id"] for person in found] == [ana.id]
+    assert [user["id"] for user in found] == [ana.id]
 
 
 def test_nobody_changes_their_own_standing(people, as_user):
@@ -88,9 +88,9 @@ def test_a_team_is_walked_page_by_page(people, as_user):
     first = manager.get("/team", params={"limit": 2})
     second = manager.at_root("GET", first.links["next"]["url"])
 
-    assert [[person["first_name"] for person in page.json()] for page in (first, second)] == [["Mia", "Ana"], ["Bob"]]
+    assert [[user["first_name"] for user in page.json()] for page in (first, second)] == [["Mia", "Ana"], ["Bob"]]
     assert (first.headers["X-Total-Count"], second.links) == ("3", {})
 
 
 def team(caller):
-    return [person["first_name"] for person in caller.get("/team").json()]
+    return [user["first_name"] for user in caller.get("/team").json()]

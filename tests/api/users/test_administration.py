@@ -5,7 +5,7 @@ from datetime import timedelta
 from app.core.time.clock import utc_now
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
-from tests.support.in_process_server import running
+from tests.support.in_process_server import run_server
 
 NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": PASSWORD}
 A_DAY = {"start_date": "2026-03-02", "end_date": "2026-03-02"}
@@ -13,15 +13,15 @@ ANOTHER_PASSWORD = "another-lantern-17-harbour"
 NOBODY = 2_000_000_000
 
 
-def test_a_new_person_can_log_in_at_once(people, admin, anyone):
+def test_a_new_person_can_log_in_at_once(people, admin, anonymous):
     mia = people.manager("Mia")
 
     created = admin.post("/admin/users", json=NEW | {"manager_id": mia.id, "time_zone": "Europe/Lisbon"})
 
     assert created.status_code == 201
-    person = created.json()
-    assert person == {
-        "id": person["id"],
+    user = created.json()
+    assert user == {
+        "id": user["id"],
         "email": "zoe@example.com",
         "first_name": "Zoe",
         "last_name": "Ng",
@@ -29,19 +29,19 @@ def test_a_new_person_can_log_in_at_once(people, admin, anyone):
         "role": "employee",
         "manager_id": mia.id,
         "time_zone": "Europe/Lisbon",
-        "created_at": person["created_at"],
+        "created_at": user["created_at"],
         "must_change_password": False,
         "has_second_factor": False,
     }
-    assert log_in(anyone, "zoe@example.com", PASSWORD).status_code == 200
-    assert admin.get(f"/admin/users/{person['id']}").json() == person
+    assert log_in(anonymous, "zoe@example.com", PASSWORD).status_code == 200
+    assert admin.get(f"/admin/users/{user['id']}").json() == user
 
 
 def test_a_new_person_lives_in_the_services_zone_unless_said_otherwise(db_url, database, people):
     ada = people.admin("Ada")
 
     settings = settings_for(db_url, DEFAULT_TIME_ZONE="Europe/Lisbon")
-    with running(settings) as server, server.caller(server.token(ada)) as admin:
+    with run_server(settings) as server, server.caller(server.token(ada)) as admin:
         created = admin.post("/admin/users", json=NEW)
 
     assert created.json()["time_zone"] == "Europe/Lisbon"
@@ -75,13 +75,13 @@ def test_a_person_may_write_their_own_email_in_another_case(people, admin):
     assert (changed.status_code, changed.json()["email"]) == (200, "Ana@example.com")
 
 
-def test_a_changed_email_logs_in_and_the_old_one_is_free(people, admin, anyone):
+def test_a_changed_email_logs_in_and_the_old_one_is_free(people, admin, anonymous):
     ana = people.employee("Ana")
 
     admin.patch(f"/admin/users/{ana.id}", json={"email": "Anna@example.com"})
 
-    assert log_in(anyone, "anna@example.com", PASSWORD).status_code == 200
-    assert log_in(anyone, "ana@example.com", PASSWORD).status_code == 401
+    assert log_in(anonymous, "anna@example.com", PASSWORD).status_code == 200
+    assert log_in(anonymous, "ana@example.com", PASSWORD).status_code == 401
     assert admin.post("/admin/users", json=NEW | {"email": "ana@example.com"}).status_code == 201
 
 
@@ -90,7 +90,7 @@ def test_people_come_by_id(people, admin):
 
     listed = admin.get("/admin/users").json()
 
-    assert [person["id"] for person in listed][1:] == [bob.id, ana.id]
+    assert [user["id"] for user in listed][1:] == [bob.id, ana.id]
 
 
 def test_people_are_found_by_a_part_of_their_name_or_email(people, admin):
@@ -226,8 +226,8 @@ def test_managers_never_form_a_circle(people, admin):
     circles = [(ana, ana), (bo, bo), (bo, mia), (bo, max_), (mia, max_)]
 
     refused = [
-        admin.put(f"/admin/users/{person.id}/assign-manager", params={"manager_id": manager.id})
-        for person, manager in circles
+        admin.put(f"/admin/users/{user.id}/assign-manager", params={"manager_id": manager.id})
+        for user, manager in circles
     ]
 
     assert [answer.status_code for answer in refused] == [409] * 5
@@ -308,7 +308,7 @@ def test_the_last_admin_but_one_may_go(people, ada, admin, as_user):
     assert admin.put(f"/admin/users/{ada.id}/deactivate").json()["code"] == "last_admin"
 
 
-def test_a_deactivated_person_is_out_at_once(people, admin, as_user, anyone):
+def test_a_deactivated_person_is_out_at_once(people, admin, as_user, anonymous):
     ana, website = people.employee("Ana"), people.project("Website")
     me = as_user(ana)
     me.clock_in(website.id)
@@ -316,7 +316,12 @@ def test_a_deactivated_person_is_out_at_once(people, admin, as_user, anyone):
     before = utc_now()
     admin.put(f"/admin/users/{ana.id}/deactivate")
 
-    answers = [me.get("/auth/me"), me.clock_in(website.id), me.clock_out(), log_in(anyone, "ana@example.com", PASSWORD)]
+    answers = [
+        me.get("/auth/me"),
+        me.clock_in(website.id),
+        me.clock_out(),
+        log_in(anonymous, "ana@example.com", PASSWORD),
+    ]
     assert [answer.status_code for answer in answers] == [401] * 4
     (entry,) = entries(admin)
     assert f"{before:%Y-%m-%dT%H:%M:%SZ}" <= entry["end_time"] <= f"{utc_now():%Y-%m-%dT%H:%M:%SZ}"
@@ -340,7 +345,7 @@ def test_deactivating_twice_and_activating_twice_are_fine(people, admin):
     assert [(each.status_code, each.json()["is_active"]) for each in answers] == [(200, False)] * 2 + [(200, True)] * 2
 
 
-def test_who_comes_back_logs_in_again_and_old_tokens_stay_dead(people, admin, as_user, anyone):
+def test_who_comes_back_logs_in_again_and_old_tokens_stay_dead(people, admin, as_user, anonymous):
     ana = people.employee("Ana")
     old = as_user(ana)
     admin.put(f"/admin/users/{ana.id}/deactivate")
@@ -348,10 +353,10 @@ def test_who_comes_back_logs_in_again_and_old_tokens_stay_dead(people, admin, as
     admin.put(f"/admin/users/{ana.id}/activate")
 
     assert old.get("/auth/me").status_code == 401
-    assert log_in(anyone, "ana@example.com", PASSWORD).status_code == 200
+    assert log_in(anonymous, "ana@example.com", PASSWORD).status_code == 200
 
 
-def test_a_new_password_ends_what_the_old_one_opened(people, admin, as_user, anyone):
+def test_a_new_password_ends_what_the_old_one_opened(people, admin, as_user, anonymous):
     ana = people.employee("Ana")
     me = as_user(ana)
 
@@ -359,7 +364,7 @@ def test_a_new_password_ends_what_the_old_one_opened(people, admin, as_user, any
 
     assert (changed.status_code, changed.json()["id"]) == (200, ana.id)
     assert me.get("/auth/me").status_code == 401
-    assert [log_in(anyone, "ana@example.com", typed).status_code for typed in (PASSWORD, ANOTHER_PASSWORD)] == [
+    assert [log_in(anonymous, "ana@example.com", typed).status_code for typed in (PASSWORD, ANOTHER_PASSWORD)] == [
         401,
         200,
     ]
@@ -382,15 +387,15 @@ def log_in(caller, email, password):
 
 
 def emails(answer):
-    return [person["email"] for person in answer.json()]
+    return [user["email"] for user in answer.json()]
 
 
 def first_names(answer):
-    return [person["first_name"] for person in answer.json()]
+    return [user["first_name"] for user in answer.json()]
 
 
 def entries(admin):
     """Everybody's entries of the last days, as an admin sees them."""
     today = utc_now().date()
     params = {"start_date": today - timedelta(days=2), "end_date": today + timedelta(days=1), "scope": "all"}
-    return [entry for person in admin.get("/reports/team", params=params).json() for entry in person["entries"]]
+    return [entry for user in admin.get("/reports/team", params=params).json() for entry in user["entries"]]

@@ -13,8 +13,8 @@ from app.services.access.errors import UserNotFound
 from app.services.audit.verification import verify
 from app.services.users import personal_data
 from app.services.users.errors import PersonIsActive, RetentionRuns
-from tests.support.audit_asserts import Record
-from tests.support.credentials import api_token_of, second_factor_of
+from tests.support.audit_asserts import AuditLog
+from tests.support.credentials import create_api_token, create_second_factor
 from tests.support.factories import PASSWORD, instant
 
 LONG_AGO = ("2018-03-02 08:00", "2018-03-02 12:00")
@@ -54,12 +54,12 @@ class TestOwnData:
         assert data["events"][0]["after"]["email"] == "ana@example.com"
         assert data["events"][2]["actor"]["first_name"] == "Mia"
         assert data["events"][2]["reason"] == "Wrong project"
-        (kept,) = data["stored_responses"]
-        assert (kept["key"], json.loads(kept["answer"])) == ("terminal-1", started)
+        (stored,) = data["stored_responses"]
+        assert (stored["key"], json.loads(stored["answer"])) == ("terminal-1", started)
 
-    def test_where_she_logged_in_is_among_it(self, as_user, anyone, server, ana):
-        anyone.post("/auth/login", data={"username": "ana@example.com", "password": PASSWORD})
-        api_token_of(server.database, ana, "entries:read", name="Terminal at the gate")
+    def test_where_she_logged_in_is_among_it(self, as_user, anonymous, server, ana):
+        anonymous.post("/auth/login", data={"username": "ana@example.com", "password": PASSWORD})
+        create_api_token(server.database, ana, "entries:read", name="Terminal at the gate")
 
         data = as_user(ana).get("/auth/me/export").json()
 
@@ -85,11 +85,11 @@ class TestOwnData:
         assert [word for word in ("hash", "argon2", "salt", "ett_", "ettr_") if word in answer.text] == []
 
     def test_the_record_says_that_it_was_taken_out(self, as_user, server, ana):
-        record = Record(server.database)
+        audit_log = AuditLog(server.database)
 
         as_user(ana).get("/auth/me/export")
 
-        assert [(event.action, event.subject_id) for event in record.new()] == [("export:own_data", ana.id)]
+        assert [(event.action, event.subject_id) for event in audit_log.new_events()] == [("export:own_data", ana.id)]
 
 
 class TestErasure:
@@ -103,9 +103,9 @@ class TestErasure:
         admin.put(f"/admin/users/{ana.id}/deactivate")
         return ana
 
-    def erase(self, database, person, at=None):
-        with database.writing("test") as session:
-            return personal_data.erase(session, person.id, at=at or utc_now())
+    def erase(self, database, user, at=None):
+        with database.write_transaction("test") as session:
+            return personal_data.erase(session, user.id, at=at or utc_now())
 
     def test_name_and_email_are_gone_everywhere_and_the_hours_stay(self, server, as_user, people, gone):
         pseudonym = self.erase(server.database, gone)
@@ -115,7 +115,7 @@ class TestErasure:
         assert (erased.first_name, erased.last_name, erased.email) == (
             "Erased", f"Person {gone.id}", f"erased-{gone.id}@erased.invalid",
         )  # fmt: skip
-        with server.database.reading() as session:
+        with server.database.read_transaction() as session:
             assert session.execute(select(ENTRY.c.start_time).where(ENTRY.c.user_id == gone.id)).scalar_one()
             everything = "".join(
                 repr(row) for table in TABLES for row in session.execute(text(f'SELECT * FROM "{table}"'))
@@ -123,27 +123,27 @@ class TestErasure:
         for trace in ("Ana", "ana@", "Almeida", "almeida", "Lisbon"):
             assert trace not in everything
 
-    def test_nothing_is_left_that_let_them_in(self, server, as_user, people, anyone):
+    def test_nothing_is_left_that_let_them_in(self, server, as_user, people, anonymous):
         """Where and on what somebody logged in is personal too."""
         dora = people.employee("Dora")
-        phone = second_factor_of(server.database, dora)
-        anyone.post("/auth/login", data={"username": "dora@example.com", "password": PASSWORD, "otp": phone.code()})
+        phone = create_second_factor(server.database, dora)
+        anonymous.post("/auth/login", data={"username": "dora@example.com", "password": PASSWORD, "otp": phone.code()})
         as_user(people.admin("Ada")).put(f"/admin/users/{dora.id}/deactivate")
 
         self.erase(server.database, dora)
 
         tables = ("login_session", "api_token", "password_link", "known_address", "second_factor", "recovery_code")
-        with server.database.reading() as session:
-            kept = {
+        with server.database.read_transaction() as session:
+            stored = {
                 table: session.execute(text(f"SELECT * FROM {table} WHERE user_id = {dora.id}")).all()
                 for table in tables
             }
-        assert kept == {table: [] for table in tables}
+        assert stored == {table: [] for table in tables}
 
     def test_the_chain_stays_valid(self, server, gone):
         self.erase(server.database, gone)
 
-        with server.database.reading() as session:
+        with server.database.read_transaction() as session:
             proof = verify(session, [], on_progress=lambda *_: None)
         assert proof.erased >= 3
 
@@ -183,30 +183,30 @@ class TestErasure:
         assert people.reload(dan).first_name == "Erased"
 
     def test_there_must_be_such_a_person(self, database, people):
-        with pytest.raises(UserNotFound), database.writing("test") as session:
+        with pytest.raises(UserNotFound), database.write_transaction("test") as session:
             personal_data.erase(session, 2_000_000_000, at=utc_now())
 
     def test_the_database_lets_go_of_nothing_before_the_event_that_says_so(self, database, people):
         people.employee("Bob")
 
-        with pytest.raises(IntegrityError, match="audit_event_is_append_only"), database.writing() as session:
+        with pytest.raises(IntegrityError, match="audit_event_is_append_only"), database.write_transaction() as session:
             session.execute(text("UPDATE audit_event SET personal = NULL"))
 
     def test_a_failed_erasure_leaves_everything_as_it_was(self, server, people, gone):
-        with pytest.raises(ZeroDivisionError), server.database.writing("test") as session:
+        with pytest.raises(ZeroDivisionError), server.database.write_transaction("test") as session:
             personal_data.erase(session, gone.id, at=utc_now())
             1 / 0  # noqa: B018 - whatever breaks behind it
 
         assert people.reload(gone).first_name == "Ana"
 
-    def test_who_was_erased_can_not_log_in_even_when_activated(self, server, people, anyone, gone):
+    def test_who_was_erased_can_not_log_in_even_when_activated(self, server, people, anonymous, gone):
         self.erase(server.database, gone)
-        with server.database.writing() as session:
+        with server.database.write_transaction() as session:
             session.execute(update(USER).where(USER.c.id == gone.id).values(is_active=True))
         email = people.reload(gone).email
 
         answers = [
-            anyone.post("/auth/login", data={"username": name, "password": "violet-harbour-42-lantern"})
+            anonymous.post("/auth/login", data={"username": name, "password": "violet-harbour-42-lantern"})
             for name in (email, "almeida@example.com")
         ]
 

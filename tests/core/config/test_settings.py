@@ -9,7 +9,7 @@ import pytest
 from dotenv import dotenv_values
 
 from app.core.config.renamed import RENAMED
-from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, BadSettings, Settings, load_settings
+from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, InvalidSettings, Settings, load_settings
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
@@ -118,11 +118,11 @@ BAD = [
 def environment(monkeypatch):
     """Set variables of the environment: `environment(PORT="9000")`."""
 
-    def put(**values: str) -> None:
+    def set_variables(**values: str) -> None:
         for name, value in values.items():
             monkeypatch.setenv(name, value)
 
-    return put
+    return set_variables
 
 
 def test_with_nothing_set_it_runs_on_an_sqlite_file_for_this_machine_only():
@@ -138,27 +138,27 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable_and_n
 ):
     environment(**{name: value})
 
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(InvalidSettings) as refused:
         load_settings()
 
-    said = str(refused.value)
-    assert name in said
-    assert "\n" not in said
-    assert all(part not in said for part in (value, "pencil", "stapler"))
+    message = str(refused.value)
+    assert name in message
+    assert "\n" not in message
+    assert all(part not in message for part in (value, "pencil", "stapler"))
 
 
 @pytest.mark.parametrize(("former", "name"), RENAMED.items())
 def test_a_setting_under_its_former_name_stops_the_start_with_the_new_name(environment, former, name):
     environment(**{former: "5"})
 
-    with pytest.raises(BadSettings, match=f"^{former} was renamed to {name}: set the new name.$"):
+    with pytest.raises(InvalidSettings, match=f"^{former} was renamed to {name}: set the new name.$"):
         load_settings()
 
 
 def test_a_former_name_in_the_file_is_seen_too(environment, tmp_path):
     (tmp_path / ".env").write_text("REPORTS_AT_ONCE=5\n")
 
-    with pytest.raises(BadSettings, match=r"^REPORTS_AT_ONCE was renamed to MAX_CONCURRENT_REPORTS"):
+    with pytest.raises(InvalidSettings, match=r"^REPORTS_AT_ONCE was renamed to MAX_CONCURRENT_REPORTS"):
         load_settings()
 
 
@@ -196,7 +196,7 @@ def test_production_logs_json_and_development_text_unless_told_otherwise(environ
 def test_a_log_names_the_database_and_nobody_who_may_use_it(environment, db_url, shown):
     environment(DB_URL=db_url)
 
-    assert load_settings().database_shown == shown
+    assert load_settings().redacted_database_url == shown
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
@@ -251,24 +251,24 @@ def test_hosts_and_origins_are_taken_as_they_are_written(environment):
 @pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
 def test_where_others_can_reach_it_it_refuses_what_everybody_knows(environment, exposed, name, changes):
     """Threats 16."""
-    wanted = {**exposed, **OWN_SECRETS, **changes}
-    environment(**{name: value for name, value in wanted.items() if value is not None})
+    settings_values = {**exposed, **OWN_SECRETS, **changes}
+    environment(**{name: value for name, value in settings_values.items() if value is not None})
 
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(InvalidSettings) as refused:
         load_settings()
 
-    said = str(refused.value)
-    assert said.startswith(name)
-    assert "\n" not in said
-    secrets = [wanted["SECRET_KEY"], wanted["FIRST_ADMIN_PASSWORD"]]
-    assert all(secret not in said for secret in secrets if secret is not None)
+    message = str(refused.value)
+    assert message.startswith(name)
+    assert "\n" not in message
+    secrets = [settings_values["SECRET_KEY"], settings_values["FIRST_ADMIN_PASSWORD"]]
+    assert all(secret not in message for secret in secrets if secret is not None)
 
 
 @pytest.mark.parametrize("key", WEAK_KEYS.values(), ids=WEAK_KEYS.keys())
 def test_a_weak_secret_key_is_refused_even_in_development(environment, key):
     environment(SECRET_KEY=key)
 
-    with pytest.raises(BadSettings, match=r"^SECRET_KEY is "):
+    with pytest.raises(InvalidSettings, match=r"^SECRET_KEY is "):
         load_settings()
 
 
@@ -285,10 +285,10 @@ def test_a_weak_secret_key_is_refused_even_in_development(environment, key):
 )
 def test_mail_that_could_not_be_sent_stops_the_start(environment, name, value):
     Path("empty.pem").touch()
-    wanted = MAIL | {name: value}
-    environment(**{key: setting for key, setting in wanted.items() if setting is not None})
+    settings_values = MAIL | {name: value}
+    environment(**{key: setting for key, setting in settings_values.items() if setting is not None})
 
-    with pytest.raises(BadSettings, match=name) as refused:
+    with pytest.raises(InvalidSettings, match=name) as refused:
         load_settings()
 
     assert "\n" not in str(refused.value)
@@ -323,7 +323,7 @@ def test_every_way_to_write_postgresql_means_the_driver_that_is_installed(enviro
 def test_a_database_in_memory_is_refused_since_it_would_forget_what_it_acknowledged(environment, db_url):
     environment(DB_URL=db_url)
 
-    with pytest.raises(BadSettings, match=r"^DB_URL: must name a file"):
+    with pytest.raises(InvalidSettings, match=r"^DB_URL: must name a file"):
         load_settings()
 
 
@@ -355,9 +355,9 @@ def test_the_example_file_gives_the_defaults_so_a_copy_of_it_changes_nothing():
 def test_no_secret_of_the_example_file_can_ever_protect_a_service(environment):
     Path(".env").write_text(EXAMPLE.read_text().replace("# SECRET_KEY=", "SECRET_KEY="))
 
-    with pytest.raises(BadSettings, match="SECRET_KEY is a published example"):
+    with pytest.raises(InvalidSettings, match="SECRET_KEY is a published example"):
         load_settings()
 
     environment(SECRET_KEY=OWN_KEY, ENVIRONMENT="production")
-    with pytest.raises(BadSettings, match="FIRST_ADMIN_PASSWORD is the published default"):
+    with pytest.raises(InvalidSettings, match="FIRST_ADMIN_PASSWORD is the published default"):
         load_settings()

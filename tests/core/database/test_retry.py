@@ -42,7 +42,7 @@ def test_a_punch_that_fails_for_ever_is_refused_after_the_fourth_try(people, ser
 
     assert refused.status_code == 503
     assert refused.headers["Retry-After"] == "2"
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         assert session.execute(text("SELECT last_value FROM tries")).scalar_one() == 4
     assert entries_of(server.database) == []
 
@@ -55,7 +55,7 @@ def test_a_punch_that_lost_a_deadlock_is_done_after_the_winner(people, server, a
     answers = []
     punch = threading.Thread(target=lambda: answers.append(as_user(ana).clock_in(website.id)))
 
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # it is Ana's punch that finds out
         session.execute(text("SELECT id FROM project WHERE id = :id FOR UPDATE"), {"id": website.id})
         punch.start()
@@ -73,7 +73,7 @@ def test_a_read_whose_connection_breaks_is_answered_on_another(people, server, a
     answers = []
     read = threading.Thread(target=lambda: answers.append(as_user(ana).get("/time-entries/current")))
 
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))
         read.start()
         wait_until_somebody_waits_for_a_lock(server.database)
@@ -85,13 +85,13 @@ def test_a_read_whose_connection_breaks_is_answered_on_another(people, server, a
 
 
 def run(database, *statements):
-    with database.writing() as session:
+    with database.write_transaction() as session:
         for statement in statements:
             session.connection().exec_driver_sql(statement)
 
 
 def entries_of(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return list(session.execute(select(ENTRY.c.id)).scalars())
 
 
@@ -99,7 +99,7 @@ def wait_until_somebody_waits_for_a_lock(database):
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
-        with database.reading() as session:
+        with database.read_transaction() as session:
             if session.execute(waiting).scalar_one():
                 return
     raise AssertionError("Nobody waits.")

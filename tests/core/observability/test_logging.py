@@ -17,7 +17,7 @@ EITHER = pytest.mark.parametrize("as_json", [TEXT, JSON], ids=["text", "json"])
 
 
 @pytest.fixture(autouse=True)
-def as_before():
+def restore_logging():
     """What is set up here writes to where this test's output is caught, which no later test may write to."""
     before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
     yield
@@ -26,7 +26,7 @@ def as_before():
 
 
 @pytest.fixture
-def said(capfd):
+def logged_lines(capfd):
     """The lines that were logged."""
 
     def lines() -> list[str]:
@@ -35,12 +35,12 @@ def said(capfd):
     return lines
 
 
-def test_people_read_when_how_bad_what_and_whose(said):
+def test_people_read_when_how_bad_what_and_whose(logged_lines):
     configure_logging(as_json=TEXT)
 
     structlog.get_logger().info("request", route="/time-entries/{entry_id}", status=200, ms=1.5, user_id=None)
 
-    (line,) = said()
+    (line,) = logged_lines()
     moment, level, event, *fields = line.split()
     assert (len(moment), moment[-1]) == (13, "Z")
     assert (level, event) == ("info", "request")
@@ -48,24 +48,24 @@ def test_people_read_when_how_bad_what_and_whose(said):
 
 
 @pytest.mark.parametrize("value", ["a\nerror forged", "a level=error", "\x1b[2J", "ü\u202e", 'say "yes"', ""])
-def test_no_value_ends_a_line_or_looks_like_another_field(said, value):
+def test_no_value_ends_a_line_or_looks_like_another_field(logged_lines, value):
     """ASVS 16.4.1."""
     configure_logging(as_json=TEXT)
 
     structlog.get_logger().info("email_logged", to=value)
 
-    (line,) = said()
+    (line,) = logged_lines()
     assert f" to={json.dumps(value)} pid=" in line
 
 
 @EITHER
-def test_libraries_warn_in_the_same_form(as_json, said):
+def test_libraries_warn_in_the_same_form(as_json, logged_lines):
     configure_logging(as_json=as_json)
 
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request\nreceived.")
     logging.getLogger("uvicorn.error").info("Nobody needs to know.")
 
-    (line,) = said()
+    (line,) = logged_lines()
     if as_json:
         assert json.loads(line)["event"] == "Invalid HTTP request\nreceived."
     else:
@@ -73,18 +73,18 @@ def test_libraries_warn_in_the_same_form(as_json, said):
 
 
 @EITHER
-def test_a_traceback_shows_where_and_no_value(as_json, said):
+def test_a_traceback_shows_where_and_no_value(as_json, logged_lines):
     configure_logging(as_json=as_json)
     try:
         break_something(NORA)
     except ValueError as error:
         structlog.get_logger().error("unhandled_exception", exc_info=error)
 
-    lines = said()
-    told = "\n".join(lines)
-    assert "in break_something" in told
-    assert "builtins.ValueError: what is wrong" in told
-    assert NORA not in told
+    lines = logged_lines()
+    output = "\n".join(lines)
+    assert "in break_something" in output
+    assert "builtins.ValueError: what is wrong" in output
+    assert NORA not in output
     assert all(line.startswith("    ") for line in lines[1:])
 
 

@@ -15,21 +15,21 @@ from prometheus_client.parser import text_string_to_metric_families
 import app.cli
 from app.api.http.body_limits import BodyLimitMiddleware
 from app.api.http.request_middleware import RequestMiddleware
-from app.core.config.settings import BadSettings
+from app.core.config.settings import InvalidSettings
 from app.core.database.migrations import ROOT
 from app.core.database.session import ServiceBusy
-from app.core.observability.metrics import rendered
-from app.core.observability.metrics_directory import FOLDER, metrics_folder
-from app.core.server.concurrency_limit import Gate
+from app.core.observability.metrics import render
+from app.core.observability.metrics_directory import MULTIPROC_DIR, open_metrics_directory
+from app.core.server.concurrency_limit import ConcurrencyLimiter
 
 
 def value(name: str, **labels: str) -> float:
-    families = text_string_to_metric_families(rendered([]).decode())
-    found = [each for family in families for each in family.samples if (each.name, each.labels) == (name, labels)]
-    return found[0].value if found else 0
+    families = text_string_to_metric_families(render([]).decode())
+    samples = [each for family in families for each in family.samples if (each.name, each.labels) == (name, labels)]
+    return samples[0].value if samples else 0
 
 
-def of_gate(name: str) -> tuple[float, float, float]:
+def limiter_metrics(name: str) -> tuple[float, float, float]:
     """Slots, those in use, and who waits."""
     return tuple(
         value(metric, limiter=name)
@@ -37,21 +37,21 @@ def of_gate(name: str) -> tuple[float, float, float]:
     )
 
 
-def test_a_gate_shows_who_is_in_and_who_waits():
+def test_a_limiter_shows_who_is_in_and_who_waits():
     async def watch() -> list[tuple[float, float, float]]:
-        gate, leave = Gate("office", slots=1, wait_seconds=0.01), threading.Event()
-        seen = [of_gate("office")]
-        first = asyncio.create_task(gate.run(leave.wait, writes=False))
-        second = asyncio.create_task(gate.run(leave.wait, writes=False))
+        limiter, leave = ConcurrencyLimiter("office", permits=1, wait_seconds=0.01), threading.Event()
+        seen = [limiter_metrics("office")]
+        first = asyncio.create_task(limiter.run(leave.wait, writes=False))
+        second = asyncio.create_task(limiter.run(leave.wait, writes=False))
         await asyncio.sleep(0)
-        seen.append(of_gate("office"))
+        seen.append(limiter_metrics("office"))
         with pytest.raises(ServiceBusy):
             await second
-        seen.append(of_gate("office"))
+        seen.append(limiter_metrics("office"))
         leave.set()
         await first
-        gate.close()
-        return [*seen, of_gate("office")]
+        limiter.close()
+        return [*seen, limiter_metrics("office")]
 
     assert asyncio.run(watch()) == [(1, 0, 0), (1, 1, 1), (1, 1, 0), (1, 0, 0)]
 
@@ -98,35 +98,38 @@ def test_a_request_counts_however_it_ends(sent, error, status):
 
 
 @pytest.fixture
-def named(monkeypatch, tmp_path) -> Path:
+def metrics_path(monkeypatch, tmp_path) -> Path:
     folder = tmp_path / "run" / "metrics"
-    monkeypatch.setenv(FOLDER, str(folder))
+    monkeypatch.setenv(MULTIPROC_DIR, str(folder))
     return folder
 
 
-def test_several_workers_share_a_folder_of_their_owners_that_is_gone_afterwards(named, monkeypatch):
-    with metrics_folder(workers=2):
-        assert stat.S_IMODE(named.stat().st_mode) == 0o700
-        (named / "gauge_livesum_17.db").touch()
-        assert os.environ[FOLDER] == str(named)
-    assert not named.exists()
-    monkeypatch.delenv(FOLDER)
-    with metrics_folder(workers=2):
-        own = Path(os.environ[FOLDER])
+def test_several_workers_share_a_folder_of_their_owners_that_is_gone_afterwards(metrics_path, monkeypatch):
+    with open_metrics_directory(workers=2):
+        assert stat.S_IMODE(metrics_path.stat().st_mode) == 0o700
+        (metrics_path / "gauge_livesum_17.db").touch()
+        assert os.environ[MULTIPROC_DIR] == str(metrics_path)
+    assert not metrics_path.exists()
+    monkeypatch.delenv(MULTIPROC_DIR)
+    with open_metrics_directory(workers=2):
+        own = Path(os.environ[MULTIPROC_DIR])
         assert stat.S_IMODE(own.stat().st_mode) == 0o700
     assert not own.exists()
 
 
-def test_one_worker_needs_no_folder(named):
-    with metrics_folder(workers=1):
-        assert FOLDER not in os.environ
-    assert not named.exists()
+def test_one_worker_needs_no_folder(metrics_path):
+    with open_metrics_directory(workers=1):
+        assert MULTIPROC_DIR not in os.environ
+    assert not metrics_path.exists()
 
 
-def test_a_folder_that_cannot_be_made_stops_the_start(named):
-    named.parent.write_text("a file")
+def test_a_folder_that_cannot_be_made_stops_the_start(metrics_path):
+    metrics_path.parent.write_text("a file")
 
-    with pytest.raises(BadSettings, match=rf"^{FOLDER} can't be used: [^:]+\.$"), metrics_folder(workers=2):
+    with (
+        pytest.raises(InvalidSettings, match=rf"^{MULTIPROC_DIR} can't be used: [^:]+\.$"),
+        open_metrics_directory(workers=2),
+    ):
         pass
 
 
@@ -139,8 +142,8 @@ def test_who_starts_the_workers_has_no_metrics_of_its_own():
 
 def test_commands_leave_the_folder_of_the_service_alone(monkeypatch):
     """Their environment may be the service's; the folder is there only while it runs."""
-    monkeypatch.setenv(FOLDER, "/nowhere")
+    monkeypatch.setenv(MULTIPROC_DIR, "/nowhere")
 
     importlib.reload(app.cli)
 
-    assert FOLDER not in os.environ
+    assert MULTIPROC_DIR not in os.environ

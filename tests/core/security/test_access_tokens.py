@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jose import jwt
 
-from app.core.security.access_tokens import AUDIENCE, ISSUER, Access, BadToken, Claims, TokenScope, TokenSigner
+from app.core.security.access_tokens import AUDIENCE, ISSUER, AccessRule, Claims, InvalidToken, TokenScope, TokenSigner
 from app.core.security.opaque_tokens import digest, new_api_token
 from app.core.time.clock import utc_now
 from tests.support.databases import SECRET_KEY, settings_for
@@ -61,7 +61,7 @@ def test_a_token_says_who_logged_in_and_in_which_session():
 def test_an_api_token_says_whose_it_is_and_is_looked_up_by_its_digest():
     """What it says is proven by the database alone: the digest must be this person's."""
     made = new_api_token(7)
-    scopes = Access(frozenset({TokenScope.entries_read}))
+    scopes = AccessRule(frozenset({TokenScope.entries_read}))
 
     claims = SIGNER.read(made, scopes, at=AT)
 
@@ -79,13 +79,13 @@ def test_no_two_tokens_are_the_same():
 def test_a_token_ends_after_its_lifetime():
     signed = SIGNER.sign(7, 3, at=utc_now() - SIGNER.lifetime - timedelta(seconds=1))
 
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(signed)
 
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_the_algorithm_is_the_servers_choice_not_the_tokens(algorithm):
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(token(algorithm=algorithm))
 
 
@@ -97,12 +97,12 @@ def test_each_algorithm_of_the_settings_works(algorithm):
 
 
 def test_a_token_of_another_key_is_refused():
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(token(key="another-key-with-enough-randomness-77aa"))
 
 
 def test_a_token_signed_with_a_key_pair_is_refused():
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(token(key=rsa_key(), algorithm="RS256"))
 
 
@@ -129,13 +129,13 @@ def test_a_token_signed_with_a_key_pair_is_refused():
 )
 @pytest.mark.parametrize("signature", ["", "AAAA"])
 def test_a_token_without_our_signature_is_refused(header, signature):
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(forged(header, signature))
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "sub", "iat", "exp", "jti", "typ", "sid"])
 def test_every_claim_is_needed(name):
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(token(**{name: MISSING}))
 
 
@@ -202,7 +202,7 @@ def test_every_claim_is_needed(name):
     ids="+".join,  # the names only: processes that collect at different seconds must agree
 )
 def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(token(**changes))
 
 
@@ -238,7 +238,7 @@ def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
     ids=lambda text: repr(text)[:20],
 )
 def test_what_is_no_token_is_refused(text):
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(text)
 
 
@@ -249,7 +249,7 @@ def test_a_token_that_was_read_before_still_ends(monkeypatch):
     over = utc_now() + SIGNER.lifetime + timedelta(seconds=1)
     monkeypatch.setattr("app.core.security.access_tokens.utc_now", lambda: over)
 
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(signed)
 
 
@@ -259,7 +259,7 @@ def test_a_token_that_was_read_before_is_refused_where_the_clock_went_back_behin
     before = utc_now() - timedelta(minutes=5)
     monkeypatch.setattr("app.core.security.access_tokens.utc_now", lambda: before)
 
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(signed)
 
 
@@ -267,26 +267,26 @@ def test_a_genuine_token_opens_nothing_for_one_with_another_signature():
     signed = SIGNER.sign(7, 3, at=utc_now())
     read(signed)
 
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         read(signed[:-2] + ("AA" if signed[-2:] != "AA" else "BB"))
 
 
 def test_a_worker_remembers_so_many_tokens_and_no_more(monkeypatch):
-    monkeypatch.setattr("app.core.security.access_tokens.MAX_PROVEN", 2)
+    monkeypatch.setattr("app.core.security.access_tokens.VERIFIED_CACHE_SIZE", 2)
     signer = TokenSigner(settings_for("sqlite:///unused.db"))
-    signed = [signer.sign(person, person, at=utc_now()) for person in (1, 2, 3)]
+    signed = [signer.sign(user, user, at=utc_now()) for user in (1, 2, 3)]
 
     for _ in range(2):
         assert [signer.read(each, at=AT).user_id for each in signed] == [1, 2, 3]
 
-    assert len(signer._proven) == 2
+    assert len(signer._verified_tokens) == 2
 
 
 def test_a_refusal_does_not_say_what_was_wrong():
-    said = set()
+    messages = set()
     for bad in (token(key="another-key-with-enough-randomness-77aa"), token(exp=NOW - 1), token(sub="0"), "nonsense"):
-        with pytest.raises(BadToken) as refused:
+        with pytest.raises(InvalidToken) as refused:
             read(bad)
-        said.add((refused.value.detail, str(refused.value.__cause__)))
+        messages.add((refused.value.detail, str(refused.value.__cause__)))
 
-    assert said == {("The access token is not valid, or no longer. Log in again.", "None")}
+    assert messages == {("The access token is not valid, or no longer. Log in again.", "None")}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.core.config.settings import BadSettings, load_settings
+from app.core.config.settings import InvalidSettings, load_settings
 from app.core.security.keyring import Keyring
 from tests.core.config.test_settings import OWN_KEY, WEAK_KEYS
-from tests.support.cli import bare_environment
+from tests.support.cli import clean_environment
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -59,15 +59,15 @@ for number in range(5):
 
 
 def test_twenty_processes_that_start_at_once_agree_on_one_signing_key(tmp_path):
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", TWENTY_STARTS],
-        env=bare_environment(PYTHONPATH=str(ROOT)),
+        env=clean_environment(PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert list(Counter(told.stdout.split()).values()) == [20] * 5
+    assert list(Counter(result.stdout.split()).values()) == [20] * 5
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"key-{number}" for number in range(5)]
 
 
@@ -75,12 +75,12 @@ def test_twenty_processes_that_start_at_once_agree_on_one_signing_key(tmp_path):
 def test_a_key_file_without_a_good_key_is_refused(content):
     Path(".signing-key").write_text(content)
 
-    with pytest.raises(BadSettings, match="SECRET_KEY_FILE is ") as refused:
+    with pytest.raises(InvalidSettings, match="SECRET_KEY_FILE is ") as refused:
         signing_key()
 
     assert not content or content not in str(refused.value)
 
 
 def test_a_key_file_that_cannot_be_made_is_named():
-    with pytest.raises(BadSettings, match=r"^SECRET_KEY_FILE can't be used \(No such file or directory\)"):
+    with pytest.raises(InvalidSettings, match=r"^SECRET_KEY_FILE can't be used \(No such file or directory\)"):
         signing_key(SECRET_KEY_FILE="no such folder/key")

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from app.core.security.passwords import NO_PASSWORD, PasswordHasher, hash_password, verify_password
+from app.core.security.passwords import UNUSABLE_PASSWORD, PasswordHasher, hash_password, verify_password
 from tests.support.factories import PASSWORD
 
-GUESSES = (PASSWORD, "", NO_PASSWORD, "nobody's password, of no account")
+GUESSES = (PASSWORD, "", UNUSABLE_PASSWORD, "nobody's password, of no account")
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def hasher():
 
 
 @pytest.mark.parametrize("guess", GUESSES)
-@pytest.mark.parametrize("stored", [None, NO_PASSWORD])
+@pytest.mark.parametrize("stored", [None, UNUSABLE_PASSWORD])
 def test_no_password_matches_where_there_is_none(hasher, guess, stored):
     assert asyncio.run(hasher.verify(guess, stored)) is False
 
@@ -30,4 +30,4 @@ def test_a_password_matches_its_hash(hasher):
 
 @pytest.mark.parametrize("guess", GUESSES)
 def test_no_password_is_no_hash_that_a_check_chokes_on(guess):
-    assert verify_password(guess, NO_PASSWORD) is False
+    assert verify_password(guess, UNUSABLE_PASSWORD) is False

@@ -4,35 +4,35 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.core.server.export_limit import ExportLimit, TooManyExports
+from app.core.server.export_limit import ExportLimiter, TooManyExports
 
 MIA, BOB = 1, 2
 
 
 def test_a_third_export_waits_until_one_is_through():
-    limit = ExportLimit()
-    limit.take("first", MIA)
-    limit.take("second", MIA)
+    limit = ExportLimiter()
+    limit.acquire("first", MIA)
+    limit.acquire("second", MIA)
 
     with pytest.raises(TooManyExports) as refused:
-        limit.take("third", MIA)
-    limit.take("second", MIA)  # its transaction is retried
-    limit.take("Bob's", BOB)
+        limit.acquire("third", MIA)
+    limit.acquire("second", MIA)  # its transaction is retried
+    limit.acquire("Bob's", BOB)
     limit.release("first")
-    limit.take("third", MIA)
+    limit.acquire("third", MIA)
 
     assert refused.value.retry_after_seconds == 5
 
 
 def test_of_many_at_once_two_are_let_in():
-    limit = ExportLimit()
+    limit = ExportLimiter()
 
-    def is_let_in(export: int) -> bool:
+    def is_admitted(export: int) -> bool:
         try:
-            limit.take(export, MIA)
+            limit.acquire(export, MIA)
         except TooManyExports:
             return False
         return True
 
     with ThreadPoolExecutor(4) as crowd:
-        assert sum(crowd.map(is_let_in, range(1000))) == 2
+        assert sum(crowd.map(is_admitted, range(1000))) == 2

@@ -3,8 +3,8 @@
 import pytest
 from starlette.requests import Request
 
-from app.api.dependencies.parameters import address_of
-from app.core.server.ip_addresses import UNKNOWN, network_of, plain_address
+from app.api.dependencies.parameters import client_address
+from app.core.server.ip_addresses import UNKNOWN, normalize_address, rate_limit_key
 
 NO_ADDRESSES = [
     "",
@@ -38,29 +38,31 @@ NO_ADDRESSES = [
     ],
 )
 def test_an_address_has_one_text_however_it_was_written(written, plain):
-    assert plain_address(written) == plain
+    assert normalize_address(written) == plain
 
 
 @pytest.mark.parametrize("text", NO_ADDRESSES, ids=lambda text: repr(text)[:20])
 def test_what_is_no_address_does_not_get_through_as_one(text):
-    assert plain_address(text) == network_of(text) == UNKNOWN
+    assert normalize_address(text) == rate_limit_key(text) == UNKNOWN
 
 
 def test_the_longest_address_has_39_characters():
-    assert len(plain_address("ffff:" * 7 + "ffff")) == 39
+    assert len(normalize_address("ffff:" * 7 + "ffff")) == 39
 
 
 def test_an_ipv4_address_is_limited_by_itself():
-    assert network_of("203.0.113.7") == network_of("::ffff:203.0.113.7") == "203.0.113.7"
-    assert network_of("203.0.113.8") != network_of("203.0.113.7")
+    assert rate_limit_key("203.0.113.7") == rate_limit_key("::ffff:203.0.113.7") == "203.0.113.7"
+    assert rate_limit_key("203.0.113.8") != rate_limit_key("203.0.113.7")
 
 
 def test_all_addresses_of_a_64_are_limited_as_one():
-    assert network_of("2001:db8:0:7::1") == network_of("2001:db8:0:7:ffff:ffff:ffff:ffff") == "2001:db8:0:7::/64"
-    assert network_of("2001:db8:0:8::1") == "2001:db8:0:8::/64"
-    assert network_of("fe80::1%eth0") == "fe80::/64"
+    assert (
+        rate_limit_key("2001:db8:0:7::1") == rate_limit_key("2001:db8:0:7:ffff:ffff:ffff:ffff") == "2001:db8:0:7::/64"
+    )
+    assert rate_limit_key("2001:db8:0:8::1") == "2001:db8:0:8::/64"
+    assert rate_limit_key("fe80::1%eth0") == "fe80::/64"
 
 
 @pytest.mark.parametrize("client", [None, ("", 0), ("/run/ett.sock", 0)])
 def test_a_caller_on_a_unix_socket_has_no_address(client):
-    assert address_of(Request({"type": "http", "client": client})) == UNKNOWN
+    assert client_address(Request({"type": "http", "client": client})) == UNKNOWN

@@ -4,17 +4,17 @@ import itertools
 
 import pytest
 
-from app.core.server.rate_limit import RequestLimit, TooManyRequests
+from app.core.server.rate_limit import RateLimiter, TooManyRequests
 
 NOON = 1_234_567.25
 """A monotonic second, as of a machine that has run for two weeks."""
 
 
-def taken(limit: RequestLimit, key: str, *, at: float) -> int:
+def count_allowed(limit: RateLimiter, key: str, *, at: float) -> int:
     """How many requests the key gets at this instant."""
     for number in itertools.count():
         try:
-            limit.take(key, at=at)
+            limit.acquire(key, at=at)
         except TooManyRequests:
             return number
     raise AssertionError
@@ -22,70 +22,70 @@ def taken(limit: RequestLimit, key: str, *, at: float) -> int:
 
 @pytest.mark.parametrize("quota", [10, 7, 1200, 1201, 99_999])
 def test_a_full_minutes_worth_may_come_at_once_and_not_one_more(quota):
-    limit = RequestLimit(quota)
+    limit = RateLimiter(quota)
 
-    assert taken(limit, "ana", at=NOON) == quota
-    assert taken(limit, "ana", at=NOON) == 0
+    assert count_allowed(limit, "ana", at=NOON) == quota
+    assert count_allowed(limit, "ana", at=NOON) == 0
 
 
 @pytest.mark.parametrize(("quota", "seconds", "grown"), [(10, 6, 1), (10, 59, 9), (1200, 1, 20), (1200, 30, 600)])
 def test_spent_requests_grow_back_evenly(quota, seconds, grown):
-    limit = RequestLimit(quota)
-    taken(limit, "ana", at=NOON)
+    limit = RateLimiter(quota)
+    count_allowed(limit, "ana", at=NOON)
 
-    assert taken(limit, "ana", at=NOON + seconds) == grown
+    assert count_allowed(limit, "ana", at=NOON + seconds) == grown
 
 
 @pytest.mark.parametrize("pause_seconds", [60, 61, 86_400, 10_000_000])
 def test_after_a_minute_or_a_year_there_is_one_minutes_worth(pause_seconds):
-    limit = RequestLimit(1200)
-    taken(limit, "ana", at=NOON)
+    limit = RateLimiter(1200)
+    count_allowed(limit, "ana", at=NOON)
 
-    assert taken(limit, "ana", at=NOON + pause_seconds) == 1200
+    assert count_allowed(limit, "ana", at=NOON + pause_seconds) == 1200
 
 
 @pytest.mark.parametrize("quota", [10, 13, 59, 60, 61, 1200])
 def test_who_waits_as_long_as_the_refusal_says_is_let_in(quota):
     for eighth in range(40):
-        limit, at = RequestLimit(quota), NOON + eighth / 8
-        taken(limit, "ana", at=NOON)
-        taken(limit, "ana", at=at)
+        limit, at = RateLimiter(quota), NOON + eighth / 8
+        count_allowed(limit, "ana", at=NOON)
+        count_allowed(limit, "ana", at=at)
         with pytest.raises(TooManyRequests) as refused:
-            limit.take("ana", at=at)
+            limit.acquire("ana", at=at)
 
         assert 1 <= refused.value.retry_after_seconds <= 6
-        limit.take("ana", at=at + refused.value.retry_after_seconds)
+        limit.acquire("ana", at=at + refused.value.retry_after_seconds)
 
 
 def test_who_keeps_to_the_pace_is_never_refused():
-    limit = RequestLimit(1200)
+    limit = RateLimiter(1200)
 
     for number in range(50_000):
-        limit.take("ana", at=NOON + number * 0.05)
+        limit.acquire("ana", at=NOON + number * 0.05)
 
 
 def test_refused_requests_cost_nothing():
-    limit = RequestLimit(10)
-    taken(limit, "ana", at=NOON)
+    limit = RateLimiter(10)
+    count_allowed(limit, "ana", at=NOON)
     for tenth in range(50):
-        assert taken(limit, "ana", at=NOON + tenth / 10) == 0
+        assert count_allowed(limit, "ana", at=NOON + tenth / 10) == 0
 
-    assert taken(limit, "ana", at=NOON + 6) == 1
+    assert count_allowed(limit, "ana", at=NOON + 6) == 1
 
 
 def test_one_persons_haste_is_not_the_others_wait():
-    limit = RequestLimit(10)
-    taken(limit, "ana", at=NOON)
+    limit = RateLimiter(10)
+    count_allowed(limit, "ana", at=NOON)
 
-    assert taken(limit, "bob", at=NOON) == 10
+    assert count_allowed(limit, "bob", at=NOON) == 10
 
 
 def test_the_refusal_says_the_limit_and_when_to_come_back():
-    limit = RequestLimit(10)
-    taken(limit, "ana", at=NOON)
+    limit = RateLimiter(10)
+    count_allowed(limit, "ana", at=NOON)
 
     with pytest.raises(TooManyRequests) as refused:
-        limit.take("ana", at=NOON + 1.5)
+        limit.acquire("ana", at=NOON + 1.5)
 
     assert (refused.value.policy.quota, refused.value.policy.window_seconds) == (10, 60)
     assert refused.value.retry_after_seconds == 5
@@ -93,22 +93,22 @@ def test_the_refusal_says_the_limit_and_when_to_come_back():
 
 
 def test_of_too_many_keys_the_longest_unused_is_forgotten():
-    limit = RequestLimit(10, max_keys=3)
+    limit = RateLimiter(10, max_keys=3)
     for name in ("ana", "bob", "cleo"):
-        taken(limit, name, at=NOON)
+        count_allowed(limit, name, at=NOON)
     with pytest.raises(TooManyRequests):
-        limit.take("ana", at=NOON)  # a refusal is use, too: hammering is no way to be kept in and let in
+        limit.acquire("ana", at=NOON)  # a refusal is use, too: hammering is no way to be kept in and let in
 
-    limit.take("dan", at=NOON)
+    limit.acquire("dan", at=NOON)
 
-    assert taken(limit, "ana", at=NOON) == 0
-    assert taken(limit, "cleo", at=NOON) == 0
-    assert taken(limit, "bob", at=NOON) == 10
+    assert count_allowed(limit, "ana", at=NOON) == 0
+    assert count_allowed(limit, "cleo", at=NOON) == 0
+    assert count_allowed(limit, "bob", at=NOON) == 10
 
 
 def test_the_memory_is_bounded():
-    limit = RequestLimit(10)
+    limit = RateLimiter(10)
     for number in range(25_000):
-        limit.take(str(number), at=NOON)
+        limit.acquire(str(number), at=NOON)
 
     assert len(limit._full_at) == 10_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from app.core.time.zones import WallClock, day_range, day_start, local_day, wall_clocks, zone_names
+from app.core.time.zones import OffsetPeriod, day_range, day_start, local_day, offset_periods, zone_names
 
 DAY, HOUR, MINUTE, SECOND = (timedelta(**{unit: 1}) for unit in ("days", "hours", "minutes", "seconds"))
 ZONES = sorted(zone_names())
@@ -56,7 +56,7 @@ def changes_of(zone: str) -> Iterator[datetime]:
         instant += step
 
 
-def assert_begins_rightly(day: date, zone: str) -> None:
+def assert_day_start(day: date, zone: str) -> None:
     begins = day_start(day, zone)
     dates_before = [local_date(begins - SECOND - number * MINUTE, zone) for number in range(70)]
     assert begins.tzinfo is UTC
@@ -76,7 +76,7 @@ def assert_begins_rightly(day: date, zone: str) -> None:
 @example(day=date(2010, 11, 7), zone="America/St_Johns")
 @example(day=date(2100, 1, 1), zone="Africa/Casablanca")
 def test_a_day_begins_at_the_first_instant_that_bears_its_date(day, zone):
-    assert_begins_rightly(day, zone)
+    assert_day_start(day, zone)
 
 
 @unhurried
@@ -107,7 +107,7 @@ def test_days_begin_rightly_around_every_clock_change_of_every_zone(every):
         seen.add(changes)
         for change in changes:
             for offset in (-1, 0, 1):
-                assert_begins_rightly(local_date(change, zone) + offset * DAY, zone)
+                assert_day_start(local_date(change, zone) + offset * DAY, zone)
     assert len(seen) > 150 / every
 
 
@@ -171,14 +171,14 @@ def test_every_zone_can_be_read():
     assert all(day_start(date(2026, 1, 1), zone) for zone in ZONES)
 
 
-def shown(second: int, clocks: list[WallClock]) -> WallClock:
+def clock_at(second: int, clocks: list[OffsetPeriod]) -> OffsetPeriod:
     """The piece that an instant lies in."""
-    return clocks[bisect_right([clock.begins for clock in clocks], second) - 1]
+    return clocks[bisect_right([clock.start for clock in clocks], second) - 1]
 
 
-def assert_shows(second: int, zone: str, clocks: list[WallClock]) -> None:
+def assert_local_time(second: int, zone: str, clocks: list[OffsetPeriod]) -> None:
     """Adding a number gives the local time, and adding one gives the local day."""
-    piece, wall = shown(second, clocks), datetime.fromtimestamp(second, ZoneInfo(zone))
+    piece, wall = clock_at(second, clocks), datetime.fromtimestamp(second, ZoneInfo(zone))
     assert datetime.fromtimestamp(second + piece.offset, UTC).isoformat()[:19] == wall.isoformat()[:19]
     assert date(1970, 1, 1) + DAY * ((second + piece.day_offset) // 86_400) == local_day(second, zone)
 
@@ -186,16 +186,16 @@ def assert_shows(second: int, zone: str, clocks: list[WallClock]) -> None:
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Apia", "America/Sao_Paulo", *sorted(BACK_OVER_MIDNIGHT)])
 def test_adding_a_number_tells_the_local_time_and_day_around_every_change_of_the_clock(zone):
     first, after = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2000, 2040))
-    clocks, changes = wall_clocks(first, after, zone), [int(change.timestamp()) for change in changes_of(zone)]
+    clocks, changes = offset_periods(first, after, zone), [int(change.timestamp()) for change in changes_of(zone)]
 
-    assert set(changes) <= {clock.begins for clock in clocks}
+    assert set(changes) <= {clock.start for clock in clocks}
     for change in changes:
         for minutes in range(-75, 76):
-            assert_shows(change + minutes * 60 - 1, zone, clocks)
-            assert_shows(change + minutes * 60, zone, clocks)
+            assert_local_time(change + minutes * 60 - 1, zone, clocks)
+            assert_local_time(change + minutes * 60, zone, clocks)
 
 
 @given(zones, some.integers(990_000_000, 4_070_900_000))
 @unhurried
 def test_adding_a_number_tells_the_local_time_and_day_of_any_instant(zone, second):
-    assert_shows(second, zone, wall_clocks(second - 40_000_000, second + 1, zone))
+    assert_local_time(second, zone, offset_periods(second - 40_000_000, second + 1, zone))

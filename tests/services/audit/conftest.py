@@ -4,16 +4,16 @@ import pytest
 
 from app.models.users import Role
 from app.schemas.time_entries.clock import ClockIn
-from app.schemas.time_entries.manual import EntryUpdate
+from app.schemas.time_entries.manual import TimeEntryUpdate
 from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
 from app.services.auth import login
 from app.services.auth.errors import LoginRefused
-from app.services.auth.login import Attempt
+from app.services.auth.login import LoginAttempt
 from app.services.time_entries import clock, manual
 from app.services.users import administration
-from tests.support.audit_tampering import NOW, Burglar
-from tests.support.credentials import HERE, claims_of
+from tests.support.audit_tampering import NOW, AuditTamperer
+from tests.support.credentials import TEST_CLIENT, create_claims
 from tests.support.factories import instant
 
 NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
@@ -26,25 +26,25 @@ def ids(people, database) -> dict[str, int]:
     ana = people.employee("Ana", manager=mia, last_name="Ñandú")
     website = people.project("Website")
     claims, admin, manager = (
-        claims_of(database, ana),
+        create_claims(database, ana),
         Actor(ada.id, Role.admin, "UTC"),
         Actor(mia.id, Role.manager, "UTC"),
     )
-    with database.writing("request-1") as session:
+    with database.write_transaction("request-1") as session:
         administration.change(session, admin, ana.id, UserUpdate(first_name="Anna", email="anna@example.com"), at=NINE)
-    with database.writing("request-2") as session:
+    with database.write_transaction("request-2") as session:
         clock.clock_in(session, claims, ClockIn(project_id=website.id, description="Ünïcode"), switch=False, at=NINE)
-    with database.writing("request-3") as session:
+    with database.write_transaction("request-3") as session:
         entry = clock.clock_out_open(session, claims, at=NOON)
-    with database.writing("request-4") as session:
-        earlier = EntryUpdate(start_time="2026-03-02T08:00:00Z", reason="Came an hour earlier")
-        manual.change(session, manager, entry.id, earlier, versions=None, at=NOW)
-    with pytest.raises(LoginRefused), database.writing("request-5") as session:
-        unknown = Attempt("nobody@example.com", None, HERE)
-        login.open_session(session, unknown, None, password_matches=False, at=NOW)
+    with database.write_transaction("request-4") as session:
+        earlier = TimeEntryUpdate(start_time="2026-03-02T08:00:00Z", reason="Came an hour earlier")
+        manual.update_entry(session, manager, entry.id, earlier, versions=None, at=NOW)
+    with pytest.raises(LoginRefused), database.write_transaction("request-5") as session:
+        unknown = LoginAttempt("nobody@example.com", None, TEST_CLIENT)
+        login.open_login_session(session, unknown, None, password_matches=False, at=NOW)
     return {"Ada": ada.id, "Mia": mia.id, "Ana": ana.id, "Website": website.id, "entry": entry.id}
 
 
 @pytest.fixture
-def burglar(ids, database) -> Burglar:
-    return Burglar(database)
+def tamperer(ids, database) -> AuditTamperer:
+    return AuditTamperer(database)

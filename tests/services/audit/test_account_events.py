@@ -6,9 +6,15 @@ from unittest.mock import ANY
 import pytest
 
 from app.core.time.clock import utc_now
-from tests.services.audit.test_recorder import OF_ACCOUNTS, Change
-from tests.support.audit_asserts import Record
-from tests.support.credentials import Authenticator, api_token_of, link_of, second_factor_of, session_of
+from tests.services.audit.test_recorder import ACCOUNT_OPERATIONS, Change
+from tests.support.audit_asserts import AuditLog
+from tests.support.credentials import (
+    Authenticator,
+    create_api_token,
+    create_login_session,
+    create_password_link,
+    create_second_factor,
+)
 from tests.support.factories import PASSWORD
 
 ANOTHER = "another-lantern-17-harbour"
@@ -51,22 +57,22 @@ def ids(people, as_user, server):
         "Eve": eve.id,
         "Ada": ada.id,
         "session": session_id,
-        "phone": session_of(server.database, ana).session_id,
-        "token": api_token_of(server.database, ana, "entries:read").id,
-        "link": link_of(server.database, ana),
-        "recovery_code": second_factor_of(server.database, eve).recovery_codes[0],
+        "phone": create_login_session(server.database, ana).session_id,
+        "token": create_api_token(server.database, ana, "entries:read").id,
+        "link": create_password_link(server.database, ana),
+        "recovery_code": create_second_factor(server.database, eve).recovery_codes[0],
     }
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.operation)
 def test_a_change_of_an_account_leaves_one_event_that_says_who_did_what(ids, server, change):
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
     method, path = change.operation.format(**ids).split(" ", 1)
 
-    answer = ids["callers"][change.caller].request(method, path, json=filled(change.body, ids))
+    answer = ids["callers"][change.caller].request(method, path, json=fill_in(change.body, ids))
 
     assert answer.status_code < 300
-    (event,) = record.new()
+    (event,) = audit_log.new_events()
     assert (event.action, event.actor_id) == (change.action, ids[change.caller])
     assert event.subject_id == int(change.subject.format(**ids))
     object_id = change.object and (
@@ -80,11 +86,11 @@ def test_confirming_a_second_factor_is_on_record(people, as_user, server):
     ana = people.employee("Ana")
     me = as_user(ana)
     app = authenticator(me)
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
     me.post("/auth/totp/confirm", json={"code": app.code()})
 
-    (event,) = record.new()
+    (event,) = audit_log.new_events()
     assert (event.action, event.subject_id, event.object_id) == ("user:add_second_factor", ana.id, ana.id)
 
 
@@ -95,19 +101,19 @@ def test_every_operation_on_accounts_is_in_the_table():
 
     covered = {plain(change.operation) for change in CHANGES} | {("POST", "", "auth", "totp", "confirm")}
 
-    assert {plain(operation) for operation in OF_ACCOUNTS} == covered
+    assert {plain(operation) for operation in ACCOUNT_OPERATIONS} == covered
 
 
 def test_a_session_that_nothing_is_left_to_end_of_leaves_no_event(people, as_user, server):
     me = as_user(people.employee("Ana"))
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
     assert me.delete("/auth/sessions").status_code == 204
 
-    assert record.new() == []
+    assert audit_log.new_events() == []
 
 
-def filled(body, ids):
+def fill_in(body, ids):
     if body is None:
         return None
     return {name: value.format(**ids) if isinstance(value, str) else value for name, value in body.items()}

@@ -5,118 +5,129 @@ from sqlalchemy import Executable, Update, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.database.session import Database
-from app.models.tables import EVENT
+from app.models.tables import AUDIT_EVENT
 from app.services.audit import recorder
-from app.services.audit.verification import BrokenRecord, Proof
-from tests.support.audit_tampering import NOW, NOWHERE, Burglar, changed, noted, one_step, place, verified
+from app.services.audit.verification import AuditChainBroken, VerificationResult
+from tests.support.audit_tampering import (
+    NOW,
+    UNKNOWN_ID,
+    AuditTamperer,
+    changed_values,
+    position_of,
+    record_note,
+    update_row,
+    verify_chains,
+)
 
 
 def test_erasing_a_person_leaves_a_record_that_holds_and_counts_what_was_erased(ids, database):
     erase(database, ids["Ana"])
 
-    with database.writing() as session:
-        session.execute(emptied(ids["Ana"]))
-        left = session.scalars(select(EVENT.c.personal).where(EVENT.c.chain_id == ids["Ana"])).all()
-    with database.reading() as session:
-        assert verified(session) == Proof(chains=4, events=10, erased=3)
+    with database.write_transaction() as session:
+        session.execute(clear_personal(ids["Ana"]))
+        left = session.scalars(select(AUDIT_EVENT.c.personal).where(AUDIT_EVENT.c.chain_id == ids["Ana"])).all()
+    with database.read_transaction() as session:
+        assert verify_chains(session) == VerificationResult(chains=4, events=10, erased=3)
     assert left == [None] * 6
 
 
 def test_personal_values_stay_until_the_person_is_erased(ids, database):
-    refused(database, emptied(ids["Ana"]))
+    assert_refused(database, clear_personal(ids["Ana"]))
 
 
 def test_erasing_a_person_takes_no_other_persons_values(ids, database):
     erase(database, ids["Ana"])
 
-    refused(database, emptied(ids["Mia"]))
-    refused(database, update(EVENT).values(personal=None))
+    assert_refused(database, clear_personal(ids["Mia"]))
+    assert_refused(database, update(AUDIT_EVENT).values(personal=None))
 
 
 def test_what_happens_behind_an_erasure_closes_it(ids, database):
     erase(database, ids["Ana"])
-    noted(database, subject_id=ids["Ana"])
+    record_note(database, subject_id=ids["Ana"])
 
-    refused(database, emptied(ids["Ana"]))
+    assert_refused(database, clear_personal(ids["Ana"]))
 
 
 def test_erasing_a_person_changes_nothing_else(ids, database, engine):
     erase(database, ids["Ana"])
-    with database.reading() as session:
-        events = session.execute(select(EVENT).where(EVENT.c.chain_id == ids["Ana"])).all()
+    with database.read_transaction() as session:
+        events = session.execute(select(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ids["Ana"])).all()
 
     for event in events:
-        for column, value in one_step(EVENT, event, engine):
+        for column, value in changed_values(AUDIT_EVENT, event, engine):
             if column.name != "personal":
-                refused(database, changed(EVENT, event, {"personal": None, column.name: value}))
+                assert_refused(database, update_row(AUDIT_EVENT, event, {"personal": None, column.name: value}))
 
 
 def test_personal_values_replaced_by_others_are_no_erasure(ids, database):
     erase(database, ids["Ana"])
 
     for value in ("", "{}", '{"salt":"","values":{}}'):
-        refused(database, emptied(ids["Ana"]).values(personal=value))
+        assert_refused(database, clear_personal(ids["Ana"]).values(personal=value))
 
 
-def test_personal_values_emptied_without_an_erasure_are_missed(burglar):
-    for event in burglar.events:
+def test_personal_values_emptied_without_an_erasure_are_missed(tamperer):
+    for event in tamperer.events:
         if event.personal:
-            told = burglar.told(changed(EVENT, event, {"personal": None}))
+            failure = tamperer.verify_after(update_row(AUDIT_EVENT, event, {"personal": None}))
 
-            assert told == f"{place(event)} has lost its personal values, and no erasure says why."
+            assert failure == f"{position_of(event)} has lost its personal values, and no erasure says why."
 
 
 def test_personal_values_emptied_behind_an_erasure_are_missed(ids, database):
     erase(database, ids["Ana"])
-    noted(database, subject_id=ids["Ana"], reason="Asked for a copy")
-    burglar = Burglar(database)
-    last = burglar.of_chain(ids["Ana"])[-1]
+    record_note(database, subject_id=ids["Ana"], reason="Asked for a copy")
+    tamperer = AuditTamperer(database)
+    last = tamperer.events_of_chain(ids["Ana"])[-1]
 
-    told = burglar.told(emptied(ids["Ana"]))
+    failure = tamperer.verify_after(clear_personal(ids["Ana"]))
 
-    assert told == f"{place(last)} has lost its personal values, and no erasure says why."
+    assert failure == f"{position_of(last)} has lost its personal values, and no erasure says why."
 
 
 @pytest.mark.parametrize("step", [-1, 0, 2, 3])
 def test_an_event_that_does_not_continue_its_chain_is_refused(ids, database, step):
-    with database.reading() as session:
-        (*_, last) = session.execute(select(EVENT).where(EVENT.c.chain_id == ids["Ana"]).order_by(EVENT.c.position))
-    forked = insert(EVENT).values(last._asdict() | {"position": last.position + step, "request_id": "fork"})
+    with database.read_transaction() as session:
+        (*_, last) = session.execute(
+            select(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ids["Ana"]).order_by(AUDIT_EVENT.c.position)
+        )
+    forked = insert(AUDIT_EVENT).values(last._asdict() | {"position": last.position + step, "request_id": "fork"})
 
-    refused(database, forked, by=r"audit_event_extends_its_chain|audit_event_is_append_only|pk_audit_event")
+    assert_refused(database, forked, by=r"audit_event_extends_its_chain|audit_event_is_append_only|pk_audit_event")
 
 
 @pytest.mark.parametrize("position", [-1, 0, 2])
 def test_a_chain_starts_with_its_first_link(ids, database, position):
-    with database.reading() as session:
-        some = session.execute(select(EVENT).limit(1)).one()
-    stray = insert(EVENT).values(some._asdict() | {"chain_id": NOWHERE, "position": position})
+    with database.read_transaction() as session:
+        some = session.execute(select(AUDIT_EVENT).limit(1)).one()
+    stray = insert(AUDIT_EVENT).values(some._asdict() | {"chain_id": UNKNOWN_ID, "position": position})
 
-    refused(database, stray, by="audit_event_extends_its_chain")
+    assert_refused(database, stray, by="audit_event_extends_its_chain")
 
 
 def test_each_link_follows_the_one_that_an_earlier_transaction_wrote(ids, database):
     for number in range(3):
-        noted(database, subject_id=ids["Mia"], reason=f"Round {number}")
-        noted(database)
+        record_note(database, subject_id=ids["Mia"], reason=f"Round {number}")
+        record_note(database)
 
-    with database.reading() as session:
-        assert verified(session) == Proof(chains=4, events=15)
+    with database.read_transaction() as session:
+        assert verify_chains(session) == VerificationResult(chains=4, events=15)
 
 
-def erase(database: Database, person_id: int) -> None:
+def erase(database: Database, user_id: int) -> None:
     """The event that lets the values go; emptying them is the next statement's."""
-    with database.writing("request-8") as session:
-        recorder.record(session, recorder.ERASE, at=NOW, actor_id=None, subject_id=person_id, object_id=person_id)
+    with database.write_transaction("request-8") as session:
+        recorder.record(session, recorder.ERASE_ACTION, at=NOW, actor_id=None, subject_id=user_id, object_id=user_id)
 
 
-def refused(database: Database, statement: Executable, *, by: str = "audit_event_is_append_only") -> None:
-    with pytest.raises(IntegrityError, match=by), database.writing() as session:
+def assert_refused(database: Database, statement: Executable, *, by: str = "audit_event_is_append_only") -> None:
+    with pytest.raises(IntegrityError, match=by), database.write_transaction() as session:
         session.execute(statement)
 
 
-def emptied(person_id: int) -> Update:
-    return update(EVENT).where(EVENT.c.chain_id == person_id).values(personal=None)
+def clear_personal(user_id: int) -> Update:
+    return update(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == user_id).values(personal=None)
 
 
 def test_an_erasure_that_somebody_forged_to_empty_values_behind_is_found(database, people):
@@ -127,9 +138,12 @@ def test_an_erasure_that_somebody_forged_to_empty_values_behind_is_found(databas
         SELECT chain_id, position + 1, at, 'user:erase', 'user', 'r', key_id, link FROM audit_event
         WHERE chain_id = :ana
     """)
-    with database.writing() as session:
+    with database.write_transaction() as session:
         session.execute(forged, {"ana": ana.id})
         session.execute(text("UPDATE audit_event SET personal = NULL WHERE chain_id = :ana"), {"ana": ana.id})
 
-    with pytest.raises(BrokenRecord, match=rf"^Chain {ana.id}, link 2 was changed"), database.reading() as session:
-        verified(session)
+    with (
+        pytest.raises(AuditChainBroken, match=rf"^Chain {ana.id}, link 2 was changed"),
+        database.read_transaction() as session,
+    ):
+        verify_chains(session)

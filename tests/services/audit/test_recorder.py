@@ -13,9 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
-from app.models.tables import EVENT
+from app.models.tables import AUDIT_EVENT
 from app.services.audit import recorder
-from tests.support.audit_asserts import Record
+from tests.support.audit_asserts import AuditLog
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.factories import PASSWORD
 
@@ -80,7 +80,7 @@ CHANGES = [
     Change("Mia", "GET /reports/export/pdf?month=2026-03&user_id={Ana}", "export:timesheet", "{Mia}", None,
            after={"user_id": "{Ana}", "month": "2026-03", "tz": None}),
 ]  # fmt: skip
-OF_ENTRIES = [
+ENTRY_OPERATIONS = [
     "POST /time-entries/clock-in",
     "POST /time-entries/clock-out",
     "POST /time-entries/{entry}/clock-out",
@@ -90,7 +90,7 @@ OF_ENTRIES = [
     "POST /time-entries/bulk",
 ]
 # Those on accounts have a file of their own: test_account_events.py.
-OF_ACCOUNTS = [
+ACCOUNT_OPERATIONS = [
     "POST /auth/logout",
     "DELETE /auth/sessions",
     "DELETE /auth/sessions/{session}",
@@ -145,14 +145,14 @@ class Office:
     def __init__(self, people, as_user, database):
         mia = people.manager("Mia")
         ana = people.employee("Ana", manager=mia)
-        persons = (people.admin("Ada"), mia, ana, people.employee("Dan", is_active=False))
+        users = (people.admin("Ada"), mia, ana, people.employee("Dan", is_active=False))
         website, secret = people.project("Website"), people.project("Secret", members=(ana,))
         entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
-        self.ids = {each.first_name: each.id for each in persons} | {"Website": website.id, "Secret": secret.id}
-        self.ids |= {"Anas": entry, "next": persons[-1].id + 1}
-        self.callers = {each.first_name: as_user(each) for each in persons}
+        self.ids = {each.first_name: each.id for each in users} | {"Website": website.id, "Secret": secret.id}
+        self.ids |= {"Anas": entry, "next": users[-1].id + 1}
+        self.callers = {each.first_name: as_user(each) for each in users}
         self.database = database
-        self.new_events = Record(database).new
+        self.new_events = AuditLog(database).new_events
 
     def ask(self, caller, operation, *, body=None, form=None, csv=None):
         method, path = operation.format(**self.ids).split(" ", 1)
@@ -162,10 +162,10 @@ class Office:
             return self.callers[caller].request(method, path, content=csv, headers=headers)
         return self.callers[caller].request(method, path, json=body, data=form, headers=headers)
 
-    def filled(self, value, **more):
+    def fill_in(self, value, **more):
         ids = self.ids | more
         if isinstance(value, dict):
-            return {name: self.filled(each, **more) for name, each in value.items()}
+            return {name: self.fill_in(each, **more) for name, each in value.items()}
         return ids[value[1:-1]] if isinstance(value, str) and value.startswith("{") else value
 
 
@@ -185,10 +185,10 @@ def test_a_change_leaves_one_event_that_says_who_did_what(office, change):
     assert event.action == change.action
     assert event.object_type == change.action.partition(":")[0]
     assert event.actor_id == office.ids[change.caller]
-    assert event.subject_id == office.filled(change.subject, new=new)
-    assert event.object_id == office.filled(change.object, new=new)
-    assert event.before == office.filled(change.before)
-    assert event.after == office.filled(change.after)
+    assert event.subject_id == office.fill_in(change.subject, new=new)
+    assert event.object_id == office.fill_in(change.object, new=new)
+    assert event.before == office.fill_in(change.before)
+    assert event.after == office.fill_in(change.after)
     assert (event.reason, event.request_id) == (None, "request-7")
     assert before <= event.at <= utc_now()
 
@@ -196,7 +196,9 @@ def test_a_change_leaves_one_event_that_says_who_did_what(office, change):
 def test_every_operation_that_changes_something_has_an_event(server):
     paths = server.app.openapi()["paths"].items()
     changing = {f"{method.upper()} {path}" for path, methods in paths for method in methods if method != "get"}
-    recorded = [change.operation.partition("?")[0] for change in CHANGES] + OF_ENTRIES + OF_ACCOUNTS + UNRECORDED
+    recorded = (
+        [change.operation.partition("?")[0] for change in CHANGES] + ENTRY_OPERATIONS + ACCOUNT_OPERATIONS + UNRECORDED
+    )
 
     def plain(operations):
         return {re.sub(r"\{\w+\}", "{}", operation.replace("/api/v1", "")) for operation in operations}
@@ -214,8 +216,8 @@ def test_a_clock_in_and_a_clock_out_leave_an_event_each(office):
     for event in (clocked_in, clocked_out):
         assert event.actor_id == event.subject_id == office.ids["Ana"]
         assert (event.object_id, event.reason, event.request_id) == (started["id"], None, "request-7")
-    assert (clocked_in.before, clocked_in.after) == (None, facts(started))
-    assert (clocked_out.before, clocked_out.after) == (facts(started), facts(ended))
+    assert (clocked_in.before, clocked_in.after) == (None, audited_fields(started))
+    assert (clocked_out.before, clocked_out.after) == (audited_fields(started), audited_fields(ended))
 
 
 def test_clocking_out_of_a_named_entry_leaves_the_same_event(office):
@@ -226,7 +228,7 @@ def test_clocking_out_of_a_named_entry_leaves_the_same_event(office):
 
     (event,) = office.new_events()
     assert (event.action, event.object_id) == ("time_entry:clock_out", started["id"])
-    assert (event.before, event.after) == (facts(started), facts(ended))
+    assert (event.before, event.after) == (audited_fields(started), audited_fields(ended))
 
 
 def test_a_switch_leaves_an_event_for_each_of_its_two_entries(office):
@@ -240,9 +242,9 @@ def test_a_switch_leaves_an_event_for_each_of_its_two_entries(office):
         ("time_entry:switch", first["id"]),
         ("time_entry:clock_in", second["id"]),
     ]
-    assert closed.before == facts(first)
-    assert closed.after == facts(first) | {"end_time": second["start_time"], "version": 2}
-    assert opened.after == facts(second)
+    assert closed.before == audited_fields(first)
+    assert closed.after == audited_fields(first) | {"end_time": second["start_time"], "version": 2}
+    assert opened.after == audited_fields(second)
 
 
 def test_deactivation_says_in_the_entrys_history_who_closed_it(office):
@@ -254,7 +256,7 @@ def test_deactivation_says_in_the_entrys_history_who_closed_it(office):
     closed, deactivated = office.new_events()
     assert (closed.action, closed.object_id) == ("time_entry:close_on_deactivation", started["id"])
     assert (closed.actor_id, closed.subject_id) == (office.ids["Ada"], office.ids["Ana"])
-    assert (closed.before, closed.after["end_time"] is not None) == (facts(started), True)
+    assert (closed.before, closed.after["end_time"] is not None) == (audited_fields(started), True)
     assert (deactivated.action, deactivated.subject_id) == ("user:deactivate", office.ids["Ana"])
 
 
@@ -266,13 +268,13 @@ def test_what_changes_nothing_leaves_no_event(office):
 
 
 def test_a_refused_change_leaves_neither_an_event_nor_a_trace(office):
-    before = everything(office.database)
+    before = business_rows(office.database)
 
     answers = [office.ask("Ada", operation, body=body) for operation, body, _ in REFUSED]
 
     assert [answer.status_code for answer in answers] == [status for *_, status in REFUSED]
     assert office.new_events() == []
-    assert everything(office.database) == before
+    assert business_rows(office.database) == before
 
 
 def test_a_switch_that_fails_behind_its_first_step_leaves_no_event(office):
@@ -287,7 +289,7 @@ def test_a_switch_that_fails_behind_its_first_step_leaves_no_event(office):
 
 
 def test_a_change_undone_behind_its_event_takes_the_event_along(database):
-    with pytest.raises(ZeroDivisionError), database.writing("request-7") as session:
+    with pytest.raises(ZeroDivisionError), database.write_transaction("request-7") as session:
         recorder.record(session, "project:create", at=utc_now(), actor_id=None, object_id=1)
         1 / 0  # noqa: B018 - whatever breaks a request behind its event
 
@@ -295,27 +297,27 @@ def test_a_change_undone_behind_its_event_takes_the_event_along(database):
 
 
 def test_reading_changes_no_business_rows(office, server):
-    before = everything(office.database)
+    before = business_rows(office.database)
     named = {"user_id": office.ids["Ana"], "project_id": office.ids["Secret"], "entry_id": office.ids["Anas"]}
     paths = [path.format(**named) for path, methods in server.app.openapi()["paths"].items() if "get" in methods]
-    asked = [
+    urls = [
         f"{path}?{PERIOD}&month=2026-03&group_by=user" if "/reports/" in path or path.endswith("/me") else path
         for path in paths
     ]
 
-    answers = [office.callers[name].at_root("GET", each) for each in asked for name in ("Ada", "Mia", "Ana")]
+    answers = [office.callers[name].at_root("GET", each) for each in urls for name in ("Ada", "Mia", "Ana")]
 
     assert {answer.status_code for answer in answers} <= {200, 204, 403, 404}
-    assert everything(office.database) == before
+    assert business_rows(office.database) == before
     exports = {"export:csv", "export:xlsx", "export:json", "export:timesheet", "export:own_data", "export:people"}
     assert {event.action for event in office.new_events()} == exports
 
 
 def test_what_the_operator_adds_has_no_actor(people, database):
-    record = Record(database)
+    audit_log = AuditLog(database)
     ana, website = people.employee("Ana"), people.project("Website")
 
-    assert [(event.action, event.actor_id, event.subject_id, event.object_id) for event in record.new()] == [
+    assert [(event.action, event.actor_id, event.subject_id, event.object_id) for event in audit_log.new_events()] == [
         ("user:create", None, ana.id, ana.id),
         ("project:create", None, None, website.id),
     ]
@@ -339,14 +341,14 @@ REWRITES = [
     "UPDATE audit_chain SET chain_id = chain_id + 100",
     "DELETE FROM audit_chain",
 ]
-OF_SQLITE = [
+SQLITE_REWRITES = [
     """INSERT OR REPLACE INTO audit_event (chain_id, position, at, action, object_type, request_id, key_id, link)
        SELECT chain_id, position, at, 'project:forged', object_type, request_id, key_id, link FROM audit_event""",
     "REPLACE INTO audit_event SELECT * FROM audit_event",
     "UPDATE OR REPLACE audit_event SET position = 1",
     "REPLACE INTO audit_chain SELECT chain_id, length, 'forged' FROM audit_chain",
 ]
-OF_POSTGRESQL = [
+POSTGRESQL_REWRITES = [
     "TRUNCATE audit_event",
     "TRUNCATE audit_event, time_entry RESTART IDENTITY CASCADE",
     "TRUNCATE audit_chain",
@@ -354,22 +356,22 @@ OF_POSTGRESQL = [
 
 
 @pytest.mark.parametrize(
-    ("engine", "rewrites"), [(SQLITE, REWRITES + OF_SQLITE), (POSTGRESQL, REWRITES + OF_POSTGRESQL)]
+    ("engine", "rewrites"), [(SQLITE, REWRITES + SQLITE_REWRITES), (POSTGRESQL, REWRITES + POSTGRESQL_REWRITES)]
 )
 def test_the_record_is_never_rewritten(database, people, rewrites):
     people.employee("Ana")
     people.employee("Bob")
-    with database.reading() as session:
+    with database.read_transaction() as session:
         before = [session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all() for table in RECORD_TABLES]
 
     for rewrite in rewrites:
         with (
             pytest.raises(IntegrityError, match=r"audit_(event_is_append_only|chain_only_grows)"),
-            database.writing() as session,
+            database.write_transaction() as session,
         ):
             session.execute(text(rewrite))
 
-    with database.reading() as session:
+    with database.read_transaction() as session:
         after = [session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all() for table in RECORD_TABLES]
     assert after == before
 
@@ -380,7 +382,7 @@ def test_a_stranger_to_our_pragmas_rewrites_nothing_either(db_url, database, peo
     people.employee("Ana")
 
     with closing(sqlite3.connect(str(make_url(db_url).database))) as stranger:
-        for replacing in OF_SQLITE:
+        for replacing in SQLITE_REWRITES:
             with pytest.raises(sqlite3.IntegrityError, match=r"audit_(event_is_append_only|chain_only_grows)"):
                 stranger.execute(replacing)
 
@@ -389,17 +391,17 @@ def clock_in_on(office, project):
     return {"project_id": office.ids[project], "description": "Landing page"}
 
 
-def facts(entry):
+def audited_fields(entry):
     """What the record keeps of an entry."""
     recorded = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
     return {name: entry[name] for name in recorded}
 
 
-def everything(database):
-    with database.reading() as session:
+def business_rows(database):
+    with database.read_transaction() as session:
         return {name: sorted(map(repr, session.execute(text(f'SELECT * FROM "{name}"')))) for name in BUSINESS_TABLES}
 
 
 def count(database):
-    with database.reading() as session:
-        return session.execute(select(func.count()).select_from(EVENT)).scalar_one()
+    with database.read_transaction() as session:
+        return session.execute(select(func.count()).select_from(AUDIT_EVENT)).scalar_one()

@@ -5,13 +5,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
 from app.core.database.dialect import epoch
-from app.core.time.zones import day_second, local_day, zone_names
+from app.core.time.zones import day_start_epoch, local_day, zone_names
 from app.models.tables import ENTRY
-from app.schemas.reports.summary import Group
+from app.schemas.reports.summary import SummaryGroup
 from app.services.calendar.group_keys import CalendarKeys
 from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import Period, resolve
@@ -19,7 +19,7 @@ from app.services.users.administration import register_zone
 
 EPOCH = date(1970, 1, 1)
 # Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.
-ODD = [
+ODD_ZONES = [
     "Asia/Kathmandu",
     "Australia/Lord_Howe",
     "America/Sao_Paulo",
@@ -27,9 +27,9 @@ ODD = [
     "America/St_Johns",
     "Europe/Berlin",
 ]
-ZONES = some.lists(some.sampled_from(ODD) | some.sampled_from(sorted(zone_names())), min_size=1, max_size=6)
-AROUND = [date(2010, 11, 1), date(2011, 12, 20), date(2018, 10, 30), date(2026, 3, 20), date(2026, 10, 20)]
-STARTS = some.sampled_from(AROUND) | some.dates(date(2000, 1, 1), date(2090, 1, 1))
+ZONES = st.lists(st.sampled_from(ODD_ZONES) | st.sampled_from(sorted(zone_names())), min_size=1, max_size=6)
+NEAR_CLOCK_CHANGES = [date(2010, 11, 1), date(2011, 12, 20), date(2018, 10, 30), date(2026, 3, 20), date(2026, 10, 20)]
+STARTS = st.sampled_from(NEAR_CLOCK_CHANGES) | st.dates(date(2000, 1, 1), date(2090, 1, 1))
 unhurried = settings(
     max_examples=8,
     derandomize=True,
@@ -40,7 +40,7 @@ unhurried = settings(
 
 
 @pytest.fixture
-def work(people, database):
+def write_entries(people, database):
     """Writes entries of nothing, one at each second and zone, in the place of those from before."""
     ana, website = people.employee("Ana"), people.project("Website")
 
@@ -62,69 +62,88 @@ def work(people, database):
 def instants_of(period, zones, offsets):
     """Seconds of the period in each zone: around each of its midnights, and anywhere."""
     for zone in zones:
-        first, after = day_second(period.start, zone), day_second(period.end + timedelta(days=1), zone)
+        lower, upper = day_start_epoch(period.start, zone), day_start_epoch(period.end + timedelta(days=1), zone)
         days = (period.start + timedelta(days=number) for number in range((period.end - period.start).days + 1))
-        midnights = {day_second(day, zone) for day in days}
-        seconds = midnights | {each - 1 for each in midnights} | {first + offset for offset in offsets}
-        yield from ((second, zone) for second in sorted(seconds) if first <= second < after)
+        midnights = {day_start_epoch(day, zone) for day in days}
+        seconds = midnights | {each - 1 for each in midnights} | {lower + offset for offset in offsets}
+        yield from ((second, zone) for second in sorted(seconds) if lower <= second < upper)
 
 
 @unhurried
 @given(
     zones=ZONES,
     start=STARTS,
-    count=some.integers(1, 30),
-    at=some.none() | some.just(datetime(2026, 11, 1, tzinfo=UTC)),
-    offsets=some.lists(some.integers(0, 30 * 86400), max_size=30),
-    asked=some.none() | some.sampled_from(ODD),
+    count=st.integers(1, 30),
+    at=st.none() | st.just(datetime(2026, 11, 1, tzinfo=UTC)),
+    offsets=st.lists(st.integers(0, 30 * 86400), max_size=30),
+    report_zone=st.none() | st.sampled_from(ODD_ZONES),
 )
-@example(zones=ODD, start=date(2010, 11, 1), count=14, at=None, offsets=list(range(0, 14 * 86400, 1801)), asked=None)
-@example(zones=ODD, start=date(2011, 12, 20), count=14, at=None, offsets=list(range(0, 14 * 86400, 1801)), asked=None)
-def test_the_database_tells_the_same_day_as_python(database, work, zones, start, count, at, offsets, asked):
-    period = Period(start, start + timedelta(days=count - 1), asked)
-    instants = list(instants_of(period, [asked] if asked else list(dict.fromkeys(zones)), offsets))
-    with database.writing() as session:
-        work(session, instants)
-    told = []
+@example(
+    zones=ODD_ZONES,
+    start=date(2010, 11, 1),
+    count=14,
+    at=None,
+    offsets=list(range(0, 14 * 86400, 1801)),
+    report_zone=None,
+)
+@example(
+    zones=ODD_ZONES,
+    start=date(2011, 12, 20),
+    count=14,
+    at=None,
+    offsets=list(range(0, 14 * 86400, 1801)),
+    report_zone=None,
+)
+def test_the_database_tells_the_same_day_as_python(
+    database, write_entries, zones, start, count, at, offsets, report_zone
+):
+    period = Period(start, start + timedelta(days=count - 1), report_zone)
+    instants = list(instants_of(period, [report_zone] if report_zone else list(dict.fromkeys(zones)), offsets))
+    with database.write_transaction() as session:
+        write_entries(session, instants)
+    rows = []
 
-    with database.reading() as session:
-        local, calendar = LocalTime(resolve(session, period, clocks_until=at)), CalendarKeys(period)
+    with database.read_transaction() as session:
+        local, calendar = LocalTime(resolve(session, period, offsets_until=at)), CalendarKeys(period)
         second = epoch(ENTRY.c.start_time)
         day = local.day(ENTRY.c.start_time)
         columns = {
             "zone": ENTRY.c.time_zone,
             "second": second,
-            "wall": local.wall(ENTRY.c.start_time),
-            "wall's date": local.wall(ENTRY.c.start_time, "day"),
+            "wall": local.local_timestamp(ENTRY.c.start_time),
+            "wall's date": local.local_timestamp(ENTRY.c.start_time, "day"),
             "day": day,
             "day of the second": local.day(second),
-            "begins": local.begins(day),
-            "ends": local.begins(day + 1),
-            "month": calendar.of_instant(Group.month, local, ENTRY.c.start_time),
-            "month of the day": calendar.of_day(Group.month, day),
-            "week": calendar.of_instant(Group.week, local, ENTRY.c.start_time),
-            "weekday": calendar.of_instant(Group.weekday, local, ENTRY.c.start_time),
+            "begins": local.day_start(day),
+            "ends": local.day_start(day + 1),
+            "month": calendar.key_of_instant(SummaryGroup.month, local, ENTRY.c.start_time),
+            "month of the day": calendar.key_of_day(SummaryGroup.month, day),
+            "week": calendar.key_of_instant(SummaryGroup.week, local, ENTRY.c.start_time),
+            "weekday": calendar.key_of_instant(SummaryGroup.weekday, local, ENTRY.c.start_time),
         }
-        told = session.execute(select(*(column.label(name) for name, column in columns.items()))).mappings().all()
+        rows = session.execute(select(*(column.label(name) for name, column in columns.items()))).mappings().all()
 
-    assert len(told) == len(instants)
-    for row in told:
+    assert len(rows) == len(instants)
+    for row in rows:
         assert dict(row) | {"wall's date": row["wall's date"].date()} == expected(row["second"], row["zone"], calendar)
 
 
 def expected(second, zone, calendar):
     day = local_day(second, zone)
-    shown = {group: {value: key for key, value in calendar.shown(group).items()} for group in (Group.week, Group.month)}
-    month = shown[Group.month][f"{day:%Y-%m}"]
+    labels = {
+        group: {value: key for key, value in calendar.labels(group).items()}
+        for group in (SummaryGroup.week, SummaryGroup.month)
+    }
+    month = labels[SummaryGroup.month][f"{day:%Y-%m}"]
     return {
         "zone": zone,
         "second": second,
         "wall": datetime.fromtimestamp(second, ZoneInfo(zone)).replace(tzinfo=None, fold=0),
         "wall's date": day,
         **dict.fromkeys(("day", "day of the second"), (day - EPOCH).days),
-        "begins": day_second(day, zone),
-        "ends": day_second(day + timedelta(days=1), zone),
+        "begins": day_start_epoch(day, zone),
+        "ends": day_start_epoch(day + timedelta(days=1), zone),
         **dict.fromkeys(("month", "month of the day"), month),
-        "week": shown[Group.week]["{}-W{:02}".format(*day.isocalendar())],
+        "week": labels[SummaryGroup.week]["{}-W{:02}".format(*day.isocalendar())],
         "weekday": day.isoweekday(),
     }

@@ -14,23 +14,23 @@ from threading import Thread
 import pytest
 from sqlalchemy import delete, make_url, select, text, update
 
-from app.cli.common import written_whole
+from app.cli.common import write_atomically
 from app.core.archive import MANIFEST_MIB
-from app.core.database.migrations import SchemaState, head_revision, schema_state
-from app.core.database.postgresql.dump import ProgramFailed, program
+from app.core.database.migrations import SchemaState, detect_schema_state, head_revision
+from app.core.database.postgresql.dump import ProgramFailed, find_program
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
-from app.models.tables import ENTRY, EVENT, USER
+from app.models.tables import AUDIT_EVENT, ENTRY, USER
 from app.services.access.actor import Actor
 from app.services.users import administration
-from tests.deploy.test_partitioned import STATEMENTS
+from tests.deploy.test_partitioning import STATEMENTS
 from tests.migrations.test_migrations import objects_of
-from tests.support.audit_asserts import Record
-from tests.support.audit_tampering import Burglar
-from tests.support.cli import refusal, somebody_elses_table
+from tests.support.audit_asserts import AuditLog
+from tests.support.audit_tampering import AuditTamperer
+from tests.support.cli import create_unrelated_table, error_line
 from tests.support.databases import POSTGRESQL, SQLITE, settings_for
-from tests.support.export_files import eventually
-from tests.support.migrating import alembic
+from tests.support.export_files import becomes_true
+from tests.support.migrations import run_alembic
 from tests.support.postgresql import connect, execute
 
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
@@ -47,12 +47,12 @@ def monday(people):
 
 
 def names(database) -> list[str]:
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return list(session.scalars(select(USER.c.first_name).order_by(USER.c.id)))
 
 
 def hours(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return [tuple(row) for row in session.execute(select(ENTRY).order_by(ENTRY.c.id))]
 
 
@@ -60,25 +60,25 @@ def with_manifest(file: Path, change, dump: bytes | None = None) -> None:
     """Write the backup anew, with a manifest that says something else, and another dump where one is given."""
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    said = json.loads(parts.pop("manifest.json"))
-    change(said)
+    manifest = json.loads(parts.pop("manifest.json"))
+    change(manifest)
     with zipfile.ZipFile(file, "w") as archive:
         for name, part in parts.items():
             archive.writestr(name, dump or part)
-        archive.writestr("manifest.json", json.dumps(said))
+        archive.writestr("manifest.json", json.dumps(manifest))
 
 
-def test_what_was_there_comes_back(command, people, database, monday, tmp_path):
+def test_what_was_there_comes_back(run_command, people, database, monday, tmp_path):
     ana, website = monday
-    then, record = hours(database), Record(database)
-    taken = command("backup", "monday")
+    then, audit_log = hours(database), AuditLog(database)
+    taken = run_command("backup", "monday")
     people.employee("Bob")
-    with database.writing("test") as session:
+    with database.write_transaction("test") as session:
         session.execute(update(ENTRY).values(description="Something else"))
 
-    assert "Say --force" in refusal(command("restore", "monday"))
+    assert "Say --force" in error_line(run_command("restore", "monday"))
     assert names(database) == ["Ana", "Bob"]
-    restored = command("restore", "monday", "--force")
+    restored = run_command("restore", "monday", "--force")
 
     assert (taken.exit_code, restored.exit_code, taken.stderr, restored.stderr) == (0, 0, "", "")
     assert taken.stdout.startswith("monday is written and checked: 20")
@@ -86,22 +86,22 @@ def test_what_was_there_comes_back(command, people, database, monday, tmp_path):
     assert (names(database), hours(database)) == (["Ana"], then)
     assert (tmp_path / "monday").stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.glob(".*")) == []
-    told = record.new()
-    assert [(event.action, event.actor_id, event.request_id) for event in told] == [
+    events = audit_log.new_events()
+    assert [(event.action, event.actor_id, event.request_id) for event in events] == [
         ("backup:take", None, "cli:backup"),
         ("backup:restore", None, "cli:restore"),
     ]
-    assert told[1].after.keys() == {"taken_at", "version", "sha256"}
-    assert command("verify-audit").exit_code == 0
+    assert events[1].after.keys() == {"taken_at", "version", "sha256"}
+    assert run_command("verify-audit").exit_code == 0
     people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 12:00")  # the numbers go on behind those that are there
     assert len({row[0] for row in hours(database)}) == 2
 
 
-def test_a_backup_moves_into_an_empty_database_with_all_its_guards(operator, command, empty_url, database, monday):
+def test_a_backup_moves_into_an_empty_database_with_all_its_guards(run_cli, run_command, empty_url, database, monday):
     then = hours(database)
-    command("backup", "monday")
+    run_command("backup", "monday")
 
-    restored = operator("restore", "monday", DB_URL=empty_url)
+    restored = run_cli("restore", "monday", DB_URL=empty_url)
 
     assert (restored.exit_code, restored.stderr) == (0, "")
     with closing(Database(settings_for(empty_url))) as other:
@@ -109,24 +109,24 @@ def test_a_backup_moves_into_an_empty_database_with_all_its_guards(operator, com
         assert objects_of(other) == objects_of(database)
 
 
-def test_a_backup_is_never_written_over_unless_forced(command, people, tmp_path):
+def test_a_backup_is_never_written_over_unless_forced(run_command, people, tmp_path):
     (tmp_path / "monday").write_text("Dear diary")
 
-    assert "monday is there already." in refusal(command("backup", "monday"))
+    assert "monday is there already." in error_line(run_command("backup", "monday"))
     assert (tmp_path / "monday").read_text() == "Dear diary"
-    assert command("backup", "monday", "--force").exit_code == 0
+    assert run_command("backup", "monday", "--force").exit_code == 0
     assert zipfile.is_zipfile(tmp_path / "monday")
-    assert "No such file or directory" in refusal(command("backup", "nowhere/monday"))
+    assert "No such file or directory" in error_line(run_command("backup", "nowhere/monday"))
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
-def test_a_file_that_somebody_laid_in_the_way_is_not_written_through(command, database, tmp_path):
+def test_a_file_that_somebody_laid_in_the_way_is_not_written_through(run_command, database, tmp_path):
     (tmp_path / "diary").write_text("Dear diary")
     (tmp_path / "monday.part").symlink_to(tmp_path / "diary")
 
-    assert command("backup", "monday").exit_code == 0
+    assert run_command("backup", "monday").exit_code == 0
     assert (tmp_path / "diary").read_text() == "Dear diary"
-    with written_whole(tmp_path / "tuesday") as one, written_whole(tmp_path / "tuesday") as other:
+    with write_atomically(tmp_path / "tuesday") as one, write_atomically(tmp_path / "tuesday") as other:
         one.write(b"one")
         other.write(b"other")
     assert (tmp_path / "tuesday").read_text() == "one"
@@ -135,37 +135,47 @@ def test_a_file_that_somebody_laid_in_the_way_is_not_written_through(command, da
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (lambda said: said["facts"]["tables"].update(project=2), "The rows of project: the backup says 2, and the "),
         (
-            lambda said: said["facts"]["tables"].update(holiday=2),
+            lambda manifest: manifest["facts"]["tables"].update(project=2),
+            "The rows of project: the backup says 2, and the ",
+        ),
+        (
+            lambda manifest: manifest["facts"]["tables"].update(holiday=2),
             "The rows of holiday: the backup says 2, and the ",
         ),
         (
-            lambda said: said["facts"]["entries"].update({"1": [1, 27001]}),
+            lambda manifest: manifest["facts"]["entries"].update({"1": [1, 27001]}),
             "The entries and seconds of person 1: the backup says 1, 27001, and the restored database has 1, 27000.",
         ),
-        (lambda said: said["facts"]["chains"].pop("1"), "chain 1, and the last one,: the backup says none, and the "),
+        (
+            lambda manifest: manifest["facts"]["chains"].pop("1"),
+            "chain 1, and the last one,: the backup says none, and the ",
+        ),
     ],
 )
-def test_the_first_difference_is_named_and_nothing_changes(command, people, database, monday, tmp_path, change, said):
-    command("backup", "monday")
+def test_the_first_difference_is_named_and_nothing_changes(
+    run_command, people, database, monday, tmp_path, change, message
+):
+    run_command("backup", "monday")
     with_manifest(tmp_path / "monday", change)
     people.employee("Bob")
 
-    refused = refusal(command("restore", "monday", "--force"))
+    refused = error_line(run_command("restore", "monday", "--force"))
 
-    assert said in refused and refused.endswith("Nothing was changed.")
+    assert message in refused and refused.endswith("Nothing was changed.")
     people.employee("Cleo")  # the numbers go on behind those that are there
     assert names(database) == ["Ana", "Bob", "Cleo"]
 
 
-def test_a_backup_of_another_revision_than_it_says_is_refused(operator, command, empty_url, monday, tmp_path, engine):
-    command("backup", "monday")
-    with_manifest(tmp_path / "monday", lambda said: said["facts"].update(revision="2026_11_25_passwords"))
+def test_a_backup_of_another_revision_than_it_says_is_refused(
+    run_cli, run_command, empty_url, monday, tmp_path, engine
+):
+    run_command("backup", "monday")
+    with_manifest(tmp_path / "monday", lambda manifest: manifest["facts"].update(revision="2026_11_25_passwords"))
 
-    refused = refusal(operator("restore", "monday", DB_URL=empty_url))
+    refused = error_line(run_cli("restore", "monday", DB_URL=empty_url))
 
     expected = {
         SQLITE: f"The backup says revision 2026_11_25_passwords, and the restored database has {head_revision()}. "
@@ -216,18 +226,18 @@ def endless_manifest(file: Path) -> None:
             out.write(b" " * 1024 * 1024)
 
 
-def from_the_future(said) -> None:
-    said["facts"]["revision"] = "2999_later"
-    said["version"] = "9.1"
+def from_the_future(manifest) -> None:
+    manifest["facts"]["revision"] = "2999_later"
+    manifest["version"] = "9.1"
 
 
-def of_the_other_engine(said) -> None:
-    said["engine"] = SQLITE if said["engine"] == POSTGRESQL else POSTGRESQL
+def of_the_other_engine(manifest) -> None:
+    manifest["engine"] = SQLITE if manifest["engine"] == POSTGRESQL else POSTGRESQL
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda file: file.write_text("Dear diary"), "The backup is damaged, or none: File is not a zip file."),
         (lambda file: file.write_bytes(file.read_bytes()[:-99]), "The backup is damaged, or none: "),
@@ -236,10 +246,16 @@ def of_the_other_engine(said) -> None:
         (name_in_no_encoding, "The backup is damaged, or none: 'utf-8' codec can't decode"),
         (offset_before_the_file, "The backup is damaged, or none: [Errno 22] Invalid argument."),
         (endless_manifest, "This isn't a backup: its manifest is longer than 256 MiB."),
-        (lambda file: with_manifest(file, lambda said: said["content"].update(bytes=1)), "isn't what was put into it."),
-        (lambda file: with_manifest(file, lambda said: said["content"].update(name="x")), "This isn't a backup: "),
         (
-            lambda file: with_manifest(file, lambda said: said.update(format=2)),
+            lambda file: with_manifest(file, lambda manifest: manifest["content"].update(bytes=1)),
+            "isn't what was put into it.",
+        ),
+        (
+            lambda file: with_manifest(file, lambda manifest: manifest["content"].update(name="x")),
+            "This isn't a backup: ",
+        ),
+        (
+            lambda file: with_manifest(file, lambda manifest: manifest.update(format=2)),
             "The backup's manifest isn't one",
         ),
         (
@@ -250,46 +266,46 @@ def of_the_other_engine(said) -> None:
         (lambda file: file.unlink(), "No such file or directory"),
     ],
 )
-def test_a_file_that_is_no_backup_for_here_is_told_in_one_line(command, database, monday, tmp_path, spoil, said):
-    command("backup", "monday")
+def test_a_file_that_is_no_backup_for_here_is_told_in_one_line(run_command, database, monday, tmp_path, spoil, message):
+    run_command("backup", "monday")
     spoil(tmp_path / "monday")
 
-    assert said in refusal(command("restore", "monday", "--force"))
+    assert message in error_line(run_command("restore", "monday", "--force"))
     assert names(database) == ["Ana"]
 
 
 def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it_comes_back(
-    command, operator, empty_url, database, monday
+    run_command, run_cli, empty_url, database, monday
 ):
     then = hours(database)
-    alembic(database, "downgrade", BEFORE_THE_SECOND_FACTOR)
+    run_alembic(database, "downgrade", BEFORE_THE_SECOND_FACTOR)
 
-    taken = command("backup", "old")
+    taken = run_command("backup", "old")
 
     assert (taken.exit_code, taken.stderr) == (0, "")
-    assert schema_state(database) is SchemaState.old
-    restored = operator("restore", "old", DB_URL=empty_url)
+    assert detect_schema_state(database) is SchemaState.old
+    restored = run_cli("restore", "old", DB_URL=empty_url)
     assert (restored.exit_code, restored.stderr) == (0, "")
     assert restored.stdout.startswith("The database holds what it held then: ")
     assert restored.stdout.endswith(f" It was migrated to {head_revision()}.\n")
     with closing(Database(settings_for(empty_url))) as other:
-        assert schema_state(other) is SchemaState.current
+        assert detect_schema_state(other) is SchemaState.current
         assert hours(other) == then
 
 
 def test_a_backup_that_has_rows_of_a_table_dropped_since_comes_back(
-    command, operator, empty_url, database, monday, tmp_path
+    run_command, run_cli, empty_url, database, monday, tmp_path
 ):
     """Versions 0.4 to 0.7 kept the exports that were going on in it."""
     ana, _ = monday
     before, then = objects_of(database), hours(database)
-    alembic(database, "downgrade", WITH_SLOTS_OF_EXPORTS)
+    run_alembic(database, "downgrade", WITH_SLOTS_OF_EXPORTS)
     held_until = "now()" if database.settings.database_kind == POSTGRESQL else "0"
-    with database.writing("test") as session:
+    with database.write_transaction("test") as session:
         session.execute(text(f"INSERT INTO export_slot VALUES ({ana.id}, 1, 'a worker', {held_until})"))
 
-    taken = command("backup", "old")
-    restored = operator("restore", "old", DB_URL=empty_url)
+    taken = run_command("backup", "old")
+    restored = run_cli("restore", "old", DB_URL=empty_url)
 
     assert (taken.exit_code, restored.exit_code, restored.stderr) == (0, 0, "")
     with closing(Database(settings_for(empty_url))) as other:
@@ -299,88 +315,90 @@ def test_a_backup_that_has_rows_of_a_table_dropped_since_comes_back(
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_a_backup_of_another_revision_never_takes_the_place_of_what_is_there(command, people, database, monday):
-    alembic(database, "downgrade", BEFORE_THE_SECOND_FACTOR)
-    command("backup", "old")
-    alembic(database, "upgrade", "head")
+def test_a_backup_of_another_revision_never_takes_the_place_of_what_is_there(run_command, people, database, monday):
+    run_alembic(database, "downgrade", BEFORE_THE_SECOND_FACTOR)
+    run_command("backup", "old")
+    run_alembic(database, "upgrade", "head")
     people.employee("Bob")
 
-    assert refusal(command("restore", "old", "--force")) == (
+    assert error_line(run_command("restore", "old", "--force")) == (
         f"The backup has the revision {BEFORE_THE_SECOND_FACTOR}, and the database {head_revision()}. Restore it into "
         "an empty database, and point DB_URL at that. Nothing was changed."
     )
     assert names(database) == ["Ana", "Bob"]
 
 
-def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_so(command, people, database, monday):
-    command("backup", "monday")
+def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_so(
+    run_command, people, database, monday
+):
+    run_command("backup", "monday")
     people.employee("Bob")
 
-    refused = refusal(command("restore", "monday", "--force", SECRET_KEY=ANOTHER_KEY))
+    refused = error_line(run_command("restore", "monday", "--force", SECRET_KEY=ANOTHER_KEY))
 
     assert "The backup is whole, but its record can't be proven: Chain 0, link 1 can't be proven." in refused
     assert "which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS." in refused
     assert names(database) == ["Ana", "Bob"]
-    restored = command("restore", "monday", "--force", "--skip-verification", SECRET_KEY=ANOTHER_KEY)
+    restored = run_command("restore", "monday", "--force", "--skip-verification", SECRET_KEY=ANOTHER_KEY)
     assert restored.exit_code == 0
     assert restored.stderr.startswith("The record can't be proven: Chain 0, link 1 can't be proven.")
     assert names(database) == ["Ana"]
 
 
-def test_a_break_in_is_found_when_the_backup_comes_back(command, database, monday):
+def test_a_break_in_is_found_when_the_backup_comes_back(run_command, database, monday):
     ana, _ = monday
-    Burglar(database).does(delete(EVENT).where(EVENT.c.chain_id == ana.id))
-    command("backup", "monday")
+    AuditTamperer(database).execute(delete(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ana.id))
+    run_command("backup", "monday")
 
-    assert "but its record can't be proven: Chain " in refusal(command("restore", "monday", "--force"))
-    restored = command("restore", "monday", "--force", "--skip-verification")
+    assert "but its record can't be proven: Chain " in error_line(run_command("restore", "monday", "--force"))
+    restored = run_command("restore", "monday", "--force", "--skip-verification")
     assert (restored.exit_code, names(database)) == (0, ["Ana"])
     assert restored.stderr.startswith("The record can't be proven: Chain ")
 
 
-def test_somebody_elses_database_is_neither_taken_nor_replaced(operator, command, empty_url, monday):
-    command("backup", "monday")
-    assert "is empty: there is nothing to back up." in refusal(operator("backup", "nothing", DB_URL=empty_url))
-    somebody_elses_table(empty_url)
+def test_somebody_elses_database_is_neither_taken_nor_replaced(run_cli, run_command, empty_url, monday):
+    run_command("backup", "monday")
+    assert "is empty: there is nothing to back up." in error_line(run_cli("backup", "nothing", DB_URL=empty_url))
+    create_unrelated_table(empty_url)
 
-    assert "no revision that this version knows." in refusal(operator("backup", "theirs", DB_URL=empty_url))
-    assert "tables that aren't this service's; nothing was" in refusal(
-        operator("restore", "monday", "--force", DB_URL=empty_url)
+    assert "no revision that this version knows." in error_line(run_cli("backup", "theirs", DB_URL=empty_url))
+    assert "tables that aren't this service's; nothing was" in error_line(
+        run_cli("restore", "monday", "--force", DB_URL=empty_url)
     )
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
-def test_a_backup_replaces_what_a_newer_version_migrated(command, database, monday, people):
+def test_a_backup_replaces_what_a_newer_version_migrated(run_command, database, monday, people):
     """Who goes back to the version before has a database that it doesn't know, and a backup from before."""
-    command("backup", "monday")
+    run_command("backup", "monday")
     people.employee("Bob")
-    with database.writing("test") as session:
+    with database.write_transaction("test") as session:
         session.execute(text('CREATE TABLE absence (user_id integer REFERENCES "user" (id))'))
         session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
 
-    assert command("restore", "monday", "--force").exit_code == 0
+    assert run_command("restore", "monday", "--force").exit_code == 0
     assert names(database) == ["Ana"]
     assert not any("absence" in line for line in objects_of(database))
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_what_others_keep_in_the_schema_is_neither_taken_nor_touched(
-    command, operator, empty_url, database, monday, db_url, tmp_path
+    run_command, run_cli, empty_url, database, monday, db_url, tmp_path
 ):
     theirs = make_url(db_url)
     execute(theirs, 'CREATE TABLE "Payroll ""run" (id serial, paid int)')
     execute(theirs, 'CREATE VIEW paid AS SELECT paid FROM "Payroll ""run"')
     execute(theirs, 'CREATE VIEW staff_paid AS SELECT first_name FROM "user"')
     execute(theirs, "CREATE FUNCTION pay(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
-    assert command("backup", "monday").exit_code == 0
+    assert run_command("backup", "monday").exit_code == 0
     execute(theirs, 'INSERT INTO "Payroll ""run" (paid) VALUES (42)')
     before = objects_of(database)
 
-    restored = command("restore", "monday", "--force")
-    moved = operator("restore", "monday", DB_URL=empty_url)
+    restored = run_command("restore", "monday", "--force")
+    moved = run_cli("restore", "monday", DB_URL=empty_url)
 
     assert (restored.exit_code, restored.stderr, moved.exit_code, moved.stderr) == (0, "", 0, "")
-    with database.reading() as session:
+    with database.read_transaction() as session:
         assert session.execute(text("SELECT paid, pay(1), first_name FROM paid, staff_paid")).one() == (42, 1, "Ana")
     assert objects_of(database) == before
     with closing(Database(settings_for(empty_url))) as other:
@@ -388,32 +406,32 @@ def test_what_others_keep_in_the_schema_is_neither_taken_nor_touched(
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
-def test_a_file_that_others_have_locked_is_left_as_it_is(command, people, database, monday, db_url):
-    command("backup", "monday")
+def test_a_file_that_others_have_locked_is_left_as_it_is(run_command, people, database, monday, db_url):
+    run_command("backup", "monday")
     people.employee("Bob")
 
-    with database.writing("test") as session:
+    with database.write_transaction("test") as session:
         session.execute(select(USER.c.id))
-        said = refusal(command("restore", "monday", "--force", DB_LOCK_TIMEOUT_SECONDS="1"))
+        message = error_line(run_command("restore", "monday", "--force", DB_LOCK_TIMEOUT_SECONDS="1"))
 
-    assert said == f"{make_url(db_url).database} was not replaced: others have it locked."
+    assert message == f"{make_url(db_url).database} was not replaced: others have it locked."
     assert names(database) == ["Ana", "Bob"]
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
-def test_a_backup_never_takes_the_place_of_the_database(command, database, monday, db_url, tmp_path, ending):
+def test_a_backup_never_takes_the_place_of_the_database(run_command, database, monday, db_url, tmp_path, ending):
     live = Path(make_url(db_url).database + ending)
     (tmp_path / "alias").symlink_to(live)
 
     for name in (str(live), "alias"):
-        said = refusal(command("backup", name, "--force"))
-        assert said == f"{name} is the database itself, or its log. Choose another name."
+        message = error_line(run_command("backup", name, "--force"))
+        assert message == f"{name} is the database itself, or its log. Choose another name."
     assert names(database) == ["Ana"]
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
-def test_a_disk_that_is_full_is_told_in_one_line(command, database, monday, db_url, tmp_path):
+def test_a_disk_that_is_full_is_told_in_one_line(run_command, database, monday, db_url, tmp_path):
     with closing(sqlite3.connect(str(make_url(db_url).database))) as live:
         live.execute("CREATE TABLE much AS SELECT zeroblob(1000000)")
         live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -421,28 +439,28 @@ def test_a_disk_that_is_full_is_told_in_one_line(command, database, monday, db_u
     handled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (512 * 1024, hard))
     try:
-        said = refusal(command("backup", "monday"))
+        message = error_line(run_command("backup", "monday"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handled)
 
-    assert said.startswith("The database wasn't copied: ")
+    assert message.startswith("The database wasn't copied: ")
     assert list(tmp_path.glob("monday*")) == []
     assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
-def test_a_database_behind_a_link_is_its_owners_only(operator, command, database, monday, tmp_path):
-    command("backup", "monday")
+def test_a_database_behind_a_link_is_its_owners_only(run_cli, run_command, database, monday, tmp_path):
+    run_command("backup", "monday")
     (tmp_path / "link").symlink_to(tmp_path / "behind")
 
-    assert operator("restore", "monday", DB_URL=f"sqlite:///{tmp_path / 'link'}").exit_code == 0
+    assert run_cli("restore", "monday", DB_URL=f"sqlite:///{tmp_path / 'link'}").exit_code == 0
     assert (tmp_path / "behind").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
-def test_the_copy_in_a_backup_is_one_whole_file(command, monday, tmp_path):
-    command("backup", "monday")
+def test_the_copy_in_a_backup_is_one_whole_file(run_command, monday, tmp_path):
+    run_command("backup", "monday")
 
     with zipfile.ZipFile(tmp_path / "monday") as archive:
         archive.extract("time_tracking.db", tmp_path / "by hand")
@@ -453,13 +471,13 @@ def test_the_copy_in_a_backup_is_one_whole_file(command, monday, tmp_path):
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_a_foreign_key_of_others_is_in_the_way_of_a_restore(command, people, database, monday, db_url):
-    command("backup", "monday")
+def test_a_foreign_key_of_others_is_in_the_way_of_a_restore(run_command, people, database, monday, db_url):
+    run_command("backup", "monday")
     people.employee("Bob")
     execute(make_url(db_url), "CREATE SCHEMA dashboard")
     execute(make_url(db_url), 'CREATE TABLE dashboard.staff (id integer REFERENCES "user" (id))')
 
-    assert refusal(command("restore", "monday", "--force")) == (
+    assert error_line(run_command("restore", "monday", "--force")) == (
         "Nothing was changed, since the database refused: "
         "cannot truncate a table referenced in a foreign key constraint"
     )
@@ -467,17 +485,17 @@ def test_a_foreign_key_of_others_is_in_the_way_of_a_restore(command, people, dat
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_no_statement_of_a_dump_is_run(operator, command, empty_url, database, monday, tmp_path):
+def test_no_statement_of_a_dump_is_run(run_cli, run_command, empty_url, database, monday, tmp_path):
     """Rows are taken from it, and where sequences are: a file that was tampered with can't run SQL."""
-    command("backup", "monday")
+    run_command("backup", "monday")
     with zipfile.ZipFile(tmp_path / "monday") as archive:
         dump = archive.read("time_tracking.dump")
     copy = b"COPY public.api_token (id, user_id, name,"
     tampered = dump.replace(copy, b"CREATE TABLE stolen (id int); --".ljust(len(copy)))
     sha256 = hashlib.sha256(tampered).hexdigest()
-    with_manifest(tmp_path / "monday", lambda said: said["content"].update(sha256=sha256), tampered)
+    with_manifest(tmp_path / "monday", lambda manifest: manifest["content"].update(sha256=sha256), tampered)
 
-    restored = operator("restore", "monday", DB_URL=empty_url)
+    restored = run_cli("restore", "monday", DB_URL=empty_url)
 
     assert (dump.count(copy), restored.exit_code, restored.stderr) == (1, 0, "")
     with closing(Database(settings_for(empty_url))) as other:
@@ -485,40 +503,40 @@ def test_no_statement_of_a_dump_is_run(operator, command, empty_url, database, m
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_nobody_gets_an_id_twice_whatever_a_dump_says_of_sequences(operator, command, empty_url, monday, tmp_path):
-    command("backup", "monday")
+def test_nobody_gets_an_id_twice_whatever_a_dump_says_of_sequences(run_cli, run_command, empty_url, monday, tmp_path):
+    run_command("backup", "monday")
     with zipfile.ZipFile(tmp_path / "monday") as archive:
         dump = archive.read("time_tracking.dump")
     tampered = dump.replace(b"user_id_seq', 1, true", b"user_id_seq', 0, true")
     sha256 = hashlib.sha256(tampered).hexdigest()
-    with_manifest(tmp_path / "monday", lambda said: said["content"].update(sha256=sha256), tampered)
+    with_manifest(tmp_path / "monday", lambda manifest: manifest["content"].update(sha256=sha256), tampered)
 
-    assert operator("restore", "monday", DB_URL=empty_url).exit_code == 0
+    assert run_cli("restore", "monday", DB_URL=empty_url).exit_code == 0
 
-    added = operator("create-admin", "ada@example.com", typed="violet-harbour-42-lantern\n", DB_URL=empty_url)
+    added = run_cli("create-admin", "ada@example.com", stdin="violet-harbour-42-lantern\n", DB_URL=empty_url)
     assert (tampered != dump, added.exit_code, added.stdout) == (True, 0, "Created admin ada@example.com with id 2.\n")
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_a_restore_is_never_in_a_deadlock_with_an_admin(command, people, database, monday):
+def test_a_restore_is_never_in_a_deadlock_with_an_admin(run_command, people, database, monday):
     """It waits for an export, and an admin, who has locked the rules, for whoever has locked the people."""
     ana, ada = monday[0], people.admin("Ada")
-    command("backup", "monday")
+    run_command("backup", "monday")
     results = []
 
     def deactivate() -> None:
-        with database.writing() as session:
+        with database.write_transaction() as session:
             administration.deactivate(session, Actor(ada.id, ada.role, "UTC"), ana.id, at=utc_now())
 
-    restore = Thread(target=lambda: results.append(command("restore", "monday", "--force")))
+    restore = Thread(target=lambda: results.append(run_command("restore", "monday", "--force")))
     admin = Thread(target=deactivate)
-    with database.reading() as export:
+    with database.read_transaction() as export:
         export.execute(select(USER.c.id)).all()
         restore.start()
-        assert eventually(lambda: waiting_for_locks(database, "AccessExclusiveLock") > 0)
+        assert becomes_true(lambda: waiting_for_locks(database, "AccessExclusiveLock") > 0)
         admin.start()
-        assert eventually(lambda: waiting_for_locks(database, "RowShareLock") > 0 or not admin.is_alive())
-        assert eventually(lambda: waiting_for_locks(database, "AccessExclusiveLock") == 0)
+        assert becomes_true(lambda: waiting_for_locks(database, "RowShareLock") > 0 or not admin.is_alive())
+        assert becomes_true(lambda: waiting_for_locks(database, "AccessExclusiveLock") == 0)
     admin.join()
     restore.join()
 
@@ -538,7 +556,7 @@ def in_front_of(tmp_path, monkeypatch):
 
     def wrap(name: str, script: str) -> None:
         file = tmp_path / name
-        real = program(name, at_least=15)
+        real = find_program(name, at_least=15)
         file.write_text(f'#!/bin/sh\nREAL={real}\n[ "$1" = --version ] && exec $REAL "$@"\n{script}\n')
         file.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -548,33 +566,33 @@ def in_front_of(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_the_password_is_no_argument_and_of_several_hosts_the_one_that_answered_is_asked(
-    operator, monday, db_url, tmp_path, in_front_of
+    run_cli, monday, db_url, tmp_path, in_front_of
 ):
     in_front_of("pg_dump", f'echo "$@ $PGPASSWORD" > {tmp_path}/asked; exec $REAL "$@"')
     url = make_url(db_url)
     hosts = f"host=127.0.0.1:1&host={url.host}:{url.port}&target_session_attrs=read-write"
 
-    taken = operator("backup", "monday", DB_URL=f"postgresql://{url.username}:pencil@/{url.database}?{hosts}")
+    taken = run_cli("backup", "monday", DB_URL=f"postgresql://{url.username}:pencil@/{url.database}?{hosts}")
 
     assert (taken.exit_code, taken.stderr) == (0, "")
-    asked = (tmp_path / "asked").read_text().strip()
-    assert asked.endswith(" pencil") and asked.count("pencil") == 1
-    assert f"host={url.host}" in asked and f"port={url.port}" in asked
+    arguments = (tmp_path / "asked").read_text().strip()
+    assert arguments.endswith(" pencil") and arguments.count("pencil") == 1
+    assert f"host={url.host}" in arguments and f"port={url.port}" in arguments
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 @pytest.mark.parametrize("left_out", ["nothing", "--load-via-partition-root"])
 def test_a_backup_of_partitions_comes_back_into_tables_without_any(
-    operator, command, empty_url, database, monday, db_url, in_front_of, left_out
+    run_cli, run_command, empty_url, database, monday, db_url, in_front_of, left_out
 ):
     """So does one of version 0.7, which dumped the rows of each partition under its own name."""
     with closing(connect(make_url(db_url))) as connection, connection.cursor() as cursor:
         cursor.execute(f"BEGIN; {STATEMENTS.read_text()}; COMMIT")
     then = hours(database)
     in_front_of("pg_dump", f'for a; do shift; [ "$a" = "{left_out}" ] || set -- "$@" "$a"; done; exec $REAL "$@"')
-    command("backup", "parts")
+    run_command("backup", "parts")
 
-    restored = operator("restore", "parts", DB_URL=empty_url)
+    restored = run_cli("restore", "parts", DB_URL=empty_url)
 
     assert (restored.exit_code, restored.stderr) == (0, "")
     with closing(Database(settings_for(empty_url))) as other:
@@ -583,26 +601,26 @@ def test_a_backup_of_partitions_comes_back_into_tables_without_any(
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_a_dump_that_fails_leaves_no_file(command, monday, tmp_path, in_front_of):
+def test_a_dump_that_fails_leaves_no_file(run_command, monday, tmp_path, in_front_of):
     in_front_of("pg_dump", 'echo "pg_dump: error: no luck" >&2; exit 1')
 
-    assert refusal(command("backup", "monday")) == "pg_dump: error: no luck"
+    assert error_line(run_command("backup", "monday")) == "pg_dump: error: no luck"
     assert list(tmp_path.glob("monday*")) == []
     assert list(tmp_path.glob(".*")) == []
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_a_dump_that_breaks_off_changes_nothing(command, people, database, monday, in_front_of):
-    command("backup", "monday")
+def test_a_dump_that_breaks_off_changes_nothing(run_command, people, database, monday, in_front_of):
+    run_command("backup", "monday")
     people.employee("Bob")
     in_front_of("pg_restore", '$REAL "$@" | head -n 40; echo "pg_restore: error: no luck" >&2; exit 1')
 
-    assert "no luck" in refusal(command("restore", "monday", "--force"))
+    assert "no luck" in error_line(run_command("restore", "monday", "--force"))
     assert names(database) == ["Ana", "Bob"]
 
 
 def test_a_program_that_is_missing_or_older_than_the_server_is_named():
     with pytest.raises(ProgramFailed, match=r"pg_dump 99 or newer is needed, and \d+.* was found"):
-        program("pg_dump", at_least=99)
+        find_program("pg_dump", at_least=99)
     with pytest.raises(ProgramFailed, match="pg_dumb 15 or newer is needed, and none was found: install"):
-        program("pg_dumb", at_least=15)
+        find_program("pg_dumb", at_least=15)

@@ -24,20 +24,20 @@ def today():
 
 @pytest.fixture
 def company(database, today):
-    with database.writing("test") as session:
+    with database.write_transaction("test") as session:
         return demo.build(
             session, password_hash=password_hash(), force=False, at=today, on_progress=lambda done, total: None
         )
 
 
 def test_a_boss_leads_three_managers_who_lead_the_rest_of_thirty_people(database, company):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         people = session.execute(select(USER)).all()
 
-    by_id = {person.id: person for person in people}
-    (boss,) = (person for person in people if person.manager_id is None)
-    teams = Counter(person.manager_id for person in people if person.role == Role.employee)
-    assert (company.people, len(people), boss.email) == (30, 30, company.boss_email)
+    by_id = {user.id: user for user in people}
+    (boss,) = (user for user in people if user.manager_id is None)
+    teams = Counter(user.manager_id for user in people if user.role == Role.employee)
+    assert (company.users, len(people), boss.email) == (30, 30, company.boss_email)
     assert sorted(teams.values()) == [8, 9, 9]
     assert {by_id[manager].manager_id for manager in teams} == {boss.id}
     assert {by_id[manager].role for manager in [boss.id, *teams]} == {Role.manager}
@@ -45,7 +45,7 @@ def test_a_boss_leads_three_managers_who_lead_the_rest_of_thirty_people(database
 
 @pytest.mark.parametrize(("engine", "today"), [("sqlite", SPRING), ("postgresql", AUTUMN)])
 def test_they_work_office_hours_with_a_lunch_on_weekdays_of_the_last_ninety_days(database, company, today):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         entries = session.execute(select(ENTRY).order_by(ENTRY.c.user_id, ENTRY.c.start_time)).all()
 
     days = defaultdict(list)

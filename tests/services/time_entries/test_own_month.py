@@ -19,40 +19,40 @@ HOSTILE = ['say "so"', "back\\slash", "two\nlines\tand a tab", "Zoë 漢字 🙂
 
 @pytest.fixture
 def ana(database, people):
-    person = people.employee("Ana", time_zone="Pacific/Kiritimati")  # UTC+14: days begin a day before ours
+    user = people.employee("Ana", time_zone="Pacific/Kiritimati")  # UTC+14: days begin a day before ours
     projects = people.project('The "W"'), people.project("Over", is_active=False)
     for day, text in enumerate(HOSTILE, start=1):
         start, end = f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 09:30"
-        people.entry(person, projects[day % 2], start, end, description=text)
-    people.entry(person, projects[0], "2026-03-08 08:00", None)  # open for longer than anyone works
-    return Actor(id=person.id, role=Role.employee, time_zone=person.time_zone)
+        people.entry(user, projects[day % 2], start, end, description=text)
+    people.entry(user, projects[0], "2026-03-08 08:00", None)  # open for longer than anyone works
+    return Actor(id=user.id, role=Role.employee, time_zone=user.time_zone)
 
 
 def test_the_answer_is_what_the_models_would_have_written(database, ana):
     period = Period(date(2026, 3, 1), date(2026, 3, 31))
-    with database.reading() as session:
-        plain = list(own_month.starting(session, ana, period, at=NOW))
+    with database.read_transaction() as session:
+        json_entries = list(own_month.month_rows(session, ana, period, at=NOW))
         rows = session.execute(
             entries.ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == ana.id).order_by(ENTRY.c.start_time.desc())
         ).all()
-        models = [entries.read_with_project(session, row, now=NOW) for row in rows]
+        models = [entries.as_response_with_project(session, row, now=NOW) for row in rows]
 
-    assert plain == [json.loads(model.model_dump_json()) for model in models]
-    assert [list(entry) for entry in plain] == [list(TimeEntryWithProject.model_fields)] * len(models)
-    assert [entry["needs_review"] for entry in plain] == [True] + [False] * len(HOSTILE)
+    assert json_entries == [json.loads(model.model_dump_json()) for model in models]
+    assert [list(entry) for entry in json_entries] == [list(TimeEntryWithProject.model_fields)] * len(models)
+    assert [entry["needs_review"] for entry in json_entries] == [True] + [False] * len(HOSTILE)
 
 
 @pytest.mark.parametrize(
-    ("zone", "day", "found"),
+    ("zone", "day", "expected"),
     [(None, 2, 2), (None, 1, 0), ("UTC", 1, 2), ("Pacific/Kiritimati", 1, 0), ("Etc/GMT+12", 1, 1)],
 )
-def test_an_entry_is_there_on_its_local_day_alone(database, people, zone, day, found):
+def test_an_entry_is_there_on_its_local_day_alone(database, people, zone, day, expected):
     """10:00 and 22:00 UTC of 1 March are midnight and noon of the 2nd in Kiritimati."""
-    person, project = people.employee("Ben", time_zone="Pacific/Kiritimati"), people.project("W")
-    people.entry(person, project, "2026-03-01 10:00", "2026-03-01 10:30")
-    people.entry(person, project, "2026-03-01 22:00", "2026-03-01 23:00")
-    actor = Actor(id=person.id, role=Role.employee, time_zone=person.time_zone)
+    user, project = people.employee("Ben", time_zone="Pacific/Kiritimati"), people.project("W")
+    people.entry(user, project, "2026-03-01 10:00", "2026-03-01 10:30")
+    people.entry(user, project, "2026-03-01 22:00", "2026-03-01 23:00")
+    actor = Actor(id=user.id, role=Role.employee, time_zone=user.time_zone)
 
-    with database.reading() as session:
+    with database.read_transaction() as session:
         period = Period(date(2026, 3, day), date(2026, 3, day), zone)
-        assert len(list(own_month.starting(session, actor, period, at=NOW))) == found
+        assert len(list(own_month.month_rows(session, actor, period, at=NOW))) == expected

@@ -9,18 +9,18 @@ from contextlib import closing
 import pytest
 from sqlalchemy import event, select, text, update
 
-from app.core.config.settings import DEFAULT_ADMIN_EMAIL, BadSettings
+from app.core.config.settings import DEFAULT_ADMIN_EMAIL, InvalidSettings
 from app.core.database.migrations import (
-    ForeignDatabase,
     SchemaState,
+    UnknownSchema,
     UnusableDatabase,
-    make_ready,
+    detect_schema_state,
+    ensure_schema,
     migrate,
-    opened,
-    schema_state,
+    open_database,
 )
 from app.core.database.session import Database
-from app.core.security.passwords import NO_PASSWORD, verify_password
+from app.core.security.passwords import UNUSABLE_PASSWORD, verify_password
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
 from app.models.tables import USER
@@ -38,7 +38,10 @@ def start(db_url) -> Callable[..., User | None]:
     """Do what a start does, with these settings."""
 
     def ensure(**settings: str) -> User | None:
-        with closing(Database(settings_for(db_url, **settings))) as database, database.writing("test") as session:
+        with (
+            closing(Database(settings_for(db_url, **settings))) as database,
+            database.write_transaction("test") as session,
+        ):
             return first_admin.ensure(session, at=utc_now())
 
     return ensure
@@ -68,7 +71,7 @@ def test_five_starts_at_once_make_one_admin(start, database):
     with ThreadPoolExecutor(5) as machines:
         made = list(machines.map(lambda _: start(**OWN), range(5)))
 
-    with database.reading() as session:
+    with database.read_transaction() as session:
         assert session.execute(select(USER.c.email)).scalars().all() == ["ada@example.com"]
     assert sum(admin is not None for admin in made) == 1
 
@@ -76,12 +79,12 @@ def test_five_starts_at_once_make_one_admin(start, database):
 def test_an_email_that_an_employee_has_is_refused(start, people):
     people.employee("Ada")
 
-    with pytest.raises(BadSettings, match=r"^FIRST_ADMIN_EMAIL belongs to somebody who is no admin"):
+    with pytest.raises(InvalidSettings, match=r"^FIRST_ADMIN_EMAIL belongs to somebody who is no admin"):
         start(**OWN)
 
 
 def test_a_weak_password_is_refused(start):
-    with pytest.raises(BadSettings, match=r"^FIRST_ADMIN_PASSWORD won't do") as refused:
+    with pytest.raises(InvalidSettings, match=r"^FIRST_ADMIN_PASSWORD won't do") as refused:
         start(FIRST_ADMIN_PASSWORD="password1234")
 
     assert "password1234" not in str(refused.value)
@@ -91,7 +94,7 @@ def test_a_database_with_the_published_password_does_not_go_to_production(start)
     """Threats 16."""
     start()
 
-    with pytest.raises(BadSettings, match=r"^admin@example.com still has the published password"):
+    with pytest.raises(InvalidSettings, match=r"^admin@example.com still has the published password"):
         start(**PRODUCTION)
 
 
@@ -99,17 +102,17 @@ def test_a_database_with_the_published_password_does_not_go_to_production(start)
 def test_nor_does_it_under_another_email_or_in_another_role(start, database, people, since):
     start()
     people.admin("Abe")
-    with database.writing("test") as session:
+    with database.write_transaction("test") as session:
         session.execute(update(USER).where(USER.c.email == DEFAULT_ADMIN_EMAIL).values(since))
 
-    with pytest.raises(BadSettings, match="still has the published password"):
+    with pytest.raises(InvalidSettings, match="still has the published password"):
         start(**PRODUCTION)
 
 
 def test_it_goes_to_production_once_the_account_with_that_password_is_deactivated(start, database, people):
     start()
     people.admin("Abe")
-    with database.writing("test") as session:
+    with database.write_transaction("test") as session:
         session.execute(update(USER).where(USER.c.email == DEFAULT_ADMIN_EMAIL).values(is_active=False))
 
     assert start(**PRODUCTION) is None
@@ -117,8 +120,8 @@ def test_it_goes_to_production_once_the_account_with_that_password_is_deactivate
 
 def test_an_admin_who_has_no_password_yet_keeps_nobody_from_starting(start, database, people):
     people.admin("Abe")
-    with database.writing("test") as session:
-        session.execute(update(USER).values(password_hash=NO_PASSWORD))
+    with database.write_transaction("test") as session:
+        session.execute(update(USER).values(password_hash=UNUSABLE_PASSWORD))
 
     assert start(**PRODUCTION) is None
 
@@ -134,12 +137,12 @@ def locked_file(tmp_path):
 
 def test_a_start_waits_for_another_one_that_makes_the_same_file(locked_file):
     other, settings = locked_file
-    with opened(settings) as database:
+    with open_database(settings) as database:
         event.listen(database.engine, "handle_error", lambda failure: other.rollback())
 
-        make_ready(database, all_tables())
+        ensure_schema(database, all_tables())
 
-        assert schema_state(database) is SchemaState.current
+        assert detect_schema_state(database) is SchemaState.current
 
 
 @pytest.fixture
@@ -147,7 +150,7 @@ def newer(database):
     """A database that a newer version migrated, and the way to do more to it."""
 
     def change(*statements: str) -> Database:
-        with database.writing("newer") as session:
+        with database.write_transaction("newer") as session:
             for statement in ("UPDATE alembic_version SET version_num = '2999_from_the_future'", *statements):
                 session.execute(text(statement))
         return database
@@ -161,10 +164,10 @@ def test_an_old_worker_that_is_restarted_in_a_rolling_upgrade_starts_on_the_newe
         "ALTER TABLE project ADD COLUMN colour TEXT DEFAULT 'blue' NOT NULL", "CREATE TABLE absence (id INT)"
     )
 
-    make_ready(upgraded, all_tables())
+    ensure_schema(upgraded, all_tables())
 
     assert people.project("Website").id
-    with pytest.raises(ForeignDatabase, match="use the newer version that migrated it"):
+    with pytest.raises(UnknownSchema, match="use the newer version that migrated it"):
         migrate(upgraded)
 
 
@@ -174,16 +177,16 @@ def test_an_old_worker_that_is_restarted_in_a_rolling_upgrade_starts_on_the_newe
 def test_an_old_worker_refuses_a_newer_schema_that_lacks_what_it_needs(newer, statement):
     changed = newer(statement)
 
-    with pytest.raises(ForeignDatabase):
-        make_ready(changed, all_tables())
+    with pytest.raises(UnknownSchema):
+        ensure_schema(changed, all_tables())
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_an_old_worker_refuses_a_newer_schema_that_asks_for_values_it_does_not_know(newer):
     changed = newer("ALTER TABLE project ADD COLUMN colour TEXT NOT NULL")
 
-    with pytest.raises(ForeignDatabase):
-        make_ready(changed, all_tables())
+    with pytest.raises(UnknownSchema):
+        ensure_schema(changed, all_tables())
 
 
 def test_a_file_that_stays_locked_is_told_in_one_line(locked_file):
@@ -191,6 +194,6 @@ def test_a_file_that_stays_locked_is_told_in_one_line(locked_file):
 
     with (
         pytest.raises(UnusableDatabase, match=r"^The database of DB_URL can't be used: database is locked$"),
-        opened(settings) as database,
+        open_database(settings) as database,
     ):
-        make_ready(database, all_tables())
+        ensure_schema(database, all_tables())

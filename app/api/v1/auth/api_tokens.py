@@ -4,65 +4,68 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.authentication import Admin, UserTransactions, as_user
+from app.api.dependencies.authentication import AdminTransaction, UserTransactionRunner, require_user
 from app.api.dependencies.parameters import Now, PageDep, PathId
-from app.api.http.problems import raises
-from app.api.v1.shared_errors import SIGNED_IN, WITH_ROLE
+from app.api.http.problems import error_responses
+from app.api.v1.shared_errors import AUTH_ERRORS, ROLE_ERRORS
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.schemas.types import MAX_ID
-from app.services.access.errors import RoleNeeded
+from app.services.access.errors import RoleRequired
 from app.services.auth import api_tokens
 from app.services.auth.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
 
 router = APIRouter(prefix="/auth/api-tokens", tags=["auth"])
 admin_router = APIRouter(prefix="/admin/api-tokens", tags=["admin: users"])
-User = Annotated[UserTransactions, Security(as_user)]
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
 
 
 @router.post(
     "",
     summary="Make an API token",
     status_code=201,
-    responses=raises(*SIGNED_IN, RoleNeeded, ExpiryOutOfRange, TooManyApiTokens),
+    responses=error_responses(*AUTH_ERRORS, RoleRequired, ExpiryOutOfRange, TooManyApiTokens),
 )
-async def create_api_token(body: ApiTokenCreate, tx: User, now: Now) -> ApiTokenCreated:
+async def create_api_token(body: ApiTokenCreate, tx: UserTransaction, now: Now) -> ApiTokenCreated:
     """For a script or a terminal. It can do what its scopes say, and never more than you; it is shown this once."""
     return await tx.write(api_tokens.create, body, at=now)
 
 
-@router.get("", summary="My API tokens", responses=raises(*SIGNED_IN))
-async def list_api_tokens(tx: User) -> list[ApiTokenRead]:
+@router.get("", summary="My API tokens", responses=error_responses(*AUTH_ERRORS))
+async def list_api_tokens(tx: UserTransaction) -> list[ApiTokenRead]:
     """Yours, expired ones too, with their last use."""
-    return await tx.read(api_tokens.own)
+    return await tx.read(api_tokens.list_own)
 
 
 @router.delete(
-    "/{token_id}", summary="Revoke an API token", status_code=204, responses=raises(*SIGNED_IN, ApiTokenNotFound)
+    "/{token_id}",
+    summary="Revoke an API token",
+    status_code=204,
+    responses=error_responses(*AUTH_ERRORS, ApiTokenNotFound),
 )
-async def revoke_api_token(token_id: PathId, tx: User, now: Now) -> None:
+async def revoke_api_token(token_id: PathId, tx: UserTransaction, now: Now) -> None:
     """It stops working at once."""
     await tx.write(api_tokens.revoke_own, token_id, at=now)
 
 
-@admin_router.get("", summary="Everybody's API tokens", responses=raises(*WITH_ROLE))
+@admin_router.get("", summary="Everybody's API tokens", responses=error_responses(*ROLE_ERRORS))
 async def list_all_api_tokens(
-    tx: Admin,
+    tx: AdminTransaction,
     page: PageDep,
     response: Response,
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
 ) -> list[ApiTokenRead]:
     """By id, with their scopes and last use. `X-Total-Count` says how many there are in all."""
-    found, total = await tx.read(api_tokens.page, user_id, skip=page.skip, limit=page.limit)
-    page.describe(response, total)
-    return found
+    tokens, total = await tx.read(api_tokens.list_page, user_id, skip=page.skip, limit=page.limit)
+    page.set_headers(response, total)
+    return tokens
 
 
 @admin_router.delete(
     "/{token_id}",
     summary="Revoke anybody's API token",
     status_code=204,
-    responses=raises(*WITH_ROLE, ApiTokenNotFound),
+    responses=error_responses(*ROLE_ERRORS, ApiTokenNotFound),
 )
-async def revoke_any_api_token(token_id: PathId, tx: Admin, now: Now) -> None:
+async def revoke_any_api_token(token_id: PathId, tx: AdminTransaction, now: Now) -> None:
     """It stops working at once, whoever made it."""
     await tx.write(api_tokens.revoke, token_id, at=now)

@@ -4,21 +4,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Security
 
-from app.api.dependencies.authentication import UserTransactions, as_any_user
-from app.api.dependencies.counters import failures_counted
-from app.api.dependencies.parameters import ClientDep, Now, RuntimeDep, TransactionsDep
-from app.api.http.problems import raises
-from app.api.v1.auth.tokens import token_of
-from app.api.v1.shared_errors import SIGNED_IN, WITHOUT_LOGIN
+from app.api.dependencies.authentication import UserTransactionRunner, require_user_allow_pending
+from app.api.dependencies.counters import count_login_failures
+from app.api.dependencies.parameters import AnonymousTransaction, ClientDep, Now, RuntimeDep
+from app.api.http.problems import error_responses
+from app.api.v1.auth.tokens import issue_tokens
+from app.api.v1.shared_errors import AUTH_ERRORS, COMMON_ERRORS
 from app.core.security.opaque_tokens import RefreshRefused
-from app.core.security.passwords import TooManyLogins
+from app.core.security.passwords import LoginQueueFull
 from app.schemas.auth.second_factor import OneTimeCode
-from app.schemas.auth.session import Refresh, Token
+from app.schemas.auth.session import Token, TokenRefresh
 from app.schemas.types import PLAIN_TEXT
 from app.services.auth import login as logins
-from app.services.auth import sessions
+from app.services.auth import login_sessions
 from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable, SessionNotFound
-from app.services.auth.login import Attempt
+from app.services.auth.login import LoginAttempt
 from app.services.auth.login_throttle import LoginLimitReached
 
 router = APIRouter(prefix="/auth", tags=["auth"])
@@ -27,8 +27,8 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 @router.post(
     "/login",
     summary="Log in",
-    responses=raises(
-        *WITHOUT_LOGIN, LoginRefused, OtpRequired, OtpWrong, LoginLimitReached, TooManyLogins, SecondFactorUnreadable
+    responses=error_responses(
+        *COMMON_ERRORS, LoginRefused, OtpRequired, OtpWrong, LoginLimitReached, LoginQueueFull, SecondFactorUnreadable
     ),
 )
 async def login(
@@ -40,7 +40,7 @@ async def login(
     ],
     client: ClientDep,
     runtime: RuntimeDep,
-    tx: TransactionsDep,
+    tx: AnonymousTransaction,
     now: Now,
     otp: Annotated[OneTimeCode | None, Form(description="If you have a second factor; or a recovery code.")] = None,
 ) -> Token:
@@ -48,21 +48,21 @@ async def login(
 
     Fields that aren't listed are ignored.
     """
-    attempt = Attempt(username, otp or None, client)
-    with failures_counted():
-        opened = await logins.log_in(tx, runtime.hasher, attempt, password, at=now)
-    return token_of(runtime, opened, at=now)
+    attempt = LoginAttempt(username, otp or None, client)
+    with count_login_failures():
+        login_session = await logins.log_in(tx, runtime.hasher, attempt, password, at=now)
+    return issue_tokens(runtime, login_session, at=now)
 
 
-@router.post("/refresh", summary="Get new tokens", responses=raises(*WITHOUT_LOGIN, RefreshRefused))
-async def refresh(body: Refresh, runtime: RuntimeDep, tx: TransactionsDep, now: Now) -> Token:
+@router.post("/refresh", summary="Get new tokens", responses=error_responses(*COMMON_ERRORS, RefreshRefused))
+async def refresh(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now) -> Token:
     """A new access token and the next refresh token. The old one is spent: using it later ends the session."""
-    token = runtime.database.keyring.refresh_tokens.read(body.refresh_token)  # what somebody made up gets no slot
-    opened = await tx.write(sessions.refresh, token, at=now)
-    return token_of(runtime, opened, at=now)
+    token = runtime.database.keyring.refresh_tokens.decode(body.refresh_token)  # a made-up token takes no permit
+    login_session = await tx.write(login_sessions.refresh, token, at=now)
+    return issue_tokens(runtime, login_session, at=now)
 
 
-@router.post("/logout", summary="Log out", status_code=204, responses=raises(*SIGNED_IN, SessionNotFound))
-async def log_out(tx: Annotated[UserTransactions, Security(as_any_user)], now: Now) -> None:
+@router.post("/logout", summary="Log out", status_code=204, responses=error_responses(*AUTH_ERRORS, SessionNotFound))
+async def log_out(tx: Annotated[UserTransactionRunner, Security(require_user_allow_pending)], now: Now) -> None:
     """End this session: its tokens stop working at once, everywhere."""
-    await tx.write(sessions.log_out, at=now)
+    await tx.write(login_sessions.log_out, at=now)

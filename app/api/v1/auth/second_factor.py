@@ -5,20 +5,20 @@ from typing import Annotated
 from fastapi import APIRouter, Security
 
 from app.api.dependencies.authentication import (
-    AdminInPerson,
-    ClaimsTransactions,
-    UserTransactions,
-    as_enrolling_user,
-    with_claims,
+    ClaimsTransactionRunner,
+    InteractiveAdminTransaction,
+    UserTransactionRunner,
+    require_claims,
+    require_user_allow_enrolment,
 )
 from app.api.dependencies.parameters import ClientDep, Now, PathId, RuntimeDep
-from app.api.http.problems import raises
-from app.api.v1.shared_errors import PASSWORD_AGAIN, SIGNED_IN, WITH_ROLE
-from app.core.security.passwords import TooManyLogins
+from app.api.http.problems import error_responses
+from app.api.v1.shared_errors import AUTH_ERRORS, PASSWORD_ERRORS, ROLE_ERRORS
+from app.core.security.passwords import LoginQueueFull
 from app.schemas.auth.second_factor import (
-    CodeSent,
-    EnrolmentRead,
     RecoveryCodes,
+    SecondFactorConfirmation,
+    SecondFactorEnrolment,
     SecondFactorRead,
     SecondFactorRemoval,
 )
@@ -35,27 +35,27 @@ from app.services.auth.errors import (
 
 router = APIRouter(prefix="/auth/totp", tags=["auth"])
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
-User = Annotated[UserTransactions, Security(as_enrolling_user)]
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user_allow_enrolment)]
 
 
-@router.get("", summary="My second factor", responses=raises(*SIGNED_IN))
-async def read_second_factor(tx: User) -> SecondFactorRead:
+@router.get("", summary="My second factor", responses=error_responses(*AUTH_ERRORS))
+async def read_second_factor(tx: UserTransaction) -> SecondFactorRead:
     """Since when you have one, and how many recovery codes are left."""
-    return await tx.read(second_factor.status)
+    return await tx.read(second_factor.get_status)
 
 
-@router.post("", summary="Begin a second factor", responses=raises(*SIGNED_IN, SecondFactorExists))
-async def begin_second_factor(tx: User, now: Now) -> EnrolmentRead:
+@router.post("", summary="Begin a second factor", responses=error_responses(*AUTH_ERRORS, SecondFactorExists))
+async def begin_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnrolment:
     """A secret for your authenticator, shown this once. It counts from `POST /auth/totp/confirm` on."""
-    return await tx.write(second_factor.begin, at=now)
+    return await tx.write(second_factor.enroll, at=now)
 
 
 @router.post(
     "/confirm",
     summary="Confirm the second factor",
-    responses=raises(*SIGNED_IN, SecondFactorExists, NotEnrolling, CodeWrong, SecondFactorUnreadable),
+    responses=error_responses(*AUTH_ERRORS, SecondFactorExists, NotEnrolling, CodeWrong, SecondFactorUnreadable),
 )
-async def confirm_second_factor(body: CodeSent, tx: User, now: Now) -> RecoveryCodes:
+async def confirm_second_factor(body: SecondFactorConfirmation, tx: UserTransaction, now: Now) -> RecoveryCodes:
     """From now on a login needs a code. Keep the recovery codes: each works once when the phone is gone."""
     return await tx.write(second_factor.confirm, body.code, at=now)
 
@@ -64,11 +64,13 @@ async def confirm_second_factor(body: CodeSent, tx: User, now: Now) -> RecoveryC
     "",
     summary="Remove my second factor",
     status_code=204,
-    responses=raises(*SIGNED_IN, *PASSWORD_AGAIN, NoSecondFactor, CodeWrong, TooManyLogins, SecondFactorUnreadable),
+    responses=error_responses(
+        *AUTH_ERRORS, *PASSWORD_ERRORS, NoSecondFactor, CodeWrong, LoginQueueFull, SecondFactorUnreadable
+    ),
 )
 async def remove_second_factor(
     body: SecondFactorRemoval,
-    tx: Annotated[ClaimsTransactions, Security(with_claims)],
+    tx: Annotated[ClaimsTransactionRunner, Security(require_claims)],
     client: ClientDep,
     runtime: RuntimeDep,
     now: Now,
@@ -81,8 +83,8 @@ async def remove_second_factor(
     "/{user_id}/totp",
     summary="Take a person's second factor away",
     status_code=204,
-    responses=raises(*WITH_ROLE, OwnAccount, UserNotFound, NoSecondFactor),
+    responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, NoSecondFactor),
 )
-async def reset_second_factor(user_id: PathId, tx: AdminInPerson, now: Now) -> None:
+async def reset_second_factor(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> None:
     """For who lost phone and recovery codes: make sure that it is them who ask."""
     await tx.write(second_factor.reset, user_id, at=now)

@@ -4,12 +4,12 @@ from datetime import datetime
 
 from app.core.server.runtime import Runtime
 from app.schemas.auth.session import Token
-from app.services.auth.sessions import Opened
+from app.services.auth.login_sessions import IssuedSession
 
 
-def token_of(runtime: Runtime, opened: Opened, *, at: datetime) -> Token:
+def issue_tokens(runtime: Runtime, login_session: IssuedSession, *, at: datetime) -> Token:
     return Token(
-        access_token=runtime.signer.sign(opened.user_id, opened.session_id, at=at),
+        access_token=runtime.signer.sign(login_session.user_id, login_session.session_id, at=at),
         expires_in=int(runtime.signer.lifetime.total_seconds()),
-        refresh_token=opened.refresh_token,
+        refresh_token=login_session.refresh_token,
     )

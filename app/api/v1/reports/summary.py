@@ -5,35 +5,35 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, Security
 from pydantic import TypeAdapter
 
-from app.api.dependencies.authentication import UserTransactions, as_user
-from app.api.dependencies.parameters import DateRange, Now, as_of
+from app.api.dependencies.authentication import UserTransactionRunner, require_user
+from app.api.dependencies.parameters import DateRange, Now, set_as_of
 from app.api.dependencies.report_parameters import AttributionQuery
-from app.api.http.problems import raises
-from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
+from app.api.http.problems import error_responses
+from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.reports.report import Attribution
-from app.schemas.reports.summary import Groups, Summary, SummaryWanted
+from app.schemas.reports.summary import GroupByQuery, Summary, SummaryQuery
 from app.schemas.types import MAX_ID
 from app.services.calendar.periods import PeriodTooLong
 from app.services.reports import summary
 from app.services.reports.summary_gaps import SummaryTooLarge
 
 router = APIRouter(prefix="/reports", tags=["reports"])
-User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.reports_read])]
-_summary = TypeAdapter(Summary)
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.reports_read])]
+_SUMMARY = TypeAdapter(Summary)
 
 
 @router.get(
     "/summary",
     summary="Hours by group",
     response_model=Summary,
-    responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong, SummaryTooLarge),
+    responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong, SummaryTooLarge),
 )
 async def read_summary(
-    tx: User,
+    tx: UserTransaction,
     period: DateRange,
     now: Now,
-    group_by: Annotated[Groups, Query()],
+    group_by: Annotated[GroupByQuery, Query()],
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
     team_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only of whom this manager manages.")] = None,
     project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only on this project.")] = None,
@@ -46,8 +46,8 @@ async def read_summary(
 
     At most 400 days and 100,000 rows. Closed entries only. A team is its manager's direct reports of today.
     """
-    wanted = SummaryWanted(group_by, attribution, user_id, team_id, project_id, fill)
-    found = await tx.report(summary.of_groups, period, wanted, at=now)
-    answer = Response(_summary.dump_json(found), media_type="application/json")
-    as_of(answer, now)
-    return answer
+    query = SummaryQuery(group_by, attribution, user_id, team_id, project_id, fill)
+    result = await tx.report(summary.summarize, period, query, at=now)
+    response = Response(_SUMMARY.dump_json(result), media_type="application/json")
+    set_as_of(response, now)
+    return response

@@ -4,42 +4,42 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.authentication import UserTransactions, as_manager, as_user
-from app.api.dependencies.parameters import DateRange, Now, as_of
+from app.api.dependencies.authentication import UserTransactionRunner, require_manager, require_user
+from app.api.dependencies.parameters import DateRange, Now, set_as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
-from app.api.http.problems import raises
-from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN, WITH_ROLE
+from app.api.http.problems import error_responses
+from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS, ROLE_ERRORS
 from app.core.security.access_tokens import TokenScope
-from app.schemas.reports.report import Attribution, OwnDays, ReportScope, TeamMemberHours
+from app.schemas.reports.report import Attribution, PersonalReport, ReportScope, TeamMemberHours
 from app.services.calendar.periods import PeriodTooLong
 from app.services.reports import team as reports
 
 router = APIRouter(prefix="/reports", tags=["reports"])
-User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.reports_read])]
-Manager = Annotated[UserTransactions, Security(as_manager, scopes=[TokenScope.reports_read])]
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.reports_read])]
+ManagerTransaction = Annotated[UserTransactionRunner, Security(require_manager, scopes=[TokenScope.reports_read])]
 
 
-@router.get("/me", summary="My days", responses=raises(*SIGNED_IN, *OF_PERIOD, PeriodTooLong))
+@router.get("/me", summary="My days", responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong))
 async def read_own_days(
-    tx: User,
+    tx: UserTransaction,
     period: DateRange,
     now: Now,
     response: Response,
     attribution: AttributionQuery = Attribution.at_start,
-) -> OwnDays:
+) -> PersonalReport:
     """Each day of the period, 400 at most: seconds, first start, last end, breaks, and the entries themselves."""
-    as_of(response, now)
-    return await tx.read(reports.own_days, period, attribution=attribution, at=now)
+    set_as_of(response, now)
+    return await tx.read(reports.personal_report, period, attribution=attribution, at=now)
 
 
 @router.get(
     "/team",
     summary="My team's hours",
     response_model=list[TeamMemberHours],
-    responses=raises(*WITH_ROLE, *OF_PERIOD, PeriodTooLong),
+    responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, PeriodTooLong),
 )
 async def read_team(
-    tx: Manager,
+    tx: ManagerTransaction,
     period: DateRange,
     now: Now,
     include_entries: Annotated[bool, Query(description="False leaves the entries out: at most 400 days with.")] = True,
@@ -52,7 +52,7 @@ async def read_team(
     Open entries are shown and not counted. With `attribution=split` each entry is the part inside one local day.
     """
     team = await tx.report(
-        reports.team,
+        reports.team_report,
         period,
         attribution=attribution,
         scope=scope,
@@ -60,6 +60,6 @@ async def read_team(
         include_entries=include_entries,
         at=now,
     )
-    answer = Response(team, media_type="application/json")
-    as_of(answer, now)
-    return answer
+    response = Response(team, media_type="application/json")
+    set_as_of(response, now)
+    return response

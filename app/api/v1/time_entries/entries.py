@@ -4,45 +4,53 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.authentication import UserTransactions, as_user
-from app.api.dependencies.parameters import AnyDateRange, DateRange, Now, PathEntryId, StretchDep, as_of, tagged
+from app.api.dependencies.authentication import UserTransactionRunner, require_user
+from app.api.dependencies.parameters import (
+    CursorPageDep,
+    DateRange,
+    Now,
+    OptionalDateRange,
+    PathEntryId,
+    set_as_of,
+    with_etag,
+)
 from app.api.dependencies.report_parameters import AttributionQuery
-from app.api.http.problems import raises
-from app.api.v1.paths import ENTRY
-from app.api.v1.shared_errors import OF_PERIOD, SIGNED_IN
-from app.core.pagination import BadCursor
+from app.api.http.problems import error_responses
+from app.api.v1.paths import ENTRY_PATH
+from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS
+from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope
-from app.schemas.audit import HistoryItem
+from app.schemas.audit import TimeEntryHistoryItem
 from app.schemas.reports.report import Attribution
-from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, as_json
-from app.schemas.types import MAX_ID, Search
+from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, dump_entries
+from app.schemas.types import MAX_ID, SearchText
 from app.services.time_entries import entries
 from app.services.time_entries.errors import EntryNotFound
 from app.services.time_entries.history import history
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"])
-User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.entries_read])]
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.entries_read])]
 
 
 @router.get(
     "/current",
     summary="My open entry",
     response_model=TimeEntryWithProject,
-    responses=raises(*SIGNED_IN) | {204: {"description": "You are not clocked in."}},
+    responses=error_responses(*AUTH_ERRORS) | {204: {"description": "You are not clocked in."}},
 )
-async def read_current(tx: User, now: Now, response: Response) -> TimeEntryWithProject | Response:
+async def read_current(tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject | Response:
     """The entry that is running now, with its project; 204 when the clock stands still."""
-    return tagged(response, await tx.read(entries.current, at=now)) or Response(status_code=204)
+    return with_etag(response, await tx.read(entries.get_open, at=now)) or Response(status_code=204)
 
 
 @router.get(
     "/me",
     summary="My hours",
     response_model=list[TimeEntryWithProject],
-    responses=raises(*SIGNED_IN, *OF_PERIOD),
+    responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS),
 )
 async def read_own(
-    tx: User,
+    tx: UserTransaction,
     period: DateRange,
     now: Now,
     attribution: AttributionQuery = Attribution.at_start,
@@ -51,52 +59,54 @@ async def read_own(
 
     With `attribution=split` each is the part inside one local day, so one entry may be there several times.
     """
-    own = await tx.read(entries.own, period, attribution=attribution, at=now)
-    answer = Response(own, media_type="application/json")
-    as_of(answer, now)
-    return answer
+    own = await tx.read(entries.list_own, period, attribution=attribution, at=now)
+    response = Response(own, media_type="application/json")
+    set_as_of(response, now)
+    return response
 
 
 @router.get(
     "",
     summary="Entries that I may see",
     response_model=list[TimeEntryWithProject],
-    responses=raises(*SIGNED_IN, *OF_PERIOD, BadCursor),
+    responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, InvalidCursor),
 )
 async def list_entries(
-    tx: User,
+    tx: UserTransaction,
     now: Now,
-    stretch: StretchDep,
-    period: AnyDateRange,
+    page: CursorPageDep,
+    period: OptionalDateRange,
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
     project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only on this project.")] = None,
     open: Annotated[bool | None, Query(description="Only those that run, or only those that ended.")] = None,
     needs_review: Annotated[
         bool | None, Query(description="Only those that a person should look at, or others.")
     ] = None,
-    search: Annotated[Search | None, Query(description="Part of the description, in any case.")] = None,
+    search: Annotated[SearchText | None, Query(description="Part of the description, in any case.")] = None,
 ) -> Response:
     """Your own; as a manager also your team's, direct and indirect; as an admin everyone's. Newest first.
 
     `Link` says where the next page is; entries that are added meanwhile move none.
     """
-    wanted = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, search=search)
-    found, next_cursor = await tx.report(
-        entries.page, wanted, period, cursor=stretch.cursor, limit=stretch.limit, at=now
+    filters = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, search=search)
+    rows, next_cursor = await tx.report(
+        entries.list_visible, filters, period, cursor=page.cursor, limit=page.limit, at=now
     )
-    answer = Response(as_json(found), media_type="application/json")
-    stretch.describe(answer, next_cursor)
-    as_of(answer, now)
-    return answer
+    response = Response(dump_entries(rows), media_type="application/json")
+    page.set_headers(response, next_cursor)
+    set_as_of(response, now)
+    return response
 
 
-@router.get(ENTRY, summary="Read an entry", responses=raises(*SIGNED_IN, EntryNotFound))
-async def read_entry(entry_id: PathEntryId, tx: User, now: Now, response: Response) -> TimeEntryWithProject:
+@router.get(ENTRY_PATH, summary="Read an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound))
+async def read_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject:
     """One entry with its project. Its `ETag` goes into `If-Match` when you change it."""
-    return tagged(response, await tx.read(entries.get, entry_id, at=now))
+    return with_etag(response, await tx.read(entries.get, entry_id, at=now))
 
 
-@router.get(f"{ENTRY}/history", summary="What happened to an entry", responses=raises(*SIGNED_IN, EntryNotFound))
-async def read_history(entry_id: PathEntryId, tx: User) -> list[HistoryItem]:
+@router.get(
+    f"{ENTRY_PATH}/history", summary="What happened to an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound)
+)
+async def read_history(entry_id: PathEntryId, tx: UserTransaction) -> list[TimeEntryHistoryItem]:
     """Who changed what, when and why, oldest first; also of an entry that was deleted."""
     return await tx.read(history, entry_id)

@@ -4,69 +4,75 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.authentication import UserTransactions, as_user
-from app.api.dependencies.parameters import IdempotencyKey, IfMatch, Now, PathEntryId, tagged
-from app.api.http.problems import raises
-from app.api.v1.paths import ENTRY
-from app.api.v1.shared_errors import ONCE, SIGNED_IN
+from app.api.dependencies.authentication import UserTransactionRunner, require_user
+from app.api.dependencies.parameters import IdempotencyKey, IfMatch, Now, PathEntryId, with_etag
+from app.api.http.problems import error_responses
+from app.api.v1.paths import ENTRY_PATH
+from app.api.v1.shared_errors import AUTH_ERRORS, IDEMPOTENCY_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.time_entries.entry import TimeEntryRead
-from app.schemas.time_entries.manual import Bulk, BulkAnswer, EntryCreate, EntryUpdate
+from app.schemas.time_entries.manual import BulkRequest, BulkResponse, TimeEntryCreate, TimeEntryUpdate
 from app.schemas.types import Reason
 from app.services.access.errors import UserNotFound
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
 from app.services.time_entries import bulk, manual
 from app.services.time_entries.errors import (
-    BulkRefused,
+    BulkRejected,
     EditWindowClosed,
     EntryChanged,
     EntryInFuture,
     EntryNotFound,
     EntryOverlaps,
-    EntryStillRuns,
+    EntryStillOpen,
     EntryTooLong,
     EntryTooShort,
-    ReasonNeeded,
+    ReasonRequired,
 )
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"])
-User = Annotated[UserTransactions, Security(as_user, scopes=[TokenScope.entries_write])]
-OF_TIMES = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonNeeded)
-OF_PROJECT = (ProjectNotFound, ProjectInactive)
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.entries_write])]
+TIME_ERRORS = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonRequired)
+PROJECT_ERRORS = (ProjectNotFound, ProjectInactive)
 
 
 @router.post(
     "",
     summary="Enter time by hand",
     status_code=201,
-    responses=raises(*SIGNED_IN, *ONCE, *OF_TIMES, *OF_PROJECT, UserNotFound),
+    responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, *TIME_ERRORS, *PROJECT_ERRORS, UserNotFound),
 )
 async def create_entry(
-    body: EntryCreate,
-    tx: User,
+    body: TimeEntryCreate,
+    tx: UserTransaction,
     now: Now,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> TimeEntryRead:
     """Time that was worked and not clocked. For somebody whom you may act for, send `user_id` and `reason`."""
-    return tagged(response, await tx.write(manual.create, body, key=idempotency_key, at=now))
+    return with_etag(response, await tx.write(manual.create_entry, body, key=idempotency_key, at=now))
 
 
-@router.post("/bulk", summary="Many entries at once", responses=raises(*SIGNED_IN, *ONCE, BulkRefused, UserNotFound))
-async def change_many(body: Bulk, tx: User, now: Now, idempotency_key: IdempotencyKey = None) -> BulkAnswer:
+@router.post(
+    "/bulk",
+    summary="Many entries at once",
+    responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, BulkRejected, UserNotFound),
+)
+async def change_many(
+    body: BulkRequest, tx: UserTransaction, now: Now, idempotency_key: IdempotencyKey = None
+) -> BulkResponse:
     """Up to 500 creations, changes and deletions, in this order, all or none: `errors` names each that was refused."""
     return await tx.write(bulk.apply, body, key=idempotency_key, at=now)
 
 
 @router.patch(
-    ENTRY,
+    ENTRY_PATH,
     summary="Correct an entry",
-    responses=raises(*SIGNED_IN, *OF_TIMES, *OF_PROJECT, EntryNotFound, EntryChanged, EntryStillRuns),
+    responses=error_responses(*AUTH_ERRORS, *TIME_ERRORS, *PROJECT_ERRORS, EntryNotFound, EntryChanged, EntryStillOpen),
 )
 async def change_entry(
     entry_id: PathEntryId,
-    body: EntryUpdate,
-    tx: User,
+    body: TimeEntryUpdate,
+    tx: UserTransaction,
     now: Now,
     response: Response,
     versions: IfMatch,
@@ -75,21 +81,21 @@ async def change_entry(
 
     New times, or `needs_review: false`, say that a person has looked at it.
     """
-    return tagged(response, await tx.write(manual.change, entry_id, body, versions=versions, at=now))
+    return with_etag(response, await tx.write(manual.update_entry, entry_id, body, versions=versions, at=now))
 
 
 @router.delete(
-    ENTRY,
+    ENTRY_PATH,
     summary="Delete an entry",
     status_code=204,
-    responses=raises(*SIGNED_IN, EntryNotFound, EntryChanged, EditWindowClosed),
+    responses=error_responses(*AUTH_ERRORS, EntryNotFound, EntryChanged, EditWindowClosed),
 )
 async def delete_entry(
     entry_id: PathEntryId,
-    tx: User,
+    tx: UserTransaction,
     now: Now,
     versions: IfMatch,
     reason: Annotated[Reason, Query(description="Why; it stays in the entry's history.")],
 ) -> None:
     """The hours are gone; the history stays readable to whoever may see the person."""
-    await tx.write(manual.remove, entry_id, reason=reason, versions=versions, at=now)
+    await tx.write(manual.delete_entry, entry_id, reason=reason, versions=versions, at=now)

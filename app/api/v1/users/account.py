@@ -5,28 +5,30 @@ from typing import Annotated
 from fastapi import APIRouter, Security
 from starlette.responses import StreamingResponse
 
-from app.api.dependencies.authentication import UserTransactions, as_any_user, as_user
+from app.api.dependencies.authentication import UserTransactionRunner, require_user, require_user_allow_pending
 from app.api.dependencies.parameters import Now
 from app.api.dependencies.streaming import stream_response
-from app.api.http.problems import raises
-from app.api.v1.shared_errors import OF_EXPORT, SIGNED_IN
+from app.api.http.problems import error_responses
+from app.api.v1.shared_errors import AUTH_ERRORS, EXPORT_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.users.personal_data import PersonalData
-from app.schemas.users.user import AccountRead, MeUpdate
+from app.schemas.users.user import AccountRead, AccountUpdate
 from app.services.users import account, personal_data
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-User = Annotated[UserTransactions, Security(as_user)]
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
 
 
-@router.get("/me", summary="Who am I", responses=raises(*SIGNED_IN))
-async def read_me(tx: Annotated[UserTransactions, Security(as_any_user, scopes=list(TokenScope))]) -> AccountRead:
+@router.get("/me", summary="Who am I", responses=error_responses(*AUTH_ERRORS))
+async def read_me(
+    tx: Annotated[UserTransactionRunner, Security(require_user_allow_pending, scopes=list(TokenScope))],
+) -> AccountRead:
     """Your account: name, role, manager, time zone."""
-    return AccountRead.model_validate(await tx.read(account.me))
+    return AccountRead.model_validate(await tx.read(account.get_me))
 
 
-@router.patch("/me", summary="Change my names or time zone", responses=raises(*SIGNED_IN))
-async def change_me(body: MeUpdate, tx: User, now: Now) -> AccountRead:
+@router.patch("/me", summary="Change my names or time zone", responses=error_responses(*AUTH_ERRORS))
+async def change_me(body: AccountUpdate, tx: UserTransaction, now: Now) -> AccountRead:
     """A new time zone counts for entries from now on; recorded ones keep theirs, so history doesn't move."""
     return AccountRead.model_validate(await tx.write(account.change_me, body, at=now))
 
@@ -35,14 +37,14 @@ async def change_me(body: MeUpdate, tx: User, now: Now) -> AccountRead:
     "/me/export",
     summary="All that is stored about me",
     response_class=StreamingResponse,
-    responses=raises(*SIGNED_IN, *OF_EXPORT)
+    responses=error_responses(*AUTH_ERRORS, *EXPORT_ERRORS)
     | {200: {"description": "One JSON object; streamed.", "model": PersonalData}},
 )
-async def export_own_data(tx: User, now: Now) -> StreamingResponse:
+async def export_own_data(tx: UserTransaction, now: Now) -> StreamingResponse:
     """Your account, memberships, entries, everything that the record has of you and that you did, and kept answers."""
     return await stream_response(
         tx,
-        lambda session, actor: personal_data.begin_export(session, actor, at=now),
+        lambda session, actor: personal_data.record_export(session, actor, at=now),
         lambda session, actor, out: personal_data.write_json(session, actor, out, at=now),
         media_type="application/json",
         file_name="my_data.json",

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from app.api.dependencies.authentication import Admin
+from app.api.dependencies.authentication import AdminTransaction
 from app.api.dependencies.parameters import Now
 from app.api.dependencies.streaming import stream_response
-from app.api.http.problems import NotCsv, ValidationFailed, raises
-from app.api.v1.shared_errors import OF_EXPORT, WITH_ROLE
-from app.schemas.users.csv_import import MAX_PEOPLE, ImportResult
+from app.api.http.problems import CsvRequired, ValidationFailed, error_responses
+from app.api.v1.shared_errors import EXPORT_ERRORS, ROLE_ERRORS
+from app.schemas.users.csv_import import MAX_IMPORT_ROWS, UserImportResult
 from app.services.access.authentication import check_caller
 from app.services.users import csv_import
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
@@ -19,14 +19,15 @@ from app.services.users.errors import EmailTaken, ImportRefused
 
 router = APIRouter(prefix="/admin/users", tags=["admin: users"])
 IMPORT_PATH = f"{router.prefix}/import"
-FILE: dict[str, Any] = {
+REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "text/csv": {
             "schema": {
                 "type": "string",
                 "maxLength": MAX_FILE_BYTES,
-                "description": f"UTF-8, commas or semicolons, at most {MAX_PEOPLE} people. The header has the columns "
+                "description": f"UTF-8, commas or semicolons, at most {MAX_IMPORT_ROWS} people. "
+                "The header has the columns "
                 f"{', '.join(COLUMNS)} in any order; the last two may be empty: no manager, the service's zone.",
             },
             "example": f"{','.join(COLUMNS)}\r\n"
@@ -40,15 +41,15 @@ FILE: dict[str, Any] = {
 @router.post(
     "/import",
     summary="Import people",
-    responses=raises(*WITH_ROLE, NotCsv, ImportRefused, EmailTaken),
-    openapi_extra={"requestBody": FILE},
+    responses=error_responses(*ROLE_ERRORS, CsvRequired, ImportRefused, EmailTaken),
+    openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def import_people(
     request: Request,
-    tx: Admin,
+    tx: AdminTransaction,
     now: Now,
     dry_run: Annotated[bool, Query(description="Only check the file; nothing is written.")] = False,
-) -> ImportResult:
+) -> UserImportResult:
     """Add everybody in a CSV file, or nobody: then `errors` names the first 100 faults by line and column, and
     `error_count` says how many there are.
 
@@ -56,14 +57,14 @@ async def import_people(
     An apostrophe in front of what a spreadsheet would take for a formula is dropped, as the export puts it there.
     """
     await tx.read(check_caller)  # nobody else makes us read a file
-    return await csv_import.import_people(tx, await _file_in(request), dry_run=dry_run, at=now)
+    return await csv_import.import_people(tx, await _read_csv_body(request), dry_run=dry_run, at=now)
 
 
 @router.get(
     "/export/csv",
     summary="People as CSV",
     response_class=StreamingResponse,
-    responses=raises(*WITH_ROLE, *OF_EXPORT)
+    responses=error_responses(*ROLE_ERRORS, *EXPORT_ERRORS)
     | {
         200: {
             "description": "A row per person, by id; streamed.",
@@ -71,21 +72,21 @@ async def import_people(
         }
     },
 )
-async def export_people(tx: Admin, now: Now) -> StreamingResponse:
+async def export_people(tx: AdminTransaction, now: Now) -> StreamingResponse:
     """Everybody, active or not, as the file that an import takes."""
     return await stream_response(
         tx,
-        lambda session, actor: csv_import.begin_export(session, actor, at=now),
+        lambda session, actor: csv_import.record_export(session, actor, at=now),
         lambda session, _, out: csv_import.write_csv(session, out),
         media_type="text/csv; charset=utf-8",
         file_name="people.csv",
     )
 
 
-async def _file_in(request: Request) -> bytes:
+async def _read_csv_body(request: Request) -> bytes:
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
-        raise NotCsv("Send the file itself as the body, as text/csv in UTF-8.")
+        raise CsvRequired("Send the file itself as the body, as text/csv in UTF-8.")
     try:
         return b"".join([chunk async for chunk in request.stream()])
     except ClientDisconnect as error:

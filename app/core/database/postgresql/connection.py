@@ -11,154 +11,154 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as PostgreSQLConnection  # noqa: N812 - a class, whatever its name
 from psycopg2.extensions import cursor as PostgreSQLCursor  # noqa: N812
 
-from app.core.database.postgresql.call_timeout import Deadline, Watchdog
+from app.core.database.postgresql.call_timeout import CallDeadline, ConnectionWatchdog
 from app.core.time.clock import monotonic_seconds
 
-TRUSTED_IDLE_SECONDS = 1
+SKIP_PING_WITHIN_SECONDS = 1
 """How long a connection that is silent counts as alive. What the server ends, it says at once."""
-HARMLESS_NOTICES = ("LOG:", "DEBUG:", "INFO:", "NOTICE:")
+IGNORED_NOTICE_PREFIXES = ("LOG:", "DEBUG:", "INFO:", "NOTICE:")
 """What `client_min_messages` may let through. (A server that says it in another language is thought to warn.)"""
-PING_SECONDS = 2
+PING_TIMEOUT_SECONDS = 2
 """How long a server may take to say that it is alive."""
 
 
-class OutcomeUnknown(OperationalError):
+class CommitOutcomeUnknown(OperationalError):
     """A COMMIT was sent, and nobody knows what became of it, or whether it will last."""
 
 
 class _TimedCursor(PostgreSQLCursor):
     """A cursor whose every question to the server has a deadline."""
 
-    connection: "FewTripsConnection"
+    connection: "BatchingConnection"
 
     def execute(self, *arguments: Any) -> None:
-        with self.connection.answering():
+        with self.connection.call_timeout():
             super().execute(*arguments)
 
     def executemany(self, *arguments: Any) -> None:
-        with self.connection.answering():
+        with self.connection.call_timeout():
             super().executemany(*arguments)
 
     def fetchmany(self, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
-        with self.connection.answering():  # a server-side cursor asks for its rows here
+        with self.connection.call_timeout():  # a server-side cursor asks for its rows here
             return super().fetchmany(*arguments, **options)
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        with self.connection.answering():
+        with self.connection.call_timeout():
             return super().fetchone()
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        with self.connection.answering():
+        with self.connection.call_timeout():
             return super().fetchall()
 
     def close(self) -> None:
         if self.name is None or self.connection.closed:
             super().close()
             return
-        with self.connection.answering():  # the server is told to close its own
+        with self.connection.call_timeout():  # the server is told to close its own
             super().close()
 
     def copy_expert(self, *arguments: Any, **options: Any) -> None:
-        with self.connection.answering():
+        with self.connection.call_timeout():
             super().copy_expert(*arguments, **options)
 
 
-class FewTripsConnection(PostgreSQLConnection):
+class BatchingConnection(PostgreSQLConnection):
     """Its BEGIN travels with the first statement, and what waits with the COMMIT (psycopg2 sends each by itself).
 
     So psycopg2 is told that there are no transactions, and `commit` and `rollback` ask libpq whether there is one.
     """
 
-    def __init__(self, watchdog: Watchdog, *arguments: Any, **options: Any) -> None:
+    def __init__(self, watchdog: ConnectionWatchdog, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.autocommit = True
         self.cursor_factory = _TimedCursor
-        self._deadline = Deadline(self.fileno())
+        self._deadline = CallDeadline(self.fileno())
         watchdog.watch(self._deadline, self.get_backend_pid())
-        self.patience_seconds: float = PING_SECONDS
-        self._opening = ""
-        self._waiting = ""
-        self._is_open = False
-        self._used_at = monotonic_seconds()
+        self.call_timeout_seconds: float = PING_TIMEOUT_SECONDS
+        self._begin_sql = ""
+        self._queued_sql = ""
+        self._is_begin_sent = False
+        self._last_used_at = monotonic_seconds()
         self._calls: dict[str, str] = {}
         self._is_direct: bool | None = None
 
-    def answering(self) -> AbstractContextManager[None]:
-        """Ask the server: it has `patience_seconds` to answer, then the connection is lost (see call_timeout.py)."""
-        return self._deadline.in_seconds(self.patience_seconds)
+    def call_timeout(self) -> AbstractContextManager[None]:
+        """Ask the server: it has `call_timeout_seconds` to answer, then it is lost (see call_timeout.py)."""
+        return self._deadline.arm(self.call_timeout_seconds)
 
-    def open_with(self, opening: str, *, patience_seconds: float) -> None:
+    def begin_with(self, begin_sql: str, *, call_timeout_seconds: float) -> None:
         """Begin a transaction with these statements, in front of whatever comes first; no answer takes longer."""
-        self._opening, self._waiting, self._is_open = opening, "", False
-        self.patience_seconds = patience_seconds
+        self._begin_sql, self._queued_sql, self._is_begin_sent = begin_sql, "", False
+        self.call_timeout_seconds = call_timeout_seconds
 
-    def add_waiting(self, statement: str) -> None:
+    def queue_statement(self, statement: str) -> None:
         """Send the statement in front of whatever comes next."""
-        self._waiting += statement
+        self._queued_sql += statement
 
-    def take_waiting(self) -> str:
+    def pop_queued(self) -> str:
         """All that goes in front of the next statement, which must be sent now.
 
         Raises InternalError where the opening was lost with a statement that never left: nothing is done outside of a
         transaction.
         """
         self._check_begun()
-        self._is_open = True
-        taken = self._opening + self._waiting
-        self._opening = self._waiting = ""
-        return taken
+        self._is_begin_sent = True
+        queued_sql = self._begin_sql + self._queued_sql
+        self._begin_sql = self._queued_sql = ""
+        return queued_sql
 
-    def planned(self, statement: str, names: Iterable[str]) -> str:
+    def prepare(self, statement: str, names: Iterable[str]) -> str:
         """The statement, with these named parameters, as a call of its plan: made at the first time, and then kept.
 
         Behind a pooler, which gives each transaction another server process, it stays as it is.
         """
         if statement not in self._calls:
-            self._calls[statement] = self._prepare(statement, sorted(names)) if self._reaches_server() else statement
+            self._calls[statement] = self._create_plan(statement, sorted(names)) if self._is_unpooled() else statement
         return self._calls[statement]
 
     def commit(self) -> None:
         """Commit what was sent and what waits. Raises what the database says against it: then nothing is kept.
 
-        Raises OutcomeUnknown where the answer didn't come, or came with a warning: it is committed here, but not on the
+        Raises CommitOutcomeUnknown where no answer came, or one with a warning: it is committed here, but not on the
         standby that it was waiting for, because somebody ended the wait.
         """
-        if not self._waiting and self._is_idle():
+        if not self._queued_sql and self._is_idle():
             self._check_begun()
-            self._opening = ""
+            self._begin_sql = ""
             return
         self.notices.clear()
         try:
             with self.cursor() as cursor:
-                cursor.execute(f"{self.take_waiting()}COMMIT")
+                cursor.execute(f"{self.pop_queued()}COMMIT")
                 if cursor.statusmessage != "COMMIT":  # an error before, that somebody caught, had undone it all
                     raise InternalError("The transaction was aborted, so there was nothing to commit.")
         except Error as error:
             with suppress(Error):
                 self.rollback()  # else the locks go to the pool: SQLAlchemy counts the transaction as ended
             if self.closed:
-                raise OutcomeUnknown(*error.args) from error
+                raise CommitOutcomeUnknown(*error.args) from error
             raise
-        warnings = [notice for notice in self.notices if not notice.startswith(HARMLESS_NOTICES)]
+        warnings = [notice for notice in self.notices if not notice.startswith(IGNORED_NOTICE_PREFIXES)]
         if warnings:
-            raise OutcomeUnknown(warnings[-1].strip())
+            raise CommitOutcomeUnknown(warnings[-1].strip())
 
     def rollback(self) -> None:
-        self._opening, self._waiting, self._is_open = "", "", False
+        self._begin_sql, self._queued_sql, self._is_begin_sent = "", "", False
         if not self.closed and not self._is_idle():  # what was on a lost connection is undone
             with self.cursor() as cursor:
                 cursor.execute("ROLLBACK")
 
-    def rest(self) -> None:
+    def mark_idle(self) -> None:
         """Say that nobody uses it from now on."""
-        self._used_at = monotonic_seconds()
+        self._last_used_at = monotonic_seconds()
 
     def is_alive(self) -> bool:
         """Whether the server still answers. It is asked only after a while, or when it has said something meanwhile:
         one that is shut down, or killed, closes the connection, and that can be seen without asking."""
-        if monotonic_seconds() - self._used_at < TRUSTED_IDLE_SECONDS and not self._has_news():
+        if monotonic_seconds() - self._last_used_at < SKIP_PING_WITHIN_SECONDS and not self._has_unread_data():
             return True
-        self.patience_seconds = PING_SECONDS
+        self.call_timeout_seconds = PING_TIMEOUT_SECONDS
         try:
             with self.cursor() as cursor:
                 cursor.execute("SELECT 1")
@@ -166,14 +166,14 @@ class FewTripsConnection(PostgreSQLConnection):
             return False
         return True
 
-    def _prepare(self, statement: str, names: list[str]) -> str:
-        plan = f"plan_{len(self._calls)}"
+    def _create_plan(self, statement: str, names: list[str]) -> str:
+        statement_name = f"plan_{len(self._calls)}"
         with self.cursor() as cursor:
             text = statement % {name: f"${number}" for number, name in enumerate(names, 1)}
-            cursor.execute(f"PREPARE {plan} AS {text}")
-        return f"EXECUTE {plan}" + (f" ({', '.join(f'%({name})s' for name in names)})" if names else "")
+            cursor.execute(f"PREPARE {statement_name} AS {text}")
+        return f"EXECUTE {statement_name}" + (f" ({', '.join(f'%({name})s' for name in names)})" if names else "")
 
-    def _reaches_server(self) -> bool:
+    def _is_unpooled(self) -> bool:
         """Whether this is a server process's own connection. A pooler says a number that is no process's of its."""
         if self._is_direct is None:
             with self.cursor() as cursor:
@@ -181,15 +181,15 @@ class FewTripsConnection(PostgreSQLConnection):
                 self._is_direct = cursor.fetchone() == (self.get_backend_pid(),)
         return self._is_direct
 
-    def _has_news(self) -> bool:
+    def _has_unread_data(self) -> bool:
         if self.closed:
             return True
-        watch = select.poll()
-        watch.register(self.fileno(), select.POLLIN)
-        return bool(watch.poll(0))
+        poller = select.poll()
+        poller.register(self.fileno(), select.POLLIN)
+        return bool(poller.poll(0))
 
     def _check_begun(self) -> None:
-        if self._is_open and self._is_idle():
+        if self._is_begin_sent and self._is_idle():
             raise InternalError("The transaction never began: its first statement was not sent.")
 
     def _is_idle(self) -> bool:

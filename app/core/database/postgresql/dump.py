@@ -21,24 +21,24 @@ from psycopg2.extensions import make_dsn
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from app.core.database.execution_options import ROWS_AT_ONCE
-from app.core.database.postgresql.engine import driver_of
+from app.core.database.execution_options import FETCH_SIZE
+from app.core.database.postgresql.engine import get_dbapi_connection
 from app.core.database.postgresql.online_migration import RETRY_PAUSE_SECONDS, TOTAL_WAIT_SECONDS, Report
 from app.core.time.clock import monotonic_seconds
 
-INSTALLED = "usr/lib/postgresql"
+INSTALL_ROOT = "usr/lib/postgresql"
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "connection_factory"})
 """What isn't given to a program as an argument, which everybody on the machine can read."""
-LOCK_TRY_MS = 500
+LOCK_TIMEOUT_MS = 500
 """Less than PostgreSQL's deadlock_timeout, which is 1 s."""
 DUMP_OPTIONS = ("--format=custom", "--encoding=UTF8", "--no-password", "--load-via-partition-root")
 COPY_LINE = re.compile(rb'COPY (?:.+\.)?"?(\w+)"? \(([\w", ]+)\) FROM stdin;\n')
 SETVAL_LINE = re.compile(rb"SELECT pg_catalog\.setval\('(?:.+\.)?(\w+)_id_seq', (\d+), (true|false)\);\n")
 PARTITION = re.compile(r"_(p\d+|\d{4}_\d{2}|rest)$")
 """The end of a partition's name, as deploy/scaling makes it. Dumps of version 0.7 and before have rows under these."""
-Unpack = Callable[[IO[bytes]], None]
+DumpWriter = Callable[[IO[bytes]], None]
 """A function that writes a dump to the file that it is given."""
-_OURS = """
+_OWN_TABLES = """
     WITH RECURSIVE ours AS (
         SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relname = ANY(%(tables)s)
         AND relnamespace = quote_ident(current_schema())::regnamespace
@@ -47,11 +47,11 @@ _OURS = """
 """
 """Our tables and their partitions. Others may keep tables in the same schema."""
 _RELATIONS = f"""
-    {_OURS} SELECT format('%%I.%%I', nspname, relname), relkind = 'r'
+    {_OWN_TABLES} SELECT format('%%I.%%I', nspname, relname), relkind = 'r'
     FROM ours JOIN pg_class ON pg_class.oid = ours.oid JOIN pg_namespace ON pg_namespace.oid = relnamespace
 """  # noqa: S608 - put together from constants, here and below
-_GUARDS = f"""
-    {_OURS} SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
+_CONSTRAINT_STATEMENTS = f"""
+    {_OWN_TABLES} SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
         format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
     FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND conrelid IN (SELECT oid FROM ours)
     UNION ALL
@@ -67,14 +67,14 @@ class ProgramFailed(Exception):
     """pg_dump or pg_restore is missing, too old, or said no. The message is one line."""
 
 
-def program(name: str, *, at_least: int) -> Path:
+def find_program(name: str, *, at_least: int) -> Path:
     """The oldest of the installed programs of this name whose major version will do, since what an older one writes
     can be read by more. Raises ProgramFailed."""
-    on_path = [Path(found)] if (found := shutil.which(name)) else []
-    versions = {path: major_of(path) for path in (*on_path, *Path("/").glob(f"{INSTALLED}/*/bin/{name}"))}
-    good = [path for path, version in versions.items() if version >= at_least]
-    if good:
-        return min(good, key=lambda path: versions[path])
+    on_path = [Path(executable)] if (executable := shutil.which(name)) else []
+    versions = {path: program_major(path) for path in (*on_path, *Path("/").glob(f"{INSTALL_ROOT}/*/bin/{name}"))}
+    suitable = [path for path, version in versions.items() if version >= at_least]
+    if suitable:
+        return min(suitable, key=lambda path: versions[path])
     found_versions = ", ".join(str(version) for version in sorted(set(versions.values()))) or "none"
     raise ProgramFailed(
         f"{name} {at_least} or newer is needed, and {found_versions} was found: install PostgreSQL's client programs."
@@ -83,25 +83,25 @@ def program(name: str, *, at_least: int) -> Path:
 
 def server_major(connection: Connection) -> int:
     """The major version of the server behind a connection."""
-    return driver_of(connection).server_version // 10000
+    return get_dbapi_connection(connection).server_version // 10000
 
 
 @contextmanager
 def pg_dump_stream(connection: Connection, pg_dump: Path, tables: Set[str]) -> Iterator[IO[bytes]]:
     """Dump these tables and their partitions, in PostgreSQL's custom format, as the connection's open transaction sees
     them. Raises ProgramFailed at the end of the block if the dump isn't complete."""
-    chosen = [f"--table={name}" for name, _ in _ask(connection, _RELATIONS, tables)]
+    table_options = [f"--table={name}" for name, _ in _query_tables(connection, _RELATIONS, tables)]
     snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-    target, environment = _reaching(connection)
-    with _output_of([pg_dump, *DUMP_OPTIONS, f"--snapshot={snapshot}", *chosen, target], environment) as dump:
+    target, environment = _connection_arguments(connection)
+    with _run_program([pg_dump, *DUMP_OPTIONS, f"--snapshot={snapshot}", *table_options, target], environment) as dump:
         yield dump
 
 
-def verify_dump(connection: Connection, pg_restore: Path, tables: Set[str], unpack: Unpack) -> None:
+def verify_dump(connection: Connection, pg_restore: Path, tables: Set[str], unpack: DumpWriter) -> None:
     """Let pg_restore read the dump's table of contents, and find the rows of all tables in it. Raises ProgramFailed."""
-    with _output_of([pg_restore, "--list"], {}, unpack) as lines:
+    with _run_program([pg_restore, "--list"], {}, unpack) as lines:
         listed = sum(b" TABLE DATA " in line for line in lines)
-    expected = sum(has_rows for _, has_rows in _ask(connection, _RELATIONS, tables))
+    expected = sum(has_rows for _, has_rows in _query_tables(connection, _RELATIONS, tables))
     if listed < expected:
         raise ProgramFailed(f"The dump has the rows of {listed} tables, and the database has {expected}.")
 
@@ -109,11 +109,11 @@ def verify_dump(connection: Connection, pg_restore: Path, tables: Set[str], unpa
 def lock_tables(connection: Connection, tables: Set[str], *, report: Report) -> None:
     """Let nobody else read or write these tables before the connection's transaction ends.
 
-    It gets all locks or none, within LOCK_TRY_MS: so it is never part of a deadlock, whatever others hold and want, and
+    It gets all locks or none, within LOCK_TIMEOUT_MS: so it is in no deadlock, whatever others hold and want, and
     requests don't queue behind a restore that waits for an export itself. `report` is told once that it waits. Raises
     OperationalError where others have kept one of the tables for TOTAL_WAIT_SECONDS.
     """
-    names = ", ".join(name for name, _ in _ask(connection, _RELATIONS, tables))
+    names = ", ".join(name for name, _ in _query_tables(connection, _RELATIONS, tables))
     deadline = monotonic_seconds() + TOTAL_WAIT_SECONDS
     if _try_lock(connection, names, is_last=False):
         return
@@ -125,7 +125,7 @@ def lock_tables(connection: Connection, tables: Set[str], *, report: Report) -> 
 def _try_lock(connection: Connection, names: str, *, is_last: bool) -> bool:
     try:
         with connection.begin_nested():
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TRY_MS}ms'")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
             connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
     except OperationalError as error:
         if is_last or not isinstance(error.orig, LockNotAvailable):
@@ -135,35 +135,38 @@ def _try_lock(connection: Connection, names: str, *, is_last: bool) -> bool:
 
 
 def restore_rows(
-    connection: Connection, pg_restore: Path, tables: Set[str], unpack: Unpack, *, on_rows: Callable[[int], None]
+    connection: Connection, pg_restore: Path, tables: Set[str], unpack: DumpWriter, *, on_rows: Callable[[int], None]
 ) -> None:
     """Replace the rows of these tables, and where their sequences are, by those of a dump, in the connection's open
     transaction. No statement of the dump is run: its rows go into COPY statements of ours.
 
     Raises ProgramFailed and DBAPIError; the transaction must be rolled back then.
     """
-    relations, guards = _ask(connection, _RELATIONS, tables), _ask(connection, _GUARDS, tables)
-    for drop, _ in guards:
+    relations, constraints = (
+        _query_tables(connection, _RELATIONS, tables),
+        _query_tables(connection, _CONSTRAINT_STATEMENTS, tables),
+    )
+    for drop, _ in constraints:
         connection.exec_driver_sql(drop)
     connection.exec_driver_sql(f"TRUNCATE {', '.join(name for name, _ in relations)}")
     command = (pg_restore, "--data-only", "--file=-")
     try:
-        with driver_of(connection).cursor() as cursor, _output_of(command, {}, unpack) as script:
-            _load(cursor, script, tables, on_rows)
+        with get_dbapi_connection(connection).cursor() as cursor, _run_program(command, {}, unpack) as script:
+            _copy_rows(cursor, script, tables, on_rows)
     except PostgreSQLError as error:  # as SQLAlchemy would have told it
         raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
-    for _, create in guards:
+    for _, create in constraints:
         connection.exec_driver_sql(create)
     connection.exec_driver_sql("ANALYZE")
 
 
-def _load(cursor: Cursor, script: IO[bytes], tables: Set[str], on_rows: Callable[[int], None]) -> None:
+def _copy_rows(cursor: Cursor, script: IO[bytes], tables: Set[str], on_rows: Callable[[int], None]) -> None:
     """Take rows, and the next numbers of sequences, out of a script of pg_restore's, and pass over everything else."""
     next_ids: dict[str, int] = {}
     for line in script:
         if copy := COPY_LINE.fullmatch(line):
             name, columns = copy[1].decode(), re.findall(r"\w+", copy[2].decode())
-            table, rows = name if name in tables else PARTITION.sub("", name), _Rows(script, on_rows)
+            table, rows = name if name in tables else PARTITION.sub("", name), _CopyRows(script, on_rows)
             if table in tables:
                 quoted = ", ".join(f'"{column}"' for column in columns)
                 cursor.copy_expert(f'COPY "{table}" ({quoted}) FROM STDIN', rows)
@@ -182,11 +185,11 @@ def _restart_sequences(cursor: Cursor, tables: Set[str], next_ids: dict[str, int
     for table in tables:
         if (sequence := f"{table}_id_seq") in sequences:
             cursor.execute(f'SELECT coalesce(max(id), 0) + 1 FROM "{table}"')  # noqa: S608 - a table of ours
-            (behind_all,) = cursor.fetchone() or (1,)
-            cursor.execute(f'ALTER SEQUENCE "{sequence}" RESTART WITH {max(behind_all, next_ids.get(table, 1))}')
+            (next_free_id,) = cursor.fetchone() or (1,)
+            cursor.execute(f'ALTER SEQUENCE "{sequence}" RESTART WITH {max(next_free_id, next_ids.get(table, 1))}')
 
 
-class _Rows(BytesIO):
+class _CopyRows(BytesIO):
     """The rows of one COPY in a script, as psycopg2 reads them: at their end stands a line of its own."""
 
     def __init__(self, script: IO[bytes], on_rows: Callable[[int], None]) -> None:
@@ -196,20 +199,20 @@ class _Rows(BytesIO):
 
     def read(self, _size: int | None = -1, /) -> bytes:
         """The next rows, whole ones."""
-        lines = list(islice(self._lines, ROWS_AT_ONCE))
+        lines = list(islice(self._lines, FETCH_SIZE))
         self._on_rows(len(lines))
         return b"".join(lines)
 
 
-def _ask(connection: Connection, query: str, tables: Set[str]) -> Sequence[Any]:
+def _query_tables(connection: Connection, query: str, tables: Set[str]) -> Sequence[Any]:
     return connection.exec_driver_sql(query, {"tables": list(tables)}).all()
 
 
 @contextmanager
-def _output_of(
+def _run_program(
     command: Sequence[str | Path],
     environment: dict[str, str],
-    feed: Unpack = lambda _: None,
+    feed: DumpWriter = lambda _: None,
 ) -> Iterator[IO[bytes]]:
     """Start a program, feed it from a thread, and give what it writes, all of which the block reads.
 
@@ -241,23 +244,23 @@ def _output_of(
             raise ProgramFailed(lines[0] if lines else f"{command[0]} ended with {process.returncode}.")
 
 
-def _feed(stdin: IO[bytes], feed: Unpack) -> None:
+def _feed(stdin: IO[bytes], feed: DumpWriter) -> None:
     with suppress(BrokenPipeError), stdin:  # it has read enough, or it failed and says so
         feed(stdin)
 
 
-def _reaching(connection: Connection) -> tuple[str, dict[str, str]]:
+def _connection_arguments(connection: Connection) -> tuple[str, dict[str, str]]:
     """Argument and environment with which a program reaches the very server that a connection reached: of several
     hosts, only that one knows its snapshot."""
     _, keywords = connection.dialect.create_connect_args(connection.engine.url)
-    reached = driver_of(connection).info
-    told = {name: value for name, value in keywords.items() if name not in SECRET_KEYWORDS}
-    dsn = make_dsn(**told | {"host": reached.host, "port": reached.port})
+    server_info = get_dbapi_connection(connection).info
+    parameters = {name: value for name, value in keywords.items() if name not in SECRET_KEYWORDS}
+    dsn = make_dsn(**parameters | {"host": server_info.host, "port": server_info.port})
     return f"--dbname={dsn}", {"PGPASSWORD": keywords["password"]} if keywords.get("password") else {}
 
 
-def major_of(path: Path) -> int:
+def program_major(path: Path) -> int:
     """A program's major version, 0 where it doesn't say."""
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    found = re.search(r"\) (\d+)", said)
-    return int(found[1]) if found else 0
+    output = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    match = re.search(r"\) (\d+)", output)
+    return int(match[1]) if match else 0

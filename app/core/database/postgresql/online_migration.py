@@ -24,7 +24,7 @@ _BEGIN = f"""
     SET LOCAL statement_timeout = 0;
     SET LOCAL idle_in_transaction_session_timeout = 0
 """
-_OLD_TRANSACTIONS = """
+_LONGEST_TRANSACTIONS = """
     SELECT pg_stat_clear_snapshot();
     SELECT string_agg(concat('process ', pid, ' (', name, ', ', state, ', ', seconds, ' s)'), ', ')
     FROM (
@@ -44,7 +44,7 @@ class MigrationBlocked(TimeoutError):
 
 
 @contextmanager
-def connected(url: URL) -> Iterator[Connection]:
+def connect(url: URL) -> Iterator[Connection]:
     """A connection for migrations: plain, so that they can leave their transaction and open another."""
     arguments = connect_arguments() | {"application_name": f"{APPLICATION_NAME} migrate"}
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
@@ -78,14 +78,14 @@ def upgrade_with_lock_retries(
     Raises MigrationBlocked.
     """
     deadline = monotonic_seconds() + total_wait_seconds
-    with connected(url) as lock:
+    with connect(url) as lock:
         while reason := _try_upgrade(lock, url, upgrade):
-            left = deadline - monotonic_seconds()
-            if left <= 0:
+            remaining_seconds = deadline - monotonic_seconds()
+            if remaining_seconds <= 0:
                 reason = f"Not migrated, for want of a lock: {reason}. Nothing is half done; run it again later."
                 raise MigrationBlocked(reason)
             report(f"Waiting for a lock: {reason}.")
-            time.sleep(min(RETRY_PAUSE_SECONDS, left))
+            time.sleep(min(RETRY_PAUSE_SECONDS, remaining_seconds))
 
 
 def _try_upgrade(lock: Connection, url: URL, upgrade: Callable[[Connection], None]) -> str | None:
@@ -97,11 +97,13 @@ def _try_upgrade(lock: Connection, url: URL, upgrade: Callable[[Connection], Non
     if not lock.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK_ID})").scalar():
         return "another migration is running"
     try:
-        with connected(url) as connection:
+        with connect(url) as connection:
             upgrade(connection)
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
             raise
         statement = " ".join((error.statement or "").split())[:80]
-        return f"{statement}; the longest transactions: {lock.exec_driver_sql(_OLD_TRANSACTIONS).scalar() or 'none'}"
+        return (
+            f"{statement}; the longest transactions: {lock.exec_driver_sql(_LONGEST_TRANSACTIONS).scalar() or 'none'}"
+        )
     return None

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, create
 from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.postgresql.engine import driver_of, may_take
+from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
 
 _CHUNK_BYTES = 256 * 1024
-_PSYCOPG2 = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
+_DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 
 class PostgreSQLOperations:
@@ -24,17 +24,17 @@ class PostgreSQLOperations:
         self, connection: Connection, statement: Insert | Update | Delete, values: dict[str, Any]
     ) -> None:
         """The statement waits, as text, in front of whatever comes next, so it is done before that is."""
-        compiled = _compiled(statement)
-        driver = driver_of(connection)
-        with driver.cursor() as cursor:
-            written: bytes = cursor.mogrify(compiled.string, compiled.construct_params(values))
-        driver.add_waiting(f"{written.decode()}; ")
+        compiled = _compile(statement)
+        dbapi_connection = get_dbapi_connection(connection)
+        with dbapi_connection.cursor() as cursor:
+            sql: bytes = cursor.mogrify(compiled.string, compiled.construct_params(values))
+        dbapi_connection.queue_statement(f"{sql.decode()}; ")
 
     def set_statement_timeout(self, connection: Connection, seconds: int) -> None:
-        may_take(connection, seconds)
+        set_statement_timeout(connection, seconds)
 
     def disable_timeouts(self, connection: Connection) -> None:
-        may_take(connection, 0)
+        set_statement_timeout(connection, 0)
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def lock_keys(self, connection: Connection, *keys: str) -> None:
@@ -42,7 +42,7 @@ class PostgreSQLOperations:
         numbers = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True) for key in keys)
         connection.execute(select(*(func.pg_advisory_xact_lock(number) for number in numbers)))
 
-    def new_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
+    def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         sequence = func.pg_get_serial_sequence(f'"{table.name}"', "id")
         ids = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
         return connection.execute(ids).scalars().all()
@@ -50,8 +50,8 @@ class PostgreSQLOperations:
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
         """PostgreSQL renders the rows itself (COPY); no row is built in Python."""
         compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
-        driver = driver_of(connection)
-        with driver.cursor() as cursor, io.BufferedWriter(_CrlfLines(write), _CHUNK_BYTES) as out:
+        dbapi_connection = get_dbapi_connection(connection)
+        with dbapi_connection.cursor() as cursor, io.BufferedWriter(_CrlfLines(write), _CHUNK_BYTES) as out:
             rows = cursor.mogrify(compiled.string, compiled.construct_params()).decode()
             try:
                 cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", out)
@@ -73,10 +73,14 @@ class _CrlfLines(io.RawIOBase):
 
     def write(self, lines: Any) -> int:
         chunk = bytes(lines)
-        self._write(chunk.replace(b"\n", b"\r\n") if b'"' not in chunk and not self._is_quoted else self._ended(chunk))
+        self._write(
+            chunk.replace(b"\n", b"\r\n")
+            if b'"' not in chunk and not self._is_quoted
+            else self._convert_line_ends(chunk)
+        )
         return len(chunk)
 
-    def _ended(self, chunk: bytes) -> bytes:
+    def _convert_line_ends(self, chunk: bytes) -> bytes:
         """A quote within quotes is written twice, which leaves us where we were."""
         parts = chunk.split(b'"')
         for number, part in enumerate(parts):
@@ -87,6 +91,6 @@ class _CrlfLines(io.RawIOBase):
 
 
 @cache
-def _compiled(statement: Insert | Update | Delete) -> Compiled:
+def _compile(statement: Insert | Update | Delete) -> Compiled:
     """A statement built once, as text for psycopg2. Its values need no more than psycopg2's own adaptation."""
-    return statement.compile(dialect=_PSYCOPG2)
+    return statement.compile(dialect=_DIALECT)

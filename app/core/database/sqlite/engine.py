@@ -9,7 +9,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlmodel import create_engine
 
 from app.core.config.settings import Settings
-from app.core.spreadsheet import safe_text
+from app.core.spreadsheet import escape_formula
 
 POOL_WAIT_SECONDS = 2
 
@@ -17,10 +17,10 @@ POOL_WAIT_SECONDS = 2
 def sqlite_engine(settings: Settings) -> Engine:
     """Connections on which the file is safe: a writing transaction has the write lock from its beginning."""
     url = settings.database_url
-    _make_private(str(url.database))
+    _create_private_file(str(url.database))
     engine = create_engine(
         url,
-        pool_size=settings.connections,
+        pool_size=settings.max_db_connections,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,
@@ -31,20 +31,20 @@ def sqlite_engine(settings: Settings) -> Engine:
             "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
         },
     )
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    event.listen(engine, "reset", _end_sqlite_transaction)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_transaction)
+    event.listen(engine, "reset", _roll_back)
     return engine
 
 
-def _make_private(file: str) -> None:
+def _create_private_file(file: str) -> None:
     """Create the file, where there is none yet, for its owner only: it holds everyone's hours and password hashes.
     SQLite follows a link to where there is none, so we do."""
     with suppress(OSError):  # a folder that isn't there is the engine's to tell
         os.close(os.open(os.path.realpath(file), os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
     assert isinstance(connection, sqlite3.Connection)
     for pragma in (
         "journal_mode = WAL",
@@ -55,15 +55,15 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
         "secure_delete = ON",  # what was erased is overwritten
     ):
         connection.execute(f"PRAGMA {pragma}")
-    connection.create_function(safe_text.__name__, 1, safe_text, deterministic=True)
+    connection.create_function(escape_formula.__name__, 1, escape_formula, deterministic=True)
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_transaction(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _end_sqlite_transaction(connection: DBAPIConnection, _record: object, _state: object) -> None:
+def _roll_back(connection: DBAPIConnection, _record: object, _state: object) -> None:
     """A COMMIT that SQLite refuses leaves its transaction open, and SQLAlchemy counts it as ended: the connection would
     go back to the pool with the write lock of the whole file."""
     assert isinstance(connection, sqlite3.Connection)

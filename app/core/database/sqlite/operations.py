@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, func, select
 
-from app.core.database.execution_options import ROWS_AT_ONCE
+from app.core.database.execution_options import FETCH_SIZE
 
 
 class SQLiteOperations:
@@ -27,7 +27,7 @@ class SQLiteOperations:
     def lock_keys(self, connection: Connection, *keys: str) -> None:
         """Nothing: the writing transaction holds the whole file already."""
 
-    def new_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
+    def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
         return range(last + 1, last + 1 + count)
 
@@ -36,7 +36,7 @@ class SQLiteOperations:
         writer = csv.writer(buffer, lineterminator="\r\n")
         # Closed whatever happens: a statement read half-way would keep the connection in the past, for whoever gets it
         # next, until the garbage collector comes by.
-        with connection.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE}) as rows:
+        with connection.execute(statement, execution_options={"yield_per": FETCH_SIZE}) as rows:
             for lines in rows.partitions():
                 writer.writerows(lines)
                 write(buffer.getvalue().encode())

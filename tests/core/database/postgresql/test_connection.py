@@ -7,10 +7,10 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.core.database.postgresql.connection import OutcomeUnknown
-from app.core.database.postgresql.engine import may_run_again
+from app.core.database.postgresql.connection import CommitOutcomeUnknown
+from app.core.database.postgresql.engine import is_retryable
 from app.core.database.session import Database
-from app.models.tables import ZONE
+from app.models.tables import TIME_ZONE
 from tests.support.databases import ENGINES, POSTGRESQL, settings_for
 from tests.support.postgresql import execute
 from tests.support.processes import free_port
@@ -38,10 +38,10 @@ def test_connections_that_the_server_ended_fail_no_read_and_no_write(database, p
     break_all_connections(database, postgresql_server)
 
     for number in range(database.engine.pool.size() + 1):
-        with database.writing() as session:
-            session.execute(insert(ZONE).values(name=f"Zone {number}"))
-        with database.reading() as session:
-            assert session.execute(select(ZONE.c.name).where(ZONE.c.name == f"Zone {number}")).scalar_one()
+        with database.write_transaction() as session:
+            session.execute(insert(TIME_ZONE).values(name=f"Zone {number}"))
+        with database.read_transaction() as session:
+            assert session.execute(select(TIME_ZONE.c.name).where(TIME_ZONE.c.name == f"Zone {number}")).scalar_one()
 
 
 @only_postgresql
@@ -52,28 +52,28 @@ def test_what_an_operator_wants_to_see_of_each_statement_is_no_warning(database,
         execute(url, f'ALTER DATABASE "{url.database}" SET {setting}')
     database.engine.dispose()
 
-    with database.writing() as session:
-        session.execute(insert(ZONE).values(name="Chatty"))
+    with database.write_transaction() as session:
+        session.execute(insert(TIME_ZONE).values(name="Chatty"))
 
-    with database.reading() as session:
-        assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "Chatty")).scalar_one()
+    with database.read_transaction() as session:
+        assert session.execute(select(TIME_ZONE.c.name).where(TIME_ZONE.c.name == "Chatty")).scalar_one()
 
 
 @only_postgresql
 def test_a_read_sees_one_snapshot_and_writes_nothing(database, engine):
-    with database.reading() as session:
-        before = session.execute(select(ZONE.c.name)).scalars().all()
-        with database.writing() as other:
-            other.execute(insert(ZONE).values(name="Meanwhile"))
+    with database.read_transaction() as session:
+        before = session.execute(select(TIME_ZONE.c.name)).scalars().all()
+        with database.write_transaction() as other:
+            other.execute(insert(TIME_ZONE).values(name="Meanwhile"))
 
-        assert session.execute(select(ZONE.c.name)).scalars().all() == before
+        assert session.execute(select(TIME_ZONE.c.name)).scalars().all() == before
         with pytest.raises(DBAPIError, match="read-only"):
-            session.execute(insert(ZONE).values(name="Mine"))
+            session.execute(insert(TIME_ZONE).values(name="Mine"))
 
 
 @only_postgresql
 def test_each_transaction_has_its_limits_and_leaves_none_behind(database, engine):
-    with database.writing() as session:
+    with database.write_transaction() as session:
         assert session.execute(text("SHOW lock_timeout")).scalar_one() == "5s"
         assert session.execute(text("SHOW statement_timeout")).scalar_one() == "7s"
     use_all_connections(database)
@@ -92,23 +92,29 @@ def test_of_several_hosts_the_one_that_serves_is_found(db_url, engine):
     several = f"postgresql://{url.username}@/{url.database}?{hosts}&target_session_attrs=read-write"
 
     with closing(Database(settings_for(several))) as database:
-        with database.writing() as session:
-            session.execute(insert(ZONE).values(name="Anywhere"))
-        with database.reading() as session:
-            assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "Anywhere")).scalar_one() == "Anywhere"
+        with database.write_transaction() as session:
+            session.execute(insert(TIME_ZONE).values(name="Anywhere"))
+        with database.read_transaction() as session:
+            assert (
+                session.execute(select(TIME_ZONE.c.name).where(TIME_ZONE.c.name == "Anywhere")).scalar_one()
+                == "Anywhere"
+            )
 
 
 @only_postgresql
 def test_a_commit_whose_answer_has_a_warning_is_not_acknowledged(database, engine):
     """So PostgreSQL says that somebody ended the wait for a synchronous standby: it may be lost with this server."""
-    with database.writing() as session:
+    with database.write_transaction() as session:
         session.connection().exec_driver_sql(WARN_AT_COMMIT)
 
-    with pytest.raises(DBAPIError, match="might not have been replicated") as refused, database.writing() as session:
-        session.execute(insert(ZONE).values(name="Here only"))
+    with (
+        pytest.raises(DBAPIError, match="might not have been replicated") as refused,
+        database.write_transaction() as session,
+    ):
+        session.execute(insert(TIME_ZONE).values(name="Here only"))
 
-    assert isinstance(refused.value.orig, OutcomeUnknown)
-    assert not may_run_again(refused.value)
+    assert isinstance(refused.value.orig, CommitOutcomeUnknown)
+    assert not is_retryable(refused.value)
 
 
 WARN_AT_COMMIT = """
@@ -121,23 +127,23 @@ EXECUTE FUNCTION warn();
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_refused_statement_undoes_the_transaction(database, engine):
-    with pytest.raises(IntegrityError), database.writing() as session:
-        session.execute(insert(ZONE).values(name="First"))
-        session.execute(insert(ZONE).values(name="First"))
+    with pytest.raises(IntegrityError), database.write_transaction() as session:
+        session.execute(insert(TIME_ZONE).values(name="First"))
+        session.execute(insert(TIME_ZONE).values(name="First"))
 
     for _ in range(database.engine.pool.size() + 1):
-        with database.reading() as session:
-            assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "First")).all() == []
+        with database.read_transaction() as session:
+            assert session.execute(select(TIME_ZONE.c.name).where(TIME_ZONE.c.name == "First")).all() == []
 
 
 @only_postgresql
 def test_an_undone_transaction_leaves_its_connection_as_it_was(database, engine):
     with database.engine.execution_options(writes=True).connect() as connection:
-        connection.execute(insert(ZONE).values(name="Undone"))
+        connection.execute(insert(TIME_ZONE).values(name="Undone"))
         connection.rollback()
-        assert connection.execute(select(ZONE.c.name).where(ZONE.c.name == "Undone")).all() == []
-        connection.execute(insert(ZONE).values(name="Kept"))
+        assert connection.execute(select(TIME_ZONE.c.name).where(TIME_ZONE.c.name == "Undone")).all() == []
+        connection.execute(insert(TIME_ZONE).values(name="Kept"))
         connection.commit()
 
-    with database.reading() as session:
-        assert session.execute(select(ZONE.c.name).where(ZONE.c.name == "Kept")).scalar_one() == "Kept"
+    with database.read_transaction() as session:
+        assert session.execute(select(TIME_ZONE.c.name).where(TIME_ZONE.c.name == "Kept")).scalar_one() == "Kept"

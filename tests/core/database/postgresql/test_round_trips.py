@@ -9,22 +9,22 @@ from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app.core.database.execution_options import PLANNED_ONCE
-from app.core.database.postgresql.call_timeout import Watchdog
-from app.core.database.postgresql.connection import FewTripsConnection
-from app.models.tables import ZONE
+from app.core.database.execution_options import PREPARE
+from app.core.database.postgresql.call_timeout import ConnectionWatchdog
+from app.core.database.postgresql.connection import BatchingConnection
+from app.models.tables import TIME_ZONE
 from tests.support.databases import POSTGRESQL
 from tests.support.postgresql import execute
 
-ADD = insert(ZONE)
-NAMES = select(ZONE.c.name)
-NAMED = NAMES.where(ZONE.c.name == bindparam("name")).execution_options(**{PLANNED_ONCE: True})
+ADD = insert(TIME_ZONE)
+NAMES = select(TIME_ZONE.c.name)
+NAMED = NAMES.where(TIME_ZONE.c.name == bindparam("name")).execution_options(**{PREPARE: True})
 CONNECTIONS = 6
 
 pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
 
 
-class Pooled(FewTripsConnection):
+class Pooled(BatchingConnection):
     """One that a pooler gave: it tells a process number of its own."""
 
     def get_backend_pid(self):
@@ -32,13 +32,13 @@ class Pooled(FewTripsConnection):
 
 
 def zones(database):
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return set(session.execute(NAMES).scalars())
 
 
 def test_what_an_error_undid_is_never_committed_in_silence(database):
     """Threats F3: PostgreSQL answers such a COMMIT without an error."""
-    with pytest.raises(DBAPIError), database.writing() as session:
+    with pytest.raises(DBAPIError), database.write_transaction() as session:
         session.execute(ADD, {"name": "first"})
         with suppress(DBAPIError):
             session.execute(text("SELECT 1 / 0"))
@@ -48,19 +48,19 @@ def test_what_an_error_undid_is_never_committed_in_silence(database):
 
 def test_a_refused_commit_leaves_no_transaction_open(database):
     for _ in range(CONNECTIONS):
-        with pytest.raises(IntegrityError), database.writing() as session:
-            session.write_soon(ADD, {"name": "twice"})
+        with pytest.raises(IntegrityError), database.write_transaction() as session:
+            session.execute_later(ADD, {"name": "twice"})
             session.execute(text("SELECT 1"))
-            session.write_soon(ADD, {"name": "twice"})
+            session.execute_later(ADD, {"name": "twice"})
 
-    with database.reading() as session:
+    with database.read_transaction() as session:
         others = "SELECT state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         assert set(session.execute(text(others)).scalars()) <= {"idle"}
 
 
 def test_nothing_is_written_outside_of_a_transaction(database):
     """Its BEGIN went with a statement that never left: who catches that and goes on is stopped."""
-    with pytest.raises(DBAPIError, match="never began"), database.writing() as session:
+    with pytest.raises(DBAPIError, match="never began"), database.write_transaction() as session:
         with suppress(DBAPIError):
             session.execute(text("SELECT count(*) FROM nowhere; SELECT ("))
         session.execute(ADD, {"name": "outside"})
@@ -70,7 +70,7 @@ def test_nothing_is_written_outside_of_a_transaction(database):
 
 def test_connections_that_the_server_ended_are_replaced_unnoticed(database, postgresql_server):
     """Threats F5: not one read fails, although none of them was idle for long."""
-    with database.reading() as one, database.reading() as another:
+    with database.read_transaction() as one, database.read_transaction() as another:
         for session in (one, another):
             session.execute(NAMES).all()
     here = database.engine.url.database
@@ -80,7 +80,7 @@ def test_connections_that_the_server_ended_are_replaced_unnoticed(database, post
 
 
 def test_a_plan_is_made_once_and_asks_again_each_time(database):
-    with database.writing() as session:
+    with database.write_transaction() as session:
         before = session.execute(NAMED, {"name": "100%"}).all()
         session.execute(ADD, {"name": "100%"})
         after = session.execute(NAMED, {"name": "100%"}).scalars().all()
@@ -91,13 +91,13 @@ def test_a_plan_is_made_once_and_asks_again_each_time(database):
 
 @pytest.mark.parametrize("change", ["ALTER TABLE time_zone ALTER name TYPE varchar(99)", "DEALLOCATE ALL"])
 def test_a_plan_that_is_wrong_now_is_refused_once_and_then_made_anew(database, change):
-    with database.writing() as session:
+    with database.write_transaction() as session:
         session.execute(NAMED, {"name": "UTC"}).all()
         session.execute(text(change))
 
-    with pytest.raises(DBAPIError) as refused, database.reading() as session:
+    with pytest.raises(DBAPIError) as refused, database.read_transaction() as session:
         session.execute(NAMED, {"name": "UTC"}).all()
-    with database.reading() as session:
+    with database.read_transaction() as session:
         again = session.execute(NAMED, {"name": "UTC"}).all()
 
     assert (refused.value.connection_invalidated, again) == (True, [])
@@ -107,9 +107,9 @@ def test_nothing_is_planned_ahead_behind_a_pooler(database, db_url):
     statement, url = "SELECT name FROM time_zone WHERE name = %(name)s", make_url(db_url)
     address = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database}
 
-    watchdog = Watchdog(lambda _: None)
+    watchdog = ConnectionWatchdog(lambda _: None)
     with closing(psycopg2.connect(**address, connection_factory=partial(Pooled, watchdog))) as pooled:
-        assert pooled.planned(statement, ["name"]) == statement
-    with closing(psycopg2.connect(**address, connection_factory=partial(FewTripsConnection, watchdog))) as direct:
-        assert direct.planned(statement, ["name"]).startswith("EXECUTE ")
-    watchdog.end()
+        assert pooled.prepare(statement, ["name"]) == statement
+    with closing(psycopg2.connect(**address, connection_factory=partial(BatchingConnection, watchdog))) as direct:
+        assert direct.prepare(statement, ["name"]).startswith("EXECUTE ")
+    watchdog.stop()

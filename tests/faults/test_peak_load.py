@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.support.concurrency import Call, in_parallel
+from tests.support.concurrency import Call, send_in_parallel
 
 pytestmark = pytest.mark.high_volume
 CLIENTS = {"postgresql": 300, "sqlite": 120}
@@ -18,14 +18,14 @@ def test_everyone_who_punches_at_nine_gets_an_answer(people, engine, two_workers
     entries = f"{two_workers.base_url}/api/v1/time-entries"
     rounds = PUNCHES // len(staff) // 2
 
-    answers = in_parallel(
+    answers = send_in_parallel(
         [
             [
-                Call("POST", f"{entries}/clock-in", bearer(person), {"project_id": website.id, "description": ""}),
-                Call("POST", f"{entries}/clock-out", bearer(person)),
+                Call("POST", f"{entries}/clock-in", bearer(user), {"project_id": website.id, "description": ""}),
+                Call("POST", f"{entries}/clock-out", bearer(user)),
             ]
             * rounds
-            for person in staff
+            for user in staff
         ]
     )
 

@@ -7,13 +7,13 @@ from sqlalchemy.exc import IntegrityError
 from app.core.database.migrations import migrate
 from app.core.database.session import Database
 from app.core.time.clock import utc_now
-from app.models.tables import ZONE
+from app.models.tables import TIME_ZONE
 from app.services.audit import recorder
-from tests.support.audit_asserts import Record
+from tests.support.audit_asserts import AuditLog
 from tests.support.cli import empty_database
 from tests.support.databases import POSTGRESQL, settings_for
 
-ADD = insert(ZONE)
+ADD = insert(TIME_ZONE)
 HOSTILE = [
     "100%",
     "%s %(name)s %%",
@@ -27,79 +27,79 @@ HOSTILE = [
 
 
 def zones(database):
-    with database.reading() as session:
-        return set(session.execute(select(ZONE.c.name)).scalars())
+    with database.read_transaction() as session:
+        return set(session.execute(select(TIME_ZONE.c.name)).scalars())
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_text_arrives_as_it_was_sent(database, name):
-    with database.writing() as session:
-        session.write_soon(ADD, {"name": name})
-    with database.writing() as session:
-        session.write_soon(ADD, {"name": f"{name}, again"})
-        session.execute(select(ZONE.c.name).where(ZONE.c.name == "%")).all()
+    with database.write_transaction() as session:
+        session.execute_later(ADD, {"name": name})
+    with database.write_transaction() as session:
+        session.execute_later(ADD, {"name": f"{name}, again"})
+        session.execute(select(TIME_ZONE.c.name).where(TIME_ZONE.c.name == "%")).all()
 
     assert zones(database) >= {name, f"{name}, again"}
 
 
 def test_the_next_statement_sees_what_was_written_before(database):
-    with database.writing() as session:
-        session.write_soon(ADD, {"name": "first"})
-        session.write_soon(ADD, {"name": "second"})
+    with database.write_transaction() as session:
+        session.execute_later(ADD, {"name": "first"})
+        session.execute_later(ADD, {"name": "second"})
 
-        seen = session.execute(select(ZONE.c.name).order_by(ZONE.c.name)).scalars().all()
+        seen = session.execute(select(TIME_ZONE.c.name).order_by(TIME_ZONE.c.name)).scalars().all()
 
     assert seen == ["first", "second"]
 
 
 def test_so_does_a_statement_for_many_rows_and_one_that_streams(database):
-    with database.writing() as session:
-        session.write_soon(ADD, {"name": "first"})
+    with database.write_transaction() as session:
+        session.execute_later(ADD, {"name": "first"})
         session.execute(ADD, [{"name": "second"}, {"name": "third"}])
-        session.write_soon(ADD, {"name": "fourth"})
-        streamed = session.execute(select(ZONE.c.name), execution_options={"yield_per": 1}).scalars().all()
+        session.execute_later(ADD, {"name": "fourth"})
+        streamed = session.execute(select(TIME_ZONE.c.name), execution_options={"yield_per": 1}).scalars().all()
 
     assert sorted(streamed) == ["first", "fourth", "second", "third"]
 
 
 def test_what_the_database_refuses_is_refused_at_the_commit(database):
-    with pytest.raises(IntegrityError), database.writing() as session:
-        session.write_soon(ADD, {"name": "twice"})
-        session.write_soon(ADD, {"name": "twice"})
+    with pytest.raises(IntegrityError), database.write_transaction() as session:
+        session.execute_later(ADD, {"name": "twice"})
+        session.execute_later(ADD, {"name": "twice"})
 
     assert zones(database) == set()
 
 
 def test_nothing_of_an_undone_transaction_travels_with_the_next(database):
     for _ in range(8):  # as many as there are connections
-        with pytest.raises(ZeroDivisionError), database.writing() as session:
-            session.write_soon(ADD, {"name": "undone"})
+        with pytest.raises(ZeroDivisionError), database.write_transaction() as session:
+            session.execute_later(ADD, {"name": "undone"})
             1 / 0  # noqa: B018 - whatever breaks a request
 
     for _ in range(8):
-        with database.writing() as session:
+        with database.write_transaction() as session:
             session.execute(text("SELECT 1"))
 
     assert zones(database) == set()
 
 
-def test_an_event_is_kept_where_the_refusal_is_recorded(anyone, server):
+def test_an_event_is_kept_where_the_refusal_is_recorded(anonymous, server):
     """The one kind of refusal that commits: its event waits too."""
-    record = Record(server.database)
+    audit_log = AuditLog(server.database)
 
-    anyone.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})
+    anonymous.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})
 
-    assert [event.action for event in record.new()] == ["login:refuse"]
+    assert [event.action for event in audit_log.new_events()] == ["login:refuse"]
 
 
 def test_two_events_of_one_transaction_follow_on_each_other(database):
-    record = Record(database)
+    audit_log = AuditLog(database)
 
-    with database.writing() as session:
+    with database.write_transaction() as session:
         for number in (1, 2):
             recorder.record(session, "project:create", at=utc_now(), actor_id=None, object_id=number)
 
-    assert [(event.object_id, event.position) for event in record.new()] == [(1, 1), (2, 2)]
+    assert [(event.object_id, event.position) for event in audit_log.new_events()] == [(1, 1), (2, 2)]
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
@@ -108,8 +108,8 @@ def test_a_database_in_another_encoding_gets_the_same_text(tmp_path, postgresql_
         database = Database(settings_for(url))
         migrate(database)
 
-        with database.writing() as session:
-            session.write_soon(ADD, {"name": "Grüße aus dem Büro"})
+        with database.write_transaction() as session:
+            session.execute_later(ADD, {"name": "Grüße aus dem Büro"})
 
         assert zones(database) == {"Grüße aus dem Büro"}
         database.close()

@@ -12,7 +12,7 @@ import pytest
 
 from app.main import create_app
 from tests.support.databases import settings_for
-from tests.support.in_process_server import PROBLEM, running
+from tests.support.in_process_server import PROBLEM, run_server
 
 NO_CONTENT = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 EVERYWHERE = {
@@ -32,31 +32,31 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 def service(**settings):
     """A client of a service without a database: nothing here comes so far."""
     with (
-        running(settings_for("sqlite:///unused.db", **settings)) as server,
+        run_server(settings_for("sqlite:///unused.db", **settings)) as server,
         httpx.Client(base_url=server.base_url) as client,
     ):
         yield client
 
 
-def said_to(client, request):
+def send_raw(client, request):
     """All that is answered to these bytes, until the connection is closed."""
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_no_answer_is_framed_sniffed_kept_or_told_on(mia, as_user, anyone):
+def test_no_answer_is_framed_sniffed_kept_or_told_on(mia, as_user, anonymous):
     """Success, refusal, what isn't there, what isn't read, a file, an empty answer: all say it, once."""
     me = as_user(mia)
     answers = [
         me.get("/auth/me"),
         me.get("/reports/export/csv", params=MARCH),
         me.get("/time-entries/current"),
-        anyone.get("/auth/me"),
-        anyone.get("/nowhere"),
-        anyone.post("/auth/login", content=b"x" * 2_000_000),
-        anyone.at_root("GET", "/"),
-        anyone.at_root("DELETE", "/health/live"),
+        anonymous.get("/auth/me"),
+        anonymous.get("/nowhere"),
+        anonymous.post("/auth/login", content=b"x" * 2_000_000),
+        anonymous.at_root("GET", "/"),
+        anonymous.at_root("DELETE", "/health/live"),
     ]
 
     assert [answer.status_code for answer in answers] == [200, 200, 204, 401, 404, 413, 200, 405]
@@ -76,12 +76,12 @@ def test_an_answer_with_a_tag_is_kept_by_nobody_either(ada, ana, website, people
 
 
 def test_what_breaks_says_it_too():
-    with running(settings_for("sqlite:///unused.db")) as server:
+    with run_server(settings_for("sqlite:///unused.db")) as server:
 
-        async def broken() -> None:
+        async def fail() -> None:
             raise RuntimeError
 
-        server.app.add_api_route("/broken", broken)
+        server.app.add_api_route("/broken", fail)
         answer = httpx.get(f"{server.base_url}/broken")
 
     assert answer.status_code == 500
@@ -115,9 +115,9 @@ def test_where_hosts_are_named_a_request_for_another_is_refused_before_anything_
 
         for host in ("evil.example.com", "127.0.0.1", "time.example.com.evil.com", "x@time.example.com", "", ":80"):
             for method, path in (("GET", "/"), ("POST", "/api/v1/auth/login"), ("GET", "/nowhere"), ("OPTIONS", "/")):
-                asked = {"Host": host, "Content-Encoding": "gzip", "Origin": OURS}
-                asked |= {"Access-Control-Request-Method": "GET"}
-                answer = client.request(method, path, headers=asked)
+                request_headers = {"Host": host, "Content-Encoding": "gzip", "Origin": OURS}
+                request_headers |= {"Access-Control-Request-Method": "GET"}
+                answer = client.request(method, path, headers=request_headers)
 
                 assert (answer.status_code, answer.headers["Content-Type"]) == (421, PROBLEM), (host, path)
                 assert answer.json()["code"] == "host_not_allowed"
@@ -127,8 +127,10 @@ def test_where_hosts_are_named_a_request_for_another_is_refused_before_anything_
 
 def test_a_request_that_names_two_hosts_is_for_neither():
     with service(TRUSTED_HOSTS=["time.example.com"]) as client:
-        asked = b"GET / HTTP/1.1\r\nHost: time.example.com\r\nHost: time.example.com\r\nConnection: close\r\n\r\n"
-        answer = said_to(client, asked)
+        request_headers = (
+            b"GET / HTTP/1.1\r\nHost: time.example.com\r\nHost: time.example.com\r\nConnection: close\r\n\r\n"
+        )
+        answer = send_raw(client, request_headers)
 
     assert answer.startswith(b"HTTP/1.1 421 ")
 
@@ -161,11 +163,11 @@ def test_a_page_of_an_allowed_origin_can_read_our_refusals():
 
 @pytest.mark.parametrize("origin", [THEIRS, "null", "", f"{OURS}.evil.com", "http://app.example.com", f"{OURS}:8443"])
 def test_no_other_page_can_read_anything(origin):
-    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "Authorization"}
+    request_headers = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "Authorization"}
     with service(CORS_ORIGINS=[OURS]) as client:
         answers = [
             client.get("/", headers={"Origin": origin}),
-            client.options("/api/v1/auth/me", headers={"Origin": origin} | asked),
+            client.options("/api/v1/auth/me", headers={"Origin": origin} | request_headers),
         ]
 
     assert [answer.status_code for answer in answers] == [200, 400]
@@ -173,11 +175,14 @@ def test_no_other_page_can_read_anything(origin):
 
 
 def test_a_preflight_of_an_allowed_page_lists_what_it_may_send():
-    asked = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,if-match"}
+    request_headers = {
+        "Access-Control-Request-Method": "PATCH",
+        "Access-Control-Request-Headers": "authorization,if-match",
+    }
     with service(CORS_ORIGINS=[OURS]) as client:
-        answer = client.options("/api/v1/time-entries/1", headers={"Origin": OURS} | asked)
+        answer = client.options("/api/v1/time-entries/1", headers={"Origin": OURS} | request_headers)
         refused = client.options(
-            "/", headers={"Origin": OURS} | asked | {"Access-Control-Request-Headers": "x-something"}
+            "/", headers={"Origin": OURS} | request_headers | {"Access-Control-Request-Headers": "x-something"}
         )
 
     assert answer.status_code == 200
@@ -269,7 +274,7 @@ AMBIGUOUS = {
 @pytest.mark.parametrize("framing", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
 def test_a_request_whose_end_can_be_read_in_two_ways_is_refused_with_all_behind_it(framing):
     with service() as client:
-        answer = said_to(client, f"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n{framing}{SMUGGLED}".encode())
+        answer = send_raw(client, f"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n{framing}{SMUGGLED}".encode())
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
@@ -290,11 +295,11 @@ def test_a_service_set_up_for_its_own_machine_answers_nobody_at_a_network_addres
     """`uvicorn app.main:app --host 0.0.0.0` asks no setting, so no start refused the published password there."""
     app = create_app(settings_for("sqlite:///unused.db", HOST=host))
 
-    async def asked():
+    async def request_headers():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=address) as client:
             return await client.get("/")
 
-    answer = asyncio.run(asked())
+    answer = asyncio.run(request_headers())
 
     assert answer.status_code == status
     assert answer.json().get("code", "") == ("host_not_allowed" if status == 421 else "")

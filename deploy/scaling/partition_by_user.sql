@@ -1,6 +1,6 @@
 -- Entries in 64 parts, by person, and the record by month: for databases past a billion entries (docs/scaling.md).
 --
---     psql -v ON_ERROR_STOP=1 --single-transaction -f deploy/scaling/partition_by_person.sql
+--     psql -v ON_ERROR_STOP=1 --single-transaction -f deploy/scaling/partition_by_user.sql
 --
 -- In a maintenance window: the tables are copied, and nobody punches meanwhile. By person and not by month, since a
 -- constraint of a partitioned table sees one part at a time: all of a person's entries are in one, so nobody is

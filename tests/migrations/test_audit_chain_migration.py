@@ -10,14 +10,14 @@ from sqlalchemy import JSON, column, insert, select, table, text
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Database
-from app.models.tables import EVENT
+from app.models.tables import AUDIT_EVENT
 from app.services.audit import recorder
-from app.services.audit.verification import Proof
-from tests.support.audit_asserts import Record
-from tests.support.audit_tampering import Burglar, changed, verified
+from app.services.audit.verification import VerificationResult
+from tests.support.audit_asserts import AuditLog
+from tests.support.audit_tampering import AuditTamperer, update_row, verify_chains
 from tests.support.databases import POSTGRESQL
 from tests.support.factories import instant
-from tests.support.migrating import alembic, writing
+from tests.support.migrations import connect_for_writing, run_alembic
 
 FIRST_TABLES = "2026_11_23_first_tables"
 ADA, MIA, ANA, BOB = 1, 2, 3, 5
@@ -60,30 +60,30 @@ WRITTEN = [
 @pytest.fixture
 def chained(database) -> Database:
     """The record from before, brought to today's revision."""
-    alembic(database, "downgrade", FIRST_TABLES)
-    with database.writing() as session:
+    run_alembic(database, "downgrade", FIRST_TABLES)
+    with database.write_transaction() as session:
         session.execute(insert(PLAIN), [{"id": number, **each} for number, each in enumerate(WRITTEN, start=1)])
-    alembic(database, "upgrade", "head")
+    run_alembic(database, "upgrade", "head")
     return database
 
 
 def test_events_from_before_the_chains_are_chained_and_read_as_they_were(chained):
-    with chained.reading() as session:
-        assert verified(session) == Proof(chains=5, events=len(WRITTEN))
+    with chained.read_transaction() as session:
+        assert verify_chains(session) == VerificationResult(chains=5, events=len(WRITTEN))
     assert read(chained) == by_person(WRITTEN)
 
 
 def test_what_happens_next_continues_their_chains(chained):
-    with chained.writing("request-9") as session:
-        for person in (ANA, None, 77):
-            recorder.record(session, "user:note", at=NINE, actor_id=ADA, subject_id=person, reason="Later")
+    with chained.write_transaction("request-9") as session:
+        for user in (ANA, None, 77):
+            recorder.record(session, "user:note", at=NINE, actor_id=ADA, subject_id=user, reason="Later")
 
-    with chained.reading() as session:
-        assert verified(session) == Proof(chains=6, events=len(WRITTEN) + 3)
+    with chained.read_transaction() as session:
+        assert verify_chains(session) == VerificationResult(chains=6, events=len(WRITTEN) + 3)
 
 
 def test_their_names_emails_and_reasons_can_be_erased(chained):
-    events = Burglar(chained).events
+    events = AuditTamperer(chained).events
 
     chained_text = "".join(f"{each.before} {each.after} {each.reason}" for each in events)
     personal = ("Ana", "Anna", "@example.com", "Why not", "Reason", "sha256: no")
@@ -92,65 +92,65 @@ def test_their_names_emails_and_reasons_can_be_erased(chained):
 
 
 def test_a_change_of_what_happened_before_the_chains_is_found(chained):
-    burglar = Burglar(chained)
-    first = burglar.of_chain(ANA)[0]
+    tamperer = AuditTamperer(chained)
+    first = tamperer.events_of_chain(ANA)[0]
 
-    told = burglar.told(changed(EVENT, first, {"actor_id": BOB}))
+    told = tamperer.verify_after(update_row(AUDIT_EVENT, first, {"actor_id": BOB}))
 
     assert told == f"Chain {ANA}, link 1 was changed: it doesn't fit its link."
 
 
 def test_on_the_way_back_the_events_read_as_before_and_can_be_chained_again(chained):
-    alembic(chained, "downgrade", FIRST_TABLES)
+    run_alembic(chained, "downgrade", FIRST_TABLES)
     left = written(chained)
-    alembic(chained, "upgrade", "head")
+    run_alembic(chained, "upgrade", "head")
 
     assert [each.pop("id") for each in left] == list(range(1, len(WRITTEN) + 1))
     assert left == sorted(WRITTEN, key=lambda each: (each["at"], each["subject_id"] or 0))
-    with chained.reading() as session:
-        assert verified(session) == Proof(chains=5, events=len(WRITTEN))
+    with chained.read_transaction() as session:
+        assert verify_chains(session) == VerificationResult(chains=5, events=len(WRITTEN))
     assert read(chained) == by_person(left)
 
 
 def test_events_are_given_ids_behind_the_last_on_the_way_back(chained):
-    alembic(chained, "downgrade", FIRST_TABLES)
-    with chained.writing() as session:
+    run_alembic(chained, "downgrade", FIRST_TABLES)
+    with chained.write_transaction() as session:
         session.execute(insert(PLAIN), event("user:note", BOB, BOB, minute=9999))
 
     assert written(chained)[-1]["id"] == len(WRITTEN) + 1
 
 
 def read(database: Database) -> list[Told]:
-    return [asdict(each) for each in Record(database, whole=True).new()]
+    return [asdict(each) for each in AuditLog(database, whole=True).new_events()]
 
 
 def by_person(events: list[Told]) -> list[Told]:
     """The events with their places in the chains; what concerns nobody comes last."""
     return [
         {"position": position, **each}
-        for person in (ADA, MIA, ANA, BOB, None)
-        for position, each in enumerate((each for each in events if each["subject_id"] == person), start=1)
+        for user in (ADA, MIA, ANA, BOB, None)
+        for position, each in enumerate((each for each in events if each["subject_id"] == user), start=1)
     ]
 
 
 def written(database: Database) -> list[Told]:
-    with database.reading() as session:
+    with database.read_transaction() as session:
         return [dict(row) for row in session.execute(select(PLAIN).order_by(PLAIN.c.at, PLAIN.c.id)).mappings()]
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_an_event_of_a_transaction_that_was_open_when_the_migration_came_is_not_lost(database, engine):
     """Somebody punches while the operator migrates: the migration waits for them before it copies."""
-    alembic(database, "downgrade", FIRST_TABLES)
+    run_alembic(database, "downgrade", FIRST_TABLES)
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit_event'::regclass")
-    with ThreadPoolExecutor(1) as operator, writing(database) as late, database.engine.connect() as watcher:
+    with ThreadPoolExecutor(1) as executor, connect_for_writing(database) as late, database.engine.connect() as watcher:
         late.execute(insert(PLAIN), {"id": 1} | event("login:accept", ANA, None, minute=0, actor_id=ANA))
-        migrated = operator.submit(alembic, database, "upgrade", "head")
+        migrated = executor.submit(run_alembic, database, "upgrade", "head")
         while not watcher.execute(waiting).scalar_one():
             watcher.rollback()
             assert not migrated.done(), "it did not wait"
         late.commit()
         migrated.result()
 
-    with database.reading() as session:
-        assert verified(session).events == 1
+    with database.read_transaction() as session:
+        assert verify_chains(session).events == 1

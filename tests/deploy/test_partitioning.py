@@ -9,13 +9,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.models.tables import ENTRY
 from app.services.audit import verification
-from app.services.constraints import from_constraint
+from app.services.constraints import error_from_constraint
 from tests.support.databases import POSTGRESQL
 from tests.support.postgresql import connect
 from tests.support.server_process import ROOT
-from tests.support.times import NOW, clock, morning
+from tests.support.times import NOW, hours_ago_utc, two_hour_entry
 
-STATEMENTS = ROOT / "deploy" / "scaling" / "partition_by_person.sql"
+STATEMENTS = ROOT / "deploy" / "scaling" / "partition_by_user.sql"
 PERIOD = {"start_date": str(NOW.date().replace(day=1)), "end_date": str(NOW.date())}
 pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
 
@@ -25,7 +25,7 @@ def company(people, database, db_url, engine):
     """Mia's team and a year-old entry, from before the tables were in parts."""
     mia, website = people.manager("Mia"), people.project("Website")
     ana = people.employee("Ana", manager=mia)
-    people.entry(ana, website, clock(9000), clock(8998))
+    people.entry(ana, website, hours_ago_utc(9000), hours_ago_utc(8998))
     database.engine.dispose()
     with closing(connect(make_url(db_url))) as connection, connection.cursor() as cursor:
         cursor.execute(f"BEGIN; {STATEMENTS.read_text()}; COMMIT")
@@ -38,29 +38,29 @@ def test_the_service_punches_corrects_and_reports_as_before(company, server, as_
     assert as_user(ana).clock_in(website.id).status_code == 200
     assert as_user(ana).clock_in(website.id).status_code == 409
     assert as_user(ana).clock_out().status_code == 200
-    done = as_user(ana).post("/time-entries", json=morning(website))
+    done = as_user(ana).post("/time-entries", json=two_hour_entry(website))
     moved = as_user(ana).patch(f"/time-entries/{done.json()['id']}", json={"description": "Both", "reason": "Forgot"})
-    overlapping = as_user(ana).post("/time-entries", json=morning(website))
+    overlapping = as_user(ana).post("/time-entries", json=two_hour_entry(website))
 
     assert (done.status_code, moved.status_code, overlapping.status_code) == (201, 200, 409)
     assert as_user(ana).get("/reports/me", params=PERIOD).status_code == 200
     assert as_user(mia).get("/reports/team", params=PERIOD).json()[0]["employee"]["id"] == ana.id
     assert "Both" in as_user(mia).get("/reports/export/csv", params=PERIOD).text
-    with server.database.reading() as session:
+    with server.database.read_transaction() as session:
         verification.verify(session, [], on_progress=lambda done, total: None)
 
 
 def test_an_entry_beyond_four_billion_is_punched_corrected_read_and_deleted(company, server, as_user, people, engine):
     """Ids of 64 bits, all the way: a company of a million has used up 32 within three years."""
     mia, ana, website = company
-    with server.database.writing() as session:
+    with server.database.write_transaction() as session:
         session.execute(text("SELECT setval('time_entry_id_seq', 4503599627370496)"))
     caller, admin = as_user(ana), as_user(people.admin("Ada"))
 
     entry_id = caller.clock_in(website.id).json()["id"]
     present = as_user(mia).get("/reports/presence").json()
     ended = caller.post(f"/time-entries/{entry_id}/clock-out")
-    done = caller.post("/time-entries", json=morning(website)).json()
+    done = caller.post("/time-entries", json=two_hour_entry(website)).json()
     bulk = {"operations": [{"action": "change", "id": done["id"], "description": "Both", "reason": "Forgot"}]}
     moved = caller.post("/time-entries/bulk", json=bulk)
     read = caller.get(f"/time-entries/{done['id']}")
@@ -84,30 +84,31 @@ def test_the_database_refuses_a_second_open_entry_an_overlap_and_a_change_of_the
         "user_id": ana.id, "project_id": website.id, "start_time": NOW, "end_time": None, "description": "",
         "time_zone": "UTC", "needs_review": False, "version": 1, "created_at": NOW, "updated_at": NOW,
     }  # fmt: skip
-    with database.writing() as session:
+    with database.write_transaction() as session:
         session.execute(insert(ENTRY).values(open_entry))
 
-    assert refusal(database, insert(ENTRY).values(open_entry)) == "already_clocked_in"
+    assert error_code(database, insert(ENTRY).values(open_entry)) == "already_clocked_in"
     assert (
-        refusal(database, insert(ENTRY).values(open_entry | {"end_time": NOW.replace(year=2050)})) == "entry_overlaps"
+        error_code(database, insert(ENTRY).values(open_entry | {"end_time": NOW.replace(year=2050)}))
+        == "entry_overlaps"
     )
     for change in ("UPDATE audit_event SET action = 'x'", "DELETE FROM audit_event", "TRUNCATE audit_event_rest"):
-        with pytest.raises(DBAPIError, match="audit_event_is_append_only"), database.writing() as session:
+        with pytest.raises(DBAPIError, match="audit_event_is_append_only"), database.write_transaction() as session:
             session.execute(text(change))
 
 
-def test_a_backup_takes_the_parts_and_brings_them_back(company, database, command, engine):
-    taken, restored = command("backup", "parts"), command("restore", "parts", "--force")
+def test_a_backup_takes_the_parts_and_brings_them_back(company, database, run_command, engine):
+    taken, restored = run_command("backup", "parts"), run_command("restore", "parts", "--force")
 
     assert (taken.exit_code, restored.exit_code, taken.stderr, restored.stderr) == (0, 0, "", "")
-    with database.reading() as session:
+    with database.read_transaction() as session:
         parts = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'time_entry'::regclass"
         assert session.scalar(text(parts)) == 64
         assert session.scalar(text("SELECT count(*) FROM time_entry")) == 1
 
 
-def refusal(database, statement):
+def error_code(database, statement):
     """The code of our error that the database's refusal becomes."""
-    with pytest.raises(IntegrityError) as refused, database.writing() as session:
+    with pytest.raises(IntegrityError) as refused, database.write_transaction() as session:
         session.execute(statement)
-    return from_constraint(refused.value).code
+    return error_from_constraint(refused.value).code

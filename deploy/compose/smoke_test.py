@@ -1,7 +1,7 @@
-"""A drill of compose.yaml: `sudo python -m deploy.compose.drill`, two minutes, on a machine with Docker and nothing of
+"""A smoke test of compose.yaml: `sudo python -m deploy.compose.smoke_test`, two minutes, with Docker, and nothing of
 this stack: its ports and its network are those of the real one.
 
-It builds the images, starts everything with secrets made for the drill, and does what docs/operations.md says: log in
+It builds the images, starts everything with secrets made for the test, and does what docs/operations.md says: log in
 through the ports that are open, be scraped, back up, restore, lose each part to `kill -9`, stop. Then all of it is
 removed, volumes too. Exit code 0 where each step did what it should. Root, because no container ends its own first
 process, and Docker does not restart what it was told to kill.
@@ -24,15 +24,15 @@ from tests.support.server_process import ROOT, TLS
 
 PROJECT = "ett-drill"
 API, PROMETHEUS = "http://127.0.0.1:8000", "http://127.0.0.1:9090"
-SERVING = ("database", "pgbouncer", "api", "prometheus")
+SERVICES = ("database", "pgbouncer", "api", "prometheus")
 WAIT_SECONDS = 60
-EMAIL, PHONE = "ada@example.com", "203.0.113.9"
-PROTECTED = {"CapEff": "0000000000000000", "NoNewPrivs": "1"}
+EMAIL, CLIENT_ADDRESS = "ada@example.com", "203.0.113.9"
+HARDENED_STATUS = {"CapEff": "0000000000000000", "NoNewPrivs": "1"}
 
 
-class Drill:
+class SmokeTest:
     def __init__(self) -> None:
-        self._begun_at = self._last_at = monotonic_seconds()
+        self._started_at = self._last_at = monotonic_seconds()
         names = ("SECRET_KEY", "AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN", "DATABASE_PASSWORD", "DATABASE_ADMIN_PASSWORD")
         self._secrets = {name: secrets.token_urlsafe(32) for name in (*names, "FIRST_ADMIN_PASSWORD")}
         self._environment = os.environ | self._secrets | {"FIRST_ADMIN_EMAIL": EMAIL}
@@ -40,78 +40,78 @@ class Drill:
     def run(self) -> None:
         """Raises AssertionError, RuntimeError or CalledProcessError where something isn't as it should be."""
         self._compose("--profile", "backup", "build", "--quiet")
-        self._say("the images are built")
+        self._report("the images are built")
         self._compose("up", "--detach")
-        wait_for(lambda: all(self._health(name) == "healthy" for name in SERVING))
-        self._say(f"{', '.join(SERVING)} are healthy")
-        for name in SERVING:
-            self._is_hardened(name)
-        self._say("none is root, has a capability or gains one; their file systems are read-only")
-        with self._ada() as ada:
-            self._is_open_as_far_as_it_should_be(ada)
-            self._say("logged in with the address of the proxy's client; no docs, and metrics for Prometheus alone")
-            self._goes_back_to_its_backup(ada)
-            self._say(
+        wait_for(lambda: all(self._health(name) == "healthy" for name in SERVICES))
+        self._report(f"{', '.join(SERVICES)} are healthy")
+        for name in SERVICES:
+            self._check_hardening(name)
+        self._report("none is root, has a capability or gains one; their file systems are read-only")
+        with self._log_in() as client:
+            self._check_exposure(client)
+            self._report("logged in with the address of the proxy's client; no docs, and metrics for Prometheus alone")
+            self._check_backup_and_restore(client)
+            self._report(
                 "backed up and restored: a punch from before is there, one from after isn't, and the record holds"
             )
             for name in ("database", "pgbouncer", "api"):
-                self._survives_a_kill(name, ada)
+                self._check_restart_after_kill(name, client)
         self._compose("stop")
-        codes = {name: self._inspect(name)["State"]["ExitCode"] for name in SERVING}
+        codes = {name: self._inspect(name)["State"]["ExitCode"] for name in SERVICES}
         assert set(codes.values()) == {0}, codes
-        self._say("stopped; each with 0")
+        self._report("stopped; each with 0")
 
     def remove(self) -> None:
         """Leave nothing of it."""
         self._compose("--profile", "backup", "down", "--volumes", "--remove-orphans")
 
-    def _is_hardened(self, name: str) -> None:
+    def _check_hardening(self, name: str) -> None:
         status = self._compose("exec", "-T", name, "cat", "/proc/1/status")
-        said = {line.partition(":")[0]: line.partition(":")[2].strip() for line in status.splitlines()}
-        assert said["Uid"].split()[0] != "0", f"{name} is root"
-        assert {key: said[key] for key in PROTECTED} == PROTECTED, f"{name}: {said}"
+        fields = {line.partition(":")[0]: line.partition(":")[2].strip() for line in status.splitlines()}
+        assert fields["Uid"].split()[0] != "0", f"{name} is root"
+        assert {key: fields[key] for key in HARDENED_STATUS} == HARDENED_STATUS, f"{name}: {fields}"
         assert self._inspect(name)["HostConfig"]["ReadonlyRootfs"]
 
     @contextmanager
-    def _ada(self) -> Iterator[httpx.Client]:
+    def _log_in(self) -> Iterator[httpx.Client]:
         """The first admin, as the proxy passes on what she sends."""
-        with httpx.Client(base_url=f"{API}/api/v1", verify=TLS, headers={"X-Forwarded-For": PHONE}) as client:
+        with httpx.Client(base_url=f"{API}/api/v1", verify=TLS, headers={"X-Forwarded-For": CLIENT_ADDRESS}) as client:
             form = {"username": EMAIL, "password": self._secrets["FIRST_ADMIN_PASSWORD"]}
             token = client.post("/auth/login", data=form).raise_for_status().json()["access_token"]
             client.headers["Authorization"] = f"Bearer {token}"
             yield client
 
-    def _is_open_as_far_as_it_should_be(self, ada: httpx.Client) -> None:
-        (session,) = ada.get("/auth/sessions").json()
-        assert session["address"] == PHONE
+    def _check_exposure(self, client: httpx.Client) -> None:
+        (session,) = client.get("/auth/sessions").json()
+        assert session["address"] == CLIENT_ADDRESS
         assert [httpx.get(f"{API}{path}", verify=TLS).status_code for path in ("/docs", "/metrics")] == [404, 401]
-        wait_for(lambda: [target["health"] for target in scraping("targets")["activeTargets"]] == ["up"])
-        assert scraping("rules")["groups"]
+        wait_for(lambda: [target["health"] for target in query_prometheus("targets")["activeTargets"]] == ["up"])
+        assert query_prometheus("rules")["groups"]
 
-    def _goes_back_to_its_backup(self, ada: httpx.Client) -> None:
-        project = ada.post("/admin/projects", json={"name": "Website"}).raise_for_status().json()["id"]
-        before = self._punch(ada, project)
+    def _check_backup_and_restore(self, client: httpx.Client) -> None:
+        project = client.post("/admin/projects", json={"name": "Website"}).raise_for_status().json()["id"]
+        before = self._punch(client, project)
         self._backup()
-        after = self._punch(ada, project)
+        after = self._punch(client, project)
         (file,) = self._backup("ls", "/backups").split()
         self._backup("python", "-m", "app.cli", "restore", "--force", f"/backups/{file}")
-        assert ada.get(f"/time-entries/{before}").json()["end_time"] is None
-        assert ada.get(f"/time-entries/{after}").status_code == 404
+        assert client.get(f"/time-entries/{before}").json()["end_time"] is None
+        assert client.get(f"/time-entries/{after}").status_code == 404
         self._backup("python", "-m", "app.cli", "verify-audit")
 
-    def _punch(self, ada: httpx.Client, project: int) -> int:
+    def _punch(self, client: httpx.Client, project: int) -> int:
         """Clock in, out of whatever ran."""
         body = {"project_id": project, "description": "A drill"}
-        entry: int = ada.post("/time-entries/clock-in?switch=true", json=body).raise_for_status().json()["id"]
+        entry: int = client.post("/time-entries/clock-in?switch=true", json=body).raise_for_status().json()["id"]
         return entry
 
-    def _survives_a_kill(self, name: str, ada: httpx.Client) -> None:
+    def _check_restart_after_kill(self, name: str, client: httpx.Client) -> None:
         before = self._inspect(name)
         killed_at = monotonic_seconds()
         os.kill(before["State"]["Pid"], signal.SIGKILL)
         wait_for(lambda: self._inspect(name)["RestartCount"] > before["RestartCount"])
-        wait_for(lambda: ada.get("/time-entries/current", timeout=10).status_code == 200)
-        self._say(f"{name} was killed; {monotonic_seconds() - killed_at:.1f} s later answers come again")
+        wait_for(lambda: client.get("/time-entries/current", timeout=10).status_code == 200)
+        self._report(f"{name} was killed; {monotonic_seconds() - killed_at:.1f} s later answers come again")
 
     def _backup(self, *command: str) -> str:
         return self._compose("run", "--rm", "-T", "backup", *command)
@@ -126,7 +126,7 @@ class Drill:
         return self._docker("compose", "--project-name", PROJECT, *arguments)
 
     def _docker(self, *arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603
+        result = subprocess.run(  # noqa: S603
             ["docker", *arguments],  # noqa: S607
             cwd=ROOT,
             env=self._environment,
@@ -134,26 +134,26 @@ class Drill:
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr}")
-        return done.stdout
+        if result.returncode:
+            raise RuntimeError(f"docker {' '.join(arguments)}: {result.stderr}")
+        return result.stdout
 
-    def _say(self, what: str) -> None:
+    def _report(self, what: str) -> None:
         now = monotonic_seconds()
-        print(f"{now - self._begun_at:5.1f} s (+{now - self._last_at:.1f})  {what}", flush=True)
+        print(f"{now - self._started_at:5.1f} s (+{now - self._last_at:.1f})  {what}", flush=True)
         self._last_at = now
 
 
-def scraping(what: str) -> Any:
+def query_prometheus(what: str) -> Any:
     """What Prometheus says of its targets or rules."""
     return httpx.get(f"{PROMETHEUS}/api/v1/{what}", verify=TLS).raise_for_status().json()["data"]
 
 
-def wait_for(holds: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     deadline = monotonic_seconds() + WAIT_SECONDS
     while True:
         with suppress(httpx.TransportError):
-            if holds():
+            if condition():
                 return
         if monotonic_seconds() > deadline:
             raise RuntimeError("It didn't come to that; see `docker logs`.")
@@ -161,12 +161,12 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 
 def main() -> None:
-    drill = Drill()
-    drill.remove()  # what one that was killed has left
+    smoke_test = SmokeTest()
+    smoke_test.remove()  # what one that was killed has left
     try:
-        drill.run()
+        smoke_test.run()
     finally:
-        drill.remove()
+        smoke_test.remove()
     print("All is as it should be.")
 
 

@@ -17,7 +17,7 @@ def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows:
         on_rows((header + chunk).count(b"\n"))  # the header for one, and breaks within a text
         header = b""
 
-    cells = (csv_cell(column.of(rows), column.type) for column in columns)
+    cells = (csv_cell(column.expression(rows), column.type) for column in columns)
     rows.session.write_csv(rows.select(*cells), write_chunk)
     if header:
         write_chunk(b"")

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import inspect, text
 
-from app.core.database.migrations import revisions_of
+from app.core.database.migrations import current_revisions
 from tests.support.databases import POSTGRESQL, SQLITE
-from tests.support.releases import become_next, environment, migrating, this_release
+from tests.support.releases import copy_this_release, environment, make_next_release, start_migration
 
 SECONDS = 60
 ADD_COLUMN = """\
@@ -41,8 +41,8 @@ app(["migrate"])
 @pytest.fixture
 def release(tmp_path):
     """The next release: it adds a column, and an index to a table that is never still."""
-    release = this_release(tmp_path)
-    become_next(release, next_column=ADD_COLUMN, next_index=ADD_INDEX)
+    release = copy_this_release(tmp_path)
+    make_next_release(release, next_column=ADD_COLUMN, next_index=ADD_INDEX)
     return release
 
 
@@ -50,22 +50,22 @@ def release(tmp_path):
 def test_a_migration_behind_a_long_report_gives_up_and_holds_nobody_up(people, db_url, server, release):
     website = people.project("Website")
     tokens = [server.token(people.employee(name)) for name in ("Ana", "Bob")]
-    with _punching(server, tokens, website) as answers:
-        with server.database.reading("report") as report:
+    with _punch_in_background(server, tokens, website) as answers:
+        with server.database.read_transaction("report") as report:
             report.execute(text("SELECT count(*) FROM project"))
             process = report.scalar(text("SELECT pg_backend_pid()"))
-            blocked = migrating(release, db_url, "--lock-timeout", "2")
-            said = blocked.communicate(timeout=SECONDS)[1].splitlines()
+            blocked = start_migration(release, db_url, "--lock-timeout", "2")
+            output = blocked.communicate(timeout=SECONDS)[1].splitlines()
         while_blocked = answers.total()
 
-        done = migrating(release, db_url)
+        done = start_migration(release, db_url)
         _, errors = done.communicate(timeout=SECONDS)
         assert done.returncode == 0, errors
 
     assert blocked.returncode == 1
-    assert said[0].startswith("Waiting for a lock: ALTER TABLE project ADD COLUMN colour")
-    assert f"process {process} (employee-time-tracking-api, idle in transaction, " in said[0]
-    assert said[-1].startswith("Not migrated, for want of a lock: ALTER TABLE project ADD COLUMN colour")
+    assert output[0].startswith("Waiting for a lock: ALTER TABLE project ADD COLUMN colour")
+    assert f"process {process} (employee-time-tracking-api, idle in transaction, " in output[0]
+    assert output[-1].startswith("Not migrated, for want of a lock: ALTER TABLE project ADD COLUMN colour")
     assert set(answers) == {200}
     assert answers.total() > while_blocked > 0
     assert _at(server.database) == {"next_index"}
@@ -74,14 +74,14 @@ def test_a_migration_behind_a_long_report_gives_up_and_holds_nobody_up(people, d
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_of_two_migrations_at_once_one_waits_for_the_other(db_url, database, release):
-    with database.reading() as other:
+    with database.read_transaction() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(7265747474)"))
-        waiting = migrating(release, db_url, "--lock-timeout", "1")
-        said = waiting.communicate(timeout=SECONDS)[1].splitlines()
+        waiting = start_migration(release, db_url, "--lock-timeout", "1")
+        output = waiting.communicate(timeout=SECONDS)[1].splitlines()
 
     assert waiting.returncode == 1
-    assert said[0] == "Waiting for a lock: another migration is running."
-    assert said[-1].startswith("Not migrated, for want of a lock: another migration is running. Nothing is half done")
+    assert output[0] == "Waiting for a lock: another migration is running."
+    assert output[-1].startswith("Not migrated, for want of a lock: another migration is running. Nothing is half done")
 
 
 @pytest.mark.parametrize(
@@ -104,18 +104,18 @@ def test_a_migration_killed_anywhere_is_finished_by_the_next_run(db_url, databas
         timeout=SECONDS,
     )
     left = set(inspect(database.engine).get_table_names())
-    again = migrating(release, db_url)
-    said = again.communicate(timeout=SECONDS)
+    again = start_migration(release, db_url)
+    output = again.communicate(timeout=SECONDS)
 
     assert killed.returncode == -signal.SIGKILL
     assert not any(table.startswith("_alembic_tmp_") for table in left)
-    assert again.returncode == 0, said
+    assert again.returncode == 0, output
     assert _at(database) == {"next_index"}
     assert _is_next(database)
 
 
 @contextmanager
-def _punching(server, tokens, project):
+def _punch_in_background(server, tokens, project):
     """How often each status was answered to people who clock in and out for as long as the block lasts."""
     answers, is_over = Counter(), threading.Event()
 
@@ -139,7 +139,7 @@ def _punching(server, tokens, project):
 
 def _at(database):
     with database.engine.connect() as connection:
-        return revisions_of(connection)
+        return current_revisions(connection)
 
 
 def _is_next(database):

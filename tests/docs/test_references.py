@@ -24,7 +24,7 @@ def sources() -> Iterator[Path]:
                 yield path
 
 
-def is_there(path: str) -> bool:
+def file_exists(path: str) -> bool:
     folder = ROOT / "app" if path.partition("/")[0] in OF_APP else ROOT
     return (folder / path).is_file()
 
@@ -34,7 +34,7 @@ def test_every_file_that_is_named_is_there():
         f"{source.relative_to(ROOT)}: {path}"
         for source in sources()
         for path in NAMED.findall(source.read_text())
-        if MADE_UP not in path and not is_there(path)
+        if MADE_UP not in path and not file_exists(path)
     ]
 
     assert missing == []

@@ -9,9 +9,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.concurrency import Call, at_once
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.databases import SQLITE
-from tests.support.metrics import Scraped
+from tests.support.metrics import Scrape
 from tests.support.server_process import TLS, Backend
 
 REQUESTS = 40
@@ -32,12 +32,12 @@ def folder(tmp_path: Path) -> Path:
 def test_two_workers_count_as_one_and_a_killed_one_leaves_only_what_it_counted(db_url, tmp_path, folder):
     backend = Backend(db_url, tmp_path, workers=2, PROMETHEUS_MULTIPROC_DIR=str(folder))
     try:
-        wait_for_workers(backend, started=2)
-        at_once([Call("GET", f"{backend.base_url}/nowhere")] * REQUESTS)
+        wait_for_workers(backend, worker_starts=2)
+        send_simultaneously([Call("GET", f"{backend.base_url}/nowhere")] * REQUESTS)
         before = [scrape(backend) for _ in range(SETTLED)]
-        victim = workers_of(backend)[0]
+        victim = worker_pids(backend)[0]
         os.kill(victim, signal.SIGKILL)
-        wait_for_workers(backend, started=3)
+        wait_for_workers(backend, worker_starts=3)
         after = [scrape(backend) for _ in range(SETTLED)]
         left = {file.name for file in folder.glob(f"*_{victim}.db")}
     finally:
@@ -56,18 +56,18 @@ def test_two_workers_count_as_one_and_a_killed_one_leaves_only_what_it_counted(d
     assert log.count(" started version=") == 3
 
 
-def scrape(backend: Backend) -> Scraped:
-    return Scraped(httpx.get(f"{backend.base_url}/metrics", verify=TLS))
+def scrape(backend: Backend) -> Scrape:
+    return Scrape(httpx.get(f"{backend.base_url}/metrics", verify=TLS))
 
 
-def wait_for_workers(backend: Backend, *, started: int) -> None:
+def wait_for_workers(backend: Backend, *, worker_starts: int) -> None:
     """Wait until so many were started, and two of them serve."""
     deadline = time.monotonic() + 60
-    while (shown := scrape(backend))("ett_worker_starts_total") < started or shown("ett_workers") < 2:
+    while (shown := scrape(backend))("ett_worker_starts_total") < worker_starts or shown("ett_workers") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def workers_of(backend: Backend) -> list[int]:
+def worker_pids(backend: Backend) -> list[int]:
     children = psutil.Process(backend.pid).children()
     return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
