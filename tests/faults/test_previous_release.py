@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -25,6 +26,8 @@ from tests.support.server_process import ROOT, TLS, Backend
 pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # another release's lines
 SECONDS = 60
 NOBODY = "nobody"
+RENAMED_PATHS = {"/api/v1/reports/timesheet.pdf": "/api/v1/reports/export/pdf"}
+"""Paths that this release changed; empty in a release that changes none."""
 
 
 class RunningRelease:
@@ -38,10 +41,10 @@ class RunningRelease:
         self._client = httpx.Client(base_url=backend.base_url, verify=TLS, timeout=SECONDS)
 
     def operations(self):
-        paths = self._client.get("/openapi.json").json()["paths"]
+        document = self._client.get("/openapi.json").json()
         return [
-            Operation(method.upper(), path, definition)
-            for path, of in paths.items()
+            Operation(method.upper(), path, definition, document["components"]["schemas"])
+            for path, of in document["paths"].items()
             for method, definition in of.items()
         ]
 
@@ -91,7 +94,8 @@ def test_the_release_before_answers_everything_on_this_ones_schema_as_this_one_d
     differences, succeeded = [], set()
     for operation in operations:
         for name in ("Ana", "Mia", "Ada", NOBODY):
-            before, after = older.answer(operation, name), newer.answer(operation, name)
+            renamed = replace(operation, path=RENAMED_PATHS.get(operation.path, operation.path))
+            before, after = older.answer(operation, name), newer.answer(renamed, name)
             if before.status_code < 300:
                 succeeded.add(operation.name)
             if before.status_code >= 500 or before.status_code != after.status_code:

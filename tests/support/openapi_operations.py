@@ -5,7 +5,7 @@ A body is written field by field as JSON text, since the worst that clients send
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.main import create_app
@@ -25,6 +25,7 @@ class Operation:
     method: str
     path: str
     definition: dict[str, Any]
+    schemas: dict[str, Any] = field(default_factory=lambda: DOCUMENT["components"]["schemas"])
 
     @property
     def name(self) -> str:
@@ -44,7 +45,7 @@ class Operation:
             if "$ref" not in media["schema"]:
                 return {}  # a file
             name = media["schema"]["$ref"].rpartition("/")[2]
-            return dict(DOCUMENT["components"]["schemas"][name]["properties"])
+            return dict(self.schemas[name]["properties"])
         return {}
 
     @property
