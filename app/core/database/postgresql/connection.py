@@ -1,5 +1,6 @@
 """A PostgreSQL connection that spends no round trip on opening and ending a transaction, nor on being alive, and that
-waits for nothing without an end. What each way to do so saves is measured in docs/decisions/0012-few-round-trips.md."""
+waits for nothing without an end. What each way to do so saves is measured in
+docs/decisions/0012-fewer-round-trips-per-transaction.md."""
 
 import select
 from collections.abc import Iterable
