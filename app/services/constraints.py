@@ -1,4 +1,7 @@
-"""The domain errors of violated constraints: the last resort where a check before the write was missed."""
+"""Conversion of violated database constraints to domain errors.
+
+Services check before they write. A constraint is violated only if such a check is missing or loses a race.
+"""
 
 import re
 
@@ -9,24 +12,23 @@ from app.services.projects.errors import ProjectNameTaken
 from app.services.time_entries.errors import AlreadyClockedIn, EntryOverlaps
 from app.services.users.errors import EmailTaken, ManagerIsSelf
 
-_PARTITION_SUFFIX = re.compile(r"_p\d+$")  # deploy/scaling/partition_by_user.sql names the parts' constraints so
+_PARTITION_SUFFIX = re.compile(r"_p\d+$")  # from deploy/scaling/partition_by_user.sql
 
-# What the databases say when a check before the write was missed: PostgreSQL names the constraint, SQLite the columns
-# of a unique index or the trigger's text.
+# PostgreSQL reports the name of the constraint. SQLite reports the columns of a unique index or the text of a trigger.
 _ERRORS_BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
-    "uq_time_entry_one_open_per_user": (AlreadyClockedIn, "You are clocked in already. Clock out first."),
-    "time_entry.user_id": (AlreadyClockedIn, "You are clocked in already. Clock out first."),
-    "ex_time_entry_no_overlap": (EntryOverlaps, "Another entry of this person lies in that time."),
-    "uq_user_email_key": (EmailTaken, "Another person has this e-mail."),
-    "user.email_key": (EmailTaken, "Another person has this e-mail."),
-    "uq_project_name_key": (ProjectNameTaken, "Another project has this name."),
-    "project.name_key": (ProjectNameTaken, "Another project has this name."),
-    "ck_user_not_their_own_manager": (ManagerIsSelf, "Nobody can be their own manager. Choose somebody else."),
+    "uq_time_entry_one_open_per_user": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
+    "time_entry.user_id": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
+    "ex_time_entry_no_overlap": (EntryOverlaps, "The time overlaps another entry of this user. Change the times."),
+    "uq_user_email_key": (EmailTaken, "Another user has this email. Choose a different email."),
+    "user.email_key": (EmailTaken, "Another user has this email. Choose a different email."),
+    "uq_project_name_key": (ProjectNameTaken, "Another project has this name. Choose a different name."),
+    "project.name_key": (ProjectNameTaken, "Another project has this name. Choose a different name."),
+    "ck_user_not_their_own_manager": (ManagerIsSelf, "A user cannot be their own manager. Choose another manager."),
 }
 
 
 def error_from_constraint(error: IntegrityError) -> DomainError | None:
-    """The domain error of a violated constraint; None for one that no request should ever reach, which is a bug."""
+    """Return the domain error for a violated constraint, or None if no request should be able to violate it (a bug)."""
     diagnostics = getattr(error.orig, "diag", None)
     name = diagnostics.constraint_name if diagnostics is not None else str(error.orig).rpartition(": ")[2]
     name = _PARTITION_SUFFIX.sub("", name or "")

@@ -1,7 +1,7 @@
-"""Requests that are sent again: answered again, and not done again.
+"""Idempotency keys: a retried request returns the stored response and changes nothing.
 
-The answer is kept under the sender's key in the transaction of the change. The sender is locked before the key is
-looked up, so a twin that comes at the same time waits, and then finds the answer.
+The response is stored under the caller's key in the transaction of the change. The caller's row is locked before the
+key is looked up, so a concurrent duplicate waits and then finds the stored response.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ REPLACED_COLUMNS = ("fingerprint", "answer", "created_at")
 _STORED_QUERY = select(IDEMPOTENCY_KEY.c.fingerprint, IDEMPOTENCY_KEY.c.answer, IDEMPOTENCY_KEY.c.created_at).where(
     IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"), IDEMPOTENCY_KEY.c.key == bindparam("key")
 )
-# A few of the oldest, whoever sent them: who never writes again leaves nothing behind for good. Those that another
-# transaction is deleting are left to it.
+# Deletes the oldest keys of all users, because a user who never writes again would never delete their own. SKIP LOCKED
+# leaves out rows that another transaction is deleting.
 _EXPIRED_QUERY = (
     select(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key)
     .where(IDEMPOTENCY_KEY.c.created_at <= bindparam("until"))
@@ -57,14 +57,14 @@ class IdempotencyKeyReused(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """A request to be done once: the sender's key, and what tells this request from another."""
+    """An Idempotency-Key and the fingerprint (SHA-256) of the request that was sent with it."""
 
     key: str
     fingerprint: str
 
 
 def for_key(key: str | None, operation: str, *content: str) -> IdempotentRequest | None:
-    """The request under its key; None for one without a key, which is done each time it comes."""
+    """Return the idempotent request for the key, or None without a key. Then the request runs each time it is sent."""
     if key is None:
         return None
     return IdempotentRequest(key, hashlib.sha256("\n".join((operation, *content)).encode()).hexdigest())
@@ -73,7 +73,10 @@ def for_key(key: str | None, operation: str, *content: str) -> IdempotentRequest
 def find_response(
     session: Session, user_id: int, request: IdempotentRequest | None, response_type: type[_Response], *, at: datetime
 ) -> _Response | None:
-    """The answer to this request, if it was done before; its sender is locked. Raises IdempotencyKeyReused."""
+    """Return the stored response to this request, if any. The caller's row must be locked.
+
+    Raises IdempotencyKeyReused.
+    """
     if request is None:
         return None
     stored = session.execute(_STORED_QUERY, {"user_id": user_id, "key": request.key}).one_or_none()
@@ -89,12 +92,15 @@ def replay(
     *,
     at: datetime,
 ) -> _Response | None:
-    """The response stored less than 24 hours ago, if any. Raises IdempotencyKeyReused for another request's."""
+    """Return the stored response if it is less than 24 hours old, else None.
+
+    Raises IdempotencyKeyReused if it was stored for a different request.
+    """
     if fingerprint is None or stored is None or created_at is None or created_at <= at - KEY_RETENTION:
         return None
     if fingerprint != request.fingerprint:
         raise IdempotencyKeyReused(
-            "This Idempotency-Key was sent with another request. Take a new key for a new request."
+            "This Idempotency-Key was used for a different request. Use a new key for each new request."
         )
     return response_type.model_validate_json(stored)
 
@@ -108,21 +114,27 @@ def store_response(
     purge: bool = True,
     at: datetime,
 ) -> None:
-    """Keep the answer for the same request, in the place of one whose time is over, and let go of a few that are."""
+    """Store the response under the request's key, and replace an expired response.
+
+    With `purge`, also delete up to 20 expired keys of any user.
+    """
     if request is None:
         return
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
     session.execute_later(_UPSERT, row | {"answer": response.model_dump_json(), "created_at": at})
-    if purge:  # last, so that nobody waits for us while we wait for them
+    if purge:  # last, because waiting for a lock after locking other users' keys could deadlock
         session.execute_later(_PURGE, {"until": at - KEY_RETENTION})
 
 
 @contextmanager
 def conflict_on_lock_timeout(request: IdempotentRequest | None) -> Iterator[None]:
-    """Around the wait for the sender's lock. Raises RequestInFlight where a request with a key waits in vain."""
+    """Convert a lock timeout to RequestInFlight if the request has a key.
+
+    Wrap the statement that locks the caller's row.
+    """
     try:
         yield
     except DBAPIError as error:
         if request is not None and is_lock_timeout(error):
-            raise RequestInFlight("The same request may still be under way. Send it again in a second.") from None
+            raise RequestInFlight("The same request may still be in progress. Retry after a second.") from None
         raise

@@ -355,7 +355,7 @@ def test_an_operator_writes_the_files_that_the_api_gives(run_command, people, se
     [
         (["hours.pdf", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "the name must end with .csv"),
         (["hours.csv", "--start-date", "1.3.2026", "--end-date", "2026-03-31"], "Send a date as YYYY-MM-DD."),
-        (["hours.csv", "--start-date", "2026-03-31", "--end-date", "2026-03-01"], "end_date lies before start_date"),
+        (["hours.csv", "--start-date", "2026-03-31", "--end-date", "2026-03-01"], "end_date is before start_date"),
         (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--time-zone", "Mars"], "tz database"),
         (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--manager", "9"], "no such person"),
         (["no/hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "No such file or directory"),

@@ -213,7 +213,7 @@ def test_a_refusal_by_the_database_is_a_sentence_for_the_client(database, people
     with pytest.raises(IntegrityError) as refused:
         people.entry(ana, website, "2026-03-02 11:00", "2026-03-02 13:00")
 
-    assert str(error_from_constraint(refused.value)) == "Another entry of this person lies in that time."
+    assert str(error_from_constraint(refused.value)) == "The time overlaps another entry of this user. Change the times."
 
 
 def entry(user, project, times):

@@ -1,1 +1,1 @@
-"""The acting user, visibility, and locks on users: the first questions of every use case."""
+"""Authentication, visibility of users, and locks on users."""

@@ -7,7 +7,10 @@ from app.models.users import Role
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The person who acts, with what the rules ask of them; `session_id` is None for who shows an API token."""
+    """The authenticated user, with the attributes that authorization needs.
+
+    `session_id` is the id of the login session. It is None if the request carries an API token.
+    """
 
     id: int
     role: Role

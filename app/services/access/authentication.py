@@ -1,4 +1,4 @@
-"""Who is asking: the person behind a token, as the database knows them at this very request."""
+"""Authentication: find the user of an access token or API token, and read the user's current state."""
 
 from datetime import datetime, timedelta
 from functools import cache
@@ -33,7 +33,7 @@ _ACTOR_QUERY = select(*ACTOR_COLUMNS).where(USER.c.id == bindparam("user_id"))
 
 
 def authenticate(session: Session, claims: Claims) -> Actor:
-    """The active person whose token this is. Raises what `actor_from_row` raises."""
+    """Return the active user of the credential. Raises what `actor_from_row` raises."""
     row = session.execute(require_credential(_ACTOR_QUERY, claims), credential_params(claims)).one_or_none()
     return actor_from_row(session, row, claims)
 
@@ -53,20 +53,23 @@ def _require_credential(statement: Select[Any], credential: Table) -> Select[Any
 
 
 def require_credential(statement: Select[Any], claims: Claims) -> Select[Any]:
-    """A statement over people with ACTOR_COLUMNS that finds nobody unless the credential of the claims still lives."""
+    """Join a statement over users, which selects ACTOR_COLUMNS, to the credential of the claims.
+
+    The statement returns no row if the login session or API token no longer exists.
+    """
     return _require_credential(statement, _credential_of(claims))
 
 
 def credential_params(claims: Claims) -> dict[str, Any]:
-    """The values of a `require_credential` statement."""
+    """Return the parameters of a `require_credential` statement."""
     return {"user_id": claims.user_id, "session_id": claims.session_id, "api_token_hash": claims.api_token_hash}
 
 
 def actor_from_row(session: Session, row: Row[Any] | None, claims: Claims) -> Actor:
-    """The actor in a row of a `require_credential` statement, for those that read more in the same round trip.
+    """Return the actor from a row of a `require_credential` statement, which may have more columns.
 
-    Raises InvalidToken for who is gone or deactivated, and for a session or API token that ended; ScopeRequired,
-    PasswordChangeRequired, SecondFactorRequired.
+    Raises InvalidToken if the user or the credential does not exist, the user is deactivated, or the credential
+    has expired. Raises ScopeRequired, PasswordChangeRequired, SecondFactorRequired.
     """
     if (
         row is None
@@ -74,7 +77,7 @@ def actor_from_row(session: Session, row: Row[Any] | None, claims: Claims) -> Ac
         or row.credential_expires_at <= claims.at
         or _predates_session(row, claims)
     ):
-        raise InvalidToken("The access token is not valid, or no longer. Log in again.")
+        raise InvalidToken("The access token is invalid or has expired. Log in again.")
     _check_scope(row, claims)
     _check_pending_actions(session, row, claims)
     if row.credential_used_at is None or row.credential_used_at <= claims.at - LAST_USED_UPDATE_INTERVAL:
@@ -85,24 +88,29 @@ def actor_from_row(session: Session, row: Row[Any] | None, claims: Claims) -> Ac
 
 
 def check_caller(session: Session, caller: Actor | None) -> None:
-    """Find out who is calling, and no more: as every transaction does before its service. For work that only somebody
-    who may ask for it is worth."""
+    """Do nothing, because every transaction authenticates the caller before it runs its service function.
+
+    For a request that needs authentication before expensive work outside the transaction.
+    """
 
 
 def require_role(actor: Actor, *roles: Role) -> None:
-    """Raises RoleRequired unless the actor has one of the roles."""
+    """Raise RoleRequired unless the actor has one of the roles."""
     if actor.role not in roles:
-        raise RoleRequired(f"This needs one of these roles: {', '.join(roles)}.")
+        raise RoleRequired(f"You need one of these roles: {', '.join(roles)}. Ask an admin.")
 
 
 def stale_credential(session: Session) -> Claims | None:
-    """The credential of this request, if its last use was written down more than LAST_USED_UPDATE_INTERVAL ago."""
+    """Return the credential of this request if its stored last use is older than LAST_USED_UPDATE_INTERVAL."""
     claims: Claims | None = session.info.get("stale_credential")
     return claims
 
 
 def touch_last_used(session: Session, claims: Claims) -> None:
-    """Write down when a session or an API token was last used: every few minutes, not at every request."""
+    """Store the time of the last use of a login session or API token.
+
+    Callers do this only for a `stale_credential`, because a write at every request would be too slow.
+    """
     credential = _credential_of(claims)
     condition = API_TOKEN.c.token_hash == claims.api_token_hash
     if credential is LOGIN_SESSION:
@@ -115,8 +123,11 @@ def _credential_of(claims: Claims) -> Table:
 
 
 def _predates_session(row: Row[Any], claims: Claims) -> bool:
-    """Whether the token was signed before its session was: a backup that was brought back had counted no further, and
-    gave the same numbers to others since."""
+    """Return True if the token is older than the login session that it names.
+
+    After a restore, the database assigns the same session ids again. An old token could then match another user's
+    login session.
+    """
     created_at: datetime = row.credential_created_at
     return claims.issued_at < (created_at - MAX_CLOCK_LAG).timestamp()
 
@@ -127,34 +138,34 @@ def _check_scope(row: Row[Any], claims: Claims) -> None:
     if claims.access.scopes.isdisjoint(row.credential_scopes.split()):
         scope_names = " or ".join(sorted(claims.access.scopes))
         raise ScopeRequired(
-            f"This needs an API token with the scope {scope_names}."
+            f"Your API token needs the scope {scope_names}. Create an API token with this scope."
             if scope_names
-            else "No API token can do this. Log in."
+            else "An API token cannot be used here. Log in and send an access token."
         )
 
 
 def _check_pending_actions(session: Session, row: Row[Any], claims: Claims) -> None:
-    """Who has to change their password or to enrol a second factor does that before anything else."""
+    """Raise an error if the user must first change the password or enrol a second factor."""
     pending = claims.access.pending
     if row.actor_must_change_password and PendingAction.password not in pending:
         raise PasswordChangeRequired("Change your password first: POST /api/v1/auth/password.")
     lacks_factor = not row.actor_has_second_factor and row.actor_role in session.settings.REQUIRE_TOTP_ROLES
     if lacks_factor and PendingAction.second_factor not in pending:
-        raise SecondFactorRequired("Your role needs a second factor. Enrol one first: POST /api/v1/auth/totp.")
+        raise SecondFactorRequired("Your role requires a second factor. Enrol one first: POST /api/v1/auth/totp.")
 
 
 def authenticate_manager(session: Session, claims: Claims) -> Actor:
-    """The manager or admin behind a token. Raises what `authenticate` raises, and RoleRequired."""
+    """Return the user of the credential, a manager or admin. Raises RoleRequired and what `authenticate` raises."""
     actor = authenticate(session, claims)
     require_role(actor, Role.manager, Role.admin)
     return actor
 
 
 def authenticate_admin(session: Session, claims: Claims) -> Actor:
-    """The admin behind a token. Raises what `authenticate` raises, and RoleRequired.
+    """Return the user of the credential, an admin. Raises RoleRequired and what `authenticate` raises.
 
-    What writes takes the lock of the rules first: who is an admin here still is one when it commits, since all that
-    makes or unmakes one takes it too.
+    A writing transaction takes the `lock_user_rules` lock first. Every change of a role takes the same lock, so the
+    caller is still an admin when the transaction commits.
     """
     if session.writes:
         locks.lock_user_rules(session)

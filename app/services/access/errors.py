@@ -1,4 +1,4 @@
-"""Domain errors of callers who may not do something, and of users whom they may not see."""
+"""Domain errors of authorization, and of users that the caller may not see."""
 
 from app.core.errors import Forbidden, NotFound
 

@@ -1,4 +1,4 @@
-"""Locks on people. Every write locks the person concerned first, then looks, then writes."""
+"""Locks on users. Every write locks the affected user first, then reads, then writes."""
 
 from sqlalchemy import select
 
@@ -12,9 +12,10 @@ from app.services.access.errors import UserNotFound
 
 
 def lock_users(session: Session, *user_ids: int) -> list[User]:
-    """Lock the people's rows, ids ascending so that two writers can't wait for each other, and read them fresh.
+    """Lock the users' rows and return their current state, ordered by id.
 
-    Raises UserNotFound if one of them doesn't exist. (On SQLite a writing transaction holds the whole file already.)
+    Rows are locked in ascending order of id, so that two writers cannot deadlock. Raises UserNotFound if a user does
+    not exist. On SQLite, a writing transaction already holds the lock of the database file.
     """
     ids = sorted(set(user_ids))
     users = session.scalars(
@@ -25,28 +26,31 @@ def lock_users(session: Session, *user_ids: int) -> list[User]:
         .execution_options(populate_existing=True)
     ).all()
     if len(users) != len(ids):
-        raise UserNotFound("There is no such person.")
+        raise UserNotFound("There is no user with this id.")
     return list(users)
 
 
 def lock_self(session: Session, actor: Actor) -> User:
-    """Lock the actor's own row and read it fresh. Raises InvalidToken for who was deactivated while this waited."""
+    """Lock the actor's own row and return its current state.
+
+    Raises InvalidToken if the actor was deactivated before the lock was granted.
+    """
     (user,) = lock_users(session, actor.id)
     if not user.is_active:
-        raise InvalidToken("The access token is not valid, or no longer. Log in again.")
+        raise InvalidToken("The access token is invalid or has expired. Log in again.")
     return user
 
 
 def user_lock_options(user_id: int) -> dict[str, str]:
-    """The execution options of a statement that locks the user's row first, in the same round trip.
+    """Return execution options that lock the user's row before the statement, sent together with it.
 
-    The lock is a statement of its own, so the one behind it takes its snapshot after the lock was granted and sees what
-    the last holder committed; FOR UPDATE in the reading statement would join the fresh user with stale entries. (On
-    SQLite a writing transaction holds the whole file already.)
+    The lock is a separate statement. The statement after it takes its snapshot when the lock is granted, so it sees
+    what the previous lock holder committed. FOR UPDATE in the reading statement would join the current user row with
+    outdated entries. On SQLite, a writing transaction already holds the lock of the database file.
     """
     return {SEND_FIRST: f'SELECT id FROM "user" WHERE id = {int(user_id)} FOR NO KEY UPDATE; '}  # noqa: S608 - an int
 
 
 def lock_user_rules(session: Session) -> None:
-    """Take the one lock for changes of role, active flag and manager: their rules span several people."""
+    """Lock all changes of role, active flag and manager, because their rules concern several users at once."""
     session.execute(select(NAMED_LOCK.c.name).where(NAMED_LOCK.c.name == "people").with_for_update())

@@ -1,6 +1,7 @@
-"""Who may see whom: the one place. Every read of rows that belong to people starts here; filters only narrow it.
+"""Visibility of users. Every read of rows that belong to users starts from a condition of this module.
 
-Employees see themselves; managers also their team, direct and indirect; admins everyone. Scope is today's team.
+Employees see themselves. Managers also see their direct and indirect reports. Admins see all users. The current team
+counts, also for entries from the time of another manager. Filters can only narrow the result.
 """
 
 from typing import Any
@@ -19,25 +20,31 @@ SMALL_TEAM_SIZE = 100
 
 
 def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
-    """Ids of the people who report to the manager, or with `include_indirect` to anyone below. Not the manager."""
+    """Return a query for the ids of the manager's direct reports; with `include_indirect`, of all reports below.
+
+    The manager is not included.
+    """
     direct = select(USER.c.id).where(USER.c.manager_id == manager_id)
     if not include_indirect:
         return direct
     below = direct.cte(recursive=True)
-    # UNION, not UNION ALL: a circle of managers that found its way into the table still ends.
+    # UNION, not UNION ALL, so that the recursion ends even if the table contains a manager cycle.
     below = below.union(select(USER.c.id).where(USER.c.manager_id == below.c.id))
     return select(below.c.id).where(below.c.id != manager_id)
 
 
 def require_visible(session: Session, actor: Actor, user_ids: set[int]) -> None:
-    """Raises UserNotFound unless the actor may see, and so act for, each of these people."""
+    """Raise UserNotFound unless the actor may see, and therefore act for, each of these users."""
     visible = select(func.count()).select_from(USER).where(USER.c.id.in_(user_ids), visible_to(actor, USER.c.id))
     if user_ids - {actor.id} and session.execute(visible).scalar_one() != len(user_ids):
-        raise UserNotFound("There is no such person for you.")
+        raise UserNotFound("There is no such user, or you may not see them. Check the user_id.")
 
 
 def has_small_team(session: Session, actor: Actor) -> bool:
-    """Whether the actor is a manager who sees no more than SMALL_TEAM_SIZE people: few enough to look at one by one."""
+    """Return True if the actor is a manager who sees at most SMALL_TEAM_SIZE users.
+
+    For so few users, one index scan for each user is faster than one scan over all entries.
+    """
     if actor.role is not Role.manager:
         return False
     visible = select(USER.c.id).where(visible_to(actor, USER.c.id)).limit(SMALL_TEAM_SIZE + 1)
@@ -45,7 +52,7 @@ def has_small_team(session: Session, actor: Actor) -> bool:
 
 
 def visible_to(actor: Actor, user_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """The condition that the person of a row is one whom the actor may see."""
+    """Return the condition that the actor may see the user of a row, whose id is the column `user_id`."""
     match actor.role:
         case Role.admin:
             return true()
@@ -57,8 +64,11 @@ def visible_to(actor: Actor, user_id: ColumnElement[Any]) -> ColumnElement[bool]
 
 
 def users_in_report(actor: Actor, *, scope: ReportScope, include_indirect: bool) -> ColumnElement[bool]:
-    """The condition that a user is in the actor's report. Raises RoleRequired for `scope=all` unless an admin asks."""
+    """Return the condition that a user is in the actor's report.
+
+    Raises RoleRequired if `scope` is `all` and the actor is not an admin.
+    """
     if scope is ReportScope.all:
         require_role(actor, Role.admin)
         return visible_to(actor, USER.c.id)
-    return USER.c.id.in_(team_ids(actor.id, include_indirect=include_indirect))  # in sight, and no more
+    return USER.c.id.in_(team_ids(actor.id, include_indirect=include_indirect))  # always a subset of the visible users

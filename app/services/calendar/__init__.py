@@ -1,1 +1,1 @@
-"""Days, weeks and months as instants, zone by zone, and entries cut at their ends."""
+"""Local days, weeks and months as instants, and the split of entries at local midnights."""

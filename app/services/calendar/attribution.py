@@ -1,7 +1,7 @@
-"""To which days an entry belongs: whole to the local day on which it starts, or cut at each local midnight.
+"""Attribution of entries to local days: to the day of their start, or split at each local midnight.
 
-Either way the seconds of the days add up to the seconds of the entries, over every change of the clocks, since days are
-intervals of instants that follow on one another without gap or overlap.
+In both cases the seconds of the days add up to the seconds of the entries, even when the clocks change. The reason is
+that local days are consecutive intervals of instants, without gaps and without overlaps.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,10 +25,11 @@ _EARLIER = ENTRY.alias("earlier")
 def in_period(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
 ) -> ColumnElement[bool]:
-    """The condition that an entry belongs to the period; with split, that it may: `split_at_midnights` decides.
+    """Return the condition that an entry belongs to the period.
 
-    It does not restrict entries to `users`, which is a condition over USER: the caller's statement does that. With
-    split it is needed to find the entries from before the period that reach into it.
+    With attribution `split`, the condition selects candidates, and `split_at_midnights` finds the exact segments.
+    `users` is a condition over USER. It serves to find entries that start before the period and end inside it. It
+    does not restrict the entries to these users, so the caller's statement must do that.
     """
     if attribution is Attribution.at_start:
         return starts_within(resolved)
@@ -38,7 +39,10 @@ def in_period(
 def split_by_day(
     entries: Iterable[TimeEntryWithProject], period: Period, attribution: Attribution
 ) -> Iterator[tuple[date, TimeEntryWithProject]]:
-    """Each entry with the day to which it belongs; with split, what of it lies inside each day of the period."""
+    """Yield each entry with the local day to which it belongs.
+
+    With attribution `split`, yield each segment of the entry instead, with the local day that contains it.
+    """
     for entry in entries:
         zone = period.zone or entry.time_zone
         start = int(entry.start_time.timestamp())
@@ -59,9 +63,9 @@ def split_by_day(
 def split_at_midnights(
     start: int, end: int | None, zone: str, period: Period
 ) -> Iterator[tuple[date, int, int | None]]:
-    """What of an entry lies inside each local day of the period: day, start and end, in seconds since 1970.
+    """Yield the segments of an entry inside the period: local day, start and end, in seconds since 1970.
 
-    One that still runs has no length to cut: it is given once, whole, on its first day inside the period.
+    An open entry has no length yet, so it is yielded once, unsplit, with its first day inside the period.
     """
     lower, upper = day_start_epoch(period.start, zone), day_start_epoch(period.end + _DAY, zone)
     if end is None or end == start:
@@ -74,7 +78,7 @@ def split_at_midnights(
     day = local_day(segment_start, zone)
     while segment_start < clipped_end:
         segment_end = min(day_start_epoch(day + _DAY, zone), clipped_end)
-        if segment_end > segment_start:  # a day that the zone left out has nothing in it
+        if segment_end > segment_start:  # a day that the zone skipped is empty
             yield day, segment_start, segment_end
         segment_start, day = segment_end, day + _DAY
 
@@ -82,7 +86,7 @@ def split_at_midnights(
 def seconds_by_user(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
 ) -> dict[int, int]:
-    """Whole seconds of closed entries that belong to the period, by person, added up in the database."""
+    """Return the whole seconds of the closed entries that belong to the period, by user id."""
     is_included, start, end = clipped_interval(session, resolved, attribution, users)
     closed = select(ENTRY.c.user_id, whole_seconds(func.sum(end - start))).where(
         ENTRY.c.user_id.in_(select(USER.c.id).where(users)), is_included
@@ -93,9 +97,9 @@ def seconds_by_user(
 def clipped_interval(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
 ) -> tuple[ColumnElement[bool], ColumnElement[datetime], ColumnElement[datetime]]:
-    """The condition that a closed entry belongs to the period, and from when to when it counts.
+    """Return the condition that a closed entry belongs to the period, and the start and end of the part that counts.
 
-    As `in_period`, it does not restrict entries to `users`.
+    Like `in_period`, the condition does not restrict the entries to `users`.
     """
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
     closed = end.is_not(None)
@@ -109,14 +113,15 @@ def clipped_interval(
 
 
 def period_bounds(resolved: ResolvedPeriod) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
-    """The instant at which the period begins in an entry's zone, and the one behind its end."""
+    """Return the first instant of the period in an entry's zone, and the first instant after the period."""
     return _by_zone(resolved.bounds, 0), _by_zone(resolved.bounds, 1)
 
 
 def _may_overlap(session: Session, bounds: Bounds, users: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Entries that start in the widest of the intervals, and those from before that reach into it.
+    """Return the condition that an entry starts inside the widest interval, or starts earlier and ends inside it.
 
-    Of a person's entries, which don't overlap, only the last one before can: one step down an index for each person.
+    A user's entries do not overlap, so only the last one that starts earlier can end inside the interval. Finding it
+    takes one index lookup for each user.
     """
     lower, upper = envelope(bounds)
     has_length = or_(_EARLIER.c.end_time.is_(None), _EARLIER.c.end_time > _EARLIER.c.start_time)
@@ -132,13 +137,13 @@ def _may_overlap(session: Session, bounds: Bounds, users: ColumnElement[bool]) -
         or_(ENTRY.c.end_time.is_(None), ENTRY.c.end_time > lower),
     )
     ids = list(session.execute(overlapping).scalars())
-    # Written into the statement: SQLite takes no more than 32,766 parameters.
+    # Literals instead of parameters, because SQLite accepts at most 32,766 parameters.
     ids_param: BindParameter[list[int]] = bindparam("reaching", ids, expanding=True, literal_execute=True)
     return or_(starts_between(lower, upper), ENTRY.c.id.in_(ids_param))
 
 
 def _by_zone(bounds: Bounds, side: int) -> ColumnElement[datetime]:
-    """The lower (0) or the upper (1) bound of an entry's interval."""
+    """Return the lower (`side` 0) or upper (`side` 1) bound of the interval for an entry's zone."""
     instants = {each: literal(each[side], Instant) for each in bounds}
     if len(bounds) == 1:
         return next(iter(instants.values()))

@@ -1,4 +1,4 @@
-"""Days, ISO weeks, months and weekdays of a period as numbers, which a database makes from a day by arithmetic."""
+"""Integer keys for the days, ISO weeks, months and weekdays of a period, which a statement computes from a day."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -13,11 +13,11 @@ from app.services.calendar.periods import Period
 CALENDAR_GROUPS = frozenset({SummaryGroup.day, SummaryGroup.week, SummaryGroup.month, SummaryGroup.weekday})
 _EPOCH = date(1970, 1, 1)
 _MONDAY_SHIFT = 3
-"""1970-01-01 was a Thursday: what there is to add to a day, in days since then, for weeks that begin on Mondays."""
+"""Days to add to a day number (days since 1970) so that weeks begin on Monday. 1970-01-01 was a Thursday."""
 
 
 class CalendarKeys:
-    """The keys of a period's days: as numbers in a statement, and as an answer shows them."""
+    """The keys of a period's days: integers in a statement, labels in a response."""
 
     def __init__(self, period: Period) -> None:
         count = (period.end - period.start).days + 1
@@ -27,13 +27,13 @@ class CalendarKeys:
         ]
 
     def key_of_instant(self, group: SummaryGroup, local: LocalTime, instant: ColumnElement[Any]) -> ColumnElement[int]:
-        """The key of the local day of an entry's instant, which lies in the period."""
-        if group is SummaryGroup.month:  # compared as it is stored, without telling the day first
+        """Return the key of the local day of an instant inside the period."""
+        if group is SummaryGroup.month:  # compares the stored instant, without computing the local day first
             return local.value_since(instant, self._months)
         return self.key_of_day(group, local.day(instant))
 
     def key_of_day(self, group: SummaryGroup, day: ColumnElement[int]) -> ColumnElement[int]:
-        """The key of a day of the period, given in days since 1970."""
+        """Return the key of a day of the period, given in days since 1970."""
         match group:
             case SummaryGroup.week:
                 return (day + _MONDAY_SHIFT) // 7
@@ -45,11 +45,14 @@ class CalendarKeys:
                 return day
 
     def combinations(self, groups: Sequence[SummaryGroup]) -> list[tuple[int, ...]]:
-        """Every combination of these groups' keys that a day of the period has; with no group, the empty one."""
+        """Return the distinct combinations of the groups' keys over the days of the period.
+
+        Without groups, return one empty combination.
+        """
         return list(dict.fromkeys(tuple(_key(group, day) for group in groups) for day in self._days))
 
     def labels(self, group: SummaryGroup) -> dict[int, date | str | int]:
-        """The group's keys as an answer shows them, by their numbers."""
+        """Return the labels that a response shows, by key."""
         return {_key(group, day): _label(group, day) for day in self._days}
 
 

@@ -1,6 +1,7 @@
-"""Local days and times of instants, told inside a statement by adding numbers that Python worked out zone by zone.
+"""Local days and local times of instants, computed inside a statement.
 
-No database does zone arithmetic: it compares an instant with those at which a zone's clock changes, and adds.
+Python computes the UTC offsets of each zone. The statement compares an instant with the instants at which the offset
+changes, and adds the offset. The time zone tables of the database are not used.
 """
 
 from collections import defaultdict
@@ -22,7 +23,7 @@ LiteralRenderer = Callable[[int], ColumnElement[Any]]
 
 
 def _literal_int(number: int) -> ColumnElement[int]:
-    """Written into the statement: SQLite takes no more than 32,766 parameters, and six hundred zones have more."""
+    """Return a literal, because SQLite accepts at most 32,766 parameters and 600 zones need more."""
     return literal_column(str(number), BigInteger)
 
 
@@ -31,12 +32,12 @@ def _literal_instant(second: int) -> ColumnElement[datetime]:
 
 
 def _literal_for(value: ColumnElement[Any]) -> LiteralRenderer:
-    """How a second is written to be compared with the value: a stored instant, or a second itself."""
+    """Return the function that renders a second for comparison with the value, a stored instant or a second."""
     return _literal_instant if isinstance(value.type, Instant) else _literal_int
 
 
 class LocalTime:
-    """What the walls show at the instants of entries that belong to a period: in its zone, else in each entry's own."""
+    """Local time of the entries of a period: in the period's zone if it has one, else in each entry's own zone."""
 
     def __init__(self, resolved: ResolvedPeriod) -> None:
         self._zone: ColumnElement[str] = ENTRY.c.time_zone
@@ -47,7 +48,7 @@ class LocalTime:
             self._zones_by_offsets[tuple(offsets)].append(zone)
 
     def with_zone(self, zone: ColumnElement[str]) -> "LocalTime":
-        """The same where an entry's zone stands in another column."""
+        """Return a copy that reads the entry's zone from another column."""
         other = copy(self)
         other._zone = zone
         return other
@@ -55,19 +56,22 @@ class LocalTime:
     def local_timestamp(
         self, instant: ColumnElement[Any], kind: Literal["time", "day"] = "time"
     ) -> ColumnElement[datetime]:
-        """What the wall shows at a stored instant: its time, or one that has the local day for its date.
+        """Return the local time of a stored instant; with `kind` "day", a timestamp whose date is the local day.
 
-        The two differ while a clock that was set back over midnight strikes the same minutes again.
+        The dates differ only where a clock is set back across midnight: the repeated minutes belong to the new day.
         """
         return wall_time(instant, self._offset(instant, "offset" if kind == "time" else "day_offset"))
 
     def day(self, instant: ColumnElement[Any]) -> ColumnElement[int]:
-        """The local day of a stored instant, or of a second since 1970, in days since 1970: `zones.local_day`."""
+        """Return the local day, in days since 1970, of a stored instant or of a second since 1970.
+
+        The result is the same as that of `zones.local_day`.
+        """
         second = epoch(instant) if isinstance(instant.type, Instant) else instant
         return (second + self._offset(instant, "day_offset")) // DAY_SECONDS
 
     def value_since(self, instant: ColumnElement[Any], values: Sequence[tuple[date, int]]) -> ColumnElement[int]:
-        """The figure of the last of these days that had begun; the first stands for all before, too."""
+        """Return the value of the last of these days that has begun at the instant, else the first value."""
         return self._by_zone(
             lambda zone, _: case_steps(
                 instant, [(day_start_epoch(day, zone), value) for day, value in values], _literal_for(instant)
@@ -75,7 +79,10 @@ class LocalTime:
         )
 
     def day_start(self, day: ColumnElement[int]) -> ColumnElement[int]:
-        """The second since 1970 at which a local day of the period, or the one behind it, begins: `day_start_epoch`."""
+        """Return the start of a local day in seconds since 1970, as `day_start_epoch` does.
+
+        The day must be in the period, or the day after it.
+        """
         return day * DAY_SECONDS - self._by_zone(
             lambda zone, offsets: case_steps(day, _day_start_steps(self._first_day, offsets, zone))
         )
@@ -96,12 +103,12 @@ def days_since_1970(day: date) -> int:
 
 
 def date_from_days(number: int) -> date:
-    """The day that is so many days after 1970-01-01."""
+    """Return the date that is `number` days after 1970-01-01."""
     return date.fromordinal(number + date(1970, 1, 1).toordinal())
 
 
 def _offset_steps(offsets: OffsetPeriods, name: str) -> list[tuple[int, int]]:
-    """The seconds at which the figure changes, each with the new one; the first stands for all before, too."""
+    """Return each second at which the offset changes, with the new offset. The first also holds before its second."""
     steps: list[tuple[int, int]] = []
     for offset_period in offsets:
         if not steps or steps[-1][1] != getattr(offset_period, name):
@@ -110,7 +117,10 @@ def _offset_steps(offsets: OffsetPeriods, name: str) -> list[tuple[int, int]]:
 
 
 def _day_start_steps(first_day: int, offsets: OffsetPeriods, zone: str) -> list[tuple[int, int]]:
-    """The days from which on a day begins by another figure before the same day in UTC, with that figure."""
+    """Return each day at which the shift changes, with the new shift.
+
+    The shift is the number of seconds by which a local day begins before the same day in UTC.
+    """
     steps: list[tuple[int, int]] = []
     nearby_days = (
         max(first_day, offset_period.start // DAY_SECONDS + distance)
@@ -127,7 +137,10 @@ def _day_start_steps(first_day: int, offsets: OffsetPeriods, zone: str) -> list[
 def case_steps(
     value: ColumnElement[Any], steps: Sequence[tuple[int, int]], as_literal: LiteralRenderer = _literal_int
 ) -> ColumnElement[int]:
-    """The figure of the last step at or before the value, found by halving: a century has two hundred."""
+    """Return the result of the last step at or before the value, else that of the first step.
+
+    The CASE expressions form a binary search, because a century of offset changes has about 200 steps.
+    """
     if len(steps) == 1:
         return _literal_int(steps[0][1])
     middle = len(steps) // 2

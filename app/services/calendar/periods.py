@@ -1,6 +1,6 @@
-"""Periods: the days from a start to an end date, both included, as instants that a database can compare.
+"""Periods: local days from a start date to an end date, both included, as instants that a database can compare.
 
-An entry keeps the zone its owner had when it was recorded, and belongs to the local day on which it starts there.
+An entry keeps the time zone that its user had at the time of recording. Its local days are those of this zone.
 """
 
 from calendar import monthrange
@@ -25,12 +25,12 @@ from app.models.tables import ENTRY, TIME_ZONE
 
 MAX_REPORT_DAYS = 400
 _DEFAULT_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_ZONE_MARGIN = timedelta(days=3)  # by then the period's last day has ended everywhere
+_ZONE_MARGIN = timedelta(days=3)  # after that, the last day of the period has ended in every zone
 _ENTRY_MARGIN = timedelta(days=1000)
-"""How far before the period an entry that still runs may have started, and how far behind it and the present one may
-end, and still be told rightly."""
+"""Local times are correct for entries that start up to this long before the period, or end up to this long after it
+and the current time."""
 _ZONES_QUERY = select(TIME_ZONE.c.name).order_by(TIME_ZONE.c.name)
-# And when the first and the last of all entries start: two steps down an index.
+# The first and the last start of all entries come from two index lookups.
 _ZONES_AND_ENTRY_RANGE_QUERY = _ZONES_QUERY.add_columns(
     select(ENTRY.c.start_time).order_by(ENTRY.c.start_time).limit(1).scalar_subquery().label("earliest"),
     select(ENTRY.c.start_time).order_by(ENTRY.c.start_time.desc()).limit(1).scalar_subquery().label("latest"),
@@ -49,7 +49,10 @@ class PeriodTooLong(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Local days from `start` to `end`, both included; in `zone` if one is asked for, else in each entry's own."""
+    """Local days from `start` to `end`, both included, in `zone`. If `zone` is None, each entry's own zone counts.
+
+    Raises PeriodReversed.
+    """
 
     start: date
     end: date
@@ -57,17 +60,17 @@ class Period:
 
     def __post_init__(self) -> None:
         if self.end < self.start:
-            raise PeriodReversed("end_date lies before start_date. Swap them.")
+            raise PeriodReversed("end_date is before start_date. Swap them.")
 
     def require_at_most(self, days: int) -> "Period":
-        """This period. Raises PeriodTooLong where it has more days."""
+        """Return this period. Raises PeriodTooLong if it has more days."""
         if (self.end - self.start).days >= days:
-            raise PeriodTooLong(f"At most {days} days at once. Ask for a shorter period.")
+            raise PeriodTooLong(f"The period has more than {days} days. Choose a shorter period.")
         return self
 
 
 def month_period(month: str, zone: str | None) -> Period:
-    """The days of a month such as `2026-03`."""
+    """Return the period of a month such as `2026-03`."""
     first = date.fromisoformat(f"{month}-01")
     return Period(first, first.replace(day=monthrange(first.year, first.month)[1]), zone)
 
@@ -77,22 +80,18 @@ Bounds = dict[tuple[datetime, datetime], list[str]]
 
 @dataclass(frozen=True)
 class ResolvedPeriod:
-    """A period, and all that a statement must be told of the zones whose days it has: no database knows zones."""
+    """A period with the time zones whose local days a statement needs."""
 
     period: Period
     zones: list[str]
-    """The zone that is asked for, else all that entries can carry."""
+    """The zone of the period if it has one, else all zones that entries can have."""
     offsets_from: int
     offsets_until: int
-    """The seconds since 1970 between which it is known what the clocks of the zones show."""
+    """The range, in seconds since 1970, for which the UTC offsets of the zones are computed."""
 
     @cached_property
     def bounds(self) -> Bounds:
-        """The half-open intervals of the period, each with the zones of entries for which it is the one.
-
-        Python turns days into instants, zone by zone; the database only compares. Zones whose days coincide share a
-        term.
-        """
+        """The half-open intervals of the period, each with the zones in which the period is this interval."""
         zones_by_bounds: Bounds = defaultdict(list)
         for zone in self.zones:
             zones_by_bounds[day_range(self.period.start, self.period.end, zone)].append(zone)
@@ -100,11 +99,11 @@ class ResolvedPeriod:
 
 
 def resolve(session: Session, period: Period, *, offsets_until: datetime | None = None) -> ResolvedPeriod:
-    """Read the zones that entries can carry, for a period in nobody's zone in particular.
+    """Return the period with its zones. If it has no zone, read all zones that entries can have.
 
-    Clocks are known around the period: enough to cut entries at its midnights. A statement that shows whole entries in
-    local time gives the present instant as `offsets_until`. Then clocks are known at every instant of an entry that
-    belongs to the period, also where it reaches out of it, and of a century only where there are entries.
+    By default, UTC offsets are computed for the period and a few days around it. That is enough to split entries at
+    the midnights of the period. A statement that shows whole entries in local time passes the current time as
+    `offsets_until`. Then the offsets also cover the parts of entries outside the period, but not years without entries.
     """
     zones: list[str] = []
     if period.zone is None or offsets_until is not None:
@@ -126,20 +125,20 @@ def resolve(session: Session, period: Period, *, offsets_until: datetime | None 
 
 
 def envelope(bounds: Bounds) -> tuple[datetime, datetime]:
-    """The interval that has all of them in it."""
+    """Return the smallest interval that contains all intervals."""
     return min(lower for lower, _ in bounds), max(upper for _, upper in bounds)
 
 
 def starts_within(resolved: ResolvedPeriod) -> ColumnElement[bool]:
-    """The condition that an entry starts on a day of the period."""
+    """Return the condition that an entry starts on a local day of the period."""
     bounds = resolved.bounds
     if len(bounds) == 1:
         return starts_between(*envelope(bounds))
     by_zone = (and_(starts_between(*each), ENTRY.c.time_zone.in_(zones)) for each, zones in bounds.items())
-    inner = starts_between(max(lower for lower, _ in bounds), min(upper for _, upper in bounds))  # nearly all of them
-    return and_(starts_between(*envelope(bounds)), or_(inner, *by_zone))  # the first term is one that an index knows
+    inner = starts_between(max(lower for lower, _ in bounds), min(upper for _, upper in bounds))  # most entries
+    return and_(starts_between(*envelope(bounds)), or_(inner, *by_zone))  # the first term can use an index
 
 
 def starts_between(lower: datetime | BindParameter[Any], upper: datetime | BindParameter[Any]) -> ColumnElement[bool]:
-    """The condition that an entry starts in the half-open interval."""
+    """Return the condition that an entry starts in the half-open interval."""
     return and_(ENTRY.c.start_time >= lower, ENTRY.c.start_time < upper)

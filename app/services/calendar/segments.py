@@ -1,6 +1,6 @@
-"""The segments of time that an export has a row for, inside a statement: whole entries, or their segments by local day.
+"""The rows of an export, computed inside a statement: whole entries, or their segments by local day.
 
-The same segments as `attribution.split_at_midnights` gives, of which it is the description in plain code.
+The segments are the same as those of `attribution.split_at_midnights`, which states the rule in Python.
 """
 
 from dataclasses import dataclass
@@ -34,22 +34,24 @@ from app.services.calendar.periods import Period, ResolvedPeriod
 
 @dataclass(frozen=True, slots=True)
 class EntrySegments:
-    """Rows that each are an entry, or what of it lies inside one local day."""
+    """Rows of a statement, each an entry or its segment inside one local day."""
 
     entry: FromClause
-    """Where the entry's columns stand."""
+    """The table or subquery with the entry's columns."""
     start: ColumnElement[datetime]
     end: ColumnElement[datetime]
     seconds: ColumnElement[int]
     is_included: ColumnElement[bool]
-    """The condition that a row counts."""
+    """The condition that a row belongs to the period."""
 
 
 def entry_segments(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
 ) -> EntrySegments:
-    """The segments of entries that belong to the period. As `in_period`, they are not restricted to `users`: the
-    caller's statement does that."""
+    """Return the entries of the period, or with attribution `split` their segments.
+
+    Like `in_period`, the rows may belong to users other than `users`. The caller's statement must restrict them.
+    """
     is_included = in_period(session, resolved, attribution, users)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time
@@ -64,12 +66,12 @@ def entry_segments(
     )
 
 
-# Each step below stands in a subquery of its own, with an OFFSET that keeps the planner from merging it into the next:
-# expressions that hold one another many times over would outgrow any statement.
+# Each step below is a subquery with an OFFSET, which keeps the planner from merging it into the next step. Merged, the
+# nested expressions would repeat one another and make the statement too large.
 
 
 def _clipped(resolved: ResolvedPeriod, is_included: ColumnElement[bool]) -> Subquery:
-    """The entries with what of them lies inside the period. One without length, or without an end, lies there whole."""
+    """Clip the entries to the period. Open entries and entries of 0 s are kept whole."""
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
     lower, upper = period_bounds(resolved)
     is_whole = or_(end.is_(None), end == start)
@@ -90,14 +92,14 @@ def _clipped(resolved: ResolvedPeriod, is_included: ColumnElement[bool]) -> Subq
 
 
 def _with_days(clipped: Subquery, local: LocalTime) -> Subquery:
-    """The same with the first and the last local day, in days since 1970."""
+    """Add the first and the last local day of each entry, in days since 1970."""
     local = local.with_zone(clipped.c.time_zone)
     days = (local.day(clipped.c.clipped_start).label("first_day"), local.day(clipped.c.last_second).label("last_day"))
     return _optimization_fence(select(clipped, *days), "with_days")
 
 
 def _day_segments(period: Period, entries: Subquery, local: LocalTime) -> Subquery:
-    """A row for each of the days, with the part of the entry inside it."""
+    """Return one row for each local day of an entry, with the start and end of its segment."""
     local = local.with_zone(entries.c.time_zone)
     days = (period.end - period.start).days + 1
     numbers = number_series(entries.c.last_day - entries.c.first_day, at_most=days)
@@ -111,7 +113,7 @@ def _day_segments(period: Period, entries: Subquery, local: LocalTime) -> Subque
     columns = [entries.c[column.name] for column in ENTRY.c]
     query = select(*columns, entries.c.is_whole, segment_start.label("segment_start"), segment_end.label("segment_end"))
     segments = _optimization_fence(query.select_from(entries.join(numbers, true())), "segments")
-    has_length = or_(segments.c.is_whole, segments.c.segment_end > segments.c.segment_start)  # a skipped day has none
+    has_length = or_(segments.c.is_whole, segments.c.segment_end > segments.c.segment_start)  # skipped days have none
     return _optimization_fence(select(segments).where(has_length), "day_segments")
 
 

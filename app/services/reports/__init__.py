@@ -1,1 +1,1 @@
-"""Hours added up, and who is clocked in."""
+"""Reports: hours by day, user, team or project, and the users who are clocked in."""

@@ -1,4 +1,4 @@
-"""Who is clocked in now, of those whom one may see."""
+"""Presence: the visible users who are clocked in now, and the number of open entries."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,24 +14,24 @@ from app.services.access import visibility
 from app.services.access.actor import Actor
 
 _MAX_CURSOR_AGE = timedelta(days=1)
-"""How long somebody may take from the first page to the last."""
+"""The time after the first page during which its cursors are valid."""
 
 
 def list_clocked_in(
     session: Session, actor: Actor, filters: PresenceFilter, *, cursor: str | None, limit: int, at: datetime
 ) -> tuple[list[Presence], str | None]:
-    """A page of the people who are clocked in, and the cursor of the next one: whose entry needs review first, then
-    since when, then by entry. Only active people are: deactivation closes what runs.
+    """Return a page of the visible users who are clocked in, and the cursor of the next page (None on the last page).
 
-    A cursor keeps the instant of its first page: an entry that grows stale meanwhile moves to no other place.
-    Raises InvalidCursor.
+    Entries that need review come first, then the order is by start and entry id. All users are active, because
+    deactivation closes the open entry. A cursor keeps the time of the first page, so an entry that becomes stale
+    between two pages does not move. Raises InvalidCursor, also for a cursor older than one day.
     """
     first_page_at, last_keys = at, None
     if cursor is not None:
         first_second, *last_keys = decode_cursor(cursor, 4)
         first_page_at = datetime.fromtimestamp(first_second, UTC)
         if not at - _MAX_CURSOR_AGE <= first_page_at <= at + MAX_CLOCK_LAG:
-            raise InvalidCursor("This cursor is too old. Start with the first page.")
+            raise InvalidCursor("This cursor has expired. Start again from the first page.")
     needs_review = _needs_review(session, first_page_at)
     query = (
         select(
@@ -59,7 +59,7 @@ def list_clocked_in(
 
 
 def count_open(session: Session, *, at: datetime) -> tuple[int, int]:
-    """How many entries are open, and how many of those need review: everybody's, for the operator."""
+    """Return the number of open entries of all users, and the number of those that need review. For metrics."""
     needs_review = func.count().filter(_needs_review(session, at))
     open_entries, needing_review = session.execute(
         select(func.count(), needs_review).where(ENTRY.c.end_time.is_(None))
@@ -83,7 +83,7 @@ def _condition(actor: Actor, filters: PresenceFilter) -> ColumnElement[bool]:
 def _after_keys(
     needs_review: ColumnElement[bool], last_needs_review: int, last_start: int, last_id: int
 ) -> ColumnElement[bool]:
-    """The condition that an entry comes behind the one with these keys."""
+    """Return the condition that an entry comes after the entry with these keys."""
     start = datetime.fromtimestamp(last_start, UTC)
     later = or_(ENTRY.c.start_time > start, and_(ENTRY.c.start_time == start, ENTRY.c.id > last_id))
     return or_(~needs_review, later) if last_needs_review else and_(~needs_review, later)
@@ -91,4 +91,4 @@ def _after_keys(
 
 def _as_response(row: Any, *, at: datetime) -> Presence:
     seconds = int((at - row["start_time"]).total_seconds())
-    return Presence.model_construct(**row, elapsed_seconds=max(seconds, 0))  # the clock may be a little behind
+    return Presence.model_construct(**row, elapsed_seconds=max(seconds, 0))  # negative if the clock is behind

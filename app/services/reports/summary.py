@@ -1,6 +1,7 @@
-"""Hours added up by up to three groups, in the database and in a constant number of statements.
+"""Summaries: hours by up to three groups, computed in the database with a constant number of statements.
 
-A first step adds up by keys and person, a second one over the persons, who are then counted without sorting them.
+The statement first adds up by group keys and user, then over the users. The users can then be counted with COUNT(*),
+which is faster than COUNT(DISTINCT) because it needs no sort.
 """
 
 from collections.abc import Iterator
@@ -30,10 +31,10 @@ _NAME_SOURCES: dict[SummaryGroup, tuple[Any, ColumnElement[str]]] = {
 
 
 def summarize(session: Session, actor: Actor, period: Period, query: SummaryQuery, *, at: datetime) -> Summary:
-    """The hours that the actor may see, by group: closed entries only. Filters only narrow.
+    """Return the hours of the closed entries that the actor may see and that match the filters, by group.
 
-    A team is its manager's direct reports of today. It has the manager's name, who needn't be in sight: who their
-    manager is, everybody knows. Raises PeriodTooLong (over 400 days), SummaryTooLarge (over 100,000 rows).
+    A team is the current direct reports of a manager and has the manager's name. The name is shown even if the actor
+    may not see the manager. Raises PeriodTooLong (over 400 days), SummaryTooLarge (over 100,000 rows).
     """
     period.require_at_most(MAX_REPORT_DAYS)
     calendar = CalendarKeys(period)
@@ -58,7 +59,7 @@ def summarize(session: Session, actor: Actor, period: Period, query: SummaryQuer
 
 
 def _totals_query(session: Session, entries: Subquery, groups: list[SummaryGroup]) -> Select[Any]:
-    """The groups' keys, then seconds, entries and people."""
+    """Return the query for the groups' keys, seconds, number of entries and number of users."""
     entry_groups = [
         SummaryGroup.user,
         *(group for group in groups if group not in {SummaryGroup.user, SummaryGroup.team}),
@@ -70,7 +71,7 @@ def _totals_query(session: Session, entries: Subquery, groups: list[SummaryGroup
     totals_query = select(*key_columns).select_from(by_user)
     if SummaryGroup.team in groups:
         totals_query = totals_query.join(_USER, _USER.c.id == by_user.c[SummaryGroup.user])
-    if SummaryGroup.user in groups:  # nothing is left to add up
+    if SummaryGroup.user in groups:  # each row is one user already
         return totals_query.add_columns(whole_seconds(by_user.c.length), by_user.c.entries, literal(1))
     return totals_query.add_columns(
         whole_seconds(func.sum(by_user.c.length)),
@@ -80,7 +81,7 @@ def _totals_query(session: Session, entries: Subquery, groups: list[SummaryGroup
 
 
 def _load_totals(session: Session, totals_query: Select[Any], groups: list[SummaryGroup]) -> tuple[Totals, Names]:
-    """The figures, and the names of what they are of: not many more of them than are answered."""
+    """Return the totals by key, and the names of users, teams and projects. Reads at most MAX_ROWS + 1 rows."""
     grouped = totals_query.subquery()
     statement = select(*grouped.c)
     named_groups = [group for group in groups if group in _NAME_SOURCES]
@@ -97,7 +98,7 @@ def _load_totals(session: Session, totals_query: Select[Any], groups: list[Summa
 
 
 def _rows(groups: list[SummaryGroup], calendar: CalendarKeys, totals: Totals, names: Names) -> Iterator[Any]:
-    """The rows by their keys, nulls last."""
+    """Yield the rows of the response, ordered by their keys, nulls last."""
     fields: list[tuple[str, int, Any]] = []
     for index, group in enumerate(groups):
         if group in CALENDAR_GROUPS:

@@ -1,4 +1,4 @@
-"""The groups of a summary in which nobody worked."""
+"""Empty groups of a summary, added with 0 seconds if the request asks for them (`fill`)."""
 
 from collections.abc import Sequence
 from itertools import chain, product
@@ -16,7 +16,7 @@ from app.services.reports.summary_query import users_in_summary
 
 Keys = tuple[int | None, ...]
 Totals = dict[Keys, tuple[int, int, int]]
-"""Seconds, entries and people by the groups' keys."""
+"""Seconds, number of entries and number of users, by the groups' keys."""
 Names = dict[SummaryGroup, dict[int | None, str | None]]
 _MANAGER = USER.alias("manager")
 
@@ -36,8 +36,11 @@ def add_empty_groups(
     *,
     max_rows: int,
 ) -> None:
-    """Add what is missing of all combinations of the period's days, active people in sight, each with their own team,
-    and active projects that one of them may book. Raises SummaryTooLarge before there are more than so many."""
+    """Add every missing combination of group keys to `totals`, with zero values.
+
+    The keys are the days of the period, the active visible users with their team, and the active projects that one of
+    these users may book. Raises SummaryTooLarge if there are more than `max_rows` combinations.
+    """
     dimensions: list[tuple[Sequence[SummaryGroup], Sequence[Keys]]] = []
     if user_groups := [group for group in (SummaryGroup.user, SummaryGroup.team) if group in query.groups]:
         dimensions.append((user_groups, _user_keys(session, actor, query, user_groups, names, max_rows=max_rows)))
@@ -55,7 +58,7 @@ def add_empty_groups(
 
 
 def summary_too_large(max_rows: int) -> SummaryTooLarge:
-    return SummaryTooLarge(f"That makes more than {max_rows:,} rows. Ask for fewer groups, people or days.")
+    return SummaryTooLarge(f"The summary has more than {max_rows:,} rows. Choose fewer groups, users or days.")
 
 
 def _user_keys(
@@ -79,7 +82,7 @@ def _user_keys(
 
 
 def _project_keys(session: Session, actor: Actor, query: SummaryQuery, names: Names, *, max_rows: int) -> list[Keys]:
-    """Active projects that somebody of these people may book: those of others aren't theirs to know."""
+    """Return the keys of active projects that one of these users may book. Other projects must not be disclosed."""
     members = exists().where(PROJECT_MEMBER.c.project_id == PROJECT.c.id)
     statement = select(*PROJECT.c["id", "name"]).where(
         PROJECT.c.is_active, or_(~members, members.where(users_in_summary(actor, query, PROJECT_MEMBER.c.user_id)))

@@ -1,4 +1,4 @@
-"""What a summary adds up: entries, or what of them lies inside each local day, with the keys of their groups."""
+"""The rows that a summary adds up: entries, or their segments by local day, with the keys of their groups."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from app.services.calendar.segments import entry_segments
 
 
 def users_in_summary(actor: Actor, query: SummaryQuery, user_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """The condition that the person of a row is one whom the actor may see, and asks for."""
+    """Return the condition that the user of a row is visible to the actor and matches the filters."""
     condition = visibility.visible_to(actor, user_id)
     if query.user_id is not None:
         condition &= user_id == query.user_id
@@ -31,8 +31,10 @@ def users_in_summary(actor: Actor, query: SummaryQuery, user_id: ColumnElement[A
 def summary_segments(
     session: Session, actor: Actor, period: Period, query: SummaryQuery, calendar: CalendarKeys
 ) -> Subquery:
-    """One row for each entry and combination of keys: the keys by the names of their groups, but for the team, and
-    `length`, which `whole_seconds` understands."""
+    """Return a subquery with one row for each entry and combination of group keys.
+
+    The columns are the keys, named after their groups (all but the team), and `length`, the input of `whole_seconds`.
+    """
     users = users_in_summary(actor, query, USER.c.id)
     resolved = resolve(session, period)
     is_included, start, end = clipped_interval(session, resolved, query.attribution, users)
@@ -58,7 +60,7 @@ def _split_segments(
     calendar: CalendarKeys,
     groups: Sequence[SummaryGroup],
 ) -> Subquery:
-    """The closed entries cut at each midnight, and what has the same keys put together again."""
+    """Split the closed entries at each local midnight, then add up the segments of an entry that have the same keys."""
     segments = entry_segments(session, resolved, query.attribution, users)
     entry = segments.entry.c
     day = LocalTime(resolved).with_zone(entry.time_zone).day(segments.start)

@@ -1,4 +1,4 @@
-"""Hours over a period, of a team and of one person, in a constant number of statements whatever their size."""
+"""Team reports and personal reports: hours in a period, read with a constant number of statements."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -34,10 +34,10 @@ def team_report(
     include_entries: bool,
     at: datetime,
 ) -> bytes:
-    """Each person's seconds in closed entries that belong to the period, by id; with their entries, oldest first: a
-    list of TeamMemberHours as JSON.
+    """Return the seconds of each user's closed entries in the period, as a JSON list of TeamMemberHours ordered by id.
 
-    Open entries are shown and not counted. Raises RoleRequired (scope), PeriodTooLong (over 400 days with entries).
+    With `include_entries`, the entries are listed too, oldest first. Open entries are listed but not counted. Raises
+    RoleRequired (scope), PeriodTooLong (over 400 days with entries).
     """
     is_included = users_in_report(actor, scope=scope, include_indirect=include_indirect)
     users = session.execute(
@@ -69,9 +69,9 @@ def _member_as_json(user: Row[Any], seconds: int, entries: bytes) -> bytes:
 
 
 def _entries_as_json(rows: EntryRows) -> Iterator[tuple[int, int | None, str]]:
-    """The user, the seconds (None while it runs) and the JSON, as of TimeEntryWithProject, of each entry.
+    """Yield the user id, the seconds (None if open) and the TimeEntryWithProject JSON of each entry.
 
-    The database writes it: a year of a team has more entries than Python makes objects of in a second.
+    The database renders the JSON, because model objects would be too slow for the entries of a team in one year.
     """
     entry = row_as_json(rows, ENTRY_COLUMNS, project=row_as_json(rows, PROJECT_COLUMNS))
     return chain.from_iterable(rows.stream(rows.entry.user_id, rows.seconds, entry))
@@ -80,7 +80,7 @@ def _entries_as_json(rows: EntryRows) -> Iterator[tuple[int, int | None, str]]:
 def personal_report(
     session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime
 ) -> PersonalReport:
-    """The actor's hours day by day, every day of the period. Raises PeriodTooLong (over 400 days)."""
+    """Return the actor's hours for every day of the period. Raises PeriodTooLong (over 400 days)."""
     period.require_at_most(MAX_REPORT_DAYS)
     days = user_days(session, actor.id, period, attribution=attribution, at=at)
     total = sum(day.total_seconds for day in days)
@@ -99,7 +99,7 @@ def personal_report(
 def user_days(
     session: Session, user_id: int, period: Period, *, attribution: Attribution, at: datetime
 ) -> list[PersonalReportDay]:
-    """Every day of the period with a person's hours. That somebody may see the person is the caller's to know."""
+    """Return a user's hours for every day of the period. The calling function must check visibility."""
     by_day: dict[date, list[TimeEntryWithProject]] = defaultdict(list)
     entries = _load_entries(session, period, attribution, USER.c.id == user_id, at=at)
     for day, segment in split_by_day(entries, period, attribution):
@@ -109,7 +109,7 @@ def user_days(
 
 
 def _own_day(day: date, entries: list[TimeEntryWithProject]) -> PersonalReportDay:
-    """A day's figures; a break is what lies between the end of one entry and the start of the next."""
+    """Return the totals of one day. A break is the time between the end of an entry and the start of the next one."""
     seconds = _total_seconds(entries)
     breaks, last_end = timedelta(), None
     for entry in entries:
@@ -131,13 +131,13 @@ def _own_day(day: date, entries: list[TimeEntryWithProject]) -> PersonalReportDa
 def _load_entries(
     session: Session, period: Period, attribution: Attribution, users: ColumnElement[bool], *, at: datetime
 ) -> Iterable[TimeEntryWithProject]:
-    """The people's entries that belong to the period, person by person, oldest first."""
+    """Yield the users' entries that belong to the period, ordered by user and start."""
     of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
     rows = session.execute(
         ENTRY_WITH_PROJECT.where(of_users, in_period(session, resolve(session, period), attribution, users)).order_by(
             ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id
         )
-    ).all()  # a result left half-read would keep an SQLite connection in the past
+    ).all()  # reads to the end, because on SQLite an unfinished result keeps the snapshot of the connection
     return (as_response_with_project(session, row, now=at) for row in rows)
 
 

@@ -1,1 +1,1 @@
-"""Clocking in and out, manual entries and corrections, lists and histories."""
+"""Time entries: clock-in and clock-out, manual entries and corrections, lists and history."""

@@ -1,4 +1,4 @@
-"""Many corrections in one transaction: all or none, each under the rules that it has alone."""
+"""Bulk corrections: several operations in one transaction, all or none, with the rules of single corrections."""
 
 from datetime import datetime
 from typing import Any
@@ -29,11 +29,11 @@ BulkOperation = BulkCreate | BulkChange | BulkDelete
 
 
 def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None, at: datetime) -> BulkResponse:
-    """Do the operations in their order, once per Idempotency-Key.
+    """Apply the operations in order, once per Idempotency-Key.
 
-    Raises BulkRejected, with every refused operation's index, if any is refused: each is judged as if those refused
-    before it weren't there. IdempotencyKeyReused, RequestInFlight; UserNotFound where a stored response is now out of
-    the actor's sight.
+    Raises BulkRejected with the index and error of every rejected operation. Each operation is checked against the
+    state that the accepted operations before it leave. Raises IdempotencyKeyReused and RequestInFlight. Raises
+    UserNotFound if a stored response contains entries of a user whom the actor may no longer see.
     """
     request = idempotency.for_key(key, "bulk", data.model_dump_json())
     owner_ids = _visible_owner_ids(session, actor, data.operations)
@@ -53,7 +53,7 @@ def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None,
             rejected.append({"loc": loc, "message": error.detail, "type": error.code})
     if rejected:
         raise BulkRejected(
-            f"{len(rejected)} of {len(data.operations)} operations were refused, so none was done. See `errors`.",
+            f"{len(rejected)} of {len(data.operations)} operations were rejected, so none was applied. See `errors`.",
             errors=rejected[:100],
         )
     response = BulkResponse.model_construct(results=results)
@@ -62,7 +62,7 @@ def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None,
 
 
 def _visible_owner_ids(session: Session, actor: Actor, operations: list[BulkOperation]) -> list[int]:
-    """Whose time the operations are about, as far as the actor may see them."""
+    """Return the ids of the users whose entries the operations concern, if the actor may see them."""
     user_ids = {each.user_id for each in operations if isinstance(each, BulkCreate) and each.user_id is not None}
     entry_ids = [each.id for each in operations if not isinstance(each, BulkCreate)]
     owners = select(ENTRY.c.user_id).where(ENTRY.c.id.in_(entry_ids))
@@ -79,7 +79,7 @@ def _apply_operation(
         case BulkCreate():
             owner = owners.get(operation.user_id or actor.id)
             if owner is None:
-                raise UserNotFound("There is no such person for you.")
+                raise UserNotFound("There is no such user, or you may not see them. Check the user_id.")
             created = manual.create_locked(session, actor, owner, operation, at=at)
             return BulkOperationResult.model_construct(action="create", id=created.id, entry=created)
         case BulkChange():
@@ -98,6 +98,6 @@ def _load_locked(
 ) -> time_entries.EntryValues:
     versions = None if operation.version is None else frozenset({operation.version})
     entry = manual.load_locked(session, actor, operation.id, versions)
-    if entry["user_id"] not in owners:  # it came after the locks were taken
-        raise EntryNotFound("There is no such entry for you.")
+    if entry["user_id"] not in owners:  # inserted after the locks were taken
+        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
     return entry

@@ -1,7 +1,8 @@
 """Punches: clocking in and out.
 
-The hot path: one statement authenticates, locks and reads all that a punch asks, one or two write. Statements are
-built once. Everything here runs under the lock of the person concerned; the database's constraints are the backstop.
+Punches are the most frequent writes. One statement authenticates, locks the user and reads the state. One or two
+statements write. They are built once, at import. Every function here runs under the lock of the affected user, and
+database constraints enforce the same rules.
 """
 
 from datetime import datetime
@@ -35,9 +36,8 @@ from app.services.time_entries.errors import (
     ServerClockSkew,
 )
 
-_USER_ID: BindParameter[int] = bindparam(
-    "user_id"
-)  # not the row's id: so a database in parts knows at once which part to look at
+# A parameter instead of USER.c.id, so that PostgreSQL can prune the partitions of a database partitioned by user.
+_USER_ID: BindParameter[int] = bindparam("user_id")
 _OPEN_ALIAS = ENTRY.alias("open_entry")
 _LAST_END_QUERY = (
     select(ENTRY.c.end_time)
@@ -45,10 +45,11 @@ _LAST_END_QUERY = (
     .order_by(ENTRY.c.start_time.desc(), ENTRY.c.end_time.desc())
     .limit(1)
 )
-# Of entries that don't overlap, the one that starts last ends last; only one of 0 s can lie inside another.
+# Entries do not overlap, so the last one to start is also the last one to end. The exception is an entry of 0 s, which
+# may lie inside another entry. The latest end of both queries is therefore the last end.
 _LAST_END = _LAST_END_QUERY.scalar_subquery()
 _LAST_WORKED_END = _LAST_END_QUERY.where(ENTRY.c.end_time > ENTRY.c.start_time).scalar_subquery()
-# Where a person stands at the clock: who they are, their open entry, when they last stopped, the project they want.
+# The state for a punch: the user, the open entry, the last end, the head of the audit chain and the requested project.
 _STATE_QUERY = (
     select(
         *ACTOR_COLUMNS,
@@ -67,17 +68,17 @@ _STATE_QUERY = (
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == _USER_ID)
 )
-# With a key, also the answer that is kept under it, and since when the oldest of all keys is: one look at an index.
+# With an Idempotency-Key, also the response stored under it, and the age of the oldest key of all users (index lookup).
 _STATE_QUERY_WITH_KEY = _STATE_QUERY.add_columns(
     IDEMPOTENCY_KEY.c.fingerprint,
     IDEMPOTENCY_KEY.c.answer,
-    IDEMPOTENCY_KEY.c.created_at.label("kept_at"),
+    IDEMPOTENCY_KEY.c.created_at.label("stored_at"),
     select(func.min(IDEMPOTENCY_KEY.alias("any_key").c.created_at, type_=IDEMPOTENCY_KEY.c.created_at.type))
     .scalar_subquery()
-    .label("oldest_key"),
+    .label("oldest_key_at"),
 ).outerjoin(IDEMPOTENCY_KEY, and_(IDEMPOTENCY_KEY.c.user_id == USER.c.id, IDEMPOTENCY_KEY.c.key == bindparam("key")))
-# On PostgreSQL the id of the entry to come, so that it needs no round trip of its own to be known. (A refused punch
-# leaves its id unused.)
+# On PostgreSQL, the id for the new entry, so that the INSERT needs no round trip of its own to return it. A rejected
+# punch leaves a gap in the ids.
 _RESERVED_ID = next_id("time_entry_id_seq").label("reserved_id")
 _CLOCK_IN_QUERY, _CLOCK_IN_QUERY_WITH_KEY = (
     statement.add_columns(_RESERVED_ID) for statement in (_STATE_QUERY, _STATE_QUERY_WITH_KEY)
@@ -99,10 +100,10 @@ _OPEN_ENTRY_QUERY = select(ENTRY).where(ENTRY.c.user_id == _USER_ID, ENTRY.c.end
 def clock_in(
     session: Session, claims: Claims, data: ClockIn, *, switch: bool, key: str | None = None, at: datetime
 ) -> TimeEntryRead:
-    """Open an entry for the caller, once per Idempotency-Key; with `switch`, close the open one at the same instant.
+    """Open an entry for the caller, once per Idempotency-Key. With `switch`, close the open entry at the same instant.
 
-    Raises AlreadyClockedIn, ProjectNotFound (or not bookable), ProjectInactive, ServerClockSkew; IdempotencyKeyReused,
-    RequestInFlight.
+    Raises AlreadyClockedIn, ProjectNotFound (also if the caller may not book it), ProjectInactive, ServerClockSkew,
+    IdempotencyKeyReused, RequestInFlight.
     """
     request = idempotency.for_key(key, "clock-in", data.model_dump_json(), str(switch))
     state, actor, stored_response = _load_state(session, claims, request, project_id=data.project_id, at=at)
@@ -122,7 +123,7 @@ def clock_out(
 ) -> TimeEntryRead:
     """Close the caller's entry, once per Idempotency-Key.
 
-    Raises EntryNotFound, NotYourEntry, AlreadyClockedOut, ServerClockSkew; IdempotencyKeyReused, RequestInFlight.
+    Raises EntryNotFound, NotYourEntry, AlreadyClockedOut, ServerClockSkew, IdempotencyKeyReused, RequestInFlight.
     """
     request = idempotency.for_key(key, "clock-out", str(entry_id))
     state, actor, stored_response = _load_state(session, claims, request, at=at)
@@ -134,28 +135,28 @@ def clock_out(
         _ENTRY_QUERY.where(visibility.visible_to(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
     ).one_or_none()
     if entry is None:
-        raise EntryNotFound("There is no such entry for you.")
+        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
     if entry.user_id != actor.id:
-        raise NotYourEntry("Only the person who clocked in can clock out. Correct the entry instead.")
-    raise AlreadyClockedOut("This entry is clocked out already.", entry_id=entry_id)
+        raise NotYourEntry("Only the user who clocked in can clock out. Correct the entry instead.")
+    raise AlreadyClockedOut("This entry is already closed. Correct it to change end_time.", entry_id=entry_id)
 
 
 def clock_out_open(session: Session, claims: Claims, *, key: str | None = None, at: datetime) -> TimeEntryRead:
-    """Close the caller's open entry, whichever it is, once per Idempotency-Key.
+    """Close the caller's open entry, once per Idempotency-Key.
 
-    Raises NotClockedIn, ServerClockSkew; IdempotencyKeyReused, RequestInFlight.
+    Raises NotClockedIn, ServerClockSkew, IdempotencyKeyReused, RequestInFlight.
     """
     request = idempotency.for_key(key, "clock-out")
     state, actor, stored_response = _load_state(session, claims, request, at=at)
     if stored_response:
         return stored_response
     if state.open_id is None:
-        raise NotClockedIn("You are not clocked in.")
+        raise NotClockedIn("You are not clocked in. Clock in first.")
     return _clock_out(session, state, actor, request, at=at)
 
 
 def close_for_deactivation(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
-    """Close the open entry of a person who is deactivated, if they have one. The person is locked."""
+    """Close the open entry, if any, of a user who is being deactivated. The user's row must be locked."""
     row = session.execute(_OPEN_ENTRY_QUERY, {"user_id": user_id}).one_or_none()
     if row is not None:
         end_time = max(at, row.start_time)
@@ -165,7 +166,7 @@ def close_for_deactivation(session: Session, actor: Actor, user_id: int, *, at: 
 def _load_state(
     session: Session, claims: Claims, request: IdempotentRequest | None, *, project_id: int | None = None, at: datetime
 ) -> tuple[Row[Any], Actor, TimeEntryRead | None]:
-    """Where the caller stands, who they are, and the answer to this request if it was done before."""
+    """Lock the caller and return their state, the actor, and the stored response to this request, if any."""
     params = credential_params(claims) | {"project_id": project_id} | ({"key": request.key} if request else {})
     statement = _STATE_QUERY_WITH_KEY if request else _STATE_QUERY
     if project_id is not None:
@@ -180,18 +181,18 @@ def _load_state(
     recorder.cache_head(session, actor.id, row.chain_length, row.last_link)
     if request is None:
         return row, actor, None
-    return row, actor, idempotency.replay(request, TimeEntryRead, row.fingerprint, row.answer, row.kept_at, at=at)
+    return row, actor, idempotency.replay(request, TimeEntryRead, row.fingerprint, row.answer, row.stored_at, at=at)
 
 
 def _check_can_clock_in(state: Row[Any], *, switch: bool) -> None:
     if state.open_id is not None and not switch:
         raise AlreadyClockedIn(
-            "You are clocked in already. Clock out first, or send switch=true.", entry_id=state.open_id
+            "You are already clocked in. Clock out first, or send switch=true.", entry_id=state.open_id
         )
     if state.project_id is None or not state.project_is_bookable:
-        raise ProjectNotFound("There is no such project for you.")
+        raise ProjectNotFound("There is no such project, or you may not book it. Check the project_id.")
     if not state.project_is_active:
-        raise ProjectInactive("This project is archived. Choose another one.")
+        raise ProjectInactive("This project is archived. Choose another project_id.")
 
 
 def _insert_open_entry(
@@ -240,7 +241,7 @@ def _store_response(
     at: datetime,
 ) -> None:
     if request is not None:
-        is_purge_due = state.oldest_key is not None and state.oldest_key <= at - idempotency.KEY_RETENTION
+        is_purge_due = state.oldest_key_at is not None and state.oldest_key_at <= at - idempotency.KEY_RETENTION
         idempotency.store_response(session, actor.id, request, response, purge=is_purge_due, at=at)
 
 
@@ -263,11 +264,17 @@ def _close_entry(session: Session, actor_id: int, entry: EntryValues, *, action:
 
 
 def _effective_instant(state: Row[Any], at: datetime) -> datetime:
-    """The punch's instant: never before the last end or the open start. A clock up to 5 s behind is stepped over."""
+    """Return the instant of the punch, which is never before the last end or the start of the open entry.
+
+    If the server's clock is up to MAX_CLOCK_LAG (5 s) behind, return the later of these instants. Raises
+    ServerClockSkew if it is further behind.
+    """
     lower_bounds = (state.open_start_time, state.last_end, state.last_worked_end)
     earliest = max((instant for instant in lower_bounds if instant), default=at)
     if earliest - at > MAX_CLOCK_LAG:
-        raise ServerClockSkew("The server's clock is behind your last punch. Tell the operator, and try again.")
+        raise ServerClockSkew(
+            "The server's clock is behind the time of your last punch. Retry later, and inform the operator."
+        )
     return max(at, earliest)
 
 

@@ -1,7 +1,7 @@
-"""The columns of entries that the database renders: one description for all formats, and the statement over them.
+"""Columns of time entries that the database renders, for exports and team reports in all formats.
 
-A column says what it holds as an expression over an entry, or a part of one. How that is written is up to its type and
-the format: see core/database/rendering.py.
+A column is an expression over an entry or its segment. Its type and the format determine how the value is rendered
+(see core/database/rendering.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +24,7 @@ from app.services.time_entries.entries import needs_review_clause
 
 
 class EntryRows:
-    """The entries of some users that belong to a period, or their parts inside each local day, and what columns can
-    be made of."""
+    """The entries of some users in a period, or their segments, with the expressions that columns use."""
 
     def __init__(
         self,
@@ -36,7 +35,7 @@ class EntryRows:
         *,
         at: datetime,
     ) -> None:
-        """`users` is the condition that a row of the table of users is one of them."""
+        """Read what the statement needs. `users` is a condition over USER."""
         self.session, self._resolved, self._users, self._at = session, resolved, users, at
         segments = entry_segments(session, resolved, attribution, users)
         self._entries, self._is_included, self.entry = segments.entry, segments.is_included, segments.entry.c
@@ -51,7 +50,7 @@ class EntryRows:
         return needs_review_clause(self.session, self._entries, at=self._at)
 
     def select(self, *expressions: ColumnElement[Any]) -> Select[Any]:
-        """The statement that gives the expressions for each row, by user and start."""
+        """Return the statement that selects the expressions for each row, ordered by user and start."""
         return (
             select(*expressions)
             .select_from(self._entries)
@@ -62,10 +61,10 @@ class EntryRows:
         )
 
     def stream(self, *expressions: ColumnElement[Any]) -> Iterator[Sequence[Any]]:
-        """Run that statement and give its rows, FETCH_SIZE at a time.
+        """Run that statement and yield its rows in batches of FETCH_SIZE.
 
-        Closed whatever happens: on SQLite a statement read half-way would keep the connection in the past, for whoever
-        gets it next, until the garbage collector comes by.
+        The result is always closed. On SQLite, a result that is not read to its end keeps the snapshot of the
+        connection. The next user of the connection would then read old data.
         """
         with self.session.execute(self.select(*expressions), execution_options={"yield_per": FETCH_SIZE}) as rows:
             yield from rows.partitions()
@@ -79,7 +78,7 @@ class Column:
 
 
 def row_as_json(rows: EntryRows, columns: Sequence[Column], **extra: ColumnElement[str]) -> ColumnElement[str]:
-    """Each row as a JSON object of these columns, and of more fields that are JSON already."""
+    """Return the expression of a JSON object with these columns, and with `extra` fields that are already JSON."""
     return json_object({column.name: json_value(column.expression(rows), column.type) for column in columns} | extra)
 
 
@@ -100,7 +99,7 @@ ENTRY_COLUMNS = (
     _entry_column("created_at", CellType.instant),
     _entry_column("updated_at", CellType.instant),
 )
-"""The fields of TimeEntryRead; a test holds the two against each other."""
+"""The fields of TimeEntryRead. A test compares the two."""
 PROJECT_COLUMNS = (
     Column("id", CellType.number, lambda _: PROJECT.c.id),
     Column("name", CellType.text, lambda _: PROJECT.c.name),

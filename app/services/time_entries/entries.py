@@ -1,4 +1,4 @@
-"""Entries: how one is written and answered, one's own, the one that runs now, and lists of what one may see."""
+"""Time entries: insert them, read one or a list, and convert rows to responses."""
 
 import string
 from collections.abc import Iterator
@@ -37,15 +37,17 @@ EntryValues = dict[str, Any]
 
 
 def get_open(session: Session, actor: Actor, *, at: datetime) -> TimeEntryWithProject | None:
-    """The actor's open entry; None when the clock stands still."""
+    """Return the actor's open entry, or None if the actor is not clocked in."""
     query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, ENTRY.c.end_time.is_(None))
     row = session.execute(query).one_or_none()
     return None if row is None else as_response_with_project(session, row, now=at)
 
 
 def list_own(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> bytes:
-    """The actor's entries that belong to the period, newest first, as the JSON of a list of TimeEntryWithProject; with
-    split, their parts inside each local day."""
+    """Return the actor's entries that belong to the period, newest first, as a JSON list of TimeEntryWithProject.
+
+    With attribution `split`, return their segments by local day.
+    """
     if attribution is Attribution.at_start:
         return to_json(list(own_month.month_rows(session, actor, period, at=at)))
     is_included = in_period(session, resolve(session, period), attribution, USER.c.id == actor.id)
@@ -56,11 +58,11 @@ def list_own(session: Session, actor: Actor, period: Period, *, attribution: Att
 
 
 def get(session: Session, actor: Actor, entry_id: int, *, at: datetime) -> TimeEntryWithProject:
-    """An entry that the actor may see. Raises EntryNotFound."""
+    """Return an entry that the actor may see. Raises EntryNotFound."""
     query = ENTRY_WITH_PROJECT.where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
     row = session.execute(query).one_or_none()
     if row is None:
-        raise EntryNotFound("There is no such entry for you.")
+        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
     return as_response_with_project(session, row, now=at)
 
 
@@ -74,9 +76,9 @@ def list_visible(
     limit: int,
     at: datetime,
 ) -> tuple[list[TimeEntryWithProject], str | None]:
-    """A page of the entries that the actor may see and that fit, newest first, and the cursor of the next one.
+    """Return a page of the visible entries that match the filters, newest first, and the cursor of the next page.
 
-    Raises InvalidCursor.
+    The cursor is None on the last page. Raises InvalidCursor.
     """
     conditions = [
         *_conditions(session, filters, at=at),
@@ -106,9 +108,10 @@ def insert_entry(
     at: datetime,
     reserved_id: int | None = None,
 ) -> EntryValues:
-    """Write a new entry of a locked person, in the zone that is theirs now. Its event is the caller's to record.
+    """Insert an entry for a locked user and return its values. The caller must record the audit event.
 
-    With an id that was reserved for it, it is written soon: the database's refusal shows behind the next statement.
+    `time_zone` is the user's present time zone. With `reserved_id`, the INSERT is sent with the next statement or with
+    the commit, so a violated constraint is raised there.
     """
     entry: EntryValues = {
         "user_id": user_id,
@@ -130,13 +133,13 @@ def insert_entry(
 
 
 def as_response(session: Session, entry: EntryValues, *, now: datetime) -> TimeEntryRead:
-    """The entry as it is answered; an open one shows needs_review once it has run too long."""
+    """Return the entry as a response. An open entry needs review after STALE_ENTRY_HOURS."""
     review = needs_review(session, entry["needs_review"], entry["start_time"], entry["end_time"], now=now)
     return TimeEntryRead.model_construct(**entry | {"needs_review": review})
 
 
 def as_response_with_project(session: Session, row: Row[Any], *, now: datetime) -> TimeEntryWithProject:
-    """A row of ENTRY_WITH_PROJECT as it is answered."""
+    """Return a row of ENTRY_WITH_PROJECT as a response."""
     entry: EntryValues = dict(row._mapping)
     project = ProjectRead.model_construct(
         id=entry["project_id"],
@@ -151,29 +154,31 @@ def as_response_with_project(session: Session, row: Row[Any], *, now: datetime) 
 def needs_review(
     session: Session, is_flagged: bool, start_time: datetime, end_time: datetime | None, *, now: datetime
 ) -> bool:
-    """Whether a person should look at the entry: it is marked so, or it has been open for longer than anyone works."""
+    """Return True if the entry is flagged for review, or has been open for longer than STALE_ENTRY_HOURS."""
     return is_flagged or (end_time is None and is_stale(session, start_time, now))
 
 
 def needs_review_clause(session: Session, entry: FromClause, *, at: datetime) -> ColumnElement[bool]:
-    """The condition that an entry needs review: `needs_review`, asked in a statement."""
+    """Return the condition that an entry needs review, the same rule as `needs_review`."""
     stale = at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
     return or_(entry.c.needs_review, and_(entry.c.end_time.is_(None), entry.c.start_time < stale))
 
 
 def is_stale(session: Session, start: datetime, until: datetime) -> bool:
-    """Whether an entry was open for longer than STALE_ENTRY_HOURS at that instant."""
+    """Return True if an entry that started at `start` is open for longer than STALE_ENTRY_HOURS at `until`."""
     return until - start > timedelta(hours=session.settings.STALE_ENTRY_HOURS)
 
 
 def snapshot(entry: EntryValues) -> recorder.Fields:
-    """What the record keeps of an entry."""
+    """Return the fields of an entry that the audit log keeps."""
     return {name: entry[name] for name in _AUDITED_FIELDS}
 
 
 def _newest_per_user(session: Session, actor: Actor, newest: Select[tuple[int]]) -> Select[tuple[int]]:
-    """The newest entries of each person in sight: a walk down the index for each of them, since one down everybody's
-    entries is long where a team has few of them."""
+    """Return a query for the ids of the newest entries of each visible user.
+
+    It scans an index once for each user. A small team has few of all entries, so one scan over all would be slow.
+    """
     if session.settings.is_sqlite:
         entry = ENTRY.alias("newest")
         is_newest = entry.c.id.in_(newest.correlate(USER))
@@ -183,7 +188,7 @@ def _newest_per_user(session: Session, actor: Actor, newest: Select[tuple[int]])
 
 
 def _after_cursor(query: Select[Any], cursor: str | None) -> Select[Any]:
-    """The entries newest first, behind the one that the cursor names."""
+    """Order the query from newest to oldest, and start after the entry that the cursor names."""
     if cursor is not None:
         start, entry_id = decode_cursor(cursor, 2)
         last = (datetime.fromtimestamp(start, UTC), entry_id)
@@ -208,8 +213,11 @@ def _conditions(session: Session, filters: EntryFilter, *, at: datetime) -> Iter
 
 
 def _description_contains(text: str) -> ColumnElement[bool]:
-    """The condition that a description has the text in it: A to Z in any case, other letters as typed, all small, all
-    capital or capitalised. The engines' own folding differs: by the server's locale, and not at all on SQLite."""
+    """Return the condition that a description contains the text.
+
+    A to Z match in any case. Other letters match as typed, in lower case, in upper case and in title case. LOWER() is
+    not used, because PostgreSQL depends on the server's locale and SQLite converts only A to Z.
+    """
     folded = ascii_lower(ENTRY.c.description)
     to_lower = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
     spellings = sorted({each.translate(to_lower) for each in (text, text.lower(), text.upper(), text.title())})

@@ -12,9 +12,9 @@ from app.services.time_entries.errors import EntryNotFound
 
 
 def history(session: Session, actor: Actor, entry_id: int) -> list[TimeEntryHistoryItem]:
-    """What happened to an entry, oldest first; also to one that was deleted, for those who may see the person.
+    """Return the history of an entry, oldest event first. A deleted entry keeps its history.
 
-    Raises EntryNotFound.
+    Raises EntryNotFound if there is no such entry, or if the actor may not see its user.
     """
     is_about_entry = and_(AUDIT_EVENT.c.object_type == "time_entry", AUDIT_EVENT.c.object_id == entry_id)
     rows = session.execute(
@@ -24,5 +24,5 @@ def history(session: Session, actor: Actor, entry_id: int) -> list[TimeEntryHist
     ).all()
     query = select(ENTRY.c.id).where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
     if not rows and session.execute(query).first() is None:
-        raise EntryNotFound("There is no such entry for you.")
+        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
     return [TimeEntryHistoryItem.model_construct(**event_fields(row)) for row in rows]

@@ -1,7 +1,7 @@
-"""Entries written and corrected by hand: manual entries, forgotten clock-outs, wrong projects, deletions.
+"""Manual entries, corrections and deletions.
 
-Everything here runs under the lock of the person whose time it is. Their entries never overlap, lie in the past, last
-at most MAX_ENTRY_HOURS, and every change of what the clock said, or of another's time, has a reason in the record.
+Every function here runs under the lock of the entry's user. A user's entries never overlap, are never in the future
+and last at most MAX_ENTRY_HOURS. A change of times, or of another user's entry, needs a reason for the audit log.
 """
 
 from datetime import datetime, timedelta
@@ -35,7 +35,7 @@ from app.services.time_entries.errors import (
 )
 
 ExpectedVersions = frozenset[int] | None
-"""The versions that a change is meant for, of `If-Match`; None where any will do."""
+"""The entry versions listed in `If-Match`. None accepts every version."""
 _ENTRY_QUERY = select(ENTRY).where(ENTRY.c.id == bindparam("entry_id"))
 _BOOKABLE_QUERY = select(PROJECT.c.is_active, bookable_by(bindparam("user_id")).label("is_bookable")).where(
     PROJECT.c.id == bindparam("project_id")
@@ -46,9 +46,9 @@ _TIME_FIELDS = ("start_time", "end_time")
 def create_entry(
     session: Session, actor: Actor, data: TimeEntryCreate, *, key: str | None, at: datetime
 ) -> TimeEntryRead:
-    """Add an entry for the actor, or for somebody they may act for; once per Idempotency-Key.
+    """Create an entry for the actor or for another visible user, once per Idempotency-Key.
 
-    Raises UserNotFound, and what `create_locked` raises; IdempotencyKeyReused, RequestInFlight.
+    Raises UserNotFound, IdempotencyKeyReused, RequestInFlight, and what `create_locked` raises.
     """
     request = idempotency.for_key(key, "create", data.model_dump_json())
     owner_id = data.user_id or actor.id
@@ -66,7 +66,7 @@ def create_entry(
 def update_entry(
     session: Session, actor: Actor, entry_id: int, data: TimeEntryUpdate, *, versions: ExpectedVersions, at: datetime
 ) -> TimeEntryRead:
-    """Correct an entry. Raises EntryNotFound, and what `update_locked` raises."""
+    """Correct an entry. Raises EntryNotFound, EntryChanged, and what `update_locked` raises."""
     locks.lock_users(session, _find_owner_id(session, actor, entry_id))
     return update_locked(session, actor, load_locked(session, actor, entry_id, versions), data, at=at)
 
@@ -74,20 +74,20 @@ def update_entry(
 def delete_entry(
     session: Session, actor: Actor, entry_id: int, *, reason: str, versions: ExpectedVersions, at: datetime
 ) -> None:
-    """Delete an entry; its history stays. Raises EntryNotFound, EntryChanged, EditWindowClosed."""
+    """Delete an entry. Its history stays in the audit log. Raises EntryNotFound, EntryChanged, EditWindowClosed."""
     locks.lock_users(session, _find_owner_id(session, actor, entry_id))
     delete_locked(session, actor, load_locked(session, actor, entry_id, versions), reason=reason, at=at)
 
 
 def create_locked(session: Session, actor: Actor, owner: User, data: TimeEntryCreate, *, at: datetime) -> TimeEntryRead:
-    """Add an entry of a locked person whom the actor may see.
+    """Create an entry for a locked user whom the actor may see.
 
     Raises ReasonRequired, EntryTooShort, EntryTooLong, EntryInFuture, EditWindowClosed, ProjectNotFound,
     ProjectInactive, EntryOverlaps.
     """
     assert owner.id is not None
     if owner.id != actor.id and data.reason is None:
-        raise ReasonRequired("Say in `reason` why you enter somebody else's time.")
+        raise ReasonRequired("This entry is for another user. Send a `reason`.")
     _check_times(session, data.start_time, data.end_time, at=at)
     _check_window(session, actor, owner.id, data.start_time, at=at)
     _check_bookable(session, data.project_id, owner.id)
@@ -108,35 +108,41 @@ def create_locked(session: Session, actor: Actor, owner: User, data: TimeEntryCr
 
 
 def load_locked(session: Session, actor: Actor, entry_id: int, versions: ExpectedVersions) -> EntryValues:
-    """The entry as it is now that its owner is locked. Raises EntryNotFound, EntryChanged."""
+    """Return the current state of an entry whose user is locked.
+
+    Raises EntryNotFound. Raises EntryChanged if the entry has none of the `versions`.
+    """
     row = session.execute(
         _ENTRY_QUERY.where(visibility.visible_to(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
     ).one_or_none()
     if row is None:
-        raise EntryNotFound("There is no such entry for you.")
+        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
     if versions is not None and row.version not in versions:
-        raise EntryChanged("Somebody changed it since you read it. Read it again, then decide.", version=row.version)
+        raise EntryChanged(
+            "The entry has changed since you read it. Read it again and send its current version.", version=row.version
+        )
     return dict(row._mapping)
 
 
 def update_locked(
     session: Session, actor: Actor, entry: EntryValues, data: TimeEntryUpdate, *, at: datetime
 ) -> TimeEntryRead:
-    """Correct a locked person's entry; nothing happens where nothing differs. New times need no more review.
+    """Correct an entry of a locked user. New times clear `needs_review`. Without a difference, nothing is written.
 
-    Raises EntryStillOpen (confirmed while it runs), ReasonRequired (somebody else's, or times), EditWindowClosed,
-    EntryTooShort, EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
+    Raises EntryStillOpen if `needs_review` is set on an entry that has been open too long. Raises ReasonRequired if
+    the times change or the entry is another user's. Raises EditWindowClosed, EntryTooShort, EntryTooLong,
+    EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = entry["user_id"]
     fields = data.model_dump(exclude_unset=True, include=entries.EDITABLE_FIELDS)
     changes = {name: value for name, value in fields.items() if value != entry[name]}
     times_changed = any(name in changes for name in _TIME_FIELDS)
     if "needs_review" in fields and _is_open_too_long(session, entry | changes, at=at):
-        raise EntryStillOpen("It still runs. Send the end_time at which the work ended, with a reason.")
+        raise EntryStillOpen("The entry is still open. Send the end_time at which the work ended, and a reason.")
     if not changes:
         return entries.as_response(session, entry, now=at)
     if data.reason is None and (times_changed or owner_id != actor.id):
-        raise ReasonRequired("Say in `reason` why: it is somebody else's entry, or its times were recorded.")
+        raise ReasonRequired("A change of times, or of another user's entry, needs a reason. Send a `reason`.")
     _check_window(session, actor, owner_id, entry["start_time"], at=at)
     changes |= {"version": entry["version"] + 1, "updated_at": at} | ({"needs_review": False} if times_changed else {})
     changed = entry | changes
@@ -153,7 +159,7 @@ def update_locked(
 
 
 def delete_locked(session: Session, actor: Actor, entry: EntryValues, *, reason: str, at: datetime) -> None:
-    """Delete a locked person's entry. Raises EditWindowClosed."""
+    """Delete an entry of a locked user. Raises EditWindowClosed."""
     _check_window(session, actor, entry["user_id"], entry["start_time"], at=at)
     session.execute(delete(ENTRY).where(ENTRY.c.id == entry["id"]))
     before = entries.snapshot(entry)
@@ -161,46 +167,51 @@ def delete_locked(session: Session, actor: Actor, entry: EntryValues, *, reason:
 
 
 def _find_owner_id(session: Session, actor: Actor, entry_id: int) -> int:
-    """Whose entry it is, which never changes. Raises EntryNotFound where the actor may not see it."""
+    """Return the id of the entry's user, which never changes. Raises EntryNotFound."""
     query = select(ENTRY.c.user_id).where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
     owner_id = session.execute(query).scalar_one_or_none()
     if owner_id is None:
-        raise EntryNotFound("There is no such entry for you.")
+        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
     return int(owner_id)
 
 
 def _check_times(session: Session, start: datetime, end: datetime | None, *, at: datetime) -> None:
     until = at if end is None else end
     if start > at or until > at:
-        raise EntryInFuture("Time can be entered once it has passed, not before.")
+        raise EntryInFuture("start_time and end_time must not be in the future. Enter the time after the work.")
     if end is not None and end <= start:
-        raise EntryTooShort("end_time must be later than start_time, by a second at least.")
+        raise EntryTooShort("end_time must be at least 1 second after start_time. Change one of them.")
     if until - start > timedelta(hours=session.settings.MAX_ENTRY_HOURS):
-        raise EntryTooLong(f"An entry lasts at most {session.settings.MAX_ENTRY_HOURS} hours. Enter it in parts.")
+        raise EntryTooLong(
+            f"An entry lasts at most {session.settings.MAX_ENTRY_HOURS} hours. Divide it into several entries."
+        )
 
 
 def _check_window(session: Session, actor: Actor, owner_id: int, start: datetime, *, at: datetime) -> None:
-    """People change their own time for EDIT_WINDOW_DAYS back, managers included; others' and admins' have no limit."""
+    """Raise EditWindowClosed if the actor changes an own entry that started more than EDIT_WINDOW_DAYS days ago.
+
+    There is no limit for admins, and none for other users' entries.
+    """
     days = session.settings.EDIT_WINDOW_DAYS
     if owner_id == actor.id and actor.role is not Role.admin and start < at - timedelta(days=days):
-        raise EditWindowClosed(f"You can change your own time for {days} days back. Ask your manager or an admin.")
+        raise EditWindowClosed(f"You can change your own entries for {days} days. Ask your manager or an admin.")
 
 
 def _check_bookable(session: Session, project_id: int, owner_id: int) -> None:
     project = session.execute(_BOOKABLE_QUERY, {"project_id": project_id, "user_id": owner_id}).one_or_none()
     if project is None or not project.is_bookable:
-        raise ProjectNotFound("There is no such project that this person may book.")
+        raise ProjectNotFound("There is no such project, or the user may not book it. Check the project_id.")
     if not project.is_active:
-        raise ProjectInactive("This project is archived. Choose another one.")
+        raise ProjectInactive("This project is archived. Choose another project_id.")
 
 
 def _check_no_overlap(
     session: Session, owner_id: int, start: datetime, end: datetime | None, *, exclude_id: int | None = None
 ) -> None:
-    """Raises EntryOverlaps, naming the entry in the way.
+    """Raise EntryOverlaps, with the id of the other entry, if the interval overlaps an entry of the user.
 
-    Of entries that don't overlap, only the last of those that start before the end can reach behind the start. Empty
-    ones are in nobody's way.
+    The existing entries do not overlap. Of those that start before `end`, only the last can therefore end after
+    `start`. Entries of 0 s overlap nothing.
     """
     condition: ColumnElement[bool] = ENTRY.c.user_id == owner_id
     if exclude_id is not None:
@@ -213,7 +224,8 @@ def _check_no_overlap(
     if other is not None and (other.end_time is None or other.end_time > start):
         until = "now" if other.end_time is None else f"{other.end_time:%Y-%m-%dT%H:%M:%SZ}"
         raise EntryOverlaps(
-            f"Entry {other.id}, from {other.start_time:%Y-%m-%dT%H:%M:%SZ} to {until}, lies in that time.",
+            f"The time overlaps entry {other.id}, from {other.start_time:%Y-%m-%dT%H:%M:%SZ} to {until}. "
+            "Change the times, or correct that entry first.",
             entry_id=other.id,
         )
 

@@ -1,7 +1,7 @@
-"""One's own month, which everyone looks at all day: rows become JSON without a model for each of them.
+"""The caller's own entries of a month, the most frequent read. Rows become JSON without a model object for each row.
 
-The statement is built once and counts instants in seconds. It takes a day too many at either end, so it needs to know
-no zone; which entries are in the period, Python tells from each one's zone.
+The statement is built once and reads instants as seconds since 1970. It reads one extra day before and after the
+period, so it needs no time zone. Python then selects the entries of the period by each entry's zone.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from app.services.calendar.periods import Period, starts_between
 
 _DAY = timedelta(days=1)
 JsonObject = dict[str, Any]
-"""What JSON can have in it."""
+"""A JSON object as Python values."""
 
 _STATEMENT = (
     select(
@@ -42,7 +42,7 @@ _STATEMENT = (
 
 
 def month_rows(session: Session, actor: Actor, period: Period, *, at: datetime) -> Iterator[JsonObject]:
-    """The actor's entries that start on a day of the period, newest first, each as TimeEntryWithProject has it."""
+    """Yield the actor's entries that start on a day of the period, newest first, with TimeEntryWithProject's fields."""
     day_after = period.end + _DAY
     bounds: dict[str, tuple[int, int]] = {}
     projects: dict[int, JsonObject] = {}
@@ -76,7 +76,7 @@ def month_rows(session: Session, actor: Actor, period: Period, *, at: datetime) 
 
 
 def _rows(session: Session, actor: Actor, period: Period) -> Any:
-    days = period.start - _DAY, period.end + 2 * _DAY  # no zone's midnight lies further from UTC's than a day
+    days = period.start - _DAY, period.end + 2 * _DAY  # a zone's midnight is at most one day from UTC's
     lower, upper = (datetime.combine(day, time.min, UTC) for day in days)
     params = {"user_id": actor.id, "lower": lower, "upper": upper}
     return session.execute(_STATEMENT, params)
