@@ -18,7 +18,7 @@ _PARTITION_SUFFIX = re.compile(r"_p\d+$")  # from deploy/scaling/partition_by_us
 _ERRORS_BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
     "uq_time_entry_one_open_per_user": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
     "time_entry.user_id": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
-    "ex_time_entry_no_overlap": (EntryOverlaps, "The time overlaps another entry of this user. Change the times."),
+    "ex_time_entry_no_overlap": (EntryOverlaps, "The times overlap another entry of this user. Change them."),
     "uq_user_email_key": (EmailTaken, "Another user has this email. Choose a different email."),
     "user.email_key": (EmailTaken, "Another user has this email. Choose a different email."),
     "uq_project_name_key": (ProjectNameTaken, "Another project has this name. Choose a different name."),

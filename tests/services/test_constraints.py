@@ -1,6 +1,6 @@
-"""What the database itself refuses, whoever writes, and which of our errors each refusal becomes (E1, E2, P1, P4, J1).
+"""Constraints of the database, and the domain error for each violation (rules: E1, E2, P1, P4, J1).
 
-Nothing here goes through a service: these are the backstops for the day when a check before a write is forgotten.
+The tests write without a service. The constraints apply even if a service lacks the check before a write.
 """
 
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ INSERT = raw("""
 """)
 MOVE = raw("UPDATE time_entry SET start_time = :start, end_time = :end WHERE id = :id")
 
-# What is there, what is to be added, what the database says. Half-open: an end of None is an entry still open.
+# The existing entry, the entry to insert, the expected result. Intervals are half-open.
 INSERT_CASES = [
     ("10:00 12:00", "10:30 11:30", "entry_overlaps"),
     ("10:00 12:00", "09:00 13:00", "entry_overlaps"),
@@ -59,7 +59,7 @@ INSERT_CASES = [
     ("10:00 10:00", "09:00 open", ACCEPTED),
     ("10:00 12:00", "09:00 08:59:59", UNMAPPED),
 ]
-# What is moved, what else is there, whereto, what the database says.
+# The entry to move, the other existing entry, the new times, the expected result.
 UPDATE_CASES = [
     ("08:00 10:00", "10:00 12:00", "08:00 11:00", "entry_overlaps"),
     ("08:00 10:00", "10:00 12:00", "10:30 11:30", "entry_overlaps"),
@@ -92,25 +92,25 @@ def website(people):
 
 
 def test_a_persons_entries_never_overlap(database, ana, website):
-    answers = []
+    results = []
     for existing, times, _ in INSERT_CASES:
         with _rolled_back(database) as connection:
             connection.execute(INSERT, entry(ana, website, existing))
-            answers.append((existing, times, refusal(connection, INSERT, entry(ana, website, times))))
+            results.append((existing, times, refusal(connection, INSERT, entry(ana, website, times))))
 
-    assert answers == INSERT_CASES
+    assert results == INSERT_CASES
 
 
 def test_an_entry_never_moves_into_another(database, ana, website):
-    answers = []
+    results = []
     for moved, existing, times, _ in UPDATE_CASES:
         with _rolled_back(database) as connection:
             moved_id = connection.execute(INSERT, entry(ana, website, moved)).scalar_one()
             connection.execute(INSERT, entry(ana, website, existing))
-            answer = refusal(connection, MOVE, {"id": moved_id} | entry(ana, website, times))
-            answers.append((moved, existing, times, answer))
+            result = refusal(connection, MOVE, {"id": moved_id} | entry(ana, website, times))
+            results.append((moved, existing, times, result))
 
-    assert answers == UPDATE_CASES
+    assert results == UPDATE_CASES
 
 
 def test_two_people_work_at_the_same_time(database, people, ana, website):
@@ -134,7 +134,7 @@ def test_an_entry_is_never_handed_to_a_person_who_worked_then(database, people, 
 
 
 def test_the_id_of_a_deleted_entry_is_never_given_again(database, ana, website):
-    """Else the next entry would inherit its history."""
+    """If the database assigned the id again, the new entry would inherit the history of the old one."""
     with _rolled_back(database) as connection:
         gone = connection.execute(INSERT, entry(ana, website, "10:00 12:00")).scalar_one()
         connection.execute(raw("DELETE FROM time_entry"))
@@ -149,7 +149,7 @@ STEPS = st.lists(st.tuples(st.none() | st.integers(0, 11), TIME_RANGES), max_siz
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_the_database_accepts_exactly_what_overlaps_nothing(database, ana, website, steps):
-    """Each step adds an entry or, where it has the number of one, moves that; the model is the lines of `overlap`."""
+    """Each step inserts an entry, or moves the existing entry with its number. The model is `overlap`."""
     held: dict[int, Times] = {}
     with _rolled_back(database) as connection:
         for number, (hour, length) in steps:
@@ -167,7 +167,7 @@ def test_the_database_accepts_exactly_what_overlaps_nothing(database, ana, websi
 
 
 def overlap(one: Times, other: Times) -> bool:
-    """Half-open ranges that share an instant; an empty one shares nothing."""
+    """Return True if two half-open intervals share an instant. An empty interval overlaps nothing."""
     (start, end), (other_start, other_end) = one, other
     if start == end or other_start == other_end:
         return False
@@ -199,12 +199,12 @@ def test_people_and_projects_keep_their_rules(database, people, ana):
     people.project("Shop")
     people.entry(ana, website, "2026-03-02 10:00", "2026-03-02 12:00")
 
-    answers = []
+    results = []
     for sql, _ in RULES:
         with _rolled_back(database) as connection:
-            answers.append((sql, refusal(connection, raw(sql), {"ana": ana.id, "website": website.id})))
+            results.append((sql, refusal(connection, raw(sql), {"ana": ana.id, "website": website.id})))
 
-    assert answers == RULES
+    assert results == RULES
 
 
 def test_a_refusal_by_the_database_is_a_sentence_for_the_client(database, people, ana, website):
@@ -213,7 +213,7 @@ def test_a_refusal_by_the_database_is_a_sentence_for_the_client(database, people
     with pytest.raises(IntegrityError) as refused:
         people.entry(ana, website, "2026-03-02 11:00", "2026-03-02 13:00")
 
-    assert str(error_from_constraint(refused.value)) == "The time overlaps another entry of this user. Change the times."
+    assert str(error_from_constraint(refused.value)) == "The times overlap another entry of this user. Change them."
 
 
 def entry(user, project, times):
@@ -227,7 +227,7 @@ def entry(user, project, times):
 
 
 def refusal(connection, statement, values):
-    """The code of our error for what the database says to the statement; ACCEPTED where it does as told."""
+    """Return the code of the domain error that the statement causes, UNMAPPED without one, or ACCEPTED."""
     params = {name: value for name, value in values.items() if name in statement.compile().params}
     try:
         with connection.begin_nested():
@@ -239,5 +239,5 @@ def refusal(connection, statement, values):
 
 
 def _rolled_back(database) -> Connection:
-    """A writing transaction that is rolled back when the block ends."""
+    """Return a connection whose writing transaction is rolled back at the end of the block."""
     return database.engine.execution_options(writes=True).connect()

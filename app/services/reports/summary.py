@@ -22,7 +22,7 @@ from app.services.reports.summary_gaps import Keys, Names, Totals, add_empty_gro
 from app.services.reports.summary_query import summary_segments
 
 MAX_ROWS = 100_000
-_USER, _MANAGER = USER.alias("person"), USER.alias("manager")
+_USER, _MANAGER = USER.alias("summary_user"), USER.alias("manager")
 _NAME_SOURCES: dict[SummaryGroup, tuple[Any, ColumnElement[str]]] = {
     SummaryGroup.user: (_USER, full_name(_USER)),
     SummaryGroup.team: (_MANAGER, full_name(_MANAGER)),

@@ -224,8 +224,8 @@ def _check_no_overlap(
     if other is not None and (other.end_time is None or other.end_time > start):
         until = "now" if other.end_time is None else f"{other.end_time:%Y-%m-%dT%H:%M:%SZ}"
         raise EntryOverlaps(
-            f"The time overlaps entry {other.id}, from {other.start_time:%Y-%m-%dT%H:%M:%SZ} to {until}. "
-            "Change the times, or correct that entry first.",
+            f"The times overlap entry {other.id}, from {other.start_time:%Y-%m-%dT%H:%M:%SZ} to {until}. "
+            "Change them, or correct that entry first.",
             entry_id=other.id,
         )
 

@@ -1,4 +1,4 @@
-"""To which day hours belong: whole to the day on which work starts, or cut at midnight (rules: T3, T5, T6, T7)."""
+"""Attribution of hours: to the local day of the start, or split at local midnights (rules: T3, T5, T6, T7)."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import pytest
 from tests.support.audit_asserts import AuditLog
 
 NIGHT = ("2026-03-02 20:00", "2026-03-03 04:30")
-# entry in UTC, zone; the days of the split, each with its seconds
+# Start and end of the entry in UTC, its zone, and the seconds of each local day after the split.
 SPLITS = [
     ("2026-03-02 20:00", "2026-03-03 04:30", "UTC", {"2026-03-02": 4 * 3600, "2026-03-03": 4.5 * 3600}),
     ("2026-03-02 20:00", "2026-03-03 00:00", "UTC", {"2026-03-02": 4 * 3600}),
@@ -23,10 +23,10 @@ SPLITS = [
     ("2026-10-24 23:30", "2026-10-25 02:30", "Europe/Berlin", {"2026-10-25": 3 * 3600}),
     ("2026-10-24 21:00", "2026-10-25 23:30", "Europe/Berlin",
      {"2026-10-24": 3600, "2026-10-25": 25 * 3600, "2026-10-26": 1800}),
-    # Midnight itself is skipped: the day begins at 01:00. And a day that never was.
+    # The clock skips midnight, so the day begins at 01:00. Then a zone that skips a whole day.
     ("2018-11-04 02:00", "2018-11-04 04:00", "America/Sao_Paulo", {"2018-11-03": 3600, "2018-11-04": 3600}),
     ("2011-12-30 08:00", "2011-12-30 12:00", "Pacific/Apia", {"2011-12-29": 2 * 3600, "2011-12-31": 2 * 3600}),
-    # A clock that strikes the minute after midnight twice: the day that had begun goes on.
+    # The clock is set back at 00:01, so midnight occurs twice. The day begins at the first one.
     ("2010-11-07 02:00", "2010-11-07 04:00", "America/St_Johns", {"2010-11-06": 1800, "2010-11-07": 5400}),
 ]  # fmt: skip
 
@@ -36,9 +36,9 @@ def period_params(start, end, **more):
 
 
 def csv_of(caller, **params):
-    answer = caller.get("/reports/export/csv", params=params)
-    assert answer.status_code == 200
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    response = caller.get("/reports/export/csv", params=params)
+    assert response.status_code == 200
+    return list(csv.DictReader(io.StringIO(response.text)))
 
 
 @pytest.mark.parametrize(("start", "end", "zone", "by_day"), SPLITS)
@@ -72,7 +72,7 @@ def test_a_night_belongs_to_the_day_on_which_it_starts_unless_asked_otherwise(pe
 
 
 def test_only_what_lies_inside_the_period_counts(people, as_user, mia, ana, website):
-    """A night that reaches into the month, and one that reaches out of it."""
+    """One night shift starts before the month, and one ends after it."""
     people.entry(ana, website, "2026-02-28 22:00", "2026-03-01 06:00")
     people.entry(ana, website, "2026-03-31 22:00", "2026-04-01 06:00")
     march = period_params("2026-03-01", "2026-03-31")
@@ -91,7 +91,7 @@ def test_only_what_lies_inside_the_period_counts(people, as_user, mia, ana, webs
 
 
 def test_an_old_entry_that_never_ended_until_now_still_reaches_in(people, as_user, ana, website):
-    """A clock-out forgotten for two months, between many other people's days."""
+    """Ana forgot to clock out for two months, while many other users recorded entries."""
     people.entry(ana, website, "2026-01-10 08:00", "2026-03-10 08:00")
 
     report = as_user(ana).get("/reports/me", params=period_params("2026-03-09", "2026-03-11")).json()
@@ -145,11 +145,11 @@ def test_a_day_has_its_first_start_its_last_end_and_its_breaks(people, as_user, 
 
 
 def test_every_day_of_the_period_is_there_worked_or_not(as_user, ana):
-    answer = as_user(ana).get("/reports/me", params={"start_date": "2026-02-27", "end_date": "2026-03-02"})
+    response = as_user(ana).get("/reports/me", params={"start_date": "2026-02-27", "end_date": "2026-03-02"})
 
-    assert [day["date"] for day in answer.json()["days"]] == ["2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02"]
-    assert {day["first_start"] for day in answer.json()["days"]} == {None}
-    assert answer.headers["X-As-Of"] == answer.json()["as_of"]
+    assert [day["date"] for day in response.json()["days"]] == ["2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02"]
+    assert {day["first_start"] for day in response.json()["days"]} == {None}
+    assert response.headers["X-As-Of"] == response.json()["as_of"]
 
 
 def test_a_persons_days_are_asked_for_in_periods_of_400_days(as_user, ana):
@@ -170,9 +170,9 @@ def test_the_record_says_how_an_export_was_cut(as_user, server, mia):
 
 @pytest.mark.parametrize("path", ["/time-entries/me", "/reports/me", "/reports/team", "/reports/export/csv"])
 def test_there_are_two_attributions(as_user, mia, path):
-    answer = as_user(mia).get(path, params=period_params("2026-03-01", "2026-03-31") | {"attribution": "thirds"})
+    response = as_user(mia).get(path, params=period_params("2026-03-01", "2026-03-31") | {"attribution": "thirds"})
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
 
 
 def test_an_entry_that_runs_since_before_the_clock_changed_shows_when_it_started(people, as_user, mia, website):

@@ -1,4 +1,4 @@
-"""Who is clocked in now (rules: E1, E5, T7, V1 to V3; threats 1 to 4, 26)."""
+"""Presence: the users who are clocked in now (rules: E1, E5, T7, V1 to V3; threats 1 to 4, 26)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,9 +16,9 @@ from tests.support.times import hours_ago_utc
 
 
 def clocked_in(caller, **params):
-    answer = caller.get("/reports/presence", params=params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = caller.get("/reports/presence", params=params)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def names(caller, **params):
@@ -27,7 +27,7 @@ def names(caller, **params):
 
 @pytest.fixture
 def company(people, staff, website):
-    """They are all at work, each since another hour."""
+    """A company whose users are all clocked in, each since a different hour."""
     for number, user in enumerate(staff.values(), start=1):
         people.entry(user, website, hours_ago_utc(number), None)
     return staff
@@ -38,10 +38,10 @@ def test_mia_sees_who_is_at_work_on_what_and_since_when(people, as_user, mia, we
     people.entry(people.employee("Eve", manager=mia), website, hours_ago_utc(9), hours_ago_utc(1))
     entry = people.entry(ana, website, hours_ago_utc(2), None, description="Landing page")
 
-    answer = as_user(mia).get("/reports/presence")
+    response = as_user(mia).get("/reports/presence")
 
-    (of_ana,) = answer.json()
-    as_of, start = (datetime.fromisoformat(text) for text in (answer.headers["X-As-Of"], of_ana["start_time"]))
+    (of_ana,) = response.json()
+    as_of, start = (datetime.fromisoformat(text) for text in (response.headers["X-As-Of"], of_ana["start_time"]))
     assert start == instant(hours_ago_utc(2))
     assert of_ana["elapsed_seconds"] == int((as_of - start).total_seconds()) >= 7200
     assert {name: value for name, value in of_ana.items() if name not in {"start_time", "elapsed_seconds"}} == {
@@ -128,16 +128,19 @@ def test_pages_follow_on_one_another(as_user, company):
     pages, url = [], "/reports/presence?limit=2"
 
     while url:
-        answer = ada.get(url.removeprefix("/api/v1"))
-        pages.append([each["user_name"].partition(" ")[0] for each in answer.json()])
-        url = answer.links.get("next", {}).get("url")
+        response = ada.get(url.removeprefix("/api/v1"))
+        pages.append([each["user_name"].partition(" ")[0] for each in response.json()])
+        url = response.links.get("next", {}).get("url")
 
     assert whole == ["Bob", "Eve", "Ana", "Max", "Bo", "Ada", "Mia"]
     assert pages == [["Bob", "Eve"], ["Ana", "Max"], ["Bo", "Ada"], ["Mia"]]
 
 
 def test_an_entry_that_grows_stale_between_two_pages_is_shown_once(people, database, mia, website):
-    """Bob's is marked; Zoe's grows stale after the first page, and would come before his if it were asked anew."""
+    """Bob's entry is flagged for review. Zoe's entry becomes stale after the first page.
+
+    With the present time instead of the cursor's, it would move before Bob's entry.
+    """
     now = datetime.now(UTC).replace(microsecond=0)
     staff = {name: people.employee(name, manager=mia) for name in ("Ana", "Bob", "Kim", "Zoe")}
     stale_in_a_second = now - timedelta(hours=16)
@@ -170,7 +173,7 @@ def test_nobody_was_at_work_for_less_than_no_time(people, database, mia, website
     actor = Actor(mia.id, mia.role, "UTC")
 
     with database.read_transaction() as session:
-        at = instant("2026-03-02 08:00:00")  # this machine's clock is behind the one that wrote the entry
+        at = instant("2026-03-02 08:00:00")  # the clock is behind that of the server that stored the entry
         (one,), _ = presence.list_clocked_in(session, actor, PresenceFilter(), cursor=None, limit=1, at=at)
 
     assert one.elapsed_seconds == 0
@@ -187,9 +190,9 @@ def test_what_cannot_be_meant_is_refused(as_user, mia):
         ({"cursor": "WzEsMiwzXQ"}, "invalid_cursor"),  # [1,2,3]
     ]
 
-    answers = [as_user(mia).get("/reports/presence", params=params) for params, _ in cases]
+    responses = [as_user(mia).get("/reports/presence", params=params) for params, _ in cases]
 
-    assert [(each.status_code, each.json()["code"]) for each in answers] == [(422, code) for _, code in cases]
+    assert [(each.status_code, each.json()["code"]) for each in responses] == [(422, code) for _, code in cases]
 
 
 def test_it_takes_one_statement_whatever_the_number_of_people(people, as_user, server, company, website):
@@ -200,4 +203,4 @@ def test_it_takes_one_statement_whatever_the_number_of_people(people, as_user, s
             assert len(clocked_in(caller)) == size
         counts.append(len([each for each in sent if each != "BEGIN"]))
 
-    assert counts == [2, 2]  # who asks, and the answer
+    assert counts == [2, 2]  # one statement for authentication, one for the response

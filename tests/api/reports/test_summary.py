@@ -1,4 +1,4 @@
-"""Hours added up by group: figures, days and their seams (rules: T3 to T7). Whose hours: test_summary_scope.py."""
+"""Summaries by group: totals, local days and clock changes (rules: T3 to T7). See test_summary_scope.py for scope."""
 
 from itertools import combinations, permutations
 
@@ -13,16 +13,16 @@ HOUR = 3600
 
 
 def summary(caller, *groups, **params):
-    answer = caller.get("/reports/summary", params=MARCH | params | {"group_by": groups})
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
-    assert answer.headers["X-As-Of"] == body["as_of"]
+    response = caller.get("/reports/summary", params=MARCH | params | {"group_by": groups})
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert response.headers["X-As-Of"] == body["as_of"]
     assert body["total_seconds"] == sum(row["total_seconds"] for row in body["rows"])
     return body
 
 
 def seconds_by(caller, group, **params):
-    """Seconds by the key of one group, in the order of the rows."""
+    """Return the seconds by the key of one group, in the order of the rows."""
     key = f"{group}_name" if group in {"user", "team", "project"} else group
     return {row[key]: row["total_seconds"] for row in summary(caller, group, **params)["rows"]}
 
@@ -114,7 +114,7 @@ def test_rows_come_by_their_keys_in_the_order_asked(people, as_user, mia, ana, w
     assert list(by_day[0])[:3] == ["day", "user_id", "user_name"]
 
 
-# The zone of entry, entry in UTC; then seconds by day, whole and cut.
+# The zone of the entry, its start and end in UTC, then the seconds by day: whole, and split at midnight.
 SEAMS = [
     ("UTC", "2026-03-02 22:00", "2026-03-03 06:00", {"02": 8 * HOUR}, {"02": 2 * HOUR, "03": 6 * HOUR}),
     ("UTC", "2026-03-02 20:00", "2026-03-05 04:00", {"02": 56 * HOUR},
@@ -122,12 +122,13 @@ SEAMS = [
     ("UTC", "2026-03-02 20:00", "2026-03-03 00:00", {"02": 4 * HOUR}, {"02": 4 * HOUR}),
     ("UTC", "2026-03-03 00:00", "2026-03-03 00:00", {"03": 0}, {"03": 0}),
     ("UTC", "2026-03-02 23:59:59", "2026-03-02 23:59:59", {"02": 0}, {"02": 0}),
-    # The month's first and last night: what lies outside counts with the start only, and only inside with the split.
+    # The first and last night of the month. Attribution `start` counts an entry whole if it starts inside the month.
+    # Attribution `split` counts only the part inside the month.
     ("UTC", "2026-02-28 22:00", "2026-03-01 06:00", {}, {"01": 6 * HOUR}),
     ("UTC", "2026-03-31 22:00", "2026-04-01 06:00", {"31": 8 * HOUR}, {"31": 2 * HOUR}),
     ("UTC", "2026-02-20 00:00", "2026-03-02 01:00", {}, {"01": 24 * HOUR, "02": HOUR}),
     ("UTC", "2026-04-01 00:00", "2026-04-01 00:00", {}, {}),
-    # The clock goes forward on the 29th: that day has 23 hours, and this night one less than the wall says.
+    # The clock is set forward on the 29th. That day has 23 hours, and this night is an hour shorter than local times.
     ("Europe/Berlin", "2026-03-29 00:30", "2026-03-29 01:30", {"29": HOUR}, {"29": HOUR}),
     ("Europe/Berlin", "2026-03-28 22:00", "2026-03-29 22:00", {"28": 24 * HOUR}, {"28": HOUR, "29": 23 * HOUR}),
     ("Asia/Tokyo", "2026-03-02 14:59:59", "2026-03-02 15:00:01", {"02": 2}, {"02": 1, "03": 1}),
@@ -161,7 +162,7 @@ def test_a_day_of_25_hours_has_them_all(people, as_user, mia, website):
 
 
 def test_an_entry_that_is_cut_counts_once_in_each_group(people, as_user, ana, website):
-    """From a Monday to the Tuesday of the week after, over the end of the month: each of its groups has it once."""
+    """The entry lasts from a Monday to the Tuesday of the next week, across the end of a month."""
     people.entry(ana, website, "2026-03-30 12:00", "2026-04-07 12:00")
     april_too = {"end_date": "2026-04-30", "attribution": "split"}
 
@@ -217,7 +218,7 @@ def test_a_zone_that_is_asked_for_makes_the_days_of_all(people, as_user, mia, an
 
 @pytest.fixture
 def company(people, mia, ana, website, app_project):
-    """Nights and days of two teams in three zones, over the changes of the clocks and the turn of the year."""
+    """Two teams in three zones, with day and night shifts across clock changes and the end of the year."""
     bo = people.manager("Bo", manager=mia, time_zone="Europe/Berlin")
     eve = people.employee("Eve", manager=bo, time_zone="Asia/Tokyo")
     for number, user in enumerate((ana, bo, eve, mia)):

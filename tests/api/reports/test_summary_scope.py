@@ -1,4 +1,4 @@
-"""Whose hours a summary adds up, what is filled in and what is refused (rules: V1 to V3; threats 1 to 4, 18 to 22)."""
+"""Scope of summaries: visible users, empty groups and rejected queries (rules: V1 to V3; threats 1 to 4, 18 to 22)."""
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -13,9 +13,9 @@ HOUR = 3600
 
 
 def rows(caller, *groups, **params):
-    answer = caller.get("/reports/summary", params=MARCH | params | {"group_by": groups})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["rows"]
+    response = caller.get("/reports/summary", params=MARCH | params | {"group_by": groups})
+    assert response.status_code == 200, response.text
+    return response.json()["rows"]
 
 
 def names(caller, **params):
@@ -23,13 +23,13 @@ def names(caller, **params):
 
 
 def refusal(caller, **params):
-    answer = caller.get("/reports/summary", params=MARCH | {"group_by": "user"} | params)
-    return answer.status_code, answer.json().get("code", "")
+    response = caller.get("/reports/summary", params=MARCH | {"group_by": "user"} | params)
+    return response.status_code, response.json().get("code", "")
 
 
 @pytest.fixture
 def company(people, staff, website):
-    """Each of them worked an hour."""
+    """A company whose users each have an entry of one hour."""
     for user in staff.values():
         people.entry(user, website, "2026-03-02 08:00", "2026-03-02 09:00")
     return staff
@@ -110,7 +110,7 @@ def test_a_circle_of_managers_forced_into_the_table_still_ends(as_user, server, 
     assert names(as_user(company["Mia"])) == names(as_user(company["Bo"])) == ["Mia", "Bo", "Ana", "Eve"]
 
 
-# What is filled in
+# Empty groups (`fill`)
 
 
 def test_every_day_of_the_period_is_there_on_request(people, as_user, ana, website):
@@ -161,7 +161,7 @@ def test_projects_that_only_others_may_book_are_not_filled_in(people, as_user, m
     assert projects(ada) == ["Website", "Bob's", "Ana's"]
 
 
-# What is refused
+# Rejected queries
 
 
 def test_what_cannot_be_meant_is_refused(as_user, mia):
@@ -224,7 +224,7 @@ def test_rows_that_have_hours_count_too(as_user, server, ada, website, monkeypat
     me = as_user(ada)
 
     assert len(rows(me, "user")) == 10
-    assert refusal(me, fill=True) == (422, "summary_too_large")  # Ada, without hours, is the eleventh
+    assert refusal(me, fill=True) == (422, "summary_too_large")  # Ada has no hours, and is the eleventh row
     with server.database.write_transaction() as session:
         session.execute(insert(ENTRY), values | {"user_id": ids[10], "version": 1})
     assert refusal(me) == (422, "summary_too_large")
@@ -232,7 +232,7 @@ def test_rows_that_have_hours_count_too(as_user, server, ada, website, monkeypat
 
 
 def _insert_users(server, count):
-    """So many people by one statement, all alike."""
+    """Insert `count` similar users with one statement."""
     user = {"first_name": "Kim", "last_name": "Silva", "name_key": "kim silva", "password_hash": password_hash()}
     user |= {"role": "employee", "is_active": True, "time_zone": "UTC", "created_at": instant("2026-01-01 08:00")}
     emails = [f"kim{number}@example.com" for number in range(count)]

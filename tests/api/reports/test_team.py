@@ -1,4 +1,4 @@
-"""A team's hours (rules: T3 to T7, V1 to V3; threats 10)."""
+"""Team reports (rules: T3 to T7, V1 to V3; threat 10)."""
 
 import re
 from datetime import UTC, datetime
@@ -18,14 +18,14 @@ def day(date: str, **more: Any) -> dict[str, Any]:
 
 
 def team_of(caller: Any, **params: Any) -> Any:
-    answer = caller.get("/reports/team", params=MARCH | params)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = caller.get("/reports/team", params=MARCH | params)
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def refusal_of(caller: Any, **params: Any) -> tuple[int, str]:
-    answer = caller.get("/reports/team", params=MARCH | params)
-    return answer.status_code, answer.json()["code"]
+    response = caller.get("/reports/team", params=MARCH | params)
+    return response.status_code, response.json()["code"]
 
 
 def names_in(report: list[dict[str, Any]]) -> list[str]:
@@ -73,10 +73,10 @@ def test_the_manager_is_not_in_her_own_report(people, as_user, mia, website):
 
 
 def test_the_report_says_when_it_was_computed(people, as_user, mia):
-    answer = as_user(mia).get("/reports/team", params=MARCH)
+    response = as_user(mia).get("/reports/team", params=MARCH)
 
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", answer.headers["X-As-Of"])
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(answer.headers["X-As-Of"])).total_seconds() < 60
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", response.headers["X-As-Of"])
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(response.headers["X-As-Of"])).total_seconds() < 60
 
 
 def test_totals_are_the_same_with_and_without_entries(people, as_user, mia, website):
@@ -143,7 +143,7 @@ def test_open_entries_are_shown_and_not_counted(people, as_user, mia, website):
 
 
 def test_hours_are_rounded_half_up_from_the_summed_seconds(people, as_user, mia, website):
-    """18 s are half of 0.01 h. Three rows of 12 s are 0.01 h, though each by itself would round to nothing."""
+    """18 s are half of 0.01 h. Three entries of 12 s are 0.01 h, although each one alone would round to 0."""
     worked = {(0,): 0.0, (17,): 0.0, (18,): 0.01, (53,): 0.01, (54,): 0.02, (12, 12, 12): 0.01}
     for lengths in worked:
         user = people.employee(f"Worked {lengths}", manager=mia, email=f"{'-'.join(map(str, lengths))}@example.com")
@@ -158,7 +158,7 @@ def test_hours_are_rounded_half_up_from_the_summed_seconds(people, as_user, mia,
 
 
 def test_an_entry_belongs_to_the_day_in_its_own_zone(people, as_user, mia, website):
-    """23:30 UTC on March 2 is half past midnight on March 3 in Berlin, and still the afternoon in Los Angeles."""
+    """23:30 UTC on March 2 is 00:30 on March 3 in Berlin, and 15:30 on March 2 in Los Angeles."""
     berta = people.employee("Berta", manager=mia, time_zone="Europe/Berlin")
     lara = people.employee("Lara", manager=mia, time_zone="America/Los_Angeles")
     of_berta = people.entry(berta, website, "2026-03-02 23:30", "2026-03-02 23:45")
@@ -192,8 +192,8 @@ def test_history_does_not_move_when_somebody_moves(people, as_user, mia, website
 @pytest.mark.parametrize(
     ("date", "start", "end", "seconds"),
     [
-        ("2026-03-29", "2026-03-29 00:30", "2026-03-29 01:30", 3600),  # 01:30 to 03:30 while the clock skips 02:00
-        ("2026-10-25", "2026-10-24 23:30", "2026-10-25 02:30", 10800),  # 01:30 to 03:30 while it strikes 02:00 twice
+        ("2026-03-29", "2026-03-29 00:30", "2026-03-29 01:30", 3600),  # 01:30 to 03:30, 02:00 to 03:00 is skipped
+        ("2026-10-25", "2026-10-24 23:30", "2026-10-25 02:30", 10800),  # 01:30 to 03:30, 02:00 to 03:00 occurs twice
     ],
 )
 def test_hours_are_right_over_a_change_of_the_clock(people, as_user, mia, website, date, start, end, seconds):
@@ -274,7 +274,7 @@ def test_a_circle_of_managers_forced_into_the_table_still_ends(people, as_user, 
 
 @pytest.mark.parametrize("attribution", ["start", "split"])
 def test_an_entry_of_the_report_is_the_entry_that_its_owner_reads(people, as_user, mia, ana, website, attribution):
-    """The database writes the one as JSON, Python the other."""
+    """The database renders the JSON of the report, and Python that of the entry."""
     quoted = 'Quotes " and \\, tabs\t, breaks\r\n, \u007f, \u2028, \U0001f600, </script>'
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00:01", description=quoted)
     people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 08:00", needs_review=True, version=7)

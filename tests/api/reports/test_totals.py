@@ -1,7 +1,7 @@
-"""Totals to the second (rules: T3, T5, T6): whatever the zone, the season and the period, by day, week and month, in
-both attributions, own hours, team report, summary, CSV and the database itself say the same figure.
+"""Totals to the second (rules: T3, T5, T6), in any zone, season and period, by day, week and month.
 
-By default the same examples are drawn each time; `TOTALS_EXAMPLES=1000` draws that many new ones for each database.
+In both attributions, own hours, team report, summary, CSV export and a SUM in the database must be equal. By default,
+each run repeats the same examples. `TOTALS_EXAMPLES=1000` draws 1000 new examples for each database.
 """
 
 import csv
@@ -25,7 +25,7 @@ from app.services.users.administration import register_zone
 
 pytestmark = pytest.mark.high_volume
 EXAMPLES = os.environ.get("TOTALS_EXAMPLES")
-# Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.
+# Offsets of 45 minutes, 30 minutes of summer time, a skipped midnight, a skipped day, and 00:01 twice in one night.
 ODD_ZONES = [
     "Asia/Kathmandu",
     "Australia/Lord_Howe",
@@ -36,7 +36,7 @@ ODD_ZONES = [
 ]
 ZONES = st.one_of(st.sampled_from(ODD_ZONES), st.sampled_from(sorted(zone_names())))
 LENGTHS = st.one_of(st.integers(0, 3600), st.integers(0, 30 * 3600), st.integers(0, 9 * 86400))
-# Around the changes of the clocks, in years when the odd ones happened, and anywhere.
+# Days near clock changes, days in years with unusual changes, and random days.
 NEAR_CLOCK_CHANGES = st.sampled_from(
     [date(2010, 11, 6), date(2011, 12, 29), date(2018, 11, 3), date(2026, 3, 28), date(2026, 10, 24), date(2026, 4, 5)]
 )
@@ -45,7 +45,7 @@ FIRST_DAYS = st.one_of(NEAR_CLOCK_CHANGES, st.dates(date(2001, 1, 1), date(2025,
 
 @dataclass(frozen=True)
 class RecordedWork:
-    """Entries, one behind the other, each with its zone; and the period that is asked for, perhaps in its own zone."""
+    """Consecutive entries, each with its zone, and the requested period, which may have a zone of its own."""
 
     entries: list[tuple[datetime, datetime, str]]
     start: date
@@ -53,7 +53,7 @@ class RecordedWork:
     tz: str | None
 
     def subperiods(self):
-        """The period's days, its ISO weeks and its months, each as first and last day."""
+        """Return the days, ISO weeks and months of the period, each as its first and last day."""
         days = [self.start + timedelta(days=number) for number in range((self.end - self.start).days + 1)]
         by_week, by_month = defaultdict(list), defaultdict(list)
         for day in days:
@@ -66,7 +66,7 @@ class RecordedWork:
         }
 
     def seconds_inside(self, attribution):
-        """What counts in the period, entry by entry: the rule itself, in a line for each attribution."""
+        """Return the seconds that count in the period. This is the rule in one line for each attribution."""
         total = 0
         for start, end, zone in self.entries:
             first, after = instants_of(self.start, self.end, self.tz or zone)
@@ -99,7 +99,7 @@ def recorded_work(draw):
 )
 @given(recorded=recorded_work())
 def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, mia, website, recorded):
-    # One company for all examples: each hires a person of its own.
+    # All examples share one company. Each example creates a user of its own.
     zone = recorded.entries[0][2]
     ana = people.employee("Ana", manager=mia, email=f"{uuid.uuid4().hex}@example.com", time_zone=zone)
     insert_entries(server.database, ana, website, recorded)
@@ -136,7 +136,7 @@ def test_every_way_of_adding_up_gives_the_same_seconds(people, server, as_user, 
 
 
 def test_a_whole_life_adds_up_in_the_database_too(people, server, as_user, mia, website):
-    """A period that has everything in it: the database's own sum, in one line of SQL, is what each report says."""
+    """The period contains all entries, so every report must equal a plain SUM in SQL."""
     ana = people.employee("Ana", manager=mia)
     for day in range(1, 29):
         people.entry(ana, website, f"2026-02-{day:02} 20:00:01", f"2026-02-{day:02} 23:59:59")
@@ -160,7 +160,7 @@ def insert_entries(database, ana, website, recorded):
 
 
 def team_seconds(manager, ana, params):
-    """Ana's seconds in the team report."""
+    """Return Ana's seconds in the team report."""
     return next(
         row["total_seconds"]
         for row in manager.get("/reports/team", params=params).json()
@@ -169,7 +169,7 @@ def team_seconds(manager, ana, params):
 
 
 def csv_rows(manager, ana, params):
-    """Ana's rows in the CSV."""
+    """Return Ana's rows of the CSV export."""
     text = manager.get("/reports/export/csv", params=params | {"columns": "full"}).text
     return [row for row in csv.DictReader(io.StringIO(text)) if row["employee_id"] == str(ana.id)]
 

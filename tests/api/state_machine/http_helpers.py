@@ -1,4 +1,4 @@
-"""What the model speaks of, as requests and answers over HTTP."""
+"""Conversion between requests of the model and HTTP requests and responses."""
 
 from datetime import date, datetime
 from itertools import pairwise
@@ -37,7 +37,7 @@ def send(caller: Caller, request: Request, key: str | None, zone: str) -> Respon
 
 
 def body_of(request: Create | Change | Delete, zone: str) -> dict[str, Any]:
-    """What is sent of it, without what is None; instants with the offset of the sender's zone."""
+    """Return the fields to send, without None. Instants have the UTC offset of the caller's zone."""
     fields = dict(vars(request))
     fields |= dict(fields.pop("sent", ()))
     fields = {
@@ -58,14 +58,14 @@ def operation_of(request: Create | Change | Delete, zone: str) -> dict[str, Any]
     return fields
 
 
-def ids_of_created(answer: Response, request: Request) -> list[int]:
-    if answer.is_error:
+def ids_of_created(response: Response, request: Request) -> list[int]:
+    if response.is_error:
         return []
     match request:
         case ClockIn() | Create():
-            return [answer.json()["id"]]
+            return [response.json()["id"]]
         case Bulk():
-            return [each["id"] for each in answer.json()["results"] if each["action"] == "create"]
+            return [each["id"] for each in response.json()["results"] if each["action"] == "create"]
         case _:
             return []
 
@@ -85,7 +85,7 @@ def local_day(entry: dict[str, Any]) -> date:
 
 
 def assert_nothing_overlaps(listed: list[dict[str, Any]]) -> None:
-    """Neither do two entries of a person have a second in common, nor do two run."""
+    """Assert that no two entries of a user overlap and that at most one is open."""
     bounds = sorted(((start, end or FOREVER) for start, end in map(bounds_of, listed)), key=lambda pair: pair)
     filled = [(start, end) for start, end in bounds if start < end]
     assert all(first[1] <= second[0] for first, second in pairwise(filled))

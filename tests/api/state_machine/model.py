@@ -1,8 +1,8 @@
-"""What the service must answer, written from the rules (T, E, J, P, V of the design) and from nothing of its code.
+"""Model of the service, written from the rules (T, E, J, P, V in docs/rules.md) and independent of its code.
 
-The model is told who asks for what and when, and says what the answer shows, or by which codes it may be refused. Who
-asks, whether the key was used, whether they see it and which version they mean are judged in this order; where several
-rules about the entry itself refuse it at once, any of them may be named.
+For a caller, a request and a time, the model returns the expected response, or the error codes that are allowed. The
+checks have a fixed order: authentication, Idempotency-Key, visibility, version. If several rules about the entry
+itself are broken, the service may report any of them.
 """
 
 from collections import defaultdict
@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 MAX_LENGTH = timedelta(hours=24)
 STALE_AFTER = timedelta(hours=16)
 WINDOW = timedelta(days=31)
-KEY_LASTS = timedelta(hours=24)
+KEY_RETENTION = timedelta(hours=24)
 CLOCK_LAG = timedelta(seconds=5)
 QUARTER = timedelta(minutes=15)
 NO_ID = 2_000_000_000
-"""This and those above are no ids of anything."""
+"""No row has this id or a higher one."""
 FOREVER = datetime.max.replace(tzinfo=UTC)
 ADMIN, MANAGER = "admin", "manager"
 
@@ -37,7 +37,7 @@ class ClockIn:
 
 @dataclass(frozen=True)
 class ClockOut:
-    """Of this entry, or of the open one."""
+    """Clock-out of this entry; if None, of the open entry."""
 
     entry_id: int | None
 
@@ -76,7 +76,7 @@ Request = ClockIn | ClockOut | Create | Change | Delete | Bulk
 
 
 class Refused(Exception):
-    """The codes of the rules that say no, each with what there is to say about it."""
+    """The error codes of all broken rules, each with details for the assertion."""
 
     def __init__(self, **rules: Any) -> None:
         super().__init__(rules)
@@ -84,7 +84,7 @@ class Refused(Exception):
 
 
 class BulkRefused(Refused):
-    """By index, why each refused operation is."""
+    """The errors of each rejected operation, by its index."""
 
     def __init__(self, operations: dict[int, Refused]) -> None:
         super().__init__(bulk_refused=True)
@@ -92,7 +92,7 @@ class BulkRefused(Refused):
 
 
 def check(**rules: Any) -> None:
-    """Raises Refused with the rules that say no."""
+    """Raise Refused with the broken rules, if any."""
     if broken := {code: why for code, why in rules.items() if why}:
         raise Refused(**broken)
 
@@ -115,7 +115,7 @@ class Person:
         return {"id": self.id, "is_active": self.is_active, "manager_id": manager_id, "time_zone": self.zone}
 
     def managers_above(self) -> "Iterator[Person]":
-        """The manager, theirs, and so on."""
+        """Yield the manager, the manager's manager, and so on."""
         superior = self.manager
         while superior is not None:
             yield superior
@@ -127,7 +127,7 @@ class Person:
 
 @dataclass(eq=False)
 class Project:
-    """`members` are ids of people; none means everyone."""
+    """A project. `members` are user ids. Without members, every user may book it."""
 
     id: int
     members: frozenset[int] = frozenset()
@@ -155,7 +155,7 @@ class Entry:
         return self.end_time is None and at - self.start_time > STALE_AFTER
 
     def overlaps(self, start: datetime, end: datetime | None) -> bool:
-        """Half-open intervals: those that touch have nothing in common, and an empty one has nothing with any."""
+        """Return True if two half-open intervals overlap. Adjacent and empty intervals do not overlap."""
         return max(self.start_time, start) < min(self.end_time or FOREVER, end or FOREVER)
 
     def as_response(self, at: datetime) -> dict[str, Any]:
@@ -175,9 +175,10 @@ class Entry:
 
 
 def seconds_by_day(start: datetime, end: datetime | None, zone: str, attribution: str) -> Iterator[tuple[date, int]]:
-    """A closed entry's, whole on the local day of its start, or cut at local midnights.
+    """Yield the seconds of a closed entry, whole on the local day of its start, or split at local midnights.
 
-    All of these, and all changes of clocks, are at whole quarters of an hour in UTC: no rule about zones is needed.
+    All local midnights and clock changes are at whole quarters of an hour in UTC. Adding up quarters of an hour
+    therefore needs no rule about zones.
     """
     while end is not None and start < end:
         until = end
@@ -194,59 +195,59 @@ class Model:
         self.entries: dict[int, Entry] = {}
         self.known: set[int] = set()
 
-    def of(self, person: Person) -> list[Entry]:
-        """The person's entries, newest first."""
+    def entries_of(self, person: Person) -> list[Entry]:
+        """Return the user's entries, newest first."""
         own = [entry for entry in self.entries.values() if entry.owner is person]
         return sorted(own, key=lambda entry: (entry.start_time, entry.id), reverse=True)
 
     def days(self, person: Person, attribution: str) -> dict[date, int]:
         days: dict[date, int] = defaultdict(int)
-        for entry in self.of(person):
+        for entry in self.entries_of(person):
             for day, seconds in seconds_by_day(entry.start_time, entry.end_time, entry.zone, attribution):
                 days[day] += seconds
         return dict(days)
 
-    def answer(self, actor: Person, request: Request, *, key: str | None, at: datetime, ids: Iterator[int]) -> Any:
-        """What is shown; `ids` are those that the service gave to new entries. Raises Refused."""
-        self.know(actor)
+    def respond(self, actor: Person, request: Request, *, key: str | None, at: datetime, ids: Iterator[int]) -> Any:
+        """Return the expected response. `ids` are the ids that the service assigned to new entries. Raises Refused."""
+        self.authenticate(actor)
         if isinstance(request, Create):
             self._owner(actor, request)
-        if key in actor.responses_by_key and at - actor.responses_by_key[key][2] < KEY_LASTS:
-            before, answer, _ = actor.responses_by_key[key]
+        if key in actor.responses_by_key and at - actor.responses_by_key[key][2] < KEY_RETENTION:
+            before, response, _ = actor.responses_by_key[key]
             check(idempotency_key_reused=before != request)
             if isinstance(request, Bulk):
-                response = [result["entry"] for result in answer["results"] if result["entry"]]
-                check(user_not_found=not all(actor.may_see(self.people[entry["user_id"]]) for entry in response))
-            return answer
-        answer = self._do(actor, request, at, ids)
+                entries = [result["entry"] for result in response["results"] if result["entry"]]
+                check(user_not_found=not all(actor.may_see(self.people[entry["user_id"]]) for entry in entries))
+            return response
+        response = self._apply(actor, request, at, ids)
         if key is not None:
-            actor.responses_by_key[key] = request, answer, at
-        return answer
+            actor.responses_by_key[key] = request, response, at
+        return response
 
-    def know(self, actor: Person, *, admin: bool = False) -> None:
+    def authenticate(self, actor: Person, *, admin: bool = False) -> None:
         check(not_authenticated=not actor.is_active)
         check(role_required=admin and actor.role != ADMIN)
 
     def deactivate(self, actor: Person, person: Person, at: datetime) -> Any:
-        self.know(actor, admin=True)
-        running = self._open(person)
-        if person.is_active and running is not None:
-            self._close(running, at)
+        self.authenticate(actor, admin=True)
+        open_entry = self._open(person)
+        if person.is_active and open_entry is not None:
+            self._close(open_entry, at)
         person.is_active = False
         return person.as_response()
 
     def activate(self, actor: Person, person: Person) -> Any:
-        self.know(actor, admin=True)
+        self.authenticate(actor, admin=True)
         person.is_active = True
         return person.as_response()
 
     def move(self, actor: Person, person: Person, zone: str) -> Any:
-        self.know(actor, admin=True)
+        self.authenticate(actor, admin=True)
         person.zone = zone
         return person.as_response()
 
     def assign(self, actor: Person, person: Person, manager: Person) -> Any:
-        self.know(actor, admin=True)
+        self.authenticate(actor, admin=True)
         check(
             manager_is_self=manager is person,
             manager_invalid=manager.role not in {ADMIN, MANAGER},
@@ -257,11 +258,11 @@ class Model:
         return person.as_response()
 
     def archive(self, actor: Person, project: Project, *, is_active: bool) -> Any:
-        self.know(actor, admin=True)
+        self.authenticate(actor, admin=True)
         project.is_active = is_active
         return {"id": project.id, "is_active": is_active}
 
-    def _do(self, actor: Person, request: Request, at: datetime, ids: Iterator[int]) -> Any:
+    def _apply(self, actor: Person, request: Request, at: datetime, ids: Iterator[int]) -> Any:
         match request:
             case ClockIn():
                 return self._clock_in(actor, request, at, ids)
@@ -277,11 +278,11 @@ class Model:
                 return self._bulk(actor, request, at, ids)
 
     def _clock_in(self, actor: Person, request: ClockIn, at: datetime, ids: Iterator[int]) -> Any:
-        running = self._open(actor)
-        check(already_clocked_in=running and not request.switch, **self._booking(request.project_id, actor))
-        at = self._punch(actor, at)
-        if running:
-            self._close(running, at)
+        open_entry = self._open(actor)
+        check(already_clocked_in=open_entry and not request.switch, **self._booking(request.project_id, actor))
+        at = self._punch_instant(actor, at)
+        if open_entry:
+            self._close(open_entry, at)
         return self._add(ids, actor, request.project_id, at, None, request.description, at).as_response(at)
 
     def _clock_out(self, actor: Person, request: ClockOut, at: datetime) -> Any:
@@ -293,7 +294,7 @@ class Model:
             entry = self._entry(actor, request.entry_id, None)
             check(not_your_entry=entry.owner is not actor)
             check(already_clocked_out=entry.end_time is not None)
-        return self._close(entry, self._punch(actor, at)).as_response(at)
+        return self._close(entry, self._punch_instant(actor, at)).as_response(at)
 
     def _create(self, actor: Person, request: Create, at: datetime, ids: Iterator[int]) -> Any:
         owner, start, end = self._owner(actor, request), request.start_time, request.end_time
@@ -308,19 +309,19 @@ class Model:
     def _change(self, actor: Person, request: Change, at: datetime) -> Any:
         entry = self._entry(actor, request.entry_id, request.version)
         changed = replace(entry, **dict(request.sent))
-        retimed = (changed.start_time, changed.end_time) != (entry.start_time, entry.end_time)
+        times_changed = (changed.start_time, changed.end_time) != (entry.start_time, entry.end_time)
         rules = {"entry_still_open": "needs_review" in dict(request.sent) and changed.is_open_too_long(at)}
         if changed != entry:
-            rules["reason_required"] = request.reason is None and (retimed or entry.owner is not actor)
+            rules["reason_required"] = request.reason is None and (times_changed or entry.owner is not actor)
             oldest = min(entry.start_time, changed.start_time)
             rules["edit_window_closed"] = self._too_old(actor, entry.owner, oldest, at)
-        if retimed:
-            rules |= self._times(entry.owner, changed.start_time, changed.end_time, at, besides=entry)
+        if times_changed:
+            rules |= self._times(entry.owner, changed.start_time, changed.end_time, at, exclude=entry)
         if changed.project_id != entry.project_id:
             rules |= self._booking(changed.project_id, entry.owner)
         check(**rules)
         if changed != entry:
-            review = changed.needs_review and not retimed
+            review = changed.needs_review and not times_changed
             self._write(replace(changed, needs_review=review, version=entry.version + 1, updated_at=at))
         return self.entries[entry.id].as_response(at)
 
@@ -333,7 +334,7 @@ class Model:
         before, refused, results = dict(self.entries), {}, []
         for index, operation in enumerate(request.operations):
             try:
-                response = self._do(actor, operation, at, ids)
+                response = self._apply(actor, operation, at, ids)
                 action = type(operation).__name__.lower()
                 entry_id = response["id"] if isinstance(operation, Create) else operation.entry_id
                 results.append({"action": action, "id": entry_id, "entry": response})
@@ -357,10 +358,10 @@ class Model:
         return entry
 
     def _open(self, person: Person) -> Entry | None:
-        return next((entry for entry in self.of(person) if entry.end_time is None), None)
+        return next((entry for entry in self.entries_of(person) if entry.end_time is None), None)
 
-    def _punch(self, person: Person, at: datetime) -> datetime:
-        known = [entry.end_time or entry.start_time for entry in self.of(person)]
+    def _punch_instant(self, person: Person, at: datetime) -> datetime:
+        known = [entry.end_time or entry.start_time for entry in self.entries_of(person)]
         check(server_clock_skew=max(known, default=at) - at > CLOCK_LAG)
         return max([*known, at])
 
@@ -371,9 +372,9 @@ class Model:
         return {"project_inactive": not project.is_active}
 
     def _times(
-        self, owner: Person, start: datetime, end: datetime | None, at: datetime, besides: Entry | None = None
+        self, owner: Person, start: datetime, end: datetime | None, at: datetime, exclude: Entry | None = None
     ) -> dict[str, Any]:
-        others = [entry for entry in self.of(owner) if entry is not besides]
+        others = [entry for entry in self.entries_of(owner) if entry is not exclude]
         return {
             "entry_in_future": max(start, end or start) > at,
             "entry_too_short": end is not None and end <= start,
@@ -394,10 +395,9 @@ class Model:
         text: str,
         at: datetime,
     ) -> Entry:
-        entry_id = next(
-            ids, NO_ID + 1 + len(self.known)
-        )  # where it is refused; the rest of a bulk is judged all the same
-        assert entry_id not in self.known, "an id is never given again"
+        # A rejected request has no id. The later operations of a bulk request are checked all the same.
+        entry_id = next(ids, NO_ID + 1 + len(self.known))
+        assert entry_id not in self.known, "the service assigned the id of another entry"
         self.known.add(entry_id)
         return self._write(Entry(entry_id, owner, project_id, start, end, text, owner.zone, at, at))
 

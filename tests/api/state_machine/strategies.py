@@ -1,5 +1,8 @@
-"""Strategies for the stories of test_state_machine.py: hypothesis chooses names, not yet ids, and moments told from
-what is there by then. Every action is the name of a method of the story with its arguments."""
+"""Strategies for the stories of test_state_machine.py.
+
+Hypothesis draws names instead of ids, and instants relative to existing entries, because ids and entries are known
+only when the story runs. An action is the name of a method of the story and its arguments.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +24,7 @@ ZONES = (
     "Pacific/Auckland",
 )
 EVES = (datetime(2026, 3, 28, 6, tzinfo=UTC), datetime(2026, 10, 24, 6, tzinfo=UTC))
-"""A day before the clocks change in Europe, and soon before or after that elsewhere."""
+"""Instants one day before a clock change in Europe. In the other zones the change is a few days earlier or later."""
 HOUR, DAY = 3600, 86400
 
 Draft = dict[str, Any]
@@ -29,7 +32,7 @@ Some = SearchStrategy[Any]
 
 
 def weighted(*choices: tuple[int, Some]) -> Some:
-    """One of these, each as often as its number says. (`one_of` leaves out what it has already.)"""
+    """Draw one of the choices, weighted by its number. `one_of` ignores repeated choices, so it cannot weight them."""
     return some.sampled_from([each for times, each in choices for _ in range(times)]).flatmap(lambda each: each)
 
 
@@ -48,10 +51,10 @@ texts = some.sampled_from(["", "Landing page", "Überstunden"])
 reasons = some.sampled_from(["Because"] * 5 + [None])
 keys = some.sampled_from([None, None, None, "a", "b"])
 versions = some.sampled_from([None, None, None, 0, 0, 0, 1])
-"""Which version a change is for: any, or so many ahead of what the entry has."""
+"""The version that a change expects: any version (None), or the entry's version plus this number."""
 
-# Which moment, and how many seconds from it: 0 is now, then come the bounds of the entry and of the person's, latest
-# first.
+# The index of an instant, and an offset in seconds. Index 0 is now. The following are the bounds of the entry and of
+# the user's other entries, latest first.
 in_the_past = some.tuples(
     some.just(0), some.sampled_from([*range(-HOUR, -60 * HOUR, -HOUR // 2), *[-31 * DAY, -31 * DAY - 1] * 20])
 )
@@ -127,4 +130,4 @@ actions = weighted(
     (2, action("wait", seconds=waits)),
     (3, action("change_the_company", who=admins, whom=names, what=orders)),
 )
-"""One rule chooses among them all: of many rules hypothesis would leave out half in each story."""
+"""A single rule draws all actions, because Hypothesis disables about half of several rules in each story."""

@@ -1,8 +1,8 @@
-"""Anything may follow on anything: random companies at work, each answer held against a model of the rules.
+"""State machine test: random sequences of requests, each response compared with a model of the rules.
 
-Hypothesis chooses who does what and how much time passes, over nights and changes of clocks, and shows the shortest
-story that goes wrong. By default the same few stories are told each time, in the long form more of them; with
-STATE_MACHINE_EXAMPLES=300 the long form tells so many longer stories, other ones each time.
+Hypothesis draws the actions, users and times, across nights and clock changes, and reports the shortest failing story.
+By default, each run repeats the same few stories, and the extended run repeats more of them.
+STATE_MACHINE_EXAMPLES=300 makes the extended run draw 300 longer stories, different ones in each run.
 """
 
 import os
@@ -17,7 +17,7 @@ from httpx import Response
 from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from hypothesis.stateful import run_state_machine_as_test as tell_stories
+from hypothesis.stateful import run_state_machine_as_test as run_stories
 
 from app.api.dependencies.parameters import _get_now
 from app.main import create_app
@@ -82,7 +82,7 @@ LONG = settings(
 )
 EXTENDED = pytest.mark.extended
 SEEDS = {"sqlite": 3, "postgresql": 4}
-"""Other stories on each, the same ones each time."""
+"""Seeds, so that each database has stories of its own, the same ones in each run."""
 STATUS = {
     "not_authenticated": 401,
     "edit_window_closed": 403,
@@ -110,12 +110,12 @@ STATUS = {
     "reason_required": 422,
 }
 DONE = {ClockIn: 200, ClockOut: 200, Create: 201, Change: 200, Delete: 204, Bulk: 200}
-BEFORE, BEHIND = timedelta(days=60), timedelta(days=330)
-"""How far stories reach around the eve. (A report has at most 400 days.)"""
+BEFORE, AFTER = timedelta(days=60), timedelta(days=330)
+"""The range of a story before and after its start. A report has at most 400 days."""
 
 
 class Clock:
-    """The service's time in a story."""
+    """The current time of the service in a story."""
 
     now = EVES[0]
 
@@ -124,7 +124,7 @@ class Clock:
 
 
 class Story(RuleBasedStateMachine):
-    """A story. Root, an admin whom all stories share, always remains; everybody else is the story's own."""
+    """One story. All stories share the admin Root, who always stays active. All other users belong to one story."""
 
     def __init__(self, server: Server, root: User, clock: Clock, number: int) -> None:
         super().__init__()
@@ -140,7 +140,10 @@ class Story(RuleBasedStateMachine):
 
     @initialize(eve=some.sampled_from(EVES), hours=some.integers(0, 48), zones=some.tuples(*[zones] * 6))
     def set_up(self, eve: datetime, hours: int, zones: tuple[str, ...]) -> None:
-        """Mia leads Max and Bob, Max leads Ana, nobody leads Eve; only Ana and Max may book what is secret."""
+        """Create the company. Mia manages Max and Bob, and Max manages Ana. Eve has no manager.
+
+        Only Ana and Max may book the project Secret.
+        """
         self.eve, self.clock.now = eve, eve + timedelta(hours=hours)
         zone = iter(zones)
 
@@ -165,34 +168,34 @@ class Story(RuleBasedStateMachine):
         name, arguments = action
         getattr(self, name)(**arguments)
 
-    # People and their time
+    # Actions on time entries
 
     def punch(self, after: int, who: str, what: str, project: str, text: str, key: str | None) -> None:
-        """`turn` is in for who is out, and out for who is in."""
+        """Clock in or out. `turn` clocks out a user who is clocked in, and clocks in any other user."""
         self.wait(after)
         if what == "turn":
-            what = "out" if who in self._running() else "in"
+            what = "out" if who in self._open_entry_ids() else "in"
         clock_in = ClockIn(self.projects[project].id, text, switch=what == "switch")
-        self.send_and_judge(who, ClockOut(None) if what == "out" else clock_in, key)
+        self.send_and_compare(who, ClockOut(None) if what == "out" else clock_in, key)
 
     def enter(self, who: str, draft: Draft, key: str | None) -> None:
         who = self._actor_name(who, self.people[draft["whose"]])
-        self.send_and_judge(who, self._build_request(who, draft), key)
+        self.send_and_compare(who, self._build_request(who, draft), key)
 
     def correct(self, who: str, draft: Draft, key: str | None) -> None:
         who = self._actor_name(who, self._owner(draft["entry_id"]))
         request = self._build_request(who, draft)
-        self.send_and_judge(who, request, key if isinstance(request, ClockOut) else None)
+        self.send_and_compare(who, request, key if isinstance(request, ClockOut) else None)
 
     def change_many(self, who: str, drafts: list[Draft], key: str | None) -> None:
-        self.send_and_judge(who, Bulk(tuple(self._build_request(who, draft) for draft in drafts)), key)
+        self.send_and_compare(who, Bulk(tuple(self._build_request(who, draft) for draft in drafts)), key)
 
     def repeat_request(self, back: int) -> None:
         if self.repeatable:
-            self.send_and_judge(*self.repeatable[-1 - back % len(self.repeatable)])
+            self.send_and_compare(*self.repeatable[-1 - back % len(self.repeatable)])
 
     def list_entries(self, who: str) -> None:
-        """Everybody sees the entries that are theirs to see, and no others."""
+        """Assert that a user sees exactly the entries that the model makes visible."""
         person = self.people[who]
         listed = self.callers[person].get("/time-entries", params={"limit": 1000, "start_date": "2026-01-01"})
         if not person.is_active:
@@ -203,10 +206,10 @@ class Story(RuleBasedStateMachine):
         assert seen == {entry.id for entry in self.model.entries.values() if person.may_see(entry.owner)}
         assert len(seen) == len(listed.json())
 
-    # Time and the company
+    # Actions on the time and on the company
 
     def wait(self, seconds: int) -> None:
-        self.clock.now = min(self.clock.now + timedelta(seconds=seconds), self.eve + BEHIND)
+        self.clock.now = min(self.clock.now + timedelta(seconds=seconds), self.eve + AFTER)
         self.affected |= {entry.owner: False for entry in self.model.entries.values() if entry.end_time is None}
 
     def change_the_company(self, who: str, whom: str, what: tuple[Any, ...]) -> None:
@@ -214,36 +217,39 @@ class Story(RuleBasedStateMachine):
         address, model = f"/admin/users/{person.id}", self.model
         match what:
             case ("deactivate",):
-                answer = caller.put(f"{address}/deactivate")
-                self._compare(answer, lambda: model.deactivate(actor, person, self.clock.now))
+                response = caller.put(f"{address}/deactivate")
+                self._compare(response, lambda: model.deactivate(actor, person, self.clock.now))
             case ("activate",):
                 was_active = person.is_active
                 self._compare(caller.put(f"{address}/activate"), lambda: model.activate(actor, person))
                 if person.is_active and not was_active:
                     self._renew_token(person)
             case ("move", zone):
-                answer = caller.patch(address, json={"time_zone": zone})
-                self._compare(answer, lambda: model.move(actor, person, zone))
+                response = caller.patch(address, json={"time_zone": zone})
+                self._compare(response, lambda: model.move(actor, person, zone))
             case ("assign", name):
                 boss = self.people[name]
-                answer = caller.put(f"{address}/assign-manager", params={"manager_id": boss.id})
-                self._compare(answer, lambda: model.assign(actor, person, boss))
+                response = caller.put(f"{address}/assign-manager", params={"manager_id": boss.id})
+                self._compare(response, lambda: model.assign(actor, person, boss))
             case ("archive", name, is_active):
                 project = self.projects[name]
-                answer = caller.patch(f"/admin/projects/{project.id}", json={"is_active": is_active})
-                self._compare(answer, lambda: model.archive(actor, project, is_active=is_active))
+                response = caller.patch(f"/admin/projects/{project.id}", json={"is_active": is_active})
+                self._compare(response, lambda: model.archive(actor, project, is_active=is_active))
         self.affected |= {actor: False, person: True}
 
-    # What is true after every step
+    # Invariants after every step
 
     @invariant()
     def check_everything(self) -> None:
-        """Of those whom the step was about; where it did something in full, and of somebody else in turn."""
-        did_something = any(self.affected.values())
-        others = [self.people[PEOPLE[next(self.turns) % len(PEOPLE)]]] if did_something else []
+        """Check the entries of the users affected by the step.
+
+        If the step changed an entry, also check the reports of its user, and the entries of one other user in turn.
+        """
+        entry_changed = any(self.affected.values())
+        others = [self.people[PEOPLE[next(self.turns) % len(PEOPLE)]]] if entry_changed else []
         for person in dict.fromkeys([*self.affected, *others]):
             listed = self._listed(person)
-            assert listed == [entry.as_response(self.clock.now) for entry in self.model.of(person)]
+            assert listed == [entry.as_response(self.clock.now) for entry in self.model.entries_of(person)]
             assert_nothing_overlaps(listed)
             if self.affected.get(person):
                 self._check_days(person, listed)
@@ -255,49 +261,53 @@ class Story(RuleBasedStateMachine):
         for caller in self.callers.values():
             caller.close()
 
-    # How it is asked and judged
+    # Requests, and the comparison of responses
 
     def puncher_names(self) -> list[str]:
-        """Everybody, and those who are clocked in more often."""
-        return [*PEOPLE, *list(self._running()) * 2]
+        """Return the names to draw from. Users who are clocked in are drawn more often."""
+        return [*PEOPLE, *list(self._open_entry_ids()) * 2]
 
     def entry_ids(self) -> list[int]:
-        """The entries there are, latest first, and one that is gone; those that run or need a review more often."""
+        """Return the entry ids to draw from, latest first, with one deleted entry.
+
+        Open entries and entries that need review are drawn more often.
+        """
         there = list(reversed(self.model.entries))
         pending = [each for each in there if self.model.entries[each].as_response(self.clock.now)["needs_review"]]
         gone = self.model.known - self.model.entries.keys()
-        return [*list(self._running().values()) * 2, *pending * 2, *there, *sorted(gone, reverse=True)[:1]] or [NO_ID]
+        open_ids = list(self._open_entry_ids().values())
+        return [*open_ids * 2, *pending * 2, *there, *sorted(gone, reverse=True)[:1]] or [NO_ID]
 
-    def _running(self) -> dict[str, int]:
-        """The open entry of each who is clocked in."""
+    def _open_entry_ids(self) -> dict[str, int]:
+        """Return the id of the open entry of each user who is clocked in, by name."""
         return {entry.owner.name: entry.id for entry in self.model.entries.values() if entry.end_time is None}
 
-    def send_and_judge(self, who: str, request: Request, key: str | None = None) -> None:
-        """Send it, and hold the answer against the model's."""
+    def send_and_compare(self, who: str, request: Request, key: str | None = None) -> None:
+        """Send the request, and compare the response with the model's."""
         actor, before = self.people[who], dict(self.model.entries)
-        answer = send(self.callers[actor], request, key and f"{key}{self.number}", actor.zone)
-        ids = ids_of_created(answer, request)
+        response = send(self.callers[actor], request, key and f"{key}{self.number}", actor.zone)
+        ids = ids_of_created(response, request)
         self._compare(
-            answer,
-            lambda: self.model.answer(actor, request, key=key, at=self.clock.now, ids=iter(ids)),
+            response,
+            lambda: self.model.respond(actor, request, key=key, at=self.clock.now, ids=iter(ids)),
             status=DONE[type(request)],
         )
-        if "ETag" in answer.headers:
-            assert answer.headers["ETag"] == f'"{answer.json()["version"]}"'
-        if key is not None and answer.is_success:
+        if "ETag" in response.headers:
+            assert response.headers["ETag"] == f'"{response.json()["version"]}"'
+        if key is not None and response.is_success:
             self.repeatable.append((who, request, key))
         touched = set(before.values()) ^ set(self.model.entries.values())
         self.affected |= {actor: False, **{entry.owner: True for entry in touched}}
 
-    def _compare(self, answer: Response, model: Callable[[], Any], *, status: int = 200) -> None:
-        body = answer.json() if answer.content else None
-        note(f"{answer.status_code} {body}")
+    def _compare(self, response: Response, model: Callable[[], Any], *, status: int = 200) -> None:
+        body = response.json() if response.content else None
+        note(f"{response.status_code} {body}")
         try:
             expected = model()
         except Refused as refusal:
-            assert answer.status_code >= 400, f"done, in spite of {refusal.rules}"
+            assert response.status_code >= 400, f"accepted, although the model rejects it: {refusal.rules}"
             assert body["code"] in refusal.rules, f"{body['code']}, not {refusal.rules}"
-            assert answer.status_code == STATUS[body["code"]]
+            assert response.status_code == STATUS[body["code"]]
             if body["code"] == "entry_overlaps":
                 assert body["entry_id"] in refusal.rules["entry_overlaps"]
             if isinstance(refusal, BulkRefused):
@@ -305,11 +315,11 @@ class Story(RuleBasedStateMachine):
                 assert errors.keys() == refusal.operations.keys()
                 assert all(errors[index] in each.rules for index, each in refusal.operations.items())
         else:
-            assert answer.status_code == status, f"refused, and no rule says so: {body}"
+            assert response.status_code == status, f"rejected, although the model accepts it: {body}"
             assert expected == body if expected is None else expected == {name: body[name] for name in expected}
 
     def _build_request(self, who: str, draft: Draft) -> Any:
-        """The draft with its moments and versions as they are now."""
+        """Return the request for the draft, with the present ids, instants and versions."""
         if "whose" in draft:
             owner = self.people[draft["whose"]]
             length = timedelta(seconds=draft["length"])
@@ -334,13 +344,13 @@ class Story(RuleBasedStateMachine):
 
     def _moment(self, person: Person, spot: tuple[int, int], *first: Entry) -> datetime:
         which, seconds = spot
-        entries = [*first, *self.model.of(person)]
+        entries = [*first, *self.model.entries_of(person)]
         bounds = [each for entry in entries for each in (entry.end_time or entry.start_time, entry.start_time)]
         moments = [self.clock.now, *(bounds or [self.clock.now - timedelta(days=1)])]
         return moments[which and 1 + (which - 1) % (len(moments) - 1)] + timedelta(seconds=seconds)
 
     def _owner(self, entry_id: int) -> Person:
-        """Whose entry it is; Root stands in for the owner of one that is gone."""
+        """Return the user of the entry, or Root if the entry was deleted."""
         entry = self.model.entries.get(entry_id)
         return entry.owner if entry else self.people[ROOT]
 
@@ -356,36 +366,36 @@ class Story(RuleBasedStateMachine):
         self.callers[person] = self.server.caller(self.server.token(user))
 
     def _renew_token(self, person: Person) -> None:
-        """Give somebody who is active again a new token."""
+        """Log in a reactivated user again."""
         with closing(self.callers[person]) as before:
-            assert before.get("/time-entries/current").status_code == 401, "tokens from before stay dead"
+            assert before.get("/time-entries/current").status_code == 401, "old tokens must stay invalid"
         with self.server.database.read_transaction() as session:
             user = session.get_one(User, person.id)
             self.callers[person] = self.server.caller(self.server.token(user))
 
-    # What the service tells
+    # Lists and reports of the service
 
     def _listed(self, person: Person, first: str = "2026-01-01", last: str = "2027-12-31") -> list[dict[str, Any]]:
-        """The person's entries, newest first, as they see them; or as Root does once they can't."""
+        """Return the user's entries, newest first, read by the user, or by Root if the user is deactivated."""
         period = {"start_date": first, "end_date": last}
         if person.is_active:
-            answer = self.callers[person].get("/time-entries/me", params=period)
+            response = self.callers[person].get("/time-entries/me", params=period)
         else:
             query = {"user_id": person.id, "limit": 1000}
-            answer = self.callers[self.people[ROOT]].get("/time-entries", params=query | period)
-        assert answer.status_code == 200
-        return [without_project(entry) for entry in answer.json()]
+            response = self.callers[self.people[ROOT]].get("/time-entries", params=query | period)
+        assert response.status_code == 200
+        return [without_project(entry) for entry in response.json()]
 
     def _reported_days(self, person: Person, attribution: str) -> dict[date, int]:
-        """The person's seconds by day, as their own report has them, around the eve; days that are empty left out."""
-        first, last = (self.eve - BEFORE).date(), (self.eve + BEHIND).date()
+        """Return the seconds by day of the user's own report, without empty days."""
+        first, last = (self.eve - BEFORE).date(), (self.eve + AFTER).date()
         params = {"start_date": first, "end_date": last, "attribution": attribution}
         days = self.callers[person].get("/reports/me", params=params).json()
         assert days["total_seconds"] == sum(day["total_seconds"] for day in days["days"])
         return {date.fromisoformat(day["date"]): day["total_seconds"] for day in days["days"] if day["total_seconds"]}
 
     def _check_days(self, person: Person, listed: list[dict[str, Any]]) -> None:
-        """The days add up to the entries, a day lists what starts on it, and the manager's report says the same."""
+        """Check the user's own report, the list of one day and the manager's team report against the model."""
         total = sum(int((end - start).total_seconds()) for start, end in map(bounds_of, listed) if end)
         for attribution in ("start", "split"):
             days = {day: seconds for day, seconds in self.model.days(person, attribution).items() if seconds}
@@ -398,7 +408,7 @@ class Story(RuleBasedStateMachine):
             assert self._listed(person, str(day), str(day)) == of_day
         boss = person.manager
         if boss is not None and boss.is_active:
-            first, last = (self.eve - BEFORE).date(), (self.eve + BEHIND).date() + timedelta(days=1)
+            first, last = (self.eve - BEFORE).date(), (self.eve + AFTER).date() + timedelta(days=1)
             report = self.callers[boss].get("/reports/team", params={"start_date": first, "end_date": last}).json()
             (row,) = [each for each in report if each["employee"]["id"] == person.id]
             within = [entry for entry in reversed(listed) if first <= local_day(entry) <= last]
@@ -418,7 +428,7 @@ def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, e
     def build_story() -> Story:
         return Story(server, root, clock, next(numbers))
 
-    tell_stories(seed(SEEDS[engine])(build_story) if form.derandomize else build_story, settings=form)
+    run_stories(seed(SEEDS[engine])(build_story) if form.derandomize else build_story, settings=form)
 
     with server.database.read_transaction() as session:
         verification.verify(session, (), on_progress=lambda done, total: None)

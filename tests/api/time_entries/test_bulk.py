@@ -1,4 +1,4 @@
-"""Many corrections in one call: all or none, each under the rules that it has alone (rules: E2, E3, E6, E7, E8)."""
+"""Bulk corrections: all or none, with the rules of single corrections (rules: E2, E3, E6, E7, E8)."""
 
 import pytest
 from sqlalchemy import select
@@ -28,9 +28,9 @@ def delete(entry_id, **more):
     return {"action": "delete", "id": entry_id, "reason": "Never was"} | more
 
 
-def errors_of(answer):
-    """Which operations were refused, and why."""
-    errors = answer.json()["errors"]
+def errors_of(response):
+    """Return the index and the error code of each rejected operation."""
+    errors = response.json()["errors"]
     assert all(each["loc"][:2] == ["body", "operations"] and each["message"] for each in errors)
     return [(each["loc"][2], each["type"]) for each in errors]
 
@@ -47,9 +47,9 @@ def ana(people, mia):
 
 @pytest.fixture
 def manual_entries(as_user, ana, website):
-    """Three hours of Ana's, entered by hand."""
-    answer = bulk(as_user(ana), *(create(hour_entry(website, number)) for number in range(3)))
-    return [result["entry"] for result in answer.json()["results"]]
+    """Three manual entries of Ana, one hour each."""
+    response = bulk(as_user(ana), *(create(hour_entry(website, number)) for number in range(3)))
+    return [result["entry"] for result in response.json()["results"]]
 
 
 class TestAllOfThem:
@@ -71,10 +71,10 @@ class TestAllOfThem:
                 create(hour_entry(website, 400 + number, description="Mine")),
             ]
 
-        answer = bulk(as_user(mia), *operations)
+        response = bulk(as_user(mia), *operations)
 
-        assert (answer.status_code, len(operations)) == (200, 500)
-        results = answer.json()["results"]
+        assert (response.status_code, len(operations)) == (200, 500)
+        results = response.json()["results"]
         assert [result["action"] for result in results] == [each["action"] for each in operations]
         ids = [each["id"] for each in operations if "id" in each]
         assert [result["id"] for result, each in zip(results, operations, strict=True) if "id" in each] == ids
@@ -93,14 +93,14 @@ class TestAllOfThem:
     def test_results_come_in_the_order_of_the_operations(self, as_user, ana, website, manual_entries):
         first, second, third = manual_entries
 
-        answer = bulk(
+        response = bulk(
             as_user(ana),
             delete(third["id"]),
             create(hour_entry(website, 9, description="New")),
             change(first["id"], description="Shop"),
         )
 
-        deleted, created, changed = answer.json()["results"]
+        deleted, created, changed = response.json()["results"]
         assert deleted == {"action": "delete", "id": third["id"], "entry": None}
         assert (created["id"], created["entry"]["description"]) == (created["entry"]["id"], "New")
         assert (created["entry"]["time_zone"], created["entry"]["version"]) == ("Europe/Berlin", 1)
@@ -115,7 +115,7 @@ class TestAllOfThem:
     def test_each_operation_has_its_place_in_the_history(self, server, as_user, ana, website, manual_entries):
         audit_log = AuditLog(server.database)
 
-        answer = bulk(
+        response = bulk(
             as_user(ana),
             change(manual_entries[0]["id"], end_time=hours_ago(24.5), reason="Left earlier"),
             delete(manual_entries[1]["id"], reason="Entered twice"),
@@ -125,7 +125,7 @@ class TestAllOfThem:
         assert [(event.action, event.object_id, event.reason) for event in audit_log.new_events()] == [
             ("time_entry:change", manual_entries[0]["id"], "Left earlier"),
             ("time_entry:delete", manual_entries[1]["id"], "Entered twice"),
-            ("time_entry:create", answer.json()["results"][2]["id"], None),
+            ("time_entry:create", response.json()["results"][2]["id"], None),
         ]
         history = as_user(ana).get(f"/time-entries/{manual_entries[0]['id']}/history").json()
         assert [item["action"] for item in history] == ["time_entry:create", "time_entry:change"]
@@ -150,9 +150,9 @@ class TestAllOfThem:
     def test_what_changes_nothing_is_answered_and_not_recorded(self, server, as_user, ana, manual_entries):
         audit_log = AuditLog(server.database)
 
-        answer = bulk(as_user(ana), change(manual_entries[0]["id"], description=manual_entries[0]["description"]))
+        response = bulk(as_user(ana), change(manual_entries[0]["id"], description=manual_entries[0]["description"]))
 
-        assert answer.json()["results"][0]["entry"] == manual_entries[0]
+        assert response.json()["results"][0]["entry"] == manual_entries[0]
         assert audit_log.new_events() == []
 
     def test_it_is_sent_again_without_being_done_again(self, server, as_user, ana, website, manual_entries):
@@ -178,26 +178,26 @@ class TestAllOfThem:
 
 class TestOrder:
     def test_what_is_deleted_first_makes_room(self, as_user, ana, website, manual_entries):
-        answer = bulk(as_user(ana), delete(manual_entries[0]["id"]), create(hour_entry(website, 0)))
+        response = bulk(as_user(ana), delete(manual_entries[0]["id"]), create(hour_entry(website, 0)))
 
-        assert answer.status_code == 200
+        assert response.status_code == 200
 
     def test_what_is_deleted_afterwards_does_not(self, as_user, ana, website, manual_entries):
-        answer = bulk(as_user(ana), create(hour_entry(website, 0)), delete(manual_entries[0]["id"]))
+        response = bulk(as_user(ana), create(hour_entry(website, 0)), delete(manual_entries[0]["id"]))
 
-        assert (refusal(answer), errors_of(answer)) == (REFUSED, [(0, "entry_overlaps")])
+        assert (refusal(response), errors_of(response)) == (REFUSED, [(0, "entry_overlaps")])
 
     def test_what_is_moved_away_makes_room_and_fills_it(self, as_user, ana, website, manual_entries):
         away = {"start_time": hours_ago(40), "end_time": hours_ago(39), "reason": "Other day"}
 
-        answer = bulk(
+        response = bulk(
             as_user(ana),
             change(manual_entries[0]["id"], **away),
             create(hour_entry(website, 0)),
             create(hour_entry(website, 0) | {"start_time": hours_ago(40), "end_time": hours_ago(39)}),
         )
 
-        assert errors_of(answer) == [(2, "entry_overlaps")]
+        assert errors_of(response) == [(2, "entry_overlaps")]
 
 
 class TestNoneOfThem:
@@ -211,10 +211,10 @@ class TestNoneOfThem:
         ]
         before, audit_log = entries_in(server.database), AuditLog(server.database)
 
-        answer = bulk(as_user(ana), *good[:place], delete(2_000_000_000), *good[place:])
+        response = bulk(as_user(ana), *good[:place], delete(2_000_000_000), *good[place:])
 
-        assert (refusal(answer), errors_of(answer)) == (REFUSED, [(place, "entry_not_found")])
-        assert answer.json()["detail"].startswith("1 of 5 operations")
+        assert (refusal(response), errors_of(response)) == (REFUSED, [(place, "entry_not_found")])
+        assert response.json()["detail"].startswith("1 of 5 operations")
         assert entries_in(server.database) == before
         assert audit_log.new_events() == []
         assert bulk(as_user(ana), *good).status_code == 200
@@ -255,31 +255,31 @@ class TestNoneOfThem:
         ]
         before, audit_log = entries_in(server.database), AuditLog(server.database)
 
-        answer = bulk(as_user(ana), *(operation for operation, _ in operations))
+        response = bulk(as_user(ana), *(operation for operation, _ in operations))
 
-        assert refusal(answer) == REFUSED
-        assert errors_of(answer) == list(enumerate(code for _, code in operations))
+        assert refusal(response) == REFUSED
+        assert errors_of(response) == list(enumerate(code for _, code in operations))
         assert entries_in(server.database) == before
         assert audit_log.new_events() == []
 
     def test_two_operations_of_one_call_do_not_overlap(self, as_user, ana, website):
         half_later = {"start_time": hours_ago(33.5), "end_time": hours_ago(32.5)}
 
-        answer = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 9) | half_later))
+        response = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 9) | half_later))
 
-        assert errors_of(answer) == [(1, "entry_overlaps")]
+        assert errors_of(response) == [(1, "entry_overlaps")]
 
     def test_each_is_judged_as_if_those_refused_before_it_were_not_there(self, people, as_user, ana, website):
         old = people.project("Old", is_active=False)
 
-        answer = bulk(
+        response = bulk(
             as_user(ana), create(hour_entry(old, 9)), create(hour_entry(website, 9)), create(hour_entry(website, 9))
         )
 
-        assert errors_of(answer) == [(0, "project_inactive"), (2, "entry_overlaps")]
+        assert errors_of(response) == [(0, "project_inactive"), (2, "entry_overlaps")]
 
     def test_a_manager_says_why_for_each_that_is_not_hers(self, as_user, mia, ana, website, manual_entries):
-        answer = bulk(
+        response = bulk(
             as_user(mia),
             create(hour_entry(website, 9)),
             create(hour_entry(website, 10, user_id=ana.id)),
@@ -287,24 +287,24 @@ class TestNoneOfThem:
             delete(manual_entries[1]["id"]),
         )
 
-        assert errors_of(answer) == [(1, "reason_required"), (2, "reason_required")]
+        assert errors_of(response) == [(1, "reason_required"), (2, "reason_required")]
 
     def test_a_manager_reaches_no_other_team(self, server, people, as_user, mia, bob, website):
         bobs = people.entry(bob, website, hours_ago_utc(50), hours_ago_utc(49))
         before = entries_in(server.database)
 
-        answer = bulk(
+        response = bulk(
             as_user(mia), change(bobs, description="x", reason="y"), delete(bobs), create(hour_entry(website, 9))
         )
 
-        assert errors_of(answer) == [(0, "entry_not_found"), (1, "entry_not_found")]
+        assert errors_of(response) == [(0, "entry_not_found"), (1, "entry_not_found")]
         assert entries_in(server.database) == before
 
     def test_it_names_a_hundred_refusals_and_counts_them_all(self, as_user, ana, manual_entries):
-        answer = bulk(as_user(ana), *(delete(2_000_000_000 + number) for number in range(150)))
+        response = bulk(as_user(ana), *(delete(2_000_000_000 + number) for number in range(150)))
 
-        assert errors_of(answer) == [(number, "entry_not_found") for number in range(100)]
-        assert answer.json()["detail"].startswith("150 of 150 operations")
+        assert errors_of(response) == [(number, "entry_not_found") for number in range(100)]
+        assert response.json()["detail"].startswith("150 of 150 operations")
 
     def test_a_refused_one_may_be_mended_under_the_same_key(self, server, as_user, ana, website, manual_entries):
         refused = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 0)), key="k-1")
@@ -317,9 +317,9 @@ class TestNoneOfThem:
 class TestWhatCanNotBeMeant:
     @pytest.mark.parametrize("number", [0, 501])
     def test_a_call_has_1_to_500_operations(self, server, as_user, ana, website, number):
-        answer = bulk(as_user(ana), *(create(hour_entry(website, each)) for each in range(number)))
+        response = bulk(as_user(ana), *(create(hour_entry(website, each)) for each in range(number)))
 
-        assert refusal(answer) == (422, "validation_failed")
+        assert refusal(response) == (422, "validation_failed")
         assert entries_in(server.database) == []
 
     @pytest.mark.parametrize(
@@ -345,9 +345,9 @@ class TestWhatCanNotBeMeant:
         ids=str,
     )
     def test_one_that_can_not_be_meant_stops_the_call(self, server, as_user, ana, website, wrong):
-        """Threats 3, 7, 22."""
-        answer = bulk(as_user(ana), create(hour_entry(website, 9)), wrong)
+        """Covers threats 3, 7, 22."""
+        response = bulk(as_user(ana), create(hour_entry(website, 9)), wrong)
 
-        assert refusal(answer) == (422, "validation_failed")
-        assert answer.json()["errors"][0]["loc"][:3] == ["body", "operations", 1]
+        assert refusal(response) == (422, "validation_failed")
+        assert response.json()["errors"][0]["loc"][:3] == ["body", "operations", 1]
         assert entries_in(server.database) == []

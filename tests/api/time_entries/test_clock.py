@@ -1,4 +1,4 @@
-"""Clocking in and out (rules: E1 to E5, T1, T3, T4, T7)."""
+"""Clock-in and clock-out (rules: E1 to E5, T1, T3, T4, T7)."""
 
 import csv
 import io
@@ -126,7 +126,7 @@ def test_those_who_see_an_entry_still_cannot_clock_out_for_its_owner(people, as_
 
     refused = [as_user(each).post(f"/time-entries/{entry_id}/clock-out") for each in (mia, boss, ada)]
 
-    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(403, "not_your_entry")] * 3
+    assert [(response.status_code, response.json()["code"]) for response in refused] == [(403, "not_your_entry")] * 3
     assert as_user(ana).get("/time-entries/current").json()["id"] == entry_id
 
 
@@ -152,10 +152,10 @@ def test_a_project_with_members_is_booked_by_its_members_alone(people, as_user):
     ana, bob, ada = people.employee("Ana"), people.employee("Bob"), people.admin("Ada")
     secret = people.project("Secret", members=(ana,))
 
-    answers = [as_user(each).clock_in(secret.id) for each in (ana, bob, ada)]
+    responses = [as_user(each).clock_in(secret.id) for each in (ana, bob, ada)]
 
-    assert [answer.status_code for answer in answers] == [200, 404, 404]
-    assert answers[1].json()["code"] == "project_not_found"
+    assert [response.status_code for response in responses] == [200, 404, 404]
+    assert responses[1].json()["code"] == "project_not_found"
 
 
 def test_an_archived_project_with_members_stays_hidden_from_others(people, as_user):
@@ -255,12 +255,12 @@ def test_an_open_entry_is_shown_and_not_counted(people, as_user):
     people.entry(ana, website, ago(hours=4), ago(hours=3))
     people.entry(ana, website, ago(hours=2), None)
 
-    answer = as_user(mia).get("/reports/team", params=last_days())
+    response = as_user(mia).get("/reports/team", params=last_days())
 
-    (of_ana,) = answer.json()
+    (of_ana,) = response.json()
     assert [entry["end_time"] is None for entry in of_ana["entries"]] == [False, True]
     assert (of_ana["total_seconds"], of_ana["total_hours"]) == (3600, 1.0)
-    assert UTC_SECONDS.fullmatch(answer.headers["X-As-Of"])
+    assert UTC_SECONDS.fullmatch(response.headers["X-As-Of"])
 
 
 def test_an_empty_description_is_valid(people, as_user):
@@ -278,7 +278,7 @@ def test_a_clock_in_takes_its_time_and_its_person_from_the_server(people, as_use
 
     refused = [me.post("/time-entries/clock-in", json=sent | {field: "2026-03-02T08:00:00Z"}) for field in fields]
 
-    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(422, "validation_failed")] * 6
+    assert [(response.status_code, response.json()["code"]) for response in refused] == [(422, "validation_failed")] * 6
     assert hours(me) == []
 
 
@@ -354,7 +354,7 @@ def test_ones_own_hours_come_newest_first_and_are_ones_own(people, as_user):
 
 
 def test_a_punch_just_behind_the_last_one_takes_its_instant(people, as_user):
-    """The machine's clock was set back by a few seconds."""
+    """The server's clock was set back by a few seconds."""
     ana, website = people.employee("Ana"), people.project("Website")
     last_end = utc_now() + timedelta(seconds=5)
     people.entry(ana, website, ago(hours=1), f"{last_end:%Y-%m-%d %H:%M:%S}")
@@ -381,8 +381,8 @@ def test_no_punch_is_taken_while_the_machines_clock_is_far_behind(people, as_use
 
     refused = [as_user(ana).clock_in(website.id), as_user(bob).clock_out(), as_user(bob).clock_in(website.id, switch=1)]
 
-    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(503, "server_clock_skew")] * 3
-    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert [(response.status_code, response.json()["code"]) for response in refused] == [(503, "server_clock_skew")] * 3
+    assert all(int(response.headers["Retry-After"]) > 0 for response in refused)
     assert [entry["end_time"] for entry in hours(as_user(bob)) if entry["id"] == is_open] == [None]
 
 
@@ -434,8 +434,8 @@ def hours(caller, **period):
     return caller.get("/time-entries/me", params=PERIOD | period).json()
 
 
-def rows(answer):
-    return list(csv.DictReader(io.StringIO(answer.text)))
+def rows(response):
+    return list(csv.DictReader(io.StringIO(response.text)))
 
 
 def ago(**length):

@@ -1,4 +1,4 @@
-"""Lists of entries: filters only narrow what one may see, and pages neither repeat nor skip (threats 1, 2, 26)."""
+"""Lists of entries: filters only narrow the visible entries, pages neither repeat nor skip one (threats 1, 2, 26)."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +12,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 @pytest.fixture
 def entries(people, mia, ana, bob, website):
-    """A day of Mia's, two of Ana's, one of Bob's, by whose they are."""
+    """One entry of Mia, two of Ana and one of Bob, by the user's name."""
     shop = people.project("Shop")
     return {
         "Mia": people.entry(mia, website, "2026-03-02 08:00", "2026-03-02 12:00", description="Planning"),
@@ -23,20 +23,20 @@ def entries(people, mia, ana, bob, website):
 
 
 def ids(caller, **params):
-    answer = caller.get("/time-entries", params=params)
-    assert answer.status_code == 200
-    return [entry["id"] for entry in answer.json()]
+    response = caller.get("/time-entries", params=params)
+    assert response.status_code == 200
+    return [entry["id"] for entry in response.json()]
 
 
 def page_ids(caller, **params):
-    """Each page's ids, following the Link header."""
+    """Return the entry ids of each page. Pages are found by the Link header."""
     address = "/time-entries"
     while True:
-        answer = caller.get(address, params=params)
-        yield [entry["id"] for entry in answer.json()]
-        if "Link" not in answer.headers:
+        response = caller.get(address, params=params)
+        yield [entry["id"] for entry in response.json()]
+        if "Link" not in response.headers:
             return
-        target = urlsplit(answer.links["next"]["url"])
+        target = urlsplit(response.links["next"]["url"])
         address, params = target.path.removeprefix("/api/v1"), {k: v[0] for k, v in parse_qs(target.query).items()}
 
 
@@ -108,7 +108,7 @@ def test_a_text_is_searched_alike_on_both_databases(as_user, ada, entries, typed
 
 
 def test_pages_have_each_entry_once_while_others_are_added(people, as_user, ada, ana, website):
-    """Threats 26. Three start at one instant, so the id decides."""
+    """Covers threat 26. Three entries start at the same instant, so the id decides the order."""
     earlier = [people.entry(ana, website, f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 09:00") for day in range(1, 6)]
     people_at_once = [people.employee(name) for name in ("Kai", "Kim", "Kurt")]
     earlier += [people.entry(each, website, "2026-03-03 08:00", "2026-03-03 09:00") for each in people_at_once]
@@ -135,13 +135,13 @@ def test_the_next_page_keeps_the_filters(as_user, mia, ana, entries):
     "cursor", ["0", "abc", "W10", "WzEsMiwzXQ", "W251bGwsMV0", "WzFlOTk5LDFd", "Wy0xLDFd", "x" * 200]
 )
 def test_a_cursor_is_one_of_ours(as_user, ana, cursor):
-    answer = as_user(ana).get("/time-entries", params={"cursor": cursor})
+    response = as_user(ana).get("/time-entries", params={"cursor": cursor})
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_cursor")
 
 
 def test_list_report_and_csv_show_the_same_entries(as_user, mia, ana, entries):
-    """Threats 1."""
+    """Covers threat 1."""
     manager = as_user(mia)
     listed = ids(manager, user_id=ana.id, **MARCH)
     (of_ana,) = manager.get("/reports/team", params=MARCH).json()

@@ -1,4 +1,4 @@
-"""Entries written and corrected by hand (rules: E2, E3, E5, E6, E7, V1)."""
+"""Manual entries and corrections (rules: E2, E3, E5, E6, E7, V1)."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ def ana(people, mia):
 
 @pytest.fixture
 def manual_entry(as_user, ana, website):
-    """Two hours of Ana's, entered by hand."""
+    """A manual entry of Ana, two hours long."""
     return as_user(ana).post("/time-entries", json=two_hour_entry(website, description="Landing page")).json()
 
 
@@ -26,11 +26,11 @@ class TestEntering:
     def test_ana_enters_what_she_forgot_to_clock(self, as_user, ana, website):
         body = two_hour_entry(website, description="Landing page")
 
-        answer = as_user(ana).post("/time-entries", json=body)
-        entry = answer.json()
+        response = as_user(ana).post("/time-entries", json=body)
+        entry = response.json()
 
-        assert answer.status_code == 201
-        assert answer.headers["ETag"] == '"1"'
+        assert response.status_code == 201
+        assert response.headers["ETag"] == '"1"'
         assert {name: entry[name] for name in body} == body
         assert (entry["user_id"], entry["time_zone"], entry["version"]) == (ana.id, "Europe/Berlin", 1)
         assert as_user(ana).get(f"/time-entries/{entry['id']}").json() == entry | {"project": project_of(as_user(ana))}
@@ -89,16 +89,16 @@ class TestEntering:
         before = {"project_id": website.id, "start_time": hours_ago(25), "end_time": manual_entry["start_time"]}
         behind = {"project_id": website.id, "start_time": manual_entry["end_time"], "end_time": hours_ago(21)}
 
-        answers = [as_user(ana).post("/time-entries", json=body) for body in (before, behind)]
+        responses = [as_user(ana).post("/time-entries", json=body) for body in (before, behind)]
 
-        assert [answer.status_code for answer in answers] == [201, 201]
+        assert [response.status_code for response in responses] == [201, 201]
 
     def test_only_what_the_person_may_book(self, people, as_user, ana, bob):
         secret, old = people.project("Secret", members=(bob,)), people.project("Old", is_active=False)
 
-        answers = [as_user(ana).post("/time-entries", json=two_hour_entry(project)) for project in (secret, old)]
+        responses = [as_user(ana).post("/time-entries", json=two_hour_entry(project)) for project in (secret, old)]
 
-        assert [refusal(answer) for answer in answers] == [(404, "project_not_found"), (409, "project_inactive")]
+        assert [refusal(response) for response in responses] == [(404, "project_not_found"), (409, "project_inactive")]
 
     @pytest.mark.parametrize(
         "wrong",
@@ -132,7 +132,7 @@ class TestForOthers:
 
         assert refusal(silent) == (422, "reason_required")
         assert (spoken.status_code, spoken.json()["user_id"]) == (201, ana.id)
-        assert spoken.json()["time_zone"] == "Europe/Berlin", "the owner's, not the manager's"
+        assert spoken.json()["time_zone"] == "Europe/Berlin", "the time zone is the owner's, not the manager's"
 
     def test_nobody_enters_time_for_whom_they_do_not_see(self, as_user, mia, ana, bob, website):
         body = two_hour_entry(website, reason="Because")
@@ -194,11 +194,11 @@ class TestCorrecting:
             name: manual_entry[name] for name in ("project_id", "start_time", "end_time", "description", "needs_review")
         }
 
-        answers = [
+        responses = [
             as_user(ana).patch(f"/time-entries/{manual_entry['id']}", json=body) for body in (same, {}, {"reason": "?"})
         ]
 
-        assert [answer.json() for answer in answers] == [manual_entry] * 3
+        assert [response.json() for response in responses] == [manual_entry] * 3
         assert audit_log.new_events() == []
 
     def test_no_correction_makes_entries_overlap(self, as_user, ana, website, manual_entry):
@@ -216,9 +216,9 @@ class TestCorrecting:
         address = f"/time-entries/{manual_entry['id']}"
         changes = [{"end_time": hours_ago(25)}, {"start_time": hours_ago(-1)}, {"start_time": hours_ago(50)}]
 
-        answers = [as_user(ana).patch(address, json=change | {"reason": "Typo"}) for change in changes]
+        responses = [as_user(ana).patch(address, json=change | {"reason": "Typo"}) for change in changes]
 
-        assert [refusal(answer) for answer in answers] == [
+        assert [refusal(response) for response in responses] == [
             (422, "entry_too_short"),
             (422, "entry_in_future"),
             (422, "entry_too_long"),
@@ -270,17 +270,17 @@ class TestCorrecting:
         ids=str,
     )
     def test_an_entry_is_neither_reopened_nor_given_away(self, as_user, ana, manual_entry, wrong):
-        """Threats 3, 6, 7."""
-        answer = as_user(ana).patch(f"/time-entries/{manual_entry['id']}", json=wrong | {"reason": "Because"})
+        """Covers threats 3, 6, 7."""
+        response = as_user(ana).patch(f"/time-entries/{manual_entry['id']}", json=wrong | {"reason": "Because"})
 
-        assert answer.status_code == 422
+        assert response.status_code == 422
         assert as_user(ana).get(f"/time-entries/{manual_entry['id']}").json()["version"] == 1
 
 
 class TestTheWindow:
     @pytest.fixture
     def old(self, people, ana, website):
-        """Ana's of 32 days ago."""
+        """An entry of Ana from 32 days ago."""
         return people.entry(ana, website, hours_ago_utc(32 * 24), hours_ago_utc(32 * 24 - 2))
 
     def test_people_change_their_own_time_for_31_days_back(self, as_user, ana, website, old):
@@ -298,7 +298,9 @@ class TestTheWindow:
             me.patch(f"/time-entries/{recent['id']}", json={"start_time": hours_ago(745), "reason": "Earlier"})
         )
 
-        assert [refusal(answer) for answer in refused] == [(403, "edit_window_closed")] * 3 + [(422, "entry_too_long")]
+        assert [refusal(response) for response in refused] == [(403, "edit_window_closed")] * 3 + [
+            (422, "entry_too_long")
+        ]
 
     def test_managers_correct_their_teams_however_old(self, as_user, mia, old):
         changed = as_user(mia).patch(f"/time-entries/{old}", json={"description": "Shop", "reason": "Invoice"})
@@ -316,9 +318,9 @@ class TestTheWindow:
         own = people.entry(ada, website, "2026-03-02 08:00", "2026-03-02 10:00")
         body = {"description": "Shop", "reason": "Audit of March"}
 
-        answers = [as_user(ada).patch(f"/time-entries/{each}", json=body) for each in (old, own)]
+        responses = [as_user(ada).patch(f"/time-entries/{each}", json=body) for each in (old, own)]
 
-        assert [answer.status_code for answer in answers] == [200, 200]
+        assert [response.status_code for response in responses] == [200, 200]
 
     def test_its_length_is_the_operators_choice(self, db_url, people, server, ana, website, old):
         with (
@@ -376,7 +378,7 @@ class TestHistory:
         assert [item["action"] for item in history] == ["time_entry:clock_in", "time_entry:clock_out"]
 
     def test_scope_is_todays_team(self, people, as_user, ada, mia, ana, manual_entry):
-        """Threats 4."""
+        """Covers threat 4."""
         max_ = people.manager("Max")
         as_user(ada).put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": max_.id})
         address = f"/time-entries/{manual_entry['id']}"
@@ -421,9 +423,11 @@ class TestVersions:
     )
     def test_if_match_is_read_as_rfc_9110_says(self, as_user, ana, manual_entry, tags, status):
         headers = {"If-Match": tags.encode()}
-        answer = as_user(ana).patch(f"/time-entries/{manual_entry['id']}", json={"description": "New"}, headers=headers)
+        response = as_user(ana).patch(
+            f"/time-entries/{manual_entry['id']}", json={"description": "New"}, headers=headers
+        )
 
-        assert answer.status_code == status
+        assert response.status_code == status
 
     def test_a_deletion_can_be_meant_for_one_version_too(self, as_user, ana, manual_entry):
         address = f"/time-entries/{manual_entry['id']}"
@@ -440,7 +444,7 @@ class TestVersions:
         current = me.get("/time-entries/current")
         ended = me.clock_out()
 
-        assert [answer.headers["ETag"] for answer in (started, current, ended)] == ['"1"', '"1"', '"2"']
+        assert [response.headers["ETag"] for response in (started, current, ended)] == ['"1"', '"1"', '"2"']
 
 
 def project_of(caller):

@@ -1,4 +1,4 @@
-"""Local days and times as the databases tell them, held against Python's, in many zones (rules: T3, T5)."""
+"""Local days and times computed by the databases, compared with Python in many zones (rules: T3, T5)."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from app.services.calendar.periods import Period, resolve
 from app.services.users.administration import register_zone
 
 EPOCH = date(1970, 1, 1)
-# Three quarters of an hour, half an hour of summer time, no midnight, a day left out, 00:01 struck twice.
+# Offsets of 45 minutes, 30 minutes of summer time, a skipped midnight, a skipped day, and 00:01 twice in one night.
 ODD_ZONES = [
     "Asia/Kathmandu",
     "Australia/Lord_Howe",
@@ -41,7 +41,7 @@ unhurried = settings(
 
 @pytest.fixture
 def write_entries(people, database):
-    """Writes entries of nothing, one at each second and zone, in the place of those from before."""
+    """Replace all entries with entries of 0 s, one for each second and zone."""
     ana, website = people.employee("Ana"), people.project("Website")
 
     def write(session, instants):
@@ -60,7 +60,7 @@ def write_entries(people, database):
 
 
 def instants_of(period, zones, offsets):
-    """Seconds of the period in each zone: around each of its midnights, and anywhere."""
+    """Return seconds of the period for each zone: near each midnight, and at random."""
     for zone in zones:
         lower, upper = day_start_epoch(period.start, zone), day_start_epoch(period.end + timedelta(days=1), zone)
         days = (period.start + timedelta(days=number) for number in range((period.end - period.start).days + 1))

@@ -1,4 +1,4 @@
-"""One's own month goes without models, and nobody can tell from the answer."""
+"""The caller's own month, which is built without models, has the same JSON as with models."""
 
 import json
 from datetime import date
@@ -19,12 +19,12 @@ HOSTILE = ['say "so"', "back\\slash", "two\nlines\tand a tab", "Zoë 漢字 🙂
 
 @pytest.fixture
 def ana(database, people):
-    user = people.employee("Ana", time_zone="Pacific/Kiritimati")  # UTC+14: days begin a day before ours
+    user = people.employee("Ana", time_zone="Pacific/Kiritimati")  # UTC+14: local days begin 14 hours before UTC days
     projects = people.project('The "W"'), people.project("Over", is_active=False)
     for day, text in enumerate(HOSTILE, start=1):
         start, end = f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 09:30"
         people.entry(user, projects[day % 2], start, end, description=text)
-    people.entry(user, projects[0], "2026-03-08 08:00", None)  # open for longer than anyone works
+    people.entry(user, projects[0], "2026-03-08 08:00", None)  # open for longer than STALE_ENTRY_HOURS
     return Actor(id=user.id, role=Role.employee, time_zone=user.time_zone)
 
 
