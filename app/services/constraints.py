@@ -19,10 +19,10 @@ _ERRORS_BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
     "uq_time_entry_one_open_per_user": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
     "time_entry.user_id": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
     "ex_time_entry_no_overlap": (EntryOverlaps, "The times overlap another entry of this user. Change them."),
-    "uq_user_email_key": (EmailTaken, "Another user has this email. Choose a different email."),
-    "user.email_key": (EmailTaken, "Another user has this email. Choose a different email."),
-    "uq_project_name_key": (ProjectNameTaken, "Another project has this name. Choose a different name."),
-    "project.name_key": (ProjectNameTaken, "Another project has this name. Choose a different name."),
+    "uq_user_email_key": (EmailTaken, "Another user has this e-mail. Choose another one."),
+    "user.email_key": (EmailTaken, "Another user has this e-mail. Choose another one."),
+    "uq_project_name_key": (ProjectNameTaken, "Another project has this name. Choose another name."),
+    "project.name_key": (ProjectNameTaken, "Another project has this name. Choose another name."),
     "ck_user_not_their_own_manager": (ManagerIsSelf, "A user cannot be their own manager. Choose another manager."),
 }
 

@@ -138,7 +138,7 @@ def _check_scope(row: Row[Any], claims: Claims) -> None:
     if claims.access.scopes.isdisjoint(row.credential_scopes.split()):
         scope_names = " or ".join(sorted(claims.access.scopes))
         raise ScopeRequired(
-            f"Your API token needs the scope {scope_names}. Create an API token with this scope."
+            f"Your API token needs the scope {scope_names}. Create a new API token."
             if scope_names
             else "An API token cannot be used here. Log in and send an access token."
         )

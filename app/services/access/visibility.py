@@ -37,7 +37,7 @@ def require_visible(session: Session, actor: Actor, user_ids: set[int]) -> None:
     """Raise UserNotFound unless the actor may see, and therefore act for, each of these users."""
     visible = select(func.count()).select_from(USER).where(USER.c.id.in_(user_ids), visible_to(actor, USER.c.id))
     if user_ids - {actor.id} and session.execute(visible).scalar_one() != len(user_ids):
-        raise UserNotFound("There is no such user, or you may not see them. Check the user_id.")
+        raise UserNotFound("There is no user with this id that you may see.")
 
 
 def has_small_team(session: Session, actor: Actor) -> bool:

@@ -27,8 +27,8 @@ MAX_REPORT_DAYS = 400
 _DEFAULT_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _ZONE_MARGIN = timedelta(days=3)  # after that, the last day of the period has ended in every zone
 _ENTRY_MARGIN = timedelta(days=1000)
-"""Local times are correct for entries that start up to this long before the period, or end up to this long after it
-and the current time."""
+"""The margin around the period, and after the current time, for which UTC offsets are computed. Local times of entries
+that start earlier or end later may be wrong."""
 _ZONES_QUERY = select(TIME_ZONE.c.name).order_by(TIME_ZONE.c.name)
 # The first and the last start of all entries come from two index lookups.
 _ZONES_AND_ENTRY_RANGE_QUERY = _ZONES_QUERY.add_columns(

@@ -38,8 +38,8 @@ def add_empty_groups(
 ) -> None:
     """Add every missing combination of group keys to `totals`, with zero values.
 
-    The keys are the days of the period, the active visible users with their team, and the active projects that one of
-    these users may book. Raises SummaryTooLarge if there are more than `max_rows` combinations.
+    The keys are the days of the period and the active visible users, each with their team. For projects, they are the
+    active projects that one of these users may book. Raises SummaryTooLarge above `max_rows` combinations.
     """
     dimensions: list[tuple[Sequence[SummaryGroup], Sequence[Keys]]] = []
     if user_groups := [group for group in (SummaryGroup.user, SummaryGroup.team) if group in query.groups]:

@@ -79,7 +79,7 @@ def _apply_operation(
         case BulkCreate():
             owner = owners.get(operation.user_id or actor.id)
             if owner is None:
-                raise UserNotFound("There is no such user, or you may not see them. Check the user_id.")
+                raise UserNotFound("There is no user with this id that you may see.")
             created = manual.create_locked(session, actor, owner, operation, at=at)
             return BulkOperationResult.model_construct(action="create", id=created.id, entry=created)
         case BulkChange():
@@ -99,5 +99,5 @@ def _load_locked(
     versions = None if operation.version is None else frozenset({operation.version})
     entry = manual.load_locked(session, actor, operation.id, versions)
     if entry["user_id"] not in owners:  # inserted after the locks were taken
-        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
+        raise EntryNotFound("There is no entry with this id that you may see.")
     return entry

@@ -135,7 +135,7 @@ def clock_out(
         _ENTRY_QUERY.where(visibility.visible_to(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
     ).one_or_none()
     if entry is None:
-        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
+        raise EntryNotFound("There is no entry with this id that you may see.")
     if entry.user_id != actor.id:
         raise NotYourEntry("Only the user who clocked in can clock out. Correct the entry instead.")
     raise AlreadyClockedOut("This entry is already closed. Correct it to change end_time.", entry_id=entry_id)
@@ -190,7 +190,7 @@ def _check_can_clock_in(state: Row[Any], *, switch: bool) -> None:
             "You are already clocked in. Clock out first, or send switch=true.", entry_id=state.open_id
         )
     if state.project_id is None or not state.project_is_bookable:
-        raise ProjectNotFound("There is no such project, or you may not book it. Check the project_id.")
+        raise ProjectNotFound("There is no project with this project_id that you may book.")
     if not state.project_is_active:
         raise ProjectInactive("This project is archived. Choose another project_id.")
 

@@ -62,7 +62,7 @@ def get(session: Session, actor: Actor, entry_id: int, *, at: datetime) -> TimeE
     query = ENTRY_WITH_PROJECT.where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
     row = session.execute(query).one_or_none()
     if row is None:
-        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
+        raise EntryNotFound("There is no entry with this id that you may see.")
     return as_response_with_project(session, row, now=at)
 
 

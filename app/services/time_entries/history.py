@@ -24,5 +24,5 @@ def history(session: Session, actor: Actor, entry_id: int) -> list[TimeEntryHist
     ).all()
     query = select(ENTRY.c.id).where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
     if not rows and session.execute(query).first() is None:
-        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
+        raise EntryNotFound("There is no entry with this id that you may see.")
     return [TimeEntryHistoryItem.model_construct(**event_fields(row)) for row in rows]

@@ -116,10 +116,11 @@ def load_locked(session: Session, actor: Actor, entry_id: int, versions: Expecte
         _ENTRY_QUERY.where(visibility.visible_to(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
     ).one_or_none()
     if row is None:
-        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
+        raise EntryNotFound("There is no entry with this id that you may see.")
     if versions is not None and row.version not in versions:
         raise EntryChanged(
-            "The entry has changed since you read it. Read it again and send its current version.", version=row.version
+            "The entry has changed since you read it. Read it again, then send its current version.",
+            version=row.version,
         )
     return dict(row._mapping)
 
@@ -171,7 +172,7 @@ def _find_owner_id(session: Session, actor: Actor, entry_id: int) -> int:
     query = select(ENTRY.c.user_id).where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
     owner_id = session.execute(query).scalar_one_or_none()
     if owner_id is None:
-        raise EntryNotFound("There is no such entry, or you may not see it. Check the entry id.")
+        raise EntryNotFound("There is no entry with this id that you may see.")
     return int(owner_id)
 
 
@@ -194,13 +195,15 @@ def _check_window(session: Session, actor: Actor, owner_id: int, start: datetime
     """
     days = session.settings.EDIT_WINDOW_DAYS
     if owner_id == actor.id and actor.role is not Role.admin and start < at - timedelta(days=days):
-        raise EditWindowClosed(f"You can change your own entries for {days} days. Ask your manager or an admin.")
+        raise EditWindowClosed(
+            f"You can change your own entries for {days} days after their start. Ask your manager or an admin."
+        )
 
 
 def _check_bookable(session: Session, project_id: int, owner_id: int) -> None:
     project = session.execute(_BOOKABLE_QUERY, {"project_id": project_id, "user_id": owner_id}).one_or_none()
     if project is None or not project.is_bookable:
-        raise ProjectNotFound("There is no such project, or the user may not book it. Check the project_id.")
+        raise ProjectNotFound("There is no project with this project_id that the user may book.")
     if not project.is_active:
         raise ProjectInactive("This project is archived. Choose another project_id.")
 
