@@ -267,7 +267,7 @@ def test_who_can_not_be_erased_is_told_in_one_line(run_command, people):
     bob = people.employee("Bob")
 
     assert "is active. Deactivate them first." in error_line(run_command("erase-user", str(bob.id), "--yes"))
-    assert "There is no such person." in error_line(run_command("erase-user", "2000000000", "--yes"))
+    assert "There is no user with this id." in error_line(run_command("erase-user", "2000000000", "--yes"))
 
 
 PEOPLE = "email,first_name,last_name,role,manager_email,time_zone\n"
@@ -357,7 +357,7 @@ def test_an_operator_writes_the_files_that_the_api_gives(run_command, people, se
         (["hours.csv", "--start-date", "1.3.2026", "--end-date", "2026-03-31"], "Send a date as YYYY-MM-DD."),
         (["hours.csv", "--start-date", "2026-03-31", "--end-date", "2026-03-01"], "end_date is before start_date"),
         (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--time-zone", "Mars"], "tz database"),
-        (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--manager", "9"], "no such person"),
+        (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--manager", "9"], "There is no user"),
         (["no/hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "No such file or directory"),
     ],
 )
@@ -389,7 +389,7 @@ def test_an_operator_writes_anybodys_month_to_sign(run_command, people, database
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["999", "2026-03", "a.pdf"], "no such person"),
+        (["999", "2026-03", "a.pdf"], "no user with this id"),
         (["1", "March", "a.pdf"], "'March'"),
         (["1", "2026-13", "a.pdf"], "13"),
     ],

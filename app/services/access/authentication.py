@@ -138,7 +138,7 @@ def _check_scope(row: Row[Any], claims: Claims) -> None:
     if claims.access.scopes.isdisjoint(row.credential_scopes.split()):
         scope_names = " or ".join(sorted(claims.access.scopes))
         raise ScopeRequired(
-            f"Your API token needs the scope {scope_names}. Create a new API token."
+            f"Your API token needs the scope {scope_names}. Create an API token with this scope."
             if scope_names
             else "An API token cannot be used here. Log in and send an access token."
         )
@@ -164,8 +164,8 @@ def authenticate_manager(session: Session, claims: Claims) -> Actor:
 def authenticate_admin(session: Session, claims: Claims) -> Actor:
     """Return the user of the credential, an admin. Raises RoleRequired and what `authenticate` raises.
 
-    A writing transaction takes the `lock_user_rules` lock first. Every change of a role takes the same lock, so the
-    caller is still an admin when the transaction commits.
+    A writing transaction takes the `lock_user_rules` lock first. Changes of roles and active flags take the same lock,
+    so the caller is still an admin when the transaction commits.
     """
     if session.writes:
         locks.lock_user_rules(session)

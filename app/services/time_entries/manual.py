@@ -130,9 +130,9 @@ def update_locked(
 ) -> TimeEntryRead:
     """Correct an entry of a locked user. New times clear `needs_review`. Without a difference, nothing is written.
 
-    Raises EntryStillOpen if `needs_review` is set on an entry that has been open too long. Raises ReasonRequired if
-    the times change or the entry is another user's. Raises EditWindowClosed, EntryTooShort, EntryTooLong,
-    EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
+    Raises EntryStillOpen if `needs_review` is sent for an entry that stays open after STALE_ENTRY_HOURS. Raises
+    ReasonRequired if the times change or the entry is another user's. Raises EditWindowClosed, EntryTooShort,
+    EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = entry["user_id"]
     fields = data.model_dump(exclude_unset=True, include=entries.EDITABLE_FIELDS)
