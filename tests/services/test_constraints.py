@@ -210,10 +210,10 @@ def test_people_and_projects_keep_their_rules(database, people, ana):
 def test_a_refusal_by_the_database_is_a_sentence_for_the_client(database, people, ana, website):
     people.entry(ana, website, "2026-03-02 10:00", "2026-03-02 12:00")
 
-    with pytest.raises(IntegrityError) as refused:
+    with pytest.raises(IntegrityError) as rejected:
         people.entry(ana, website, "2026-03-02 11:00", "2026-03-02 13:00")
 
-    assert str(error_from_constraint(refused.value)) == "The times overlap another entry of this user. Change them."
+    assert str(error_from_constraint(rejected.value)) == "The times overlap another entry of this user. Change them."
 
 
 def entry(user, project, times):

@@ -75,7 +75,7 @@ class Bulk:
 Request = ClockIn | ClockOut | Create | Change | Delete | Bulk
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The error codes of all broken rules, each with details for the assertion."""
 
     def __init__(self, **rules: Any) -> None:
@@ -83,18 +83,18 @@ class Refused(Exception):
         self.rules = rules
 
 
-class BulkRefused(Refused):
+class BulkRejected(Rejected):
     """The errors of each rejected operation, by its index."""
 
-    def __init__(self, operations: dict[int, Refused]) -> None:
+    def __init__(self, operations: dict[int, Rejected]) -> None:
         super().__init__(bulk_refused=True)
         self.operations = operations
 
 
 def check(**rules: Any) -> None:
-    """Raise Refused with the broken rules, if any."""
+    """Raise Rejected with the broken rules, if any."""
     if broken := {code: why for code, why in rules.items() if why}:
-        raise Refused(**broken)
+        raise Rejected(**broken)
 
 
 @dataclass(eq=False)
@@ -208,7 +208,7 @@ class Model:
         return dict(days)
 
     def respond(self, actor: Person, request: Request, *, key: str | None, at: datetime, ids: Iterator[int]) -> Any:
-        """Return the expected response. `ids` are the ids that the service assigned to new entries. Raises Refused."""
+        """Return the expected response. `ids` are the ids that the service assigned to new entries. Raises Rejected."""
         self.authenticate(actor)
         if isinstance(request, Create):
             self._owner(actor, request)
@@ -289,7 +289,7 @@ class Model:
         if request.entry_id is None:
             entry = self._open(actor)
             if entry is None:
-                raise Refused(not_clocked_in=True)
+                raise Rejected(not_clocked_in=True)
         else:
             entry = self._entry(actor, request.entry_id, None)
             check(not_your_entry=entry.owner is not actor)
@@ -331,18 +331,18 @@ class Model:
         del self.entries[entry.id]
 
     def _bulk(self, actor: Person, request: Bulk, at: datetime, ids: Iterator[int]) -> Any:
-        before, refused, results = dict(self.entries), {}, []
+        before, rejected, results = dict(self.entries), {}, []
         for index, operation in enumerate(request.operations):
             try:
                 response = self._apply(actor, operation, at, ids)
                 action = type(operation).__name__.lower()
                 entry_id = response["id"] if isinstance(operation, Create) else operation.entry_id
                 results.append({"action": action, "id": entry_id, "entry": response})
-            except Refused as refusal:
-                refused[index] = refusal
-        if refused:
+            except Rejected as rejection:
+                rejected[index] = rejection
+        if rejected:
             self.entries = before
-            raise BulkRefused(refused)
+            raise BulkRejected(rejected)
         return {"results": results}
 
     def _owner(self, actor: Person, request: Create) -> Person:
@@ -353,7 +353,7 @@ class Model:
     def _entry(self, actor: Person, entry_id: int, version: int | None) -> Entry:
         entry = self.entries.get(entry_id)
         if entry is None or not actor.may_see(entry.owner):
-            raise Refused(entry_not_found=True)
+            raise Rejected(entry_not_found=True)
         check(entry_changed=version not in {None, entry.version})
         return entry
 

@@ -34,7 +34,7 @@ from tests.api.state_machine.http_helpers import (
 from tests.api.state_machine.model import (
     NO_ID,
     Bulk,
-    BulkRefused,
+    BulkRejected,
     Change,
     ClockIn,
     ClockOut,
@@ -44,7 +44,7 @@ from tests.api.state_machine.model import (
     Model,
     Person,
     Project,
-    Refused,
+    Rejected,
     Request,
 )
 from tests.api.state_machine.strategies import (
@@ -304,16 +304,16 @@ class Story(RuleBasedStateMachine):
         note(f"{response.status_code} {body}")
         try:
             expected = model()
-        except Refused as refusal:
-            assert response.status_code >= 400, f"accepted, although the model rejects it: {refusal.rules}"
-            assert body["code"] in refusal.rules, f"{body['code']}, not {refusal.rules}"
+        except Rejected as rejection:
+            assert response.status_code >= 400, f"accepted, although the model rejects it: {rejection.rules}"
+            assert body["code"] in rejection.rules, f"{body['code']}, not {rejection.rules}"
             assert response.status_code == STATUS[body["code"]]
             if body["code"] == "entry_overlaps":
-                assert body["entry_id"] in refusal.rules["entry_overlaps"]
-            if isinstance(refusal, BulkRefused):
+                assert body["entry_id"] in rejection.rules["entry_overlaps"]
+            if isinstance(rejection, BulkRejected):
                 errors = {each["loc"][-1]: each["type"] for each in body["errors"]}
-                assert errors.keys() == refusal.operations.keys()
-                assert all(errors[index] in each.rules for index, each in refusal.operations.items())
+                assert errors.keys() == rejection.operations.keys()
+                assert all(errors[index] in each.rules for index, each in rejection.operations.items())
         else:
             assert response.status_code == status, f"rejected, although the model accepts it: {body}"
             assert expected == body if expected is None else expected == {name: body[name] for name in expected}

@@ -8,7 +8,7 @@ from app.services.audit.verification import verify
 from tests.support.audit_asserts import AuditLog
 from tests.support.times import hour_entry, hours_ago, hours_ago_utc, refusal, two_hour_entry
 
-REFUSED = (409, "bulk_refused")
+REJECTED = (409, "bulk_refused")
 
 
 def bulk(caller, *operations, key=None):
@@ -185,7 +185,7 @@ class TestOrder:
     def test_what_is_deleted_afterwards_does_not(self, as_user, ana, website, manual_entries):
         response = bulk(as_user(ana), create(hour_entry(website, 0)), delete(manual_entries[0]["id"]))
 
-        assert (refusal(response), errors_of(response)) == (REFUSED, [(0, "entry_overlaps")])
+        assert (refusal(response), errors_of(response)) == (REJECTED, [(0, "entry_overlaps")])
 
     def test_what_is_moved_away_makes_room_and_fills_it(self, as_user, ana, website, manual_entries):
         away = {"start_time": hours_ago(40), "end_time": hours_ago(39), "reason": "Other day"}
@@ -213,7 +213,7 @@ class TestNoneOfThem:
 
         response = bulk(as_user(ana), *good[:place], delete(2_000_000_000), *good[place:])
 
-        assert (refusal(response), errors_of(response)) == (REFUSED, [(place, "entry_not_found")])
+        assert (refusal(response), errors_of(response)) == (REJECTED, [(place, "entry_not_found")])
         assert response.json()["detail"].startswith("1 of 5 operations")
         assert entries_in(server.database) == before
         assert audit_log.new_events() == []
@@ -257,7 +257,7 @@ class TestNoneOfThem:
 
         response = bulk(as_user(ana), *(operation for operation, _ in operations))
 
-        assert refusal(response) == REFUSED
+        assert refusal(response) == REJECTED
         assert errors_of(response) == list(enumerate(code for _, code in operations))
         assert entries_in(server.database) == before
         assert audit_log.new_events() == []
@@ -307,11 +307,11 @@ class TestNoneOfThem:
         assert response.json()["detail"].startswith("150 of 150 operations")
 
     def test_a_refused_one_may_be_mended_under_the_same_key(self, server, as_user, ana, website, manual_entries):
-        refused = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 0)), key="k-1")
+        rejected = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 0)), key="k-1")
 
-        mended = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 10)), key="k-1")
+        corrected = bulk(as_user(ana), create(hour_entry(website, 9)), create(hour_entry(website, 10)), key="k-1")
 
-        assert (refusal(refused), mended.status_code) == (REFUSED, 200)
+        assert (refusal(rejected), corrected.status_code) == (REJECTED, 200)
 
 
 class TestWhatCanNotBeMeant:

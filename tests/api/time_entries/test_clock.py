@@ -68,9 +68,9 @@ def test_a_switch_that_is_refused_leaves_the_clock_running(people, as_user):
     me = as_user(ana)
     running = me.clock_in(website.id).json()
 
-    refused = me.clock_in(old.id, switch=True)
+    rejected = me.clock_in(old.id, switch=True)
 
-    assert (refused.status_code, refused.json()["code"]) == (409, "project_inactive")
+    assert (rejected.status_code, rejected.json()["code"]) == (409, "project_inactive")
     assert me.get("/time-entries/current").json()["id"] == running["id"]
 
 
@@ -102,9 +102,9 @@ def test_nobody_clocks_out_of_an_entry_twice(people, as_user):
 def test_who_is_not_clocked_in_cannot_clock_out(people, as_user):
     ana = people.employee("Ana")
 
-    refused = as_user(ana).clock_out()
+    rejected = as_user(ana).clock_out()
 
-    assert (refused.status_code, refused.json()["code"]) == (409, "not_clocked_in")
+    assert (rejected.status_code, rejected.json()["code"]) == (409, "not_clocked_in")
 
 
 def test_a_colleagues_entry_looks_as_if_it_did_not_exist(people, as_user):
@@ -112,9 +112,9 @@ def test_a_colleagues_entry_looks_as_if_it_did_not_exist(people, as_user):
     ana, bob = people.employee("Ana", manager=mia), people.employee("Bob", manager=mia)
     entry_id = as_user(ana).clock_in(website.id).json()["id"]
 
-    refused = as_user(bob).post(f"/time-entries/{entry_id}/clock-out")
+    rejected = as_user(bob).post(f"/time-entries/{entry_id}/clock-out")
 
-    assert (refused.status_code, refused.json()["code"]) == (404, "entry_not_found")
+    assert (rejected.status_code, rejected.json()["code"]) == (404, "entry_not_found")
     assert as_user(ana).get("/time-entries/current").json()["id"] == entry_id
 
 
@@ -124,27 +124,27 @@ def test_those_who_see_an_entry_still_cannot_clock_out_for_its_owner(people, as_
     ana = people.employee("Ana", manager=mia)
     entry_id = as_user(ana).clock_in(website.id).json()["id"]
 
-    refused = [as_user(each).post(f"/time-entries/{entry_id}/clock-out") for each in (mia, boss, ada)]
+    rejected = [as_user(each).post(f"/time-entries/{entry_id}/clock-out") for each in (mia, boss, ada)]
 
-    assert [(response.status_code, response.json()["code"]) for response in refused] == [(403, "not_your_entry")] * 3
+    assert [(response.status_code, response.json()["code"]) for response in rejected] == [(403, "not_your_entry")] * 3
     assert as_user(ana).get("/time-entries/current").json()["id"] == entry_id
 
 
 def test_nobody_clocks_in_on_a_project_that_does_not_exist(people, as_user):
     ana = people.employee("Ana")
 
-    refused = as_user(ana).clock_in(2_000_000_000)
+    rejected = as_user(ana).clock_in(2_000_000_000)
 
-    assert (refused.status_code, refused.json()["code"]) == (404, "project_not_found")
+    assert (rejected.status_code, rejected.json()["code"]) == (404, "project_not_found")
     assert hours(as_user(ana)) == []
 
 
 def test_nobody_clocks_in_on_an_archived_project(people, as_user):
     ana, old = people.employee("Ana"), people.project("Old", is_active=False)
 
-    refused = as_user(ana).clock_in(old.id)
+    rejected = as_user(ana).clock_in(old.id)
 
-    assert (refused.status_code, refused.json()["code"]) == (409, "project_inactive")
+    assert (rejected.status_code, rejected.json()["code"]) == (409, "project_inactive")
     assert hours(as_user(ana)) == []
 
 
@@ -162,9 +162,9 @@ def test_an_archived_project_with_members_stays_hidden_from_others(people, as_us
     ana, bob = people.employee("Ana"), people.employee("Bob")
     secret = people.project("Secret", members=(ana,), is_active=False)
 
-    refused = as_user(bob).clock_in(secret.id)
+    rejected = as_user(bob).clock_in(secret.id)
 
-    assert (refused.status_code, refused.json()["code"]) == (404, "project_not_found")
+    assert (rejected.status_code, rejected.json()["code"]) == (404, "project_not_found")
 
 
 def test_archiving_a_project_does_not_stop_who_works_on_it(people, as_user):
@@ -276,9 +276,11 @@ def test_a_clock_in_takes_its_time_and_its_person_from_the_server(people, as_use
     me, fields = as_user(ana), ["start_time", "end_time", "at", "user_id", "time_zone", "needs_review"]
     sent = {"project_id": website.id, "description": ""}
 
-    refused = [me.post("/time-entries/clock-in", json=sent | {field: "2026-03-02T08:00:00Z"}) for field in fields]
+    rejected = [me.post("/time-entries/clock-in", json=sent | {field: "2026-03-02T08:00:00Z"}) for field in fields]
 
-    assert [(response.status_code, response.json()["code"]) for response in refused] == [(422, "validation_failed")] * 6
+    assert [(response.status_code, response.json()["code"]) for response in rejected] == [
+        (422, "validation_failed")
+    ] * 6
     assert hours(me) == []
 
 
@@ -379,10 +381,16 @@ def test_no_punch_is_taken_while_the_machines_clock_is_far_behind(people, as_use
     people.entry(ana, website, ago(hours=1), ago(seconds=-60))
     is_open = people.entry(bob, website, ago(seconds=-60), None)
 
-    refused = [as_user(ana).clock_in(website.id), as_user(bob).clock_out(), as_user(bob).clock_in(website.id, switch=1)]
+    rejected = [
+        as_user(ana).clock_in(website.id),
+        as_user(bob).clock_out(),
+        as_user(bob).clock_in(website.id, switch=1),
+    ]
 
-    assert [(response.status_code, response.json()["code"]) for response in refused] == [(503, "server_clock_skew")] * 3
-    assert all(int(response.headers["Retry-After"]) > 0 for response in refused)
+    assert [(response.status_code, response.json()["code"]) for response in rejected] == [
+        (503, "server_clock_skew")
+    ] * 3
+    assert all(int(response.headers["Retry-After"]) > 0 for response in rejected)
     assert [entry["end_time"] for entry in hours(as_user(bob)) if entry["id"] == is_open] == [None]
 
 

@@ -286,7 +286,7 @@ class TestTheWindow:
     def test_people_change_their_own_time_for_31_days_back(self, as_user, ana, website, old):
         me = as_user(ana)
 
-        refused = [
+        rejected = [
             me.post(
                 "/time-entries", json=two_hour_entry(website, days=31, description="") | {"start_time": hours_ago(745)}
             ),
@@ -294,11 +294,11 @@ class TestTheWindow:
             me.delete(f"/time-entries/{old}", params={"reason": "Never was"}),
         ]
         recent = me.post("/time-entries", json=two_hour_entry(website, days=30)).json()
-        refused.append(
+        rejected.append(
             me.patch(f"/time-entries/{recent['id']}", json={"start_time": hours_ago(745), "reason": "Earlier"})
         )
 
-        assert [refusal(response) for response in refused] == [(403, "edit_window_closed")] * 3 + [
+        assert [refusal(response) for response in rejected] == [(403, "edit_window_closed")] * 3 + [
             (422, "entry_too_long")
         ]
 
