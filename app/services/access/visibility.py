@@ -20,7 +20,7 @@ SMALL_TEAM_SIZE = 100
 
 
 def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
-    """Return a query for the ids of the manager's direct reports; with `include_indirect`, of all reports below.
+    """Return a query for the ids of the manager's direct reports, or with `include_indirect` of all reports below.
 
     The manager is not included.
     """

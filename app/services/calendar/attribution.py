@@ -28,8 +28,8 @@ def in_period(
     """Return the condition that an entry belongs to the period.
 
     With attribution `split`, the condition selects candidates, and `split_at_midnights` finds the exact segments.
-    `users` is a condition over USER. It serves to find entries that start before the period and end inside it. It
-    does not restrict the entries to these users, so the caller's statement must do that.
+    `users` is a condition over USER. It serves to find entries that start before the period and end after its start.
+    It does not restrict the entries to these users, so the caller's statement must do that.
     """
     if attribution is Attribution.at_start:
         return starts_within(resolved)
@@ -118,9 +118,9 @@ def period_bounds(resolved: ResolvedPeriod) -> tuple[ColumnElement[datetime], Co
 
 
 def _may_overlap(session: Session, bounds: Bounds, users: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the condition that an entry starts inside the widest interval, or starts earlier and ends inside it.
+    """Return the condition that an entry starts inside the widest interval, or starts earlier and extends into it.
 
-    A user's entries do not overlap, so only the last one that starts earlier can end inside the interval. Finding it
+    A user's entries do not overlap, so only the last one that starts earlier can extend into the interval. Finding it
     takes one index lookup for each user.
     """
     lower, upper = envelope(bounds)

@@ -56,9 +56,9 @@ class LocalTime:
     def local_timestamp(
         self, instant: ColumnElement[Any], kind: Literal["time", "day"] = "time"
     ) -> ColumnElement[datetime]:
-        """Return the local time of a stored instant; with `kind` "day", a timestamp whose date is the local day.
+        """Return the local time of a stored instant. With `kind` "day", return a timestamp on its local day.
 
-        The dates differ only where a clock is set back across midnight: the repeated minutes belong to the new day.
+        The two dates differ only where a clock is set back across midnight. The repeated minutes belong to the new day.
         """
         return wall_time(instant, self._offset(instant, "offset" if kind == "time" else "day_offset"))
 

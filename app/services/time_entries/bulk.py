@@ -31,8 +31,8 @@ BulkOperation = BulkCreate | BulkChange | BulkDelete
 def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None, at: datetime) -> BulkResponse:
     """Apply the operations in order, once per Idempotency-Key.
 
-    Raises BulkRejected with the index and error of every rejected operation. Each operation is checked against the
-    state that the accepted operations before it leave. Raises IdempotencyKeyReused and RequestInFlight. Raises
+    Raises BulkRejected with the index and error of every rejected operation. Each operation is checked as if the
+    rejected operations before it were not in the request. Raises IdempotencyKeyReused and RequestInFlight. Raises
     UserNotFound if a stored response contains entries of a user whom the actor may no longer see.
     """
     request = idempotency.for_key(key, "bulk", data.model_dump_json())

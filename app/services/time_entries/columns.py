@@ -35,7 +35,7 @@ class EntryRows:
         *,
         at: datetime,
     ) -> None:
-        """Read what the statement needs. `users` is a condition over USER."""
+        """Find the segments of the period. `users` is a condition over USER."""
         self.session, self._resolved, self._users, self._at = session, resolved, users, at
         segments = entry_segments(session, resolved, attribution, users)
         self._entries, self._is_included, self.entry = segments.entry, segments.is_included, segments.entry.c
