@@ -1,6 +1,6 @@
-"""The file of a backup: a zip with a database's dump and a manifest, so that common tools still open it in ten years.
+"""The file format of a backup: a zip file with a database dump and a manifest. Any zip tool can open it.
 
-What is stored in it is covered by checksums twice: by the zip's own, and by the SHA-256 that the manifest holds.
+Two checksums cover the dump: the CRC-32 of the zip format, and the SHA-256 in the manifest.
 """
 
 import errno
@@ -18,19 +18,19 @@ from typing import IO
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 1024 * 1024
 MANIFEST_MIB = 256
-"""About twice what a million people need: some 120 bytes for each."""
+"""The maximum size of a manifest. A million users need about half of it, at some 120 bytes each."""
 ArchiveFile = Path | IO[bytes]
 _READ_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
-"""What zipfile raises for what isn't a zip; and an OSError with EINVAL, where it is to seek before the file's start."""
+"""Exceptions of zipfile for a damaged file. It also raises OSError with EINVAL for a seek before the file's start."""
 
 
 class DamagedArchive(Exception):
-    """The file isn't a backup, or not all of one. The message is one line."""
+    """The file is not a backup, or it is damaged or incomplete. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """What an archive holds beside its manifest: its name in it, its size and its SHA-256."""
+    """The dump in an archive: its file name, its size in bytes and its SHA-256."""
 
     name: str
     bytes: int
@@ -40,7 +40,10 @@ class ArchiveMember:
 def pack(
     out: IO[bytes], name: str, source: IO[bytes], *, is_compressed: bool, on_bytes: Callable[[int], None]
 ) -> ArchiveMember:
-    """Begin an archive with what the source gives."""
+    """Create an archive and write the source into it. Call `add_manifest` to complete the archive.
+
+    `on_bytes` receives the size of each chunk, for a progress display.
+    """
     method = zipfile.ZIP_STORED if is_compressed else zipfile.ZIP_DEFLATED
     digest, size = hashlib.sha256(), 0
     with (
@@ -56,23 +59,23 @@ def pack(
 
 
 def add_manifest(out: IO[bytes], manifest: bytes) -> None:
-    """End an archive with its manifest."""
+    """Append the manifest to an archive."""
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(MANIFEST, manifest)
 
 
 def read_manifest(file: ArchiveFile) -> bytes:
-    """The manifest of an archive. Raises DamagedArchive."""
+    """Return the manifest of an archive. Raises DamagedArchive."""
     limit = MANIFEST_MIB * 1024 * 1024
     with _open_archive(file) as archive, archive.open(MANIFEST) as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
-        raise DamagedArchive(f"This isn't a backup: its manifest is longer than {MANIFEST_MIB} MiB.")
+        raise DamagedArchive(f"The file is not a backup: its manifest is larger than {MANIFEST_MIB} MiB.")
     return content
 
 
 def check(file: ArchiveFile, member: ArchiveMember, *, on_bytes: Callable[[int], None]) -> None:
-    """Read all that is stored, and hold it against size and hash. Raises DamagedArchive."""
+    """Read the whole dump and compare its size and SHA-256 with the manifest. Raises DamagedArchive."""
     with _open_archive(file) as archive, archive.open(member.name) as stream:
         digest, size = hashlib.sha256(), 0
         for chunk in _read_chunks(stream):
@@ -80,11 +83,11 @@ def check(file: ArchiveFile, member: ArchiveMember, *, on_bytes: Callable[[int],
             size += len(chunk)
             on_bytes(len(chunk))
     if (size, digest.hexdigest()) != (member.bytes, member.sha256):
-        raise DamagedArchive(f"The backup is damaged: {member.name} isn't what was put into it.")
+        raise DamagedArchive(f"The backup is damaged: {member.name} does not match its checksum.")
 
 
 def unpack(file: ArchiveFile, member: ArchiveMember, out: IO[bytes]) -> None:
-    """Write out what is stored. Raises DamagedArchive; what `out` raises is raised."""
+    """Write the dump to `out`. Raises DamagedArchive. Errors of `out` are raised unchanged."""
     with _open_archive(file) as archive, archive.open(member.name) as stream:
         shutil.copyfileobj(stream, out, CHUNK_BYTES)
 
@@ -95,11 +98,11 @@ def _open_archive(file: ArchiveFile) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(file) as archive:
             yield archive
     except KeyError as error:
-        raise DamagedArchive(f"This isn't a backup: {error.args[0]}") from None
+        raise DamagedArchive(f"The file is not a backup: {error.args[0]}") from None
     except (*_READ_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
-        raise DamagedArchive(f"The backup is damaged, or none: {error}.") from None
+        raise DamagedArchive(f"The file is not a backup, or it is damaged: {error}.") from None
 
 
 def _read_chunks(source: IO[bytes]) -> Iterator[bytes]:

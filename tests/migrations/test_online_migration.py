@@ -65,7 +65,7 @@ def test_a_migration_behind_a_long_report_gives_up_and_holds_nobody_up(people, d
     assert blocked.returncode == 1
     assert output[0].startswith("Waiting for a lock: ALTER TABLE project ADD COLUMN colour")
     assert f"process {process} (employee-time-tracking-api, idle in transaction, " in output[0]
-    assert output[-1].startswith("Not migrated, for want of a lock: ALTER TABLE project ADD COLUMN colour")
+    assert output[-1].startswith("The migration got no lock: ALTER TABLE project ADD COLUMN colour")
     assert set(answers) == {200}
     assert answers.total() > while_blocked > 0
     assert _at(server.database) == {"next_index"}
@@ -81,7 +81,7 @@ def test_of_two_migrations_at_once_one_waits_for_the_other(db_url, database, rel
 
     assert waiting.returncode == 1
     assert output[0] == "Waiting for a lock: another migration is running."
-    assert output[-1].startswith("Not migrated, for want of a lock: another migration is running. Nothing is half done")
+    assert output[-1].startswith("The migration got no lock: another migration is running. Nothing is half done")
 
 
 @pytest.mark.parametrize(

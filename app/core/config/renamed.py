@@ -1,4 +1,4 @@
-"""Settings that had another name in an earlier version."""
+"""Settings that were renamed."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ RENAMED = {
     "SEND_TIMEOUT_SECONDS": "RESPONSE_WRITE_TIMEOUT_SECONDS",
     "TOTP_OLD_KEYS": "TOTP_PREVIOUS_KEYS",
 }
-"""The new name by the old one, since version 0.9.0."""
+"""Old name to new name. All were renamed in version 0.9.0."""
 
 
 def first_renamed(present: set[str], config: SettingsConfigDict) -> tuple[str, str] | None:
-    """Return the first old name that is set while its new name isn't in `present`, with the new name.
+    """Return an old name that is set although its new name is not in `present`, and the new name. Else return None.
 
-    Both may be set: one `.env` then serves this release and the one before during a rolling upgrade.
+    Both names may be set, so that one `.env` serves both releases during a rolling upgrade.
     """
     fields: dict[str, Any] = dict.fromkeys(RENAMED, (str | None, None))
     former: type[BaseSettings] = create_model(

@@ -1,4 +1,4 @@
-"""Settings from the environment or `.env`. A bad value stops the start with one line that names the variable."""
+"""Settings from the environment or `.env`. An invalid value prevents the start with one line that names the setting."""
 
 import ssl
 from enum import StrEnum
@@ -15,14 +15,14 @@ from app.core.config.renamed import first_renamed
 from app.core.config.types import POSTGRESQL_BACKENDS, DatabaseUrl, Host, Network, Origin, ZoneName
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
-DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production refuses
+DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production rejects
 KNOWN_SECRET_KEYS = frozenset(
     {
-        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",  # of FastAPI's tutorial
-        "change-me-change-me-change-me-change-me-change-me",  # of .env.example
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",  # from the FastAPI tutorial
+        "change-me-change-me-change-me-change-me-change-me",  # from .env.example
     }
 )
-MIN_SECRET_KEY_LENGTH = 32  # characters; HS256 wants a key as long as its digest (RFC 7518, section 3.2)
+MIN_SECRET_KEY_LENGTH = 32  # characters. HS256 requires a key as long as its digest (RFC 7518, section 3.2).
 
 
 class Environment(StrEnum):
@@ -37,11 +37,11 @@ class SmtpTls(StrEnum):
 
 
 class InvalidSettings(Exception):
-    """A setting that the service can't or won't start with. The message names the variable, never its value."""
+    """A setting is invalid or insecure, so the service does not start. The message names the setting, not its value."""
 
 
 class Settings(BaseSettings):
-    """Every setting of the service; `.env.example` explains each."""
+    """All settings of the service. `.env.example` explains each of them."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
 
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def database_url(self) -> URL:
-        """DB_URL for SQLAlchemy: the bare postgresql:// means psycopg2, which SQLAlchemy 2.1 no longer assumes."""
+        """DB_URL for SQLAlchemy. The driver is set to psycopg2 because SQLAlchemy 2.1 defaults to psycopg 3."""
         url = make_url(self.DB_URL)
         if url.get_backend_name() in POSTGRESQL_BACKENDS:
             return url.set(drivername="postgresql+psycopg2")
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
 
     @property
     def redacted_database_url(self) -> str:
-        """Which database it is, for logs: no user, no password, no option."""
+        """The database's kind, host and name, for logs. The URL's user, password and options are left out."""
         url = self.database_url
         hosts = url.query.get("host", url.host)
         host = "" if hosts is None else hosts if isinstance(hosts, str) else ",".join(hosts)
@@ -126,32 +126,32 @@ class Settings(BaseSettings):
 
     @property
     def logs_json(self) -> bool:
-        """LOG_FORMAT; where it isn't set, JSON in production."""
+        """True if logs are JSON: by LOG_FORMAT or, if that is not set, in production."""
         return (self.LOG_FORMAT == "json") if self.LOG_FORMAT else self.ENVIRONMENT is Environment.production
 
     @property
     def request_permits(self) -> int:
-        """How many requests may be in the database at once: one more than may write, for those who only look."""
+        """Maximum number of concurrent database requests per worker process: DB_POOL_SIZE writers and one reader."""
         return self.DB_POOL_SIZE + 1
 
     @property
     def max_db_connections(self) -> int:
-        """How many connections a worker process has at most: one for each request and each report in the database."""
+        """Maximum number of database connections per worker process, for requests and for reports."""
         return self.request_permits + self.MAX_CONCURRENT_REPORTS
 
     @property
     def is_exposed(self) -> bool:
-        """True when others can reach the service: in production, or bound to anything but loopback."""
+        """True if other machines may reach the service: in production, or if HOST is not a loopback address."""
         return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)
 
     @property
     def has_docs(self) -> bool:
-        """DOCS, or where it isn't set: only where nobody else can reach the service."""
+        """True if the API documentation is served: by DOCS or, if that is not set, unless `is_exposed`."""
         return not self.is_exposed if self.DOCS is None else self.DOCS
 
     @property
     def trusted_proxies(self) -> list[str]:
-        """TRUSTED_PROXIES, the IPv4 ones also as a socket that serves IPv4 and IPv6 shows them."""
+        """TRUSTED_PROXIES, with each IPv4 network also as IPv4-mapped IPv6: a dual-stack socket reports that form."""
         networks = [ip_network(text) for text in self.TRUSTED_PROXIES]
         mapped = [
             f"::ffff:{network.network_address}/{96 + network.prefixlen}"
@@ -162,67 +162,76 @@ class Settings(BaseSettings):
 
     @cached_property
     def smtp_ssl_context(self) -> ssl.SSLContext:
-        """Whose certificates the mail server may show: SMTP_CA_FILE's, else the machine's. Raises InvalidSettings."""
+        """TLS context for the mail server. It trusts the CAs in SMTP_CA_FILE or, if that is not set, the system's.
+
+        Raises InvalidSettings.
+        """
         try:
             return ssl.create_default_context(cafile=self.SMTP_CA_FILE)
         except OSError:
-            raise InvalidSettings("SMTP_CA_FILE can't be used: it must hold certificates in PEM form.") from None
+            raise InvalidSettings("SMTP_CA_FILE can't be read. It must contain certificates in PEM format.") from None
 
     def ensure_valid(self) -> Self:
-        """These settings, or InvalidSettings where an exposed service would run on something that everybody knows."""
+        """Return these settings. Raises InvalidSettings for an inconsistent or insecure combination.
+
+        An exposed service must not run with published defaults, such as the first admin's password.
+        """
         for name in ("AUDIT_KEY", "TOTP_KEY", "METRICS_TOKEN"):
             if (key := getattr(self, name)) is not None:
                 reject_weak_key(name, key.get_secret_value())
         if self.PASSWORD_LINK_URL and "{token}" not in self.PASSWORD_LINK_URL:
-            raise InvalidSettings("PASSWORD_LINK_URL must have {token} where the token goes.")
+            raise InvalidSettings("PASSWORD_LINK_URL must contain {token}, which is replaced by the token.")
         if self.SECRET_KEY is not None:
             reject_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
         elif self.is_exposed:
-            raise InvalidSettings("SECRET_KEY is missing: set it to at least 32 random characters.")
+            raise InvalidSettings("SECRET_KEY is missing. Set it to at least 32 random characters.")
         if self.SMTP_HOST is not None:
             self._check_mail_settings()
         if not self.is_exposed:
             return self
         if self.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
-            raise InvalidSettings("FIRST_ADMIN_PASSWORD is the published default: set it, and FIRST_ADMIN_EMAIL.")
+            raise InvalidSettings("FIRST_ADMIN_PASSWORD is the published default. Set it, and FIRST_ADMIN_EMAIL.")
         if self.DEBUG:
-            raise InvalidSettings("DEBUG is on: turn it off where others can reach the service.")
+            raise InvalidSettings("DEBUG is on. Turn it off where other machines can reach the service.")
         if "*" in self.CORS_ORIGINS and self.CORS_ALLOW_CREDENTIALS:
-            raise InvalidSettings("CORS_ORIGINS is * with CORS_ALLOW_CREDENTIALS: name the origins.")
+            raise InvalidSettings("CORS_ORIGINS must not be * with CORS_ALLOW_CREDENTIALS. List the allowed origins.")
         return self
 
     def _check_mail_settings(self) -> None:
         if self.MAIL_FROM is None:
-            raise InvalidSettings("MAIL_FROM is missing: SMTP_HOST needs an address that mail comes from.")
+            raise InvalidSettings("MAIL_FROM is missing. SMTP_HOST requires a sender address.")
         if (self.SMTP_USER is None) != (self.SMTP_PASSWORD is None):
-            raise InvalidSettings("SMTP_USER and SMTP_PASSWORD: set both, or neither.")
+            raise InvalidSettings("SMTP_USER and SMTP_PASSWORD must be set together. Set both or neither.")
         if self.is_exposed and self.SMTP_PASSWORD is not None and self.SMTP_TLS is SmtpTls.none:
-            raise InvalidSettings("SMTP_TLS is none: anybody on the way could read the password. Set starttls or tls.")
+            raise InvalidSettings("SMTP_TLS is none, so SMTP_PASSWORD would be sent unencrypted. Set starttls or tls.")
         if self.SMTP_CA_FILE is not None:
             _ = self.smtp_ssl_context
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Settings from overrides, environment and `.env`, in that order. Raises InvalidSettings with one line."""
+    """Load the settings from the overrides, the environment and `.env`, in this order of precedence.
+
+    Raises InvalidSettings with a message of one line.
+    """
     try:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         raise InvalidSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
-    except ValueError as error:  # a list setting that isn't JSON: pydantic-settings names the field
+    except ValueError as error:  # a list setting is not JSON; the message of pydantic-settings names it
         raise InvalidSettings(f"{error}.") from None
     if renamed := first_renamed(settings.model_fields_set, Settings.model_config):
-        raise InvalidSettings("{} was renamed to {}: set the new name.".format(*renamed))
+        raise InvalidSettings("{} was renamed to {}. Set the new name.".format(*renamed))
     return settings.ensure_valid()
 
 
 def reject_weak_key(name: str, key: str) -> None:
-    """Raises InvalidSettings for a published example, and for a key that is too short or too plain."""
+    """Raise InvalidSettings for a published example, and for a key that is too short or too repetitive."""
     if key in KNOWN_SECRET_KEYS:
-        raise InvalidSettings(f"{name} is a published example: set it to at least 32 random characters.")
+        raise InvalidSettings(f"{name} is a published example. Set it to at least 32 random characters.")
     if len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8:
-        raise InvalidSettings(f"{name} is too short or too plain: set it to at least 32 random characters.")
+        raise InvalidSettings(f"{name} is too short or too repetitive. Set it to at least 32 random characters.")
 
 
 def _is_loopback(host: str) -> bool:

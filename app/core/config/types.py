@@ -1,4 +1,7 @@
-"""What a setting's text may be, where pydantic has no word for it. Each says in half a sentence what is wrong."""
+"""Types of settings that pydantic does not provide. Each error message completes the sentence "<setting>: ...".
+
+The predicate is a half-sentence because `load_settings` puts the name of the setting in front of it.
+"""
 
 import re
 from ipaddress import ip_network
@@ -17,19 +20,19 @@ _HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2
 
 def _validate_zone_name(name: str) -> str:
     if name not in zone_names():
-        raise ValueError("is not a name of the tz database")
+        raise ValueError("is not a time zone of the IANA tz database")
     return name
 
 
 def _validate_database_url(url: str) -> str:
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number, with the end of a password in it
+    except (ArgumentError, ValueError):  # ValueError: an invalid port, whose text may contain part of a password
         raise ValueError("is not a database URL") from None
     if parsed.drivername not in SQLITE_DRIVERS and parsed.get_backend_name() not in POSTGRESQL_BACKENDS:
         raise ValueError("must start with sqlite:/// or postgresql://")
     if parsed.drivername in SQLITE_DRIVERS and (parsed.database in {None, "", ":memory:"} or parsed.query):
-        raise ValueError("must name a file and no options: a database in memory would forget what it acknowledged")
+        raise ValueError("must name a file, without options: a database in memory is lost when the process ends")
     return url
 
 
@@ -37,16 +40,16 @@ def _validate_network(text: str) -> str:
     try:
         network = ip_network(text)
     except ValueError:
-        raise ValueError("holds something that is no IP address and no network") from None
+        raise ValueError("contains a value that is not an IP address or network") from None
     if network.prefixlen == 0:
-        raise ValueError("trusts everybody: then anybody could claim any address")
+        raise ValueError("contains a network of all addresses, so any client could forge its address")
     return str(network)
 
 
 def _validate_host(text: str) -> str:
     name = text.lower()
     if not _HOST_PATTERN.fullmatch(name):
-        raise ValueError("holds something that is no name and no address of a host; a port doesn't belong to it")
+        raise ValueError("contains a value that is not a host name or IP address. Leave out the port")
     return name
 
 
@@ -54,17 +57,17 @@ def _validate_origin(text: str) -> str:
     scheme, separator, host = text.partition("://")
     name = re.sub(r":\d{1,5}$", "", host)
     if text != "*" and (scheme not in {"http", "https"} or not separator or not _HOST_PATTERN.fullmatch(name)):
-        raise ValueError("holds something that is no origin: write https://app.example.com, lower case, without a path")
+        raise ValueError("contains a value that is not an origin like https://app.example.com (lower case, no path)")
     return text
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_validate_database_url)]
 """The URL of an SQLite file or of a PostgreSQL database."""
 Host = Annotated[str, AfterValidator(_validate_host)]
-"""What a request's Host header may name, without its port."""
+"""A host name or IP address as in the Host header of a request, without a port."""
 Network = Annotated[str, AfterValidator(_validate_network)]
-"""An IP address, or a network that isn't everybody."""
+"""An IP address or network. The network of all addresses is rejected."""
 Origin = Annotated[str, AfterValidator(_validate_origin)]
-"""An origin as browsers write it, or * for all. Never `null`: any page can be that."""
+"""An origin as browsers send it, or * for all. `null` is rejected because any sandboxed page can send it."""
 ZoneName = Annotated[str, AfterValidator(_validate_zone_name)]
-"""An IANA time zone."""
+"""The name of a time zone in the IANA tz database."""

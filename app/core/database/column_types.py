@@ -1,4 +1,4 @@
-"""Column types that mean the same on both databases."""
+"""Column types that behave alike on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
 from operator import index
@@ -22,21 +22,23 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None or value.microsecond:
-            raise ValueError("An instant has a zone and no fraction of a second.")
+            raise ValueError("An instant must have a time zone and no fraction of a second.")
         return int(value.timestamp()) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         if dialect.name == "sqlite":
-            return datetime.fromtimestamp(index(value), UTC)  # SQLite keeps a fraction where somebody writes one
+            return datetime.fromtimestamp(index(value), UTC)  # rejects a fraction: SQLite does not enforce types
         stored: datetime = value
         return stored.astimezone(UTC)
 
 
 class WallTime(TypeDecorator[datetime]):
-    """What a clock on the wall shows, computed in a statement and never stored: `timestamp` on PostgreSQL, on SQLite
-    the seconds since 1970 that a clock in UTC would show it at."""
+    """Local time without a zone. It is computed in statements and never stored.
+
+    `timestamp` on PostgreSQL. On SQLite, the seconds since 1970 at which UTC shows the same date and time.
+    """
 
     impl = DateTime(timezone=False)
     cache_ok = True

@@ -1,6 +1,6 @@
-"""SQL that SQLite and PostgreSQL write in different words: one construct, compiled for each.
+"""SQL constructs that compile to different SQL on SQLite and PostgreSQL.
 
-So a statement is the same object on both, and can be built where its module is imported.
+A statement is therefore the same object on both, and can be built when its module is imported.
 """
 
 import string
@@ -16,40 +16,40 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core.database.column_types import Instant, WallTime
 
 upsert = insert
-"""An INSERT that knows what to do where the row is there already: SQLite's compiler writes PostgreSQL's as well."""
+"""INSERT with ON CONFLICT. SQLite's compiler accepts PostgreSQL's construct too."""
 
 
 class _SqlFunction(FunctionElement[Any]):
     def __init_subclass__(cls) -> None:
-        cls.inherit_cache = True  # SQLAlchemy wants it of each class itself: its name and arguments are all there is
+        cls.inherit_cache = True  # safe: name and arguments are the whole state. SQLAlchemy reads it from each class.
 
 
 class epoch(_SqlFunction):
-    """A stored instant as seconds since 1970, which both databases subtract and add up alike, and fast."""
+    """A stored instant as seconds since 1970. Both databases add and subtract these fast and with the same result."""
 
     type = BigInteger()
 
 
 class from_epoch(_SqlFunction):
-    """A second since 1970 as a stored instant."""
+    """Seconds since 1970 as a stored instant."""
 
     type = Instant()
 
 
 class seconds_between(_SqlFunction):
-    """The whole seconds from one stored instant to another."""
+    """Whole seconds from one stored instant to another."""
 
     type = BigInteger()
 
 
 class whole_seconds(_SqlFunction):
-    """Seconds, or what stored instants make that were subtracted, as whole seconds. Ask for it once, of the sum."""
+    """Whole seconds of a number or an interval (the difference of two stored instants). Apply it once, to the sum."""
 
     type = BigInteger()
 
 
 class earliest(_SqlFunction):
-    """The earlier of two instants, or the smaller of two seconds."""
+    """The earlier of two instants, or the smaller of two numbers of seconds."""
 
     def __init__(self, one: ColumnElement[Any], other: ColumnElement[Any]) -> None:
         super().__init__(one, other)
@@ -57,17 +57,17 @@ class earliest(_SqlFunction):
 
 
 class latest(earliest):
-    """The later of two instants, or the larger of two seconds."""
+    """The later of two instants, or the larger of two numbers of seconds."""
 
 
 class wall_time(_SqlFunction):
-    """What a clock on the wall shows at a stored instant, given its offset from UTC in seconds."""
+    """Local time at a stored instant, for an offset from UTC in seconds."""
 
     type = WallTime()
 
 
 class instant_text(_SqlFunction):
-    """A stored instant as RFC 3339 has it, in UTC: `2026-03-02T08:00:00Z`."""
+    """A stored instant in RFC 3339 format, in UTC: `2026-03-02T08:00:00Z`."""
 
     type = Text()
 
@@ -85,25 +85,25 @@ class time_text(_SqlFunction):
 
 
 class json_string(_SqlFunction):
-    """A text as JSON has it, in quotes."""
+    """A text as a JSON string, with quotes."""
 
     type = Text()
 
 
 class format_string(_SqlFunction):
-    """A template, with each `%s` in it replaced by the next of the texts behind it."""
+    """A template in which each `%s` is replaced by the next argument."""
 
     type = Text()
 
 
 class ascii_lower(_SqlFunction):
-    """A text with A to Z small and all else as it is: the engines fold other letters differently, or by the locale."""
+    """A text with A to Z in lower case. The databases convert other letters differently, or by locale."""
 
     type = Text()
 
 
 class next_id(_SqlFunction):
-    """The next value of the sequence of this name; null on SQLite, which gives an id when the row is written."""
+    """The next value of a sequence, by name. NULL on SQLite, which assigns the id when the row is inserted."""
 
     type = BigInteger()
 
@@ -116,8 +116,8 @@ class _series(_SqlFunction):
 
 
 def number_series(last: ColumnElement[int], *, at_most: int) -> TableValuedAlias:
-    """Rows whose `value` goes from 0 to `last`, for each row that `last` is of."""
-    # SQLite has no such function, but one that reads JSON: of a list of all numbers it gets as many as it takes.
+    """A lateral table whose column `value` counts from 0 to `last`. `last` must be less than `at_most`."""
+    # SQLite has no generate_series by default. json_each reads a prefix of a list with 7 characters for each number.
     all_numbers = "".join(f",{number:<6}" for number in range(at_most))
     numbers = _series(last, literal(f"[{all_numbers[1:]}", Text))
     return numbers.table_valued("value", name="value")
@@ -128,7 +128,7 @@ def _compile_arguments(element: FunctionElement[Any], compiler: SQLCompiler, opt
 
 
 def _compile_as(construct: type[_SqlFunction], *, sqlite: str, postgresql: str) -> None:
-    """Let a construct be compiled by these patterns, in which `{0}` is its first argument, and `{all}` all of them."""
+    """Register a pattern for each database. `{0}` is the first argument, and `{all}` is all of them."""
 
     def compile_pattern(pattern: str, element: _SqlFunction, compiler: SQLCompiler, **options: Any) -> str:
         arguments = _compile_arguments(element, compiler, options)

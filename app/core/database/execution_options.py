@@ -1,8 +1,8 @@
-"""What a statement may ask of the engine that runs it, as execution options."""
+"""Execution options of statements, and the fetch size."""
 
 SEND_FIRST = "send_first"
-"""Execution option with SQL that PostgreSQL is to run before the statement, in the same round trip."""
+"""Execution option with SQL that is sent to PostgreSQL in front of the statement, in the same round trip."""
 PREPARE = "prepare"
-"""Execution option of a statement that is built once: PostgreSQL plans it once for each connection, not each time."""
+"""Execution option for a prepared statement: PostgreSQL parses and plans it once per connection."""
 FETCH_SIZE = 1000
-"""How many rows a statement whose rows are streamed fetches at once (`yield_per`)."""
+"""Number of rows fetched at once from a streamed result (`yield_per`)."""

@@ -1,4 +1,4 @@
-"""The schema's revision: which one a database has, which one this code needs, and the way from one to the other."""
+"""The schema revision of a database: its detection, its check at the start, and the migration to another revision."""
 
 import time
 from collections.abc import Iterator
@@ -28,19 +28,20 @@ class SchemaState(StrEnum):
     current = "current"
     old = "old"
     unknown = "unknown"
-    """Tables, but no revision that this code knows: somebody else's database, or one that a newer version migrated."""
+    """Tables without a revision that this code knows: another application's database, or one migrated by a newer
+    version."""
 
 
 class UnusableDatabase(Exception):
-    """The service can't work on this database; the message is one line that says why."""
+    """The service can't use this database. The message is one line with the reason."""
 
 
 class UnknownSchema(UnusableDatabase):
-    """The database has tables that no migration of ours made. It is left untouched."""
+    """The database has tables but no known revision. Nothing was changed."""
 
 
 class NotMigrated(UnusableDatabase):
-    """The database isn't at the revision that this code needs."""
+    """The database is not at the revision that this code requires."""
 
 
 def _alembic_config() -> Config:
@@ -49,7 +50,7 @@ def _alembic_config() -> Config:
 
 @cache
 def head_revision() -> str:
-    """The revision this code needs."""
+    """Return the revision that this code requires."""
     head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
     assert head is not None
     return head
@@ -61,19 +62,21 @@ def _known_revisions() -> frozenset[str]:
 
 
 def is_known_revision(revision: str) -> bool:
-    """Whether a migration of ours makes this revision."""
+    """Return True if this code contains the migration to this revision."""
     return revision in _known_revisions()
 
 
 def detect_schema_state(database: Database) -> SchemaState:
-    """How far the database is."""
+    """Return the state of the database's schema: empty, current, old or unknown."""
     with inspect_connection(database) as connection:
         return _detect_state(connection)
 
 
 def is_compatible_with_newer_schema(database: Database, metadata: MetaData) -> bool:
-    """Whether this code can work on a schema that a newer version migrated: the database has every table and column
-    that is needed, and asks for no value that this code doesn't know of. Of somebody else's database neither is so."""
+    """Return True if this code can use a schema that a newer version migrated.
+
+    Every table and column of this code must exist, and every added column must be nullable or have a default.
+    """
     with inspect_connection(database) as connection:
         tables = inspect(connection).get_multi_columns()
     for table in metadata.sorted_tables:
@@ -88,7 +91,7 @@ def is_compatible_with_newer_schema(database: Database, metadata: MetaData) -> b
 
 @contextmanager
 def inspect_connection(database: Database) -> Iterator[Connection]:
-    """A connection that only looks: our own ones would switch an SQLite file's journal to WAL."""
+    """Open a connection for inspection. On SQLite it bypasses the engine, which would switch the journal to WAL."""
     if not database.settings.is_sqlite:
         with database.engine.connect() as connection:
             yield connection
@@ -99,13 +102,15 @@ def inspect_connection(database: Database) -> Iterator[Connection]:
 
 
 def current_revisions(connection: Connection) -> set[str]:
-    """The revisions a database has: one of ours, or none where no migration ever ran."""
+    """Return the revisions of a database: usually one, and none if no migration ever ran."""
     return set(MigrationContext.configure(connection).get_current_heads())
 
 
 def is_behind_head(revisions: set[str]) -> bool:
-    """Whether a database at these revisions lacks what this code needs: it has none, or an earlier one. One that this
-    code doesn't know is of a newer version, which leaves what this one needs until the next (a rolling upgrade)."""
+    """Return True if a database at these revisions must be migrated for this code: no revision, or an earlier one.
+
+    An unknown revision belongs to a newer version. Its schema stays compatible with this code during a rolling upgrade.
+    """
     return revisions != {head_revision()} and revisions <= _known_revisions()
 
 
@@ -121,7 +126,10 @@ def _detect_state(connection: Connection) -> SchemaState:
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """The database for a command or a start. Whatever the engine says against it becomes UnusableDatabase."""
+    """Open the database for a command or a start, and close it afterwards.
+
+    Raises UnusableDatabase for any error of the database.
+    """
     database = Database(settings)
     try:
         yield database
@@ -133,10 +141,10 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 
 def ensure_schema(database: Database, metadata: MetaData) -> None:
-    """Migrate an SQLite file; hold PostgreSQL to the revision, since others may be serving from it.
+    """Migrate an SQLite file. On PostgreSQL, only check the revision because other processes may be using the database.
 
-    A schema that a newer version migrated is used as it is, where this code can: else a worker that
-    is restarted in the midst of a rolling upgrade wouldn't come back. Only `migrate` refuses it always.
+    A compatible schema of a newer version is accepted, so that a worker process can restart during a rolling upgrade.
+    Only `migrate` always rejects it.
 
     Raises UnknownSchema, NotMigrated.
     """
@@ -158,11 +166,12 @@ def migrate(
     total_wait_seconds: float = online_migration.TOTAL_WAIT_SECONDS,
     report: online_migration.Report = print,
 ) -> None:
-    """Bring the database to a revision, the newest by default. Raises UnknownSchema, touching nothing, and
-    MigrationBlocked.
+    """Migrate the database to a revision, by default the newest.
 
-    An SQLite file gets there in one transaction; PostgreSQL in one for each migration, so that no lock is held longer
-    than its own. The revision is read again behind others who migrate, so of several that start at once one does.
+    SQLite runs all migrations in one transaction. PostgreSQL runs each in its own, so that locks are held for one
+    migration only. Several processes may call this at once: each waits, reads the revision again, and one migrates.
+
+    Raises UnknownSchema before any change, and MigrationBlocked.
     """
     _reject_unknown_schema(detect_schema_state(database))
 
@@ -180,16 +189,16 @@ def migrate(
 
 
 def connect_for_alembic(database: Database) -> AbstractContextManager[Connection]:
-    """A connection for alembic, which opens and ends the transactions on it."""
+    """Return a connection for Alembic, which begins and ends its transactions."""
     settings = database.settings
     return _connect_writer(database) if settings.is_sqlite else online_migration.connect(settings.database_url)
 
 
 def _connect_writer(database: Database) -> Connection:
-    """A connection for a writing transaction.
+    """Return a connection for a write transaction.
 
-    Switching a new SQLite file's journal to WAL doesn't wait for others who look at it, as everything else does; so
-    where several start at once it is tried again.
+    Switching a new SQLite file to WAL ignores the busy timeout. It is therefore retried when several processes start at
+    once.
     """
     writer = database.engine.execution_options(writes=True)
     deadline = time.monotonic() + database.settings.DB_LOCK_TIMEOUT_SECONDS
@@ -206,5 +215,5 @@ def _reject_unknown_schema(state: SchemaState) -> None:
     if state is SchemaState.unknown:
         raise UnknownSchema(
             "The database has tables, but no revision that this version knows; nothing was changed. "
-            "Point DB_URL at an empty database or at one of this service, or use the newer version that migrated it."
+            "Set DB_URL to an empty database or to one of this service, or use the newer version that migrated it."
         )

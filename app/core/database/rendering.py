@@ -1,4 +1,4 @@
-"""Values as text of CSV and of JSON, written by the database: no row becomes an object in Python."""
+"""CSV cells and JSON values that the database renders, so that no row becomes a Python object."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
@@ -11,28 +11,28 @@ from app.core.spreadsheet import escaped_csv_text
 
 
 class CellType(Enum):
-    """What a cell holds, which says how it is written."""
+    """Type of a value, which selects its format."""
 
     number = auto()
     """A whole number."""
     text = auto()
     date = auto()
-    """The date of a wall time."""
+    """The date of a local time."""
     time = auto()
-    """The time of day of a wall time."""
+    """The time of day of a local time."""
     hours = auto()
-    """Whole seconds, shown as hours."""
+    """Whole seconds, rendered as hours."""
     instant = auto()
     flag = auto()
 
 
 def csv_cell(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[Any]:
-    """The value as a cell of CSV, safe for spreadsheets; NULL where the cell is empty."""
+    """Return the value as a CSV cell, escaped against formula injection. NULL means an empty cell."""
     return _RENDERERS[cell_type](value)
 
 
 def json_value(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[str]:
-    """The value as JSON: a text as it is, one that is missing as null."""
+    """Return the value as JSON. Text is not escaped against formulas, and NULL becomes `null`."""
     if cell_type is CellType.text:
         rendered: ColumnElement[str] = json_string(value)
     elif cell_type in {CellType.date, CellType.time, CellType.instant}:
@@ -43,7 +43,7 @@ def json_value(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[
 
 
 def json_object(values: Mapping[str, ColumnElement[str]]) -> ColumnElement[str]:
-    """A JSON object of values that are JSON, by their names."""
+    """Return a JSON object. The values must be JSON already."""
     fields = ",".join(f'"{name}":%s' for name in values)
     return format_string(f"{{{fields}}}", *values.values())
 
@@ -53,7 +53,7 @@ def _render_number(value: ColumnElement[int]) -> ColumnElement[int]:
 
 
 def _render_hours(seconds: ColumnElement[int]) -> ColumnElement[str]:
-    """Hours with one or two decimals, rounded half up: `schemas.types.hours`, as Python writes it."""
+    """Hours with one or two decimals, rounded half up. Must match `schemas.types.hours`."""
     hundredths = (seconds * 100 + 1800) // 3600
     fraction = hundredths % 100
     decimals = case((fraction % 10 == 0, cast(fraction // 10, Text)), else_=func.substr(cast(fraction + 100, Text), 2))

@@ -1,4 +1,4 @@
-"""A transaction that the database undid is done again: nobody who called is at fault, and nothing of it is there."""
+"""Retry transactions that PostgreSQL rolled back. Nothing was committed, so a retry is safe."""
 
 import random
 import time
@@ -15,16 +15,16 @@ from app.core.time.clock import monotonic_seconds
 
 MAX_RETRIES = 3
 RETRY_DEADLINE_SECONDS = 2
-"""After so long none is begun: whoever waits has waited enough."""
+"""Seconds after which no further retry begins."""
 MAX_BACKOFF_SECONDS = 0.03
 _Result = TypeVar("_Result")
 
 
 def run_with_retry(transaction: Callable[[], _Result]) -> _Result:
-    """Run a transaction, at most three times more where PostgreSQL undid it: a deadlock, a serialisation failure, a
-    connection that was lost or out of date before its COMMIT. Raises what the last one raised.
+    """Run a transaction, and retry it up to MAX_RETRIES times if PostgreSQL rolled it back.
 
-    Waits a little before each, in this thread, so that those who met don't meet again.
+    Retries follow a deadlock, a serialization failure, or a connection that was stale or lost before COMMIT. A random
+    pause before each, in this thread, keeps two transactions from colliding again. Raises the last error.
     """
     started_at = monotonic_seconds()
     for _ in range(MAX_RETRIES):

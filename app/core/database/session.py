@@ -1,4 +1,4 @@
-"""Transactions, and what a service can ask of one, on either engine."""
+"""Transactions and their operations, alike on SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,44 +30,51 @@ class DatabaseUnavailable(Unavailable):
 
 
 class Session(SQLModelSession):
-    """One transaction of one request. What a service keeps for as long as it lasts is in `info`."""
+    """One transaction of one request. Services cache values for its duration in `info`."""
 
     settings: Settings
     operations: SQLiteOperations | PostgreSQLOperations
     keyring: Keyring
     request_id: str
     writes: bool
-    """Whether this is a transaction that writes."""
+    """True in a write transaction."""
 
     def execute_later(self, statement: Insert | Update | Delete, values: dict[str, Any]) -> None:
-        """Queue a statement and send it together with the next one, or with COMMIT, to save a round trip. Errors
-        surface there, not here."""
+        """Queue a statement and send it together with the next one, or with COMMIT, to save a round trip.
+
+        Errors are raised there, not here. On SQLite the statement runs at once.
+        """
         self.operations.execute_later(self.connection(), statement, values)
 
     def set_statement_timeout(self, seconds: int) -> None:
-        """Let each statement of this transaction take so long."""
+        """Set the timeout in seconds for each statement of this transaction. SQLite has no timeout."""
         self.operations.set_statement_timeout(self.connection(), seconds)
 
     def disable_timeouts(self) -> None:
-        """Let this transaction and its statements take what they take: an operator's, who watches."""
+        """Remove all timeouts from this transaction. Use it only for commands that an operator supervises."""
         self.operations.disable_timeouts(self.connection())
 
     def lock_keys(self, *keys: str) -> None:
-        """Let no other transaction go on that locks one of these keys, until this one ends."""
+        """Lock these keys until this transaction ends. Other transactions that lock one of them wait.
+
+        Pass several keys in the same order everywhere, to avoid deadlocks.
+        """
         self.operations.lock_keys(self.connection(), *keys)
 
     def allocate_ids(self, table: Table, count: int) -> Iterable[int]:
-        """Ids for rows to come, ascending, and no other transaction's."""
+        """Return ids for new rows of a table, ascending. No other transaction gets the same ids."""
         return self.operations.allocate_ids(self.connection(), table, count)
 
     def write_csv(self, statement: Select[Any], write: Callable[[bytes], object]) -> None:
-        """Write the rows of a statement as CSV (RFC 4180), whatever their number. NULL is an empty cell. Raises what
-        `write` raises."""
+        """Write the rows of a statement as CSV (RFC 4180), in chunks. NULL is an empty cell.
+
+        Errors of `write` are raised unchanged.
+        """
         self.operations.write_csv(self.connection(), statement, write)
 
 
 class Database:
-    """The connections of one process. `read_transaction()` and `write_transaction()` are the only ways in."""
+    """The connection pool of one process. Use it through `read_transaction()` and `write_transaction()` only."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -83,18 +90,21 @@ class Database:
 
     @contextmanager
     def read_transaction(self, request_id: str = "") -> Iterator[Session]:
-        """A read-only transaction: every statement in it sees the same snapshot."""
+        """Open a read-only transaction. All its statements see the same snapshot."""
         with self._session(self.engine, request_id, writes=False) as session:
             yield session
 
     @contextmanager
     def write_transaction(self, request_id: str = "") -> Iterator[Session]:
-        """A writing transaction, committed when the block ends; an error undoes it, but for a recorded refusal."""
+        """Open a write transaction, and commit it when the block ends.
+
+        An error rolls it back, except a DomainError with `is_audited`, whose audit event is committed.
+        """
         with self._session(self._write_engine, request_id, writes=True) as session:
             try:
                 yield session
-            except DomainError as refusal:
-                if refusal.is_audited:
+            except DomainError as error:
+                if error.is_audited:
                     session.commit()
                 raise
             session.commit()
@@ -110,7 +120,7 @@ class Database:
             yield session
 
     def abort_connections(self) -> None:
-        """Wait for no answer of PostgreSQL any longer: every call that is under way fails."""
+        """Abort every running call to PostgreSQL, which then raises. Nothing to abort on SQLite."""
         if self._watchdog is not None:
             self._watchdog.abort_all()
 
@@ -119,6 +129,8 @@ class Database:
 
 
 def is_lock_timeout(error: DBAPIError) -> bool:
-    """Whether a locking statement waited for as long as it may: lock_not_available, or query_canceled where it waited
-    for its place in the queue first and for the lock then, each for less than the lock's time-out."""
+    """Return True if a locking statement timed out.
+
+    That is lock_not_available, or query_canceled if it waited several times, each for less than the lock timeout.
+    """
     return getattr(error.orig, "pgcode", None) in {"55P03", "57014"}

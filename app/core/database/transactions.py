@@ -1,7 +1,8 @@
-"""Protocols of what runs services in transactions, for services that need several, or work between them.
+"""Protocols for running service functions in transactions.
 
 `await tx.write(service, a, b=c)` runs `service(session, a, b=c)` in one transaction, or `service(session, caller, a,
-b=c)` where somebody is calling. It may run it again (see retry.py), so a service does nothing but ask the session.
+b=c)` for an authenticated caller. It may be retried (see retry.py), so a service function must have no side effects
+outside the session.
 """
 
 from collections.abc import Callable
@@ -18,23 +19,26 @@ CallerService = Callable[Concatenate[Session, Caller, P], T]
 
 
 class TransactionRunner(Protocol):
-    """Runs services that get the session in front."""
+    """Runs service functions, with the session as their first argument."""
 
     async def read(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
 
     async def write(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a writing transaction, which is committed when this returns."""
+        """Run the service in a write transaction, which is committed when this returns."""
 
 
 class CallerTransactionRunner(Protocol[_Caller_co]):
-    """Runs services that get the session in front, and behind it the caller: found out anew in each transaction."""
+    """Runs service functions, with the session and the caller as their first arguments.
+
+    The caller is loaded again in each transaction.
+    """
 
     async def read(self, service: CallerService[_Caller_co, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
 
     async def report(self, service: CallerService[_Caller_co, P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a read-only transaction that may take its time."""
+        """Run the service in a read-only transaction of the report limiter, which has its own permits."""
 
     async def write(self, service: CallerService[_Caller_co, P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a writing transaction, which is committed when this returns."""
+        """Run the service in a write transaction, which is committed when this returns."""

@@ -151,7 +151,7 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable_and_n
 def test_a_setting_under_its_former_name_stops_the_start_with_the_new_name(environment, former, name):
     environment(**{former: "5"})
 
-    with pytest.raises(InvalidSettings, match=f"^{former} was renamed to {name}: set the new name.$"):
+    with pytest.raises(InvalidSettings, match=rf"^{former} was renamed to {name}\. Set the new name\.$"):
         load_settings()
 
 

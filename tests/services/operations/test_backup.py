@@ -239,20 +239,23 @@ def of_the_other_engine(manifest) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda file: file.write_text("Dear diary"), "The backup is damaged, or none: File is not a zip file."),
-        (lambda file: file.write_bytes(file.read_bytes()[:-99]), "The backup is damaged, or none: "),
-        (damage, "The backup is damaged, or none: "),
-        (damage_of_another_kind, "The backup is damaged, or none: Corrupt input data."),
-        (name_in_no_encoding, "The backup is damaged, or none: 'utf-8' codec can't decode"),
-        (offset_before_the_file, "The backup is damaged, or none: [Errno 22] Invalid argument."),
-        (endless_manifest, "This isn't a backup: its manifest is longer than 256 MiB."),
+        (
+            lambda file: file.write_text("Dear diary"),
+            "The file is not a backup, or it is damaged: File is not a zip file.",
+        ),
+        (lambda file: file.write_bytes(file.read_bytes()[:-99]), "The file is not a backup, or it is damaged: "),
+        (damage, "The file is not a backup, or it is damaged: "),
+        (damage_of_another_kind, "The file is not a backup, or it is damaged: Corrupt input data."),
+        (name_in_no_encoding, "The file is not a backup, or it is damaged: 'utf-8' codec can't decode"),
+        (offset_before_the_file, "The file is not a backup, or it is damaged: [Errno 22] Invalid argument."),
+        (endless_manifest, "The file is not a backup: its manifest is larger than 256 MiB."),
         (
             lambda file: with_manifest(file, lambda manifest: manifest["content"].update(bytes=1)),
-            "isn't what was put into it.",
+            "does not match its checksum.",
         ),
         (
             lambda file: with_manifest(file, lambda manifest: manifest["content"].update(name="x")),
-            "This isn't a backup: ",
+            "The file is not a backup: ",
         ),
         (
             lambda file: with_manifest(file, lambda manifest: manifest.update(format=2)),
@@ -414,7 +417,7 @@ def test_a_file_that_others_have_locked_is_left_as_it_is(run_command, people, da
         session.execute(select(USER.c.id))
         message = error_line(run_command("restore", "monday", "--force", DB_LOCK_TIMEOUT_SECONDS="1"))
 
-    assert message == f"{make_url(db_url).database} was not replaced: others have it locked."
+    assert message == f"{make_url(db_url).database} was not replaced: another process has locked it."
     assert names(database) == ["Ana", "Bob"]
 
 
@@ -444,7 +447,7 @@ def test_a_disk_that_is_full_is_told_in_one_line(run_command, database, monday, 
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handled)
 
-    assert message.startswith("The database wasn't copied: ")
+    assert message.startswith("The database was not copied: ")
     assert list(tmp_path.glob("monday*")) == []
     assert list(tmp_path.glob(".*")) == []
 
@@ -620,7 +623,7 @@ def test_a_dump_that_breaks_off_changes_nothing(run_command, people, database, m
 
 
 def test_a_program_that_is_missing_or_older_than_the_server_is_named():
-    with pytest.raises(ProgramFailed, match=r"pg_dump 99 or newer is needed, and \d+.* was found"):
+    with pytest.raises(ProgramFailed, match=r"pg_dump 99 or newer is required, but found: \d+.*\. Install"):
         find_program("pg_dump", at_least=99)
-    with pytest.raises(ProgramFailed, match="pg_dumb 15 or newer is needed, and none was found: install"):
+    with pytest.raises(ProgramFailed, match=r"pg_dumb 15 or newer is required, but found: none\. Install"):
         find_program("pg_dumb", at_least=15)

@@ -1,8 +1,8 @@
-"""An end for every wait on PostgreSQL: psycopg2 waits for an answer as long as it takes, even for ever.
+"""Client-side timeouts for calls to PostgreSQL. psycopg2 waits for a result without limit.
 
-The server ends its statements itself, by their time-outs. Here is what it can't end: a server that is frozen or cut
-off, and a COMMIT that waits for a synchronous standby, which no time-out of the server's bounds. Cancelling is no way
-out: libpq's cancel waits too, and psycopg2 holds the interpreter's lock meanwhile. So the socket is shut.
+The server's own timeouts end most statements. They do not cover a server that is frozen or unreachable, nor a COMMIT
+that waits for a synchronous standby. Cancelling does not help: libpq's cancel blocks too, while psycopg2 holds the GIL.
+So the socket is shut down instead.
 """
 
 import math
@@ -21,7 +21,7 @@ POLL_INTERVAL_SECONDS = 0.25
 
 
 class CallDeadline:
-    """When the answer to what one connection is being asked must be there."""
+    """Deadline for the running call on one connection."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._inode = descriptor, os.fstat(descriptor).st_ino
@@ -30,7 +30,7 @@ class CallDeadline:
 
     @contextmanager
     def arm(self, seconds: float) -> Iterator[None]:
-        """Ask the server, for at most so long. Calls don't nest."""
+        """Limit the calls inside the block to this many seconds. Blocks must not be nested."""
         with self._lock:
             self._expires_at = monotonic_seconds() + seconds
         try:
@@ -40,7 +40,10 @@ class CallDeadline:
                 self._expires_at = None
 
     def shutdown_if_expired(self, *, now: float) -> bool:
-        """Shut the socket of a call that is overdue: libpq takes it for a connection that the server closed."""
+        """Shut the socket down if the call is overdue, and return True then.
+
+        libpq reports the connection as closed by the server.
+        """
         with self._lock:
             if self._expires_at is None or now < self._expires_at:
                 return False
@@ -50,7 +53,7 @@ class CallDeadline:
         return True
 
     def _shutdown_socket(self) -> None:
-        """libpq may have closed the socket by itself a moment ago, and another may have its number by now."""
+        # libpq may have closed the socket in the meantime, and another file may have its descriptor now.
         duplicate = os.dup(self._descriptor)
         if os.fstat(duplicate).st_ino != self._inode:
             os.close(duplicate)
@@ -60,9 +63,9 @@ class CallDeadline:
 
 
 class ConnectionWatchdog:
-    """Looks at the deadlines of an engine's connections from a thread of its own, and says what it ended.
+    """Thread that checks the call deadlines of an engine's connections and aborts overdue calls.
 
-    `on_abort` gets the process ids of the server's sessions, in a thread that may wait.
+    `on_abort` receives the process ids of the server's backends. It runs in its own thread, so it may block.
     """
 
     def __init__(self, on_abort: Callable[[list[int]], None]) -> None:
@@ -73,7 +76,7 @@ class ConnectionWatchdog:
         self._thread: threading.Thread | None = None
 
     def watch(self, deadline: CallDeadline, backend_pid: int) -> None:
-        """Watch over a connection, whose session at the server has this id, for as long as it lives."""
+        """Check the deadline of a connection until the connection is garbage collected."""
         with self._lock:
             self._deadlines[deadline] = backend_pid
             if self._thread is None:
@@ -82,11 +85,11 @@ class ConnectionWatchdog:
                 self._thread.start()
 
     def abort_all(self) -> None:
-        """Let nobody wait for an answer any longer."""
+        """Abort every running call."""
         self._abort_expired(now=math.inf)
 
     def stop(self) -> None:
-        """Stop watching, until the next connection."""
+        """Stop the thread. The next call of `watch` starts it again."""
         with self._lock:
             thread, self._thread = self._thread, None
         self._is_stopped.set()

@@ -1,6 +1,8 @@
-"""A PostgreSQL connection that spends no round trip on opening and ending a transaction, nor on being alive, and that
-waits for nothing without an end. What each way to do so saves is measured in
-docs/decisions/0012-fewer-round-trips-per-transaction.md."""
+"""A PostgreSQL connection with fewer round trips and a timeout for every call.
+
+BEGIN, queued statements and pings cost no round trip of their own. See
+docs/decisions/0012-fewer-round-trips-per-transaction.md for the savings.
+"""
 
 import select
 from collections.abc import Iterable
@@ -16,19 +18,19 @@ from app.core.database.postgresql.call_timeout import CallDeadline, ConnectionWa
 from app.core.time.clock import monotonic_seconds
 
 SKIP_PING_WITHIN_SECONDS = 1
-"""How long a connection that is silent counts as alive. What the server ends, it says at once."""
+"""Seconds after the last use in which an idle connection is assumed to be alive, unless it has data to read."""
 IGNORED_NOTICE_PREFIXES = ("LOG:", "DEBUG:", "INFO:", "NOTICE:")
-"""What `client_min_messages` may let through. (A server that says it in another language is thought to warn.)"""
+"""Notices that are not warnings. A notice in another language than English counts as a warning."""
 PING_TIMEOUT_SECONDS = 2
-"""How long a server may take to say that it is alive."""
+"""Seconds that a server may take to reply to a ping."""
 
 
 class CommitOutcomeUnknown(OperationalError):
-    """A COMMIT was sent, and nobody knows what became of it, or whether it will last."""
+    """A COMMIT was sent, but its result is unknown, or it is not replicated to the synchronous standby."""
 
 
 class _TimedCursor(PostgreSQLCursor):
-    """A cursor whose every question to the server has a deadline."""
+    """A cursor with a deadline for each call to the server."""
 
     connection: "BatchingConnection"
 
@@ -41,7 +43,7 @@ class _TimedCursor(PostgreSQLCursor):
             super().executemany(*arguments)
 
     def fetchmany(self, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
-        with self.connection.call_timeout():  # a server-side cursor asks for its rows here
+        with self.connection.call_timeout():  # a server-side cursor fetches its rows from the server here
             return super().fetchmany(*arguments, **options)
 
     def fetchone(self) -> tuple[Any, ...] | None:
@@ -56,7 +58,7 @@ class _TimedCursor(PostgreSQLCursor):
         if self.name is None or self.connection.closed:
             super().close()
             return
-        with self.connection.call_timeout():  # the server is told to close its own
+        with self.connection.call_timeout():  # closes the cursor on the server
             super().close()
 
     def copy_expert(self, *arguments: Any, **options: Any) -> None:
@@ -65,9 +67,10 @@ class _TimedCursor(PostgreSQLCursor):
 
 
 class BatchingConnection(PostgreSQLConnection):
-    """Its BEGIN travels with the first statement, and what waits with the COMMIT (psycopg2 sends each by itself).
+    """A connection that sends BEGIN with the first statement, and queued statements with the next one or with COMMIT.
 
-    So psycopg2 is told that there are no transactions, and `commit` and `rollback` ask libpq whether there is one.
+    psycopg2 would send each on its own, so it runs in autocommit mode. `commit` and `rollback` read the transaction
+    status from libpq.
     """
 
     def __init__(self, watchdog: ConnectionWatchdog, *arguments: Any, **options: Any) -> None:
@@ -85,23 +88,23 @@ class BatchingConnection(PostgreSQLConnection):
         self._is_direct: bool | None = None
 
     def call_timeout(self) -> AbstractContextManager[None]:
-        """Ask the server: it has `call_timeout_seconds` to answer, then it is lost (see call_timeout.py)."""
+        """Limit the calls inside the block to `call_timeout_seconds`. After that the connection is closed."""
         return self._deadline.arm(self.call_timeout_seconds)
 
     def begin_with(self, begin_sql: str, *, call_timeout_seconds: float) -> None:
-        """Begin a transaction with these statements, in front of whatever comes first; no answer takes longer."""
+        """Queue the statements that begin a transaction, and set the timeout for each of its calls."""
         self._begin_sql, self._queued_sql, self._is_begin_sent = begin_sql, "", False
         self.call_timeout_seconds = call_timeout_seconds
 
     def queue_statement(self, statement: str) -> None:
-        """Send the statement in front of whatever comes next."""
+        """Queue a statement, to be sent in front of the next one."""
         self._queued_sql += statement
 
     def pop_queued(self) -> str:
-        """All that goes in front of the next statement, which must be sent now.
+        """Return the queued SQL and empty the queue. The caller must send it in front of its statement.
 
-        Raises InternalError where the opening was lost with a statement that never left: nothing is done outside of a
-        transaction.
+        Raises InternalError if BEGIN was lost with a statement that was never sent. Otherwise the next statement would
+        run outside a transaction.
         """
         self._check_begun()
         self._is_begin_sent = True
@@ -110,19 +113,19 @@ class BatchingConnection(PostgreSQLConnection):
         return queued_sql
 
     def prepare(self, statement: str, names: Iterable[str]) -> str:
-        """The statement, with these named parameters, as a call of its plan: made at the first time, and then kept.
+        """Return the SQL that executes the statement as a prepared statement. The first call prepares it.
 
-        Behind a pooler, which gives each transaction another server process, it stays as it is.
+        Behind a connection pooler the statement is returned unchanged: each transaction may get another backend.
         """
         if statement not in self._calls:
             self._calls[statement] = self._create_plan(statement, sorted(names)) if self._is_unpooled() else statement
         return self._calls[statement]
 
     def commit(self) -> None:
-        """Commit what was sent and what waits. Raises what the database says against it: then nothing is kept.
+        """Send the queued statements and COMMIT in one round trip. After an error of the database nothing is stored.
 
-        Raises CommitOutcomeUnknown where no answer came, or one with a warning: it is committed here, but not on the
-        standby that it was waiting for, because somebody ended the wait.
+        Raises CommitOutcomeUnknown if the connection was lost, or if the server warns: the wait for the synchronous
+        standby was ended, so the transaction is committed on this server only.
         """
         if not self._queued_sql and self._is_idle():
             self._check_begun()
@@ -132,11 +135,11 @@ class BatchingConnection(PostgreSQLConnection):
         try:
             with self.cursor() as cursor:
                 cursor.execute(f"{self.pop_queued()}COMMIT")
-                if cursor.statusmessage != "COMMIT":  # an error before, that somebody caught, had undone it all
+                if cursor.statusmessage != "COMMIT":  # an earlier error, which was caught, aborted the transaction
                     raise InternalError("The transaction was aborted, so there was nothing to commit.")
         except Error as error:
-            with suppress(Error):
-                self.rollback()  # else the locks go to the pool: SQLAlchemy counts the transaction as ended
+            with suppress(Error):  # SQLAlchemy considers the transaction ended, so the pool would get its locks
+                self.rollback()
             if self.closed:
                 raise CommitOutcomeUnknown(*error.args) from error
             raise
@@ -146,17 +149,20 @@ class BatchingConnection(PostgreSQLConnection):
 
     def rollback(self) -> None:
         self._begin_sql, self._queued_sql, self._is_begin_sent = "", "", False
-        if not self.closed and not self._is_idle():  # what was on a lost connection is undone
+        if not self.closed and not self._is_idle():  # the server rolls back the transaction of a lost connection
             with self.cursor() as cursor:
                 cursor.execute("ROLLBACK")
 
     def mark_idle(self) -> None:
-        """Say that nobody uses it from now on."""
+        """Note the time at which the connection returns to the pool."""
         self._last_used_at = monotonic_seconds()
 
     def is_alive(self) -> bool:
-        """Whether the server still answers. It is asked only after a while, or when it has said something meanwhile:
-        one that is shut down, or killed, closes the connection, and that can be seen without asking."""
+        """Return True if the connection still works.
+
+        It is pinged only after SKIP_PING_WITHIN_SECONDS or if data has arrived. A server that shuts down or crashes
+        closes the connection, which is visible without a round trip.
+        """
         if monotonic_seconds() - self._last_used_at < SKIP_PING_WITHIN_SECONDS and not self._has_unread_data():
             return True
         self.call_timeout_seconds = PING_TIMEOUT_SECONDS
@@ -175,7 +181,7 @@ class BatchingConnection(PostgreSQLConnection):
         return f"EXECUTE {statement_name}" + (f" ({', '.join(f'%({name})s' for name in names)})" if names else "")
 
     def _is_unpooled(self) -> bool:
-        """Whether this is a server process's own connection. A pooler says a number that is no process's of its."""
+        """Return True if there is no pooler in between: a pooler's clients get a process id that no backend has."""
         if self._is_direct is None:
             with self.cursor() as cursor:
                 cursor.execute("SELECT pg_backend_pid()")
@@ -191,7 +197,7 @@ class BatchingConnection(PostgreSQLConnection):
 
     def _check_begun(self) -> None:
         if self._is_begin_sent and self._is_idle():
-            raise InternalError("The transaction never began: its first statement was not sent.")
+            raise InternalError("The transaction never began because its first statement was not sent.")
 
     def _is_idle(self) -> bool:
         return self.get_transaction_status() == TRANSACTION_STATUS_IDLE

@@ -1,4 +1,4 @@
-"""Dumps of PostgreSQL: pg_dump makes one of a transaction's snapshot, and a restore takes rows from it, but no SQL."""
+"""PostgreSQL dumps. pg_dump uses a transaction's snapshot. A restore copies a dump's rows but runs none of its SQL."""
 
 import os
 import re
@@ -28,16 +28,16 @@ from app.core.time.clock import monotonic_seconds
 
 INSTALL_ROOT = "usr/lib/postgresql"
 SECRET_KEYWORDS = frozenset({"password", "sslpassword", "connection_factory"})
-"""What isn't given to a program as an argument, which everybody on the machine can read."""
+"""Connection parameters that are not passed as arguments, because every local user can read those."""
 LOCK_TIMEOUT_MS = 500
 """Less than PostgreSQL's deadlock_timeout, which is 1 s."""
 DUMP_OPTIONS = ("--format=custom", "--encoding=UTF8", "--no-password", "--load-via-partition-root")
 COPY_LINE = re.compile(rb'COPY (?:.+\.)?"?(\w+)"? \(([\w", ]+)\) FROM stdin;\n')
 SETVAL_LINE = re.compile(rb"SELECT pg_catalog\.setval\('(?:.+\.)?(\w+)_id_seq', (\d+), (true|false)\);\n")
 PARTITION = re.compile(r"_(p\d+|\d{4}_\d{2}|rest)$")
-"""The end of a partition's name, as deploy/scaling makes it. Dumps of version 0.7 and before have rows under these."""
+"""Suffix of a partition's name, as in deploy/scaling. Dumps of version 0.7 and earlier list rows per partition."""
 DumpWriter = Callable[[IO[bytes]], None]
-"""A function that writes a dump to the file that it is given."""
+"""A function that writes a dump to a file."""
 _OWN_TABLES = """
     WITH RECURSIVE ours AS (
         SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relname = ANY(%(tables)s)
@@ -45,11 +45,11 @@ _OWN_TABLES = """
         UNION SELECT inhrelid FROM pg_inherits JOIN ours ON inhparent = oid
     )
 """
-"""Our tables and their partitions. Others may keep tables in the same schema."""
+"""Our tables and their partitions. Other applications may have tables in the same schema."""
 _RELATIONS = f"""
     {_OWN_TABLES} SELECT format('%%I.%%I', nspname, relname), relkind = 'r'
     FROM ours JOIN pg_class ON pg_class.oid = ours.oid JOIN pg_namespace ON pg_namespace.oid = relnamespace
-"""  # noqa: S608 - put together from constants, here and below
+"""  # noqa: S608 - built from constants, here and below
 _CONSTRAINT_STATEMENTS = f"""
     {_OWN_TABLES} SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
         format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
@@ -59,17 +59,21 @@ _CONSTRAINT_STATEMENTS = f"""
         format('ALTER TABLE %%s ENABLE TRIGGER %%I', tgrelid::regclass, tgname)
     FROM pg_trigger WHERE NOT tgisinternal AND tgenabled = 'O' AND tgrelid IN (SELECT oid FROM ours)
 """  # noqa: S608
-"""Statements that take away foreign keys and triggers, and those that put them back. `pg_restore --disable-triggers`
-would need a superuser."""
+"""Pairs of statements that drop and restore foreign keys, and disable and enable triggers.
+
+`pg_restore --disable-triggers` would require a superuser.
+"""
 
 
 class ProgramFailed(Exception):
-    """pg_dump or pg_restore is missing, too old, or said no. The message is one line."""
+    """pg_dump or pg_restore is missing or too old, or it failed. The message is one line."""
 
 
 def find_program(name: str, *, at_least: int) -> Path:
-    """The oldest of the installed programs of this name whose major version will do, since what an older one writes
-    can be read by more. Raises ProgramFailed."""
+    """Return the oldest installed program of this name with at least this major version.
+
+    The oldest is best because more versions of pg_restore can read its dumps. Raises ProgramFailed.
+    """
     on_path = [Path(executable)] if (executable := shutil.which(name)) else []
     versions = {path: program_major(path) for path in (*on_path, *Path("/").glob(f"{INSTALL_ROOT}/*/bin/{name}"))}
     suitable = [path for path, version in versions.items() if version >= at_least]
@@ -77,19 +81,21 @@ def find_program(name: str, *, at_least: int) -> Path:
         return min(suitable, key=lambda path: versions[path])
     found_versions = ", ".join(str(version) for version in sorted(set(versions.values()))) or "none"
     raise ProgramFailed(
-        f"{name} {at_least} or newer is needed, and {found_versions} was found: install PostgreSQL's client programs."
+        f"{name} {at_least} or newer is required, but found: {found_versions}. Install PostgreSQL's client programs."
     )
 
 
 def server_major(connection: Connection) -> int:
-    """The major version of the server behind a connection."""
+    """Return the major version of the server."""
     return get_dbapi_connection(connection).server_version // 10000
 
 
 @contextmanager
 def pg_dump_stream(connection: Connection, pg_dump: Path, tables: Set[str]) -> Iterator[IO[bytes]]:
-    """Dump these tables and their partitions, in PostgreSQL's custom format, as the connection's open transaction sees
-    them. Raises ProgramFailed at the end of the block if the dump isn't complete."""
+    """Dump these tables and their partitions in PostgreSQL's custom format, from the snapshot of the open transaction.
+
+    Raises ProgramFailed at the end of the block if the dump is not complete.
+    """
     table_options = [f"--table={name}" for name, _ in _query_tables(connection, _RELATIONS, tables)]
     snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
     target, environment = _connection_arguments(connection)
@@ -98,20 +104,21 @@ def pg_dump_stream(connection: Connection, pg_dump: Path, tables: Set[str]) -> I
 
 
 def verify_dump(connection: Connection, pg_restore: Path, tables: Set[str], unpack: DumpWriter) -> None:
-    """Let pg_restore read the dump's table of contents, and find the rows of all tables in it. Raises ProgramFailed."""
+    """Check with pg_restore that the dump's table of contents lists the rows of all tables. Raises ProgramFailed."""
     with _run_program([pg_restore, "--list"], {}, unpack) as lines:
         listed = sum(b" TABLE DATA " in line for line in lines)
     expected = sum(has_rows for _, has_rows in _query_tables(connection, _RELATIONS, tables))
     if listed < expected:
-        raise ProgramFailed(f"The dump has the rows of {listed} tables, and the database has {expected}.")
+        raise ProgramFailed(f"The dump has the rows of {listed} tables, but the database has {expected} tables.")
 
 
 def lock_tables(connection: Connection, tables: Set[str], *, report: Report) -> None:
-    """Let nobody else read or write these tables before the connection's transaction ends.
+    """Lock these tables in ACCESS EXCLUSIVE mode until the connection's transaction ends.
 
-    It gets all locks or none, within LOCK_TIMEOUT_MS: so it is in no deadlock, whatever others hold and want, and
-    requests don't queue behind a restore that waits for an export itself. `report` is told once that it waits. Raises
-    OperationalError where others have kept one of the tables for TOTAL_WAIT_SECONDS.
+    Each attempt gets all locks within LOCK_TIMEOUT_MS or none. It therefore causes no deadlock, and requests do not
+    queue behind a restore that waits for a long export. `report` is called once if it has to wait.
+
+    Raises OperationalError if a table is still locked after TOTAL_WAIT_SECONDS.
     """
     names = ", ".join(name for name, _ in _query_tables(connection, _RELATIONS, tables))
     deadline = monotonic_seconds() + TOTAL_WAIT_SECONDS
@@ -137,10 +144,12 @@ def _try_lock(connection: Connection, names: str, *, is_last: bool) -> bool:
 def restore_rows(
     connection: Connection, pg_restore: Path, tables: Set[str], unpack: DumpWriter, *, on_rows: Callable[[int], None]
 ) -> None:
-    """Replace the rows of these tables, and where their sequences are, by those of a dump, in the connection's open
-    transaction. No statement of the dump is run: its rows go into COPY statements of ours.
+    """Replace the rows of these tables and the values of their sequences by those of a dump.
 
-    Raises ProgramFailed and DBAPIError; the transaction must be rolled back then.
+    It runs in the connection's open transaction. No SQL of the dump is executed: its rows go into our COPY statements.
+    `on_rows` receives the size of each batch of rows, for a progress display.
+
+    Raises ProgramFailed and DBAPIError. Then the caller must roll the transaction back.
     """
     relations, constraints = (
         _query_tables(connection, _RELATIONS, tables),
@@ -153,7 +162,7 @@ def restore_rows(
     try:
         with get_dbapi_connection(connection).cursor() as cursor, _run_program(command, {}, unpack) as script:
             _copy_rows(cursor, script, tables, on_rows)
-    except PostgreSQLError as error:  # as SQLAlchemy would have told it
+    except PostgreSQLError as error:  # wrapped as SQLAlchemy does
         raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
     for _, create in constraints:
         connection.exec_driver_sql(create)
@@ -161,7 +170,7 @@ def restore_rows(
 
 
 def _copy_rows(cursor: Cursor, script: IO[bytes], tables: Set[str], on_rows: Callable[[int], None]) -> None:
-    """Take rows, and the next numbers of sequences, out of a script of pg_restore's, and pass over everything else."""
+    """Copy the rows and the sequence values out of pg_restore's script, and skip everything else."""
     next_ids: dict[str, int] = {}
     for line in script:
         if copy := COPY_LINE.fullmatch(line):
@@ -178,19 +187,21 @@ def _copy_rows(cursor: Cursor, script: IO[bytes], tables: Set[str], on_rows: Cal
 
 
 def _restart_sequences(cursor: Cursor, tables: Set[str], next_ids: dict[str, int]) -> None:
-    """Let each sequence go on where the dump's was, and behind the ids that are there in any case. (`setval` would not
-    be rolled back.)"""
+    """Restart each sequence at the dump's value, and always above the ids in the table.
+
+    ALTER SEQUENCE can be rolled back, unlike `setval`.
+    """
     cursor.execute("SELECT sequencename FROM pg_sequences WHERE schemaname = current_schema()")
     sequences = {name for (name,) in cursor.fetchall()}
     for table in tables:
         if (sequence := f"{table}_id_seq") in sequences:
-            cursor.execute(f'SELECT coalesce(max(id), 0) + 1 FROM "{table}"')  # noqa: S608 - a table of ours
+            cursor.execute(f'SELECT coalesce(max(id), 0) + 1 FROM "{table}"')  # noqa: S608 - one of our tables
             (next_free_id,) = cursor.fetchone() or (1,)
             cursor.execute(f'ALTER SEQUENCE "{sequence}" RESTART WITH {max(next_free_id, next_ids.get(table, 1))}')
 
 
 class _CopyRows(BytesIO):
-    """The rows of one COPY in a script, as psycopg2 reads them: at their end stands a line of its own."""
+    """The rows of one COPY in a script, as a file for psycopg2. A line with a backslash and a period ends them."""
 
     def __init__(self, script: IO[bytes], on_rows: Callable[[int], None]) -> None:
         super().__init__()
@@ -198,7 +209,7 @@ class _CopyRows(BytesIO):
         self._on_rows = on_rows
 
     def read(self, _size: int | None = -1, /) -> bytes:
-        """The next rows, whole ones."""
+        """Return the next complete rows."""
         lines = list(islice(self._lines, FETCH_SIZE))
         self._on_rows(len(lines))
         return b"".join(lines)
@@ -214,9 +225,9 @@ def _run_program(
     environment: dict[str, str],
     feed: DumpWriter = lambda _: None,
 ) -> Iterator[IO[bytes]]:
-    """Start a program, feed it from a thread, and give what it writes, all of which the block reads.
+    """Start a program, write to its input from a thread, and return its output. The block must read all of it.
 
-    Raises ProgramFailed at the end of the block where the program failed. It is ended where the block fails.
+    Raises ProgramFailed at the end of the block if the program failed. If the block fails, the program is killed.
     """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(  # noqa: S603 - no shell, and arguments of our own
@@ -241,17 +252,19 @@ def _run_program(
         if process.returncode:
             errors.seek(0)
             lines = errors.read().decode(errors="replace").splitlines()
-            raise ProgramFailed(lines[0] if lines else f"{command[0]} ended with {process.returncode}.")
+            raise ProgramFailed(lines[0] if lines else f"{command[0]} failed with exit code {process.returncode}.")
 
 
 def _feed(stdin: IO[bytes], feed: DumpWriter) -> None:
-    with suppress(BrokenPipeError), stdin:  # it has read enough, or it failed and says so
+    with suppress(BrokenPipeError), stdin:  # the program has read enough, or it failed, which its exit code shows
         feed(stdin)
 
 
 def _connection_arguments(connection: Connection) -> tuple[str, dict[str, str]]:
-    """Argument and environment with which a program reaches the very server that a connection reached: of several
-    hosts, only that one knows its snapshot."""
+    """Return the argument and environment for a program to connect to the same server as this connection.
+
+    If DB_URL names several hosts, only this server has the exported snapshot.
+    """
     _, keywords = connection.dialect.create_connect_args(connection.engine.url)
     server_info = get_dbapi_connection(connection).info
     parameters = {name: value for name, value in keywords.items() if name not in SECRET_KEYWORDS}
@@ -260,7 +273,7 @@ def _connection_arguments(connection: Connection) -> tuple[str, dict[str, str]]:
 
 
 def program_major(path: Path) -> int:
-    """A program's major version, 0 where it doesn't say."""
+    """Return a program's major version, or 0 if it is unknown."""
     output = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     match = re.search(r"\) (\d+)", output)
     return int(match[1]) if match else 0

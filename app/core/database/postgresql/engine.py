@@ -1,4 +1,4 @@
-"""The engine for PostgreSQL: how its connections are set up, and what travels with a transaction's first statement."""
+"""The SQLAlchemy engine for PostgreSQL: timeouts, connection checks, and batching of BEGIN with the first statement."""
 
 import math
 from contextlib import closing, suppress
@@ -17,16 +17,19 @@ from app.core.database.execution_options import PREPARE, SEND_FIRST
 from app.core.database.postgresql.call_timeout import ConnectionWatchdog
 from app.core.database.postgresql.connection import BatchingConnection, CommitOutcomeUnknown
 
-CONNECT_TIMEOUT_SECONDS = 2  # for each host of DB_URL; libpq takes no less
+CONNECT_TIMEOUT_SECONDS = 2  # for each host of DB_URL. It is libpq's minimum.
 POOL_WAIT_SECONDS = 2
 CALL_GRACE_SECONDS = 0.5
-"""What an answer may take beyond the server's own time-out before the connection is given up."""
+"""Seconds after the server's own timeout until the client closes the connection."""
 APPLICATION_NAME = "employee-time-tracking-api"
 ROLLED_BACK_SQLSTATES = frozenset({"40001", "40P01"})
-"""A transaction that lost against another one: serialization_failure, deadlock_detected. All of it was undone."""
+"""serialization_failure and deadlock_detected: PostgreSQL rolled the transaction back because of another one."""
 STALE_CONNECTION_SQLSTATES = frozenset({"0A000", "26000", "25006"})
-"""What says that a connection is out of date: a plan of before a migration, a plan that somebody discarded, a primary
-that has become a standby."""
+"""Errors of a stale connection, which must be replaced.
+
+feature_not_supported: a plan was prepared before a migration. invalid_sql_statement_name: a prepared statement was
+deallocated. read_only_sql_transaction: the primary became a standby.
+"""
 _TERMINATE_BACKENDS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = ANY(%(ids)s) AND application_name = %(application)s AND usename = current_user AND wait_event = 'SyncRep'
@@ -34,8 +37,7 @@ WHERE pid = ANY(%(ids)s) AND application_name = %(application)s AND usename = cu
 
 
 def postgresql_engine(settings: Settings) -> tuple[Engine, ConnectionWatchdog]:
-    """Connections with a limit on everything that may be waited for, and one round trip less for each transaction; and
-    who sees to the limit."""
+    """Return an engine whose connections have a timeout for every call, and the watchdog that enforces it."""
 
     def terminate_backends(ids: list[int]) -> None:
         _terminate_backends(engine, arguments, ids)
@@ -47,9 +49,9 @@ def postgresql_engine(settings: Settings) -> tuple[Engine, ConnectionWatchdog]:
         pool_size=settings.max_db_connections,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        hide_parameters=True,  # an error would quote them in the log: e-mails, hashes
+        hide_parameters=True,  # otherwise errors log them, with e-mails and hashes
         connect_args=arguments,
-        use_native_hstore=False,  # nothing has it, and it would be looked for by a cursor without a deadline
+        use_native_hstore=False,  # not used, and its lookup would use a cursor without a deadline
     )
     _set_transaction_limits(engine, settings)
     event.listen(engine, "checkout", _check_alive)
@@ -61,15 +63,15 @@ def postgresql_engine(settings: Settings) -> tuple[Engine, ConnectionWatchdog]:
 
 
 def set_statement_timeout(connection: Connection, seconds: int) -> None:
-    """Let each statement of this transaction take so long; 0 is for ever."""
+    """Set the timeout in seconds for each statement of this transaction. 0 means no timeout."""
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{seconds}s'")
     get_dbapi_connection(connection).call_timeout_seconds = seconds + CALL_GRACE_SECONDS if seconds else math.inf
 
 
 def is_retryable(error: DBAPIError) -> bool:
-    """Whether nothing is left of the transaction that failed, and the next may do better.
+    """Return True if nothing of the failed transaction was stored and a retry may succeed.
 
-    So where the database undid it for the sake of another, and where its connection was out of date or lost before the
+    That is the case after a deadlock, after a serialization failure, and if the connection was stale or was lost before
     COMMIT was sent.
     """
     if isinstance(error.orig, CommitOutcomeUnknown):
@@ -81,19 +83,19 @@ def is_retryable(error: DBAPIError) -> bool:
 
 
 def get_dbapi_connection(connection: Connection) -> BatchingConnection:
-    """The connection as psycopg2 knows it."""
+    """Return the psycopg2 connection."""
     dbapi_connection = connection.connection.dbapi_connection
     assert isinstance(dbapi_connection, BatchingConnection)
     return dbapi_connection
 
 
 def _set_transaction_limits(engine: Engine, settings: Settings) -> None:
-    """Give each transaction its limits."""
+
     limits = (
         f"SET LOCAL statement_timeout = '{settings.DB_STATEMENT_TIMEOUT_SECONDS}s'; "
         f"SET LOCAL lock_timeout = '{settings.DB_LOCK_TIMEOUT_SECONDS}s'; "
         "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
-        "SET LOCAL jit = off; "  # compiling a report's statement takes longer than running it
+        "SET LOCAL jit = off; "  # JIT compilation of a report takes longer than its execution
     )
     begin_write = f"BEGIN; {limits}"
     begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
@@ -109,8 +111,11 @@ def _set_transaction_limits(engine: Engine, settings: Settings) -> None:
 
 
 def _terminate_backends(engine: Engine, arguments: dict[str, Any], ids: list[int]) -> None:
-    """End what given up connections leave at the server: a session whose COMMIT waits for a standby waits on when its
-    client is gone, and with enough of them nobody could connect any more. (Behind a pooler none is found.)"""
+    """Terminate the server's backends of aborted connections whose COMMIT waits for a synchronous standby.
+
+    Such a backend waits even after its client has disconnected, and enough of them exhaust max_connections. Behind a
+    connection pooler none is found.
+    """
     args, options = engine.dialect.create_connect_args(engine.url)
     with (
         suppress(PostgreSQLError),
@@ -127,13 +132,13 @@ def connect_arguments() -> dict[str, Any]:
         "keepalives_interval": 2,
         "keepalives_count": 2,
         "tcp_user_timeout": 8000,
-        "client_encoding": "utf8",  # whatever the database's own: what execute_later renders is decoded as such
+        "client_encoding": "utf8",  # independent of the database's encoding: execute_later decodes its SQL as UTF-8
         "application_name": APPLICATION_NAME,
     }
 
 
 def _check_alive(dbapi_connection: DBAPIConnection, _record: object, _proxy: object) -> None:
-    """Let nobody have a connection that died in the pool: after a restart of PostgreSQL none of them is alive."""
+    """Replace all pooled connections if this one is dead: after a restart of PostgreSQL none of them works."""
     assert isinstance(dbapi_connection, BatchingConnection)
     if not dbapi_connection.is_alive():
         raise InvalidatePoolError
@@ -145,7 +150,7 @@ def _mark_idle(dbapi_connection: DBAPIConnection | None, _record: object) -> Non
 
 
 def _invalidate_stale_connections(context: ExceptionContext) -> None:
-    """What is out of date on one connection is so on all of them."""
+    """Invalidate the whole pool: if one connection is stale, all are."""
     if getattr(context.original_exception, "pgcode", None) in STALE_CONNECTION_SQLSTATES:
         context.is_disconnect = True
 
@@ -158,14 +163,14 @@ def _before_statement(
     context: ExecutionContext | None,
     executemany: bool,
 ) -> tuple[str, Any]:
-    """Send a PostgreSQL transaction's limits, and what a statement wants sent first, in the same round trip as it.
+    """Send BEGIN, the timeouts and the SQL of SEND_FIRST in the same round trip as the statement.
 
-    SET LOCAL, since PgBouncer refuses limits given as connection options.
+    The timeouts use SET LOCAL because PgBouncer rejects them as connection options.
     """
     queued_sql = cursor.connection.pop_queued().replace("%", "%%")
     if cursor.name is not None:
-        cursor.withhold = True  # psycopg2 knows of no transaction; a cursor that is to outlive one needs none
-    if queued_sql and (executemany or cursor.name is not None):  # a server-side cursor takes one statement only
+        cursor.withhold = True  # required in autocommit mode, where psycopg2 sees no transaction
+    if queued_sql and (executemany or cursor.name is not None):  # a server-side cursor accepts only one statement
         with cursor.connection.cursor() as plain_cursor:
             plain_cursor.execute(queued_sql, ())
         return statement, parameters

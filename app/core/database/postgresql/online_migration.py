@@ -1,5 +1,7 @@
-"""Migrations of a PostgreSQL that is in use: a short lock_timeout and retries. A request queues behind a migration that
-waits for a lock for LOCK_TIMEOUT_SECONDS at most."""
+"""Online migrations on PostgreSQL: a short lock_timeout and retries.
+
+No request queues for more than LOCK_TIMEOUT_SECONDS behind a migration that waits for a lock.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -40,12 +42,12 @@ Report = Callable[[str], object]
 
 
 class MigrationBlocked(TimeoutError):
-    """A lock was held for as long as the migration may wait; the message is one line that says who may hold it."""
+    """The migration got no lock within its total wait. The message is one line and lists the longest transactions."""
 
 
 @contextmanager
 def connect(url: URL) -> Iterator[Connection]:
-    """A connection for migrations: plain, so that they can leave their transaction and open another."""
+    """Open a plain connection for migrations, on which a migration may end its transaction and begin another."""
     arguments = connect_arguments() | {"application_name": f"{APPLICATION_NAME} migrate"}
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_BEGIN))
@@ -55,10 +57,10 @@ def connect(url: URL) -> Iterator[Connection]:
 
 @contextmanager
 def autocommit() -> Iterator[None]:
-    """For what PostgreSQL does only outside of a transaction, such as CREATE INDEX CONCURRENTLY, in a migration.
+    """Leave the migration's transaction, for statements such as CREATE INDEX CONCURRENTLY. SQLite stays in it.
 
-    What the migration did before is committed. Inside, a lock is waited for without end: use it for statements behind
-    which nobody else has to wait, and which can be run again after they were cut. SQLite stays in its transaction.
+    Earlier statements of the migration are committed. Inside the block there is no lock timeout. Use it only for
+    statements that block no requests while they wait, and that can run again after an interruption.
     """
     migration = op.get_context()
     if migration.dialect.name == "sqlite":
@@ -73,26 +75,28 @@ def autocommit() -> Iterator[None]:
 def upgrade_with_lock_retries(
     url: URL, upgrade: Callable[[Connection], None], *, total_wait_seconds: float, report: Report
 ) -> None:
-    """Run the upgrade, alone, and again after a pause where it got no lock: each try goes on where the last one got to.
+    """Run the upgrade while no other migration runs. Retry it after a pause if it got no lock.
 
-    Raises MigrationBlocked.
+    A retry continues after the last migration that was committed. `report` receives the reason for each wait.
+
+    Raises MigrationBlocked after `total_wait_seconds`.
     """
     deadline = monotonic_seconds() + total_wait_seconds
     with connect(url) as lock:
         while reason := _try_upgrade(lock, url, upgrade):
             remaining_seconds = deadline - monotonic_seconds()
             if remaining_seconds <= 0:
-                reason = f"Not migrated, for want of a lock: {reason}. Nothing is half done; run it again later."
+                reason = f"The migration got no lock: {reason}. Nothing is half done; run it again later."
                 raise MigrationBlocked(reason)
             report(f"Waiting for a lock: {reason}.")
             time.sleep(min(RETRY_PAUSE_SECONDS, remaining_seconds))
 
 
 def _try_upgrade(lock: Connection, url: URL, upgrade: Callable[[Connection], None]) -> str | None:
-    """The reason why the upgrade got no lock, None where it is done.
+    """Return None if the upgrade is done, else the reason why it got no lock.
 
-    The advisory lock, which `lock` keeps until it is closed, is polled: a statement that waits for it has a snapshot,
-    and a CREATE INDEX CONCURRENTLY of the one who has it would wait for the end of that.
+    The advisory lock is polled. A statement that waited for it would hold a snapshot, and the CREATE INDEX CONCURRENTLY
+    of the migration that holds the lock would wait for this snapshot.
     """
     if not lock.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK_ID})").scalar():
         return "another migration is running"

@@ -1,4 +1,4 @@
-"""The operations on a transaction that PostgreSQL does in its own way."""
+"""Operations on a transaction, for PostgreSQL."""
 
 import hashlib
 import io
@@ -18,12 +18,12 @@ _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 
 class PostgreSQLOperations:
-    """PostgreSQL: statements that wait for the next one, time-outs, advisory locks, sequences, COPY."""
+    """Deferred statements, timeouts, advisory locks, sequences and COPY."""
 
     def execute_later(
         self, connection: Connection, statement: Insert | Update | Delete, values: dict[str, Any]
     ) -> None:
-        """The statement waits, as text, in front of whatever comes next, so it is done before that is."""
+        """Render the statement as text and queue it in front of the next one."""
         compiled = _compile(statement)
         dbapi_connection = get_dbapi_connection(connection)
         with dbapi_connection.cursor() as cursor:
@@ -38,7 +38,7 @@ class PostgreSQLOperations:
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def lock_keys(self, connection: Connection, *keys: str) -> None:
-        """In this order, always: two that want the same ones can't wait for each other."""
+        """Lock the keys in the given order. Callers must use one order everywhere, to avoid deadlocks."""
         numbers = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True) for key in keys)
         connection.execute(select(*(func.pg_advisory_xact_lock(number) for number in numbers)))
 
@@ -48,22 +48,22 @@ class PostgreSQLOperations:
         return connection.execute(ids).scalars().all()
 
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
-        """PostgreSQL renders the rows itself (COPY); no row is built in Python."""
+        """Stream the rows with COPY: PostgreSQL renders them, and Python builds no objects."""
         compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
         dbapi_connection = get_dbapi_connection(connection)
         with dbapi_connection.cursor() as cursor, io.BufferedWriter(_CrlfLines(write), _CHUNK_BYTES) as out:
             rows = cursor.mogrify(compiled.string, compiled.construct_params()).decode()
             try:
                 cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", out)
-            except PostgreSQLError as error:  # as SQLAlchemy would have told it
+            except PostgreSQLError as error:  # wrapped as SQLAlchemy does
                 raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
             except BaseException:
-                connection.invalidate()  # else the rest of the rows would be waited for
+                connection.invalidate()  # otherwise the remaining rows would have to be read
                 raise
 
 
 class _CrlfLines(io.RawIOBase):
-    """Ends lines as RFC 4180 wants it: COPY ends them with a line feed alone. What is quoted stays as it is."""
+    """A file that converts COPY's line feeds to CRLF (RFC 4180), except inside quotes."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write, self._is_quoted = write, False
@@ -81,7 +81,7 @@ class _CrlfLines(io.RawIOBase):
         return len(chunk)
 
     def _convert_line_ends(self, chunk: bytes) -> bytes:
-        """A quote within quotes is written twice, which leaves us where we were."""
+        # An escaped quote is written twice, so it toggles the state twice.
         parts = chunk.split(b'"')
         for number, part in enumerate(parts):
             if self._is_quoted == bool(number % 2):
@@ -92,5 +92,5 @@ class _CrlfLines(io.RawIOBase):
 
 @cache
 def _compile(statement: Insert | Update | Delete) -> Compiled:
-    """A statement built once, as text for psycopg2. Its values need no more than psycopg2's own adaptation."""
+    """Compile a statement for psycopg2. Its values must be of types that psycopg2 adapts itself."""
     return statement.compile(dialect=_DIALECT)

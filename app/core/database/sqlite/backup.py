@@ -1,6 +1,6 @@
-"""Copies of an SQLite file, and a copy put in the place of what a file holds, both while others use the file.
+"""Backup and restore of an SQLite file while other processes use it, by SQLite's online backup API.
 
-SQLite's own backup does it page by page: a copy of the file's bytes would be of no one moment, and would miss the log.
+Copying the file itself would mix states of different moments and miss the write-ahead log.
 """
 
 import sqlite3
@@ -12,25 +12,24 @@ from app.core.config.settings import Settings
 
 PAGES_PER_STEP = 2048
 PagesCallback = Callable[[int, int], None]
-"""Told how many pages are done, of how many."""
+"""Called with the number of copied pages and their total."""
 
 
 class CopyFailed(Exception):
-    """SQLite didn't copy, or what it copied isn't whole; the message is one line."""
+    """The copy failed, or it is damaged. The message is one line."""
 
 
 def copy_database(source: sqlite3.Connection, target: Path, *, on_pages: PagesCallback) -> None:
-    """Copy what the source's open transaction sees into a new file, which is whole without a log beside it. Raises
-    CopyFailed, as where the disk is full."""
+    """Copy the snapshot of the source's open transaction into a new file. Raises CopyFailed."""
     try:
         with closing(sqlite3.connect(target)) as connection:
             source.backup(connection, pages=PAGES_PER_STEP, progress=_progress_handler(on_pages))
     except sqlite3.Error as error:
-        raise CopyFailed(f"The database wasn't copied: {error}.") from None
+        raise CopyFailed(f"The database was not copied: {error}.") from None
 
 
 def finalize_copy(file: Path) -> None:
-    """Let a copy be one file that says nothing against itself. Raises CopyFailed."""
+    """Turn a copy into a single file without a write-ahead log, and check its integrity. Raises CopyFailed."""
     try:
         with closing(sqlite3.connect(file, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")
@@ -38,14 +37,16 @@ def finalize_copy(file: Path) -> None:
     except sqlite3.DatabaseError as error:
         result = str(error)
     if result != "ok":
-        raise CopyFailed(f"The copy isn't whole: {result.splitlines()[-1]}.")
+        raise CopyFailed(f"The copy is damaged: {result.splitlines()[-1]}.")
 
 
 def replace_database(staged: Path, settings: Settings, *, on_pages: PagesCallback) -> None:
-    """Let the file of DB_URL hold what the staged one does: in one transaction, so who has it open sees the one or the
-    other, and after a crash it is the one or the other. Nobody is left behind on a file that has no name any more.
+    """Replace the content of the file of DB_URL by the staged file, in one transaction.
 
-    Raises CopyFailed where others have it locked for longer than DB_LOCK_TIMEOUT_SECONDS.
+    Other processes, and a restart after a crash, see either the old or the new content. The file itself is not
+    replaced, so no process keeps a deleted file open.
+
+    Raises CopyFailed if other processes lock the file for longer than DB_LOCK_TIMEOUT_SECONDS.
     """
     live = str(settings.database_url.database)
     try:
@@ -56,15 +57,15 @@ def replace_database(staged: Path, settings: Settings, *, on_pages: PagesCallbac
             target.execute("PRAGMA journal_mode = WAL")
             target.execute("PRAGMA synchronous = FULL")
             source.backup(target, pages=PAGES_PER_STEP, progress=_progress_handler(on_pages))
-            target.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or as far as readers let it
+            target.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # readers may prevent a complete checkpoint
     except sqlite3.Error as error:
         raise CopyFailed(f"{live} was not replaced: {error}.") from None
 
 
 def _progress_handler(on_pages: PagesCallback) -> Callable[[int, int, int], None]:
     def report_pages(status: int, remaining: int, total: int) -> None:
-        if status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:  # else it would try for ever
-            raise sqlite3.OperationalError("others have it locked")
+        if status in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:  # otherwise it retries without end
+            raise sqlite3.OperationalError("another process has locked it")
         on_pages(total - remaining, total)
 
     return report_pages

@@ -1,4 +1,4 @@
-"""The engine for an SQLite file: how its connections are set up, and how a transaction opens and ends."""
+"""The SQLAlchemy engine for an SQLite file: pragmas, and explicit BEGIN and ROLLBACK."""
 
 import os
 import sqlite3
@@ -15,7 +15,7 @@ POOL_WAIT_SECONDS = 2
 
 
 def sqlite_engine(settings: Settings) -> Engine:
-    """Connections on which the file is safe: a writing transaction has the write lock from its beginning."""
+    """Return an engine for the SQLite file of DB_URL. A write transaction takes the write lock at its beginning."""
     url = settings.database_url
     _create_private_file(str(url.database))
     engine = create_engine(
@@ -24,7 +24,7 @@ def sqlite_engine(settings: Settings) -> Engine:
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
         hide_parameters=True,
-        # isolation_level=None: the driver's own BEGINs lose updates and savepoints; ours are explicit, below.
+        # isolation_level=None: the driver's implicit BEGIN loses updates and savepoints. Ours is explicit, below.
         connect_args={
             "check_same_thread": False,
             "isolation_level": None,
@@ -38,9 +38,11 @@ def sqlite_engine(settings: Settings) -> Engine:
 
 
 def _create_private_file(file: str) -> None:
-    """Create the file, where there is none yet, for its owner only: it holds everyone's hours and password hashes.
-    SQLite follows a link to where there is none, so we do."""
-    with suppress(OSError):  # a folder that isn't there is the engine's to tell
+    """Create the file, if it does not exist, with read and write permission for its owner only.
+
+    A symbolic link to a missing file is followed, as SQLite does.
+    """
+    with suppress(OSError):  # the engine reports a missing folder
         os.close(os.open(os.path.realpath(file), os.O_CREAT | os.O_EXCL, 0o600))
 
 
@@ -50,9 +52,9 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",  # an acknowledged punch survives a power cut
         "foreign_keys = ON",
-        "recursive_triggers = ON",  # else INSERT OR REPLACE passes by the audit table's DELETE trigger
+        "recursive_triggers = ON",  # otherwise INSERT OR REPLACE bypasses the audit table's DELETE trigger
         "trusted_schema = OFF",
-        "secure_delete = ON",  # what was erased is overwritten
+        "secure_delete = ON",  # erased data is overwritten
     ):
         connection.execute(f"PRAGMA {pragma}")
     connection.create_function(escape_formula.__name__, 1, escape_formula, deterministic=True)
@@ -64,7 +66,10 @@ def _begin_transaction(connection: Connection) -> None:
 
 
 def _roll_back(connection: DBAPIConnection, _record: object, _state: object) -> None:
-    """A COMMIT that SQLite refuses leaves its transaction open, and SQLAlchemy counts it as ended: the connection would
-    go back to the pool with the write lock of the whole file."""
+    """Roll back before the connection returns to the pool.
+
+    After a failed COMMIT the transaction is still open, but SQLAlchemy takes it as ended. The connection would keep the
+    write lock of the whole file.
+    """
     assert isinstance(connection, sqlite3.Connection)
     connection.rollback()

@@ -1,4 +1,4 @@
-"""The operations on a transaction that SQLite does in its own way."""
+"""Operations on a transaction, for SQLite."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from app.core.database.execution_options import FETCH_SIZE
 
 
 class SQLiteOperations:
-    """SQLite: there is no round trip to save and no time-out, and a writing transaction holds the whole file."""
+    """Operations without deferred statements, timeouts or locks: a write transaction locks the whole file."""
 
     def execute_later(
         self, connection: Connection, statement: Insert | Update | Delete, values: dict[str, Any]
@@ -19,13 +19,13 @@ class SQLiteOperations:
         connection.execute(statement, values)
 
     def set_statement_timeout(self, connection: Connection, seconds: int) -> None:
-        """Nothing: SQLite has no limit."""
+        """Do nothing: SQLite has no timeouts."""
 
     def disable_timeouts(self, connection: Connection) -> None:
-        """Nothing: SQLite has no limit."""
+        """Do nothing: SQLite has no timeouts."""
 
     def lock_keys(self, connection: Connection, *keys: str) -> None:
-        """Nothing: the writing transaction holds the whole file already."""
+        """Do nothing: the write transaction has locked the whole file already."""
 
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
@@ -34,8 +34,8 @@ class SQLiteOperations:
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer, lineterminator="\r\n")
-        # Closed whatever happens: a statement read half-way would keep the connection in the past, for whoever gets it
-        # next, until the garbage collector comes by.
+        # Always closed: a half-read statement would keep its old snapshot on the pooled connection until it is garbage
+        # collected.
         with connection.execute(statement, execution_options={"yield_per": FETCH_SIZE}) as rows:
             for lines in rows.partitions():
                 writer.writerows(lines)
