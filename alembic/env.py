@@ -1,6 +1,7 @@
-"""Runs migrations on the database of the settings, or on the connection that `app.core.database.migrations` hands over.
+"""Runs migrations on the database of the settings, or on the connection passed by `app.core.database.migrations`.
 
-A migration finds the keys in `context.config.attributes["keyring"]`: the audit log's isn't in the database."""
+Migrations read the keys from `context.config.attributes["keyring"]`, because the audit key is not in the database.
+"""
 
 from contextlib import closing
 
@@ -19,8 +20,8 @@ def do_run_migrations(connection: Connection) -> None:
         connection=connection,
         target_metadata=all_tables(),
         render_as_batch=connection.dialect.name == "sqlite",
-        transactional_ddl=True,  # on SQLite too, where BEGIN is ours: all migrations of a run hold, or none
-        transaction_per_migration=connection.dialect.name == "postgresql",  # whose users wait for its locks
+        transactional_ddl=True,  # on SQLite too, with our BEGIN: all migrations of a run are committed, or none
+        transaction_per_migration=connection.dialect.name == "postgresql",  # requests wait for its locks
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -29,7 +30,7 @@ def do_run_migrations(connection: Connection) -> None:
 given_connection = context.config.attributes.get("connection")
 if given_connection is not None:
     do_run_migrations(given_connection)
-elif context.is_offline_mode():  # --sql: what would be run, for people and linters to read
+elif context.is_offline_mode():  # --sql: print the SQL, for review and linters
     context.configure(dialect_name="postgresql", transactional_ddl=True, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()

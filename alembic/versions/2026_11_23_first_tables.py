@@ -1,6 +1,7 @@
-"""First tables: people, projects, entries, the record.
+"""Create the first tables: users, projects, time entries and the audit log.
 
-Why: everything else stands on them. What a model can't say (no overlap, append-only) is said here, per engine.
+Why: everything else depends on them. Rules that a model can't express (no overlap, append-only) are defined here, for
+each database.
 """
 
 import sqlalchemy as sa
@@ -13,12 +14,12 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Sorted and searched alike on both engines: PostgreSQL would sort by the server's locale.
+# Collation "C", so that both databases sort and search alike. PostgreSQL's default depends on the server's locale.
 KEY = sa.String(400).with_variant(sa.String(400, collation="C"), "postgresql")
 
-# A non-empty stretch overlaps an older one only if it overlaps the last non-empty one that starts before its end: the
-# older ones don't overlap each other. So one step down the index answers, however many entries a person has.
-# Of two open entries the unique index tells, as on PostgreSQL.
+# Existing entries do not overlap each other. A new non-empty entry therefore overlaps one of them only if it overlaps
+# the last non-empty entry that starts before its end. One index lookup finds it, however many entries a user has.
+# The unique index rejects a second open entry, as on PostgreSQL.
 SQLITE_NO_OVERLAP = """
 CREATE TRIGGER {name} BEFORE {event} ON time_entry
 WHEN NEW.end_time IS NULL OR NEW.end_time > NEW.start_time
@@ -126,7 +127,7 @@ def _create_time_entry() -> None:
         sa.Column("created_at", Instant, nullable=False),
         sa.Column("updated_at", Instant, nullable=False),
         sa.CheckConstraint("end_time >= start_time", name="ck_time_entry_ends_after_start"),
-        sqlite_autoincrement=True,  # a deleted entry's id, and with it its history, never becomes another's
+        sqlite_autoincrement=True,  # never reuses the id, and thus the history, of a deleted entry
     )
     is_open = sa.text("end_time IS NULL")
     op.create_index(
@@ -174,7 +175,7 @@ def _add_sqlite_triggers() -> None:
 
 
 def _add_postgresql_guards() -> None:
-    # int4range in a gist index stands in for the btree_gist extension, which managed databases may not allow.
+    # int4range allows = in a GiST index without the btree_gist extension, which managed databases may not offer.
     op.execute(
         "ALTER TABLE time_entry ADD CONSTRAINT ex_time_entry_no_overlap EXCLUDE USING gist "
         "(int4range(user_id, user_id, '[]') WITH =, tstzrange(start_time, end_time) WITH &&)"

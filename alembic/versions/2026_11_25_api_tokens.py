@@ -1,6 +1,6 @@
-"""API tokens for scripts and terminals.
+"""Add API tokens for scripts and terminals.
 
-Why: a script that holds its owner's password can do all that they can, and for as long as they don't change it.
+Why: a script with its owner's password has all of the owner's permissions until the password changes.
 """
 
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("expires_at", Instant, nullable=False),
         sa.Column("last_used_at", Instant, nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_api_token_user_id_user"),
-        sqlite_autoincrement=True,  # the record names a revoked token by its id
+        sqlite_autoincrement=True,  # never reuses an id: the audit log refers to revoked tokens by id
     )
     op.create_index("uq_api_token_token_hash", "api_token", ["token_hash"], unique=True)
     op.create_index("ix_api_token_user_id", "api_token", ["user_id"])

@@ -1,7 +1,7 @@
-"""The record in chains, one per person, whose personal values can be erased.
+"""Turn the audit log into chains, one per user, whose personal values can be erased.
 
-Why: append-only triggers stop the application, not whoever owns the database. Each event now carries an HMAC over
-itself and the link before it, and a head row says how long each chain is. Events from before are chained as they are
+Why: append-only triggers restrict the application, but not the owner of the database. Each event now has an HMAC over
+itself and the previous link, and a head row stores the length of each chain. Existing events are chained while they are
 copied, in the order in which they were written.
 """
 
@@ -29,8 +29,8 @@ MAC_COLUMNS = (
     "request_id", "key_id",
 )  # fmt: skip
 
-# REPLACE deletes without asking the DELETE triggers, unless the connection has recursive_triggers on: hence the third.
-# Erasing a person takes the personal values of their chain, and only behind the event that says so.
+# REPLACE fires no DELETE triggers unless the connection has recursive_triggers on, so an INSERT trigger checks too.
+# Erasing a user removes the personal values of the user's chain, and only after the audit event of the erasure.
 SQLITE_GUARDS = """
 CREATE TRIGGER audit_event_append_only_UPDATE BEFORE UPDATE ON audit_event
 WHEN NOT (
@@ -113,7 +113,7 @@ FOR EACH ROW EXECUTE FUNCTION audit_chain_only_grows();
 CREATE TRIGGER audit_chain_only_grows_truncate BEFORE TRUNCATE ON audit_chain
 FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_only_grows();
 """
-# As 2026_11_23_first_tables made them.
+# As created by 2026_11_23_first_tables.
 SQLITE_FORMER_GUARDS = """
 CREATE TRIGGER audit_event_append_only_{event} BEFORE {event} ON audit_event
 BEGIN SELECT RAISE(ABORT, 'audit_event_is_append_only'); END
@@ -151,7 +151,7 @@ def upgrade() -> None:
         sa.Column("last_link", sa.String(64), nullable=False),
     )
     chain = sa.table("audit_chain", *(sa.column(name) for name in ("chain_id", "length", "last_link")))
-    # The chain of what concerns nobody has a head from the start, so that its first two writers wait for each other.
+    # The chain of events without a user gets its head row now, so that its first two writers wait for each other.
     op.bulk_insert(
         chain,
         [
@@ -163,13 +163,16 @@ def upgrade() -> None:
 
 
 def _wait_for_writers() -> None:
-    """An event of a transaction that is still open would go with the old table. (SQLite has one writer: us.)"""
+    """Lock the table: an event of a transaction that is still open would be lost with the old table.
+
+    SQLite has one writer, which is this migration.
+    """
     if op.get_bind().dialect.name == "postgresql":
         op.execute("LOCK TABLE audit_event IN ACCESS EXCLUSIVE MODE")
 
 
 def _plain_events(table: str) -> sa.TableClause:
-    """The events as they were before this revision."""
+    """Return the table of events as before this revision."""
     return sa.table(
         table,
         *(sa.column(name) for name in ("id", "action", "actor_id", "subject_id", "object_type", "object_id")),
@@ -208,7 +211,7 @@ def _create_chained() -> None:
 
 
 def _chain_events() -> dict[int, tuple[int, str]]:
-    """Copy the events into chains; the heads of those."""
+    """Copy the events into chains, and return the chain heads."""
     heads: dict[int, tuple[int, str]] = {}
     connection, last_id = op.get_bind(), 0
     source, target = _plain_events("audit_event"), _chained_events("new_audit_event")
@@ -254,7 +257,7 @@ def _digest(salt: str, values: dict[str, str], path: str, value: object) -> obje
     return "sha256:" + hashlib.sha256("\n".join((salt, path, value)).encode()).hexdigest()
 
 
-# How links and digests are made was decided then: code that is written later doesn't change these events.
+# Own copies of the functions for links and digests: later changes of the application must not affect this migration.
 
 
 def _canonical(value: object) -> str:
@@ -274,7 +277,7 @@ def _add_guards() -> None:
 
 
 def downgrade() -> None:
-    """The events as they were, but for what was erased meanwhile; their links are lost."""
+    """Restore the former table. Erased values stay erased, and the links are lost."""
     _wait_for_writers()
     op.create_table(
         "old_audit_event",

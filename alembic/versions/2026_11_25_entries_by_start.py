@@ -1,6 +1,6 @@
-"""An index of all entries by their start.
+"""Add an index of all time entries by start time.
 
-Why: a page of everybody's newest entries would otherwise sort all that were ever recorded.
+Why: a page of the newest entries of all users would otherwise sort the whole table.
 """
 
 from alembic import op

@@ -1,6 +1,6 @@
-"""Slots of exports: how many a person has going at once.
+"""Add a table that limits the concurrent exports of each user.
 
-Why: each is a file on our disk for as long as its reader takes.
+Why: each export is a file on the server's disk until its client has read it.
 """
 
 import sqlalchemy as sa

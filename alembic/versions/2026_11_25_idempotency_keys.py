@@ -1,6 +1,6 @@
-"""Answers kept under the sender's key for 24 hours.
+"""Store responses under the user's idempotency key for 24 hours.
 
-Why: on a bad network the answer to a punch gets lost, and the same punch sent again must not be a second one.
+Why: on a bad network the response to a punch may be lost, and its retry must not create a second punch.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
-"""Wrong logins of the last hour, and the addresses from which people logged in.
+"""Store the failed logins of the last hour, and the addresses from which users have logged in.
 
-Why: the limit on guessing must hold for all workers together and over a restart.
+Why: the limit on failed logins must be shared by all worker processes and survive a restart.
 """
 
 import sqlalchemy as sa

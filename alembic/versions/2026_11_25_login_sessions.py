@@ -1,6 +1,6 @@
-"""Sessions, on which every access token depends, in the place of an epoch that people's tokens shared.
+"""Add login sessions, to which access tokens belong, and drop the epoch that all tokens of a user shared.
 
-Why: a logout ends one device and not all, and what ends a session must end it on every worker at once.
+Why: a logout must end one device's session and not all, and a session must end on every worker process at once.
 """
 
 import sqlalchemy as sa
@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("last_used_at", Instant, nullable=False),
         sa.Column("expires_at", Instant, nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_login_session_user_id_user"),
-        sqlite_autoincrement=True,  # an ended session's id, and with it its tokens, never becomes another's
+        sqlite_autoincrement=True,  # never reuses the id of an ended session, so its access tokens stay invalid
     )
     op.create_index("ix_login_session_user_id", "login_session", ["user_id"])
     op.create_index("ix_login_session_expires_at", "login_session", ["expires_at"])

@@ -1,6 +1,6 @@
-"""Passwords that must be changed, and one-time links to set one.
+"""Add required password changes, and password links that work once.
 
-Why: whoever makes an account for somebody should never need to know their password.
+Why: an admin who creates a user should never know the user's password.
 """
 
 import sqlalchemy as sa

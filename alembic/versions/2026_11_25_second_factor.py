@@ -1,6 +1,6 @@
-"""The second factor: secrets of one-time passwords, and recovery codes.
+"""Add the second factor: TOTP secrets and recovery codes.
 
-Why: a password alone is lost to phishing; kept hashed or not.
+Why: a password alone does not protect against phishing.
 """
 
 import sqlalchemy as sa

@@ -1,8 +1,8 @@
-"""Drop the slots of exports.
+"""Drop the table that limited concurrent exports.
 
-Why: since 0.8 each worker process counts its own exports, in its memory, and nothing reads or writes the table.
+Why: since 0.8 each worker process counts its exports in memory, and nothing uses the table.
 
-PostgreSQL locks `user` too, for the moment in which its foreign key goes.
+PostgreSQL also locks `user` for a moment, while the foreign key is dropped.
 """
 
 import sqlalchemy as sa

@@ -1,1 +1,1 @@
-"""Code without knowledge of the domain: settings, databases, security, the server, time."""
+"""Code independent of the domain: settings, databases, security, the server, time."""

@@ -1,16 +1,16 @@
-"""The families of domain errors. api/http/problems.py gives each family its status number; services name the errors."""
+"""Families of domain errors. api/http/problems.py maps each family to an HTTP status. Services define the errors."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
 class DomainError(Exception):
-    """A rule said no. `code` is stable and enough for a client to act on; the message tells people what to do next."""
+    """A violated rule. Clients act on `code`, which is stable. The message says what happened and what to do next."""
 
     code: ClassVar[str]
     title: ClassVar[str]
     is_audited: ClassVar[bool] = False
-    """True where the refusal itself is evidence: its transaction commits, with its audit event, first."""
+    """True if the rejection is recorded: its transaction commits with an audit event before the error is raised."""
 
     def __init__(self, detail: str, **extensions: Any) -> None:
         super().__init__(detail)
@@ -19,31 +19,31 @@ class DomainError(Exception):
 
 
 class NotAuthenticated(DomainError):
-    """We don't know who is asking."""
+    """The caller is not authenticated."""
 
 
 class Forbidden(DomainError):
-    """We know who is asking, and they may not do this."""
+    """The caller is authenticated but lacks the permission."""
 
 
 class NotFound(DomainError):
-    """It doesn't exist, or not for the one who asks: both look the same."""
+    """The object does not exist, or is not visible to the caller. Both cases have the same response."""
 
 
 class Conflict(DomainError):
-    """A rule of the business says no in the present state of things."""
+    """The operation conflicts with the current state."""
 
 
 class Invalid(DomainError):
-    """What was sent can't be meant."""
+    """The request is well-formed, but a value in it is invalid."""
 
 
 class MethodNotAllowed(DomainError):
-    """The address is right, the method isn't."""
+    """The path exists, but not with this HTTP method."""
 
 
 class PreconditionFailed(DomainError):
-    """It was changed since the one who asks last read it: `version` is the present one."""
+    """The object was changed after the caller read it. `version` is its current version."""
 
     def __init__(self, detail: str, *, version: int, **extensions: Any) -> None:
         super().__init__(detail, version=version, **extensions)
@@ -51,24 +51,24 @@ class PreconditionFailed(DomainError):
 
 
 class ContentTooLarge(DomainError):
-    """More was sent than is read."""
+    """The request body is larger than the limit."""
 
 
 class RequestTimeout(DomainError):
-    """It was not sent in time."""
+    """The request was not received in time."""
 
 
 class Misdirected(DomainError):
-    """It was meant for somebody else."""
+    """The request names a host that is not served here."""
 
 
 class UnsupportedMediaType(DomainError):
-    """It was sent in a form that isn't read."""
+    """The media type or content encoding of the body is not supported."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitPolicy:
-    """At most `quota` of something in `window_seconds`. The name is a plain word: answers show it."""
+    """At most `quota` units in `window_seconds`. Responses show the name, so it must be plain ASCII."""
 
     name: str
     quota: int
@@ -76,7 +76,7 @@ class RateLimitPolicy:
 
 
 class RateLimited(DomainError):
-    """More was asked for than the policy lets through: try again after `retry_after_seconds`."""
+    """The caller has exceeded the policy's quota, and may retry after `retry_after_seconds`."""
 
     def __init__(self, detail: str, *, policy: RateLimitPolicy, retry_after_seconds: int, **extensions: Any) -> None:
         super().__init__(detail, **extensions)
@@ -85,10 +85,10 @@ class RateLimited(DomainError):
 
 
 class InternalFailure(DomainError):
-    """Our fault."""
+    """An error of the service itself."""
 
 
 class Unavailable(DomainError):
-    """Not now: try again after `retry_after_seconds`."""
+    """The service is temporarily unavailable. The caller may retry after `retry_after_seconds`."""
 
     retry_after_seconds: ClassVar[int] = 1

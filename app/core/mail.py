@@ -1,7 +1,7 @@
-"""Letters to people: by SMTP, or in development into the log. None where neither may be, and then the caller shows it.
+"""E-mail to users: by SMTP or, in development, to the log.
 
-A letter may hold a link that lets its reader in, so nothing of it, nor whom it is for, is in an error or beside it in
-the log.
+An e-mail may contain a link that grants access to an account. Errors and the log events of failures therefore contain
+neither its text nor its recipient.
 """
 
 import asyncio
@@ -33,7 +33,10 @@ class MailNotSent(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """Plain text for one person. Raises ValueError where address or subject isn't one line: no header gets in there."""
+    """A plain text e-mail to one recipient.
+
+    Raises ValueError if the address or the subject has a line break, which would allow header injection.
+    """
 
     to: str
     subject: str
@@ -41,24 +44,24 @@ class Mail:
 
     def __post_init__(self) -> None:
         if _LINE_BREAK.search(self.to + self.subject):
-            raise ValueError("The address and the subject of a letter are one line each.")
+            raise ValueError("The address and the subject of an e-mail must be one line each.")
 
 
 class Mailer(Protocol):
     delivers: ClassVar[bool]
-    """Whether a letter gets to whom it is for, or only into the log."""
+    """False if e-mails are only logged."""
 
     async def send(self, mail: Mail) -> None:
-        """Send the letter; it is on its way when this returns. Raises MailNotSent."""
+        """Send the e-mail. The mail server has accepted it when this returns. Raises MailNotSent."""
 
 
 class SmtpMailer:
-    """Hands letters to the server of SMTP_HOST, each on a connection of its own, in `timeout_seconds` in all."""
+    """Sends each e-mail over a new connection to SMTP_HOST, within `timeout_seconds` in total."""
 
     delivers: ClassVar[bool] = True
 
     def __init__(self, settings: Settings, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        assert settings.MAIL_FROM is not None  # Settings.ensure_valid() saw to it
+        assert settings.MAIL_FROM is not None  # checked by Settings.ensure_valid()
         sender = _parse_address(settings.MAIL_FROM)
         self._settings = settings
         self._sender, self._domain = _format_address(sender), sender.ascii_domain
@@ -77,10 +80,10 @@ class SmtpMailer:
                 await client.quit()
         except Exception as error:
             if is_accepted:
-                return  # only the goodbye failed
-            # Neither its words nor what it came from: servers and libraries quote addresses, and worse, in them.
+                return  # only QUIT failed
+            # The message and the cause of the error are left out: they may quote addresses or the text.
             _log.warning("mail_not_sent", error=type(error).__name__, status=_smtp_status(error))
-            raise MailNotSent("The mail could not be sent. Try again in a while, or tell your admin.") from None
+            raise MailNotSent("The e-mail could not be sent. Try again later, or contact your admin.") from None
         finally:
             client.close()
 
@@ -92,9 +95,10 @@ class SmtpMailer:
             username=settings.SMTP_USER,
             password=settings.SMTP_PASSWORD.get_secret_value() if settings.SMTP_PASSWORD else None,
             use_tls=settings.SMTP_TLS is SmtpTls.tls,
-            start_tls=settings.SMTP_TLS is SmtpTls.starttls,  # never "if offered": who listens in could unoffer it
+            start_tls=settings.SMTP_TLS
+            is SmtpTls.starttls,  # required, not opportunistic: an attacker could strip the offer
             tls_context=self._ssl_context,
-            local_hostname=self._domain,  # else it asks the DNS for a name, for as long as that takes
+            local_hostname=self._domain,  # otherwise the name is looked up in DNS, which may block
             timeout=self._timeout_seconds,
         )
 
@@ -105,20 +109,20 @@ class SmtpMailer:
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(utc_now())
         message["Message-ID"] = f"<{secrets.token_hex(16)}@{self._domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # so that nobody's holiday answers (RFC 3834)
+        message["Auto-Submitted"] = "auto-generated"  # prevents automatic replies (RFC 3834)
         message.set_content(mail.text)
         return message
 
 
 class LogMailer:
-    """Prints letters to the log, for developers. Raises InvalidSettings where others can reach the service."""
+    """Writes e-mails to the log, in development. Raises InvalidSettings if the service is exposed."""
 
     delivers: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:
         if settings.is_exposed:
             raise InvalidSettings(
-                "SMTP_HOST is missing: letters hold links that let their readers in, so no log gets them."
+                "SMTP_HOST is missing. E-mails contain links that grant access, so they must not be logged."
             )
 
     async def send(self, mail: Mail) -> None:
@@ -126,7 +130,10 @@ class LogMailer:
 
 
 def create_mailer(settings: Settings) -> Mailer | None:
-    """By SMTP where there is a server; else to the log in development; else None: show it to whoever asked for it."""
+    """Return an SMTP mailer if SMTP_HOST is set, else a log mailer, or None if the service is exposed.
+
+    Without a mailer, the response to the admin contains the link.
+    """
     if settings.SMTP_HOST is not None:
         return SmtpMailer(settings)
     return None if settings.is_exposed else LogMailer(settings)
@@ -137,12 +144,12 @@ def _parse_address(address: str) -> ValidatedEmail:
 
 
 def _format_address(address: ValidatedEmail) -> str:
-    """In ASCII if that can be, for every server; letters of other scripts before the @ need one with SMTPUTF8."""
+    """ASCII if possible, for any server. Other letters before the @ require a server with SMTPUTF8."""
     return address.ascii_email or address.normalized
 
 
 def _smtp_status(error: Exception) -> int | None:
-    """The number with which the server refused, if it did."""
+    """SMTP reply code with which the server rejected the e-mail, or None."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return error.recipients[0].code
     return error.code if isinstance(error, aiosmtplib.SMTPResponseException) else None

@@ -1,7 +1,7 @@
-r"""Text that no spreadsheet takes for a formula (OWASP, CSV injection), and the way back.
+r"""Escaping of text against formula injection in spreadsheets (OWASP, CSV injection), and its reversal.
 
-The patterns are written so that Python and PostgreSQL read them alike: plain classes, and \u escapes, which both know
-in any encoding. Neither \w nor \s: what they mean is up to a database's locale.
+The patterns mean the same in Python and PostgreSQL: they use plain classes and \u escapes, which work in any encoding.
+They avoid \w and \s, whose meaning depends on the database's locale.
 """
 
 import re
@@ -12,36 +12,37 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-# What NFKC makes = + - @ of counts as such (full width, small, superscript ...). Half of Europe's spreadsheets split at
-# semicolons and know no quotes inside a cell, so behind a semicolon or a line break a formula may start as well.
+# Characters that NFKC maps to = + - @ count too (full width, small, superscript ...). In many European locales
+# spreadsheets split at semicolons and ignore quotes inside a cell. There a formula may also start after a semicolon or
+# a line break.
 _FORMULA_START = (
     r"[-=+@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u207a\u207b\u208c\u208a\u208b\ufb29\u2a75\u2a76]"
 )
 _BLANKS = r"\t\u000b\u000c\u001c-\u001f \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _AFTER_BREAK = rf"[;\t\r\n](?=[{_BLANKS}]*{_FORMULA_START})"
 _AT_START = rf"^(?=[{_BLANKS}\r\n]*(?:[\t\r\n]|{_FORMULA_START}))"
-# Nearly every text, told apart ten times faster: it starts with a digit or a letter and has no break in it.
+# A fast path for most texts, ten times faster: they start with a digit or letter and contain no break.
 _SAFE_TEXT = r"^[0-9A-Za-z\u00c0-\u024f\u0370-\u03ff\u0400-\u052f\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3][^;\t\r\n]*$"
 _is_safe = re.compile(_SAFE_TEXT).fullmatch
 _after_break = re.compile(_AFTER_BREAK)
-_at_start = re.compile(_AT_START.replace(r"[\t\r\n]|", r"[\t\r\n\0]|"))  # NUL, which PostgreSQL has in no text
+_at_start = re.compile(_AT_START.replace(r"[\t\r\n]|", r"[\t\r\n\0]|"))  # NUL, which PostgreSQL can't store
 _LOOKS_ESCAPED = re.compile(rf"(?:^|(?<=[;\t\r\n]))(?='+\s*{_FORMULA_START})")
 _ESCAPED = re.compile(rf"(?:^|(?<=[;\t\r\n]))'(?='*\s*{_FORMULA_START})")
 
 
 def escape_formula(text: str) -> str:
-    """The text, with an apostrophe wherever a spreadsheet would start to read a formula."""
+    """Return the text with an apostrophe at every position where a spreadsheet might read a formula."""
     return text if _is_safe(text) else _at_start.sub("'", _after_break.sub(r"\g<0>'", text))
 
 
 def escape_formula_postgresql(text: ColumnElement[str]) -> ColumnElement[str]:
-    """`escape_formula`, done by PostgreSQL."""
+    """Return `escape_formula` as a PostgreSQL expression."""
     escaped_after_breaks = func.regexp_replace(text, _AFTER_BREAK, r"\&'", "g")
     return case((text.bool_op("~")(_SAFE_TEXT), text), else_=func.regexp_replace(escaped_after_breaks, _AT_START, "'"))
 
 
 class escaped_csv_text(FunctionElement[str]):  # noqa: N801 - it reads as a function
-    """The text of a CSV cell, made safe by the database; an empty one may be NULL, which COPY doesn't quote."""
+    """The escaped text of a CSV cell, as SQL. Empty text may become NULL, which COPY does not quote."""
 
     type = Text()
     inherit_cache = True
@@ -57,15 +58,19 @@ def _compile_for_postgresql(element: escaped_csv_text, compiler: SQLCompiler, **
 def _compile_for_sqlite(element: escaped_csv_text, compiler: SQLCompiler, **options: Any) -> str:
     (text,) = element.clauses
     is_plain = text.bool_op("GLOB")("[0-9A-Za-z]*") & text.bool_op("NOT GLOB")("*[;\t\r\n]*")
-    return compiler.process(case((is_plain, text), else_=func.escape_formula(text)), **options)  # Python's, above
+    return compiler.process(
+        case((is_plain, text), else_=func.escape_formula(text)), **options
+    )  # the Python function above
 
 
 def escape_cell(text: str) -> str:
-    """One line, made safe like `escape_formula`, so that `unescape_cell` has it back: an apostrophe that stands where
-    ours would gets one more."""
+    """Escape one line like `escape_formula`, but reversibly by `unescape_cell`.
+
+    An existing apostrophe that looks like an escape gets another one.
+    """
     return text if _is_safe(text) else escape_formula(_LOOKS_ESCAPED.sub("'", text))
 
 
 def unescape_cell(cell: str) -> str:
-    """The text that was guarded."""
+    """Return the text that `escape_cell` escaped."""
     return cell if _is_safe(cell) else _ESCAPED.sub("", cell)

@@ -1,11 +1,11 @@
-"""Text compared as people compare it."""
+"""Case-insensitive comparison of Unicode text."""
 
 import unicodedata
 
 
 def casefold_key(text: str) -> str:
-    """The form under which a name or e-mail is unique: NFKC, casefolded, outer blanks dropped.
+    """Return the key under which a name or e-mail is unique: NFKC, casefolded, without leading and trailing blanks.
 
-    Stored beside the original, since SQLite's lower() keeps Ä and ä apart and two engines must agree.
+    It is stored next to the original, because SQLite and PostgreSQL convert the case of letters such as Ä differently.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())

@@ -1,4 +1,4 @@
-"""The record: what happened to whom, by whom, when and why. Append-only and chained, by triggers in the migrations."""
+"""The audit log. Triggers in the migrations make it append-only and keep its chains consistent."""
 
 from datetime import datetime
 
@@ -11,10 +11,12 @@ BY_ANOTHER = text("actor_id <> chain_id")
 
 
 class AuditEvent(SQLModel, table=True):
-    """One link of a chain. `chain_id` is the person it concerns, or 0 where there is none: a project, an unknown login.
+    """An audit event, which is one link of a chain.
 
-    `before` and `after` are canonical JSON, in the text that was hashed. In them, and in `reason`, a personal value is
-    a digest, whose value and salt stand in `personal`. No foreign keys: an event outlives what it tells of.
+    `chain_id` is the id of the user concerned, or 0 if there is none (a project, a login with an unknown e-mail).
+    `before` and `after` are canonical JSON, as it was hashed. In them and in `reason`, personal values are replaced by
+    digests. `personal` contains the values and their salt. There are no foreign keys because events outlive the objects
+    that they describe.
     """
 
     __tablename__ = "audit_event"
@@ -42,7 +44,7 @@ class AuditEvent(SQLModel, table=True):
 
 
 class AuditChain(SQLModel, table=True):
-    """The head of a chain: how many links it has, and the last one. Only a trigger on the events moves it."""
+    """The head of a chain: the number of its links and its last link. Only a trigger on `audit_event` updates it."""
 
     __tablename__ = "audit_chain"
 

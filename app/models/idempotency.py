@@ -1,4 +1,4 @@
-"""Answers kept for a while, so that a request sent again is answered again and not done again."""
+"""Stored responses, so that a retried request is not executed twice."""
 
 from datetime import datetime
 
@@ -9,9 +9,10 @@ from app.core.database.column_types import Instant
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A key is its sender's: two people may choose the same. `fingerprint` tells whether it is the same request.
+    """A response stored under a user's idempotency key. Different users may choose the same key.
 
-    No foreign key: it is written under the sender's lock, and checking it again would cost each punch a look.
+    `fingerprint` is a digest of the request, to detect the reuse of a key for another request. There is no foreign key
+    because the row is written under the user's lock, and its check would slow down each punch.
     """
 
     __tablename__ = "idempotency_key"

@@ -1,4 +1,4 @@
-"""Projects that time is booked on, and who may book them."""
+"""Projects, and the users who may book time on them."""
 
 from datetime import datetime
 
@@ -20,7 +20,7 @@ class Project(SQLModel, table=True):
 
 
 class ProjectMember(SQLModel, table=True):
-    """A person who may book a project. A project without members can be booked by everyone."""
+    """A user who may book time on a project. A project without members is open to all users."""
 
     __tablename__ = "project_member"
     __table_args__ = (

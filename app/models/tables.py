@@ -1,4 +1,4 @@
-"""The Core tables, named once, for statements that are built of columns."""
+"""The SQLAlchemy Core tables of the models."""
 
 from sqlalchemy import ColumnElement, FromClause, Table
 from sqlmodel import SQLModel
@@ -16,7 +16,7 @@ from app.models.users import NamedLock, TimeZone, User
 
 
 def table_of(model: type[SQLModel]) -> Table:
-    """The Core table of a model."""
+    """Return the Core table of a model."""
     table = SQLModel.metadata.tables[str(model.__tablename__)]
     assert isinstance(table, Table)
     return table
@@ -33,6 +33,6 @@ AUDIT_EVENT, AUDIT_CHAIN = table_of(AuditEvent), table_of(AuditChain)
 
 
 def full_name(user: FromClause) -> ColumnElement[str]:
-    """First and last name of a row of the table of people, or of an alias of it."""
+    """Return the first and last name as an expression, for the user table or an alias of it."""
     name: ColumnElement[str] = user.c.first_name + " " + user.c.last_name
     return name

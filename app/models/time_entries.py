@@ -1,4 +1,4 @@
-"""Entries: one stretch of work by one person on one project."""
+"""Time entries: each is a period of work by one user on one project."""
 
 from datetime import datetime
 
@@ -11,8 +11,11 @@ OPEN = text("end_time IS NULL")
 
 
 class TimeEntry(SQLModel, table=True):
-    """That a person's entries never overlap can't be said here: see `ex_time_entry_no_overlap` in the migrations, an
-    exclusion constraint on PostgreSQL and triggers on SQLite."""
+    """A time entry, open while `end_time` is NULL.
+
+    The migrations add `ex_time_entry_no_overlap`, which rejects overlaps between a user's entries. It is an exclusion
+    constraint on PostgreSQL and triggers on SQLite.
+    """
 
     __tablename__ = "time_entry"
     __table_args__ = (

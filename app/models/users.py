@@ -1,4 +1,4 @@
-"""People: employees, managers and admins, and the zones they have lived in."""
+"""Users and their time zones."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -21,12 +21,12 @@ def _role_column() -> Column[str]:
 
 
 def _flag_column(name: str) -> Column[bool]:
-    """Off for people who were there before the column."""
+    """A flag that is false for users who existed before the column."""
     return Column(name, Boolean, nullable=False, server_default=false())
 
 
 class TimeZone(SQLModel, table=True):
-    """A zone that somebody has or had: the zones that entries can carry, so a report needn't look for them."""
+    """A time zone that a user has or had. Reports read from here which time zones entries can have."""
 
     __tablename__ = "time_zone"
     name: str = Field(primary_key=True, max_length=64)
@@ -60,7 +60,7 @@ class User(SQLModel, table=True):
 
 
 class NamedLock(SQLModel, table=True):
-    """A row to lock where a rule spans several people: the last admin, manager cycles."""
+    """A row to lock for rules that span several users, such as the last admin and manager cycles."""
 
     __tablename__ = "global_lock"
     name: str = Field(sa_column=Column(String(32), primary_key=True))

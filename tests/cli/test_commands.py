@@ -107,9 +107,9 @@ def test_an_admin_created_with_a_piped_password_logs_in(run_command, server, ano
 @pytest.mark.parametrize(
     ("email", "stdin", "message"),
     [
-        ("ada@example.com", "password1234", "password: This password is among the first that are guessed."),
-        ("ada@example.com", "short", "password: A password has 12 to 128 characters."),
-        ("ada@example.com", "", "password: A password has 12 to 128 characters."),
+        ("ada@example.com", "password1234", "password: The password is too easy to guess."),
+        ("ada@example.com", "short", "password: A password must have 12 to 128 characters."),
+        ("ada@example.com", "", "password: A password must have 12 to 128 characters."),
         ("ada", PASSWORD, "email: value is not a valid email address"),
     ],
 )

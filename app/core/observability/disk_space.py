@@ -1,4 +1,4 @@
-"""Where the service writes on this machine's disks, and how much room there is."""
+"""Free disk space on the volumes that the service writes to."""
 
 import shutil
 import tempfile
@@ -10,9 +10,9 @@ MIB = 1024 * 1024
 
 
 def free_bytes(settings: Settings) -> dict[str, int]:
-    """The free bytes by what they are for: `temporary` files, such as exports on their way, and an SQLite `database`.
+    """Return the free bytes per volume: `temporary` (files such as exports) and, for SQLite, `database`.
 
-    A place that isn't there has none.
+    A missing folder counts as 0.
     """
     paths = {"temporary": Path(tempfile.gettempdir())}
     if settings.is_sqlite:
@@ -21,7 +21,7 @@ def free_bytes(settings: Settings) -> dict[str, int]:
 
 
 def find_low_space(settings: Settings) -> list[str]:
-    """What has less than MIN_FREE_DISK_MB left."""
+    """Return the volumes with less free space than MIN_FREE_DISK_MB, which is in MiB."""
     return [name for name, free in free_bytes(settings).items() if free < settings.MIN_FREE_DISK_MB * MIB]
 
 

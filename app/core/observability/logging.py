@@ -1,6 +1,7 @@
-"""One line per event on standard error: JSON for machines, or text for whoever develops.
+"""Structured logs on standard error, one line per event: JSON, or text for developers.
 
-Bodies, headers and query strings are never logged: people put secrets there. Nor are values that an error quotes.
+Bodies, headers and query strings are never logged because they may contain secrets. Values that an error quotes are
+left out too.
 """
 
 import json
@@ -20,7 +21,7 @@ _COLOURS = {"warning": "33", "error": "31", "critical": "31"}
 
 
 def configure_logging(*, as_json: bool) -> None:
-    """Send our own events and the libraries' warnings to standard error, each with this process's id."""
+    """Send our log events and the warnings of libraries to standard error, each with the process id."""
     pid = os.getpid()
 
     def add_pid(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -51,7 +52,7 @@ def configure_logging(*, as_json: bool) -> None:
 
 
 def first_line(error: object) -> str:
-    """What went wrong, without the values: databases and pydantic quote them, from the second line on."""
+    """Return the first line of an error's message. Databases and pydantic quote values only in the following lines."""
     return next(iter(str(error).splitlines()), "")[:MAX_LINE_LENGTH]
 
 
@@ -70,8 +71,10 @@ def _render_coloured_text(_logger: object, method: str, event: structlog.typing.
 
 
 def _format_event(event: structlog.typing.EventDict) -> str:
-    """`09:00:00.123Z info request status=200`, and a traceback below it. What isn't plain is quoted as JSON quotes it,
-    so nobody's text can end a line, look like another field or reach the terminal."""
+    """Format an event as `09:00:00.123Z info request status=200`, followed by its traceback.
+
+    Values with special characters are quoted as JSON. They can't forge a line or a field, or send terminal escapes.
+    """
     fields = dict(event)
     timestamp, level, name, trace = (fields.pop(key, "") for key in ("timestamp", "level", "event", "exception"))
     head = f"{timestamp[11:23]}Z {level:7} {_quote(name, with_blanks=True)}"
@@ -91,7 +94,7 @@ def _format_traceback(exc_info: structlog.typing.ExcInfo) -> str:
 
 
 def _format_chain(error: BaseException | None) -> Iterator[str]:
-    """The error after what it came from, each with its own frames, as Python prints them."""
+    """Yield the causes of the error and then the error, each with its frames, in Python's order."""
     if error is None:
         return
     yield from _format_chain(error.__cause__ or (None if error.__suppress_context__ else error.__context__))

@@ -1,9 +1,8 @@
-"""What is counted and measured, and how it is shown: in memory for one process, in files that add up for several.
+"""Prometheus metrics: in memory for one worker process, in shared files for several.
 
-Labels are bounded: the patterns of routes, codes of errors, words of ours. Nothing of a request's text ever is one.
+Label values are bounded: route patterns, error codes and fixed words. They never contain text from a request.
 
-A counter of something that was written is told after the commit, by whoever ran the transaction. Each value costs about
-a microsecond.
+Counters of stored objects are incremented after the commit. An increment costs about a microsecond.
 """
 
 import os
@@ -26,14 +25,14 @@ from app.core.time.clock import utc_now
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNMATCHED = "unmatched"
-"""The route of a request that none matches."""
+"""The route label of a request that matches no route."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 disable_created_metrics()
 _folder = Path(os.environ[MULTIPROC_DIR]) if MULTIPROC_DIR in os.environ else None
 if _folder is not None:
-    mark_process_dead(os.getpid())  # of a process that had this number before
+    mark_process_dead(os.getpid())  # a former process with the same id
 _registry = CollectorRegistry()
 
 REQUESTS = Counter(
@@ -44,59 +43,66 @@ REQUESTS = Counter(
 )
 REQUEST_DURATIONS = Histogram(
     "ett_http_request_duration_seconds",
-    "Seconds from a request's head to the last byte of its answer, by route.",
+    "Seconds from the request headers to the last byte of the response, by route.",
     ["route"],
     buckets=BUCKETS_SECONDS,
     registry=_registry,
 )
 PROBLEMS = Counter(
     "ett_error_responses",
-    "Answers that were problems, by status and stable code.",
+    "Error responses, by status and error code.",
     ["status", "code"],
     registry=_registry,
 )
 LOGIN_FAILURES = Counter(
     "ett_login_failures",
-    "Logins refused: `wrong`, `wrong_code`, or `limited` after too many. After the commit.",
+    "Failed logins by reason: `wrong` (e-mail or password), `wrong_code`, or `limited` (too many failed logins).",
     ["reason"],
     registry=_registry,
 )
 AUDIT_EVENTS = Counter(
     "ett_audit_events",
-    "Events put on record by requests, by what they are about. After the commit.",
+    "Audit events written by requests, by object type. Counted after the commit.",
     ["object_type"],
     registry=_registry,
 )
 EXPORT_ROWS = Counter(
     "ett_export_rows",
-    "Rows written to exports, by format; of a CSV its lines, the header too.",
+    "Rows written to exports, by format. For CSV, lines including the header.",
     ["format"],
     registry=_registry,
 )
-WORKER_STARTS = Counter("ett_worker_starts", "Workers started since the service was.", registry=_registry)
+WORKER_STARTS = Counter(
+    "ett_worker_starts", "Worker processes started since the service was started.", registry=_registry
+)
 
 
 def _gauge(name: str, documentation: str, labels: Iterable[str] = (), *, mode: str = "livesum") -> Gauge:
-    """A value of the present: of all living workers the sum, or what `mode` says."""
+    """A gauge that is summed over all running worker processes, or merged as `mode` says."""
     return Gauge(name, documentation, labels, registry=_registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
 
-WORKERS = _gauge("ett_workers", "Workers that serve.")
-LAST_WORKER_START = _gauge("ett_last_worker_start_time_seconds", "When the youngest worker started.", mode="livemax")
+WORKERS = _gauge("ett_workers", "Running worker processes.")
+LAST_WORKER_START = _gauge(
+    "ett_last_worker_start_time_seconds", "Unix time at which the newest worker process started.", mode="livemax"
+)
 BUILD_INFO = _gauge(
-    "ett_build_info", "1, for this version and kind of database.", ["version", "database"], mode="livemax"
+    "ett_build_info",
+    "1, with labels for the version and the kind of database.",
+    ["version", "database"],
+    mode="livemax",
 )
 CONCURRENCY_LIMIT = _gauge(
-    "ett_concurrency_limit", "How many requests may be in the database at once, by gate.", ["limiter"]
+    "ett_concurrency_limit", "Maximum number of concurrent database requests, by limiter.", ["limiter"]
 )
-REQUESTS_RUNNING = _gauge("ett_requests_running", "How many are.", ["limiter"])
-REQUESTS_QUEUED = _gauge("ett_requests_queued", "Requests that wait for a slot.", ["limiter"])
-CONNECTIONS = _gauge("ett_pool_connections", "Connections that the pools may have.")
-CONNECTIONS_IN_USE = _gauge("ett_pool_connections_in_use", "Connections that are taken from the pools.")
+REQUESTS_RUNNING = _gauge("ett_requests_running", "Requests that hold a permit, by limiter.", ["limiter"])
+REQUESTS_QUEUED = _gauge("ett_requests_queued", "Requests that wait for a permit, by limiter.", ["limiter"])
+CONNECTIONS = _gauge("ett_pool_connections", "Maximum size of the database connection pools.")
+CONNECTIONS_IN_USE = _gauge("ett_pool_connections_in_use", "Database connections in use.")
 
 
 def record_worker_start(version: str, database: str) -> None:
-    """Say that this process serves from now on."""
+    """Record that this worker process has started."""
     WORKER_STARTS.inc()
     WORKERS.inc()
     LAST_WORKER_START.set(utc_now().timestamp())
@@ -104,21 +110,21 @@ def record_worker_start(version: str, database: str) -> None:
 
 
 def record_worker_stop() -> None:
-    """Say that this process serves no more: its values of the present go, what it counted stays."""
+    """Record that this worker process stops. Its gauges are removed, and its counters stay."""
     WORKERS.dec()
     if _folder is not None:
         mark_process_dead(os.getpid())
 
 
 def count_request(method: str, route: str | None, status: int | str, seconds: float) -> None:
-    """Count a request that ended; `route` is the pattern that it matched, None where there is none."""
+    """Count a finished request. `route` is the pattern that it matched, or None."""
     requests, durations = _request_metrics(method if method in METHODS else "other", route or UNMATCHED, status)
     requests.inc()
     durations.observe(seconds)
 
 
 def instrument_pool(engine: Engine, size: int) -> None:
-    """Keep account of the connections that are taken from the engine's pool, which has so many at most."""
+    """Count the connections in use of the engine's pool, whose maximum is `size`."""
 
     checked_out: set[ConnectionPoolEntry] = set()
 
@@ -127,7 +133,7 @@ def instrument_pool(engine: Engine, size: int) -> None:
         CONNECTIONS_IN_USE.inc()
 
     def on_checkin(_driver: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
-        if entry in checked_out:  # not so where taking it failed
+        if entry in checked_out:  # not if the checkout failed
             checked_out.remove(entry)
             CONNECTIONS_IN_USE.dec()
 
@@ -137,7 +143,7 @@ def instrument_pool(engine: Engine, size: int) -> None:
 
 
 def render(scrape_metrics: Iterable[Metric]) -> bytes:
-    """Every metric in Prometheus' text format, and those that whoever is scraped has just looked up."""
+    """Return all metrics in Prometheus' text format, with those that were collected for this scrape only."""
     return generate_latest(_ScrapeCollector(scrape_metrics))
 
 
@@ -152,7 +158,7 @@ class _ScrapeCollector(Collector):
 def _collect_from_workers(folder: Path) -> Iterable[Metric]:
     for pid in live_pids(folder):
         if not _is_running(pid):
-            with suppress(FileNotFoundError):  # another scrape has just done it
+            with suppress(FileNotFoundError):  # a concurrent scrape has removed it
                 mark_process_dead(pid)
     merged: Iterable[Metric] = MultiProcessCollector.merge(map(str, metric_files(folder)))
     return merged
@@ -161,7 +167,7 @@ def _collect_from_workers(folder: Path) -> Iterable[Metric]:
 def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):  # the latter of another user, who has the number by now
+    except (ProcessLookupError, PermissionError):  # PermissionError: the id now belongs to another user's process
         return False
     return True
 

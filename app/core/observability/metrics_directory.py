@@ -1,7 +1,7 @@
-"""The folder through which the workers of one service add up their metrics.
+"""The folder in which worker processes share their metrics.
 
-prometheus_client decides when it is first imported whether it keeps values in memory or in files of this folder. So
-whoever starts workers makes it first, and this module imports nothing of it.
+prometheus_client decides at import whether it keeps values in memory or in files. The folder must therefore be created
+before, and this module must not import prometheus_client.
 """
 
 import os
@@ -15,15 +15,15 @@ from app.core.config.settings import InvalidSettings
 
 MULTIPROC_DIR = "PROMETHEUS_MULTIPROC_DIR"
 _METRIC_FILE = re.compile(r"(counter|histogram|gauge_[a-z]+)_\d+\.db")
-"""The files of a process. Nothing else is ever removed: somebody may name a folder with a database in it."""
+"""Metric files of a process. No other file is removed because the folder may contain anything, even a database."""
 
 
 @contextmanager
 def open_metrics_directory(*, workers: int) -> Iterator[None]:
-    """An empty folder for several workers, gone afterwards; one worker keeps its metrics in memory.
+    """Provide an empty folder for several worker processes, and remove it afterwards. One worker needs no folder.
 
-    It is the one that PROMETHEUS_MULTIPROC_DIR names, which must be no other service's, else a temporary one. Only its
-    owner can read it. Raises InvalidSettings where it can't be made.
+    It is the folder of PROMETHEUS_MULTIPROC_DIR, which no other service may use, or else a temporary one. A new folder
+    is readable by its owner only. Raises InvalidSettings if the folder can't be used.
     """
     configured = os.environ.pop(MULTIPROC_DIR, None)
     if workers == 1:
@@ -40,17 +40,17 @@ def open_metrics_directory(*, workers: int) -> Iterator[None]:
         yield
     finally:
         _remove_metric_files(folder)
-        with suppress(OSError):  # somebody else's files are in it
+        with suppress(OSError):  # it contains other files
             folder.rmdir()
 
 
 def metric_files(folder: Path) -> list[Path]:
-    """The files with metrics."""
+    """Return the metric files in the folder."""
     return [file for file in folder.iterdir() if _METRIC_FILE.fullmatch(file.name)]
 
 
 def live_pids(folder: Path) -> set[int]:
-    """The processes that have values of the present there, which go when the process does."""
+    """Return the ids of the processes with gauges in the folder, which are removed when their process ends."""
     return {int(file.stem.rpartition("_")[2]) for file in metric_files(folder) if file.name.startswith("gauge_live")}
 
 

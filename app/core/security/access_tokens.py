@@ -1,4 +1,4 @@
-"""Access tokens: signed here, and read by one function that trusts nothing the token says about itself."""
+"""Access tokens: signed JWTs. Only this module signs and verifies them, with a fixed algorithm."""
 
 import hashlib
 import math
@@ -22,7 +22,7 @@ MAX_TOKEN_LENGTH = 2048
 MAX_USER_ID = 2**31 - 1
 MAX_SESSION_ID = 2**31 - 1
 VERIFIED_CACHE_SIZE = 10_000
-"""How many tokens a worker remembers as genuine: their digests and claims, some 400 bytes each."""
+"""Number of verified tokens that a worker process caches: digest and claims, about 400 bytes each."""
 
 
 class InvalidToken(NotAuthenticated):
@@ -31,7 +31,7 @@ class InvalidToken(NotAuthenticated):
 
 
 class TokenScope(StrEnum):
-    """What an API token is for. A session's token is for everything that its person may do."""
+    """A permission of an API token. An access token has all permissions of its user's role."""
 
     entries_read = "entries:read"
     entries_write = "entries:write"
@@ -40,20 +40,20 @@ class TokenScope(StrEnum):
 
 
 class PendingAction(StrEnum):
-    """What a person has to do before they may do anything else."""
+    """A step that a user must complete before any other operation is permitted."""
 
-    password = "password"  # noqa: S105 - to change it
+    password = "password"  # noqa: S105 - change the password
     second_factor = "second_factor"
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRule:
-    """Who may call an operation beside those who logged in and have nothing to do first."""
+    """Additional credentials that may call an operation. A login session without pending actions always may."""
 
     scopes: frozenset[TokenScope] = frozenset()
-    """API tokens that have one of these."""
+    """API tokens with one of these scopes may call the operation."""
     pending: frozenset[PendingAction] = frozenset()
-    """People who have to do this first."""
+    """Login sessions with one of these pending actions may call the operation."""
 
 
 SESSION_ONLY = AccessRule()
@@ -61,10 +61,10 @@ SESSION_ONLY = AccessRule()
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a request shows: a session's token or an API token, when, and to which operation.
+    """Claims of a request's access token or API token, with its time and the operation's access rule.
 
-    The token is genuine, if it is a session's; whether its session or it itself still lives, and what its person may
-    do, only the database can tell. Role and active flag are never read from a token.
+    The signature of an access token is verified. The database decides if its login session or the API token is still
+    valid, and what its user may do. Role and active flag are never read from a token.
     """
 
     user_id: int
@@ -73,17 +73,17 @@ class Claims:
     api_token_hash: str | None = None
     access: AccessRule = SESSION_ONLY
     issued_at: float = field(default=math.inf, compare=False)
-    """When the session's token was signed, in seconds since 1970."""
+    """Time at which the access token was signed, in seconds since 1970. Infinity for an API token."""
 
     @property
     def credential(self) -> str:
-        """What tells this session or API token from every other one."""
+        """A key that is unique to this login session or API token."""
         return self.api_token_hash or f"session {self.session_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class _VerifiedToken:
-    """What a genuine token says. Its signature stays right; whether it is in force is asked each time."""
+    """Claims of a token with a valid signature. Its expiry must be checked at each use."""
 
     user_id: int
     session_id: int
@@ -92,7 +92,7 @@ class _VerifiedToken:
 
 
 class TokenSigner:
-    """Signs and reads access tokens with the service's key; the algorithm is the server's choice, not the token's."""
+    """Signs and verifies access tokens with the signing key and ALGORITHM. The token's header can't choose another."""
 
     def __init__(self, settings: Settings) -> None:
         self._key = Keyring(settings).signing_key
@@ -101,7 +101,7 @@ class TokenSigner:
         self._verified_tokens: dict[bytes, _VerifiedToken] = {}
 
     def sign(self, user_id: int, session_id: int, *, at: datetime) -> str:
-        """An access token of the person's session that ends after ACCESS_TOKEN_EXPIRE_MINUTES."""
+        """Return an access token for a user's login session. It expires after ACCESS_TOKEN_EXPIRE_MINUTES."""
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -115,7 +115,10 @@ class TokenSigner:
         return jwt.encode(claims, self._key, algorithm=self._algorithm)
 
     def read(self, token: str | None, access: AccessRule = SESSION_ONLY, *, at: datetime) -> Claims:
-        """The claims of a token. Raises InvalidToken for what is none of ours, without saying what was wrong."""
+        """Return the claims of an access token or API token.
+
+        Raises InvalidToken. Its message does not say why the token is invalid, so that attackers learn nothing.
+        """
         if token is None:
             raise InvalidToken("Log in and send the access token as `Authorization: Bearer ...`.")
         try:
@@ -125,13 +128,16 @@ class TokenSigner:
                 )
             verified = self._verify_cached(token)
         except (JWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
-            raise InvalidToken("The access token is not valid, or no longer. Log in again.") from None
+            raise InvalidToken("The access token is invalid or has expired. Log in again.") from None
         return Claims(verified.user_id, at, session_id=verified.session_id, access=access, issued_at=verified.issued_at)
 
     def _verify_cached(self, token: str) -> _VerifiedToken:
-        """What a token in force says. It is proven once: the same one comes with every request of its half hour."""
+        """Verify a token's signature once, then cache its claims. Check its expiry each time.
+
+        Raises ValueError, JWTError, and other exceptions for malformed claims.
+        """
         if len(token) > MAX_TOKEN_LENGTH:
-            raise ValueError("longer than any token of ours")
+            raise ValueError("longer than any valid token")
         key = hashlib.sha256(token.encode()).digest()
         verified = self._verified_tokens.get(key)
         if verified is None:
@@ -143,30 +149,30 @@ class TokenSigner:
         if verified.issued_at > now + 60:
             raise ValueError("issued in the future")
         if verified.expires_at < now:
-            raise ValueError("over")
+            raise ValueError("expired")
         return verified
 
     def _verify(self, token: str) -> _VerifiedToken:
         claims = jwt.decode(
             token,
             self._key,
-            algorithms=[self._algorithm],  # python-jose takes any algorithm where the list is left out
+            algorithms=[self._algorithm],  # without this list python-jose accepts any algorithm
             audience=AUDIENCE,
             issuer=ISSUER,
             options={f"require_{name}": True for name in ("exp", "iat", "sub", "jti", "iss", "aud")} | {"leeway": 0},
         )
         issued_at, expires_at = int(claims["iat"]), int(claims["exp"])
         if claims["typ"] != ACCESS_TYPE or not issued_at < expires_at <= issued_at + self.lifetime.total_seconds():
-            raise ValueError("not an access token of ours")
+            raise ValueError("wrong type or lifetime")
         subject, session_id = claims["sub"], claims["sid"]
         if not (subject.isascii() and subject.isdigit()):
-            raise ValueError("no such person can be")
+            raise ValueError("not a user id")
         if type(session_id) is not int or not 0 < session_id <= MAX_SESSION_ID:
-            raise ValueError("no such session can be")
+            raise ValueError("not a session id")
         return _VerifiedToken(_require_valid_user_id(int(subject)), session_id, issued_at, expires_at)
 
 
 def _require_valid_user_id(user_id: int) -> int:
     if not 0 < user_id <= MAX_USER_ID:
-        raise ValueError("no such person can be")
+        raise ValueError("not a user id")
     return user_id

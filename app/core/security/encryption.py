@@ -1,4 +1,4 @@
-"""Secrets that must be read again, encrypted at rest: whoever has the database alone can't read them."""
+"""Encryption at rest for secrets in the database. Without the key from the settings they can't be read."""
 
 import base64
 import hashlib
@@ -11,13 +11,13 @@ _NONCE_BYTES = 12
 
 
 class DecryptionFailed(Exception):
-    """None of the keys opens this secret: its key is missing from the settings, or the row was changed."""
+    """No key decrypts this secret: its key is missing from the settings, or the row was tampered with."""
 
 
 class SecretBox:
-    """AES-256-GCM under a key made from the setting; old keys still open what they sealed.
+    """AES-256-GCM with a key derived from the setting. Previous keys still decrypt.
 
-    The owner is authenticated with it, so a secret that somebody copies into another person's row doesn't open.
+    The owner's id is authenticated as associated data, so a secret copied to another user's row can't be decrypted.
     """
 
     def __init__(self, current: str, *old: str) -> None:
@@ -29,7 +29,7 @@ class SecretBox:
         return base64.b64encode(nonce + ciphertext).decode()
 
     def decrypt(self, ciphertext: str, *, owner_id: int) -> str:
-        """The secret. Raises DecryptionFailed."""
+        """Return the secret. Raises DecryptionFailed."""
         content = base64.b64decode(ciphertext)
         for cipher in self._ciphers:
             try:
@@ -37,4 +37,6 @@ class SecretBox:
             except InvalidTag:
                 continue
             return plaintext.decode()
-        raise DecryptionFailed(f"The second factor of person {owner_id} can't be read: is TOTP_KEY another one now?")
+        raise DecryptionFailed(
+            f"The second factor of user {owner_id} can't be decrypted. Is its key missing from TOTP_PREVIOUS_KEYS?"
+        )

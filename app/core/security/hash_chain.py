@@ -1,8 +1,8 @@
-"""Chains of records that show when one is changed or missing: HMAC-SHA-256 over canonical JSON and the link before.
+"""A hash chain that reveals changed or missing links: HMAC-SHA-256 over canonical JSON and the previous link.
 
-The key lives outside the database, so whoever writes to the database alone can't forge a link. Personal values stay
-outside the chain: it holds their salted digests, so that a value and its salt can be erased and the chain still proves
-the rest. (A digest whose 128 bits of salt are gone can't be guessed back, however few names there are.)
+The key is not in the database, so write access to the database is not enough to forge a link. Personal values are
+replaced by salted digests. A value and its salt can therefore be erased while the chain can still be verified. Without
+its 128-bit salt, a digest can't be reversed by guessing.
 """
 
 import hashlib
@@ -12,39 +12,39 @@ import secrets
 from typing import Any
 
 GENESIS = ""
-"""The link before the first."""
+"""The previous link of the first link."""
 DIGEST_PREFIX = "sha256:"
 SALT_LENGTH = 32  # hexadecimal digits
 _CANONICAL_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class UnknownKey(Exception):
-    """A link was made with a key that isn't among ours."""
+    """A link was made with a key that is not in the settings."""
 
 
 class HashChainKeys:
-    """The key that makes links, and older ones that only prove theirs."""
+    """The current key, which makes links, and previous keys, which only verify links."""
 
     def __init__(self, current: str, *old: str) -> None:
         self._keys_by_id = {key_id(secret): _derive_key(secret) for secret in (*old, current)}
         self.current_id = key_id(current)
 
     def mac(self, key: str, payload: dict[str, Any]) -> str:
-        """The link of these facts under the key with this id. Raises UnknownKey."""
+        """Return the link of a payload, made with the key with this id. Raises UnknownKey."""
         if key not in self._keys_by_id:
             raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS")
         return hmac.new(self._keys_by_id[key], canonical_json(payload).encode(), hashlib.sha256).hexdigest()
 
 
 def key_id(secret: str) -> str:
-    """The name of a key: 16 hexadecimal digits that tell nothing of it."""
+    """Return the id of a key: 16 hexadecimal digits, which reveal nothing about the key."""
     return hmac.new(_derive_key(secret), b"name of this key", hashlib.sha256).hexdigest()[:16]
 
 
 def canonical_json(value: Any) -> str:
-    """The one way to write a value of text, whole numbers, booleans, null, lists and objects as JSON (RFC 8785).
+    """Return a value as canonical JSON (RFC 8785). It may consist of text, integers, booleans, null, lists and objects.
 
-    Raises TypeError or ValueError for anything else.
+    Raises TypeError or ValueError for any other type.
     """
     return _CANONICAL_ENCODER.encode(value)
 
@@ -54,10 +54,10 @@ def new_salt() -> str:
 
 
 def salted_digest(salt: str, path: str, value: str) -> str:
-    """What a chain holds in the place of a personal value. Raises TypeError for one that isn't text."""
+    """Return the digest that replaces a personal value in a chain. Raises TypeError if the value is not text."""
     return DIGEST_PREFIX + hashlib.sha256("\n".join((salt, path, value)).encode()).hexdigest()
 
 
 def _derive_key(secret: str) -> bytes:
-    """A key for chains alone, since the secret may sign access tokens too."""
+    """Derive a key for chains only, because the secret may sign access tokens too."""
     return hmac.new(secret.encode(), b"employee-time-tracking-api: audit chain", hashlib.sha256).digest()

@@ -1,4 +1,4 @@
-"""The keys that the service signs, chains and encrypts with, made from the secrets in the settings."""
+"""Keys for signing, hash chains and encryption, derived from the secrets in the settings."""
 
 import secrets
 from contextlib import suppress
@@ -14,37 +14,39 @@ from app.core.security.opaque_tokens import RefreshTokens
 
 
 class Keyring:
-    """The keys of one process. Each is made when it is first asked for."""
+    """The keys of one process. Each is created at its first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     @cached_property
     def signing_key(self) -> str:
-        """SECRET_KEY, or in development the one in SECRET_KEY_FILE, which only its owner can read. It is made at random
-        where there is none. Raises InvalidSettings."""
+        """SECRET_KEY or, in development, the key in SECRET_KEY_FILE. Raises InvalidSettings.
+
+        A missing file is created with a random key, readable by its owner only.
+        """
         if self._settings.SECRET_KEY is not None:
             return self._settings.SECRET_KEY.get_secret_value()
         return _load_or_create_key(self._settings.SECRET_KEY_FILE)
 
     @property
     def audit_secrets(self) -> list[str]:
-        """AUDIT_KEY, else the signing key; behind it AUDIT_PREVIOUS_KEYS."""
+        """AUDIT_KEY, or the signing key if it is not set, followed by AUDIT_PREVIOUS_KEYS."""
         return self._secrets(self._settings.AUDIT_KEY, self._settings.AUDIT_PREVIOUS_KEYS)
 
     @cached_property
     def audit_keys(self) -> HashChainKeys:
-        """The keys that chain the audit log; the old ones prove what they once made."""
+        """Keys for the audit log's chains. Previous keys only verify."""
         return HashChainKeys(*self.audit_secrets)
 
     @cached_property
     def refresh_tokens(self) -> RefreshTokens:
-        """The maker and reader of refresh tokens, under the signing key."""
+        """Encoder and decoder of refresh tokens, with the signing key."""
         return RefreshTokens(self.signing_key)
 
     @cached_property
     def secret_box(self) -> SecretBox:
-        """The keys of the second factors' secrets: TOTP_KEY, else the signing key; TOTP_PREVIOUS_KEYS still decrypt."""
+        """Encryption of second factors, with TOTP_KEY or else the signing key. TOTP_PREVIOUS_KEYS still decrypt."""
         return SecretBox(*self._secrets(self._settings.TOTP_KEY, self._settings.TOTP_PREVIOUS_KEYS))
 
     def _secrets(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
@@ -53,19 +55,19 @@ class Keyring:
 
 
 def _load_or_create_key(path: Path) -> str:
-    """The key in the file; made first where there is none. Raises InvalidSettings where that can't be."""
+    """Return the key in the file, which is created if it does not exist. Raises InvalidSettings."""
     try:
         if not path.exists():
             _create_key_file(path)
         key = path.read_text("ascii", errors="backslashreplace").strip()
     except OSError as error:
-        raise InvalidSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}): set SECRET_KEY.") from None
+        raise InvalidSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}). Set SECRET_KEY.") from None
     reject_weak_key("The key in SECRET_KEY_FILE", key)
     return key
 
 
 def _create_key_file(path: Path) -> None:
-    """Write a random key, whole or not at all: linking gives workers that race one key, the first one's."""
+    """Write a random key atomically. The hard link fails if another worker process created the file first."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     temporary.touch(mode=0o600)
     try:

@@ -1,6 +1,6 @@
-"""Tokens that say nothing: random, handed out once, and known here by their SHA-256 only.
+"""Opaque random tokens. They are shown once, and only their SHA-256 is stored.
 
-They carry so much chance that a fast hash keeps them as safe as a slow one would (ASVS 5, 6.5.2).
+A fast hash is enough because the tokens have 256 random bits (ASVS 5, 6.5.2).
 """
 
 import base64
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from app.core.errors import NotAuthenticated
 
-API_TOKEN_PREFIX = "ett_"  # noqa: S105 - by which secret scanners know a leaked one
+API_TOKEN_PREFIX = "ett_"  # noqa: S105 - lets secret scanners recognize a leaked token
 REFRESH_TOKEN_PREFIX = "ettr_"  # noqa: S105
 LINK_TOKEN_PREFIX = "ettl_"  # noqa: S105
 _SECRET_BYTES, _TAG_BYTES, _USER_BYTES, _SESSION_BYTES = 32, 16, 4, 8
@@ -25,22 +25,22 @@ class RefreshRefused(NotAuthenticated):
 
 
 def digest(token: str | bytes) -> str:
-    """What is stored of a token."""
+    """Return the SHA-256 of a token in hexadecimal, which is stored in its place."""
     return hashlib.sha256(token.encode() if isinstance(token, str) else token).hexdigest()
 
 
 def new_link_token() -> str:
-    """The token of a set-password link: 256 random bits."""
+    """Return a token for a password link: 256 random bits."""
     return LINK_TOKEN_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def new_api_token(user_id: int) -> str:
-    """An API token: 256 random bits, behind whose it is, so that its person can be locked before it is looked up."""
+    """Return an API token: the user's id and 256 random bits. The id allows locking the user before the lookup."""
     return API_TOKEN_PREFIX + _encode_base64url(user_id.to_bytes(_USER_BYTES) + secrets.token_bytes(_SECRET_BYTES))
 
 
 def claimed_user_id(api_token: str) -> int:
-    """Whose an API token says it is. Nothing is proven by that. Raises ValueError for what is no API token."""
+    """Return the user id in an API token, which is not verified. Raises ValueError if it is not an API token."""
     content = _decode_base64url(api_token.removeprefix(API_TOKEN_PREFIX))
     if len(content) != _USER_BYTES + _SECRET_BYTES:
         raise ValueError("not as long as an API token")
@@ -49,7 +49,7 @@ def claimed_user_id(api_token: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token: of one session, and one of the row that each next one continues."""
+    """A refresh token of a login session. Each refresh replaces it by the next one."""
 
     user_id: int
     session_id: int
@@ -61,10 +61,10 @@ class RefreshToken:
 
 
 class RefreshTokens:
-    """Makes refresh tokens and reads them.
+    """Encodes, decodes and rotates refresh tokens.
 
-    The next token is an HMAC of the present one, so who refreshes twice with one token gets one successor. A tag tells
-    a token of ours, spent or not, from one that somebody made up: only the former may end a session by its reuse.
+    The next token is an HMAC of the current one, so two refreshes with the same token return the same next token. An
+    authentication tag rejects forged tokens. Only the reuse of a genuine token ends its login session.
     """
 
     def __init__(self, key: str) -> None:
@@ -77,19 +77,19 @@ class RefreshTokens:
         return self._mac(b"refresh-next", self._encode_ids(token) + token.secret)
 
     def encode(self, token: RefreshToken) -> str:
-        """The token as the client keeps it."""
+        """Return the token as text for the client."""
         content = self._encode_ids(token) + token.secret
         return REFRESH_TOKEN_PREFIX + _encode_base64url(content + self._tag(content))
 
     def decode(self, text: str) -> RefreshToken:
-        """The token in a text. Raises RefreshRefused for what we never made."""
+        """Return the token in a text. Raises RefreshRefused if its tag is invalid."""
         try:
             content = _decode_base64url(text.removeprefix(REFRESH_TOKEN_PREFIX))
         except ValueError:
             content = b""
         content, tag = content[:-_TAG_BYTES], content[-_TAG_BYTES:]
         if not hmac.compare_digest(self._tag(content), tag):
-            raise RefreshRefused("The refresh token is not valid, or no longer. Log in again.")
+            raise RefreshRefused("The refresh token is invalid or expired. Log in again.")
         return RefreshToken(
             user_id=int.from_bytes(content[:_USER_BYTES]),
             session_id=int.from_bytes(content[_USER_BYTES : _USER_BYTES + _SESSION_BYTES]),

@@ -1,6 +1,7 @@
-"""Passwords: which are good enough, and how they are hashed.
+"""Password rules and password hashing.
 
-Rules after NIST SP 800-63B: length, Unicode normalised, a blocklist, no composition rules, no truncation.
+The rules follow NIST SP 800-63B: a minimum length, Unicode normalisation, a check against common passwords, no
+composition rules, no truncation.
 """
 
 import asyncio
@@ -22,13 +23,13 @@ from app.core.errors import Invalid, Unavailable
 MIN_LENGTH = 12
 MAX_LENGTH = 128
 UNUSABLE_PASSWORD = ""
-"""In the place of a hash: nothing matches it, until the person sets a password through a link."""
+"""Stored instead of a hash if the user has no password. No password matches it."""
 LOWEST_PRIORITY = 19
 MAX_WAIT_SECONDS = 10
-SCORED_LENGTH = 32  # characters; zxcvbn takes a second over 128 made of look-alikes, and a strong start is enough
-MIN_SCORE = 2  # of zxcvbn's 0 to 4: 10^6 guesses and more
+SCORED_LENGTH = 32  # characters. zxcvbn may take 1 s for 128, and a strong beginning is enough.
+MIN_SCORE = 2  # on zxcvbn's scale of 0 to 4: at least 10^6 guesses
 
-# OWASP's minimum for argon2id
+# OWASP's minimum parameters for argon2id
 _argon2id: Any = argon2.using(type="ID", memory_cost=19456, rounds=2, parallelism=1)
 _Result = TypeVar("_Result")
 
@@ -45,28 +46,31 @@ class WeakPassword(Invalid):
 
 
 def normalise(password: str) -> str:
-    """NFKC, so that one password typed on two keyboards is one password."""
+    """Return the password in NFKC, so that it is the same from any keyboard."""
     return unicodedata.normalize("NFKC", password)
 
 
 def length_problem(password: str) -> str | None:
-    """Why the password's length won't do, as a sentence; None when it will."""
+    """Return an error message if the password is too short or too long, else None."""
     if MIN_LENGTH <= len(normalise(password)) <= MAX_LENGTH:
         return None
-    return f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters."
+    return f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters."
 
 
 def strength_problem(password: str) -> str | None:
-    """Why the password won't do, as a sentence; None when it will. Takes up to 0.1 s: not for the event loop."""
+    """Return an error message if the password is too weak, else None.
+
+    It takes up to 0.1 s, so do not call it in the event loop.
+    """
     if reason := length_problem(password):
         return reason
     if int(zxcvbn(normalise(password)[:SCORED_LENGTH]).score) < MIN_SCORE:
-        return "This password is among the first that are guessed. Take several unrelated words."
+        return "The password is too easy to guess. Use several unrelated words."
     return None
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash, in the PHC string format."""
+    """Return the argon2id hash in PHC string format."""
     return str(_argon2id.hash(normalise(password)))
 
 
@@ -86,17 +90,19 @@ def _dummy_hash() -> str:
 
 
 def _lower_thread_priority() -> None:
-    """Let the hashing thread have what cores are idle: a login may wait, a punch may not. (On Linux a thread has a
-    priority of its own; elsewhere it would be the whole process's.) Where a sandbox forbids it, they take turns."""
+    """Give the hashing thread the lowest CPU priority, because a login may wait and a punch may not.
+
+    Linux only: elsewhere the priority belongs to the whole process. A sandbox may forbid it, which is ignored.
+    """
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
 
 
 class PasswordHasher:
-    """Hashes off the event loop in one thread a worker, so that a login storm can't starve the punches.
+    """Hashes passwords in one thread per worker process, so that many logins do not delay punches.
 
-    A hash takes a core for about 20 ms and 19 MiB. Who would wait longer than MAX_WAIT_SECONDS gets LoginQueueFull.
+    A hash takes about 20 ms of one core and 19 MiB. Raises LoginQueueFull after a wait of MAX_WAIT_SECONDS.
     """
 
     def __init__(self) -> None:
@@ -104,17 +110,20 @@ class PasswordHasher:
         self._executor = ThreadPoolExecutor(
             max_workers=1, thread_name_prefix="hash", initializer=_lower_thread_priority
         )
-        # Verified when there is no such account: an unknown e-mail takes as long as a wrong password.
+        # Verified if the account does not exist, so that an unknown e-mail takes as long as a wrong password.
         self._dummy = _dummy_hash()
 
     async def hash(self, password: str | None) -> str:
-        """The hash of a new password, UNUSABLE_PASSWORD for none. Raises WeakPassword."""
+        """Return the hash of a new password, or UNUSABLE_PASSWORD for None. Raises WeakPassword, LoginQueueFull."""
         if password is None:
             return UNUSABLE_PASSWORD
         return await self._run(_hash_new, password)
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Whether they match; False, in the same time, where there is no hash: nobody, or UNUSABLE_PASSWORD."""
+        """Return True if the password matches the hash. Raises LoginQueueFull.
+
+        Without a hash (None or UNUSABLE_PASSWORD) it returns False after the same time, to prevent user enumeration.
+        """
         effective_hash = password_hash or UNUSABLE_PASSWORD
         is_match = await self._run(
             verify_password, password, self._dummy if effective_hash == UNUSABLE_PASSWORD else effective_hash
@@ -126,7 +135,7 @@ class PasswordHasher:
             async with asyncio.timeout(MAX_WAIT_SECONDS):
                 await self._permit.acquire()
         except TimeoutError:
-            raise LoginQueueFull("Too many people are logging in. Try again in a moment.") from None
+            raise LoginQueueFull("Too many logins are in progress. Try again in a few seconds.") from None
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         finally:

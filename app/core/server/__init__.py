@@ -1,1 +1,1 @@
-"""Parts of a worker process: limits, spooled answers, its state."""
+"""Parts of a worker process: limits, spooled responses and shared state."""

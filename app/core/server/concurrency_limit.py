@@ -1,4 +1,4 @@
-"""Slots: how many requests may be in the database at once. Who waits holds no thread and no connection."""
+"""Limit on concurrent database requests. Waiting requests hold neither a thread nor a connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,10 +16,11 @@ _Result = TypeVar("_Result")
 
 
 class ConcurrencyLimiter:
-    """As many slots as connections and threads, so that nobody who has a slot ever waits for either.
+    """Runs work in threads, with one permit for each thread and connection. Work with a permit waits for neither.
 
-    Of writers, `max_writers` get in at once; by default all. SQLite has one at a time: the rest wait here and not
-    in the engine. On PostgreSQL a slot is left to those who only look: COMMITs that wait for a standby all hang.
+    At most `max_writers` writers run at once, by default as many as there are permits. SQLite allows one writer, so the
+    others queue here and not in the engine. On PostgreSQL one permit is reserved for readers, because all writers may
+    block in COMMIT while the synchronous standby is down.
     """
 
     def __init__(
@@ -35,14 +36,17 @@ class ConcurrencyLimiter:
         self._executor = ThreadPoolExecutor(max_workers=permits, thread_name_prefix="request")
 
     async def run(self, work: Callable[[], _Result], *, writes: bool) -> _Result:
-        """Run the work in a thread, once a slot is free. Raises ServiceBusy after `wait_seconds` without one, and
-        DatabaseUnavailable when work that had one lost the database: who waits behind it need not find out anew."""
+        """Run the work in a thread as soon as a permit is free.
+
+        Raises ServiceBusy after `wait_seconds` in the queue. Raises DatabaseUnavailable if other work loses its
+        connection meanwhile, so that queued requests fail at once.
+        """
         async with self._acquire_permits(writes):
             future = asyncio.get_running_loop().run_in_executor(self._executor, work)
             try:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
-                # We are stopping; the thread still holds its connection, so the slot stays taken until it is done.
+                # The service is stopping. The thread still uses its connection, so the permit is kept until it ends.
                 await asyncio.wait([future])
                 raise
             except OperationalError as error:
@@ -82,7 +86,7 @@ class ConcurrencyLimiter:
                 await self._acquire_all(semaphores, acquired)
         except TimeoutError:
             if wait in self._rejected:
-                raise DatabaseUnavailable("The database can't be reached. Try again soon.") from None
+                raise DatabaseUnavailable("The database is unavailable. Try again in a few seconds.") from None
             raise ServiceBusy("The service is busy. Try again in a second.") from None
         finally:
             self._waiters.discard(wait)

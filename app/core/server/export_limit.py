@@ -1,4 +1,4 @@
-"""Two exports at a time per user and worker process: each is a file on the disk until its client has read it all."""
+"""Limit of two concurrent exports per user and worker process. Each is a file on disk until its client has read it."""
 
 from threading import Lock
 
@@ -15,9 +15,10 @@ class TooManyExports(RateLimited):
 
 
 class ExportLimiter:
-    """The exports under way in this worker process, each with its user.
+    """Counts the running exports of each user in this worker process.
 
-    A transaction takes in its thread, since an API token proves its user only there; the event loop releases.
+    `acquire` runs in the thread of a transaction, because an API token's user is known only there. `release` runs in
+    the event loop.
     """
 
     def __init__(self) -> None:
@@ -25,18 +26,18 @@ class ExportLimiter:
         self._lock = Lock()
 
     def acquire(self, export: object, user_id: int) -> None:
-        """Count an export of the user's, once, however often its transaction is retried. Raises TooManyExports."""
+        """Count an export of the user. A retry of its transaction does not count again. Raises TooManyExports."""
         with self._lock:
             others = [user for each, user in self._users.items() if each is not export]
             if others.count(user_id) >= MAX_CONCURRENT_EXPORTS:
                 raise TooManyExports(
-                    f"You have {MAX_CONCURRENT_EXPORTS} exports going. Wait until one is through.",
+                    f"You already have {MAX_CONCURRENT_EXPORTS} running exports. Try again after one has finished.",
                     policy=_POLICY,
                     retry_after_seconds=RETRY_AFTER_SECONDS,
                 )
             self._users[export] = user_id
 
     def release(self, export: object) -> None:
-        """Count the export no longer, if it is counted."""
+        """Stop counting the export. An export that is not counted is ignored."""
         with self._lock:
             self._users.pop(export, None)

@@ -1,5 +1,8 @@
-"""uvicorn's HTTP protocol with limits. uvicorn 0.54 waits without end for the head of a request and for a client that
-doesn't read its answer, bounds neither a head nor a pipeline, and closes idle connections at once when it stops."""
+"""uvicorn's HTTP protocol with limits against slow and abusive clients.
+
+uvicorn 0.54 has no timeout for request headers and for clients that do not read the response. It limits neither the
+size of headers nor the number of pipelined requests. On shutdown it closes idle connections at once.
+"""
 
 import asyncio
 import socket
@@ -10,25 +13,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 MAX_HEAD_BYTES = 64 * 1024
 MAX_PIPELINED = 100
 DRAIN_SECONDS = 1
-"""How long idle connections stay open when the service stops: requests that are on their way are still answered."""
+"""Seconds that idle connections stay open on shutdown, so that requests in transit still get a response."""
 _TOO_MANY_CONNECTIONS = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """A connection that is closed when
+    """A connection with limits. It is closed in these cases:
 
-    - the head of a request isn't complete HEADER_TIMEOUT_SECONDS after its first byte, or after the connection's start;
-    - more than MAX_HEAD_BYTES, counted after each read, came since the last head or byte of a body;
-    - more than MAX_PIPELINED requests wait behind the one that is being answered;
-    - the client acknowledges nothing of its answer for RESPONSE_WRITE_TIMEOUT_SECONDS (Linux only);
-    - the worker has MAX_CONNECTIONS already: it gets 503, and nothing of it is read.
+    - the headers of a request are not complete HEADER_TIMEOUT_SECONDS after its first byte, or after the connect;
+    - more than MAX_HEAD_BYTES of headers were received, checked after each read;
+    - more than MAX_PIPELINED requests are queued behind the current one;
+    - the client acknowledges no data of the response for RESPONSE_WRITE_TIMEOUT_SECONDS (Linux only);
+    - the worker process already has MAX_CONNECTIONS: the response is 503, and no request is read.
     """
 
     _pending_bytes = 0
     _cycles: Sequence[RequestResponseCycle] = ()
-    """Requests that are answered, or wait for it."""
+    """The current request and the pipelined ones behind it."""
     _is_stopping = False
 
     @property
@@ -48,7 +51,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_timer.cancel()
-        for cycle in self._cycles:  # uvicorn tells the last one only, which may wait behind the one that is answered
+        for cycle in self._cycles:  # uvicorn notifies only the last one, which may be queued
             cycle.disconnected = True
             cycle.message_event.set()
         super().connection_lost(exc)
@@ -59,8 +62,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._pending_bytes += len(data)
         super().data_received(data)
         if self._pending_bytes > MAX_HEAD_BYTES or len(self.pipeline) > MAX_PIPELINED:
-            if self._is_idle:  # else a 400 would be mixed with another answer
-                self.send_400_response("The head of the request is too large.")
+            if self._is_idle:  # otherwise the 400 would be mixed into another response
+                self.send_400_response("The request headers are too large.")
             self.transport.close()
 
     def on_headers_complete(self) -> None:
@@ -68,7 +71,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._pending_bytes = 0
         super().on_headers_complete()
         self._cycles = [*(each for each in self._cycles if not each.response_complete), self.cycle]
-        self.headers = []  # takes the trailers, which uvicorn would add to the headers that the application has
+        self.headers = []  # a new list: uvicorn would append trailers to the headers of the application
         if self._is_stopping:
             self.cycle.keep_alive = False
 
@@ -77,7 +80,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def shutdown(self) -> None:
-        """Close the connection after its next answer, or after DRAIN_SECONDS where nothing is asked."""
+        """Close the connection after its next response, or after DRAIN_SECONDS without a request."""
         self._is_stopping = True
         if self._is_idle:
             self.loop.call_later(DRAIN_SECONDS, super().shutdown)

@@ -1,4 +1,4 @@
-"""How many requests a credential may make: a full minute's worth at once, then as they grow back."""
+"""Rate limit per credential: a burst of one minute's quota, then a constant refill."""
 
 from collections import OrderedDict
 
@@ -6,7 +6,7 @@ from app.core.errors import RateLimited, RateLimitPolicy
 
 WINDOW_SECONDS = 60
 MAX_KEYS = 10_000
-_SECOND = 1_000_000_000  # in nanoseconds: whole ones, since sums of fractions drift
+_SECOND = 1_000_000_000  # in nanoseconds, as integers because sums of fractions drift
 
 
 class TooManyRequests(RateLimited):
@@ -15,10 +15,10 @@ class TooManyRequests(RateLimited):
 
 
 class RateLimiter:
-    """A token bucket for each key, in the memory of one worker process. For its event loop only: there is no lock.
+    """A token bucket for each key, in the memory of one worker process. Not thread-safe: use it in the event loop only.
 
-    A bucket is one number, the instant at which it will be full again (GCRA): each request moves it on by what it
-    takes to grow back. Of more than MAX_KEYS the one that was longest unused is forgotten, and so is full.
+    A bucket is stored as the time at which it will be full again (GCRA). Each request adds the refill time of one
+    token. If there are more than MAX_KEYS buckets, the least recently used one is dropped and counts as full.
     """
 
     def __init__(self, per_minute: int, *, max_keys: int = MAX_KEYS) -> None:
@@ -28,16 +28,16 @@ class RateLimiter:
         self._full_at: OrderedDict[str, int] = OrderedDict()
 
     def acquire(self, key: str, *, at: float) -> None:
-        """Count one request of the key at this monotonic second. Raises TooManyRequests, which counts none."""
+        """Count one request of the key at this monotonic second. Raises TooManyRequests and then does not count it."""
         now = int(at * _SECOND)
         full_at = max(self._full_at.get(key, now), now)
         deficit = full_at + self._cost - now - WINDOW_SECONDS * _SECOND
-        is_refused = deficit > 0
-        self._full_at[key] = full_at if is_refused else full_at + self._cost
+        is_rejected = deficit > 0
+        self._full_at[key] = full_at if is_rejected else full_at + self._cost
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._max_keys:
             self._full_at.popitem(last=False)
-        if is_refused:
+        if is_rejected:
             seconds = -(-deficit // _SECOND)
             raise TooManyRequests(
                 f"You may make {self.policy.quota} requests a minute. Try again in {seconds} s.",

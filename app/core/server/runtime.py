@@ -1,4 +1,4 @@
-"""What one process needs to serve: made once from the settings, closed at the end."""
+"""The shared objects of one worker process. They are created from the settings at startup and closed at shutdown."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ class Runtime:
         metrics.instrument_pool(self.database.engine, settings.max_db_connections)
         max_writers = 1 if settings.is_sqlite else settings.DB_POOL_SIZE
         self.request_limiter = ConcurrencyLimiter("requests", permits=settings.request_permits, max_writers=max_writers)
-        # Reports and exports take their time: they queue beside the punches, never in front of them.
+        # Reports and exports have their own permits, so that long reads never delay punches.
         self.report_limiter = ConcurrencyLimiter(
             "reports", permits=settings.MAX_CONCURRENT_REPORTS, wait_seconds=REPORT_WAIT_SECONDS
         )
@@ -39,13 +39,13 @@ class Runtime:
         self._background_tasks: dict[object, asyncio.Task[None]] = {}
 
     def run_in_background(self, key: object, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Do the work behind the answer, one at a time for each key. Nobody needs it done, so a failure is logged."""
+        """Start the work as a background task, unless one with this key is running. A failure is only logged."""
         if key not in self._background_tasks:
             self._background_tasks[key] = asyncio.create_task(self._run_and_log(key, work))
         return self._background_tasks[key]
 
     async def wait_for_background(self) -> None:
-        """Wait for what is done behind answers."""
+        """Wait for all background tasks."""
         await asyncio.gather(*self._background_tasks.values())
 
     async def _run_and_log(self, key: object, work: Callable[[], Awaitable[None]]) -> None:
@@ -57,10 +57,10 @@ class Runtime:
             del self._background_tasks[key]
 
     def close(self) -> None:
-        """Let go of everything. It waits for the threads: not for the event loop."""
+        """Close everything and wait for the threads. It blocks, so do not call it in the event loop."""
         for spool in list(self.spools):
             spool.close_reader()  # its producer stops at the next chunk
-        self.database.abort_connections()  # or now, where the next chunk is long in coming: nobody reads it
+        self.database.abort_connections()  # stops producers that still wait for PostgreSQL
         self.request_limiter.close()
         self.report_limiter.close()
         self.hasher.close()

@@ -1,7 +1,7 @@
-"""An answer that is written at the producer's speed and read at the client's.
+"""A temporary file between the producer of a response and its client.
 
-The producer fills an unlinked temporary file from a thread, and is done with the database when it is; the answer
-follows the file. So a slow client holds a file handle, but no connection, no thread and no memory.
+The producer writes the file in a thread and then releases its database connection. The response streams the file. A
+slow client therefore holds a file handle, but no connection, thread or memory.
 """
 
 import asyncio
@@ -15,18 +15,21 @@ Write = Callable[[bytes], object]
 
 
 class ProducerFailed(Exception):
-    """The producer failed after the answer had begun: the connection breaks, the body never ends cleanly."""
+    """The producer failed after the response had begun. The connection is closed so that the client sees an error."""
 
 
 class ReaderGone(Exception):
-    """Nobody reads what the producer writes any more. It ends: nothing is wrong."""
+    """The client disconnected, so the producer must stop. This is not an error."""
 
 
 class Spool:
-    """One writer, in a thread, and one reader, in the event loop. Each has a handle; the last closed ends the file."""
+    """A file with one writer, in a thread, and one reader, in the event loop.
+
+    Each has its own handle, and the file is deleted when both are closed.
+    """
 
     def __init__(self, produce: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Make the file and start the producer, whose thread calls `write`. Raises OSError where there is no room."""
+        """Create the file and start the producer, whose thread calls `write`. Raises OSError if the disk is full."""
         self._writer = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed when the producer is done
         self._reader = os.fdopen(os.dup(self._writer.fileno()), "rb", buffering=0)
         self._loop = asyncio.get_running_loop()
@@ -36,7 +39,7 @@ class Spool:
         self.producer.add_done_callback(self._close_writer)
 
     def write(self, chunk: bytes) -> None:
-        """Append the chunk, in the producer's thread. Raises ReaderGone, and OSError where there is no room."""
+        """Append a chunk, in the producer's thread. Raises ReaderGone, and OSError if the disk is full."""
         if self._reader.closed:
             raise ReaderGone
         remaining = memoryview(chunk)
@@ -46,24 +49,24 @@ class Spool:
         self._loop.call_soon_threadsafe(self._has_grown.set)
 
     async def wait_for_data(self, offset: int = 0) -> bool:
-        """Wait for bytes at the offset: True when they are there, False when the producer ended without them."""
+        """Wait for data at the offset. Return False if the producer ended before it."""
         while offset == self._size and not self.producer.done():
             self._has_grown.clear()
             await self._has_grown.wait()
         return offset < self._size
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The bytes in order, as they come. Raises ProducerFailed where they end too early."""
+        """Yield the file's bytes as they are written. Raises ProducerFailed at the end if the file is incomplete."""
         offset = 0
         while await self.wait_for_data(offset):
             chunk = os.pread(self._reader.fileno(), min(READ_BYTES, self._size - offset), offset)
             offset += len(chunk)
             yield chunk
         if self.producer.cancelled() or self.producer.exception() is not None:
-            raise ProducerFailed("The producer failed; the answer is cut off.")
+            raise ProducerFailed("The producer failed, so the response is incomplete.")
 
     def close_reader(self) -> None:
-        """Read no more: the producer stops at its next chunk, and the file is gone."""
+        """Stop reading. The producer raises ReaderGone at its next chunk, and the file is deleted."""
         self._reader.close()
 
     def _close_writer(self, _: object) -> None:

@@ -1,17 +1,17 @@
-"""The only place that asks the machine for the time."""
+"""The system clock. No other module reads it."""
 
 import time
 from datetime import UTC, datetime, timedelta
 
 MAX_CLOCK_LAG = timedelta(seconds=5)
-"""How far one machine's clock may be behind another's, or behind its own a moment ago."""
+"""Maximum by which a machine's clock may lag behind another machine's clock, or be set back."""
 
 
 def utc_now() -> datetime:
-    """The present instant in UTC, in whole seconds: the fraction is dropped, so divisions of a period add up."""
+    """Return the current time in UTC. The fraction of a second is dropped, so that the parts of a period add up."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def monotonic_seconds() -> float:
-    """Seconds since some instant, for lengths of time only: nobody can set this clock back."""
+    """Return seconds since an arbitrary instant, to measure durations. This clock is never set back."""
     return time.monotonic()

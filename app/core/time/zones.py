@@ -1,4 +1,7 @@
-"""Time zones and the instants at which their days begin. No database does zone arithmetic: engines' tables differ."""
+"""Time zones and the instants at which local days begin.
+
+All time zone arithmetic is done in Python, because the time zone tables of databases differ.
+"""
 
 import zoneinfo
 from collections.abc import Iterator
@@ -7,35 +10,35 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
-# The pinned tzdata package is the one table of zones, whatever the machine has installed.
+# Only the pinned tzdata package is used, not the time zones that the machine has installed.
 zoneinfo.reset_tzpath(())
 
 
 _DAY = timedelta(days=1)
 DAY_SECONDS = 86_400
-_PROBE_SECONDS = 7 * DAY_SECONDS  # since 2000 no zone changed its clock twice within that, nor do the rules that hold
+_PROBE_SECONDS = 7 * DAY_SECONDS  # no zone has changed its offset twice in a week since 2000, and no current rule does
 
 
 @cache
 def zone_names() -> frozenset[str]:
-    """Every name of the tz database that a person can have."""
+    """Return the names of the IANA tz database that users can choose."""
     return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory", "posixrules"})
 
 
 @lru_cache(maxsize=8192)
 def day_start(day: date, zone: str) -> datetime:
-    """The UTC instant at which the local day begins: the first whose local date is that day.
+    """Return the UTC instant at which the local day begins: the first one whose local date is that day.
 
-    Where the clock jumps over midnight the day begins at the jump (America/Sao_Paulo, 2018-11-04, at 01:00); where it
-    strikes midnight twice, at the first. A day that the zone left out (Pacific/Apia, 2011-12-30) is empty: it begins
-    where the next one does.
+    If the clock skips midnight, the day begins when the clock changes (America/Sao_Paulo, 2018-11-04, at 01:00). If
+    midnight occurs twice, the day begins at the first. A skipped day (Pacific/Apia, 2011-12-30) is empty: it begins and
+    ends at the same instant.
     """
     zone_info = ZoneInfo(zone)
     midnight = datetime.combine(day, time.min, tzinfo=zone_info)
     start = midnight.astimezone(UTC)
     before = midnight.replace(fold=1).astimezone(UTC)
-    # Only for a midnight that the clock skipped do the two readings of PEP 495 lie the wrong way round, with the jump
-    # between them: fold=1 before it, fold=0 at it or after. Halving finds it to the second.
+    # Only for a skipped midnight is fold=1 earlier than fold=0 (PEP 495). The change of the clock is between them, and
+    # the bisection finds it to the second.
     while start - before > timedelta(seconds=1):
         middle = (before + (start - before) / 2).replace(microsecond=0)
         if middle.astimezone(zone_info).date() < day:
@@ -46,14 +49,14 @@ def day_start(day: date, zone: str) -> datetime:
 
 
 def local_day(second: int, zone: str) -> date:
-    """The local day in which an instant lies, given in seconds since 1970: the last one that began before or at it.
+    """Return the local day of an instant in seconds since 1970: the last day that began at or before it.
 
-    It is the date on the wall, but for the minutes that a clock set back over midnight strikes a second time
-    (America/St_Johns, 2010-11-07): they belong to the day that had begun.
+    It is the local date, with one exception. If a clock is set back over midnight (America/St_Johns, 2010-11-07), the
+    repeated minutes belong to the day that had already begun.
     """
     local = datetime.fromtimestamp(second, ZoneInfo(zone))
     day = local.date()
-    if not local.fold:  # struck once, or for the first time
+    if not local.fold:  # this local time occurs once, or for the first time
         return day
     while second < day_start_epoch(day, zone):
         day -= _DAY
@@ -69,14 +72,17 @@ def day_start_epoch(day: date, zone: str) -> int:
 
 
 def day_range(start: date, end: date, zone: str) -> tuple[datetime, datetime]:
-    """The half-open UTC interval of the local days from `start` to `end`, both included."""
+    """Return the half-open UTC interval of the local days from `start` to `end`, both inclusive."""
     return day_start(start, zone), day_start(end + timedelta(days=1), zone)
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetPeriod:
-    """From the second `start` on, the clock on the wall shows the second plus `offset`, and the local day is the one
-    that has the second plus `day_offset` in it: two figures only while a clock set back strikes a midnight again."""
+    """UTC offsets, in seconds, from the second `start` (since 1970) until the next period.
+
+    The local time is the second plus `offset`. The local day is the date of the second plus `day_offset`. The two
+    differ only while a clock that was set back over midnight repeats the end of the previous date.
+    """
 
     start: int
     offset: int
@@ -84,9 +90,9 @@ class OffsetPeriod:
 
 
 def offset_periods(first: int, after: int, zone: str) -> list[OffsetPeriod]:
-    """What the clocks of a zone show in the half-open interval, in seconds since 1970: piece by piece, in order.
+    """Return the offset periods of a zone in the half-open interval, in seconds since 1970, in ascending order.
 
-    It is what a database needs to know of a zone to tell the local day and time of an instant by adding a number.
+    With them a database computes the local day and time of an instant by an addition.
     """
     years = range(datetime.fromtimestamp(first, UTC).year, datetime.fromtimestamp(after, UTC).year + 1)
     selected: list[OffsetPeriod] = []
@@ -104,7 +110,7 @@ def offset_periods(first: int, after: int, zone: str) -> list[OffsetPeriod]:
 @lru_cache(maxsize=65_536)  # every zone for a century
 def _periods_of_year(year: int, zone: str) -> tuple[OffsetPeriod, ...]:
     start, end = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp()) for each in (year, year + 1))
-    # Begun a little before: a midnight that strikes again behind the year's first second belongs to a change before it.
+    # Starts a day earlier, because a change on the last day of the previous year may repeat a midnight in this year.
     before = start - DAY_SECONDS
     periods = [OffsetPeriod(before, _offset(before, zone), _offset(before, zone)), *_changes(before, end, zone)]
     first_index = max(number for number, period in enumerate(periods) if period.start <= start)
@@ -113,7 +119,7 @@ def _periods_of_year(year: int, zone: str) -> tuple[OffsetPeriod, ...]:
 
 
 def _changes(first: int, after: int, zone: str) -> Iterator[OffsetPeriod]:
-    """The changes of a zone's clock in the interval."""
+    """Yield the changes of a zone's offset in the interval."""
     previous = _offset(first, zone)
     for probe in range(first + _PROBE_SECONDS, after + _PROBE_SECONDS, _PROBE_SECONDS):
         offset = _offset(probe, zone)
@@ -122,7 +128,7 @@ def _changes(first: int, after: int, zone: str) -> Iterator[OffsetPeriod]:
         second = _first_second_with(offset, probe - _PROBE_SECONDS, probe, zone)
         if second >= after:
             return
-        if (second + offset) // DAY_SECONDS < (second - 1 + previous) // DAY_SECONDS:  # set back into the day before
+        if (second + offset) // DAY_SECONDS < (second - 1 + previous) // DAY_SECONDS:  # set back over midnight
             yield OffsetPeriod(second, offset, previous)
             second += DAY_SECONDS - (second + offset) % DAY_SECONDS
         yield OffsetPeriod(second, offset, offset)
@@ -130,7 +136,7 @@ def _changes(first: int, after: int, zone: str) -> Iterator[OffsetPeriod]:
 
 
 def _first_second_with(offset: int, before: int, after: int, zone: str) -> int:
-    """The first second behind `before` at which the zone has the offset, which it has at `after`."""
+    """Return the first second after `before` at which the zone has the offset. It must have it at `after`."""
     while after - before > 1:
         middle = (before + after) // 2
         if _offset(middle, zone) == offset:

@@ -1,1 +1,1 @@
-"""Tables of sessions, API tokens, logins, password links and second factors."""
+"""Tables for login sessions, API tokens, login attempts, password links and second factors."""

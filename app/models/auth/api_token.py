@@ -1,4 +1,4 @@
-"""API tokens: what scripts and terminals show in place of a person who logs in."""
+"""API tokens for scripts and terminals."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.core.database.column_types import Instant
 
 
 class ApiToken(SQLModel, table=True):
-    """A token that works until it expires; one that was revoked has no row. `scopes` are separated by blanks."""
+    """An API token, valid until `expires_at`. Revoking deletes the row. `scopes` are separated by spaces."""
 
     __tablename__ = "api_token"
     __table_args__ = (

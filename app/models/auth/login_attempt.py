@@ -1,4 +1,4 @@
-"""What the limit on wrong logins counts, and from where people logged in before."""
+"""Failed logins and known addresses, for the limit on failed logins."""
 
 from datetime import datetime
 
@@ -9,8 +9,10 @@ from app.core.database.column_types import Instant
 
 
 class FailedLogin(SQLModel, table=True):
-    """A wrong login of the last hour, or an older one that the next wrong one clears away. `account` is a keyed digest
-    of what was typed as e-mail, whether or not there is such a person: the limit must not tell."""
+    """A failed login of the last hour. The next failed login deletes older ones.
+
+    `account` is a keyed digest of the e-mail, whether or not such a user exists, so that the limit does not reveal it.
+    """
 
     __tablename__ = "failed_login"
     __table_args__ = (
@@ -27,7 +29,7 @@ class FailedLogin(SQLModel, table=True):
 
 
 class KnownAddress(SQLModel, table=True):
-    """An address from which a person logged in: it may go on when a stranger's wrong tries close the account."""
+    """An IP address from which a user has logged in. Failed logins from other addresses do not block logins from it."""
 
     __tablename__ = "known_address"
     __table_args__ = (ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_known_address_user_id_user"),)

@@ -1,4 +1,4 @@
-"""Sessions: that somebody logged in on a device, and stays logged in there until it ends."""
+"""Login sessions: one for each login on a device."""
 
 from datetime import datetime
 
@@ -9,8 +9,11 @@ from app.core.database.column_types import Instant
 
 
 class LoginSession(SQLModel, table=True):
-    """A session that lives; one that ended has no row. Of its refresh token there is only the SHA-256: of the one that
-    is good now, and of the one before it, whose answer may have been lost on its way."""
+    """A login session. Ending it deletes the row.
+
+    `refresh_hash` is the SHA-256 of the current refresh token. `spent_hash` is that of the previous one, which the
+    client may send again if the response was lost.
+    """
 
     __tablename__ = "login_session"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Set-password links: how a person without a password, or who forgot it, gets to a new one."""
+"""Password links, with which a user sets a new password."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.core.database.column_types import Instant
 
 
 class PasswordLink(SQLModel, table=True):
-    """A person's link, which works once. There is one at most: a new one takes the place of the last."""
+    """A user's password link, which works once. A user has at most one: a new link replaces the previous one."""
 
     __tablename__ = "password_link"
     __table_args__ = (

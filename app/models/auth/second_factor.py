@@ -1,4 +1,4 @@
-"""The second factor: one-time passwords by the clock (RFC 6238), and recovery codes for a lost phone."""
+"""The second factor: one-time codes (TOTP, RFC 6238), and recovery codes for a lost device."""
 
 from datetime import datetime
 
@@ -9,8 +9,10 @@ from app.core.database.column_types import Instant
 
 
 class SecondFactor(SQLModel, table=True):
-    """A person's secret, encrypted; it counts once it is confirmed. `last_step` is the time step of the last code that
-    was taken: no code works twice."""
+    """A user's TOTP secret, encrypted. It is required at login after it was confirmed.
+
+    `last_step` is the time step of the last accepted code, so that no code works twice.
+    """
 
     __tablename__ = "second_factor"
     __table_args__ = (ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_second_factor_user_id_user"),)
@@ -23,7 +25,7 @@ class SecondFactor(SQLModel, table=True):
 
 
 class RecoveryCode(SQLModel, table=True):
-    """The SHA-256 of a code that wasn't used yet; it has 140 random bits, so it needs no slow hash."""
+    """The SHA-256 of an unused recovery code. A fast hash is enough because a code has 140 random bits."""
 
     __tablename__ = "recovery_code"
     __table_args__ = (ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_recovery_code_user_id_user"),)

@@ -289,4 +289,4 @@ def test_a_refusal_does_not_say_what_was_wrong():
             read(bad)
         messages.add((refused.value.detail, str(refused.value.__cause__)))
 
-    assert messages == {("The access token is not valid, or no longer. Log in again.", "None")}
+    assert messages == {("The access token is invalid or has expired. Log in again.", "None")}
