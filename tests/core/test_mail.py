@@ -1,4 +1,4 @@
-"""A letter arrives as it was written, or MailNotSent says that it didn't, and nothing else (threats 17)."""
+"""An e-mail arrives unchanged, or MailNotSent is raised without any of its content (threats 17)."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.smtp_server import (
 )
 
 LINK = "https://time.example.com/reset#marker-7f3a"
-LETTER = Mail(to="ana@example.com", subject="Your new password", text=f"Hello Ana,\n\n{LINK}\n")
+EMAIL = Mail(to="ana@example.com", subject="Your new password", text=f"Hello Ana,\n\n{LINK}\n")
 RUNNING: list[asyncio.AbstractEventLoop] = []
 PASSWORD = "marker-of-the-mail-server"
 
@@ -31,7 +31,7 @@ def settings(**values: object) -> Settings:
 
 @pytest.fixture(scope="module", autouse=True)
 def _running_loop():
-    """An event loop that goes on after a letter, as a service's does: a connection needs one to close."""
+    """Run an event loop that outlives each e-mail, as in the service, because connections need it to close."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="mailer")
     thread.start()
@@ -48,8 +48,8 @@ def send(mail: Mail, *, timeout_seconds: float = 10, **values: object) -> None:
     asyncio.run_coroutine_threadsafe(mailer.send(mail), RUNNING[0]).result(30)
 
 
-def send_error(mail: Mail = LETTER, **options: object) -> MailNotSent:
-    """The error with which the letter was not sent; neither it nor the log tells anything of the letter."""
+def send_error(mail: Mail = EMAIL, **options: object) -> MailNotSent:
+    """Return the error of an e-mail that is not sent, and assert that error and log contain nothing of it."""
     with capture_logs() as logged, pytest.raises(MailNotSent) as not_sent:
         send(mail, **options)
     error = not_sent.value
@@ -61,8 +61,8 @@ def send_error(mail: Mail = LETTER, **options: object) -> MailNotSent:
     return error
 
 
-def smtp_status(mail: Mail = LETTER, **options: object) -> int | None:
-    """The number with which the server refused, as the log has it."""
+def smtp_status(mail: Mail = EMAIL, **options: object) -> int | None:
+    """Return the logged SMTP reply code with which the server rejected the e-mail."""
     with capture_logs() as logged, pytest.raises(MailNotSent):
         send(mail, **options)
     return int(logged[0]["status"])
@@ -70,19 +70,19 @@ def smtp_status(mail: Mail = LETTER, **options: object) -> int | None:
 
 def test_a_letter_arrives_as_it_was_written():
     with run_smtp_server() as mailbox:
-        send(LETTER, **mailbox.settings())
+        send(EMAIL, **mailbox.settings())
 
     (mail,), (envelope,) = mailbox.messages, mailbox.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("ett@example.com", ["ana@example.com"])
-    assert (mail["From"], mail["To"], mail["Subject"]) == ("ett@example.com", LETTER.to, LETTER.subject)
-    assert mail.get_content() == LETTER.text
+    assert (mail["From"], mail["To"], mail["Subject"]) == ("ett@example.com", EMAIL.to, EMAIL.subject)
+    assert mail.get_content() == EMAIL.text
     assert mail.get_content_type() == "text/plain"
 
 
 def test_a_letter_has_a_date_and_an_id_of_its_own_and_wants_no_automatic_answer():
     with run_smtp_server() as mailbox:
-        send(LETTER, **mailbox.settings())
-        send(LETTER, **mailbox.settings())
+        send(EMAIL, **mailbox.settings())
+        send(EMAIL, **mailbox.settings())
 
     first, second = mailbox.messages
     assert first["Date"].datetime.tzinfo is not None
@@ -95,7 +95,7 @@ def test_a_letter_has_a_date_and_an_id_of_its_own_and_wants_no_automatic_answer(
     "text",
     [
         "Grüße aus Zürich, 你好 \U0001f550\n",
-        ".\n..\n.x\nA dot alone ends a letter, unless somebody looks after it.\n",
+        ".\n..\n.x\nA line with only a dot ends an e-mail, unless it is escaped.\n",
         f"{'a long line ' * 500}\n",
         f"{'ü' * 3000}\n",
         "From here\n\n\nto there \n",
@@ -188,7 +188,7 @@ def test_a_letter_goes_encrypted_to_a_server_that_we_trust_and_that_knows_us(tmp
     guarded = {"authenticator": single_user_authenticator("ett", PASSWORD), "auth_required": True}
     with run_smtp_server(tls_context=context, require_starttls=True, **guarded) as mailbox:
         own = mailbox.settings(SMTP_TLS="starttls", SMTP_CA_FILE=certificate, SMTP_USER="ett", SMTP_PASSWORD=PASSWORD)
-        send(LETTER, **own)
+        send(EMAIL, **own)
 
         assert smtp_status(**own | {"SMTP_PASSWORD": f"not {PASSWORD}"}) == 535
         send_error(**own | {"SMTP_PASSWORD": f"not {PASSWORD}"})
@@ -202,7 +202,7 @@ def test_a_letter_goes_encrypted_to_a_server_that_we_trust_and_that_knows_us(tmp
 def test_a_server_that_speaks_tls_from_the_first_byte_gets_the_letter_too(tmp_path):
     certificate, context = self_signed_certificate(tmp_path)
     with run_smtp_server(implicit_tls=context) as mailbox:
-        send(LETTER, **mailbox.settings(SMTP_TLS="tls", SMTP_CA_FILE=certificate))
+        send(EMAIL, **mailbox.settings(SMTP_TLS="tls", SMTP_CA_FILE=certificate))
         send_error(**mailbox.settings(SMTP_TLS="tls"))
 
     assert len(mailbox.messages) == 1
@@ -230,7 +230,7 @@ def test_a_server_that_offers_no_encryption_gets_nothing_where_encryption_was_as
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
 def test_a_server_that_refuses_is_an_error_with_its_number_in_the_log(command):
-    quoting = f"550 No {LETTER.to} here, said {LINK}"
+    quoting = f"550 No {EMAIL.to} here, said {LINK}"
     with run_smtp_server(Mailbox(**{command: quoting})) as mailbox:
         send_error(**mailbox.settings())
 
@@ -239,7 +239,7 @@ def test_a_server_that_refuses_is_an_error_with_its_number_in_the_log(command):
 
 def test_a_letter_that_was_taken_is_sent_whatever_the_server_says_afterwards():
     with run_smtp_server(Mailbox(QUIT="421 Who are you?")) as mailbox:
-        send(LETTER, **mailbox.settings())
+        send(EMAIL, **mailbox.settings())
 
     assert len(mailbox.messages) == 1
 
@@ -307,7 +307,7 @@ def test_a_server_that_falls_silent_midway_is_an_error_after_the_time_out():
 
 def test_a_server_that_took_the_letter_and_falls_silent_has_it():
     with run_smtp_server(HangsAfterQuit()) as mailbox:
-        send(LETTER, timeout_seconds=0.5, **mailbox.settings())
+        send(EMAIL, timeout_seconds=0.5, **mailbox.settings())
 
     assert len(mailbox.messages) == 1
 
@@ -317,14 +317,14 @@ def test_a_developer_without_a_mail_server_finds_letters_in_the_log():
     assert isinstance(mailer, LogMailer)
 
     with capture_logs() as logged:
-        asyncio.run(mailer.send(LETTER))
+        asyncio.run(mailer.send(EMAIL))
 
     (line,) = logged
     assert (line["event"], line["to"], line["subject"], line["text"]) == (
         "email_logged",
-        LETTER.to,
-        LETTER.subject,
-        LETTER.text,
+        EMAIL.to,
+        EMAIL.subject,
+        EMAIL.text,
     )
 
 
@@ -348,4 +348,4 @@ def test_the_running_service_has_the_mailer_of_its_settings(tmp_path):
 
 
 def test_a_letter_does_not_show_its_text_when_it_is_printed():
-    assert LINK not in repr(LETTER)
+    assert LINK not in repr(EMAIL)

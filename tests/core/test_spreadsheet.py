@@ -1,4 +1,4 @@
-"""What is made safe for spreadsheets by Python and by PostgreSQL is the same (threats 23)."""
+"""Python and PostgreSQL escape formulas with the same result (threats 23)."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Settings: one line for what can't be, nothing secret in it, and no start on what everybody knows (threats 16)."""
+"""Settings: errors of one line without secrets, and no start with published defaults (threats 16)."""
 
 import json
 import re
@@ -116,7 +116,7 @@ BAD = [
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Set variables of the environment: `environment(PORT="9000")`."""
+    """Set environment variables: `environment(PORT="9000")`."""
 
     def set_variables(**values: str) -> None:
         for name, value in values.items():
@@ -138,10 +138,10 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable_and_n
 ):
     environment(**{name: value})
 
-    with pytest.raises(InvalidSettings) as refused:
+    with pytest.raises(InvalidSettings) as error:
         load_settings()
 
-    message = str(refused.value)
+    message = str(error.value)
     assert name in message
     assert "\n" not in message
     assert all(part not in message for part in (value, "pencil", "stapler"))
@@ -254,10 +254,10 @@ def test_where_others_can_reach_it_it_refuses_what_everybody_knows(environment, 
     settings_values = {**exposed, **OWN_SECRETS, **changes}
     environment(**{name: value for name, value in settings_values.items() if value is not None})
 
-    with pytest.raises(InvalidSettings) as refused:
+    with pytest.raises(InvalidSettings) as error:
         load_settings()
 
-    message = str(refused.value)
+    message = str(error.value)
     assert message.startswith(name)
     assert "\n" not in message
     secrets = [settings_values["SECRET_KEY"], settings_values["FIRST_ADMIN_PASSWORD"]]
@@ -288,11 +288,11 @@ def test_mail_that_could_not_be_sent_stops_the_start(environment, name, value):
     settings_values = MAIL | {name: value}
     environment(**{key: setting for key, setting in settings_values.items() if setting is not None})
 
-    with pytest.raises(InvalidSettings, match=name) as refused:
+    with pytest.raises(InvalidSettings, match=name) as error:
         load_settings()
 
-    assert "\n" not in str(refused.value)
-    assert "pencil" not in str(refused.value)
+    assert "\n" not in str(error.value)
+    assert "pencil" not in str(error.value)
 
 
 def test_a_developers_own_mail_server_needs_no_encryption(environment):

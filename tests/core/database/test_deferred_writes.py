@@ -1,4 +1,4 @@
-"""Rows that travel with the next statement (decision 6): in order, whole, and never in another transaction."""
+"""Deferred statements (decision 6) run in order, unchanged, and never in another transaction."""
 
 import pytest
 from sqlalchemy import insert, select, text
@@ -71,10 +71,10 @@ def test_what_the_database_refuses_is_refused_at_the_commit(database):
 
 
 def test_nothing_of_an_undone_transaction_travels_with_the_next(database):
-    for _ in range(8):  # as many as there are connections
+    for _ in range(8):  # the size of the connection pool
         with pytest.raises(ZeroDivisionError), database.write_transaction() as session:
             session.execute_later(ADD, {"name": "undone"})
-            1 / 0  # noqa: B018 - whatever breaks a request
+            1 / 0  # noqa: B018 - any error during a request
 
     for _ in range(8):
         with database.write_transaction() as session:
@@ -84,7 +84,7 @@ def test_nothing_of_an_undone_transaction_travels_with_the_next(database):
 
 
 def test_an_event_is_kept_where_the_refusal_is_recorded(anonymous, server):
-    """The one kind of refusal that commits: its event waits too."""
+    """A rejection with `is_audited` commits, including its deferred audit event."""
     audit_log = AuditLog(server.database)
 
     anonymous.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})

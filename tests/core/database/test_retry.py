@@ -1,4 +1,4 @@
-"""A transaction that PostgreSQL undid is done again inside the request; one that may be there is not."""
+"""Retries of transactions that PostgreSQL rolled back. A transaction that may be committed is not retried."""
 
 import threading
 import time
@@ -38,40 +38,40 @@ def test_a_punch_that_fails_for_ever_is_refused_after_the_fourth_try(people, ser
 
     with server.caller(server.token(ana)) as me:
         me.event_hooks = {}
-        refused = me.clock_in(website.id)
+        response = me.clock_in(website.id)
 
-    assert refused.status_code == 503
-    assert refused.headers["Retry-After"] == "2"
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "2"
     with server.database.read_transaction() as session:
         assert session.execute(text("SELECT last_value FROM tries")).scalar_one() == 4
     assert entries_of(server.database) == []
 
 
 def test_a_punch_that_lost_a_deadlock_is_done_after_the_winner(people, server, as_user, engine):
-    """Somebody with psql locks the project, then Ana: against our order, so one of the two must lose."""
+    """An operator's transaction locks the project and then Ana, against our order. One of the two must be aborted."""
     ana, website = people.employee("Ana"), people.project("Website")
     run(server.database, f"ALTER DATABASE \"{server.database.engine.url.database}\" SET deadlock_timeout = '100ms'")
     server.app.state.runtime.database.engine.dispose()
-    answers = []
-    punch = threading.Thread(target=lambda: answers.append(as_user(ana).clock_in(website.id)))
+    responses = []
+    punch = threading.Thread(target=lambda: responses.append(as_user(ana).clock_in(website.id)))
 
     with server.database.write_transaction() as session:
-        session.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # it is Ana's punch that finds out
+        session.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # PostgreSQL aborts Ana's punch
         session.execute(text("SELECT id FROM project WHERE id = :id FOR UPDATE"), {"id": website.id})
         punch.start()
         wait_until_somebody_waits_for_a_lock(server.database)
         session.execute(text('SELECT id FROM "user" WHERE id = :id FOR UPDATE'), {"id": ana.id})
     punch.join()
 
-    assert [answer.status_code for answer in answers] == [200]
-    assert entries_of(server.database) == [answers[0].json()["id"]]
+    assert [response.status_code for response in responses] == [200]
+    assert entries_of(server.database) == [responses[0].json()["id"]]
 
 
 def test_a_read_whose_connection_breaks_is_answered_on_another(people, server, as_user, engine):
     ana, website = people.employee("Ana"), people.project("Website")
     done = as_user(ana).clock_in(website.id)
-    answers = []
-    read = threading.Thread(target=lambda: answers.append(as_user(ana).get("/time-entries/current")))
+    responses = []
+    read = threading.Thread(target=lambda: responses.append(as_user(ana).get("/time-entries/current")))
 
     with server.database.write_transaction() as session:
         session.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))
@@ -81,7 +81,7 @@ def test_a_read_whose_connection_breaks_is_answered_on_another(people, server, a
         wait_until_somebody_waits_for_a_lock(server.database)
     read.join()
 
-    assert [answer.json()["id"] for answer in answers] == [done.json()["id"]]
+    assert [response.json()["id"] for response in responses] == [done.json()["id"]]
 
 
 def run(database, *statements):
@@ -102,4 +102,4 @@ def wait_until_somebody_waits_for_a_lock(database):
         with database.read_transaction() as session:
             if session.execute(waiting).scalar_one():
                 return
-    raise AssertionError("Nobody waits.")
+    raise AssertionError("No transaction waits for a lock.")

@@ -1,4 +1,4 @@
-"""A log that people read, and one that programs read: the same events, one line each."""
+"""Logs as text and as JSON: the same events, one line each."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ EITHER = pytest.mark.parametrize("as_json", [TEXT, JSON], ids=["text", "json"])
 
 @pytest.fixture(autouse=True)
 def restore_logging():
-    """What is set up here writes to where this test's output is caught, which no later test may write to."""
+    """Restore the logging configuration: the handlers of a test write to its captured output."""
     before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
     yield
     structlog.configure(**before)
@@ -27,7 +27,7 @@ def restore_logging():
 
 @pytest.fixture
 def logged_lines(capfd):
-    """The lines that were logged."""
+    """Return a function that returns the lines logged so far."""
 
     def lines() -> list[str]:
         return capfd.readouterr().err.splitlines()

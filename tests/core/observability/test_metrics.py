@@ -1,4 +1,4 @@
-"""Counting without a service: slots, requests that are cut off, and the folder through which workers add up."""
+"""Metrics without a running service: permits, aborted requests, and the folder that worker processes share."""
 
 import asyncio
 import importlib
@@ -30,7 +30,7 @@ def value(name: str, **labels: str) -> float:
 
 
 def limiter_metrics(name: str) -> tuple[float, float, float]:
-    """Slots, those in use, and who waits."""
+    """Return the number of permits, of running requests and of queued requests."""
     return tuple(
         value(metric, limiter=name)
         for metric in ("ett_concurrency_limit", "ett_requests_running", "ett_requests_queued")
@@ -134,14 +134,14 @@ def test_a_folder_that_cannot_be_made_stops_the_start(metrics_path):
 
 
 def test_who_starts_the_workers_has_no_metrics_of_its_own():
-    """Those would be made before the folder is, in a folder of somebody else's choice."""
+    """Otherwise its metrics would be created before the folder, or in a folder that another process uses."""
     loads = "import run_backend, sys; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", loads], cwd=ROOT, check=False, timeout=60).returncode == 0
 
 
 def test_commands_leave_the_folder_of_the_service_alone(monkeypatch):
-    """Their environment may be the service's; the folder is there only while it runs."""
+    """A command may share the service's environment, but the folder exists only while the service runs."""
     monkeypatch.setenv(MULTIPROC_DIR, "/nowhere")
 
     importlib.reload(app.cli)

@@ -1,4 +1,4 @@
-"""What an access token must be, and what never passes for one (threats 11)."""
+"""Valid access tokens, and invalid ones that must be rejected (threats 11)."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ MISSING = object()
 
 
 def token(*, key: Any = SECRET_KEY, algorithm: str = "HS256", **changes: Any) -> str:
-    """A token of Ana's as we sign them, but for the changes."""
+    """Return a valid access token of Ana, except for the changes."""
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -37,7 +37,7 @@ def token(*, key: Any = SECRET_KEY, algorithm: str = "HS256", **changes: Any) ->
 
 
 def forged(header: Any, signature: str) -> str:
-    """A token with any header, and the claims of a good one where they fit, that anybody could make."""
+    """Return a forged token with any header, and with valid claims unless it would become too long."""
     text = header if isinstance(header, str) else json.dumps(header)
     claims = token().split(".")[1] if len(text) < 1000 else "e30"
     return f"{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}.{claims}.{signature}"
@@ -59,7 +59,7 @@ def test_a_token_says_who_logged_in_and_in_which_session():
 
 
 def test_an_api_token_says_whose_it_is_and_is_looked_up_by_its_digest():
-    """What it says is proven by the database alone: the digest must be this person's."""
+    """Only the database verifies the claimed user: the digest must belong to this user."""
     made = new_api_token(7)
     scopes = AccessRule(frozenset({TokenScope.entries_read}))
 
@@ -199,7 +199,7 @@ def test_every_claim_is_needed(name):
         {"sid": 2**31},
         {"sid": 10**30},
     ],
-    ids="+".join,  # the names only: processes that collect at different seconds must agree
+    ids="+".join,  # names only, because test ids must not depend on the time of collection
 )
 def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
     with pytest.raises(InvalidToken):
@@ -227,8 +227,8 @@ def test_a_claim_that_is_not_as_we_write_it_is_refused(changes):
         "ett_",
         "ett_AAAA",
         "ett_" + "A" * 47,
-        "ett_" + "A" * 48,  # of person 0
-        "ett_" + "_" * 48,  # of person 2^32 - 1
+        "ett_" + "A" * 48,  # user id 0
+        "ett_" + "_" * 48,  # user id 2^32 - 1
         "ett_" + "\u0661" * 48,
         "ett_" + "A" * 1_000_000,
         "ettr_" + "A" * 80,
@@ -243,7 +243,7 @@ def test_what_is_no_token_is_refused(text):
 
 
 def test_a_token_that_was_read_before_still_ends(monkeypatch):
-    """Its signature is proven once and remembered; whether it is in force is asked each time."""
+    """The signature is verified once and cached, but the expiry is checked each time."""
     signed = SIGNER.sign(7, 3, at=utc_now())
     read(signed)
     over = utc_now() + SIGNER.lifetime + timedelta(seconds=1)
@@ -285,8 +285,8 @@ def test_a_worker_remembers_so_many_tokens_and_no_more(monkeypatch):
 def test_a_refusal_does_not_say_what_was_wrong():
     messages = set()
     for bad in (token(key="another-key-with-enough-randomness-77aa"), token(exp=NOW - 1), token(sub="0"), "nonsense"):
-        with pytest.raises(InvalidToken) as refused:
+        with pytest.raises(InvalidToken) as error:
             read(bad)
-        messages.add((refused.value.detail, str(refused.value.__cause__)))
+        messages.add((error.value.detail, str(error.value.__cause__)))
 
     assert messages == {("The access token is invalid or has expired. Log in again.", "None")}

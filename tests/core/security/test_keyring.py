@@ -1,4 +1,4 @@
-"""The signing key of development: made once, kept in a file that only its owner can read."""
+"""The signing key in development: created once, in a file that only its owner can read."""
 
 import stat
 import subprocess
@@ -49,7 +49,7 @@ for number in range(5):
     for _ in range(20):
         if os.fork() == 0:
             os.close(gun)
-            os.read(start, 1)  # returns in all of them at once: when the last gun is closed
+            os.read(start, 1)  # returns in all processes at once, when the last `gun` is closed
             os.write(1, keyring.signing_key.encode() + b"\\n")
             os._exit(0)
     os.close(gun)
@@ -75,10 +75,10 @@ def test_twenty_processes_that_start_at_once_agree_on_one_signing_key(tmp_path):
 def test_a_key_file_without_a_good_key_is_refused(content):
     Path(".signing-key").write_text(content)
 
-    with pytest.raises(InvalidSettings, match="SECRET_KEY_FILE is ") as refused:
+    with pytest.raises(InvalidSettings, match="SECRET_KEY_FILE is ") as error:
         signing_key()
 
-    assert not content or content not in str(refused.value)
+    assert not content or content not in str(error.value)
 
 
 def test_a_key_file_that_cannot_be_made_is_named():

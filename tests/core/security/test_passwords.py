@@ -1,4 +1,4 @@
-"""Passwords where there is none: nobody gets in, and nothing breaks."""
+"""Users without a password: no password matches, and nothing fails."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Two exports at a time for each user of a worker process."""
+"""Two concurrent exports per user and worker process."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,14 +14,14 @@ def test_a_third_export_waits_until_one_is_through():
     limit.acquire("first", MIA)
     limit.acquire("second", MIA)
 
-    with pytest.raises(TooManyExports) as refused:
+    with pytest.raises(TooManyExports) as error:
         limit.acquire("third", MIA)
     limit.acquire("second", MIA)  # its transaction is retried
     limit.acquire("Bob's", BOB)
     limit.release("first")
     limit.acquire("third", MIA)
 
-    assert refused.value.retry_after_seconds == 5
+    assert error.value.retry_after_seconds == 5
 
 
 def test_of_many_at_once_two_are_let_in():

@@ -1,4 +1,4 @@
-"""One text for one address, and one key for what one customer has."""
+"""One normalized text per IP address, and one rate limit key per customer."""
 
 import pytest
 from starlette.requests import Request

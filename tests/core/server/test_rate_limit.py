@@ -1,4 +1,4 @@
-"""A minute's worth of requests at once, and then as they grow back, for each credential on its own."""
+"""A burst of one minute's quota and then a constant refill, for each credential separately."""
 
 import itertools
 
@@ -7,11 +7,11 @@ import pytest
 from app.core.server.rate_limit import RateLimiter, TooManyRequests
 
 NOON = 1_234_567.25
-"""A monotonic second, as of a machine that has run for two weeks."""
+"""A monotonic second on a machine that has been up for two weeks."""
 
 
 def count_allowed(limit: RateLimiter, key: str, *, at: float) -> int:
-    """How many requests the key gets at this instant."""
+    """Return the number of requests that the key may make at this instant."""
     for number in itertools.count():
         try:
             limit.acquire(key, at=at)
@@ -50,11 +50,11 @@ def test_who_waits_as_long_as_the_refusal_says_is_let_in(quota):
         limit, at = RateLimiter(quota), NOON + eighth / 8
         count_allowed(limit, "ana", at=NOON)
         count_allowed(limit, "ana", at=at)
-        with pytest.raises(TooManyRequests) as refused:
+        with pytest.raises(TooManyRequests) as error:
             limit.acquire("ana", at=at)
 
-        assert 1 <= refused.value.retry_after_seconds <= 6
-        limit.acquire("ana", at=at + refused.value.retry_after_seconds)
+        assert 1 <= error.value.retry_after_seconds <= 6
+        limit.acquire("ana", at=at + error.value.retry_after_seconds)
 
 
 def test_who_keeps_to_the_pace_is_never_refused():
@@ -84,12 +84,12 @@ def test_the_refusal_says_the_limit_and_when_to_come_back():
     limit = RateLimiter(10)
     count_allowed(limit, "ana", at=NOON)
 
-    with pytest.raises(TooManyRequests) as refused:
+    with pytest.raises(TooManyRequests) as error:
         limit.acquire("ana", at=NOON + 1.5)
 
-    assert (refused.value.policy.quota, refused.value.policy.window_seconds) == (10, 60)
-    assert refused.value.retry_after_seconds == 5
-    assert refused.value.detail == "You may make 10 requests a minute. Try again in 5 s."
+    assert (error.value.policy.quota, error.value.policy.window_seconds) == (10, 60)
+    assert error.value.retry_after_seconds == 5
+    assert error.value.detail == "You may make 10 requests a minute. Try again in 5 s."
 
 
 def test_of_too_many_keys_the_longest_unused_is_forgotten():
@@ -97,7 +97,7 @@ def test_of_too_many_keys_the_longest_unused_is_forgotten():
     for name in ("ana", "bob", "cleo"):
         count_allowed(limit, name, at=NOON)
     with pytest.raises(TooManyRequests):
-        limit.acquire("ana", at=NOON)  # a refusal is use, too: hammering is no way to be kept in and let in
+        limit.acquire("ana", at=NOON)  # a rejected request counts as use, so its bucket is not dropped
 
     limit.acquire("dan", at=NOON)
 

@@ -1,4 +1,4 @@
-"""Where a local day begins, in every zone of the tz database (rules: T3, T5)."""
+"""The beginning of local days, in every zone of the tz database (rules: T3, T5)."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from app.core.time.zones import OffsetPeriod, day_range, day_start, local_day, o
 DAY, HOUR, MINUTE, SECOND = (timedelta(**{unit: 1}) for unit in ("days", "hours", "minutes", "seconds"))
 ZONES = sorted(zone_names())
 ZONES_WITH_EMPTY_DAYS = {"Pacific/Apia", "Pacific/Fakaofo"}
-BACK_OVER_MIDNIGHT = {  # their clocks went from just after midnight back into the day before
+BACK_OVER_MIDNIGHT = {  # their clocks were set back over midnight
     "America/Goose_Bay",
     "America/Moncton",
     "America/St_Johns",
@@ -23,7 +23,7 @@ BACK_OVER_MIDNIGHT = {  # their clocks went from just after midnight back into t
     "Antarctica/Casey",
 }
 zones = some.sampled_from(ZONES)
-unhurried = settings(deadline=None)  # a busy machine is not a bug
+unhurried = settings(deadline=None)  # a slow machine must not fail the test
 steady_zones = some.sampled_from([zone for zone in ZONES if zone not in BACK_OVER_MIDNIGHT])
 days = some.dates(date(2000, 1, 1), date(2100, 1, 1))
 instants = some.integers(946_800_000, 4_102_300_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -39,7 +39,7 @@ def hours_of(day: date, zone: str) -> float:
 
 
 def changes_of(zone: str) -> Iterator[datetime]:
-    """The instants from 2000 to 2040 at which the zone's clock changes; afterwards the rules repeat themselves."""
+    """Yield the instants from 2000 to 2040 at which the zone's offset changes. Later years repeat the same rules."""
     zone_info, step = ZoneInfo(zone), timedelta(days=14)
     instant = datetime(2000, 1, 1, tzinfo=UTC)
     while instant < datetime(2040, 1, 1, tzinfo=UTC):
@@ -102,7 +102,7 @@ def test_days_begin_rightly_around_every_clock_change_of_every_zone(every):
     seen: set[tuple[datetime, ...]] = set()
     for zone in ZONES[::every]:
         changes = tuple(changes_of(zone))
-        if changes in seen:  # most names are links to others; these are tried above, by chance
+        if changes in seen:  # most names are links to others; the random tests above sample them
             continue
         seen.add(changes)
         for change in changes:
@@ -120,7 +120,7 @@ def test_where_the_clock_jumps_over_midnight_the_day_begins_at_the_jump():
 
 
 def test_where_the_jump_comes_before_midnight_the_day_begins_at_the_jump_too():
-    """Toronto, 1919-03-30: at 23:30 the clock went to 00:30. No zone has done so since, but one may again."""
+    """Toronto, 1919-03-30: at 23:30 the clock went forward to 00:30. No zone has done so since, but one may again."""
     begins = day_start(date(1919, 3, 31), "America/Toronto")
 
     assert begins == datetime(1919, 3, 31, 4, 30, tzinfo=UTC)
@@ -136,7 +136,7 @@ def test_where_the_clock_strikes_midnight_twice_the_day_begins_at_the_first():
 
 
 def test_an_hour_that_comes_again_before_midnight_stays_with_the_day_that_had_begun():
-    """St John's, 2010-11-07: at 00:01 the clock went back to 23:01 of the day before."""
+    """St John's, 2010-11-07: at 00:01 the clock went back to 23:01 of the previous day."""
     begins, ends = day_range(date(2010, 11, 7), date(2010, 11, 7), "America/St_Johns")
     again = datetime(2010, 11, 7, 3, tzinfo=UTC)
 
@@ -172,12 +172,12 @@ def test_every_zone_can_be_read():
 
 
 def clock_at(second: int, clocks: list[OffsetPeriod]) -> OffsetPeriod:
-    """The piece that an instant lies in."""
+    """Return the period that contains an instant."""
     return clocks[bisect_right([clock.start for clock in clocks], second) - 1]
 
 
 def assert_local_time(second: int, zone: str, clocks: list[OffsetPeriod]) -> None:
-    """Adding a number gives the local time, and adding one gives the local day."""
+    """Assert that adding the offsets of the period gives the local time and the local day."""
     piece, wall = clock_at(second, clocks), datetime.fromtimestamp(second, ZoneInfo(zone))
     assert datetime.fromtimestamp(second + piece.offset, UTC).isoformat()[:19] == wall.isoformat()[:19]
     assert date(1970, 1, 1) + DAY * ((second + piece.day_offset) // 86_400) == local_day(second, zone)

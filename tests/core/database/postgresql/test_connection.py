@@ -1,4 +1,4 @@
-"""PostgreSQL transactions that we open and end ourselves (decision 12), on connections that may have died meanwhile."""
+"""PostgreSQL transactions with our own BEGIN and COMMIT (decision 12), also on connections that are dead."""
 
 from contextlib import closing
 
@@ -20,7 +20,7 @@ only_postgresql = pytest.mark.parametrize("engine", [POSTGRESQL])
 
 
 def use_all_connections(database):
-    """Open as many as the pool has, and give them back."""
+    """Open every connection of the pool and return them to it."""
     connections = [database.engine.connect() for _ in range(database.engine.pool.size())]
     for connection in connections:
         connection.execute(text("SELECT 1"))
@@ -28,7 +28,7 @@ def use_all_connections(database):
 
 
 def break_all_connections(database, server):
-    """What a restart of the server does to the connections that lie idle."""
+    """Terminate all idle connections, as a restart of the server does."""
     execute(server, "SELECT pg_terminate_backend(pid, 10000) " + OTHERS.format(database.engine.url.database))
 
 
@@ -46,7 +46,7 @@ def test_connections_that_the_server_ended_fail_no_read_and_no_write(database, p
 
 @only_postgresql
 def test_what_an_operator_wants_to_see_of_each_statement_is_no_warning(database, engine):
-    """A role or a database may have settings by which PostgreSQL says more."""
+    """PostgreSQL may send more notices because of settings of a role or database."""
     url = database.engine.url
     for setting in ("client_min_messages = 'log'", "log_duration = on"):
         execute(url, f'ALTER DATABASE "{url.database}" SET {setting}')
@@ -103,18 +103,18 @@ def test_of_several_hosts_the_one_that_serves_is_found(db_url, engine):
 
 @only_postgresql
 def test_a_commit_whose_answer_has_a_warning_is_not_acknowledged(database, engine):
-    """So PostgreSQL says that somebody ended the wait for a synchronous standby: it may be lost with this server."""
+    """PostgreSQL warns so if the wait for a synchronous standby was canceled: the standby may lack the transaction."""
     with database.write_transaction() as session:
         session.connection().exec_driver_sql(WARN_AT_COMMIT)
 
     with (
-        pytest.raises(DBAPIError, match="might not have been replicated") as refused,
+        pytest.raises(DBAPIError, match="might not have been replicated") as error,
         database.write_transaction() as session,
     ):
         session.execute(insert(TIME_ZONE).values(name="Here only"))
 
-    assert isinstance(refused.value.orig, CommitOutcomeUnknown)
-    assert not is_retryable(refused.value)
+    assert isinstance(error.value.orig, CommitOutcomeUnknown)
+    assert not is_retryable(error.value)
 
 
 WARN_AT_COMMIT = """

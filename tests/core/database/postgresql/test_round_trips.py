@@ -1,4 +1,4 @@
-"""What travels together on PostgreSQL keeps its promises: whole transactions, live connections, plans (decision 12)."""
+"""Fewer round trips on PostgreSQL (decision 12) keep transactions atomic, connections alive and plans correct."""
 
 from contextlib import closing, suppress
 from functools import partial
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
 
 
 class Pooled(BatchingConnection):
-    """One that a pooler gave: it tells a process number of its own."""
+    """A connection through a pooler, which reports a process id that no backend has."""
 
     def get_backend_pid(self):
         return 0
@@ -37,7 +37,7 @@ def zones(database):
 
 
 def test_what_an_error_undid_is_never_committed_in_silence(database):
-    """Threats F3: PostgreSQL answers such a COMMIT without an error."""
+    """Threats F3: PostgreSQL reports no error for a COMMIT of an aborted transaction."""
     with pytest.raises(DBAPIError), database.write_transaction() as session:
         session.execute(ADD, {"name": "first"})
         with suppress(DBAPIError):
@@ -59,7 +59,7 @@ def test_a_refused_commit_leaves_no_transaction_open(database):
 
 
 def test_nothing_is_written_outside_of_a_transaction(database):
-    """Its BEGIN went with a statement that never left: who catches that and goes on is stopped."""
+    """BEGIN is lost with a statement that was never sent. Code that catches its error and continues is stopped."""
     with pytest.raises(DBAPIError, match="never began"), database.write_transaction() as session:
         with suppress(DBAPIError):
             session.execute(text("SELECT count(*) FROM nowhere; SELECT ("))
@@ -69,7 +69,7 @@ def test_nothing_is_written_outside_of_a_transaction(database):
 
 
 def test_connections_that_the_server_ended_are_replaced_unnoticed(database, postgresql_server):
-    """Threats F5: not one read fails, although none of them was idle for long."""
+    """Threats F5: no read fails, although the connections were used a moment ago."""
     with database.read_transaction() as one, database.read_transaction() as another:
         for session in (one, another):
             session.execute(NAMES).all()
@@ -95,12 +95,12 @@ def test_a_plan_that_is_wrong_now_is_refused_once_and_then_made_anew(database, c
         session.execute(NAMED, {"name": "UTC"}).all()
         session.execute(text(change))
 
-    with pytest.raises(DBAPIError) as refused, database.read_transaction() as session:
+    with pytest.raises(DBAPIError) as error, database.read_transaction() as session:
         session.execute(NAMED, {"name": "UTC"}).all()
     with database.read_transaction() as session:
         again = session.execute(NAMED, {"name": "UTC"}).all()
 
-    assert (refused.value.connection_invalidated, again) == (True, [])
+    assert (error.value.connection_invalidated, again) == (True, [])
 
 
 def test_nothing_is_planned_ahead_behind_a_pooler(database, db_url):
