@@ -219,7 +219,7 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         raise InvalidSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
-    except ValueError as error:  # a list setting is not JSON; the message of pydantic-settings names it
+    except ValueError as error:  # a list setting is not JSON. The message of pydantic-settings names the setting.
         raise InvalidSettings(f"{error}.") from None
     if renamed := first_renamed(settings.model_fields_set, Settings.model_config):
         raise InvalidSettings("{} was renamed to {}. Set the new name.".format(*renamed))

@@ -102,7 +102,7 @@ def test_days_begin_rightly_around_every_clock_change_of_every_zone(every):
     seen: set[tuple[datetime, ...]] = set()
     for zone in ZONES[::every]:
         changes = tuple(changes_of(zone))
-        if changes in seen:  # most names are links to others; the random tests above sample them
+        if changes in seen:  # most names are links to others, which the random tests above sample
             continue
         seen.add(changes)
         for change in changes:

@@ -124,8 +124,8 @@ class BatchingConnection(PostgreSQLConnection):
     def commit(self) -> None:
         """Send the queued statements and COMMIT in one round trip. After an error of the database nothing is stored.
 
-        Raises CommitOutcomeUnknown if the connection was lost, or if the server warns: the wait for the synchronous
-        standby was ended, so the transaction is committed on this server only.
+        Raises CommitOutcomeUnknown if the connection was lost or the server sent a warning. It warns if the wait for
+        the synchronous standby was canceled, so that the transaction is committed on this server only.
         """
         if not self._queued_sql and self._is_idle():
             self._check_begun()

@@ -95,8 +95,8 @@ def upgrade_with_lock_retries(
 def _try_upgrade(lock: Connection, url: URL, upgrade: Callable[[Connection], None]) -> str | None:
     """Return None if the upgrade is done, else the reason why it got no lock.
 
-    The advisory lock is polled. A statement that waited for it would hold a snapshot, and the CREATE INDEX CONCURRENTLY
-    of the migration that holds the lock would wait for this snapshot.
+    The advisory lock is polled because a statement that waits for it holds a snapshot. A CREATE INDEX CONCURRENTLY of
+    the migration that holds the lock would wait for that snapshot.
     """
     if not lock.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK_ID})").scalar():
         return "another migration is running"

@@ -68,8 +68,8 @@ def _begin_transaction(connection: Connection) -> None:
 def _roll_back(connection: DBAPIConnection, _record: object, _state: object) -> None:
     """Roll back before the connection returns to the pool.
 
-    After a failed COMMIT the transaction is still open, but SQLAlchemy takes it as ended. The connection would keep the
-    write lock of the whole file.
+    After a failed COMMIT the transaction is still open, but SQLAlchemy considers it ended. The connection would keep
+    the write lock of the whole file.
     """
     assert isinstance(connection, sqlite3.Connection)
     connection.rollback()
