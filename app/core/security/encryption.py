@@ -38,5 +38,5 @@ class SecretBox:
                 continue
             return plaintext.decode()
         raise DecryptionFailed(
-            f"The second factor of user {owner_id} can't be decrypted. Is its key missing from TOTP_PREVIOUS_KEYS?"
+            f"The second factor of user {owner_id} can't be decrypted. Set its key in TOTP_KEY or TOTP_PREVIOUS_KEYS."
         )
