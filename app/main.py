@@ -17,7 +17,7 @@ from app.api.http.body_limits import BodyLimitMiddleware
 from app.api.http.problems import register_exception_handlers
 from app.api.http.request_middleware import RequestMiddleware
 from app.api.openapi.docs_pages import add_docs_pages
-from app.api.openapi.document import install_openapi
+from app.api.openapi.document import install_openapi, operation_id
 from app.api.operations import health, metrics, root
 from app.api.operations.metrics import DatabaseProbe
 from app.api.v1 import audit, exports, projects
@@ -95,6 +95,7 @@ def create_app(settings: Settings | None = None, *, prepare_database: bool = Fal
         openapi_url="/openapi.json" if app_settings.has_docs else None,
         docs_url=None,  # ours, below: the framework's load their scripts from elsewhere
         redoc_url=None,
+        generate_unique_id_function=operation_id,
     )
     _add_middlewares(app, app_settings)
     register_exception_handlers(app)

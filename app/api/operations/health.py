@@ -29,7 +29,7 @@ class DiskSpaceLow(Unavailable):
 
 
 @router.get("/live", summary="Is the process alive", responses=error_responses(*ANY_REQUEST_ERRORS))
-async def read_live() -> Liveness:
+async def get_liveness() -> Liveness:
     """Answers without looking at the database: restart the process when this fails, and only then."""
     return Liveness(service=SERVICE_NAME, version=__version__)
 
@@ -39,7 +39,7 @@ async def read_live() -> Liveness:
     summary="Can it serve",
     responses=error_responses(*ANY_REQUEST_ERRORS, ServiceBusy, DatabaseUnavailable, SchemaOutdated, DiskSpaceLow),
 )
-async def read_ready(tx: AnonymousTransaction) -> Readiness:
+async def get_readiness(tx: AnonymousTransaction) -> Readiness:
     """The database answers, its schema is not older than this version needs, and there is room on the disk.
 
     A newer schema is no reason to turn requests away: in a rolling upgrade, old workers serve on it until they are

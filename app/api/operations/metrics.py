@@ -38,7 +38,7 @@ class MetricsTokenRequired(NotAuthenticated):
     responses=error_responses(*ANY_REQUEST_ERRORS, MetricsTokenRequired, RouteNotFound)
     | {200: {"content": {"text/plain": {"schema": {"type": "string", "maxLength": 2**24}}}}},
 )
-async def read_metrics(request: Request) -> Response:
+async def get_metrics(request: Request) -> Response:
     """Every worker's, added up, in Prometheus' text format.
 
     Where METRICS_TOKEN is set it needs `Authorization: Bearer METRICS_TOKEN`. Where it isn't, and others can reach the

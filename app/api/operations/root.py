@@ -9,6 +9,6 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/", summary="Welcome", responses=error_responses(BodyTooLarge, UnsupportedContentEncoding, InternalError))
-async def read_root() -> Welcome:
+async def get_welcome() -> Welcome:
     """Says whose address this is. The operations are described at `/docs`."""
     return Welcome()

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/admin/audit", tags=["admin: audit"])
 
 
 @router.get("", summary="Read the record", responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, InvalidCursor))
-async def list_events(
+async def list_audit_events(
     tx: AdminTransaction,
     page: CursorPageDep,
     period: OptionalDateRange,

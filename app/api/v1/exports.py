@@ -91,7 +91,7 @@ ExportRequest = Annotated[_ExportRequest, Depends()]
     response_class=StreamingResponse,
     responses=error_responses(*_ERRORS) | _file_response("text/csv"),
 )
-async def export_csv(export: ExportRequest, columns: ColumnsQuery = ExportColumns.basic) -> StreamingResponse:
+async def export_entries_csv(export: ExportRequest, columns: ColumnsQuery = ExportColumns.basic) -> StreamingResponse:
     """The team's entries that belong to the period, or your own where you have no team.
 
     With `attribution=split` a row is the part of an entry inside one local day.
@@ -107,7 +107,7 @@ async def export_csv(export: ExportRequest, columns: ColumnsQuery = ExportColumn
     response_class=StreamingResponse,
     responses=error_responses(*_ERRORS, TooManyRows) | _file_response(_MEDIA_TYPES[ExportFormat.xlsx]),
 )
-async def export_xlsx(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
+async def export_entries_xlsx(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
     """The rows of the CSV as a sheet with real dates and numbers, and a second one with each person's sum.
 
     A sheet has 1,048,575 rows at most.
@@ -121,6 +121,6 @@ async def export_xlsx(export: ExportRequest, columns: ColumnsQuery = ExportColum
     response_class=StreamingResponse,
     responses=error_responses(*_ERRORS) | _file_response("application/x-ndjson"),
 )
-async def export_json(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
+async def export_entries_json(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
     """The rows of the CSV, each as a JSON object on a line of its own, for programs: texts are as they were typed."""
     return await export.stream(ExportFormat.json, columns)

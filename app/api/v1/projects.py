@@ -24,7 +24,7 @@ UserTransaction = Annotated[
 
 
 @router.get("", summary="Projects I may book", responses=error_responses(*AUTH_ERRORS))
-async def list_bookable(tx: UserTransaction, page: PageDep, response: Response) -> list[ProjectRead]:
+async def list_bookable_projects(tx: UserTransaction, page: PageDep, response: Response) -> list[ProjectRead]:
     """Active projects that you may clock in on, by id. `X-Total-Count` says how many there are in all."""
     rows, total = await tx.read(projects.list_bookable, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
@@ -56,7 +56,7 @@ async def list_projects(
 
 
 @admin_router.get("/{project_id}", summary="Read a project", responses=error_responses(*ROLE_ERRORS, ProjectNotFound))
-async def read_project(project_id: PathId, tx: AdminTransaction) -> ProjectRead:
+async def get_project(project_id: PathId, tx: AdminTransaction) -> ProjectRead:
     """One project, archived or not."""
     return ProjectRead.model_validate(await tx.read(projects.get, project_id))
 
@@ -66,7 +66,7 @@ async def read_project(project_id: PathId, tx: AdminTransaction) -> ProjectRead:
     summary="Rename, archive or reopen a project",
     responses=error_responses(*ROLE_ERRORS, ProjectNotFound, ProjectNameTaken),
 )
-async def change_project(project_id: PathId, body: ProjectUpdate, tx: AdminTransaction, now: Now) -> ProjectRead:
+async def update_project(project_id: PathId, body: ProjectUpdate, tx: AdminTransaction, now: Now) -> ProjectRead:
     """`is_active: false` archives it: nobody can clock in on it any more; entries that run go on."""
     return ProjectRead.model_validate(await tx.write(projects.change, project_id, body, at=now))
 
@@ -76,7 +76,9 @@ async def change_project(project_id: PathId, body: ProjectUpdate, tx: AdminTrans
     summary="List a project's members",
     responses=error_responses(*ROLE_ERRORS, ProjectNotFound),
 )
-async def list_members(project_id: PathId, tx: AdminTransaction, page: PageDep, response: Response) -> list[UserRead]:
+async def list_project_members(
+    project_id: PathId, tx: AdminTransaction, page: PageDep, response: Response
+) -> list[UserRead]:
     """The people who may book it, by id. None means: everyone may."""
     rows, total = await tx.read(projects.list_members, project_id, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
@@ -89,7 +91,7 @@ async def list_members(project_id: PathId, tx: AdminTransaction, page: PageDep, 
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, ProjectNotFound, UserNotFound),
 )
-async def add_member(project_id: PathId, user_id: PathId, tx: AdminTransaction, now: Now) -> None:
+async def add_project_member(project_id: PathId, user_id: PathId, tx: AdminTransaction, now: Now) -> None:
     """From the first member on, only members may book the project. Adding a member again changes nothing."""
     await tx.write(projects.add_member, project_id, user_id, at=now)
 
@@ -100,6 +102,6 @@ async def add_member(project_id: PathId, user_id: PathId, tx: AdminTransaction, 
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, ProjectNotFound, UserNotFound),
 )
-async def remove_member(project_id: PathId, user_id: PathId, tx: AdminTransaction, now: Now) -> None:
+async def remove_project_member(project_id: PathId, user_id: PathId, tx: AdminTransaction, now: Now) -> None:
     """Once the last member is gone, everyone may book the project again."""
     await tx.write(projects.remove_member, project_id, user_id, at=now)

@@ -31,7 +31,7 @@ async def create_api_token(body: ApiTokenCreate, tx: UserTransaction, now: Now) 
 
 
 @router.get("", summary="My API tokens", responses=error_responses(*AUTH_ERRORS))
-async def list_api_tokens(tx: UserTransaction) -> list[ApiTokenRead]:
+async def list_my_api_tokens(tx: UserTransaction) -> list[ApiTokenRead]:
     """Yours, expired ones too, with their last use."""
     return await tx.read(api_tokens.list_own)
 
@@ -42,13 +42,13 @@ async def list_api_tokens(tx: UserTransaction) -> list[ApiTokenRead]:
     status_code=204,
     responses=error_responses(*AUTH_ERRORS, ApiTokenNotFound),
 )
-async def revoke_api_token(token_id: PathId, tx: UserTransaction, now: Now) -> None:
+async def revoke_my_api_token(token_id: PathId, tx: UserTransaction, now: Now) -> None:
     """It stops working at once."""
     await tx.write(api_tokens.revoke_own, token_id, at=now)
 
 
 @admin_router.get("", summary="Everybody's API tokens", responses=error_responses(*ROLE_ERRORS))
-async def list_all_api_tokens(
+async def list_api_tokens(
     tx: AdminTransaction,
     page: PageDep,
     response: Response,
@@ -66,6 +66,6 @@ async def list_all_api_tokens(
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, ApiTokenNotFound),
 )
-async def revoke_any_api_token(token_id: PathId, tx: AdminTransaction, now: Now) -> None:
+async def revoke_api_token(token_id: PathId, tx: AdminTransaction, now: Now) -> None:
     """It stops working at once, whoever made it."""
     await tx.write(api_tokens.revoke, token_id, at=now)

@@ -31,7 +31,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
         *COMMON_ERRORS, LoginRefused, OtpRequired, OtpWrong, LoginLimitReached, LoginQueueFull, SecondFactorUnreadable
     ),
 )
-async def login(
+async def log_in(
     username: Annotated[
         str, Form(max_length=254, description="Your e-mail.", examples=["admin@example.com"]), PLAIN_TEXT
     ],
@@ -55,7 +55,7 @@ async def login(
 
 
 @router.post("/refresh", summary="Get new tokens", responses=error_responses(*COMMON_ERRORS, RefreshRefused))
-async def refresh(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now) -> Token:
+async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now) -> Token:
     """A new access token and the next refresh token. The old one is spent: using it later ends the session."""
     token = runtime.database.keyring.refresh_tokens.decode(body.refresh_token)  # a made-up token takes no permit
     login_session = await tx.write(login_sessions.refresh, token, at=now)

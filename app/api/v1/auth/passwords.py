@@ -31,7 +31,7 @@ admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
     summary="Change my password",
     responses=error_responses(*AUTH_ERRORS, *PASSWORD_ERRORS, PasswordUnchanged, WeakPassword, LoginQueueFull),
 )
-async def change_password(
+async def change_my_password(
     body: PasswordChange,
     tx: Annotated[ClaimsTransactionRunner, Security(require_claims_allow_pending)],
     client: ClientDep,
@@ -61,7 +61,7 @@ async def set_password_by_link(
     summary="Set a person's password",
     responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, LoginQueueFull, WeakPassword),
 )
-async def set_password(
+async def set_user_password(
     user_id: PathId,
     body: PasswordSet,
     tx: InteractiveAdminTransaction,
@@ -79,7 +79,7 @@ async def set_password(
     status_code=201,
     responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, PersonInactive, MailNotSent),
 )
-async def make_password_link(
+async def create_password_link(
     user_id: PathId, tx: InteractiveAdminTransaction, runtime: RuntimeDep, now: Now
 ) -> PasswordLinkRead:
     """Sent to the person where mail is set up, else shown to you. It works once, and in the place of an older one."""
@@ -92,6 +92,6 @@ async def make_password_link(
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, UserNotFound),
 )
-async def end_sessions(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> None:
+async def end_user_sessions(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> None:
     """All their sessions end at once. Their API tokens stay: revoke those, or deactivate the person."""
     await tx.write(login_sessions.end_all, user_id, at=now)

@@ -39,13 +39,13 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user_allow_e
 
 
 @router.get("", summary="My second factor", responses=error_responses(*AUTH_ERRORS))
-async def read_second_factor(tx: UserTransaction) -> SecondFactorRead:
+async def get_my_second_factor(tx: UserTransaction) -> SecondFactorRead:
     """Since when you have one, and how many recovery codes are left."""
     return await tx.read(second_factor.get_status)
 
 
 @router.post("", summary="Begin a second factor", responses=error_responses(*AUTH_ERRORS, SecondFactorExists))
-async def begin_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnrolment:
+async def enroll_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnrolment:
     """A secret for your authenticator, shown this once. It counts from `POST /auth/totp/confirm` on."""
     return await tx.write(second_factor.enroll, at=now)
 
@@ -68,7 +68,7 @@ async def confirm_second_factor(body: SecondFactorConfirmation, tx: UserTransact
         *AUTH_ERRORS, *PASSWORD_ERRORS, NoSecondFactor, CodeWrong, LoginQueueFull, SecondFactorUnreadable
     ),
 )
-async def remove_second_factor(
+async def remove_my_second_factor(
     body: SecondFactorRemoval,
     tx: Annotated[ClaimsTransactionRunner, Security(require_claims)],
     client: ClientDep,
@@ -85,6 +85,6 @@ async def remove_second_factor(
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, NoSecondFactor),
 )
-async def reset_second_factor(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> None:
+async def reset_user_second_factor(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> None:
     """For who lost phone and recovery codes: make sure that it is them who ask."""
     await tx.write(second_factor.reset, user_id, at=now)

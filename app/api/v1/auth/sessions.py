@@ -17,13 +17,13 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
 
 
 @router.get("", summary="Where I am logged in", responses=error_responses(*AUTH_ERRORS))
-async def list_sessions(tx: UserTransaction, now: Now) -> list[SessionRead]:
+async def list_my_sessions(tx: UserTransaction, now: Now) -> list[SessionRead]:
     """Your sessions that live, the last used first."""
     return await tx.read(login_sessions.list_own, at=now)
 
 
 @router.delete("", summary="Log out everywhere else", status_code=204, responses=error_responses(*AUTH_ERRORS))
-async def end_other_sessions(tx: UserTransaction, now: Now) -> None:
+async def end_my_other_sessions(tx: UserTransaction, now: Now) -> None:
     """End all your sessions but this one: their tokens stop working at once."""
     await tx.write(login_sessions.end_others, at=now)
 
@@ -31,6 +31,6 @@ async def end_other_sessions(tx: UserTransaction, now: Now) -> None:
 @router.delete(
     "/{session_id}", summary="End a session", status_code=204, responses=error_responses(*AUTH_ERRORS, SessionNotFound)
 )
-async def end_session(session_id: PathId, tx: UserTransaction, now: Now) -> None:
+async def end_my_session(session_id: PathId, tx: UserTransaction, now: Now) -> None:
     """End one of your sessions, say on a phone that you lost: its tokens stop working at once."""
     await tx.write(login_sessions.end, session_id, at=now)

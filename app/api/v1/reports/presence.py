@@ -26,7 +26,7 @@ _PRESENCE_LIST = TypeAdapter(list[Presence])
     response_model=list[Presence],
     responses=error_responses(*AUTH_ERRORS, InvalidCursor),
 )
-async def read_presence(
+async def list_clocked_in_users(
     tx: UserTransaction,
     now: Now,
     page: CursorPageDep,

@@ -29,7 +29,7 @@ _SUMMARY = TypeAdapter(Summary)
     response_model=Summary,
     responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong, SummaryTooLarge),
 )
-async def read_summary(
+async def get_hours_summary(
     tx: UserTransaction,
     period: DateRange,
     now: Now,

@@ -20,7 +20,7 @@ ManagerTransaction = Annotated[UserTransactionRunner, Security(require_manager, 
 
 
 @router.get("/me", summary="My days", responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong))
-async def read_own_days(
+async def get_my_report(
     tx: UserTransaction,
     period: DateRange,
     now: Now,
@@ -38,7 +38,7 @@ async def read_own_days(
     response_model=list[TeamMemberHours],
     responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, PeriodTooLong),
 )
-async def read_team(
+async def get_team_report(
     tx: ManagerTransaction,
     period: DateRange,
     now: Now,

@@ -51,7 +51,7 @@ async def clock_in(
     response_model=TimeEntryRead,
     responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, NotClockedIn, ServerClockSkew),
 )
-async def clock_out_open(tx: ClaimsTransaction, now: Now, idempotency_key: IdempotencyKey = None) -> Response:
+async def clock_out(tx: ClaimsTransaction, now: Now, idempotency_key: IdempotencyKey = None) -> Response:
     """Stop the clock, whichever entry is open."""
     return entry_response(await tx.write(clock.clock_out_open, key=idempotency_key, at=now))
 
@@ -64,7 +64,7 @@ async def clock_out_open(tx: ClaimsTransaction, now: Now, idempotency_key: Idemp
         *AUTH_ERRORS, *IDEMPOTENCY_ERRORS, NotYourEntry, EntryNotFound, AlreadyClockedOut, ServerClockSkew
     ),
 )
-async def clock_out(
+async def clock_out_entry(
     entry_id: PathEntryId,
     tx: ClaimsTransaction,
     now: Now,

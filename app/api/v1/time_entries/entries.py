@@ -38,7 +38,7 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes
     response_model=TimeEntryWithProject,
     responses=error_responses(*AUTH_ERRORS) | {204: {"description": "You are not clocked in."}},
 )
-async def read_current(tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject | Response:
+async def get_my_open_entry(tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject | Response:
     """The entry that is running now, with its project; 204 when the clock stands still."""
     return with_etag(response, await tx.read(entries.get_open, at=now)) or Response(status_code=204)
 
@@ -49,7 +49,7 @@ async def read_current(tx: UserTransaction, now: Now, response: Response) -> Tim
     response_model=list[TimeEntryWithProject],
     responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS),
 )
-async def read_own(
+async def list_my_entries(
     tx: UserTransaction,
     period: DateRange,
     now: Now,
@@ -99,7 +99,7 @@ async def list_entries(
 
 
 @router.get(ENTRY_PATH, summary="Read an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound))
-async def read_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject:
+async def get_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject:
     """One entry with its project. Its `ETag` goes into `If-Match` when you change it."""
     return with_etag(response, await tx.read(entries.get, entry_id, at=now))
 
@@ -107,6 +107,6 @@ async def read_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, respo
 @router.get(
     f"{ENTRY_PATH}/history", summary="What happened to an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound)
 )
-async def read_history(entry_id: PathEntryId, tx: UserTransaction) -> list[TimeEntryHistoryItem]:
+async def get_entry_history(entry_id: PathEntryId, tx: UserTransaction) -> list[TimeEntryHistoryItem]:
     """Who changed what, when and why, oldest first; also of an entry that was deleted."""
     return await tx.read(history, entry_id)

@@ -57,7 +57,7 @@ async def create_entry(
     summary="Many entries at once",
     responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, BulkRejected, UserNotFound),
 )
-async def change_many(
+async def bulk_change_entries(
     body: BulkRequest, tx: UserTransaction, now: Now, idempotency_key: IdempotencyKey = None
 ) -> BulkResponse:
     """Up to 500 creations, changes and deletions, in this order, all or none: `errors` names each that was refused."""
@@ -69,7 +69,7 @@ async def change_many(
     summary="Correct an entry",
     responses=error_responses(*AUTH_ERRORS, *TIME_ERRORS, *PROJECT_ERRORS, EntryNotFound, EntryChanged, EntryStillOpen),
 )
-async def change_entry(
+async def update_entry(
     entry_id: PathEntryId,
     body: TimeEntryUpdate,
     tx: UserTransaction,

@@ -34,7 +34,7 @@ MAX_PDF_BYTES = 2**24
         }
     },
 )
-async def export_timesheet(
+async def export_timesheet_pdf(
     tx: UserTransaction,
     now: Now,
     runtime: RuntimeDep,

@@ -20,7 +20,7 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
 
 
 @router.get("/me", summary="Who am I", responses=error_responses(*AUTH_ERRORS))
-async def read_me(
+async def get_my_account(
     tx: Annotated[UserTransactionRunner, Security(require_user_allow_pending, scopes=list(TokenScope))],
 ) -> AccountRead:
     """Your account: name, role, manager, time zone."""
@@ -28,7 +28,7 @@ async def read_me(
 
 
 @router.patch("/me", summary="Change my names or time zone", responses=error_responses(*AUTH_ERRORS))
-async def change_me(body: AccountUpdate, tx: UserTransaction, now: Now) -> AccountRead:
+async def update_my_account(body: AccountUpdate, tx: UserTransaction, now: Now) -> AccountRead:
     """A new time zone counts for entries from now on; recorded ones keep theirs, so history doesn't move."""
     return AccountRead.model_validate(await tx.write(account.change_me, body, at=now))
 
@@ -40,7 +40,7 @@ async def change_me(body: AccountUpdate, tx: UserTransaction, now: Now) -> Accou
     responses=error_responses(*AUTH_ERRORS, *EXPORT_ERRORS)
     | {200: {"description": "One JSON object; streamed.", "model": PersonalData}},
 )
-async def export_own_data(tx: UserTransaction, now: Now) -> StreamingResponse:
+async def export_my_data(tx: UserTransaction, now: Now) -> StreamingResponse:
     """Your account, memberships, entries, everything that the record has of you and that you did, and kept answers."""
     return await stream_response(
         tx,

@@ -60,7 +60,7 @@ async def list_users(
 
 
 @router.get(USER_PATH, summary="Read a person", responses=error_responses(*ROLE_ERRORS, UserNotFound))
-async def read_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
+async def get_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
     """One person, active or not."""
     return AccountRead.model_validate(await tx.read(administration.get, user_id))
 
@@ -70,7 +70,7 @@ async def read_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
     summary="Change a person",
     responses=error_responses(*ROLE_ERRORS, UserNotFound, EmailTaken, LastAdmin, HasReports),
 )
-async def change_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, now: Now) -> AccountRead:
+async def update_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, now: Now) -> AccountRead:
     """E-mail, names, time zone, role. A role counts from the person's next request."""
     return AccountRead.model_validate(await tx.write(administration.change, user_id, body, at=now))
 

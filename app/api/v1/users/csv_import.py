@@ -44,7 +44,7 @@ REQUEST_BODY: dict[str, Any] = {
     responses=error_responses(*ROLE_ERRORS, CsvRequired, ImportRefused, EmailTaken),
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-async def import_people(
+async def import_users(
     request: Request,
     tx: AdminTransaction,
     now: Now,
@@ -72,7 +72,7 @@ async def import_people(
         }
     },
 )
-async def export_people(tx: AdminTransaction, now: Now) -> StreamingResponse:
+async def export_users(tx: AdminTransaction, now: Now) -> StreamingResponse:
     """Everybody, active or not, as the file that an import takes."""
     return await stream_response(
         tx,

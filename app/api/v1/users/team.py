@@ -19,7 +19,7 @@ UserTransaction = Annotated[
 
 
 @router.get("", summary="People I may see", responses=error_responses(*AUTH_ERRORS))
-async def list_team(tx: UserTransaction, page: PageDep, response: Response) -> list[UserRead]:
+async def list_team_members(tx: UserTransaction, page: PageDep, response: Response) -> list[UserRead]:
     """Yourself; as a manager also your team, direct and indirect; as an admin everyone."""
     users, total = await tx.read(administration.list_team, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
