@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.schemas.types import Id, RequestModel, ResponseModel, UtcInstant
+from app.schemas.auth.second_factor import OneTimeCode
+from app.schemas.types import PLAIN_TEXT, Id, RequestModel, ResponseModel, UtcInstant
 
 RefreshTokenText = Annotated[
     str,
@@ -16,6 +17,20 @@ RefreshTokenText = Annotated[
         examples=["ettr_AAAAAQAAAAAAAAABq0y..."],
     ),
 ]
+
+
+class LoginForm(BaseModel):
+    """The password form of OAuth 2.0 (RFC 6749, section 4.3.2). Other fields of it, such as `scope`, are ignored."""
+
+    username: Annotated[
+        str, Field(max_length=254, description="Your e-mail address.", examples=["admin@example.com"]), PLAIN_TEXT
+    ]
+    password: Annotated[
+        str, Field(max_length=512, examples=["adminpassword"], json_schema_extra={"format": "password"}), PLAIN_TEXT
+    ]
+    otp: Annotated[
+        OneTimeCode | None, Field(description="A one-time code or a recovery code, if you have a second factor.")
+    ] = None
 
 
 class Token(ResponseModel):

@@ -12,9 +12,7 @@ from app.api.v1.auth.tokens import issue_tokens
 from app.api.v1.shared_errors import AUTH_ERRORS, COMMON_ERRORS
 from app.core.security.opaque_tokens import RefreshRefused
 from app.core.security.passwords import LoginQueueFull
-from app.schemas.auth.second_factor import OneTimeCode
-from app.schemas.auth.session import Token, TokenRefresh
-from app.schemas.types import PLAIN_TEXT
+from app.schemas.auth.session import LoginForm, Token, TokenRefresh
 from app.services.auth import login as logins
 from app.services.auth import login_sessions
 from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable, SessionNotFound
@@ -32,25 +30,19 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     ),
 )
 async def log_in(
-    username: Annotated[
-        str, Form(max_length=254, description="Your e-mail.", examples=["admin@example.com"]), PLAIN_TEXT
-    ],
-    password: Annotated[
-        str, Form(max_length=512, examples=["adminpassword"], json_schema_extra={"format": "password"}), PLAIN_TEXT
-    ],
+    form: Annotated[LoginForm, Form()],
     client: ClientDep,
     runtime: RuntimeDep,
     tx: AnonymousTransaction,
     now: Now,
-    otp: Annotated[OneTimeCode | None, Form(description="If you have a second factor; or a recovery code.")] = None,
 ) -> Token:
     """Exchange e-mail and password, and the code of a second factor if you have one, for tokens.
 
     Fields that aren't listed are ignored.
     """
-    attempt = LoginAttempt(username, otp or None, client)
+    attempt = LoginAttempt(form.username, form.otp or None, client)
     with count_login_failures():
-        login_session = await logins.log_in(tx, runtime.hasher, attempt, password, at=now)
+        login_session = await logins.log_in(tx, runtime.hasher, attempt, form.password, at=now)
     return issue_tokens(runtime, login_session, at=now)
 
 
