@@ -1,4 +1,4 @@
-"""The application: settings in, an ASGI app out."""
+"""The ASGI application, created from the settings."""
 
 import asyncio
 import gc
@@ -38,7 +38,7 @@ from app.services.users.csv_format import MAX_FILE_BYTES
 API_PREFIX = "/api/v1"
 _log = structlog.get_logger()
 ROUTERS = (
-    clock.router,  # first: a request is held against one route after the other, and most are punches
+    clock.router,  # first, because routes are matched in order and most requests are punches
     login.router,
     account.router,
     sessions.router,
@@ -65,14 +65,14 @@ ROUTERS = (
 
 
 if TYPE_CHECKING:
-    app: FastAPI  # else a name that isn't here would be taken for it
+    app: FastAPI  # with __getattr__, mypy would accept any name of this module
 else:
 
     def __getattr__(name: str) -> FastAPI:
-        """Make `app`, for `uvicorn app.main:app` and `from app.main import app`.
+        """Create `app` at first access, for `uvicorn app.main:app` and `from app.main import app`.
 
-        It is made when it is first asked for, since whoever imports this module may want an app on other settings. It
-        prepares the database when it starts, as `run_backend.py` does before it starts workers.
+        Importing the module does not create it, because the importer may need an app with other settings. At startup,
+        it prepares the database, which `run_backend.py` does before it starts workers.
         """
         if name != "app":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -81,9 +81,9 @@ else:
 
 
 def create_app(settings: Settings | None = None, *, prepare_database: bool = False) -> FastAPI:
-    """The whole service, on these settings or on those of the environment. Raises InvalidSettings.
+    """Create the application with these settings, or with those of the environment. Raises InvalidSettings.
 
-    With `prepare_database` it makes the schema and the first admin when it starts, where they are missing.
+    With `prepare_database`, it creates the schema and the first admin at startup if they are missing.
     """
     app_settings = settings or load_settings()
     configure_logging(as_json=app_settings.logs_json)
@@ -93,13 +93,13 @@ def create_app(settings: Settings | None = None, *, prepare_database: bool = Fal
         debug=app_settings.DEBUG,
         redirect_slashes=False,
         openapi_url="/openapi.json" if app_settings.has_docs else None,
-        docs_url=None,  # ours, below: the framework's load their scripts from elsewhere
+        docs_url=None,  # see add_docs_pages: FastAPI's pages load their scripts from a CDN
         redoc_url=None,
         generate_unique_id_function=operation_id,
     )
     _add_middlewares(app, app_settings)
     register_exception_handlers(app)
-    for router in ROUTERS:  # each for itself: a router around them would be walked through at every request
+    for router in ROUTERS:  # without a parent router, which each request would have to match too
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -127,9 +127,10 @@ async def _lifespan(app: FastAPI, *, settings: Settings, prepare_database: bool)
 
 
 def create_worker() -> FastAPI:
-    """The whole service for a process that serves nothing else.
+    """Create the application for a worker process.
 
-    What is here now stays for good, some hundred thousand objects of libraries: no search for garbage sees it again.
+    The modules loaded by now, several hundred thousand objects, stay until the process ends. `gc.freeze` excludes them
+    from garbage collection.
     """
     app = create_app()
     gc.collect()
@@ -138,7 +139,7 @@ def create_worker() -> FastAPI:
 
 
 def _add_middlewares(app: FastAPI, settings: Settings) -> None:
-    """Put around the app what every request passes, from the inside out."""
+    """Add the middlewares, innermost first."""
     app.add_middleware(
         BodyLimitMiddleware,
         limit_overrides={("POST", f"{API_PREFIX}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
@@ -155,7 +156,7 @@ def _add_middlewares(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_cors(app: FastAPI, settings: Settings) -> None:
-    """Let the pages of CORS_ORIGINS call the API; around the limits, so that a browser can read the errors too."""
+    """Allow pages of CORS_ORIGINS to call the API. CORS wraps the body limits, so that pages can read their errors."""
     if not settings.CORS_ORIGINS:
         return
     app.add_middleware(
@@ -179,6 +180,7 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_proxy_headers(app: FastAPI, settings: Settings) -> None:
-    """Take a request's address from X-Forwarded-For where one of TRUSTED_PROXIES sent it; outermost, so for all."""
+    """Take the client's address from X-Forwarded-For if a proxy in TRUSTED_PROXIES sent it. Outermost, so that all
+    other middlewares see it."""
     if settings.TRUSTED_PROXIES:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)

@@ -1,1 +1,1 @@
-"""Dependencies of endpoints: transactions, the caller, parameters, streamed answers."""
+"""Dependencies of endpoints: transactions, authentication, parameters, streamed responses."""

@@ -1,7 +1,8 @@
-"""Dependencies that authenticate the caller. Each is a security scheme, and gives the caller's transactions.
+"""Dependencies that authenticate the caller. Each one is a security scheme and returns a transaction runner.
 
-An operation takes the tokens of sessions, and API tokens with one of the scopes that its route names, as in
-`Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.entries_read])]`; without scopes, none.
+An operation accepts access tokens, and API tokens that have one of its route's scopes, as in
+`Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.entries_read])]`. Without scopes, it accepts
+no API token.
 """
 
 from collections.abc import Callable
@@ -22,11 +23,12 @@ _Caller = TypeVar("_Caller")
 
 
 class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
-    """Verify the request's token, and count the request against its credential's limit, before the body is judged and
-    before a permit is taken: raises InvalidToken, TooManyRequests. Whom it stands for, `identify` asks the database
-    in each transaction. `pending` are what the caller may still have to do before anything else.
+    """Verify the request's token and apply its credential's rate limit, before the body is validated.
 
-    It is the scheme itself, not a dependency on it: each dependency is solved at each request.
+    Raises InvalidToken, TooManyRequests. `identify` loads the caller from the database in each transaction. `pending`
+    lists the actions that the caller may still have to do, such as changing the password.
+
+    The class is the security scheme instead of depending on one, because each dependency costs time at each request.
     """
 
     def __init__(self, identify: Callable[[Session, Claims], _Caller], *pending: PendingAction) -> None:
@@ -45,8 +47,8 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
         token = await super().__call__(request)
         runtime = get_runtime(request)
         claims = runtime.signer.read(token, self._access_rule(tuple(security.scopes)), at=utc_now())
-        request.state.user_id = claims.user_id  # for the log: whose request it is, or whose an API token says it is
-        runtime.rate_limiter.acquire(claims.credential, at=monotonic_seconds())  # a session is one, whatever its tokens
+        request.state.user_id = claims.user_id  # for the log; an API token's user is not verified yet
+        runtime.rate_limiter.acquire(claims.credential, at=monotonic_seconds())  # one per login session
         return AuthenticatedTransactionRunner(
             RequestTransactionRunner(request), lambda session: self._identify(session, claims)
         )
@@ -59,13 +61,13 @@ require_user = Authentication(authentication.authenticate)
 require_manager = Authentication(authentication.authenticate_manager)
 require_admin = Authentication(authentication.authenticate_admin)
 require_user_allow_pending = Authentication(authentication.authenticate, *PendingAction)
-"""Also who has to change their password, or to enrol a second factor, before anything else."""
+"""Also accepts users who must first change their password or enroll a second factor."""
 require_user_allow_enrolment = Authentication(authentication.authenticate, PendingAction.second_factor)
 require_claims = Authentication(lambda _session, claims: claims)
-"""For services that authenticate in a statement of their own, or again behind a lock."""
+"""For services that authenticate in a statement of their own, or again after they acquired a lock."""
 require_claims_allow_pending = Authentication(lambda _session, claims: claims, *PendingAction)
 
 AdminTransaction = Annotated[UserTransactionRunner, Security(require_admin, scopes=[TokenScope.admin])]
 InteractiveAdminTransaction = Annotated[UserTransactionRunner, Security(require_admin)]
-"""For what lets others in: an API token would make itself a session by it, past its scope, its expiry and the second
-factor."""
+"""For operations that grant access to an account. With them, an API token could create itself a login session, which
+has no scopes, outlasts the token, and bypasses the second factor."""

@@ -1,4 +1,4 @@
-"""What is counted of the domain. Each is told when it holds: after the commit."""
+"""Counters of domain events. They are incremented after the commit, so events of a rollback are not counted."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ FAILURE_REASONS: dict[type[DomainError], str] = {
 
 
 def count_audit_events(actions: Iterable[str]) -> None:
-    """Count the events of a transaction that was committed, by what they are about: `time_entry` of
+    """Count the audit events of a committed transaction by object type, such as `time_entry` for
     `time_entry:clock_in`."""
     for action in actions:
         AUDIT_EVENTS.labels(action.partition(":")[0]).inc()
@@ -24,7 +24,7 @@ def count_audit_events(actions: Iterable[str]) -> None:
 
 @contextmanager
 def count_login_failures() -> Iterator[None]:
-    """Count the refusal of a login that leaves this block; its transaction has ended then."""
+    """Count a rejected login that is raised in this block. Its transaction has ended by then."""
     try:
         yield
     except DomainError as error:

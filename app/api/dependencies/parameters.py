@@ -1,4 +1,4 @@
-"""What endpoints ask for, named as people and things."""
+"""Parameters that endpoints share: the time, periods, pages, conditional requests, the client."""
 
 import re
 from dataclasses import dataclass
@@ -31,9 +31,10 @@ async def _get_now() -> datetime:
 
 async def _get_period(
     start_date: Annotated[Day, Query(description="First day of the period.")],
-    end_date: Annotated[Day, Query(description="Last day of the period, included.")],
+    end_date: Annotated[Day, Query(description="Last day of the period, inclusive.")],
     time_zone: Annotated[
-        TimeZoneName | None, Query(description="Days of this zone for all; else each entry's own zone.")
+        TimeZoneName | None,
+        Query(description="Time zone of the period's days. If omitted, each entry's own time zone."),
     ] = None,
 ) -> Period:
     return Period(start_date, end_date, time_zone)
@@ -41,14 +42,14 @@ async def _get_period(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a list."""
+    """One page of a list with a total."""
 
     skip: int
     limit: int
     request: Request
 
     def set_headers(self, response: Response, total: int) -> None:
-        """Say how many there are in all, and where the next page is."""
+        """Set X-Total-Count, and Link if there is a next page."""
         response.headers["X-Total-Count"] = str(total)
         if self.skip + self.limit < total:
             query: dict[str, Any] = dict(self.request.query_params)
@@ -58,22 +59,22 @@ class Page:
 
 async def _get_page(
     request: Request,
-    skip: Annotated[int, Query(ge=0, le=MAX_ID, description="How many to leave out.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="How many to answer.")] = 100,
+    skip: Annotated[int, Query(ge=0, le=MAX_ID, description="Number of items to skip.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of items to return.")] = 100,
 ) -> Page:
     return Page(skip, limit, request)
 
 
 @dataclass(frozen=True, slots=True)
 class CursorPage:
-    """A stretch of a list that goes on behind a cursor."""
+    """One page of a list that continues at a cursor."""
 
     cursor: str | None
     limit: int
     request: Request
 
     def set_headers(self, response: Response, next_cursor: str | None) -> None:
-        """Say where the next stretch is."""
+        """Set Link if there is a next page."""
         if next_cursor is not None:
             query: dict[str, Any] = dict(self.request.query_params) | {"cursor": next_cursor, "limit": self.limit}
             response.headers["Link"] = f'<{self.request.url.path}?{urlencode(query)}>; rel="next"'
@@ -83,17 +84,26 @@ async def _get_cursor_page(
     request: Request,
     cursor: Annotated[
         str | None,
-        Query(min_length=1, max_length=200, pattern="^[A-Za-z0-9_-]+$", description="From the Link header."),
+        Query(
+            min_length=1,
+            max_length=200,
+            pattern="^[A-Za-z0-9_-]+$",
+            description="Start of the page, from the `Link` header of the previous one.",
+        ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="How many to answer.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of items to return.")] = 100,
 ) -> CursorPage:
     return CursorPage(cursor, limit, request)
 
 
 async def _get_optional_period(
-    start_date: Annotated[Day | None, Query(description="First day; open if left out.")] = None,
-    end_date: Annotated[Day | None, Query(description="Last day, included; open if left out.")] = None,
-    time_zone: Annotated[TimeZoneName | None, Query(description="Days of this zone.")] = None,
+    start_date: Annotated[
+        Day | None, Query(description="First day of the period. If omitted, there is no first day.")
+    ] = None,
+    end_date: Annotated[
+        Day | None, Query(description="Last day of the period, inclusive. If omitted, there is no last day.")
+    ] = None,
+    time_zone: Annotated[TimeZoneName | None, Query(description="Time zone of the period's days.")] = None,
 ) -> Period | None:
     if start_date is None and end_date is None:
         return None
@@ -105,12 +115,15 @@ async def _get_versions(
         str | None,
         Header(
             max_length=200,
-            description="The ETag of what you read: the change is refused if it was changed since.",
+            description="The ETag that you read. If the entry has changed since, your change is rejected with 412.",
             examples=['"1"'],
         ),
     ] = None,
 ) -> frozenset[int] | None:
-    """The versions that If-Match names. What is no tag of ours, or a weak one, matches none (RFC 9110, 13.1.1)."""
+    """Return the versions that If-Match names, or None if any version matches.
+
+    A weak tag matches no version (RFC 9110, section 13.1.1), nor does a tag in another format.
+    """
     if if_match is None or if_match.strip() == "*":
         return None
     return frozenset(int(version) for version in _ETAGS.findall(if_match))
@@ -125,33 +138,33 @@ async def _get_runtime(request: Request) -> Runtime:
 
 
 def client_address(request: Request) -> str:
-    """The IP address of whoever calls, behind TRUSTED_PROXIES too; "unknown" where there is none, as on a UNIX socket.
+    """Return the client's IP address, also behind TRUSTED_PROXIES, or "unknown" if there is none, as on a UNIX socket.
 
-    What proxies forward is text: only an address gets through.
+    A forwarded address is unchecked text, so anything that is not an IP address becomes "unknown" too.
     """
     return normalize_address(request.client.host if request.client else "")
 
 
 async def _get_client(request: Request) -> Client:
-    """From where somebody calls. The device is what it calls itself, so it is shown and never trusted."""
+    """Return the client's address and device. The device is the User-Agent header, so it is shown but never trusted."""
     device = _UNPRINTABLE.sub("?", request.headers.get("user-agent", ""))
     return Client(address=client_address(request), device=device[:MAX_DEVICE_LENGTH])
 
 
 def with_etag(response: Response, entry: _Entry) -> _Entry:
-    """The entry, with the entity tag on the answer by which If-Match knows it again."""
+    """Return the entry, and set its ETag header for a later If-Match."""
     if entry is not None:
         response.headers["ETag"] = etag(entry.version)
     return entry
 
 
 def entry_response(entry: TimeEntryRead) -> Response:
-    """The entry as it goes out, with its entity tag. (Given to FastAPI as it is, it would be judged once more.)"""
+    """Return the response with the entry and its ETag. (FastAPI would validate a returned model a second time.)"""
     return Response(entry.model_dump_json(), headers={"ETag": etag(entry.version)}, media_type="application/json")
 
 
 def set_as_of(response: Response, at: datetime) -> None:
-    """Say when it was computed: hours that run are shown but not counted."""
+    """Set X-As-Of, the instant of the computation. Totals do not contain the time of open entries."""
     response.headers["X-As-Of"] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -167,7 +180,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[!-~]+$",
-        description="New for each request; one that is sent again within 24 hours is answered again, not done again.",
+        description="Unique for each request. Within 24 hours, a retry with the same key and body returns the stored "
+        "response and changes nothing.",
         examples=["2f1c9a34-0b6e-4f2e-9d0a-6a8f3f1f7c11"],
     ),
 ]

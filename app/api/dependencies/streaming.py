@@ -1,4 +1,4 @@
-"""Answers that are written to a spool in a thread while they are read by the client: see core/server/spool.py."""
+"""Responses that a thread writes to a spool while the client reads them (see core/server/spool.py)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,9 +24,9 @@ class InsufficientStorage(Unavailable):
 
 
 class SpooledResponse(StreamingResponse):
-    """A body that follows a spool. At its end, whether or not the client stayed until then, it closes what it holds.
+    """A response that streams a spool, and runs `cleanup` at its end or when the client disconnects.
 
-    It has `timeout_seconds`; then the connection breaks, so that no client keeps a file of ours for good.
+    After `timeout_seconds` the connection is closed, so that a slow client does not keep the spool file forever.
     """
 
     def __init__(self, spool: Spool, cleanup: ExitStack, timeout_seconds: int, **options: Any) -> None:
@@ -41,7 +41,7 @@ class SpooledResponse(StreamingResponse):
     async def _body(self) -> AsyncIterator[bytes]:
         async for chunk in self._spool.stream():
             yield chunk
-        self._cleanup.close()  # before the end, so that a client that has the whole file may ask for the next one
+        self._cleanup.close()  # before the last chunk: a client with the whole file may start its next export at once
 
 
 async def stream_response(
@@ -52,11 +52,11 @@ async def stream_response(
     media_type: str,
     file_name: str,
 ) -> SpooledResponse:
-    """Begin an export in a writing transaction, which records it, and answer with the file of a read-only one.
+    """Record an export in a writing transaction, then stream the file that `produce` writes in a read-only one.
 
-    Returns once there are first bytes, so what goes wrong before them is still answered as a problem: it raises what
-    `begin` and `produce` raise, TooManyExports (then nothing is recorded), NoRoom where the file can't be written,
-    ServiceBusy when too many wait already. A later failure breaks the connection.
+    Returns when the first bytes are written, so that an earlier failure is still an error response. A later one breaks
+    the connection. Raises TooManyExports (nothing is recorded then), InsufficientStorage if the file can't be written,
+    ServiceBusy, and what `begin` and `produce` raise.
     """
     runtime = tx.anonymous.runtime
     seconds = runtime.settings.EXPORT_TIMEOUT_SECONDS
@@ -77,16 +77,16 @@ async def stream_response(
                 if not await spool.wait_for_data():
                     spool.producer.result()
         except TimeoutError as error:
-            raise ServiceBusy("The export took too long. Ask for a shorter period.") from error
+            raise ServiceBusy("The export took too long. Send a shorter period.") from error
         except OSError as error:
-            message = "There is no room to write the file on our side. Try again soon; if it stays, tell the operator."
+            message = "The server has no disk space left for the file. Try again later, or tell the operator."
             raise InsufficientStorage(message) from error
         headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
         return SpooledResponse(spool, cleanup.pop_all(), seconds, media_type=media_type, headers=headers)
 
 
 def _start_spool(runner: RequestTransactionRunner, produce: Callable[[Session, Write], None]) -> Spool:
-    """A spool that is filled in a read-only transaction; a failure is logged. Raises OSError."""
+    """Return a spool that `produce` fills in a read-only transaction. A failure is logged. Raises OSError."""
     runtime, request_id = runner.runtime, runner.request_id
 
     def work() -> None:

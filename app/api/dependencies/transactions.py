@@ -1,9 +1,9 @@
-"""The transactions of a request: `await tx.write(service, ...)` runs `service(session, ...)` in one, in one thread hop.
+"""The transactions of a request: `await tx.write(service, ...)` runs `service(session, ...)` in one transaction.
 
-FastAPI gives every synchronous dependency and endpoint a thread hop of its own, and a connection taken in a dependency
-is held while the request queues for the next thread: 300 clients at once got half their answers as 503. So endpoints
-are `async def` and wait for a permit holding nothing. One thread then opens the transaction, finds out who is calling,
-runs the service and commits; only then is the answer made.
+FastAPI runs every synchronous dependency and endpoint in a thread hop of its own. A connection acquired in a dependency
+is held while the request queues for the next thread. Therefore, with 300 concurrent clients, half of the responses were
+503. So endpoints are `async def` and hold neither a thread nor a connection while they queue for a permit. One thread
+then begins the transaction, authenticates the caller, runs the service and commits. Only then is the response created.
 """
 
 from collections.abc import Callable
@@ -32,10 +32,10 @@ def get_runtime(request: Request) -> Runtime:
 
 
 class RequestTransactionRunner:
-    """A request's transactions, in which nobody in particular is calling: the service gets the session in front.
+    """Runs services in transactions without a caller. Each service gets the session as its first argument.
 
-    A service may be run again (see `core/database/retry.py`), so it does nothing but ask the session: mail is sent
-    after it.
+    A service may be retried (see `core/database/retry.py`), so it must have no effect outside the transaction. For
+    example, e-mail is sent after the commit.
     """
 
     def __init__(self, request: Request) -> None:
@@ -47,12 +47,12 @@ class RequestTransactionRunner:
         return await self._run_read(self.runtime.request_limiter, lambda session: service(session, *args, **options))
 
     async def report(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a read-only transaction that may take its time: it queues with reports and exports, so it
-        keeps nobody from clocking in."""
+        """Run the service in a slow read-only transaction. It uses a permit of the report limiter, so that it never
+        delays a clock-in."""
         return await self._run_read(self.runtime.report_limiter, lambda session: service(session, *args, **options))
 
     async def write(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a writing transaction, which is committed when this returns."""
+        """Run the service in a writing transaction, which is committed before this returns."""
 
         def work(session: Session) -> T:
             return service(session, *args, **options)
@@ -88,9 +88,9 @@ class RequestTransactionRunner:
 
 
 class AuthenticatedTransactionRunner(Generic[_Caller]):
-    """A request's transactions, in which somebody is calling: the service gets the session and them in front.
+    """Runs services in transactions of a caller. Each service gets the session and the caller as first arguments.
 
-    Each transaction finds out anew who is calling, so whoever was deactivated before it does nothing in it.
+    Each transaction authenticates the caller again, so a user who was deactivated meanwhile is rejected.
     """
 
     def __init__(self, runner: RequestTransactionRunner, identify: Callable[[Session], _Caller]) -> None:
@@ -102,9 +102,9 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         return await self.anonymous.read(lambda session: service(session, self._identify(session), *args, **options))
 
     async def report(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a read-only transaction that queues with reports and exports."""
+        """Run the service in a read-only transaction that uses a permit of the report limiter."""
         return await self.anonymous.report(lambda session: service(session, self._identify(session), *args, **options))
 
     async def write(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a writing transaction, which is committed when this returns."""
+        """Run the service in a writing transaction, which is committed before this returns."""
         return await self.anonymous.write(lambda session: service(session, self._identify(session), *args, **options))

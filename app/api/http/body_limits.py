@@ -1,4 +1,4 @@
-"""Between a request and the application: limits on its body; problems for what nobody caught."""
+"""Limits on request bodies, and error responses for unhandled exceptions."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,10 +19,11 @@ MAX_BODY_BYTES = 1024 * 1024
 
 
 class BodyLimitMiddleware:
-    """Limits on a body: MAX_BODY_BYTES or its `limit_overrides` by method and path, and `timeout_seconds` from its
-    request's head on. RequestMiddleware, around this, notes which status went out.
+    """Limits on a request body: MAX_BODY_BYTES or `limit_overrides` by method and path, and `timeout_seconds` after the
+    request's headers. RequestMiddleware, which wraps this middleware, sets `scope["state"]["status"]`.
 
-    Not FastAPI's `max_body_size`: an operation without a body, such as a DELETE, is done before its length is refused.
+    FastAPI's `max_body_size` is no replacement, because an operation without a body, such as a DELETE, runs before an
+    oversized body is rejected.
     """
 
     def __init__(self, app: ASGIApp, *, limit_overrides: Mapping[tuple[str, str], int], timeout_seconds: float) -> None:
@@ -39,16 +40,19 @@ class BodyLimitMiddleware:
             _check_headers(Headers(scope=scope), max_bytes)
             await self.app(scope, self._limit_body(receive, max_bytes), send)
         except asyncio.CancelledError:
-            if not scope["state"]["status"]:  # we are stopping, and this request won't be waited for
+            if not scope["state"]["status"]:  # the server is stopping, and its drain timeout is over
                 await problem_response(ServiceBusy("The service is stopping. Try again."), scope)(scope, receive, send)
             raise
         except Exception as error:
             if scope["state"]["status"]:
-                raise  # half an answer is out: break the connection rather than end it cleanly
+                raise  # break the connection, or a partial response would look complete
             await exception_response(error, scope)(scope, receive, send)
 
     def _limit_body(self, receive: Receive, max_bytes: int) -> Receive:
-        """The body, counted as it comes: a chunked one has no Content-Length. Raises BodyTooLarge, BodyTooSlow."""
+        """Count the body's bytes as they arrive, because a chunked body has no Content-Length.
+
+        Raises BodyTooLarge, BodyTooSlow.
+        """
         deadline: float | None = asyncio.get_running_loop().time() + self._timeout_seconds
         read_bytes = 0
 
@@ -58,10 +62,13 @@ class BodyLimitMiddleware:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                detail = f"The body wasn't there after {self._timeout_seconds} s. Send it at once, or less."
+                detail = (
+                    f"The request body was not received within {self._timeout_seconds} seconds. "
+                    "Send it faster, or send a smaller one."
+                )
                 raise BodyTooSlow(detail) from None
             if not message.get("more_body"):
-                deadline = None  # what comes now is that the client has left, some time
+                deadline = None  # the next message is the client's disconnect, at any time
             read_bytes += len(message.get("body", b""))
             if read_bytes > max_bytes:
                 raise _body_too_large(max_bytes)
@@ -79,4 +86,4 @@ def _check_headers(headers: Headers, max_bytes: int) -> None:
 
 
 def _body_too_large(max_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"A body has at most {max_bytes} bytes.")
+    return BodyTooLarge(f"The request body is limited to {max_bytes} bytes. Send a smaller one.")

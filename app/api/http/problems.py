@@ -1,4 +1,4 @@
-"""Errors as answers: application/problem+json (RFC 9457), and the one table of status numbers."""
+"""Error responses as application/problem+json (RFC 9457), and the table of their status codes."""
 
 import json
 import traceback
@@ -91,20 +91,21 @@ class InternalError(errors.InternalFailure):
 
 
 def status_of(error_type: type[DomainError]) -> int:
-    """The status of an error's family. A family without one is a KeyError, which a test finds before a request does."""
+    """Return the status code of an error, which its base class in app.core.errors decides."""
     family = next(parent for parent in error_type.__mro__ if parent.__module__ == errors.__name__)
     return STATUS[family]
 
 
 def etag(version: int) -> str:
-    """The entity tag of something in this version (RFC 9110, section 8.8.3)."""
+    """Return the entity tag of a version (RFC 9110, section 8.8.3)."""
     return f'"{version}"'
 
 
 def problem_response(
     error: DomainError, scope: Mapping[str, Any], *, invalid: list[dict[str, Any]] | None = None
 ) -> Response:
-    """The answer to an error. ASCII only: a client's text may hold what UTF-8 can't."""
+    """Return the error response. It is ASCII only, because text from clients may contain lone surrogates, which UTF-8
+    can't encode."""
     status = status_of(type(error))
     PROBLEMS.labels(status, error.code).inc()
     body = {
@@ -123,7 +124,7 @@ def problem_response(
 
 
 def exception_response(error: Exception, scope: Mapping[str, Any]) -> Response:
-    """The answer to any exception; one that nobody foresaw is logged and answered without its text."""
+    """Return the error response for any exception. An unexpected one is logged, and its text is not returned."""
     match error:
         case DomainError():
             return problem_response(error, scope)
@@ -137,13 +138,13 @@ def exception_response(error: Exception, scope: Mapping[str, Any]) -> Response:
             return _database_unavailable(error, scope)
         case _:
             structlog.get_logger().error("unhandled_exception", request_id=_request_id(scope), exc_info=error)
-            detail = "Something broke on our side and was logged. Try again; if it stays, send us the request_id."
+            detail = "An unexpected error occurred. Try again. If it persists, send the operator the request_id."
             extensions = {"traceback": traceback.format_exception(error)} if scope["app"].debug else {}
             return problem_response(InternalError(detail, **extensions), scope)
 
 
 def error_responses(*error_types: type[DomainError]) -> dict[int | str, dict[str, Any]]:
-    """These errors for an operation's OpenAPI description: each with its code and an example, by status."""
+    """Return the OpenAPI responses for these errors by status, with the code and an example of each error."""
     types_by_status: dict[int, list[type[DomainError]]] = defaultdict(list)
     for error_type in error_types:
         types_by_status[status_of(error_type)].append(error_type)
@@ -162,7 +163,7 @@ def error_responses(*error_types: type[DomainError]) -> dict[int | str, dict[str
 
 
 def register_exception_handlers(app: FastAPI) -> None:
-    """Make every error of the app a problem."""
+    """Register handlers that turn every exception into an error response."""
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -181,7 +182,7 @@ def register_exception_handlers(app: FastAPI) -> None:
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        # What breaks while a body is read, like its limit, comes wrapped in a 400.
+        # FastAPI wraps an exception that reading the body raises, such as BodyTooLarge, in a 400.
         domain_error = (
             error.__cause__ if isinstance(error.__cause__, DomainError) else _from_http_exception(error, request)
         )
@@ -200,7 +201,7 @@ def register_exception_handlers(app: FastAPI) -> None:
 
 
 def _error_headers(error: DomainError) -> dict[str, str]:
-    """What a client acts on without reading the body; RateLimit as draft-ietf-httpapi-ratelimit-headers writes it."""
+    """Return the headers of an error response. RateLimit follows draft-ietf-httpapi-ratelimit-headers."""
     match error:
         case errors.NotAuthenticated():
             return {"WWW-Authenticate": "Bearer"}
@@ -223,12 +224,12 @@ def _error_headers(error: DomainError) -> dict[str, str]:
 def _from_http_exception(error: HTTPException, request: Request) -> DomainError:
     match error.status_code:
         case 404:
-            hint = " The operations are listed at /docs." if request.app.openapi_url else ""
-            return RouteNotFound(f"There is nothing at this address.{hint}")
+            hint = " See /docs for all endpoints." if request.app.openapi_url else ""
+            return RouteNotFound(f"No endpoint matches this path.{hint}")
         case 405:
-            return WrongMethod("This address doesn't take that method. See the Allow header.")
+            return WrongMethod("This path does not support this method. Use one from the Allow header.")
         case 400:
-            return ValidationFailed("The body can't be read.")
+            return ValidationFailed("The body can't be parsed. Send it in the format of its Content-Type.")
         case _:
             raise error
 
@@ -238,13 +239,13 @@ def _request_id(scope: Mapping[str, Any]) -> str:
 
 
 def _validation_message(invalid: Mapping[str, Any], body: Any) -> str:
-    if invalid["loc"] == ("body",) and isinstance(body, bytes):  # sent as something else, so it was never parsed
+    if invalid["loc"] == ("body",) and isinstance(body, bytes):  # sent with another media type, so not parsed
         return "Send the body as application/json."
     return str(invalid["msg"]).removeprefix("Value error, ")[:300]
 
 
 def _allowed_methods(request: Request) -> str:
-    """Every method of the address. (The framework's own Allow has those of the first route that lives there.)"""
+    """Return the methods of all routes on the path. (Starlette's own Allow header has only those of the first one.)"""
     routes = (
         route for route in iter_route_contexts(request.app.routes) if route.matches(request.scope)[0] is not Match.NONE
     )
@@ -253,9 +254,7 @@ def _allowed_methods(request: Request) -> str:
 
 def _database_unavailable(error: DBAPIError, scope: Mapping[str, Any]) -> Response:
     structlog.get_logger().warning("database_error", request_id=_request_id(scope), error=first_line(error.orig))
-    return problem_response(
-        DatabaseUnavailable("The database can't be reached or is overloaded. Try again soon."), scope
-    )
+    return problem_response(DatabaseUnavailable("The database is unreachable or overloaded. Try again soon."), scope)
 
 
 def _is_sqlite_unavailable(error: DBAPIError) -> bool:
@@ -264,7 +263,8 @@ def _is_sqlite_unavailable(error: DBAPIError) -> bool:
 
 
 def _is_postgresql_unavailable(error: DBAPIError) -> bool:
-    """Lost connections, shutdown, no resources, read-only, lock or statement time-out, deadlock: all may pass."""
+    """Return True for errors that a retry may resolve: lost connection, shutdown, insufficient resources, read-only
+    database, lock or statement timeout, deadlock."""
     if error.connection_invalidated:
         return True
     state = getattr(error.orig, "pgcode", None)
@@ -278,7 +278,7 @@ def _example_problem(error_type: type[DomainError]) -> dict[str, Any]:
         "type": f"urn:employee-time-tracking:{error_type.code}",
         "title": error_type.title,
         "status": status_of(error_type),
-        "detail": "A sentence that tells what to do next.",
+        "detail": "What happened, and what to do next.",
         "code": error_type.code,
         "instance": "/api/v1/...",
         "request_id": "6f1c0f6e2b7f4d6a",

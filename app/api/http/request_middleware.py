@@ -1,4 +1,4 @@
-"""Around every request: its id, whether it is meant for us, its log line, and what every answer says."""
+"""The request ID, host check, log event and common headers of every request."""
 
 import re
 import secrets
@@ -14,11 +14,11 @@ from app.core.observability.metrics import count_request
 from app.core.server.ip_addresses import is_non_loopback_address, normalize_address
 
 SLOW_SECONDS = 1
-"""From here on a request is a warning in the log, by its route."""
+"""A request that takes at least this long is logged as a warning."""
 INFRASTRUCTURE_PATHS = ("/health/", "/metrics")
-"""What is asked of a machine, by whatever name or address it has, not of the service."""
+"""Paths without a host check, because probes and Prometheus call each machine by its own name or address."""
 DATA_CSP = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-"""For data, which no browser should run, frame or load anything for. A page brings a policy of its own."""
+"""For API responses, which a browser must not run or frame. The documentation pages set a policy of their own."""
 HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 _SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -34,12 +34,14 @@ _log = structlog.get_logger()
 
 
 class RequestMiddleware:
-    """A client's X-Request-ID is kept if it is plain, so that one id follows a call through systems.
+    """Assign the request ID, check the host, add common headers, and count and log the request.
 
-    Where there are `trusted_hosts`, a request for another host is refused before anything else looks at it.
-    `is_production` tells browsers that came over TLS to come over nothing else from then on. Unless the service
-    `is_exposed` by its settings, a request that arrives at a network address is refused: `uvicorn app.main:app --host
-    0.0.0.0` knows nothing of HOST, and the password of the first admin is published.
+    A client's X-Request-ID of 1 to 64 plain characters is kept, so that one ID can be traced through several systems.
+    If there are `trusted_hosts`, a request for another host is rejected first. With `is_production`, responses over
+    TLS have the Strict-Transport-Security header.
+
+    Unless `is_exposed`, a request to a non-loopback address is rejected. This protects `uvicorn app.main:app --host
+    0.0.0.0`, which does not read HOST, because the first admin's default password is public.
     """
 
     def __init__(self, app: ASGIApp, *, trusted_hosts: Sequence[str], is_production: bool, is_exposed: bool) -> None:
@@ -72,10 +74,10 @@ class RequestMiddleware:
 
         try:
             if not self._is_exposed and is_non_loopback_address((scope.get("server") or ("",))[0]):
-                error = HostNotServed("This service is set up for its own machine only. Set HOST to open it.")
+                error = HostNotServed("This service accepts local requests only. Set HOST to accept others.")
                 await problem_response(error, scope)(scope, receive, send_with_headers)
             elif self._trusted_hosts and not self._is_trusted_host(scope, headers):
-                error = HostNotServed("This service has another name. Check the address.")
+                error = HostNotServed("The Host header names another service. Check the host name in the URL.")
                 await problem_response(error, scope)(scope, receive, send_with_headers)
             else:
                 await self.app(scope, receive, send_with_headers)
@@ -90,7 +92,7 @@ class RequestMiddleware:
 
 
 def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:
-    """Count the request, by its status or by how its answer broke off, and write its line to the log."""
+    """Count the request by its status, or as aborted or truncated, and write its log event."""
     route, status = _route_of(scope), scope["state"]["status"]
     count_request(scope["method"], route, status if is_complete else "truncated" if status else "aborted", seconds)
     log = _log.warning if seconds >= SLOW_SECONDS else _log.info
@@ -112,7 +114,7 @@ def _choose_request_id(headers: Headers) -> str:
 
 
 def _extra_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> Iterator[tuple[bytes, bytes]]:
-    """What every answer says beside its own headers."""
+    """Yield the headers that every response has beside its own."""
     yield b"x-request-id", request_id.encode()
     yield from _SECURITY_HEADERS
     names = {name for name, _ in headers}
@@ -120,5 +122,5 @@ def _extra_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> Itera
 
 
 def _route_of(scope: Scope) -> str | None:
-    """The route's pattern, not the path: a log of paths would be a log of who looked at whom."""
+    """Return the route's pattern. Paths contain user ids, so the log would show whose data each user has read."""
     return getattr(scope.get("route"), "path_format", None)

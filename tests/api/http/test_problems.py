@@ -199,7 +199,7 @@ def test_a_problem_has_the_fields_of_the_document(anonymous):
     assert problem.keys() == FIELDS
     assert problem["type"] == "urn:employee-time-tracking:route_not_found"
     assert problem["instance"] == "/api/v1/nowhere"
-    assert problem["detail"] == "There is nothing at this address. The operations are listed at /docs."
+    assert problem["detail"] == "No endpoint matches this path. See /docs for all endpoints."
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "HEAD"])

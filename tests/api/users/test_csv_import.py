@@ -354,7 +354,8 @@ def test_a_file_may_have_eight_mib_and_other_bodies_one(boss, ada):
     assert send(boss, padded + b"\n").json()["code"] == "body_too_large"
     assert send(boss, (padded[i : i + 65_536] for i in range(0, 2 * len(padded), 65_536))).status_code in {200, 422}
     endless = send(boss, (b"\n" * 65_536 for _ in range(200)))
-    assert (endless.status_code, endless.json()["detail"]) == (413, f"A body has at most {MAX_FILE_BYTES} bytes.")
+    assert endless.status_code == 413
+    assert endless.json()["detail"].startswith(f"The request body is limited to {MAX_FILE_BYTES} bytes.")
     for path in ("/admin/users", "/admin/users/import/", "/admin/users/import/x"):
         assert boss.post(path, content=padded, headers=CSV).status_code == 413
 
