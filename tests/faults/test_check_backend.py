@@ -102,7 +102,7 @@ def test_an_unhealthy_backend_is_told_with_its_own_words(server):
 
     message = error_line(check("--url", server.base_url))
 
-    assert "answered 503: The database is at no revision. Run: python -m app.cli migrate" in message
+    assert "answered 503: The database schema is at no revision. Run: python -m app.cli migrate" in message
 
 
 def test_a_server_that_is_not_there_is_told():

@@ -1,4 +1,4 @@
-"""The pages of /docs and /redoc with all that they load: a browser asks nobody else for anything."""
+"""The pages /docs and /redoc with their scripts and styles, so that a browser loads nothing from other hosts."""
 
 import base64
 import hashlib
@@ -16,18 +16,20 @@ _CSP = (
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Both pages write styles into their elements as they draw, and Redoc searches in a worker that it makes itself."""
+"""Both pages set inline styles, and Redoc starts its search worker from a blob."""
 
 
 def add_docs_pages(app: FastAPI) -> None:
-    """Give the app its two pages and their files. Addresses are relative, so that they hold behind any prefix."""
+    """Add the two pages and their static files. URLs are relative, so that they work behind any path prefix."""
     swagger = get_swagger_ui_html(
         openapi_url="openapi.json",
         title=app.title,
         swagger_js_url="docs/swagger-ui-bundle.js",
         swagger_css_url="docs/swagger-ui.css",
         swagger_favicon_url="docs/favicon.png",
-        swagger_ui_parameters={"validatorUrl": None},  # else it shows the document's address to a service of others
+        swagger_ui_parameters={
+            "validatorUrl": None
+        },  # else Swagger UI sends the document's URL to an external validator
     )
     redoc = get_redoc_html(
         openapi_url="openapi.json",

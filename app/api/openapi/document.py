@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, with one description of problems and 422 as we answer it."""
+"""The OpenAPI document: FastAPI's own, with our error responses, response headers and API tokens."""
 
 from typing import Any
 
@@ -13,35 +13,35 @@ from app.core.errors import DomainError
 from app.schemas.types import MAX_ENTRY_ID
 
 DESCRIPTION = """
-Who worked when, exact to the second.
+Record working time to the second: clock in and out, correct entries, report and export hours.
 
-**To try it here:** press *Authorize*, enter your e-mail as username and your password. Then clock in with
-`POST /time-entries/clock-in`, clock out, and read `GET /time-entries/me`.
+**Try it here:** click *Authorize*, and enter your e-mail address as the username and your password. Then clock in with
+`POST /time-entries/clock-in`, clock out, and list your entries with `GET /time-entries/me`.
 
-**For a script or a terminal:** make an API token with `POST /auth/api-tokens`. The `security` of each operation names
-the scopes that it takes; without any it needs a login.
+**Scripts and terminals:** create an API token with `POST /auth/api-tokens`. The `security` of each operation lists the
+scopes that it accepts. An operation without scopes requires a login.
 
-**Times** are RFC 3339 instants in UTC; dates are days of the entry's time zone, or of `time_zone`.
-**Errors** are `application/problem+json`; act on `code`, show `detail`, quote `request_id` when you ask us.
+**Times** are RFC 3339 instants in UTC. Dates are local days in the time zone of the entry, or in `time_zone`.
+**Errors** are `application/problem+json`. Check `code`, show `detail`, and quote `request_id` in support requests.
 """
 TAGS = [
-    {"name": "auth", "description": "Log in, and your own account."},
-    {"name": "time entries", "description": "Clock in, clock out, enter and correct time, your own hours."},
-    {"name": "projects", "description": "What you may book."},
-    {"name": "team", "description": "Whom you may see."},
-    {"name": "reports", "description": "Hours by day, by team, by any group; who is clocked in."},
+    {"name": "auth", "description": "Login, your account, password, second factor, login sessions and API tokens."},
+    {"name": "time entries", "description": "Clock in, clock out, add, correct and list entries."},
+    {"name": "projects", "description": "Projects that you may clock in on."},
+    {"name": "team", "description": "Users whose entries you may see."},
+    {"name": "reports", "description": "Hours by day, by team and by group, and the users who are clocked in."},
     {
         "name": "exports",
-        "description": "Files: hours for payroll, for managers and admins; a month to sign, for everybody.",
+        "description": "Files with hours for payroll, for managers and admins. Monthly timesheets, for all users.",
     },
-    {"name": "admin: users", "description": "People, roles, managers. For admins."},
+    {"name": "admin: users", "description": "Users, roles and managers. For admins."},
     {"name": "admin: projects", "description": "Projects and their members. For admins."},
-    {"name": "admin: audit", "description": "What happened, to whom, by whom and why. For admins."},
-    {"name": "health", "description": "For operators."},
+    {"name": "admin: audit", "description": "The audit log. For admins."},
+    {"name": "health", "description": "Health checks and metrics. For operators."},
 ]
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
-    "description": "RFC 9457. `code` is stable and enough to act on.",
+    "description": "An error response (RFC 9457). `code` is stable and identifies the error.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "code", "instance", "request_id"],
     "properties": {
@@ -78,42 +78,43 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": {
-        "description": "Names this request in our log. Yours is kept if it is plain.",
+        "description": "ID of the request in the server's log. The server keeps the one that you send if it matches "
+        "the pattern.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 64},
     },
     "X-Total-Count": {
-        "description": "How many there are in all.",
+        "description": "Total number of items on all pages.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
     },
     "Link": {
-        "description": 'The next page, as rel="next"; absent on the last.',
+        "description": 'URL of the next page (`rel="next"`). Absent on the last page.',
         "schema": {"type": "string", "maxLength": 2**18},
     },
     "X-As-Of": {
-        "description": "When the hours were computed.",
+        "description": "Instant at which the response was computed.",
         "required": True,
         "schema": {"type": "string", "format": "date-time"},
     },
     "ETag": {
-        "description": "Its version, for If-Match.",
+        "description": "Version of the entry, for If-Match.",
         "required": True,
         "schema": {"type": "string", "maxLength": 16},
     },
     "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
     "Retry-After": {
-        "description": "Seconds to wait.",
+        "description": "Seconds to wait before you retry.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1, "maximum": 3600},
     },
     "RateLimit-Policy": {
-        "description": "The limit that was reached: its name, how many (`q`) in how many seconds (`w`).",
+        "description": "Limit that you reached: its name, its quota (`q`) and its window in seconds (`w`).",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[a-z-]+";q=[0-9]+;w=[0-9]+$', "maxLength": 100},
     },
     "RateLimit": {
-        "description": "What is left of it (`r`), and the seconds (`t`) until there is more.",
+        "description": "Remaining quota (`r`), and seconds until there is more (`t`).",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
     },
@@ -144,7 +145,7 @@ def operation_id(route: APIRoute) -> str:
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Give the app its document."""
+    """Make the app serve this document. It is built at the first request and cached."""
 
     def build_document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -166,8 +167,8 @@ def install_openapi(app: FastAPI) -> None:
             document["components"]["securitySchemes"][API_TOKEN_SCHEME] = {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "An API token with one of the scopes that the operation names. One without scopes takes "
-                "the token of a login only.",
+                "description": "An API token with one of the scopes that the operation lists. An operation without "
+                "scopes accepts no API token.",
             }
             app.openapi_schema = document
         return app.openapi_schema
@@ -176,22 +177,24 @@ def install_openapi(app: FastAPI) -> None:
 
 
 def _remove_null_type(operation: dict[str, Any]) -> None:
-    """A parameter that may be left out can't be null: nothing in an address or a header is."""
+    """Remove null from the types of optional parameters, because no query or header can contain null."""
     for parameter in operation.get("parameters", []):
         variants = [variant for variant in parameter["schema"].pop("anyOf", []) if variant != {"type": "null"}]
         parameter["schema"] |= variants[0] if variants else {}
 
 
 def _add_security(operation: dict[str, Any]) -> None:
-    """Say that an operation takes the token of a session, or an API token with any one of its scopes. (FastAPI knows no
-    "any one": it lists the scopes as if a session's token had to have them all.)"""
+    """List an access token and, for each scope, an API token as alternatives.
+
+    FastAPI lists all scopes under one requirement, which means that a token must have every one of them.
+    """
     for requirement in operation.get("security", []):
         ((scheme, scopes),) = requirement.items()
         operation["security"] = [{scheme: []}, *({API_TOKEN_SCHEME: [scope]} for scope in scopes)]
 
 
 def _add_common_errors(path: str, operation: dict[str, Any]) -> None:
-    """Add what is answered before an operation knows of its request."""
+    """Add the error responses of the middlewares."""
     error_types: list[type[DomainError]] = [BodyTooSlow] if "requestBody" in operation else []
     if not path.startswith(INFRASTRUCTURE_PATHS):
         error_types.append(HostNotServed)
@@ -200,7 +203,7 @@ def _add_common_errors(path: str, operation: dict[str, Any]) -> None:
 
 
 def _add_headers(operation: dict[str, Any]) -> None:
-    """Name each answer's headers: a page has a count, hours have an instant, a single entry has a tag."""
+    """Add the response headers, which depend on parameters, tag, status and schema."""
     parameter_names = [parameter["name"] for parameter in operation.get("parameters", [])]
     success_headers = [header for name in parameter_names for header in HEADERS_BY_PARAMETER.get(name, ())]
     success_headers += [header for tag in operation["tags"] for header in HEADERS_BY_TAG.get(tag, ())]
@@ -216,7 +219,7 @@ def _add_headers(operation: dict[str, Any]) -> None:
 
 
 def _add_body_example(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Give a body the example that its fields' examples make. (A file has its own.)"""
+    """Build the example of a body from the examples of its fields. (A file has its own.)"""
     for media in operation.get("requestBody", {}).get("content", {}).values():
         if "example" in media:
             continue
@@ -225,5 +228,5 @@ def _add_body_example(operation: dict[str, Any], schemas: dict[str, Any]) -> Non
 
 
 def _example(field: dict[str, Any]) -> Any:
-    variants = field.get("anyOf", [field])  # of what may be null, the example is in the kind that isn't
+    variants = field.get("anyOf", [field])  # for a nullable field, the other variant has the example
     return next(variant["examples"][0] for variant in variants if "examples" in variant)

@@ -1,1 +1,1 @@
-"""Health checks, metrics and the greeting: outside `/api/v1`."""
+"""Health checks, metrics and the welcome message: the endpoints outside `/api/v1`."""

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Liveness and readiness checks."""
 
 from fastapi import APIRouter
 
@@ -28,22 +28,21 @@ class DiskSpaceLow(Unavailable):
     retry_after_seconds = 60
 
 
-@router.get("/live", summary="Is the process alive", responses=error_responses(*ANY_REQUEST_ERRORS))
+@router.get("/live", summary="Check liveness", responses=error_responses(*ANY_REQUEST_ERRORS))
 async def get_liveness() -> Liveness:
-    """Answers without looking at the database: restart the process when this fails, and only then."""
+    """Return 200 if the process runs. The database is not checked. Restart the process only if this check fails."""
     return Liveness(service=SERVICE_NAME, version=__version__)
 
 
 @router.get(
     "/ready",
-    summary="Can it serve",
+    summary="Check readiness",
     responses=error_responses(*ANY_REQUEST_ERRORS, ServiceBusy, DatabaseUnavailable, SchemaOutdated, DiskSpaceLow),
 )
 async def get_readiness(tx: AnonymousTransaction) -> Readiness:
-    """The database answers, its schema is not older than this version needs, and there is room on the disk.
+    """Return 200 if the database is reachable, its schema is recent enough and disk space is left.
 
-    A newer schema is no reason to turn requests away: in a rolling upgrade, old workers serve on it until they are
-    replaced.
+    A newer schema is accepted, because in a rolling upgrade the old workers serve requests until they are replaced.
     """
     return await tx.read(_readiness)
 
@@ -56,12 +55,13 @@ def _readiness(session: Session) -> Readiness:
 
 
 def check_ready(session: Session) -> set[str]:
-    """The revisions of the database, where the service can work on it. Raises DiskScarce, WrongRevision."""
+    """Return the database's revisions if the service can run on it. Raises DiskSpaceLow, SchemaOutdated."""
     if low_volumes := find_low_space(session.settings):
-        raise DiskSpaceLow(f"Less than MIN_FREE_DISK_MB is left for: {', '.join(low_volumes)}. Make room.")
+        volumes = ", ".join(low_volumes)
+        raise DiskSpaceLow(f"Free disk space is below MIN_FREE_DISK_MB for: {volumes}. Free some space.")
     revisions = current_revisions(session.connection())
     if is_behind_head(revisions):
         raise SchemaOutdated(
-            f"The database is at {', '.join(revisions) or 'no revision'}. Run: python -m app.cli migrate"
+            f"The database schema is at {', '.join(revisions) or 'no revision'}. Run: python -m app.cli migrate"
         )
     return revisions

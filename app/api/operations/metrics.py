@@ -1,4 +1,4 @@
-"""Metrics, for Prometheus."""
+"""Metrics for Prometheus."""
 
 import asyncio
 import hmac
@@ -33,16 +33,16 @@ class MetricsTokenRequired(NotAuthenticated):
 
 @router.get(
     "/metrics",
-    summary="Metrics",
+    summary="Get metrics",
     response_class=Response,
     responses=error_responses(*ANY_REQUEST_ERRORS, MetricsTokenRequired, RouteNotFound)
     | {200: {"content": {"text/plain": {"schema": {"type": "string", "maxLength": 2**24}}}}},
 )
 async def get_metrics(request: Request) -> Response:
-    """Every worker's, added up, in Prometheus' text format.
+    """The sums of all worker processes' metrics, in the Prometheus text format.
 
-    Where METRICS_TOKEN is set it needs `Authorization: Bearer METRICS_TOKEN`. Where it isn't, and others can reach the
-    service, there are no metrics.
+    If METRICS_TOKEN is set, send `Authorization: Bearer METRICS_TOKEN`. If it is not set, and the service accepts
+    requests from the network, the response is 404.
     """
     runtime = get_runtime(request)
     _check_token(runtime.settings, request.headers.get("authorization", ""))
@@ -55,7 +55,7 @@ async def get_metrics(request: Request) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What only the database knows."""
+    """Values read from the database."""
 
     open_entries: int
     needing_review: int
@@ -63,7 +63,7 @@ class ProbeResult:
 
 
 class DatabaseProbe:
-    """Looks into the database for who scrapes: not more often than every REMEMBERED_SECONDS, one look at a time."""
+    """Reads ProbeResult for scrapes, at most once in PROBE_CACHE_SECONDS and never concurrently."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -71,8 +71,10 @@ class DatabaseProbe:
         self._probed_at = float("-inf")
 
     async def get_result(self) -> ProbeResult | None:
-        """What is there; None where the database didn't say so within WAIT_SECONDS. The question isn't given up then:
-        its thread can't be, so it is waited for behind the answer."""
+        """Return the result, or None if the database does not respond within PROBE_TIMEOUT_SECONDS.
+
+        The probe then continues in the background, because its thread can't be interrupted.
+        """
         if not self._is_fresh():
             await asyncio.wait([self._runtime.run_in_background(self, self._probe)], timeout=PROBE_TIMEOUT_SECONDS)
         return self._result if self._is_fresh() else None
@@ -99,29 +101,33 @@ def _is_ready(session: Session) -> bool:
 
 
 def _check_token(settings: Settings, authorization: str) -> None:
-    """Raises MetricsTokenNeeded, RouteNotFound where the metrics are off."""
+    """Raise MetricsTokenRequired, or RouteNotFound if metrics are off."""
     if settings.METRICS_TOKEN is None:
         if settings.is_exposed:
-            raise RouteNotFound("There are no metrics here: METRICS_TOKEN is not set.")
+            raise RouteNotFound("Metrics are off because METRICS_TOKEN is not set. Set it to turn them on.")
         return
     scheme, _, token = authorization.partition(" ")
     expected_token = settings.METRICS_TOKEN.get_secret_value()
     if not (hmac.compare_digest(token.encode("latin-1"), expected_token.encode()) and scheme.lower() == "bearer"):
-        raise MetricsTokenRequired("Send Authorization: Bearer with the token of METRICS_TOKEN.")
+        raise MetricsTokenRequired("The metrics token is missing or wrong. Send Authorization: Bearer METRICS_TOKEN.")
 
 
 def _collect_metrics(settings: Settings, result: ProbeResult | None) -> Iterator[Metric]:
-    yield GaugeMetricFamily("ett_database_up", "1 where the database answered this scrape, else 0.", result is not None)
     yield GaugeMetricFamily(
-        "ett_ready", "1 where /health/ready would say so, else 0.", result is not None and result.is_ready
+        "ett_database_up", "1 if the database responded to this scrape, else 0.", result is not None
     )
-    disk = GaugeMetricFamily("ett_disk_free_bytes", "Free bytes, by what is written there.", labels=["volume"])
+    yield GaugeMetricFamily(
+        "ett_ready", "1 if /health/ready would return 200, else 0.", result is not None and result.is_ready
+    )
+    disk = GaugeMetricFamily("ett_disk_free_bytes", "Free disk space in bytes, by the volume's use.", labels=["volume"])
     for volume, free in free_bytes(settings).items():
         disk.add_metric([volume], free)
     yield disk
     min_free_bytes = settings.MIN_FREE_DISK_MB * MIB
-    yield GaugeMetricFamily("ett_disk_min_free_bytes", "With less than this the service is not ready.", min_free_bytes)
+    yield GaugeMetricFamily(
+        "ett_disk_min_free_bytes", "Free disk space in bytes below which the service is not ready.", min_free_bytes
+    )
     if result is not None:
-        yield GaugeMetricFamily("ett_open_entries", "Entries that run.", result.open_entries)
-        review_help = "Entries that run and need review."
+        yield GaugeMetricFamily("ett_open_entries", "Open entries.", result.open_entries)
+        review_help = "Open entries that need review."
         yield GaugeMetricFamily("ett_open_entries_needing_review", review_help, result.needing_review)

@@ -8,7 +8,11 @@ from app.schemas.operations.root import Welcome
 router = APIRouter(tags=["health"])
 
 
-@router.get("/", summary="Welcome", responses=error_responses(BodyTooLarge, UnsupportedContentEncoding, InternalError))
+@router.get(
+    "/",
+    summary="Get the welcome message",
+    responses=error_responses(BodyTooLarge, UnsupportedContentEncoding, InternalError),
+)
 async def get_welcome() -> Welcome:
-    """Says whose address this is. The operations are described at `/docs`."""
+    """The name of the service. The documentation is at `/docs`."""
     return Welcome()

@@ -1,1 +1,1 @@
-"""The resources under `/api/v1`. None knows another."""
+"""The resources under `/api/v1`. No resource imports another."""

@@ -1,4 +1,4 @@
-"""The record, for admins."""
+"""The audit log, for admins."""
 
 from typing import Annotated
 
@@ -16,22 +16,24 @@ from app.services.audit import queries
 router = APIRouter(prefix="/admin/audit", tags=["admin: audit"])
 
 
-@router.get("", summary="Read the record", responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, InvalidCursor))
+@router.get("", summary="List audit events", responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, InvalidCursor))
 async def list_audit_events(
     tx: AdminTransaction,
     page: CursorPageDep,
     period: OptionalDateRange,
     now: Now,
     response: Response,
-    subject_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only what concerns this person.")] = None,
-    actor_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only what this person did.")] = None,
-    action: Annotated[ActionFilter | None, Query(description="Only this kind of event.")] = None,
+    subject_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only events that concern this user.")] = None,
+    actor_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only events that this user caused.")] = None,
+    action: Annotated[ActionFilter | None, Query(description="Only events with this action.")] = None,
     object_type: Annotated[
-        ObjectTypeFilter | None, Query(description="Only what happened to things of this kind.")
+        ObjectTypeFilter | None, Query(description="Only events about objects of this type.")
     ] = None,
-    object_id: Annotated[int | None, Query(ge=1, le=MAX_ENTRY_ID, description="Only what happened to it.")] = None,
+    object_id: Annotated[
+        int | None, Query(ge=1, le=MAX_ENTRY_ID, description="Only events about the object with this id.")
+    ] = None,
 ) -> list[AuditEventRead]:
-    """Every change, login, refused login and export, newest first. Days are days of `time_zone`, or of UTC."""
+    """Changes, logins, rejected logins and exports, newest first. Days are in `time_zone`, or in UTC if omitted."""
     filters = EventFilter(
         subject_id=subject_id, actor_id=actor_id, action=action, object_type=object_type, object_id=object_id
     )

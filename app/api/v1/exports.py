@@ -1,4 +1,4 @@
-"""Files for payroll: one export in three formats, with the same filters and the same rows."""
+"""Exports for payroll in three formats, with the same filters and the same rows."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -32,26 +32,27 @@ _MEDIA_TYPES = {
 
 
 def _file_response(media_type: str) -> dict[int | str, dict[str, Any]]:
-    """What the document says of a file."""
+    """Return the OpenAPI response with a file."""
     schema = {"type": "string", "maxLength": 2**53}
     if media_type == _MEDIA_TYPES[ExportFormat.xlsx]:
         schema |= {"format": "binary"}
     return {
         200: {
-            "description": "A row per entry, by employee and start; streamed.",
+            "description": "One row per entry, sorted by user and start time, streamed.",
             "content": {media_type: {"schema": schema}},
         }
     }
 
 
 ColumnsQuery = Annotated[
-    ExportColumns, Query(description="`full` appends ids, zone, UTC instants, seconds, needs_review.")
+    ExportColumns,
+    Query(description="`full` adds ids, time zone, UTC instants, seconds and needs_review to the `basic` columns."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class _ExportRequest:
-    """What the formats have in common: who asks for which rows, and the way to them."""
+    """Parameters that all formats share."""
 
     tx: Annotated[UserTransactionRunner, Security(require_manager, scopes=[TokenScope.reports_read])]
     now: Now
@@ -87,40 +88,44 @@ ExportRequest = Annotated[_ExportRequest, Depends()]
 
 @router.get(
     "/csv",
-    summary="Hours as CSV",
+    summary="Export entries as CSV",
     response_class=StreamingResponse,
     responses=error_responses(*_ERRORS) | _file_response("text/csv"),
 )
 async def export_entries_csv(export: ExportRequest, columns: ColumnsQuery = ExportColumns.basic) -> StreamingResponse:
-    """The team's entries that belong to the period, or your own where you have no team.
+    """Your team's entries in the period, or your own entries if you have no team.
 
-    With `attribution=split` a row is the part of an entry inside one local day.
+    With `attribution=split`, a row is the segment of an entry inside one local day.
 
-    Dates and times are those of each entry's zone, or of `time_zone`. Open entries have no end and no hours.
+    Dates and times are in each entry's time zone, or in `time_zone`. Open entries have no end and no hours.
     """
     return await export.stream(ExportFormat.csv, columns)
 
 
 @router.get(
     "/xlsx",
-    summary="Hours as a workbook",
+    summary="Export entries as XLSX",
     response_class=StreamingResponse,
     responses=error_responses(*_ERRORS, TooManyRows) | _file_response(_MEDIA_TYPES[ExportFormat.xlsx]),
 )
 async def export_entries_xlsx(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
-    """The rows of the CSV as a sheet with real dates and numbers, and a second one with each person's sum.
+    """The rows of the CSV export as an Excel worksheet with typed dates and numbers. A second worksheet has the total
+    of each user.
 
-    A sheet has 1,048,575 rows at most.
+    The export has at most 1,048,575 rows.
     """
     return await export.stream(ExportFormat.xlsx, columns)
 
 
 @router.get(
     "/json",
-    summary="Hours as JSON lines",
+    summary="Export entries as JSON lines",
     response_class=StreamingResponse,
     responses=error_responses(*_ERRORS) | _file_response("application/x-ndjson"),
 )
 async def export_entries_json(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
-    """The rows of the CSV, each as a JSON object on a line of its own, for programs: texts are as they were typed."""
+    """The rows of the CSV export as text with one JSON object per line (`application/x-ndjson`).
+
+    Parse each line on its own. Texts are unchanged, without the CSV export's protection against formulas.
+    """
     return await export.stream(ExportFormat.json, columns)

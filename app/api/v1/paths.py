@@ -1,10 +1,10 @@
-"""How ids stand in addresses. `/time-entries/me` is no entry: our words beside ids are none."""
+"""Path convertors for ids. They exclude literal segments, such as `me` in `/time-entries/me`."""
 
 from starlette.convertors import Convertor, register_url_convertor
 
 
 class _ExceptLiterals(Convertor[str]):
-    """Whatever isn't a word of ours; whether it can be an id is the parameter's to judge."""
+    """Any other segment. The type of the path parameter validates the id."""
 
     def convert(self, value: str) -> str:
         return value

@@ -1,4 +1,4 @@
-"""Projects: what the caller may book, and how admins run them."""
+"""Projects that the caller may clock in on, and their administration."""
 
 from typing import Annotated
 
@@ -23,19 +23,19 @@ UserTransaction = Annotated[
 ]
 
 
-@router.get("", summary="Projects I may book", responses=error_responses(*AUTH_ERRORS))
+@router.get("", summary="List projects that I may clock in on", responses=error_responses(*AUTH_ERRORS))
 async def list_bookable_projects(tx: UserTransaction, page: PageDep, response: Response) -> list[ProjectRead]:
-    """Active projects that you may clock in on, by id. `X-Total-Count` says how many there are in all."""
+    """Active projects that you may clock in on, sorted by id. `X-Total-Count` has the total."""
     rows, total = await tx.read(projects.list_bookable, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
     return [ProjectRead.model_validate(project) for project in rows]
 
 
 @admin_router.post(
-    "", summary="Add a project", status_code=201, responses=error_responses(*ROLE_ERRORS, ProjectNameTaken)
+    "", summary="Create a project", status_code=201, responses=error_responses(*ROLE_ERRORS, ProjectNameTaken)
 )
 async def create_project(body: ProjectCreate, tx: AdminTransaction, now: Now) -> ProjectRead:
-    """Everyone may book it until it has members. Names are unique without regard to case."""
+    """All users may clock in on the project until it has members. The name must be unique, ignoring case."""
     return ProjectRead.model_validate(await tx.write(projects.create, body, at=now))
 
 
@@ -44,10 +44,10 @@ async def list_projects(
     tx: AdminTransaction,
     page: PageDep,
     response: Response,
-    search: Annotated[SearchText | None, Query(description="Part of the name, in any case.")] = None,
-    is_active: Annotated[bool | None, Query(description="Only the active, or only the archived.")] = None,
+    search: Annotated[SearchText | None, Query(description="Part of the name, ignoring case.")] = None,
+    is_active: Annotated[bool | None, Query(description="`true`: only active. `false`: only archived.")] = None,
 ) -> list[ProjectRead]:
-    """All projects, archived ones too, by id."""
+    """All projects, including archived ones, sorted by id."""
     rows, total = await tx.read(
         projects.list_page, is_active=is_active, search=search, skip=page.skip, limit=page.limit
     )
@@ -55,19 +55,22 @@ async def list_projects(
     return [ProjectRead.model_validate(project) for project in rows]
 
 
-@admin_router.get("/{project_id}", summary="Read a project", responses=error_responses(*ROLE_ERRORS, ProjectNotFound))
+@admin_router.get("/{project_id}", summary="Get a project", responses=error_responses(*ROLE_ERRORS, ProjectNotFound))
 async def get_project(project_id: PathId, tx: AdminTransaction) -> ProjectRead:
-    """One project, archived or not."""
+    """One project, active or archived."""
     return ProjectRead.model_validate(await tx.read(projects.get, project_id))
 
 
 @admin_router.patch(
     "/{project_id}",
-    summary="Rename, archive or reopen a project",
+    summary="Update a project",
     responses=error_responses(*ROLE_ERRORS, ProjectNotFound, ProjectNameTaken),
 )
 async def update_project(project_id: PathId, body: ProjectUpdate, tx: AdminTransaction, now: Now) -> ProjectRead:
-    """`is_active: false` archives it: nobody can clock in on it any more; entries that run go on."""
+    """Rename, archive or reactivate a project. `is_active: false` archives it.
+
+    Clocking in on an archived project is rejected. Its open entries stay open.
+    """
     return ProjectRead.model_validate(await tx.write(projects.change, project_id, body, at=now))
 
 
@@ -79,7 +82,7 @@ async def update_project(project_id: PathId, body: ProjectUpdate, tx: AdminTrans
 async def list_project_members(
     project_id: PathId, tx: AdminTransaction, page: PageDep, response: Response
 ) -> list[UserRead]:
-    """The people who may book it, by id. None means: everyone may."""
+    """The users who may clock in on the project, sorted by id. If the list is empty, all users may."""
     rows, total = await tx.read(projects.list_members, project_id, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
     return [UserRead.model_validate(user) for user in rows]
@@ -87,21 +90,21 @@ async def list_project_members(
 
 @admin_router.put(
     "/{project_id}/members/{user_id}",
-    summary="Add a member",
+    summary="Add a project member",
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, ProjectNotFound, UserNotFound),
 )
 async def add_project_member(project_id: PathId, user_id: PathId, tx: AdminTransaction, now: Now) -> None:
-    """From the first member on, only members may book the project. Adding a member again changes nothing."""
+    """Once a project has a member, only members may clock in on it. Adding a member again changes nothing."""
     await tx.write(projects.add_member, project_id, user_id, at=now)
 
 
 @admin_router.delete(
     "/{project_id}/members/{user_id}",
-    summary="Remove a member",
+    summary="Remove a project member",
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, ProjectNotFound, UserNotFound),
 )
 async def remove_project_member(project_id: PathId, user_id: PathId, tx: AdminTransaction, now: Now) -> None:
-    """Once the last member is gone, everyone may book the project again."""
+    """Once the last member is removed, all users may clock in on the project again."""
     await tx.write(projects.remove_member, project_id, user_id, at=now)

@@ -1,4 +1,4 @@
-"""The errors that operations share, described once."""
+"""Errors that several operations share."""
 
 from app.api.dependencies.streaming import InsufficientStorage
 from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding, ValidationFailed

@@ -1,1 +1,1 @@
-"""Logins, sessions, passwords, second factors and API tokens."""
+"""Logins, login sessions, passwords, second factors and API tokens."""

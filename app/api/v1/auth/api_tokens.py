@@ -1,4 +1,4 @@
-"""API tokens: one's own, and everybody's for admins."""
+"""API tokens of the caller, and of all users for admins."""
 
 from typing import Annotated
 
@@ -21,40 +21,43 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
 
 @router.post(
     "",
-    summary="Make an API token",
+    summary="Create an API token",
     status_code=201,
     responses=error_responses(*AUTH_ERRORS, RoleRequired, ExpiryOutOfRange, TooManyApiTokens),
 )
 async def create_api_token(body: ApiTokenCreate, tx: UserTransaction, now: Now) -> ApiTokenCreated:
-    """For a script or a terminal. It can do what its scopes say, and never more than you; it is shown this once."""
+    """Create a token for a script or a terminal. It can do what its scopes allow, and never more than you.
+
+    The token is shown only once.
+    """
     return await tx.write(api_tokens.create, body, at=now)
 
 
-@router.get("", summary="My API tokens", responses=error_responses(*AUTH_ERRORS))
+@router.get("", summary="List my API tokens", responses=error_responses(*AUTH_ERRORS))
 async def list_my_api_tokens(tx: UserTransaction) -> list[ApiTokenRead]:
-    """Yours, expired ones too, with their last use."""
+    """Your API tokens, including expired ones, with their last use."""
     return await tx.read(api_tokens.list_own)
 
 
 @router.delete(
     "/{token_id}",
-    summary="Revoke an API token",
+    summary="Revoke one of my API tokens",
     status_code=204,
     responses=error_responses(*AUTH_ERRORS, ApiTokenNotFound),
 )
 async def revoke_my_api_token(token_id: PathId, tx: UserTransaction, now: Now) -> None:
-    """It stops working at once."""
+    """Revoke one of your API tokens. It stops working immediately."""
     await tx.write(api_tokens.revoke_own, token_id, at=now)
 
 
-@admin_router.get("", summary="Everybody's API tokens", responses=error_responses(*ROLE_ERRORS))
+@admin_router.get("", summary="List API tokens", responses=error_responses(*ROLE_ERRORS))
 async def list_api_tokens(
     tx: AdminTransaction,
     page: PageDep,
     response: Response,
-    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
+    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only tokens of this user.")] = None,
 ) -> list[ApiTokenRead]:
-    """By id, with their scopes and last use. `X-Total-Count` says how many there are in all."""
+    """API tokens of all users with their scopes and last use, sorted by id. `X-Total-Count` has the total."""
     tokens, total = await tx.read(api_tokens.list_page, user_id, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
     return tokens
@@ -62,10 +65,10 @@ async def list_api_tokens(
 
 @admin_router.delete(
     "/{token_id}",
-    summary="Revoke anybody's API token",
+    summary="Revoke an API token",
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, ApiTokenNotFound),
 )
 async def revoke_api_token(token_id: PathId, tx: AdminTransaction, now: Now) -> None:
-    """It stops working at once, whoever made it."""
+    """Revoke an API token of any user. It stops working immediately."""
     await tx.write(api_tokens.revoke, token_id, at=now)

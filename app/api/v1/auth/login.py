@@ -1,4 +1,4 @@
-"""Log in, stay logged in, log out."""
+"""Log in, refresh tokens, log out."""
 
 from typing import Annotated
 
@@ -36,9 +36,9 @@ async def log_in(
     tx: AnonymousTransaction,
     now: Now,
 ) -> Token:
-    """Exchange e-mail and password, and the code of a second factor if you have one, for tokens.
+    """Exchange your e-mail address and password for tokens. If you have a second factor, also send `otp`.
 
-    Fields that aren't listed are ignored.
+    Unknown fields are ignored.
     """
     attempt = LoginAttempt(form.username, form.otp or None, client)
     with count_login_failures():
@@ -46,15 +46,20 @@ async def log_in(
     return issue_tokens(runtime, login_session, at=now)
 
 
-@router.post("/refresh", summary="Get new tokens", responses=error_responses(*COMMON_ERRORS, RefreshRefused))
+@router.post("/refresh", summary="Refresh tokens", responses=error_responses(*COMMON_ERRORS, RefreshRefused))
 async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now) -> Token:
-    """A new access token and the next refresh token. The old one is spent: using it later ends the session."""
-    token = runtime.database.keyring.refresh_tokens.decode(body.refresh_token)  # a made-up token takes no permit
+    """Exchange a refresh token for a new access token and the next refresh token.
+
+    A refresh token works once. If you use it again later than 10 seconds afterwards, the login session ends.
+    """
+    token = runtime.database.keyring.refresh_tokens.decode(
+        body.refresh_token
+    )  # rejects a forged token before a permit is acquired
     login_session = await tx.write(login_sessions.refresh, token, at=now)
     return issue_tokens(runtime, login_session, at=now)
 
 
 @router.post("/logout", summary="Log out", status_code=204, responses=error_responses(*AUTH_ERRORS, SessionNotFound))
 async def log_out(tx: Annotated[UserTransactionRunner, Security(require_user_allow_pending)], now: Now) -> None:
-    """End this session: its tokens stop working at once, everywhere."""
+    """End this login session. Its tokens stop working immediately."""
     await tx.write(login_sessions.log_out, at=now)

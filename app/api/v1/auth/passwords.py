@@ -1,4 +1,4 @@
-"""One's own password, and links to set one."""
+"""The caller's password, and passwords and password links that admins set."""
 
 from typing import Annotated
 
@@ -38,27 +38,30 @@ async def change_my_password(
     runtime: RuntimeDep,
     now: Now,
 ) -> Token:
-    """All your sessions end, this one too; the answer is a new one. API tokens stay."""
+    """Change your password. All your login sessions end, and the response has the tokens of a new one.
+
+    API tokens keep working.
+    """
     login_session = await passwords.change_password(tx, runtime.hasher, body, client, at=now)
     return issue_tokens(runtime, login_session, at=now)
 
 
 @router.post(
     "/set",
-    summary="Set a password by a link",
+    summary="Set a password by a password link",
     status_code=204,
     responses=error_responses(*COMMON_ERRORS, LinkRefused, WeakPassword, LoginQueueFull),
 )
 async def set_password_by_link(
     body: PasswordSetByLink, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now
 ) -> None:
-    """The link works once. Then log in."""
+    """Set a new password with the token from a password link. The link works once. Log in afterwards."""
     await passwords.set_password_by_link(tx, runtime.hasher, body, at=now)
 
 
 @admin_router.put(
     "/{user_id}/password",
-    summary="Set a person's password",
+    summary="Set a user's password",
     responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, LoginQueueFull, WeakPassword),
 )
 async def set_user_password(
@@ -68,30 +71,36 @@ async def set_user_password(
     runtime: RuntimeDep,
     now: Now,
 ) -> AccountRead:
-    """Their sessions end at once. Better send a link: then nobody but them knows it."""
+    """Set a new password for a user. Their login sessions end immediately.
+
+    Prefer a password link, because then only the user knows the password.
+    """
     user = await passwords.set_password_by_admin(tx, runtime.hasher, user_id, body, at=now)
     return AccountRead.model_validate(user)
 
 
 @admin_router.post(
     "/{user_id}/password-link",
-    summary="Make a link to set a password",
+    summary="Create a password link",
     status_code=201,
     responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, PersonInactive, MailNotSent),
 )
 async def create_password_link(
     user_id: PathId, tx: InteractiveAdminTransaction, runtime: RuntimeDep, now: Now
 ) -> PasswordLinkRead:
-    """Sent to the person where mail is set up, else shown to you. It works once, and in the place of an older one."""
+    """Create a link with which the user sets their password. It works once, and it replaces an older link.
+
+    If e-mail is configured, the link is sent to the user. Otherwise it is in the response.
+    """
     return await passwords.send_link(tx, runtime.mailer, user_id, at=now)
 
 
 @admin_router.delete(
     "/{user_id}/sessions",
-    summary="Log a person out everywhere",
+    summary="End a user's login sessions",
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, UserNotFound),
 )
 async def end_user_sessions(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> None:
-    """All their sessions end at once. Their API tokens stay: revoke those, or deactivate the person."""
+    """End all login sessions of a user immediately. API tokens keep working: revoke them, or deactivate the user."""
     await tx.write(login_sessions.end_all, user_id, at=now)

@@ -1,4 +1,4 @@
-"""The second factor: one's own, and an admin's way out for who lost theirs."""
+"""The caller's second factor (TOTP, RFC 6238), and its reset by admins."""
 
 from typing import Annotated
 
@@ -38,25 +38,31 @@ admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user_allow_enrolment)]
 
 
-@router.get("", summary="My second factor", responses=error_responses(*AUTH_ERRORS))
+@router.get("", summary="Get my second factor", responses=error_responses(*AUTH_ERRORS))
 async def get_my_second_factor(tx: UserTransaction) -> SecondFactorRead:
-    """Since when you have one, and how many recovery codes are left."""
+    """The time at which you confirmed your second factor, and the number of recovery codes left."""
     return await tx.read(second_factor.get_status)
 
 
-@router.post("", summary="Begin a second factor", responses=error_responses(*AUTH_ERRORS, SecondFactorExists))
+@router.post("", summary="Enroll a second factor", responses=error_responses(*AUTH_ERRORS, SecondFactorExists))
 async def enroll_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnrolment:
-    """A secret for your authenticator, shown this once. It counts from `POST /auth/totp/confirm` on."""
+    """Create a secret for your authenticator app. It is shown only once.
+
+    Logins require a code after you confirm it with `POST /auth/totp/confirm`.
+    """
     return await tx.write(second_factor.enroll, at=now)
 
 
 @router.post(
     "/confirm",
-    summary="Confirm the second factor",
+    summary="Confirm my second factor",
     responses=error_responses(*AUTH_ERRORS, SecondFactorExists, NotEnrolling, CodeWrong, SecondFactorUnreadable),
 )
 async def confirm_second_factor(body: SecondFactorConfirmation, tx: UserTransaction, now: Now) -> RecoveryCodes:
-    """From now on a login needs a code. Keep the recovery codes: each works once when the phone is gone."""
+    """Confirm your second factor with a one-time code. From then on, a login requires a code.
+
+    Keep the recovery codes. Each one replaces a one-time code once, for example if you lose your phone.
+    """
     return await tx.write(second_factor.confirm, body.code, at=now)
 
 
@@ -75,16 +81,19 @@ async def remove_my_second_factor(
     runtime: RuntimeDep,
     now: Now,
 ) -> None:
-    """With your password, and a code or a recovery code."""
+    """Remove your second factor. Send your password, and a one-time code or a recovery code."""
     await second_factor.remove_second_factor(tx, runtime.hasher, body, client, at=now)
 
 
 @admin_router.delete(
     "/{user_id}/totp",
-    summary="Take a person's second factor away",
+    summary="Reset a user's second factor",
     status_code=204,
     responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, NoSecondFactor),
 )
 async def reset_user_second_factor(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> None:
-    """For who lost phone and recovery codes: make sure that it is them who ask."""
+    """Remove the second factor of a user who lost both the authenticator and the recovery codes.
+
+    Verify first that the request comes from the user.
+    """
     await tx.write(second_factor.reset, user_id, at=now)

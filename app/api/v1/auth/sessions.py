@@ -1,4 +1,4 @@
-"""Where one is logged in."""
+"""The caller's login sessions."""
 
 from typing import Annotated
 
@@ -16,21 +16,24 @@ router = APIRouter(prefix="/auth/sessions", tags=["auth"])
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
 
 
-@router.get("", summary="Where I am logged in", responses=error_responses(*AUTH_ERRORS))
+@router.get("", summary="List my login sessions", responses=error_responses(*AUTH_ERRORS))
 async def list_my_sessions(tx: UserTransaction, now: Now) -> list[SessionRead]:
-    """Your sessions that live, the last used first."""
+    """Your login sessions that have not expired, most recently used first."""
     return await tx.read(login_sessions.list_own, at=now)
 
 
-@router.delete("", summary="Log out everywhere else", status_code=204, responses=error_responses(*AUTH_ERRORS))
+@router.delete("", summary="End my other login sessions", status_code=204, responses=error_responses(*AUTH_ERRORS))
 async def end_my_other_sessions(tx: UserTransaction, now: Now) -> None:
-    """End all your sessions but this one: their tokens stop working at once."""
+    """End all your login sessions except this one. Their tokens stop working immediately."""
     await tx.write(login_sessions.end_others, at=now)
 
 
 @router.delete(
-    "/{session_id}", summary="End a session", status_code=204, responses=error_responses(*AUTH_ERRORS, SessionNotFound)
+    "/{session_id}",
+    summary="End one of my login sessions",
+    status_code=204,
+    responses=error_responses(*AUTH_ERRORS, SessionNotFound),
 )
 async def end_my_session(session_id: PathId, tx: UserTransaction, now: Now) -> None:
-    """End one of your sessions, say on a phone that you lost: its tokens stop working at once."""
+    """End one of your login sessions, for example on a lost phone. Its tokens stop working immediately."""
     await tx.write(login_sessions.end, session_id, at=now)

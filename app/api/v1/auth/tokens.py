@@ -1,4 +1,4 @@
-"""The answer to a login: the session that it opened, as tokens."""
+"""The response to a login."""
 
 from datetime import datetime
 

@@ -1,1 +1,1 @@
-"""Hours of a team, one's own days, sums by group, and who is clocked in."""
+"""Team report, personal report, hours by group, and the users who are clocked in."""

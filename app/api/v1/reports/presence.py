@@ -1,4 +1,4 @@
-"""Who is clocked in."""
+"""The users who are clocked in."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ _PRESENCE_LIST = TypeAdapter(list[Presence])
 
 @router.get(
     "/presence",
-    summary="Who is clocked in",
+    summary="List users who are clocked in",
     response_model=list[Presence],
     responses=error_responses(*AUTH_ERRORS, InvalidCursor),
 )
@@ -30,12 +30,13 @@ async def list_clocked_in_users(
     tx: UserTransaction,
     now: Now,
     page: CursorPageDep,
-    team_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only whom this manager manages.")] = None,
-    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only on this project.")] = None,
+    team_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only direct reports of this manager.")] = None,
+    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only entries on this project.")] = None,
 ) -> Response:
-    """You; as a manager also everyone below you, as an admin everyone: whose clock runs now, and for how long.
+    """The open entries that you may see, with their users and elapsed time.
 
-    Entries that need review first, then since when, oldest first. `Link` says where the next page is.
+    You see your own entry. As a manager you also see those of your direct and indirect reports, and as an admin all.
+    Entries that need review come first, then the entry with the earliest start. `Link` has the next page.
     """
     filters = PresenceFilter(team_id, project_id)
     rows, next_cursor = await tx.report(presence.list_clocked_in, filters, cursor=page.cursor, limit=page.limit, at=now)

@@ -1,4 +1,4 @@
-"""Hours added up by person, team, project and time."""
+"""Hours summed by user, team, project and time."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ _SUMMARY = TypeAdapter(Summary)
 
 @router.get(
     "/summary",
-    summary="Hours by group",
+    summary="Get hours by group",
     response_model=Summary,
     responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong, SummaryTooLarge),
 )
@@ -34,17 +34,21 @@ async def get_hours_summary(
     period: DateRange,
     now: Now,
     group_by: Annotated[GroupByQuery, Query()],
-    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
-    team_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only of whom this manager manages.")] = None,
-    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only on this project.")] = None,
+    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only hours of this user.")] = None,
+    team_id: Annotated[
+        int | None, Query(ge=1, le=MAX_ID, description="Only hours of this manager's direct reports.")
+    ] = None,
+    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only hours on this project.")] = None,
     fill: Annotated[
-        bool, Query(description="Also the days, active people and active projects that have no hours.")
+        bool, Query(description="Also return days, active users and active projects without hours.")
     ] = False,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:
-    """Your hours; as a manager also those of everyone below you, as an admin everyone's: added up by their groups.
+    """The hours of closed entries that you may see, summed by group.
 
-    At most 400 days and 100,000 rows. Closed entries only. A team is its manager's direct reports of today.
+    You see your own hours. As a manager you also see those of your direct and indirect reports, and as an admin all.
+    The period has at most 400 days and the response at most 100,000 rows. A team is its manager's current direct
+    reports.
     """
     query = SummaryQuery(group_by, attribution, user_id, team_id, project_id, fill)
     result = await tx.report(summary.summarize, period, query, at=now)

@@ -1,4 +1,4 @@
-"""Hours of a team, and one's own day by day."""
+"""Team report and personal report."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes
 ManagerTransaction = Annotated[UserTransactionRunner, Security(require_manager, scopes=[TokenScope.reports_read])]
 
 
-@router.get("/me", summary="My days", responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong))
+@router.get("/me", summary="Get my report", responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong))
 async def get_my_report(
     tx: UserTransaction,
     period: DateRange,
@@ -27,14 +27,14 @@ async def get_my_report(
     response: Response,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> PersonalReport:
-    """Each day of the period, 400 at most: seconds, first start, last end, breaks, and the entries themselves."""
+    """Each day of the period with its hours, first start, last end, breaks and entries. At most 400 days."""
     set_as_of(response, now)
     return await tx.read(reports.personal_report, period, attribution=attribution, at=now)
 
 
 @router.get(
     "/team",
-    summary="My team's hours",
+    summary="Get my team's report",
     response_model=list[TeamMemberHours],
     responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, PeriodTooLong),
 )
@@ -42,14 +42,17 @@ async def get_team_report(
     tx: ManagerTransaction,
     period: DateRange,
     now: Now,
-    include_entries: Annotated[bool, Query(description="False leaves the entries out: at most 400 days with.")] = True,
+    include_entries: Annotated[
+        bool, Query(description="`false` omits the entries. With them, at most 400 days.")
+    ] = True,
     include_indirect: IncludeIndirect = False,
     scope: ScopeQuery = ReportScope.team,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:
-    """Per person the seconds and hours of closed entries that belong to the period, with those entries, oldest first.
+    """The hours of closed entries in the period for each user, and the entries, oldest first.
 
-    Open entries are shown and not counted. With `attribution=split` each entry is the part inside one local day.
+    Open entries are listed but not counted. With `attribution=split`, each item is the segment of an entry inside one
+    local day.
     """
     team = await tx.report(
         reports.team_report,

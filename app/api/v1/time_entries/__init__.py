@@ -1,1 +1,1 @@
-"""Clocking in and out, manual entries and corrections, and entries as they are read."""
+"""Clocking in and out, manual entries and corrections, and lists of entries."""

@@ -1,4 +1,4 @@
-"""Clock in, clock out."""
+"""Clock in and clock out."""
 
 from typing import Annotated
 
@@ -38,10 +38,10 @@ async def clock_in(
     body: ClockIn,
     tx: ClaimsTransaction,
     now: Now,
-    switch: Annotated[bool, Query(description="Close the open entry at the same instant.")] = False,
+    switch: Annotated[bool, Query(description="If you have an open entry, close it at the same instant.")] = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Start the clock on a project. You can have one open entry at a time; the time is the server's."""
+    """Open an entry on a project. It starts at the server's current time. You can have only one open entry."""
     return entry_response(await tx.write(clock.clock_in, body, switch=switch, key=idempotency_key, at=now))
 
 
@@ -52,7 +52,7 @@ async def clock_in(
     responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, NotClockedIn, ServerClockSkew),
 )
 async def clock_out(tx: ClaimsTransaction, now: Now, idempotency_key: IdempotencyKey = None) -> Response:
-    """Stop the clock, whichever entry is open."""
+    """Close your open entry at the server's current time."""
     return entry_response(await tx.write(clock.clock_out_open, key=idempotency_key, at=now))
 
 
@@ -70,5 +70,5 @@ async def clock_out_entry(
     now: Now,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Stop the clock of this entry of yours."""
+    """Close this open entry of yours at the server's current time."""
     return entry_response(await tx.write(clock.clock_out, entry_id, key=idempotency_key, at=now))

@@ -1,4 +1,4 @@
-"""Read entries: one's own, those one may see, and what happened to them."""
+"""Lists of entries, single entries and their history."""
 
 from typing import Annotated
 
@@ -34,18 +34,18 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes
 
 @router.get(
     "/current",
-    summary="My open entry",
+    summary="Get my open entry",
     response_model=TimeEntryWithProject,
     responses=error_responses(*AUTH_ERRORS) | {204: {"description": "You are not clocked in."}},
 )
 async def get_my_open_entry(tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject | Response:
-    """The entry that is running now, with its project; 204 when the clock stands still."""
+    """Your open entry with its project, or 204 if you are not clocked in."""
     return with_etag(response, await tx.read(entries.get_open, at=now)) or Response(status_code=204)
 
 
 @router.get(
     "/me",
-    summary="My hours",
+    summary="List my entries",
     response_model=list[TimeEntryWithProject],
     responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS),
 )
@@ -55,9 +55,10 @@ async def list_my_entries(
     now: Now,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:
-    """Your entries that belong to the period, newest first. Days are days of each entry's zone, or of `time_zone`.
+    """Your entries in the period, newest first. Days are in each entry's time zone, or in `time_zone`.
 
-    With `attribution=split` each is the part inside one local day, so one entry may be there several times.
+    With `attribution=split`, each item is the segment of an entry inside one local day, so an entry may occur several
+    times.
     """
     own = await tx.read(entries.list_own, period, attribution=attribution, at=now)
     response = Response(own, media_type="application/json")
@@ -67,7 +68,7 @@ async def list_my_entries(
 
 @router.get(
     "",
-    summary="Entries that I may see",
+    summary="List entries that I may see",
     response_model=list[TimeEntryWithProject],
     responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, InvalidCursor),
 )
@@ -76,17 +77,18 @@ async def list_entries(
     now: Now,
     page: CursorPageDep,
     period: OptionalDateRange,
-    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only this person's.")] = None,
-    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only on this project.")] = None,
-    open: Annotated[bool | None, Query(description="Only those that run, or only those that ended.")] = None,
+    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only entries of this user.")] = None,
+    project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only entries on this project.")] = None,
+    open: Annotated[bool | None, Query(description="`true`: only open entries. `false`: only closed ones.")] = None,
     needs_review: Annotated[
-        bool | None, Query(description="Only those that a person should look at, or others.")
+        bool | None, Query(description="`true`: only entries that need review. `false`: only the others.")
     ] = None,
-    search: Annotated[SearchText | None, Query(description="Part of the description, in any case.")] = None,
+    search: Annotated[SearchText | None, Query(description="Part of the description, ignoring case.")] = None,
 ) -> Response:
-    """Your own; as a manager also your team's, direct and indirect; as an admin everyone's. Newest first.
+    """Your own entries, newest first. As a manager you also see those of your direct and indirect reports, and as an
+    admin all.
 
-    `Link` says where the next page is; entries that are added meanwhile move none.
+    `Link` has the next page. New entries do not shift the following pages.
     """
     filters = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, search=search)
     rows, next_cursor = await tx.report(
@@ -98,15 +100,15 @@ async def list_entries(
     return response
 
 
-@router.get(ENTRY_PATH, summary="Read an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound))
+@router.get(ENTRY_PATH, summary="Get an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound))
 async def get_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject:
-    """One entry with its project. Its `ETag` goes into `If-Match` when you change it."""
+    """One entry with its project. When you change it, send its `ETag` as `If-Match`."""
     return with_etag(response, await tx.read(entries.get, entry_id, at=now))
 
 
 @router.get(
-    f"{ENTRY_PATH}/history", summary="What happened to an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound)
+    f"{ENTRY_PATH}/history", summary="Get an entry's history", responses=error_responses(*AUTH_ERRORS, EntryNotFound)
 )
 async def get_entry_history(entry_id: PathEntryId, tx: UserTransaction) -> list[TimeEntryHistoryItem]:
-    """Who changed what, when and why, oldest first; also of an entry that was deleted."""
+    """All changes of an entry, oldest first, with actor, time and reason. Also for deleted entries."""
     return await tx.read(history, entry_id)

@@ -1,4 +1,4 @@
-"""Write and correct entries by hand, one by one or many at once."""
+"""Manual entries and corrections, one at a time or in bulk."""
 
 from typing import Annotated
 
@@ -37,7 +37,7 @@ PROJECT_ERRORS = (ProjectNotFound, ProjectInactive)
 
 @router.post(
     "",
-    summary="Enter time by hand",
+    summary="Create an entry",
     status_code=201,
     responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, *TIME_ERRORS, *PROJECT_ERRORS, UserNotFound),
 )
@@ -48,19 +48,22 @@ async def create_entry(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> TimeEntryRead:
-    """Time that was worked and not clocked. For somebody whom you may act for, send `user_id` and `reason`."""
+    """Add time that was worked but not clocked. To add it for another user, send `user_id` and `reason`."""
     return with_etag(response, await tx.write(manual.create_entry, body, key=idempotency_key, at=now))
 
 
 @router.post(
     "/bulk",
-    summary="Many entries at once",
+    summary="Change entries in bulk",
     responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, BulkRejected, UserNotFound),
 )
 async def bulk_change_entries(
     body: BulkRequest, tx: UserTransaction, now: Now, idempotency_key: IdempotencyKey = None
 ) -> BulkResponse:
-    """Up to 500 creations, changes and deletions, in this order, all or none: `errors` names each that was refused."""
+    """Create, change and delete entries with up to 500 operations. They are applied in order, all or none.
+
+    If any is rejected, the error response lists each rejected operation in `errors`.
+    """
     return await tx.write(bulk.apply, body, key=idempotency_key, at=now)
 
 
@@ -77,9 +80,9 @@ async def update_entry(
     response: Response,
     versions: IfMatch,
 ) -> TimeEntryRead:
-    """What you leave out stays. A forgotten clock-out is one call: `end_time` and `reason`.
+    """Change some fields of an entry. To fix a forgotten clock-out, send `end_time` and `reason`.
 
-    New times, or `needs_review: false`, say that a person has looked at it.
+    New times or `needs_review: false` mark the entry as reviewed.
     """
     return with_etag(response, await tx.write(manual.update_entry, entry_id, body, versions=versions, at=now))
 
@@ -95,7 +98,7 @@ async def delete_entry(
     tx: UserTransaction,
     now: Now,
     versions: IfMatch,
-    reason: Annotated[Reason, Query(description="Why; it stays in the entry's history.")],
+    reason: Annotated[Reason, Query(description="Reason for the deletion, kept in the history.")],
 ) -> None:
-    """The hours are gone; the history stays readable to whoever may see the person."""
+    """Delete an entry. Users who may see it can still read its history."""
     await tx.write(manual.delete_entry, entry_id, reason=reason, versions=versions, at=now)

@@ -1,4 +1,4 @@
-"""A month to sign."""
+"""Monthly timesheets to sign."""
 
 from typing import Annotated
 
@@ -22,12 +22,12 @@ MAX_PDF_BYTES = 2**24
 
 @router.get(
     "/export/pdf",
-    summary="A month as a timesheet",
+    summary="Export a monthly timesheet as PDF",
     response_class=Response,
     responses=error_responses(*AUTH_ERRORS, UserNotFound)
     | {
         200: {
-            "description": "A4, with lines for two signatures.",
+            "description": "A PDF file in A4 with lines for two signatures.",
             "content": {
                 "application/pdf": {"schema": {"type": "string", "format": "binary", "maxLength": MAX_PDF_BYTES}}
             },
@@ -39,15 +39,18 @@ async def export_timesheet_pdf(
     now: Now,
     runtime: RuntimeDep,
     month: Annotated[Month, Query()],
-    user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Whose; yours if left out.")] = None,
+    user_id: Annotated[
+        int | None, Query(ge=1, le=MAX_ID, description="User of the timesheet. If omitted, you.")
+    ] = None,
     time_zone: Annotated[
-        TimeZoneName | None, Query(description="Days of this zone for all; else each entry's own zone.")
+        TimeZoneName | None, Query(description="Time zone of the days. If omitted, each entry's own time zone.")
     ] = None,
 ) -> Response:
-    """Every day of the month: starts, ends, breaks, totals by day, week and month, and what needs a look.
+    """Each day of the month with starts, ends and breaks, totals by day, week and month, and entries that need review.
 
-    Your own, or as a manager your team's, direct and indirect; as an admin everyone's. Entries are cut at midnight, as
-    `GET /reports/me` does with `attribution=split`; open ones are shown and not counted.
+    You can export your own timesheet. As a manager you can also export those of your direct and indirect reports, and
+    as an admin all. Entries are split at midnight, as in `GET /reports/me` with `attribution=split`. Open entries are
+    shown but not counted.
     """
     period = month_period(month, time_zone)
     await tx.write(timesheet.authorize, user_id, period, at=now)

@@ -1,1 +1,1 @@
-"""Users as admins keep them, also from CSV; one's own account; the team."""
+"""Administration of users, CSV import and export, the caller's account and team."""

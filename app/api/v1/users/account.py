@@ -1,4 +1,4 @@
-"""One's own account."""
+"""The caller's account."""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
 
 
-@router.get("/me", summary="Who am I", responses=error_responses(*AUTH_ERRORS))
+@router.get("/me", summary="Get my account", responses=error_responses(*AUTH_ERRORS))
 async def get_my_account(
     tx: Annotated[UserTransactionRunner, Security(require_user_allow_pending, scopes=list(TokenScope))],
 ) -> AccountRead:
@@ -27,21 +27,22 @@ async def get_my_account(
     return AccountRead.model_validate(await tx.read(account.get_me))
 
 
-@router.patch("/me", summary="Change my names or time zone", responses=error_responses(*AUTH_ERRORS))
+@router.patch("/me", summary="Update my account", responses=error_responses(*AUTH_ERRORS))
 async def update_my_account(body: AccountUpdate, tx: UserTransaction, now: Now) -> AccountRead:
-    """A new time zone counts for entries from now on; recorded ones keep theirs, so history doesn't move."""
+    """Change your names or your time zone. A new time zone applies to future entries. Existing entries keep theirs."""
     return AccountRead.model_validate(await tx.write(account.change_me, body, at=now))
 
 
 @router.get(
     "/me/export",
-    summary="All that is stored about me",
+    summary="Export my data",
     response_class=StreamingResponse,
     responses=error_responses(*AUTH_ERRORS, *EXPORT_ERRORS)
-    | {200: {"description": "One JSON object; streamed.", "model": PersonalData}},
+    | {200: {"description": "One JSON object, streamed.", "model": PersonalData}},
 )
 async def export_my_data(tx: UserTransaction, now: Now) -> StreamingResponse:
-    """Your account, memberships, entries, everything that the record has of you and that you did, and kept answers."""
+    """All data stored about you: account, project memberships, entries, audit events, stored responses, login sessions,
+    login addresses and API tokens."""
     return await stream_response(
         tx,
         lambda session, actor: personal_data.record_export(session, actor, at=now),

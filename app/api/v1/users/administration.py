@@ -1,4 +1,4 @@
-"""People, as admins run them."""
+"""Administration of users."""
 
 from typing import Annotated
 
@@ -32,26 +32,29 @@ MANAGER_ERRORS = (ManagerNotFound, ManagerInvalid, ManagerInactive)
 
 @router.post(
     "",
-    summary="Add a person",
+    summary="Create a user",
     status_code=201,
     responses=error_responses(*ROLE_ERRORS, *MANAGER_ERRORS, EmailTaken, LoginQueueFull, WeakPassword),
 )
 async def create_user(body: UserCreate, tx: AdminTransaction, runtime: RuntimeDep, now: Now) -> AccountRead:
-    """With a password they can log in at once; without one they need a link. E-mails are unique in any case."""
+    """Create a user. Without a password, the user needs a password link to log in.
+
+    E-mail addresses are unique, ignoring case.
+    """
     user = await administration.add_user(tx, runtime.hasher, body, at=now)
     return AccountRead.model_validate(user)
 
 
-@router.get("", summary="List people", response_model=list[AccountRead], responses=error_responses(*ROLE_ERRORS))
+@router.get("", summary="List users", response_model=list[AccountRead], responses=error_responses(*ROLE_ERRORS))
 async def list_users(
     tx: AdminTransaction,
     page: PageDep,
-    search: Annotated[SearchText | None, Query(description="Part of a name or e-mail, in any case.")] = None,
-    role: Annotated[Role | None, Query(description="Only people with this role.")] = None,
-    is_active: Annotated[bool | None, Query(description="Only the active, or only the deactivated.")] = None,
-    manager_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Direct reports of this person.")] = None,
+    search: Annotated[SearchText | None, Query(description="Part of a name or e-mail address, ignoring case.")] = None,
+    role: Annotated[Role | None, Query(description="Only users with this role.")] = None,
+    is_active: Annotated[bool | None, Query(description="`true`: only active. `false`: only deactivated.")] = None,
+    manager_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only direct reports of this user.")] = None,
 ) -> Response:
-    """By id. `X-Total-Count` says how many fit in all, `Link` where the next page is."""
+    """Users sorted by id. `X-Total-Count` has the total, `Link` the next page."""
     filters = UserFilter(search=search, role=role, is_active=is_active, manager_id=manager_id)
     users_json, total = await tx.read(administration.list_page, filters, skip=page.skip, limit=page.limit)
     response = Response(users_json, media_type="application/json")
@@ -59,35 +62,35 @@ async def list_users(
     return response
 
 
-@router.get(USER_PATH, summary="Read a person", responses=error_responses(*ROLE_ERRORS, UserNotFound))
+@router.get(USER_PATH, summary="Get a user", responses=error_responses(*ROLE_ERRORS, UserNotFound))
 async def get_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
-    """One person, active or not."""
+    """One user, active or deactivated."""
     return AccountRead.model_validate(await tx.read(administration.get, user_id))
 
 
 @router.patch(
     USER_PATH,
-    summary="Change a person",
+    summary="Update a user",
     responses=error_responses(*ROLE_ERRORS, UserNotFound, EmailTaken, LastAdmin, HasReports),
 )
 async def update_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, now: Now) -> AccountRead:
-    """E-mail, names, time zone, role. A role counts from the person's next request."""
+    """Change a user's e-mail address, names, time zone or role. A new role applies from their next request on."""
     return AccountRead.model_validate(await tx.write(administration.change, user_id, body, at=now))
 
 
 @router.put(
     "/{user_id}/deactivate",
-    summary="Deactivate a person",
+    summary="Deactivate a user",
     responses=error_responses(*ROLE_ERRORS, UserNotFound, LastAdmin),
 )
 async def deactivate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> AccountRead:
-    """Their tokens stop working at once; an open entry is closed at this instant."""
+    """Deactivate a user. Their tokens stop working immediately, and an open entry is closed."""
     return AccountRead.model_validate(await tx.write(administration.deactivate, user_id, at=now))
 
 
-@router.put("/{user_id}/activate", summary="Activate a person", responses=error_responses(*ROLE_ERRORS, UserNotFound))
+@router.put("/{user_id}/activate", summary="Activate a user", responses=error_responses(*ROLE_ERRORS, UserNotFound))
 async def activate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> AccountRead:
-    """They can log in again."""
+    """Activate a user, who can then log in again."""
     return AccountRead.model_validate(await tx.write(administration.activate, user_id, at=now))
 
 
@@ -98,17 +101,17 @@ async def activate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> Acco
 )
 async def assign_manager(
     employee_id: PathId,
-    manager_id: Annotated[int, Query(ge=1, le=MAX_ID, description="The manager's id.", examples=[1])],
+    manager_id: Annotated[int, Query(ge=1, le=MAX_ID, description="Id of the manager.", examples=[1])],
     tx: AdminTransaction,
     now: Now,
 ) -> AccountRead:
-    """Put a person into the team of an active manager or admin. The manager sees their hours at once."""
+    """Assign a user to the team of an active manager or admin, who then sees their hours immediately."""
     return AccountRead.model_validate(await tx.write(administration.assign_manager, employee_id, manager_id, at=now))
 
 
 @router.delete(
-    "/{user_id}/manager", summary="Remove the manager", responses=error_responses(*ROLE_ERRORS, UserNotFound)
+    "/{user_id}/manager", summary="Remove a user's manager", responses=error_responses(*ROLE_ERRORS, UserNotFound)
 )
 async def remove_manager(user_id: PathId, tx: AdminTransaction, now: Now) -> AccountRead:
-    """Leave a person without a manager: only admins see their hours then."""
+    """Leave a user without a manager. Then only admins see their hours."""
     return AccountRead.model_validate(await tx.write(administration.remove_manager, user_id, at=now))

@@ -1,4 +1,4 @@
-"""People in and out as CSV, for admins."""
+"""CSV import and export of users, for admins."""
 
 from typing import Annotated, Any
 
@@ -26,9 +26,9 @@ REQUEST_BODY: dict[str, Any] = {
             "schema": {
                 "type": "string",
                 "maxLength": MAX_FILE_BYTES,
-                "description": f"UTF-8, commas or semicolons, at most {MAX_IMPORT_ROWS} people. "
-                "The header has the columns "
-                f"{', '.join(COLUMNS)} in any order; the last two may be empty: no manager, the service's zone.",
+                "description": f"A CSV file in UTF-8 with commas or semicolons and at most {MAX_IMPORT_ROWS} users. "
+                f"The header has the columns {', '.join(COLUMNS)} in any order. "
+                "The last two may be empty, for no manager and the server's default time zone.",
             },
             "example": f"{','.join(COLUMNS)}\r\n"
             "mia@example.net,Mia,Meyer,manager,,Europe/Berlin\r\n"
@@ -40,7 +40,7 @@ REQUEST_BODY: dict[str, Any] = {
 
 @router.post(
     "/import",
-    summary="Import people",
+    summary="Import users",
     responses=error_responses(*ROLE_ERRORS, CsvRequired, ImportRefused, EmailTaken),
     openapi_extra={"requestBody": REQUEST_BODY},
 )
@@ -48,32 +48,32 @@ async def import_users(
     request: Request,
     tx: AdminTransaction,
     now: Now,
-    dry_run: Annotated[bool, Query(description="Only check the file; nothing is written.")] = False,
+    dry_run: Annotated[bool, Query(description="Check the file only. Nothing is written.")] = False,
 ) -> UserImportResult:
-    """Add everybody in a CSV file, or nobody: then `errors` names the first 100 faults by line and column, and
-    `error_count` says how many there are.
+    """Create all users of a CSV file, or none. If any row is invalid, the error response lists the first 100 errors by
+    line and column in `errors`, and their number in `error_count`.
 
-    Managers are named by e-mail, in the file in any order or among those who are there. People have no password yet.
-    An apostrophe in front of what a spreadsheet would take for a formula is dropped, as the export puts it there.
+    A manager is an existing user or a user in the file, in any order, and is referenced by e-mail address. The new
+    users have no password. An apostrophe that the export puts before a possible spreadsheet formula is removed.
     """
-    await tx.read(check_caller)  # nobody else makes us read a file
+    await tx.read(check_caller)  # before the file is read
     return await csv_import.import_people(tx, await _read_csv_body(request), dry_run=dry_run, at=now)
 
 
 @router.get(
     "/export/csv",
-    summary="People as CSV",
+    summary="Export users",
     response_class=StreamingResponse,
     responses=error_responses(*ROLE_ERRORS, *EXPORT_ERRORS)
     | {
         200: {
-            "description": "A row per person, by id; streamed.",
+            "description": "One row per user, sorted by id, streamed.",
             "content": {"text/csv": {"schema": {"type": "string", "maxLength": 2**53}}},
         }
     },
 )
 async def export_users(tx: AdminTransaction, now: Now) -> StreamingResponse:
-    """Everybody, active or not, as the file that an import takes."""
+    """All users, active or deactivated, as a CSV file in the format of the import."""
     return await stream_response(
         tx,
         lambda session, actor: csv_import.record_export(session, actor, at=now),
@@ -86,8 +86,8 @@ async def export_users(tx: AdminTransaction, now: Now) -> StreamingResponse:
 async def _read_csv_body(request: Request) -> bytes:
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if media_type != "text/csv":
-        raise CsvRequired("Send the file itself as the body, as text/csv in UTF-8.")
+        raise CsvRequired("The Content-Type is not text/csv. Send the CSV file itself as the body, in UTF-8.")
     try:
         return b"".join([chunk async for chunk in request.stream()])
     except ClientDisconnect as error:
-        raise ValidationFailed("The body ends too early. Send the whole file.") from error
+        raise ValidationFailed("The request body is incomplete. Send the whole file.") from error

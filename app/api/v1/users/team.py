@@ -1,4 +1,4 @@
-"""The people whom the caller may see."""
+"""Users whom the caller may see."""
 
 from typing import Annotated
 
@@ -18,9 +18,9 @@ UserTransaction = Annotated[
 ]
 
 
-@router.get("", summary="People I may see", responses=error_responses(*AUTH_ERRORS))
+@router.get("", summary="List users whom I may see", responses=error_responses(*AUTH_ERRORS))
 async def list_team_members(tx: UserTransaction, page: PageDep, response: Response) -> list[UserRead]:
-    """Yourself; as a manager also your team, direct and indirect; as an admin everyone."""
+    """You. As a manager you also see your direct and indirect reports, and as an admin all users."""
     users, total = await tx.read(administration.list_team, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
     return [UserRead.model_validate(user) for user in users]
