@@ -1,1 +1,1 @@
-"""Requests and answers, every field bounded."""
+"""Schemas of requests and responses. Every field has a limit."""

@@ -1,4 +1,4 @@
-"""The record as it is read."""
+"""Audit events and the history of an entry."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from app.schemas.types import EntryId, Id, ResponseModel, UtcInstant
 FieldValues = Annotated[
     dict[str, Any] | None,
     WithJsonSchema({"type": ["object", "null"], "maxProperties": 50}),
-    Field(description="Facts by name. A personal value that was erased is null."),
+    Field(description="Values by field name. An erased personal value is null."),
 ]
 ReasonRead = Annotated[str | None, Field(max_length=500)]
 RequestId = Annotated[str, Field(max_length=64)]
@@ -27,7 +27,7 @@ class TimeEntryHistoryItem(ResponseModel):
     """One change of an entry."""
 
     at: UtcInstant
-    actor: Annotated[ActorRead | None, Field(description="Null where the operator did it.")]
+    actor: Annotated[ActorRead | None, Field(description="Null for an event from the command line.")]
     action: AuditAction
     before: FieldValues
     after: FieldValues
@@ -36,7 +36,7 @@ class TimeEntryHistoryItem(ResponseModel):
 
 
 class AuditEventRead(TimeEntryHistoryItem):
-    """One event of the record. `subject_id` is the person it concerns, `position` its place in that person's chain."""
+    """One audit event. `subject_id` is the user it concerns, and `position` its place in that user's chain."""
 
     subject_id: Id | None
     position: Annotated[int, Field(ge=1, le=2**53)]
@@ -46,7 +46,7 @@ class AuditEventRead(TimeEntryHistoryItem):
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events a list shows; None leaves a trait open."""
+    """Filters of a list of audit events. None means any value."""
 
     subject_id: int | None = None
     actor_id: int | None = None

@@ -1,4 +1,4 @@
-"""Projects as they are sent and answered."""
+"""Projects."""
 
 from app.schemas.types import Id, IsActive, ProjectName, RequestModel, ResponseModel, UtcInstant
 from app.schemas.users.user import PatchModel
@@ -16,7 +16,7 @@ class ProjectCreate(RequestModel):
 
 
 class ProjectUpdate(PatchModel):
-    """`is_active: false` archives the project: nobody can clock in on it; running entries go on."""
+    """Changes of a project. `is_active: false` archives it. Its open entries stay open."""
 
     name: ProjectName | None = None
     is_active: IsActive | None = None

@@ -1,4 +1,4 @@
-"""Bounded types for everything that comes in and goes out: every string has a maximum, every number a range."""
+"""Field types of requests and responses. Every string has a maximum length, every number a range."""
 
 import re
 from dataclasses import dataclass
@@ -33,25 +33,26 @@ _FIRST_INSTANT, _LAST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100,
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 MAX_ID = 2**31 - 1
 MAX_ENTRY_ID = 2**53 - 1
-"""In a database in parts (docs/scaling.md), which alone counts further; what every reader of JSON keeps exact."""
+"""The largest integer that every JSON parser reads exactly. Only a partitioned database (docs/scaling.md) has ids above
+MAX_ID."""
 MAX_KEY_LENGTH = 400
 
 
 class RequestModel(BaseModel):
-    """What a client sends: fields it lists, and no others."""
+    """A request body. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ResponseModel(BaseModel):
-    """What a client gets: the fields listed, and no others."""
+    """A response body. Only the listed fields are returned."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Text that matches, as the document shows too. pydantic's own would answer with the expression, not a sentence."""
+    """A pattern that the OpenAPI document shows. The error is `message`, whereas pydantic's contains the expression."""
 
     expression: str
     message: str
@@ -69,33 +70,34 @@ class Pattern:
 
 
 PLAIN_TEXT = Pattern(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "Control characters are not allowed.")
-"""NUL above all: SQLite stores it and PostgreSQL can't."""
-# Two names that look alike must not be two, nor may text turn its neighbours around. (Joiners spell words: they stay.)
+"""Rejects NUL, which SQLite stores and PostgreSQL can't."""
+# Zero-width characters could make two names look alike, and bidirectional controls could reorder the text beside a
+# name. Zero-width joiners are allowed, because some scripts need them to spell words.
 INVISIBLE = r"\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 ONE_LINE = Pattern(
     rf"^(?!\s*$)[^\x00-\x1f\x7f-\x9f\u2028\u2029{INVISIBLE}]+$",
-    "Send one line that isn't blank, without control or invisible characters.",
+    "Send one line that is not blank, without control or invisible characters.",
 )
 
 
 def _check_key_length(text: str) -> str:
-    """Refuse text whose key outgrows its column: one character can become 18 (U+FDFA).
+    """Reject text whose key is too long for its column. NFKC can turn one character into 18 (U+FDFA).
 
-    Text that is too long for any name isn't even normalised: a million combining marks take minutes to put in order.
+    The length is checked before normalization, because a million combining marks take minutes to sort.
     """
     if len(text) > MAX_KEY_LENGTH or len(casefold_key(text)) > MAX_KEY_LENGTH:
-        raise ValueError("Too long in its normal form. Use plainer characters.")
+        raise ValueError("The text is too long after Unicode normalization. Use simpler characters.")
     return text
 
 
 def _check_time_zone(name: str) -> str:
     if name not in zone_names():
-        raise ValueError("Not a name of the tz database. Send one like Europe/Berlin.")
+        raise ValueError("Unknown time zone. Send a name from the tz database, such as Europe/Berlin.")
     return name
 
 
 def _check_password_length(password: str) -> str:
-    """Only the length: whether it is strong takes time, which the hasher spends once it knows that an admin asks."""
+    """Check the length only. The strength check is slow, so it runs in the hasher after the caller is authorized."""
     if reason := length_problem(password):
         raise ValueError(reason)
     return password
@@ -103,46 +105,46 @@ def _check_password_length(password: str) -> str:
 
 def _check_day_range(day: date) -> date:
     if not FIRST_DAY <= day <= LAST_DAY:
-        raise ValueError(f"Dates go from {FIRST_DAY} to {LAST_DAY}.")
+        raise ValueError(f"The date is out of range. Send one from {FIRST_DAY} to {LAST_DAY}.")
     return day
 
 
 def _require_iso_date(value: Any) -> Any:
-    """A date is YYYY-MM-DD: pydantic would also read a number as seconds since 1970."""
+    """Require YYYY-MM-DD, because pydantic would also accept a number as a Unix time."""
     if isinstance(value, str) and not (len(value) == 10 and value[4] == value[7] == "-"):
         raise ValueError("Send a date as YYYY-MM-DD.")
     return value
 
 
 def _require_rfc_3339(value: Any) -> Any:
-    """An instant is RFC 3339 with an offset: pydantic would also read a number, or a time of nowhere."""
+    """Require RFC 3339 with an offset, because pydantic would also accept a number or a time without one."""
     if not (isinstance(value, str) and _RFC_3339.fullmatch(value)):
-        raise ValueError("Send an instant with its offset, like 2026-03-02T08:00:00Z or 2026-03-02T09:00:00+01:00.")
+        raise ValueError("Send an instant with an offset, such as 2026-03-02T08:00:00Z or 2026-03-02T09:00:00+01:00.")
     return value
 
 
 def _to_utc_second(instant: datetime) -> datetime:
-    """The instant in UTC without its fraction of a second. Raises ValueError outside the calendar."""
+    """Return the instant in UTC without its fraction of a second. Raises ValueError if it is out of range."""
     if not _FIRST_INSTANT <= instant <= _LAST_INSTANT:
-        raise ValueError(f"Instants go from {FIRST_DAY} to {LAST_DAY}.")
+        raise ValueError(f"The instant is out of range. Send one from {FIRST_DAY} to {LAST_DAY}.")
     return instant.astimezone(UTC).replace(microsecond=0)
 
 
 def _require_number(value: Any) -> Any:
-    """A body's number is a number: pydantic would also read true and "1". (In JSON 1.0 is a whole number.)"""
+    """Require a JSON number, because pydantic would also accept true and "1". (1.0 is an integer in JSON Schema.)"""
     if isinstance(value, bool | str):
-        raise ValueError("Send a whole number.")  # noqa: TRY004 - pydantic wants a ValueError
+        raise ValueError("Send a whole number.")  # noqa: TRY004 - pydantic requires a ValueError
     return value
 
 
 @lru_cache(maxsize=65_536)
 def format_epoch(second: int) -> str:
-    """The instant of so many seconds since 1970 as an answer has it: most are asked for again."""
+    """Format a Unix time in seconds as responses do. Cached, because the same instants are often requested again."""
     return _format_utc(datetime.fromtimestamp(second, UTC))
 
 
 def _format_utc(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat()[:19] + "Z"  # a fifth of what strftime takes
+    return instant.astimezone(UTC).isoformat()[:19] + "Z"  # five times as fast as strftime
 
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[1]), BeforeValidator(_require_number)]
@@ -163,8 +165,8 @@ Email = Annotated[EmailStr, Field(max_length=254, examples=["ana@example.com"]),
 NewPassword = Annotated[
     str,
     Field(
-        max_length=512,  # characters sent; the rule counts them normalised
-        description="12 to 128 characters, and not among the first that are guessed.",
+        max_length=512,  # before normalization; the limits of 12 and 128 apply after it
+        description="12 to 128 characters. Passwords that are easy to guess are rejected.",
         examples=["correct horse battery"],
         json_schema_extra={"format": "password", "minLength": 12, "maxLength": 128},
     ),
@@ -176,7 +178,7 @@ TimeZoneName = Annotated[
     Field(
         min_length=1,
         max_length=64,
-        description="A name of the tz database.",
+        description="Name of a time zone in the tz database.",
         examples=["Europe/Berlin"],
         json_schema_extra={"format": "time-zone"},
     ),
@@ -191,14 +193,14 @@ Day = Annotated[
             "type": "string",
             "format": "date",
             "pattern": r"^(20\d\d-\d\d-\d\d|2100-01-01)$",
-            "description": f"A date from {FIRST_DAY} to {LAST_DAY}.",
+            "description": f"Date from {FIRST_DAY} to {LAST_DAY}.",
             "examples": ["2026-03-02"],
         }
     ),
 ]
 Month = Annotated[
     str,
-    Field(min_length=7, max_length=7, description="A month from 2000-01 to 2099-12.", examples=["2026-03"]),
+    Field(min_length=7, max_length=7, description="Month from 2000-01 to 2099-12.", examples=["2026-03"]),
     Pattern(r"^20[0-9]{2}-(0[1-9]|1[0-2])$", "Send a month as YYYY-MM, from 2000-01 to 2099-12."),
 ]
 DayRead = Annotated[date, Field(examples=["2026-03-02"])]
@@ -210,7 +212,7 @@ UtcInstant = Annotated[
             "type": "string",
             "format": "date-time",
             "maxLength": 20,
-            "description": "An instant in UTC, in whole seconds (RFC 3339).",
+            "description": "Instant in UTC in whole seconds (RFC 3339).",
             "examples": ["2026-03-02T08:00:00Z"],
         },
         mode="serialization",
@@ -226,7 +228,8 @@ InputInstant = Annotated[
             "format": "date-time",
             "maxLength": 35,
             "pattern": r"^20\d\d-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$",
-            "description": f"RFC 3339 with an offset, {FIRST_DAY} to {LAST_DAY}; a fraction of a second is dropped.",
+            "description": f"Instant with an offset (RFC 3339) from {FIRST_DAY} to {LAST_DAY}. Fractions of a second "
+            "are dropped.",
             "examples": ["2026-03-02T08:00:00Z"],
         },
         mode="validation",
@@ -234,10 +237,10 @@ InputInstant = Annotated[
 ]
 Seconds = Annotated[int, Ge(0), Le(2**53), Field(description="Whole seconds.", examples=[27000])]
 Hours = Annotated[
-    float, Ge(0), Field(description="The summed seconds in hours, rounded half-up to two decimals.", examples=[7.5])
+    float, Ge(0), Field(description="Total seconds in hours, rounded half-up to two decimals.", examples=[7.5])
 ]
 
 
 def hours(seconds: int) -> float:
-    """Hours rounded half-up to two decimals, from summed whole seconds: 18 s is 0.01 h (half of 36 s rounds up)."""
+    """Convert total seconds to hours, rounded half-up to two decimals: 18 s, half of 0.01 h, is 0.01 h."""
     return (seconds + 18) // 36 / 100

@@ -1,1 +1,1 @@
-"""Requests and answers of logins, sessions, passwords, second factors and API tokens."""
+"""Schemas of logins, login sessions, passwords, second factors and API tokens."""

@@ -1,4 +1,4 @@
-"""API tokens as they are asked for and answered."""
+"""API tokens."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from app.schemas.types import Id, InputInstant, RequestModel, ResponseModel, Sin
 
 def _require_unique(scopes: list[TokenScope]) -> list[TokenScope]:
     if len(set(scopes)) != len(scopes):
-        raise ValueError("Name each scope once.")
+        raise ValueError("A scope occurs twice. Send each scope once.")
     return scopes
 
 
@@ -18,7 +18,7 @@ def _split_scopes(scopes: object) -> object:
     return scopes.split() if isinstance(scopes, str) else scopes
 
 
-ApiTokenName = Annotated[SingleLine, Field(max_length=100, examples=["Terminal at the gate"])]
+ApiTokenName = Annotated[SingleLine, Field(max_length=100, examples=["Terminal at the entrance"])]
 
 
 class ApiTokenCreate(RequestModel):
@@ -43,8 +43,10 @@ class ApiTokenRead(ResponseModel):
     scopes: Annotated[list[TokenScope], BeforeValidator(_split_scopes), Field(examples=[["entries:read"]])]
     created_at: UtcInstant
     expires_at: UtcInstant
-    last_used_at: Annotated[UtcInstant | None, Field(description="To within five minutes; null if never.")]
+    last_used_at: Annotated[UtcInstant | None, Field(description="Accurate to five minutes. Null if never used.")]
 
 
 class ApiTokenCreated(ApiTokenRead):
-    token: Annotated[str, Field(max_length=200, description="Shown this once.", examples=["ett_AAAAAX..."])]
+    token: Annotated[
+        str, Field(max_length=200, description="The API token. Shown only once.", examples=["ett_AAAAAX..."])
+    ]

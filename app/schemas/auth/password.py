@@ -1,4 +1,4 @@
-"""Passwords as they are sent, and links to set one."""
+"""Passwords and password links."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ CurrentPassword = Annotated[
     str,
     Field(
         max_length=512,
-        description="Your present one.",
+        description="Your current password.",
         examples=["adminpassword"],
         json_schema_extra={"format": "password"},
     ),
@@ -18,7 +18,10 @@ CurrentPassword = Annotated[
 ]
 MustChangePassword = Annotated[
     Annotated[StrictBool, Field(examples=[False])] | None,
-    Field(description="Whether they must change it before anything else; REQUIRE_PASSWORD_CHANGE if left out."),
+    Field(
+        description="If true, the user must change the password before they can use the API. "
+        "If omitted, the server's setting REQUIRE_PASSWORD_CHANGE."
+    ),
 ]
 
 
@@ -35,13 +38,15 @@ class PasswordChange(RequestModel):
 class PasswordSetByLink(RequestModel):
     token: Annotated[
         str,
-        Field(min_length=1, max_length=200, pattern="^[!-~]+$", description="From the link.", examples=["q0yv3k..."]),
+        Field(
+            min_length=1, max_length=200, pattern="^[!-~]+$", description="Token from the link.", examples=["q0yv3k..."]
+        ),
     ]
     new_password: NewPassword
 
 
 class PasswordLinkRead(ResponseModel):
     expires_at: UtcInstant
-    sent: Annotated[bool, Field(description="Whether it went out by mail; then it isn't shown here.", examples=[False])]
-    token: Annotated[str | None, Field(max_length=200, description="For POST /auth/password/set.")] = None
-    link: Annotated[str | None, Field(max_length=1000, description="The page that PASSWORD_LINK_URL names.")] = None
+    sent: Annotated[bool, Field(description="True if the link was e-mailed. It is not shown then.", examples=[False])]
+    token: Annotated[str | None, Field(max_length=200, description="Token for POST /auth/password/set.")] = None
+    link: Annotated[str | None, Field(max_length=1000, description="URL of the page to set a password.")] = None

@@ -1,4 +1,4 @@
-"""The second factor as it is enrolled, confirmed and removed."""
+"""Enrollment, confirmation and removal of the second factor."""
 
 from typing import Annotated
 
@@ -11,27 +11,29 @@ OneTimeCode = Annotated[str, Field(max_length=40, examples=["492039"]), PLAIN_TE
 
 
 class SecondFactorEnrolment(ResponseModel):
-    secret: Annotated[str, Field(max_length=64, description="For who can't scan.", examples=["JBSWY3DPEHPK3PXP..."])]
+    secret: Annotated[
+        str, Field(max_length=64, description="To enter by hand, in Base32.", examples=["JBSWY3DPEHPK3PXP..."])
+    ]
     otpauth_uri: Annotated[str, Field(max_length=1000, examples=["otpauth://totp/..."])]
-    qr_svg: Annotated[str, Field(max_length=100_000, description="The otpauth URI as an SVG image.")]
+    qr_svg: Annotated[str, Field(max_length=100_000, description="QR code of the otpauth URI, as SVG.")]
 
 
 class SecondFactorConfirmation(RequestModel):
-    code: Annotated[OneTimeCode, Field(description="Six digits of the authenticator.")]
+    code: Annotated[OneTimeCode, Field(description="Six digits from the authenticator app.")]
 
 
 class SecondFactorRemoval(RequestModel):
     password: CurrentPassword
-    code: Annotated[OneTimeCode, Field(description="Six digits of the authenticator, or a recovery code.")]
+    code: Annotated[OneTimeCode, Field(description="Six digits from the authenticator app, or a recovery code.")]
 
 
 class RecoveryCodes(ResponseModel):
     recovery_codes: Annotated[
         list[Annotated[str, Field(max_length=40)]],
-        Field(max_length=10, description="Each works once, in the place of a code. Shown this once."),
+        Field(max_length=10, description="Each one replaces a one-time code once. Shown only once."),
     ]
 
 
 class SecondFactorRead(ResponseModel):
-    confirmed_at: Annotated[UtcInstant | None, Field(description="Null where there is no second factor.")]
+    confirmed_at: Annotated[UtcInstant | None, Field(description="Null if you have no second factor.")]
     recovery_codes_left: Annotated[int, Field(ge=0, le=10, examples=[10])]

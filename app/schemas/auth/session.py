@@ -1,4 +1,4 @@
-"""Logging in, staying logged in, and the sessions that come of it."""
+"""Login, tokens and login sessions."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ RefreshTokenText = Annotated[
         min_length=1,
         max_length=200,
         pattern="^[!-~]+$",
-        description="Good for one use; the answer brings the next.",
+        description="Works once. The response to a refresh has the next one.",
         examples=["ettr_AAAAAQAAAAAAAAABq0y..."],
     ),
 ]
@@ -49,7 +49,7 @@ class Token(ResponseModel):
 
     access_token: Annotated[str, Field(max_length=2048)]
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - no secret
-    expires_in: Annotated[int, Field(ge=1, le=86_400, description="Seconds until the access token ends.")]
+    expires_in: Annotated[int, Field(ge=1, le=86_400, description="Seconds until the access token expires.")]
     refresh_token: RefreshTokenText
 
 
@@ -59,9 +59,11 @@ class TokenRefresh(RequestModel):
 
 class SessionRead(ResponseModel):
     id: Id
-    device: Annotated[str, Field(max_length=200, description="As it calls itself.", examples=["Mozilla/5.0 ..."])]
+    device: Annotated[
+        str, Field(max_length=200, description="The device's User-Agent header.", examples=["Mozilla/5.0 ..."])
+    ]
     address: Annotated[str, Field(max_length=45, examples=["203.0.113.7"])]
     created_at: UtcInstant
-    last_used_at: Annotated[UtcInstant, Field(description="To within five minutes.")]
+    last_used_at: Annotated[UtcInstant, Field(description="Accurate to five minutes.")]
     expires_at: UtcInstant
-    current: Annotated[bool, Field(description="Whether this request belongs to it.", examples=[True])] = False
+    current: Annotated[bool, Field(description="True for the login session of this request.", examples=[True])] = False

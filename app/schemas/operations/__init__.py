@@ -1,1 +1,1 @@
-"""Answers of the health checks and the greeting, and the manifest of a backup."""
+"""Schemas of the health checks, the welcome message and the backup manifest."""

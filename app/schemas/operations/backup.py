@@ -1,4 +1,4 @@
-"""What a backup says of itself."""
+"""The manifest of a backup."""
 
 from datetime import datetime
 from typing import Literal
@@ -9,21 +9,21 @@ EngineName = Literal["sqlite", "postgresql"]
 
 
 class DatabaseInventory(BaseModel):
-    """What a database holds, in numbers that a restored one must have too."""
+    """Counts and chain heads of a database. After a restore, they must be equal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     revision: str
     tables: dict[str, int]
-    """The rows of each."""
+    """Number of rows by table."""
     entries: dict[int, tuple[int, int]]
-    """Of each person: how many entries, and the seconds of the closed ones."""
+    """By user id: number of entries, and total seconds of the closed ones."""
     chains: dict[int, tuple[int, str]]
-    """Of each chain of the record: how many links, and the last one."""
+    """By audit chain: number of links, and the MAC of the last link."""
 
 
 class DumpFile(BaseModel):
-    """The dump that lies beside the manifest."""
+    """The dump file, which the manifest describes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,11 +31,11 @@ class DumpFile(BaseModel):
     bytes: int
     sha256: str
     made_by: int
-    """The major version of pg_dump; 0 for a copy by SQLite."""
+    """Major version of pg_dump, or 0 for an SQLite copy."""
 
 
 class Manifest(BaseModel):
-    """Which version took the backup, of which engine, when, and what was in the database at that moment."""
+    """The version, engine and time of a backup, and an inventory of the database at that time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

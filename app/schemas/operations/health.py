@@ -1,4 +1,4 @@
-"""What the health checks answer."""
+"""Responses of the health checks."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -20,4 +20,4 @@ class Liveness(ResponseModel):
 
 class Readiness(Liveness):
     database: Annotated[str, Field(max_length=32, description="sqlite or postgresql.", examples=["sqlite"])]
-    revision: Annotated[str, Field(max_length=64, description="The schema's revision.")]
+    revision: Annotated[str, Field(max_length=64, description="Revision of the database schema.")]

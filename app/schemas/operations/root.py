@@ -1,4 +1,4 @@
-"""The greeting."""
+"""The welcome message."""
 
 from typing import Literal
 

@@ -1,1 +1,1 @@
-"""Requests and answers of reports and exports."""
+"""Schemas of reports and exports."""

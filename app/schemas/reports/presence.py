@@ -1,4 +1,4 @@
-"""Who is at work, as it is answered."""
+"""Users who are clocked in."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,14 +10,14 @@ from app.schemas.types import Description, EntryId, Id, ResponseModel, Seconds, 
 
 @dataclass(frozen=True, slots=True)
 class PresenceFilter:
-    """Who is shown; None leaves a trait open."""
+    """Filters of the list. None means any value."""
 
     team_id: int | None = None
     project_id: int | None = None
 
 
 class Presence(ResponseModel):
-    """A person who is clocked in."""
+    """A user who is clocked in, with the open entry."""
 
     user_id: Id
     user_name: Annotated[str, Field(max_length=201)]
@@ -27,5 +27,5 @@ class Presence(ResponseModel):
     description: Description
     start_time: UtcInstant
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
-    needs_review: Annotated[bool, Field(description="Marked, or open for too long: was a clock-out forgotten?")]
-    elapsed_seconds: Annotated[Seconds, Field(description="Whole seconds from start_time to X-As-Of.")]
+    needs_review: Annotated[bool, Field(description="True if the entry is flagged or has been open for too long.")]
+    elapsed_seconds: Annotated[Seconds, Field(description="Whole seconds from `start_time` to `X-As-Of`.")]

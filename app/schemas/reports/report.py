@@ -1,4 +1,4 @@
-"""What a team report and its CSV ask and answer."""
+"""Team report, personal report and the parameters of exports."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -27,7 +27,8 @@ class ExportFormat(StrEnum):
 
 
 class Attribution(StrEnum):
-    """To which day an entry belongs: whole to the one on which it starts, or to each with the part inside it."""
+    """Assignment of entries to days. `start`: the day on which the entry starts. `split`: the entry is split at
+    midnight."""
 
     at_start = "start"
     at_midnight = "split"
@@ -35,29 +36,31 @@ class Attribution(StrEnum):
 
 class TeamMemberHours(ResponseModel):
     employee: UserRead
-    total_seconds: Annotated[Seconds, Field(description="Whole seconds of the closed entries.")]
+    total_seconds: Annotated[Seconds, Field(description="Total of the closed entries, in seconds.")]
     total_hours: Hours
-    entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first; empty without include_entries.")]
+    entries: Annotated[
+        list[TimeEntryWithProject], Field(description="Oldest first. Empty if `include_entries` is false.")
+    ]
 
 
 class PersonalReportDay(ResponseModel):
-    """One day of a person. Open entries are shown, and counted nowhere."""
+    """One day of a user. Open entries are listed but not counted."""
 
     date: DayRead
     total_seconds: Seconds
     total_hours: Hours
-    first_start: Annotated[UtcInstant | None, Field(description="When the day's first entry starts.")]
-    last_end: Annotated[UtcInstant | None, Field(description="When the last of those that ended ends.")]
-    break_seconds: Annotated[Seconds, Field(description="Whole seconds between the day's entries.", examples=[1800])]
-    entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first; with split, their parts.")]
+    first_start: Annotated[UtcInstant | None, Field(description="Start of the first entry.")]
+    last_end: Annotated[UtcInstant | None, Field(description="Latest end of a closed entry.")]
+    break_seconds: Annotated[Seconds, Field(description="Total time between the entries, in seconds.", examples=[1800])]
+    entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first. With `split`, their segments.")]
 
 
 class PersonalReport(ResponseModel):
     start_date: DayRead
     end_date: DayRead
-    time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, else yours; entries keep their own.")]
+    time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, or yours. Entries keep their own.")]
     attribution: Attribution
     as_of: UtcInstant
     total_seconds: Seconds
     total_hours: Hours
-    days: Annotated[list[PersonalReportDay], Field(description="Every day of the period, worked or not.")]
+    days: Annotated[list[PersonalReportDay], Field(description="Every day of the period, with or without entries.")]

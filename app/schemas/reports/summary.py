@@ -1,4 +1,4 @@
-"""What a summary of hours asks and answers."""
+"""Hours by group."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +24,7 @@ class SummaryGroup(StrEnum):
 
 
 def _split_commas(value: Any) -> Any:
-    """`user,month` in one value is as good as two values."""
+    """Split `user,month` into two values."""
     if not isinstance(value, list):
         return value
     return [part for each in value for part in (each.split(",") if isinstance(each, str) else [each])]
@@ -32,7 +32,7 @@ def _split_commas(value: Any) -> Any:
 
 def _require_unique(groups: list[SummaryGroup]) -> list[SummaryGroup]:
     if len(set(groups)) < len(groups):
-        raise ValueError("Name each group once.")
+        raise ValueError("A group occurs twice. Send each group once.")
     return groups
 
 
@@ -41,7 +41,7 @@ GroupByQuery = Annotated[
     Field(
         min_length=1,
         max_length=MAX_GROUPS,
-        description="One to three, in the order in which the rows are to be sorted; repeated, or with commas between.",
+        description="One to three groups. Rows are sorted in their order. Repeat the parameter or use commas.",
         examples=[["user", "month"]],
         json_schema_extra={"uniqueItems": True},
     ),
@@ -54,7 +54,7 @@ _DisplayName = Annotated[str, Field(max_length=201)]
 
 @dataclass(frozen=True, slots=True)
 class SummaryQuery:
-    """By what hours are added up, and whose; None leaves a trait open."""
+    """Groups and filters of a summary. None means any value."""
 
     groups: list[SummaryGroup]
     attribution: Attribution = Attribution.at_start
@@ -65,36 +65,36 @@ class SummaryQuery:
 
 
 class SummaryKeys(TypedDict, total=False):
-    """The keys of the groups that were asked for, and no others."""
+    """The keys of the requested groups, and no others."""
 
     user_id: Id
     user_name: _DisplayName
-    team_id: Annotated[Id | None, Field(description="The manager's; null for people without one.")]
-    team_name: Annotated[_DisplayName | None, Field(description="The manager's.")]
+    team_id: Annotated[Id | None, Field(description="Id of the manager. Null for users without one.")]
+    team_name: Annotated[_DisplayName | None, Field(description="Name of the manager.")]
     project_id: Id
     project_name: Annotated[str, Field(max_length=200)]
     day: DayRead
     week: Annotated[str, Field(max_length=8, description="ISO 8601.", examples=["2026-W13"])]
     month: Annotated[str, Field(max_length=7, examples=["2026-03"])]
-    weekday: Annotated[int, Field(ge=1, le=7, description="1 is Monday.")]
+    weekday: Annotated[int, Field(ge=1, le=7, description="1 is Monday, 7 is Sunday.")]
 
 
 class SummaryRow(SummaryKeys):
     total_seconds: Seconds
     total_hours: Hours
-    entries: Annotated[Count, Field(description="Closed entries with a part in the group.")]
-    users: Annotated[Count, Field(description="Distinct users among them.")]
+    entries: Annotated[Count, Field(description="Number of closed entries with time in the group.")]
+    users: Annotated[Count, Field(description="Number of distinct users of these entries.")]
 
 
 class Summary(ResponseModel):
-    """Hours added up by group: the totals are the sum of the rows, to the second."""
+    """Hours summed by group. The totals are the exact sums of the rows."""
 
     start_date: DayRead
     end_date: DayRead
-    time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, else yours; entries keep their own.")]
+    time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, or yours. Entries keep their own.")]
     attribution: Attribution
     as_of: UtcInstant
     group_by: list[SummaryGroup]
     total_seconds: Seconds
     total_hours: Hours
-    rows: Annotated[list[SummaryRow], Field(description="By their keys in the order asked, nulls last.")]
+    rows: Annotated[list[SummaryRow], Field(description="Sorted by the groups in their order, nulls last.")]

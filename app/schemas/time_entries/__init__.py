@@ -1,1 +1,1 @@
-"""Requests and answers of clocking in and out, manual entries and corrections."""
+"""Schemas of clocking in and out, manual entries and corrections."""

@@ -1,4 +1,4 @@
-"""What a punch sends."""
+"""Clocking in."""
 
 from app.schemas.types import Description, Id, RequestModel
 

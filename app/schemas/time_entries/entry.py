@@ -1,4 +1,4 @@
-"""Entries as they are answered."""
+"""Entries."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,10 +14,10 @@ class TimeEntryRead(ResponseModel):
     user_id: Id
     project_id: Id
     start_time: UtcInstant
-    end_time: Annotated[UtcInstant | None, Field(description="Null while the clock runs.")]
+    end_time: Annotated[UtcInstant | None, Field(description="Null while the entry is open.")]
     description: Description
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
-    needs_review: Annotated[bool, Field(description="Open for too long: was a clock-out forgotten?")]
+    needs_review: Annotated[bool, Field(description="True if the entry is or was open for too long.")]
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     created_at: UtcInstant
     updated_at: UtcInstant
@@ -36,7 +36,7 @@ def dump_entries(entries: list[TimeEntryWithProject]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
-    """Which entries a list shows; None leaves a trait open."""
+    """Filters of a list of entries. None means any value."""
 
     user_id: int | None = None
     project_id: int | None = None

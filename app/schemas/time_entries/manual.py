@@ -1,4 +1,4 @@
-"""Entries written and corrected by hand, one by one or many at once."""
+"""Manual entries and corrections, one at a time or in bulk."""
 
 from typing import Annotated, Literal
 
@@ -12,13 +12,13 @@ MAX_OPERATIONS = 500
 
 EndTime = Annotated[InputInstant, Field(examples=["2026-03-02T12:00:00Z"])]
 ReasonField = Annotated[
-    Reason, Field(description="Needed for somebody else's entry, and for a change of recorded times.")
+    Reason, Field(description="Required for an entry of another user, and to change the times of an entry.")
 ]
 
 
 def _require_false(flag: bool) -> bool:
     if flag:
-        raise ValueError("Send false, to say that it needs no review; only the service flags entries.")
+        raise ValueError("Only the server flags entries. Send false to mark the entry as reviewed.")
     return flag
 
 
@@ -30,18 +30,18 @@ ReviewedFlag = Annotated[
 
 
 class TimeEntryCreate(RequestModel):
-    """Time worked that the clock doesn't know of; `user_id` is for managers and admins, who then say why."""
+    """Time that was worked but not clocked. Managers and admins may send `user_id`, which requires `reason`."""
 
     project_id: Id
     start_time: InputInstant
     end_time: EndTime
     description: Description = ""
-    user_id: Annotated[Id | None, Field(description="Whose time it was; yours if left out.")] = None
+    user_id: Annotated[Id | None, Field(description="User of the entry. If omitted, you.")] = None
     reason: ReasonField | None = None
 
 
 class TimeEntryUpdate(PatchModel):
-    """A correction: what is left out stays. `needs_review: false` says that the entry is right as it stands."""
+    """A correction. Omitted fields keep their values. `needs_review: false` marks the entry as reviewed."""
 
     project_id: Id | None = None
     start_time: InputInstant | None = None
@@ -51,7 +51,9 @@ class TimeEntryUpdate(PatchModel):
     reason: ReasonField | None = None
 
 
-Version = Annotated[int, Field(ge=1, le=MAX_ID, description="Only if this is still its version.", examples=[1])]
+Version = Annotated[
+    int, Field(ge=1, le=MAX_ID, description="Reject the operation if the entry has another version.", examples=[1])
+]
 
 
 class BulkCreate(TimeEntryCreate):
@@ -80,7 +82,7 @@ class BulkRequest(RequestModel):
         Field(
             min_length=1,
             max_length=MAX_OPERATIONS,
-            description="Done in this order, all or none.",
+            description="Applied in this order, all or none.",
             examples=[
                 [
                     {
@@ -98,7 +100,7 @@ class BulkRequest(RequestModel):
 class BulkOperationResult(ResponseModel):
     action: Literal["create", "change", "delete"]
     id: EntryId
-    entry: Annotated[TimeEntryRead | None, Field(description="As it is now; null when it was deleted.")]
+    entry: Annotated[TimeEntryRead | None, Field(description="The changed entry. Null if it was deleted.")]
 
 
 class BulkResponse(ResponseModel):

@@ -1,1 +1,1 @@
-"""Requests and answers of users, their import, and the data stored about one."""
+"""Schemas of users, their import and their personal data."""

@@ -1,4 +1,4 @@
-"""All that is stored about a person, as they get it."""
+"""Personal data: everything stored about a user."""
 
 from typing import Annotated
 
@@ -14,7 +14,8 @@ from app.schemas.users.user import AccountRead
 
 
 class PersonalDataAction(ResponseModel):
-    """What the person did that concerns somebody else, or nobody: without what it changed, which isn't theirs."""
+    """An action of the user on another user or on a project. The changed values are not included, because they are not
+    the user's personal data."""
 
     at: UtcInstant
     action: AuditAction
@@ -24,30 +25,32 @@ class PersonalDataAction(ResponseModel):
 
 
 class StoredResponse(ResponseModel):
-    """An answer kept for a request that may be sent again."""
+    """A response stored for retries with the same Idempotency-Key."""
 
     key: Annotated[str, Field(max_length=255)]
     created_at: UtcInstant
-    answer: Annotated[str, Field(max_length=2**30, description="The answer, as JSON.")]
+    answer: Annotated[str, Field(max_length=2**30, description="The response body, as JSON.")]
 
 
 class KnownAddressRead(ResponseModel):
-    """An address that the person logged in from."""
+    """An IP address from which the user logged in."""
 
-    address: Annotated[str, Field(max_length=49, description="IPv4, or the /64 network of IPv6.")]
+    address: Annotated[str, Field(max_length=49, description="IPv4 address, or /64 network of an IPv6 address.")]
     last_login_at: UtcInstant
 
 
 class PersonalData(ResponseModel):
     exported_at: UtcInstant
     user: AccountRead
-    memberships: Annotated[list[ProjectRead], Field(description="Projects that name you as a member.")]
+    memberships: Annotated[list[ProjectRead], Field(description="Projects of which you are a member.")]
     entries: Annotated[list[TimeEntryWithProject], Field(description="All your entries, oldest first.")]
-    events: Annotated[list[AuditEventRead], Field(description="All that the record has of you, oldest first.")]
+    events: Annotated[list[AuditEventRead], Field(description="Audit events that concern you, oldest first.")]
     actions: Annotated[
-        list[PersonalDataAction], Field(description="What you did to others or to projects, oldest first.")
+        list[PersonalDataAction], Field(description="Your actions on other users and projects, oldest first.")
     ]
     stored_responses: list[StoredResponse]
-    sessions: Annotated[list[SessionRead], Field(description="Where you are logged in.")]
-    api_tokens: Annotated[list[ApiTokenRead], Field(description="Without what they are: that isn't stored.")]
-    known_addresses: Annotated[list[KnownAddressRead], Field(description="From where you logged in, for 90 days.")]
+    sessions: Annotated[list[SessionRead], Field(description="Your login sessions.")]
+    api_tokens: Annotated[list[ApiTokenRead], Field(description="The tokens themselves are not stored.")]
+    known_addresses: Annotated[
+        list[KnownAddressRead], Field(description="Addresses of your logins in the last 90 days.")
+    ]

@@ -1,4 +1,4 @@
-"""People as they are sent and answered."""
+"""Users."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -35,14 +35,16 @@ class UserRead(ResponseModel):
 
 
 class AccountRead(UserRead):
-    """A person as they themselves and admins see them."""
+    """A user, as returned to the user and to admins."""
 
-    must_change_password: Annotated[bool, Field(description="Before they can do anything else.", examples=[False])]
+    must_change_password: Annotated[
+        bool, Field(description="True if the user must change the password first.", examples=[False])
+    ]
     has_second_factor: Annotated[bool, Field(examples=[False])]
 
 
 class NewUser(RequestModel):
-    """A person to add; without a zone they get the service's DEFAULT_TIME_ZONE."""
+    """A user to create. If `time_zone` is omitted, the server's DEFAULT_TIME_ZONE is used."""
 
     email: Email
     first_name: UserNamePart
@@ -53,7 +55,7 @@ class NewUser(RequestModel):
 
 
 class UserCreate(NewUser):
-    """A person to add; without a password they need a set-password link to get in."""
+    """A user to create. Without `password`, the user needs a password link to log in."""
 
     password: NewPassword | None = None
     must_change_password: MustChangePassword = None
@@ -67,7 +69,7 @@ def _remove_null_type(schema: dict[str, Any]) -> None:
 
 
 class PatchModel(RequestModel):
-    """A change of some fields: the ones that are sent. Null is refused, since no field can be emptied."""
+    """A change of the fields that are sent. Null is rejected, because no field can be empty."""
 
     model_config = ConfigDict(json_schema_extra=_remove_null_type)
 
@@ -80,7 +82,7 @@ class PatchModel(RequestModel):
 
 
 class AccountUpdate(PatchModel):
-    """What people change about themselves. Role, manager and active flag are an admin's to change."""
+    """Changes of the caller's own account. Only admins change role, manager and active flag."""
 
     first_name: UserNamePart | None = None
     last_name: Annotated[UserNamePart | None, Field(examples=["Silva"])] = None
@@ -94,7 +96,7 @@ class UserUpdate(AccountUpdate):
 
 @dataclass(frozen=True, slots=True)
 class UserFilter:
-    """Which people a list shows; None leaves a trait open."""
+    """Filters of a list of users. None means any value."""
 
     search: str | None = None
     role: Role | None = None
