@@ -1,4 +1,4 @@
-"""`app.main:app`, for those who start a FastAPI service as FastAPI's own documentation does."""
+"""`app.main:app`, which FastAPI's documentation uses to start a service."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ LOG_IN = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASSWORD}
 IMPORT = "from app.main import app"
 WITH_TEST_CLIENT = f"""
 import warnings
-warnings.filterwarnings("ignore", "Using `httpx`")  # Starlette would rather have httpx2
+warnings.filterwarnings("ignore", "Using `httpx`")  # Starlette recommends httpx2
 from fastapi.testclient import TestClient
 {IMPORT}
 with TestClient(app) as client:
@@ -31,7 +31,7 @@ with TestClient(app) as client:
 
 @pytest.fixture
 def python(tmp_path):
-    """Run Python in an empty folder with these settings and no others."""
+    """Return a function that runs Python in an empty directory with these settings only."""
 
     def run(*arguments, **settings):
         return subprocess.run(
@@ -48,14 +48,14 @@ def python(tmp_path):
 
 
 @contextmanager
-def served(folder):
-    """The port and the log of `uvicorn app.main:app` in the folder, while it serves."""
+def served(directory):
+    """Run `uvicorn app.main:app` in the directory, and yield its port and log."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
-    log = folder / "log"
-    with log.open("wb") as written:
+    log = directory / "log"
+    with log.open("wb") as log_file:
         server = subprocess.Popen(
-            command, cwd=folder, env=clean_environment(), stdout=written, stderr=subprocess.STDOUT
+            command, cwd=directory, env=clean_environment(), stdout=log_file, stderr=subprocess.STDOUT
         )
     try:
         deadline = time.monotonic() + START_SECONDS

@@ -1,4 +1,4 @@
-"""The people whom most tests of the API are about: Mia manages Ana, Bob is in no team, Ada is an admin."""
+"""The users of most API tests: Mia manages Ana, Bob is in no team, and Ada is an admin."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def ada(people):
 
 @pytest.fixture
 def admin(ada, as_user):
-    """Ada's calls."""
+    """A client that is logged in as Ada."""
     return as_user(ada)
 
 
@@ -41,7 +41,7 @@ VISIBLE_TO = {
     "Max": {"Max", "Bob"},
     "Ada": {"Mia", "Ada", "Bo", "Max", "Ana", "Eve", "Bob"},
 }
-"""Whom each of the staff may see."""
+"""The users of `staff` whom each of them may see."""
 
 
 @pytest.fixture

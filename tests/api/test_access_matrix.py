@@ -1,4 +1,4 @@
-"""Who may do what: every operation of the document for every kind of caller, as one literal table (threats 1 to 7).
+"""Permissions as one literal table: each operation's status for each kind of caller (threats 1 to 7).
 
 Mia manages Ana; Max manages Bob; Ada is an admin. Del was an admin and Dan was active when they got their tokens.
 """
@@ -24,7 +24,7 @@ SOON = f"{utc_now().date() + timedelta(days=2)}T00:00:00Z"
 YESTERDAY = utc_now().date() - timedelta(days=1)
 MORNING = {"project_id": "{website}", "start_time": f"{YESTERDAY}T08:00:00Z", "end_time": f"{YESTERDAY}T12:00:00Z"}
 TABLES = sorted(all_tables().tables.keys() - {"audit_event", "audit_chain", "failed_login"})
-"""All that a refused request leaves as it was: it may leave an event, and a wrong login is counted."""
+"""Tables that a rejected request must not change. It may add an audit event, and failed logins are counted."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ MATRIX = [
 
 @pytest.fixture
 def company(people, server):
-    """The callers' tokens and the objects' ids."""
+    """Return the callers' tokens and the objects' ids."""
     mia, max_ = people.manager("Mia"), people.manager("Max")
     users = {
         "Mia": mia,

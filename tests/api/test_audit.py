@@ -1,4 +1,4 @@
-"""The record as admins read it: what happened, to whom, by whom and why (rules: R1)."""
+"""The audit log as admins read it: action, subject, actor and reason (rules: R1)."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def ana(people):
 
 @pytest.fixture
 def busy(people, as_user, anonymous, ada, ana):
-    """A working day: a project, a punch, a correction by Ada with a reason, a refused login of nobody."""
+    """Create a project, two punches, a correction by Ada with a reason, and a rejected login of an unknown user."""
     admin = as_user(ada)
     website = admin.post("/admin/projects", json={"name": "Website"}).json()
     entry = as_user(ana).clock_in(website["id"]).json()

@@ -1,5 +1,5 @@
-"""What each kind of credential opens, as one literal table: every operation for a session's token, for an API token of
-each scope, and for people who have something else to do first. Whose role allows what: test_access_matrix.py."""
+"""Permissions of each kind of credential as one literal table: access tokens, API tokens of each scope, and users with
+a pending action. For the permissions of roles, see test_access_matrix.py."""
 
 import pytest
 from sqlalchemy import update
@@ -98,15 +98,17 @@ MATRIX = {
 
 @pytest.fixture
 def service(db_url):
-    """Managers need a second factor here."""
+    """Run a service that requires a second factor from managers."""
     with run_server(settings_for(db_url, REQUIRE_TOTP_ROLES=["manager"])) as server:
         yield server
 
 
 @pytest.fixture
 def credentials(people, service):
-    """A fresh credential of each kind, for an operation may end the one that it is called with. Id 1 is of somebody
-    else, whom the examples of the document may deactivate."""
+    """Return a function that creates a credential of each kind, because an operation may revoke the one it uses.
+
+    Id 1 belongs to another user, whom the examples of the document may deactivate.
+    """
     vic, ada, pam, mia = people.employee("Vic"), people.admin("Ada"), people.admin("Pam"), people.manager("Mia")
     with service.database.write_transaction() as session:
         session.execute(update(USER).where(USER.c.id == pam.id).values(must_change_password=True))

@@ -1,6 +1,6 @@
-"""What clients send to break things, on every operation of the document (threats 7, 8, 15, 19 to 22, 24 to 26).
+"""Malicious input on every operation of the document (threats 7, 8, 15, 19 to 22, 24 to 26).
 
-A body is written field by field as JSON text, since the worst of it is nothing that Python would serialise.
+Bodies are built as JSON text field by field, because Python can't serialize the worst of them.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.support.secret_scan import SECRET_ISSUING_PATHS
 
 pytestmark = pytest.mark.high_volume
 PERIOD = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
-# Words for what was done and whether somebody has something, in routes, codes and families of events: not the thing.
+# Words in routes, error codes, audit actions and flags that only name a secret.
 NAMED = re.compile(
     "must_change_password|user:(set|change)_password(_by_link)?|password_link:create|"
     r"api_tokens?\b|" + '(route|code|object_type)="[^"]*"'
@@ -32,14 +32,14 @@ WITH_JSON = [operation for operation in OPERATIONS if operation.fields and opera
 
 
 def kinds(schema: Schema) -> set[str]:
-    """The types that a schema takes, "text" for a string that isn't one of a few values."""
+    """Return the types of a schema, with "text" for a string that is not an enum."""
     options = schema.get("anyOf", [schema])
     found = {"choice" if {"$ref", "enum"} & each.keys() else each["type"] for each in options}
     return {"text" if kind == "string" else kind for kind in found}
 
 
 def fields_of(kind: str) -> Iterator[tuple[Operation, str, Schema]]:
-    """Every field of every JSON body that takes the kind."""
+    """Yield every field of a JSON body that accepts the type."""
     for operation in WITH_JSON:
         for name, schema in operation.fields.items():
             if kind in kinds(schema):
@@ -55,7 +55,7 @@ def parameters_of(kind: str) -> Iterator[tuple[Operation, str, Schema]]:
 
 @pytest.fixture
 def ada(people, as_user):
-    """An admin with id 1, in a company where every example of the document finds what it names."""
+    """An admin with id 1, in a company with all objects that the document's examples reference."""
     admin = people.admin("Ada")
     bob, website = people.employee("Bob", manager=admin), people.project("Old website")
     people.entry(bob, website, "2026-03-02 08:00", "2026-03-02 12:00", description="Landing page")
@@ -196,7 +196,7 @@ def test_text_in_a_query_refuses_control_characters(server, ada):
 
 
 def test_bytes_that_are_no_text_break_nothing(ada):
-    """Percent-encoded bytes that aren't UTF-8, surrogates among them, arrive as replacement characters."""
+    """Percent-encoded bytes that are not valid UTF-8 become replacement characters."""
     for operation, name, _ in parameters_of("text"):
         for value in ("%ff", "%ed%a0%80", "%c3%28", "%f8%a1%a1%a1%a1", "%", "%zz", "%u0000"):
             answer = operation.send(ada, query={name: value})
@@ -531,7 +531,7 @@ INJECTIONS = [
 
 
 def test_injections_find_nothing_and_change_nothing(server, ada):
-    """500 strings in the search for people, and some for projects: none is a part of anybody's name."""
+    """Search users for 500 strings, and projects and entries for some of them. No name contains one."""
     before = dump_tables(server)
 
     assert len(INJECTIONS) == 500
@@ -587,7 +587,7 @@ def test_a_project_name_with_line_breaks_is_refused(ada):
         assert ada.post("/admin/projects", json={"name": name}).status_code == 422
 
 
-# Pages and answers
+# Pages and responses
 
 
 @pytest.mark.parametrize("path", ["/admin/users", "/team"])
@@ -609,7 +609,7 @@ def test_walking_the_pages_while_others_are_hired_meets_each_earlier_person_once
 
 
 def test_no_answer_but_those_that_hand_one_out_holds_a_secret(people, server, as_user):
-    """Every key and value of every answer to every role, each operation in a session of its own."""
+    """Check the whole response of every operation for every role, each with a login session of its own."""
     mia = people.manager("Mia")
     company = [people.employee("Ana", manager=mia), mia, people.admin("Ada")]
     people.entry(company[0], people.project("Old website"), "2026-03-02 08:00", "2026-03-02 12:00")

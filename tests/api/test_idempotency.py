@@ -1,4 +1,4 @@
-"""Requests that are sent again, because an answer was lost, are answered again and done once (threats 31)."""
+"""A retry with the same Idempotency-Key returns the stored response and changes nothing (threats 31)."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ REUSED = (422, "idempotency_key_reused")
 
 
 def request_for(name, project, entry_id=1):
-    """Address and body of a request that takes a key."""
+    """Return path and body of a request that accepts a key."""
     return {
         "clock in": ("/time-entries/clock-in", {"project_id": project.id, "description": "Landing page"}),
         "clock out": ("/time-entries/clock-out", None),
@@ -37,7 +37,7 @@ def send(caller, address, body, key=None, **params):
 
 
 def comparable(answer):
-    """What the caller gets to know."""
+    """Return the parts of the response that must be equal."""
     return answer.status_code, answer.headers.get("ETag"), answer.content
 
 
@@ -54,14 +54,14 @@ def keys_in(database):
 
 
 def age_keys(database, **age):
-    """Let the kept answers be this old."""
+    """Make all stored responses this old."""
     with database.write_transaction() as session:
         session.execute(update(IDEMPOTENCY_KEY).values(created_at=utc_now() - timedelta(**age)))
 
 
 @pytest.fixture(params=REQUESTS)
 def keyed_request(request, people, ana, website):
-    """One of the five requests that take a key, and Ana where she can send it: clocked in if it ends that."""
+    """One of the five requests that accept a key. Ana is clocked in if the request clocks out."""
     entry_id = people.entry(ana, website, hours_ago_utc(3), None) if request.param.startswith("clock out") else 1
     return request_for(request.param, website, entry_id)
 
@@ -235,7 +235,7 @@ class TestADayLater:
         assert send(as_user(ana), *request_for("enter by hand", website), "k-1").status_code == 201
 
     def test_old_keys_go_when_anybody_writes_with_a_new_one(self, server, as_user, ana, bob, website):
-        """Also those of people who never write again."""
+        """Keys of users who never write again are deleted too."""
         for user in (ana, bob):
             send(as_user(user), *request_for("enter by hand", website), "old")
         age_keys(server.database, hours=24)
@@ -246,7 +246,7 @@ class TestADayLater:
         assert keys_in(server.database) == {(ana.id, "new"), (ana.id, "newer")}
 
     def test_a_punch_lets_go_of_a_few_at_once_and_never_of_its_own(self, server, as_user, ana, bob, website):
-        """Who clocks in at nine doesn't pay for what a whole company left behind."""
+        """A clock-in deletes a bounded number of old keys, so that it stays fast."""
         with server.database.write_transaction() as session:
             rows = [{"user_id": bob.id, "key": f"old-{number}"} for number in range(PURGE_BATCH_SIZE + 5)]
             stored = {"fingerprint": "f", "answer": "{}", "created_at": utc_now() - timedelta(hours=25)}
@@ -311,7 +311,7 @@ class TestWhoAsks:
 
 
 def test_who_waits_in_vain_for_the_first_of_two_twins_is_told_so(db_url, server, engine, as_user, ana, website):
-    """On PostgreSQL somebody who holds Ana's row may be the twin; SQLite can't say who holds its one lock."""
+    """On PostgreSQL the holder of Ana's row lock may be the first request. SQLite has only one lock for all writers."""
     headers = {"Authorization": f"Bearer {server.token(ana)}"}
     with run_server(settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=1)) as impatient:
         base = f"{impatient.base_url}/api/v1"

@@ -1,4 +1,4 @@
-"""Projects, as admins run them and people book them (rules: J1, J2, E4)."""
+"""Projects: administration by admins, and bookings by users (rules: J1, J2, E4)."""
 
 NOBODY = 2_000_000_000
 

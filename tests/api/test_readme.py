@@ -1,4 +1,4 @@
-"""The README's tour is run as it stands there, line by line."""
+"""The README's quickstart runs unchanged."""
 
 import csv
 import io

@@ -1,8 +1,8 @@
 """Schemathesis drives every operation of the document as every role, on both databases (threats 28).
 
-Every check is on. By default the same few examples are drawn each time. In the long form each way in which an input can
-be wrong is tried too, by those whom few operations refuse; with `SCHEMATHESIS_EXAMPLES=200` it draws that many for each
-operation, new ones each time, and lets everybody try all of it.
+All checks are enabled. By default, each run generates the same few examples. The long form adds the coverage phase,
+which tries every kind of invalid input, for managers and admins. With `SCHEMATHESIS_EXAMPLES=200`, it generates that
+many random examples for each operation, and runs the coverage phase for all roles.
 """
 
 import itertools
@@ -62,7 +62,7 @@ STRONG = "violet harbour 42 lantern, " * 5
 @pytest.fixture
 def company(people):
     mia = people.manager("Mia")
-    bob = people.employee("Bob", manager=mia)  # no name of the examples, which are to be added
+    bob = people.employee("Bob", manager=mia)  # no example uses this name, so examples can be created
     website = people.project("Old website")
     people.entry(bob, website, "2026-03-02 08:00", "2026-03-02 12:00")
     return {"nobody": None, "employee": bob, "manager": mia, "admin": people.admin("Ada")}
@@ -70,8 +70,10 @@ def company(people):
 
 @pytest.fixture
 def fresh_credentials(people, server) -> Iterator[None]:
-    """Let operations on one's own credentials have some that are good, of somebody new each time: they end sessions,
-    use up codes and change passwords, and the caller's own are needed for the next operation."""
+    """Give operations on the caller's credentials valid ones, of a new user each time.
+
+    Such operations end login sessions, use codes and change passwords, and later operations need the caller's own.
+    """
     numbers = itertools.count()
 
     @schemathesis.hook
@@ -138,8 +140,11 @@ GOOD: dict[tuple[str, str], Callable[[Database, User], dict[str, Any]]] = {
 
 @pytest.fixture
 def valid_requests(company) -> Iterator[None]:
-    """Make requests sensible where JSON Schema can't say what is: zones exist, nobody guesses the password, mail can
-    reach the e-mail's domain, a period runs forwards for 400 days at most, and the admin keeps their own account."""
+    """Make requests valid where JSON Schema can't express the rule.
+
+    Time zones exist, passwords are strong, e-mail domains are not reserved, a period has 1 to 400 days, and the admin
+    does not change their own account.
+    """
     own_id = company["admin"].id
 
     @schemathesis.hook
@@ -168,7 +173,7 @@ def valid_requests(company) -> Iterator[None]:
 
 
 def _make_correction_valid(case: Any, body: dict[str, Any]) -> None:
-    """An entry lies in the past and ends behind its start, a key is new, a tag is the present one, a cursor is ours."""
+    """Use past times, a new idempotency key, a matching If-Match and a valid cursor."""
     headers = case.headers or {}
     for name in headers:
         if name.lower() == "idempotency-key" and re.fullmatch("[!-~]{1,255}", str(headers[name])):
@@ -190,7 +195,7 @@ def _make_correction_valid(case: Any, body: dict[str, Any]) -> None:
 
 
 def _make_file_valid(case: Any) -> None:
-    """A file of people is one, and nobody in it is there already. (What is no file stays what it is.)"""
+    """Replace a string by a CSV file with a new user. Bodies of other types stay invalid."""
     if case.method == "POST" and case.path.endswith("/users/import") and isinstance(case.body, str):
         case.body = f"{','.join(COLUMNS)}\n{uuid.uuid4().hex}@example.com,Zoe,Ng,employee,,\n"
 
@@ -219,13 +224,13 @@ def _ordered_period(start: Any, end: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy: requests would look through the whole environment for one, twice a request."""
+    """Set no_proxy, or the requests library would search the whole environment for proxies twice a request."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture
 def silence_logs() -> Iterator[None]:
-    """A line per request would be megabytes."""
+    """Suppress the log event of each request, which would be megabytes in total."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     logging.disable(logging.WARNING)
@@ -246,7 +251,7 @@ def test_every_operation_does_what_the_document_says(
 
         @schema.auth()
         class _Session:
-            """Not a header of the configuration, which no hook could put another in the place of."""
+            """An auth provider, because hooks can't replace a header of the configuration."""
 
             def get(self, case: Any, context: Any) -> str:
                 return token
@@ -276,7 +281,7 @@ def test_every_operation_does_what_the_document_says(
     if role == "nobody":
         assert succeeded == PUBLIC
     if role == "admin":
-        assert len(answered.keys() - succeeded) <= 3, "a run that is refused everywhere tests little"
+        assert len(answered.keys() - succeeded) <= 3, "a run whose requests are mostly rejected tests little"
 
 
 def _config(form: str, role: str) -> SchemathesisConfig:
@@ -297,7 +302,7 @@ def _config(form: str, role: str) -> SchemathesisConfig:
 
 
 def _failures(recorder: Any) -> dict[tuple[str, str], str]:
-    """The failed checks of a scenario, one for each check and operation, with the request that shows it."""
+    """Return one failed check for each check and operation of a scenario, with a request that reproduces it."""
     return {
         (check.name, check.failure_info.failure.operation): (
             f"{check.name}: {check.failure_info.failure}\n{check.failure_info.code_sample}\n"

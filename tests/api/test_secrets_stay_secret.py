@@ -1,4 +1,4 @@
-"""Nothing secret in what the service prints and records, wherever people put it (threats 17)."""
+"""No secret is in the logs or the audit log, even if a client sends it in the wrong field (threats 17)."""
 
 import json
 from datetime import timedelta
@@ -24,7 +24,7 @@ SOON = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
 
 @pytest.fixture
 def backend(engine, db_url, tmp_path):
-    """The service as operators run it, with everything it prints in `backend.log`: text on SQLite, else JSON."""
+    """Run the service in production with its output in `backend.log`, as text on SQLite and as JSON on PostgreSQL."""
     running_backend = Backend(
         db_url,
         tmp_path,
@@ -45,7 +45,7 @@ def api(backend):
 
 
 def test_no_password_and_no_token_is_printed_or_recorded(backend, api, db_url):
-    """Each secret holds the word marker, and goes where it belongs and where people mistake it to belong."""
+    """Each secret contains the word marker. It is sent in its own field, or in a wrong one."""
     secrets = (f"marker-{number}-violet-harbour-lantern" for number in count())
     signed_in = api.post("/auth/login", data={"username": "ada@example.com", "password": ADMIN})
     token = signed_in.json()["access_token"]
@@ -57,7 +57,7 @@ def test_no_password_and_no_token_is_printed_or_recorded(backend, api, db_url):
         api.post("/admin/users", json=nora | {"password": next(secrets)}, headers=headers),
         api.post("/admin/users", json=nora | {"password": next(secrets)}, headers=headers),
         api.put("/admin/users/2/password", json={"password": next(secrets)}, headers=headers),
-        # a password or a token where it doesn't belong
+        # a password or a token in a wrong field
         api.post("/auth/login", data={"username": next(secrets), "password": next(secrets)}),
         api.post("/auth/login", data={"username": "ada@example.com", "password": next(secrets)}),
         api.post("/auth/login", data={"username": token, "password": token}),
@@ -104,7 +104,7 @@ def test_no_password_and_no_token_is_printed_or_recorded(backend, api, db_url):
 
 
 def test_no_token_no_link_and_no_second_factor_is_printed_or_recorded(backend, api, db_url):
-    """Each is used where it belongs, and once where it doesn't."""
+    """Each one is used in its own field, and in wrong ones."""
     form = {"username": "ada@example.com", "password": ADMIN}
     opened = api.post("/auth/login", data=form).json()
     headers = {"Authorization": f"Bearer {opened['access_token']}"}
@@ -130,7 +130,7 @@ def test_no_token_no_link_and_no_second_factor_is_printed_or_recorded(backend, a
         *(api.post("/auth/password/set", json={"token": each} | new) for each in secrets[:3]),
         *(api.get("/auth/me", headers={"Authorization": f"Bearer {each}x"}) for each in secrets),
     ]
-    in_paths = [api.get(f"/admin/users/{each}", headers=headers) for each in secrets]  # which answers name
+    in_paths = [api.get(f"/admin/users/{each}", headers=headers) for each in secrets]  # responses contain the path
     backend.stop()
 
     assert [answer.status_code for answer in answers[:3]] == [200, 204, 204]
@@ -143,7 +143,7 @@ def test_no_token_no_link_and_no_second_factor_is_printed_or_recorded(backend, a
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_a_request_is_logged_by_its_route_not_its_path(backend, api, db_url):
-    """A log of paths would be a log of who looked at whom. Around it stand who served, and on what."""
+    """A log of paths would show whose data each user has read. The start event has the version and the database."""
     token = api.post("/auth/login", data={"username": "ada@example.com", "password": ADMIN}).json()["access_token"]
 
     answer = api.get("/admin/users/4711?search=nora", headers={"Authorization": f"Bearer {token}"})
@@ -165,7 +165,7 @@ def test_a_request_is_logged_by_its_route_not_its_path(backend, api, db_url):
 
 
 def audit_events(db_url: str) -> list[str]:
-    """Every audit event, as text."""
+    """Return every audit event as text."""
     database = Database(settings_for(db_url))
     with database.read_transaction() as session:
         rows = [repr(row) for row in session.execute(text("SELECT * FROM audit_event"))]

@@ -1,4 +1,4 @@
-"""Authentication is a dependency of FastAPI's like any other."""
+"""Authentication is a plain FastAPI dependency, which dependency_overrides can replace."""
 
 import asyncio
 

@@ -1,6 +1,6 @@
-"""Whose request it is: the peer's, or behind proxies that are trusted, whom they saw (threats 13).
+"""The client's address is the peer's, or behind trusted proxies the one that they forward (threats 13).
 
-The proxies are the test itself, on 127.0.0.1: it sends what they would.
+The tests play the proxy on 127.0.0.1 and send its headers.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ async def client_address(client: ClientDep) -> str:
 
 @contextmanager
 def behind(*proxies: str) -> Iterator[AddressWith]:
-    """A service that trusts these, and the way to ask whose request it takes one with these headers for."""
+    """Run a service with these TRUSTED_PROXIES. Yield a function that returns the address it sees."""
     with run_server(settings_for("sqlite:///unused.db", TRUSTED_PROXIES=list(proxies))) as server:
         server.app.add_api_route("/address", client_address)
         with httpx.Client(base_url=server.base_url) as client:
@@ -72,7 +72,7 @@ def test_behind_two_proxies_a_caller_is_whom_the_outer_one_saw():
 
 @pytest.mark.parametrize("chain", [ANA, f"{ANA}, 10.0.0.5"])
 def test_no_header_that_a_caller_makes_up_changes_their_address(chain):
-    """A proxy appends the address it saw to whatever came."""
+    """A proxy appends the peer's address to the header that it received."""
     claims = [*(f"198.51.100.{number}" for number in range(20)), BOB, "10.0.0.9", LOOPBACK, "", ",,,", "nonsense", "*"]
     with behind("127.0.0.1", "10.0.0.0/8") as address_with:
         for claim in claims:

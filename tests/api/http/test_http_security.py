@@ -1,4 +1,4 @@
-"""What every answer tells browsers, whose name a request may use, whose pages may call, and the pages of our own."""
+"""Security headers, host check, CORS and the documentation pages."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 @contextmanager
 def service(**settings):
-    """A client of a service without a database: nothing here comes so far."""
+    """Yield a client of a service without a database, which these requests never reach."""
     with (
         run_server(settings_for("sqlite:///unused.db", **settings)) as server,
         httpx.Client(base_url=server.base_url) as client,
@@ -39,14 +39,14 @@ def service(**settings):
 
 
 def send_raw(client, request):
-    """All that is answered to these bytes, until the connection is closed."""
+    """Send these bytes and return everything received until the connection is closed."""
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_no_answer_is_framed_sniffed_kept_or_told_on(mia, as_user, anonymous):
-    """Success, refusal, what isn't there, what isn't read, a file, an empty answer: all say it, once."""
+    """A success, a rejection, a missing path, an oversized body, a file and an empty response have each header once."""
     me = as_user(mia)
     answers = [
         me.get("/auth/me"),
@@ -90,7 +90,7 @@ def test_what_breaks_says_it_too():
 
 
 @pytest.mark.parametrize(
-    ("settings", "sent", "told"),
+    ("settings", "scheme", "expected"),
     [
         ({**PRODUCTION, "TRUSTED_PROXIES": ["127.0.0.1"]}, "https", ["max-age=31536000"]),
         ({**PRODUCTION, "TRUSTED_PROXIES": ["127.0.0.1"]}, "http", []),
@@ -98,14 +98,14 @@ def test_what_breaks_says_it_too():
         (PRODUCTION, "https", []),
         ({"TRUSTED_PROXIES": ["127.0.0.1"]}, "https", []),
     ],
-    ids=["over TLS", "over plain HTTP", "somebody says so", "nobody may say so", "in development"],
+    ids=["over TLS", "over plain HTTP", "from an untrusted proxy", "without trusted proxies", "in development"],
 )
-def test_a_browser_is_told_to_stay_on_tls_where_it_is_production_and_came_over_tls(settings, sent, told):
+def test_a_browser_is_told_to_stay_on_tls_where_it_is_production_and_came_over_tls(settings, scheme, expected):
     with service(**settings) as client:
         for path in ("/", "/nowhere"):
-            answer = client.get(path, headers={"X-Forwarded-Proto": sent})
+            answer = client.get(path, headers={"X-Forwarded-Proto": scheme})
 
-            assert answer.headers.get_list("Strict-Transport-Security") == told
+            assert answer.headers.get_list("Strict-Transport-Security") == expected
 
 
 def test_where_hosts_are_named_a_request_for_another_is_refused_before_anything_is_read():
@@ -292,7 +292,7 @@ def test_a_request_whose_end_can_be_read_in_two_ways_is_refused_with_all_behind_
     ],
 )
 def test_a_service_set_up_for_its_own_machine_answers_nobody_at_a_network_address(host, address, status):
-    """`uvicorn app.main:app --host 0.0.0.0` asks no setting, so no start refused the published password there."""
+    """`uvicorn app.main:app --host 0.0.0.0` does not read HOST, so the default password was not rejected at startup."""
     app = create_app(settings_for("sqlite:///unused.db", HOST=host))
 
     async def request_headers():

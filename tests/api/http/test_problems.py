@@ -1,4 +1,4 @@
-"""Every error is a problem with a status, a code and a sentence, whoever caused it (rules: The API, threats 27)."""
+"""Every error is a problem response with a status, a code and a sentence (rules: The API, threats 27)."""
 
 import json
 import sqlite3
@@ -162,7 +162,7 @@ CODES = {
         "too_many_logins",
     ],
 }
-"""Every code that a client can meet, under its status."""
+"""All error codes by status."""
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -211,7 +211,7 @@ def test_an_unknown_address_is_404_whatever_the_method(anonymous, method):
 
 
 def test_a_method_that_an_address_does_not_take_is_405_and_says_which_it_takes(people, server):
-    """All verbs on all routes, as an admin: what isn't listed does nothing, and Allow lists what is."""
+    """Send every method to every path, as an admin. An unsupported one changes nothing, and Allow lists the others."""
     ada = people.admin("Ada")
     people.project("Website")
     before = dump_tables(server)
@@ -317,7 +317,7 @@ def test_a_lost_database_is_503_until_it_is_back(postgresql_server):
     execute(postgresql_server, create)
     with run_server(settings_for(url)) as server, server.caller() as anonymous:
         assert anonymous.at_root("GET", "/health/ready").status_code == 200
-        anonymous.event_hooks = {"response": anonymous.event_hooks["response"]}  # there is no database to read before
+        anonymous.event_hooks = {"response": anonymous.event_hooks["response"]}  # the request hook reads the database
 
         execute(postgresql_server, drop)
         lost = anonymous.post("/auth/login", data=form)
@@ -352,7 +352,7 @@ def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_oper
     with run_server(settings_for(db_url, LOG_FORMAT="json")) as server:
         ana = Company(server.database).employee("Ana")
         change(server, "ALTER TABLE project RENAME TO gone")
-        capfd.readouterr()  # the first test of a process starts another service meanwhile, which logs text
+        capfd.readouterr()  # discard the text log of the shared server, which the process's first test starts
 
         answer = httpx.get(
             f"{server.base_url}/api/v1/projects", headers={"Authorization": f"Bearer {server.token(ana)}"}
@@ -372,7 +372,7 @@ def test_what_nobody_foresaw_is_a_500_that_tells_the_client_nothing_and_the_oper
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, capfd, log_format):
-    """PostgreSQL quotes the row that it refuses, SQLAlchemy the parameters: e-mails, and hashes of passwords."""
+    """PostgreSQL quotes the rejected row and SQLAlchemy the parameters, with e-mail addresses and password hashes."""
     rule = {
         SQLITE: "CREATE TRIGGER t BEFORE INSERT ON \"user\" BEGIN SELECT RAISE(ABORT, 'no more people'); END",
         POSTGRESQL: "ALTER TABLE \"user\" ADD CONSTRAINT c CHECK (first_name <> 'Nora')",
@@ -396,21 +396,21 @@ def test_an_error_is_logged_without_the_values_that_it_quotes(engine, db_url, ca
 
 
 def change(server, statement):
-    """Change the database behind the service's back."""
+    """Change the database without the service."""
     with server.database.write_transaction() as session:
         session.execute(text(statement))
 
 
 @contextmanager
-def lock_user(db_url, person_id):
-    """Somebody else holds the person's row (on SQLite: the file)."""
+def lock_user(db_url, user_id):
+    """Lock the user's row in another transaction (on SQLite: the file)."""
     url = make_url(db_url)
     if url.get_backend_name() == SQLITE:
         connection = sqlite3.connect(url.database, isolation_level=None)
         statement = "BEGIN IMMEDIATE"
     else:
         connection = psycopg2.connect(host=url.host, port=url.port, user=url.username, dbname=url.database)
-        statement = f'SELECT 1 FROM "user" WHERE id = {person_id} FOR UPDATE'
+        statement = f'SELECT 1 FROM "user" WHERE id = {user_id} FOR UPDATE'
     with closing(connection):
         connection.cursor().execute(statement)
         yield
@@ -423,7 +423,7 @@ def dump_tables(server):
 
 
 def test_an_employees_endless_password_is_not_judged(people, server, as_user):
-    """Judging look-alikes takes up to a second: only for an admin, and never in the event loop."""
+    """The strength check is slow, so it runs only for admins and never in the event loop."""
     ana = people.employee("Ana")
 
     refused = as_user(ana).put(f"/admin/users/{ana.id}/password", json={"password": "password1234"})
@@ -469,7 +469,7 @@ def test_a_database_that_was_not_migrated_yet_is_not_ready(server, anonymous):
 
 
 def test_a_worker_stays_ready_while_a_newer_version_migrates(server, anonymous):
-    """Else a rolling upgrade would drain the old workers before there are new ones."""
+    """Otherwise, a rolling upgrade would drain the old workers before the new ones start."""
     with server.database.write_transaction() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '2999_from_the_future'"))
 

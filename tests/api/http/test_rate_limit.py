@@ -1,4 +1,4 @@
-"""Who asks too often is told so and when to come back, and nobody else notices."""
+"""The rate limit of a user: a 429 with the seconds to wait, and no effect on other users."""
 
 import httpx
 import pytest
@@ -7,7 +7,7 @@ from tests.support.databases import settings_for
 from tests.support.factories import Company
 from tests.support.in_process_server import run_server
 
-QUOTA = 10  # a request grows back in 6 s, and these tests are through before
+QUOTA = 10  # one more request is allowed every 6 s, and each test is faster
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_every_operation_counts_and_a_refused_one_changes_nothing(people, as_use
 
 
 def test_another_spelling_of_a_token_is_counted_with_it(people, server):
-    """base64 forgives what stands behind a signature, and the limit must not."""
+    """base64 decoding ignores characters after the signature, and the limit must too."""
     token = server.token(people.employee("Ana"))
 
     with httpx.Client(base_url=server.base_url) as client:

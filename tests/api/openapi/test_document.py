@@ -1,4 +1,4 @@
-"""The OpenAPI document says all there is: limits, examples, problems, how to log in (threats 18, rules: The API)."""
+"""The OpenAPI document is complete: limits, examples, error responses, security (threats 18, rules: The API)."""
 
 import re
 from collections.abc import Iterator
@@ -108,7 +108,7 @@ Schema = dict[str, Any]
 
 
 def schemas_in(part: Any, location: str) -> Iterator[tuple[str, Schema]]:
-    """Every schema below a part of the document, by the place where it stands; references are not followed."""
+    """Yield every schema below a part of the document with its location. References are not followed."""
     if isinstance(part, list):
         for number, each in enumerate(part):
             yield from schemas_in(each, f"{location}.{number}")
@@ -127,7 +127,7 @@ def kinds(schema: Schema) -> set[str]:
 
 
 def schemas_sent() -> Iterator[tuple[str, Schema]]:
-    """The schemas of parameters and bodies."""
+    """Yield the schemas of parameters and request bodies."""
     for name, operation in OPERATIONS.items():
         yield from schemas_in(operation.get("parameters", []), name)
         for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
@@ -170,8 +170,8 @@ def test_every_list_that_is_sent_has_a_maximum():
 
 
 def test_schema_titles_are_unique_and_hold_no_module_path():
-    """pydantic puts the module's path into the names of two classes that share one, so they change when a file moves.
-    Client generators leave out an operation whose schemas share a title."""
+    """If two classes share a name, pydantic adds their module paths. Client generators skip operations whose schemas
+    share a title."""
     titles = [schema["title"] for schema in SCHEMAS.values()]
 
     assert titles == list(SCHEMAS)
@@ -185,7 +185,7 @@ def test_every_body_lists_its_fields_and_refuses_others():
         if "object" in kinds(schema) and schema.get("additionalProperties") is not False
     ]
 
-    assert open_ones == ["LoginForm"], "only the login form ignores what it doesn't know"
+    assert open_ones == ["LoginForm"], "only the login form ignores unknown fields"
 
 
 def test_the_walk_sees_the_whole_document():
@@ -342,7 +342,7 @@ def test_the_login_ignores_fields_that_it_does_not_know(people, anonymous, extra
 
 
 def test_a_new_admin_can_press_execute_on_every_example(people, as_user):
-    """On a fresh system the examples work as they stand: the first admin and the first project have id 1."""
+    """On a fresh system all examples work unchanged, because the first admin and the first project have id 1."""
     admin = as_user(people.admin("First"))
     example = {
         name: next(iter(operation["requestBody"]["content"].values()))["example"]

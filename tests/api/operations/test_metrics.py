@@ -1,4 +1,4 @@
-"""GET /metrics: what is counted, when, under which names, and who may read it."""
+"""GET /metrics: counters, labels, the database probe and the token."""
 
 import re
 import uuid
@@ -27,14 +27,14 @@ def scrape(anonymous):
 
 @pytest.fixture
 def increase(scrape):
-    """By how much a counter has grown since the test began."""
+    """Return a counter's increase since the start of the test."""
     before = scrape()
     return lambda name, **labels: scrape()(name, **labels) - before(name, **labels)
 
 
 @pytest.fixture(autouse=True)
 def stop_shared_servers(shared_servers):
-    """The metrics are those of the whole process."""
+    """Stop them, because metrics are those of the whole process."""
     for engine in ENGINES:
         shared_servers(engine).close()
 
@@ -55,7 +55,7 @@ def test_requests_are_counted_by_method_route_and_status(as_user, ana, anonymous
 
 
 def test_no_label_holds_what_somebody_sent(server, as_user, ada, anonymous, scrape):
-    """Every operation, with ids and texts that would be known again; then what is no operation."""
+    """Call every operation with recognizable ids and texts, then some paths and methods that do not exist."""
     admin, before = as_user(ada), scrape()
     marks = {"{entry_id}": "4711", "{user_id}": "4712", "{project_id}": "4713"}
     for operation in OPERATIONS:
@@ -152,7 +152,7 @@ def test_slots_connections_and_what_serves_are_shown(server, scrape, engine):
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_a_database_that_hangs_holds_no_scrape_up(db_url):
-    """It hangs until the answer is there, and a statement may wait for it for a minute."""
+    """The lock is held until the response arrives, and statements may wait for a minute."""
     patient = settings_for(db_url, DB_LOCK_TIMEOUT_SECONDS=60, DB_STATEMENT_TIMEOUT_SECONDS=60)
     with run_server(patient) as server, server.caller() as anonymous, server.database.write_transaction() as session:
         session.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))

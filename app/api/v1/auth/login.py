@@ -50,7 +50,7 @@ async def log_in(
 async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now) -> Token:
     """Exchange a refresh token for a new access token and the next refresh token.
 
-    A refresh token works once. If you use it again later than 10 seconds afterwards, the login session ends.
+    A refresh token works once. If it is used again more than 10 seconds later, the login session ends.
     """
     token = runtime.database.keyring.refresh_tokens.decode(
         body.refresh_token

@@ -100,5 +100,5 @@ async def delete_entry(
     versions: IfMatch,
     reason: Annotated[Reason, Query(description="Reason for the deletion, kept in the history.")],
 ) -> None:
-    """Delete an entry. Users who may see it can still read its history."""
+    """Delete an entry. Its history stays readable for all users who could see it."""
     await tx.write(manual.delete_entry, entry_id, reason=reason, versions=versions, at=now)
