@@ -142,7 +142,7 @@ GOOD: dict[tuple[str, str], Callable[[Database, User], dict[str, Any]]] = {
 def valid_requests(company) -> Iterator[None]:
     """Make requests valid where JSON Schema can't express the rule.
 
-    Time zones exist, passwords are strong, e-mail domains are not reserved, a period has 1 to 400 days, and the admin
+    Time zones exist, passwords are strong, e-mail domains are not reserved, and a period has 1 to 400 days. The admin
     does not change their own account.
     """
     own_id = company["admin"].id

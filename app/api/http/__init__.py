@@ -1,1 +1,1 @@
-"""Code that runs around every request: limits on bodies, headers, errors as answers."""
+"""Code that runs for every request: body limits, common headers, error responses."""

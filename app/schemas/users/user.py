@@ -75,7 +75,7 @@ class PatchModel(RequestModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_nulls(cls, data: Any) -> Any:
+    def _reject_nulls(cls, data: Any) -> Any:
         if isinstance(data, dict) and any(value is None for value in data.values()):
             raise ValueError("A field can't be null. Leave it out to keep it.")
         return data
