@@ -1,4 +1,4 @@
-"""Fixtures: a company (`people`), a running service (`server`) and callers (`as_user`), each on both databases."""
+"""Fixtures for a company (`people`), a running service (`server`) and clients (`as_user`), on both databases."""
 
 import gc
 import os
@@ -45,33 +45,36 @@ ON_BOTH_ENGINES = (
     "tests/services/time_entries/",
     "tests/services/users/",
 )
-"""Tests that run on both databases by default: SQL differs in what they are about, or they hold SQLite to all rules at
-once. Others that could run on both run on PostgreSQL, and on SQLite in the long form."""
+"""Folders and modules whose tests run on both databases by default.
+
+Their subject is SQL that differs between the two, or they check all rules on SQLite. Other tests run on PostgreSQL, and
+on SQLite only in the extended run (`-m extended`).
+"""
 DEFAULT_MARKERS = "not system and not extended"
 DESELECTED_NOTICES = {
-    "system": "tests were left out that start other programs. Run them, as root: pytest -m system "
+    "system": "tests that start other programs were deselected. Run them as root: pytest -m system "
     "(python -m tests.support.system_packages names the packages).",
-    "extended": "tests of the long form were left out. Run them: pytest -m extended",
+    "extended": "tests of the extended run were deselected. Run them: pytest -m extended",
 }
-"""By marker, what to say of those that the default command leaves out."""
+"""Notices about deselected tests, by marker."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Once a run, in the process that leads it: find or start PostgreSQL and make the templates."""
+    """Find or start PostgreSQL and create the template databases, once per run, in the controller process."""
     share_compiled_cache()
     if hasattr(config, "workerinput"):
         return
     if ENVIRONMENT_VARIABLE not in os.environ:
         config.stash[_STARTED_SERVER] = own = PostgreSQLServer()
         os.environ[ENVIRONMENT_VARIABLE] = own.url.render_as_string(hide_password=False)
-        os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # backups look there for pg_dump
+        os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # the backup command looks for pg_dump there
     os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
     make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), Path(os.environ[_TEMPLATES]))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave SQLite to the long form where it is asked in the same words as PostgreSQL, and count what isn't run."""
+    """Mark SQLite variants for the extended run where PostgreSQL covers the same SQL, and count deselected tests."""
     engines = {item: _engine_of(item) for item in items}
     on_postgresql = {_function_of(item) for item, engine in engines.items() if engine == POSTGRESQL}
     for item, engine in engines.items():
@@ -84,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _engine_of(item: pytest.Item) -> str | None:
-    """The engine that a fixture of the test gives it; None where the test names its engines itself."""
+    """Return the engine of the test's `engine` fixture, or None if the test parametrizes its engines itself."""
     if not hasattr(item, "callspec") or any("engine" in mark.args[0] for mark in item.iter_markers("parametrize")):
         return None
     return next((value for value in item.callspec.params.values() if value in ENGINES), None)
@@ -96,12 +99,12 @@ def _function_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """A worker of pytest-xdist has ended: all of them collected the same."""
+    """Copy the counts of deselected tests from a worker of pytest-xdist. All workers collect the same tests."""
     node.config.stash[_DESELECTED] = node.workeroutput.get("deselected", {})
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say last what the default command left out, and how to run it."""
+    """Print the notices about deselected tests at the end of the report."""
     if config.option.markexpr != DEFAULT_MARKERS:
         return
     for name, count in config.stash.get(_DESELECTED, {}).items():
@@ -110,7 +113,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def pytest_collection_finish() -> None:
-    """What is here now stays for good: no search for garbage sees it again, nor is there one every 700 objects."""
+    """Exclude all existing objects from garbage collection, and collect less often than every 700 objects."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
@@ -130,31 +133,30 @@ _DESELECTED = pytest.StashKey[dict[str, int]]()
 
 @pytest.fixture(autouse=True)
 def open_log() -> None:
-    """Log to what is captured now: a command that an earlier test ran has closed what it logged to."""
+    """Log to the output captured for this test, because an earlier command may have closed its log stream."""
     configure_logging(as_json=False)
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> URL:
-    """The PostgreSQL server of this run."""
     return make_url(os.environ[ENVIRONMENT_VARIABLE])
 
 
 @pytest.fixture(scope="session")
 def templates() -> Path:
-    """Where the file is that each test's SQLite is a copy of."""
+    """Return the folder with the SQLite template, which each SQLite test database is copied from."""
     return Path(os.environ[_TEMPLATES])
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Each test that uses a database runs once on each."""
+    """Run each test that uses a database once per engine."""
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
 def shared_folder() -> Iterator[Path]:
-    """Where the SQLite files are that stay from test to test."""
+    """Return the folder of the SQLite files that are shared between tests."""
     with tempfile.TemporaryDirectory(prefix="ett-shared-", dir=fast_temp_folder()) as folder:
         yield Path(folder)
 
@@ -163,7 +165,7 @@ def shared_folder() -> Iterator[Path]:
 def shared_databases(
     shared_folder: Path, postgresql_server: URL, templates: Path
 ) -> Iterator[Callable[[str], SharedDatabase]]:
-    """For each engine the database of the tests without a service."""
+    """Return, for each engine, the database shared by tests without a service."""
     with ExitStack() as stack:
 
         @cache
@@ -177,7 +179,7 @@ def shared_databases(
 def shared_servers(
     shared_folder: Path, postgresql_server: URL, templates: Path
 ) -> Iterator[Callable[[str], SharedServer]]:
-    """For each engine the service of most tests, in this process."""
+    """Return, for each engine, the in-process service shared by most tests."""
     with ExitStack() as stack:
 
         @cache
@@ -190,26 +192,26 @@ def shared_servers(
 
 @pytest.fixture
 def db_url(request: pytest.FixtureRequest, engine: str) -> str:
-    """An empty, migrated database."""
+    """Return the DB_URL of an empty, migrated database."""
     shared = "shared_servers" if "server" in request.fixturenames else "shared_databases"
     return str(request.getfixturevalue(shared)(engine).reset())
 
 
 @pytest.fixture
 def empty_url(engine: str, tmp_path: Path, postgresql_server: URL) -> Iterator[str]:
-    """The DB_URL of a database in which nothing was ever made."""
+    """Return the DB_URL of a database without tables."""
     with empty_database(engine, tmp_path, postgresql_server) as url:
         yield url
 
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator[Server]:
-    """A running service: the shared one, unless the test has a database of its own."""
+    """Return a running service: the shared one, unless the test has its own database."""
     shared = request.getfixturevalue("shared_servers")(engine).server_for(db_url)
     if shared is not None:
         shared.reset()
         yield shared
-        shared.wait_until_idle()  # now, while this test's capture lasts: what it logs is none of the next one's
+        shared.wait_until_idle()  # so that the log output of this test is not captured by the next one
         return
     with run_server(settings_for(db_url)) as running_server:
         yield running_server
@@ -217,7 +219,7 @@ def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator
 
 @pytest.fixture
 def database(db_url: str) -> Iterator[Database]:
-    """The database without a service, for tests of services and of the schema."""
+    """Return the database without a service, for tests of services and of the schema."""
     opened_database = Database(settings_for(db_url))
     yield opened_database
     opened_database.close()
@@ -225,7 +227,7 @@ def database(db_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def people(request: pytest.FixtureRequest) -> Company:
-    """The company: `people.employee("Ana")`."""
+    """Create users, projects and entries: `people.employee("Ana")`."""
     if "server" in request.fixturenames:
         return Company(request.getfixturevalue("server").database)
     return Company(request.getfixturevalue("database"))
@@ -233,7 +235,7 @@ def people(request: pytest.FixtureRequest) -> Company:
 
 @pytest.fixture
 def as_user(server: Server) -> Iterator[Callable[[User], Caller]]:
-    """Call the service as somebody: `as_user(ana).clock_in(project.id)`."""
+    """Return clients logged in as a user: `as_user(ana).clock_in(project.id)`."""
     callers: list[Caller] = []
 
     def call(user: User) -> Caller:
@@ -247,14 +249,14 @@ def as_user(server: Server) -> Iterator[Callable[[User], Caller]]:
 
 @pytest.fixture
 def anonymous(server: Server) -> Iterator[Caller]:
-    """Call the service as nobody in particular."""
+    """Return a client without credentials."""
     with server.caller() as caller:
         yield caller
 
 
 @pytest.fixture
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings of the machine, and an empty folder."""
+    """Remove all settings from the environment and change to an empty folder."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name, raising=False)
@@ -262,7 +264,7 @@ def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run_cli(no_settings: None) -> Command:
-    """Run a command with these settings and no others: `run_cli("demo", "--force", DB_URL=...)`."""
+    """Run a command with only the given settings: `run_cli("demo", "--force", DB_URL=...)`."""
 
     def run(*args: str, stdin: str = "", **settings: str) -> Result:
         return CliRunner().invoke(

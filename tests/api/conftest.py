@@ -1,4 +1,4 @@
-"""The users of most API tests: Mia manages Ana, Bob is in no team, and Ada is an admin."""
+"""The company of most API tests: Mia manages Ana, Bob is in no team, Ada is an admin."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def ada(people):
 
 @pytest.fixture
 def admin(ada, as_user):
-    """A client that is logged in as Ada."""
+    """Return a client logged in as Ada."""
     return as_user(ada)
 
 
@@ -41,12 +41,12 @@ VISIBLE_TO = {
     "Max": {"Max", "Bob"},
     "Ada": {"Mia", "Ada", "Bo", "Max", "Ana", "Eve", "Bob"},
 }
-"""The users of `staff` whom each of them may see."""
+"""The users that each member of `staff` may see."""
 
 
 @pytest.fixture
 def staff(people, mia, ada):
-    """Mia manages Bo and Ana, Bo manages Eve, Max manages Bob; Ada is an admin."""
+    """Create a company: Mia manages Bo and Ana, Bo manages Eve, Max manages Bob; Ada is an admin."""
     bo, max_ = people.manager("Bo", manager=mia), people.manager("Max")
     users = {"Mia": mia, "Ada": ada, "Bo": bo, "Max": max_}
     for name, manager in (("Ana", mia), ("Eve", bo), ("Bob", max_)):

@@ -1,4 +1,4 @@
-"""`alembic check` on both databases: the models and the migrations say the same. Run by .ci/run."""
+"""Run `alembic check` on both databases, so that models and migrations agree. Called by .ci/run."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The record as tests read it: what was written since somebody last looked, and whether it tells of every change."""
+"""Assertions on the audit log: the events since the last check, and one event for each change."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -15,7 +15,8 @@ from app.services.audit import verification
 from app.services.audit.recorder import ORGANISATION_CHAIN, with_personal_values
 from tests.support.secret_scan import assert_no_secrets
 
-# What changes, by the object that its event names. (Sessions come and go with events that say more than their rows.)
+# Database tables by the object type of their events. Login sessions are missing here, because their events hold more
+# than their rows.
 AUDITED_TABLES = {
     "time_entry": (ENTRY, ENTRY.c.id),
     "user": (USER, USER.c.id),
@@ -23,8 +24,8 @@ AUDITED_TABLES = {
     "membership": (PROJECT_MEMBER, PROJECT_MEMBER.c.project_id),
     "api_token": (API_TOKEN, API_TOKEN.c.id),
 }
-# How a ledger reads them, and where in a row that number is: as the driver gives them, nothing converted. (A use of a
-# token is no change.)
+# Columns that identify a row in a snapshot, and the position of its version number. Values stay as the driver returns
+# them. Using a token is not a change.
 _ROW_QUERIES = {
     kind: (str(select(*(each for each in table.c if each.name != "last_used_at"))), list(table.columns).index(number))
     for kind, (table, number) in AUDITED_TABLES.items()
@@ -33,7 +34,7 @@ _ROW_QUERIES = {
 
 @dataclass(frozen=True)
 class Event:
-    """An event with its personal values in their places. `subject_id` is the person whose chain it is in."""
+    """An audit event with its personal values filled in. `subject_id` is the user whose chain contains it."""
 
     subject_id: int | None
     position: int
@@ -49,9 +50,9 @@ class Event:
 
 
 class AuditLog:
-    """Remembers how far each chain had come: `audit_log.new_events()` returns what was written since.
+    """Reader of new audit events: `audit_log.new_events()` returns the events since the last call.
 
-    It starts now, or with `whole=True` with the first event there is.
+    It starts at the current head of each chain, or with `whole=True` at the first event.
     """
 
     def __init__(self, database: Database, *, whole: bool = False) -> None:
@@ -62,7 +63,7 @@ class AuditLog:
                 self._heads = _heads(session)
 
     def new_events(self) -> list[Event]:
-        """The events since the last call, person by person, in order; what concerns nobody comes last."""
+        """Return the events since the last call by user and in order; events that concern no user come last."""
         with self._database.read_transaction() as session:
             heads = _heads(session)
             longer = {chain_id: length for chain_id, length in heads.items() if length > self._heads.get(chain_id, 0)}
@@ -94,7 +95,7 @@ def _heads(session: Session) -> dict[int, int]:
 
 
 class RowSnapshot:
-    """The rows of the business before a request; `mismatch()` tells behind it whether the record has each change."""
+    """Snapshot of the business tables before a request; `mismatch()` compares the changes with the new audit events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -102,12 +103,12 @@ class RowSnapshot:
         self._rows = self._read()
 
     def mismatch(self, *, is_bulk: bool) -> str | None:
-        """None if each changed subject has exactly one new event, and nothing else has one.
+        """Return a description of the first mismatch, or None if each changed subject has exactly one new event.
 
-        In bulk, where an entry can be changed several times by one request, each that differs has one at least.
+        In a bulk request an entry can change several times, so each changed subject needs at least one event.
         """
         rows = self._read()
-        # A membership is a row; of the others, who or what was changed is in two, as it was and as it is.
+        # A membership is one row. Any other changed object is in both sets, once before and once after the change.
         changed = {
             (kind, row[_ROW_QUERIES[kind][1]], row if kind == "membership" else ()) for kind, row in self._rows ^ rows
         }
@@ -118,7 +119,7 @@ class RowSnapshot:
         self._rows = rows
         mismatches = expected.keys() - recorded.keys() if is_bulk else (expected - recorded) | (recorded - expected)
         for each in mismatches:
-            return f"{each} was changed {expected[each]} times and recorded {recorded[each]} times"
+            return f"{each} was changed {expected[each]} times, but has {recorded[each]} audit events"
         return None
 
     def _read(self) -> set[tuple[str, tuple[Any, ...]]]:
@@ -132,7 +133,7 @@ class RowSnapshot:
 
 
 def assert_chains_intact(session: Session, ids: Collection[int]) -> None:
-    """Walk these people's chains as `verification.verify` walks all. Raises AuditChainBroken."""
+    """Verify the chains of these users as `verification.verify` does for all. Raises AuditChainBroken."""
     heads = {
         head.chain_id: head for head in session.execute(select(AUDIT_CHAIN).where(AUDIT_CHAIN.c.chain_id.in_(ids)))
     }

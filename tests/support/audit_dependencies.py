@@ -1,6 +1,7 @@
-"""The pinned dependencies: all installed as pinned, consistent, and without known vulnerabilities. Run by .ci/run.
+"""Check that all dependencies are installed as pinned, consistent, and without known vulnerabilities.
 
-Advisories need a network. Where there is none, this says how many packages could not be looked up, and goes on.
+Called by .ci/run. Advisories need a network. Without one, the script prints the number of packages that it could not
+look up, and continues.
 """
 
 import json
@@ -23,7 +24,7 @@ def main() -> int:
         if _key(dist.name) not in IGNORED and versions.get(_key(dist.name)) != dist.version
     ]
     if mismatched:
-        print("Not as pinned in constraints.txt:", *mismatched, sep="\n  ")
+        print("Versions differ from constraints.txt:", *mismatched, sep="\n  ")
         return 1
     if subprocess.run([sys.executable, "-m", "pip", "check"], check=False).returncode:
         return 1
@@ -41,11 +42,11 @@ def _advisories() -> int:
     try:
         packages = json.loads(result.stdout)["dependencies"]
     except (ValueError, KeyError):
-        print("No source of advisories can be reached from here; nothing was looked up.")
+        print("The advisory database can't be reached. No package was checked.")
         return 0
     vulnerable = [package for package in packages if package.get("vulns")]
     skipped = sum("skip_reason" in package for package in packages)
-    print(f"{len(packages) - skipped} packages looked up, {skipped} could not be; {len(vulnerable)} vulnerable.")
+    print(f"{len(packages) - skipped} packages checked, {skipped} not found, {len(vulnerable)} vulnerable.")
     for package in vulnerable:
         print(f"  {package['name']} {package['version']}: {', '.join(dist['id'] for dist in package['vulns'])}")
     return 1 if vulnerable else 0

@@ -1,4 +1,4 @@
-"""Who has the database, but not the key: the record changed behind the application's back, step by step."""
+"""Tampering with the audit log by an attacker who can write to the database but doesn't have the audit key."""
 
 import re
 import sys
@@ -42,11 +42,11 @@ LATER_INSTANTS = {
 }
 NOW = instant("2026-03-03 09:00")
 UNKNOWN_ID = 1000
-"""The id of no person."""
+"""An id that no user has."""
 
 
 class AuditTamperer:
-    """Writes to the record with its triggers off, and sees what the proof says of it."""
+    """Change the audit log with its triggers disabled, and report what the verification finds."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -62,13 +62,16 @@ class AuditTamperer:
         return [event for event in self.events if event.chain_id == chain_id]
 
     def execute(self, *statements: Executable) -> None:
-        """Do it, and leave it so."""
+        """Execute the statements and commit."""
         with self._database.write_transaction() as session:
             for statement in statements:
                 session.execute(statement)
 
     def verify_after(self, *statements: Executable, seals: tuple[str, ...] = ()) -> str | None:
-        """What the proof names after these statements, None where it holds; then all is as it was."""
+        """Execute the statements, verify, and roll back.
+
+        Returns the name of the broken link, or None if it verified.
+        """
         with self._database.write_transaction() as session:
             for statement in statements:
                 session.execute(statement)
@@ -95,7 +98,7 @@ def make_seal(database: Database) -> str:
 
 
 def record_note(database: Database, **fields: Any) -> None:
-    """One more event."""
+    """Append one event."""
     with database.write_transaction("request-9") as session:
         recorder.record(session, "project:note", at=NOW, actor_id=None, **fields)
 
@@ -117,7 +120,7 @@ def matches_row(table: Table, row: Row[Any]) -> ColumnElement[bool]:
 
 
 def changed_values(table: Table, row: Row[Any], engine: str) -> Iterator[tuple[Column[Any], Any]]:
-    """Every column with values one step away from what the row has there. A column of a new kind fails here."""
+    """Return every column of a row with values that differ slightly. Raises for a column type it doesn't know."""
     for column in table.c:
         value = getattr(row, column.name)
         if value is not None and column.nullable:
@@ -137,7 +140,7 @@ def changed_values(table: Table, row: Row[Any], engine: str) -> Iterator[tuple[C
 
 
 def similar_texts(value: str | None, max_length: int) -> Iterator[str]:
-    """Texts that differ from this one by a character, or only in how they are written."""
+    """Return texts that differ from this one by one character or by their Unicode form only."""
     if value is None:
         yield from ("", "x", "{}", '{"salt":"00000000000000000000000000000000","values":{}}')
         return
@@ -157,7 +160,10 @@ def similar_texts(value: str | None, max_length: int) -> Iterator[str]:
 
 
 def values_of_other_type(column: Column[Any], value: Any) -> list[str]:
-    """SQLite keeps what doesn't fit a column's type as it is, but for a key that is the row's own number."""
+    """Return SQL for values of another type.
+
+    SQLite stores them unchanged in any column except an INTEGER PRIMARY KEY.
+    """
     if column.table is AUDIT_CHAIN and column.primary_key:
         return []
     if value is None:
@@ -166,5 +172,5 @@ def values_of_other_type(column: Column[Any], value: Any) -> list[str]:
     if isinstance(column.type, Instant | Integer):
         wrong += ["'yesterday'", f'"{column.name}" + 0.5', "4611686018427387904", "1e300"]
     if isinstance(column.type, Instant):
-        wrong.append("at + 0.0000003")  # rounded away where an instant is made of it
+        wrong.append("at + 0.0000003")  # lost by rounding when the value is read as a datetime
     return wrong

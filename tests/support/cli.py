@@ -1,4 +1,4 @@
-"""What an operator has before the first start: an empty folder, an empty database, a database of somebody else."""
+"""Inputs for tests of the commands: environments, error lines, and databases before the first start."""
 
 import os
 import sqlite3
@@ -18,12 +18,12 @@ Command = Callable[..., Result]
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
-    """The machine's environment, with these settings of the service and no others."""
+    """Return the environment of this machine with only the given settings of the service."""
     return {name: value for name, value in os.environ.items() if name not in Settings.model_fields} | settings
 
 
 def error_line(result: Result) -> str:
-    """The one line with which a command refused."""
+    """Return the one error line of a failed command."""
     assert (result.exit_code, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
     return line
@@ -31,7 +31,7 @@ def error_line(result: Result) -> str:
 
 @contextmanager
 def empty_database(engine: str, folder: Path, server: URL, *, encoding: str = "UTF8") -> Iterator[str]:
-    """The DB_URL of a database in which nothing was ever made (on SQLite not even the file), gone afterwards."""
+    """Create a database without tables (on SQLite without a file), return its DB_URL, and drop it afterwards."""
     name = f"ett_{uuid.uuid4().hex}"
     if engine == SQLITE:
         yield f"sqlite:///{folder / name}.db"
@@ -44,7 +44,7 @@ def empty_database(engine: str, folder: Path, server: URL, *, encoding: str = "U
 
 
 def create_unrelated_table(db_url: str) -> None:
-    """Make the empty database one that another program uses."""
+    """Create a table that belongs to another program."""
     url = make_url(db_url)
     if not url.drivername.startswith(SQLITE):
         execute(url, "CREATE TABLE recipe (name text)")

@@ -1,4 +1,4 @@
-"""SQL compiled once a process: SQLAlchemy keeps it with its engine, and every test has two of its own."""
+"""A process-wide cache of compiled SQL. SQLAlchemy caches per engine, and every test has two engines of its own."""
 
 from typing import Any
 
@@ -6,8 +6,10 @@ from sqlalchemy import Connection, Engine, event
 
 
 class _SharedCache(dict[Any, Any]):
-    """What SQLAlchemy compiled, by its own key, in which any SQLite, or any PostgreSQL, is as good as another: all
-    engines of one kind have the same options."""
+    """Cache of compiled SQL whose keys treat all dialects of one kind as equal.
+
+    All engines of one kind have the same options, so their compiled SQL is the same.
+    """
 
     def get(self, key: Any, default: Any = None) -> Any:
         return super().get(_shared_key(key), default)
@@ -25,7 +27,7 @@ _CACHE = _SharedCache()
 
 
 def share_compiled_cache() -> None:
-    """Let all engines of this process, from now on, use what one of them compiled."""
+    """Share compiled SQL between all engines of this process that are created from now on."""
     event.listen(Engine, "engine_connect", _set_compiled_cache)
 
 

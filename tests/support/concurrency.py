@@ -1,6 +1,7 @@
-"""Many clients at once: each on a connection of its own, with as little work per request as a client can have.
+"""Many concurrent clients, each on its own connection and with little CPU per request.
 
-The machine is shared with the service under test: a comfortable client would spend more on a punch than the service.
+The clients share the machine with the service under test. A full HTTP client would use more CPU for a punch than the
+service does.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ class Call:
     form: str | None = None
 
     def message(self) -> bytes:
-        """The request as it goes over the wire."""
+        """Return the request as bytes."""
         address = urlsplit(self.url)
         target = f"{address.path}?{urlencode(self.params)}" if self.params else address.path
         body = self._content()
@@ -47,19 +48,19 @@ class Answer:
     status_code: int
     content: bytes
     closes: bool = False
-    """Whether it is the last on its connection."""
+    """True if the server closes the connection after this response."""
 
     def json(self) -> Any:
         return json.loads(self.content)
 
 
 def send_simultaneously(calls: Sequence[Call]) -> list[Answer]:
-    """Send all the calls at the same moment; answers in the order of the calls."""
+    """Send all calls at the same moment and return the responses in the order of the calls."""
     return [answers[0] for answers in send_in_parallel([[call] for call in calls])]
 
 
 def send_in_parallel(clients: Sequence[Sequence[Call]]) -> list[list[Answer]]:
-    """Each client sends its calls one after another; the clients all go at once."""
+    """Run all clients in parallel. Each client sends its calls one after another."""
     return asyncio.run(_send_all(clients))
 
 
@@ -79,7 +80,7 @@ async def _run_client(calls: Sequence[Call], start_event: asyncio.Event) -> list
 
 @asynccontextmanager
 async def open_connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to the address, kept for several calls."""
+    """Open a connection that is reused for several calls."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
@@ -91,7 +92,7 @@ async def open_connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader,
 
 
 async def exchange(call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
-    """Send one call and read its answer."""
+    """Send one call and read its response."""
     writer.write(call.message())
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)

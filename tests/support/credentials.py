@@ -1,4 +1,4 @@
-"""What people prove themselves with, made without asking the service: sessions, API tokens, second factors, links."""
+"""Credentials created without HTTP: login sessions, API tokens, second factors and password links."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,29 +19,29 @@ TEST_CLIENT = Client("127.0.0.1", "a test")
 
 @dataclass(frozen=True)
 class Authenticator:
-    """An app on somebody's phone, and the recovery codes in their drawer."""
+    """An authenticator app and the recovery codes of a user."""
 
     secret: str
     recovery_codes: list[str]
 
     def code(self, *, at: datetime | None = None, steps: int = 0) -> str:
-        """What it shows at an instant, or so many half minutes later."""
+        """Return the one-time code at an instant, or some 30-second steps after it."""
         return str(pyotp.TOTP(self.secret).at((at or utc_now()) + timedelta(seconds=30 * steps)))
 
 
 def create_login_session(database: Database, user: User, *, at: datetime | None = None) -> IssuedSession:
-    """A session of the person's, as a login opens it."""
+    """Create a login session for the user, as a login does."""
     with database.write_transaction("test") as session:
         return login_sessions.issue(session, user.id or 0, TEST_CLIENT, at=at or utc_now())
 
 
 def create_claims(database: Database, user: User) -> Claims:
-    """What a request of the person's shows, now and for some days."""
+    """Return the claims of an access token for the user that is valid for several days."""
     return Claims(user.id or 0, utc_now(), session_id=create_login_session(database, user).session_id)
 
 
 def create_api_token(database: Database, user: User, *scopes: str, name: str = "Terminal") -> ApiTokenCreated:
-    """An API token of the person's for the next week."""
+    """Create an API token for the user that is valid for a week."""
     data = ApiTokenCreate.model_construct(
         name=name, scopes=[TokenScope(scope) for scope in scopes], expires_at=utc_now() + timedelta(days=7)
     )
@@ -50,7 +50,7 @@ def create_api_token(database: Database, user: User, *scopes: str, name: str = "
 
 
 def create_second_factor(database: Database, user: User) -> Authenticator:
-    """A second factor that the person confirmed yesterday."""
+    """Create a second factor that the user confirmed yesterday."""
     yesterday = utc_now() - timedelta(days=1)
     with database.write_transaction("test") as session:
         secret = second_factor.enroll(session, _actor(user), at=yesterday).secret
@@ -60,7 +60,7 @@ def create_second_factor(database: Database, user: User) -> Authenticator:
 
 
 def create_password_link(database: Database, user: User, *, at: datetime | None = None) -> str:
-    """The token of a link to set the person's password, by an admin whom nobody knows."""
+    """Create a password link for the user and return its token. The issuing admin is not in the database."""
     admin = Actor(2_000_000_000, Role.admin, "UTC")
     with database.write_transaction("test") as session:
         return passwords.create_link(session, admin, user.id or 0, at=at or utc_now()).token

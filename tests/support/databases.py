@@ -1,4 +1,4 @@
-"""Migrated databases for tests: one template per engine, made once a run, cloned for each test."""
+"""Migrated databases for tests: one template per engine, created once per run and cloned for each test."""
 
 import shutil
 import sqlite3
@@ -21,17 +21,17 @@ SECRET_KEY = "test-key-with-enough-randomness-3f9a1c"
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 ENGINES = (SQLITE, POSTGRESQL)
 NO_LIMIT = 1_000_000
-"""REQUESTS_PER_MINUTE of a test that is not about it."""
+"""REQUESTS_PER_MINUTE for tests that do not test the limit."""
 
 
 def settings_for(db_url: str, **overrides: object) -> Settings:
-    """Settings of a test: nothing of the machine's environment, a key of its own, any number of requests."""
+    """Return test settings: nothing from the environment, a fixed key, and no effective rate limit."""
     defaults = {"SECRET_KEY": SECRET_KEY, "REQUESTS_PER_MINUTE": NO_LIMIT} | overrides
     return Settings(_env_file=None, DB_URL=db_url, **defaults)
 
 
 def make_templates(server: URL, folder: Path) -> None:
-    """Migrate the two templates that every test's database is a copy of."""
+    """Create and migrate the two template databases."""
     execute(server, f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
     execute(server, f'CREATE DATABASE "{TEMPLATE}"')
     postgresql_url = server.set(database=TEMPLATE).render_as_string(hide_password=False)
@@ -43,7 +43,7 @@ def make_templates(server: URL, folder: Path) -> None:
 
 @contextmanager
 def fresh_database(engine: str, folder: Path, server: URL, templates: Path) -> Iterator[str]:
-    """The DB_URL of an empty, migrated database, gone afterwards."""
+    """Create an empty, migrated database, return its DB_URL, and drop it afterwards."""
     if engine == SQLITE:
         file = folder / f"{uuid.uuid4().hex}.db"
         shutil.copy(templates / f"{TEMPLATE}.db", file)
@@ -58,7 +58,7 @@ def fresh_database(engine: str, folder: Path, server: URL, templates: Path) -> I
 
 
 def empty_sqlite(db_url: str, templates: Path) -> bool:
-    """Let an SQLite file be as it was when it was fresh, while a service has it open. False where that can't be."""
+    """Reset an SQLite file to the template while a service has it open. Returns False if that is impossible."""
     name = str(make_url(db_url).database)
     try:
         with (
@@ -66,14 +66,14 @@ def empty_sqlite(db_url: str, templates: Path) -> bool:
             closing(sqlite3.connect(name)) as target,
         ):
             template.backup(target)
-            target.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # some tests copy the file alone
+            target.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # some tests copy this file without its WAL
     except sqlite3.Error:
         return False
     return True
 
 
 def _create(server: URL, name: str) -> None:
-    # Copying files takes a third less than writing the copy to the log, which is what happens unless told otherwise.
+    # Copying files takes a third less time than the default, which writes the clone to the WAL.
     _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY FILE_COPY')
 
 
@@ -88,5 +88,5 @@ def _execute(server: URL, statement: str) -> None:
 
 @cache
 def _cached_connection(server: URL) -> Connection:
-    """One for all of a process's tests: PostgreSQL starts a process for each."""
+    """Return one connection for all tests of a process, because PostgreSQL starts a process for each connection."""
     return connect(server)

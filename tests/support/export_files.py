@@ -1,4 +1,4 @@
-"""Files that exports are written to while they are read, and what makes them large."""
+"""Spool files of exports, and the data that makes exports large."""
 
 import time
 from collections.abc import Callable
@@ -15,22 +15,22 @@ from app.models.users import User
 from tests.support.factories import instant
 
 LONG_DESCRIPTION = "x" * 2000
-"""The longest description: 2,500 entries with it fit into no buffer."""
+"""The longest allowed description. 2,500 entries with it exceed every buffer."""
 THIS_PROCESS = psutil.Process()
 
 
 def spool_files(process: psutil.Process = THIS_PROCESS) -> dict[str, Path]:
-    """The unlinked files that a process has open: an export's, and in ours also some of pytest's."""
+    """Return the unlinked files that a process has open. In the test process these include some of pytest's."""
     files = {}
     for handle in Path(f"/proc/{process.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
+        with suppress(FileNotFoundError):  # closed in the meantime
             if (name := str(handle.readlink())).endswith("(deleted)"):
                 files[name] = handle
     return files
 
 
 def becomes_true(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
-    """Ask until it holds, or the deadline has passed. What held once may not hold for long: it is not asked again."""
+    """Poll until the condition holds or the deadline has passed. Returns at once, because it may not hold for long."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -40,7 +40,7 @@ def becomes_true(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
 
 
 def add_entries(database: Database, user: User, project_id: int, *, count: int, description: str) -> None:
-    """Give the person so many entries of no length, in March 2026."""
+    """Create `count` entries with a duration of zero for the user, in March 2026."""
     at = instant("2026-03-02 08:00")
     entry: dict[str, Any] = {
         "user_id": user.id,

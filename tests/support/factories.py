@@ -1,4 +1,4 @@
-"""Factories of people, projects and hours: what a test's company looks like before the test acts."""
+"""Factories for the users, projects and entries that exist before a test acts."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -22,17 +22,17 @@ PASSWORD = "violet-harbour-42-lantern"
 
 @cache
 def password_hash() -> str:
-    """The hash of everybody's PASSWORD, made once."""
+    """Return the hash of PASSWORD, which all users of the tests share, computed once."""
     return hash_password(PASSWORD)
 
 
 def instant(text: str) -> datetime:
-    """A UTC instant from `2026-03-02 08:00` or with seconds."""
+    """Parse a UTC instant such as `2026-03-02 08:00`, with or without seconds."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 class Company:
-    """Makes people by first name; everyone works in the given zone unless said otherwise."""
+    """Create users by first name. All users have the given time zone unless the call names another."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,7 +56,7 @@ class Company:
         return project
 
     def entry(self, user: User, project: Project, start: str, end: str | None, **fields: Any) -> int:
-        """Hours recorded in the past: instants in UTC, the zone the person's unless said otherwise."""
+        """Create a closed or open entry in the past. Instants are in UTC; the zone is the user's unless given."""
         values = {
             "user_id": user.id,
             "project_id": project.id,
@@ -74,7 +74,7 @@ class Company:
             return int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
 
     def reload(self, user: User) -> User:
-        """The person as the database has them now."""
+        """Return the user as stored in the database now."""
         with self._database.read_transaction() as session:
             return session.scalars(select(User).where(USER.c.id == user.id)).one()
 

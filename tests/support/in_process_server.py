@@ -1,4 +1,4 @@
-"""A real server for a test: uvicorn on a free port in a thread, so that what is tested is HTTP."""
+"""A real uvicorn server in a thread on a free port, so that tests use HTTP."""
 
 import asyncio
 import re
@@ -31,11 +31,11 @@ PROBLEM = "application/problem+json"
 Operation = dict[str, Any]
 
 
-_TLS = ssl.create_default_context()  # httpx makes one for each client, 30 ms a time, and none of ours needs it
+_TLS = ssl.create_default_context()  # httpx would create one per client, which takes 30 ms; no test uses TLS here
 
 
 class _UvicornServer(uvicorn.Server):
-    """Says when it listens and ends when told to, so that nobody has to poll."""
+    """A uvicorn server with events for start and stop, so that tests need not poll."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -57,18 +57,18 @@ class _UvicornServer(uvicorn.Server):
         self.is_listening.set()
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """As uvicorn does, without the tenth of a second that it gives connections to close: each test would wait."""
+        """Shut down like uvicorn, but without its wait of 0.1 s for connections to close."""
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
-            HttpToolsProtocol.shutdown(connection)  # ours lets idle ones stay for a second
-        await asyncio.sleep(0)  # those that idled are gone now
+            HttpToolsProtocol.shutdown(connection)  # our protocol keeps idle connections open for a second
+        await asyncio.sleep(0)  # let the transports of idle connections close
         await self._wait_tasks_to_complete()
         await self.lifespan.shutdown()
 
 
 class Server:
-    """A running service on a database of its own, and the way to call it as somebody."""
+    """A running service on its own database, with clients for its users."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -76,30 +76,33 @@ class Server:
         _share_routes(self.app)
         self._routes = list(self.app.router.routes)
         self.tasks: set[asyncio.Task[None]] = set()
-        """Requests under way."""
+        """The number of requests in progress."""
         self.database = Database(settings)
         self._signer = TokenSigner(settings)
         self.base_url = ""
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def token(self, user: User) -> str:
-        """An access token as a login gives it."""
+        """Return an access token for the user, as a login does."""
         login_session = create_login_session(self.database, user)
         return self._signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
 
     def settle(self) -> None:
-        """Wait for what the service does behind its answers."""
+        """Wait until the service has finished its background tasks."""
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.app.state.runtime.wait_for_background(), self.loop).result(20)
 
     def reset(self) -> None:
-        """Be as after the start, and log to what is captured now: a command that ran before closed its own log."""
+        """Reset the state to that after the start.
+
+        Log to the output captured now, because an earlier command closed its log stream.
+        """
         configure_logging(as_json=self.settings.logs_json)
         self.app.dependency_overrides.clear()
         self.app.router.routes[:] = self._routes
 
     def wait_until_idle(self) -> None:
-        """Wait for all that is under way."""
+        """Wait until all requests and background tasks have ended."""
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self._wait_for_tasks(), self.loop).result(20)
         self.settle()
@@ -112,7 +115,7 @@ class Server:
         return Caller(self, token, **options)
 
     def operation(self, method: str, path: str) -> Operation | None:
-        """What the document says of a request; None where it knows no such operation."""
+        """Return the operation of the OpenAPI document for a request, or None if there is none."""
         for pattern, methods in _operations():
             if pattern.fullmatch(path) and method.lower() in methods:
                 return methods[method.lower()]
@@ -120,8 +123,11 @@ class Server:
 
 
 def _share_routes(app: FastAPI) -> None:
-    """Let the app have its routers as all apps of this process have them. FastAPI works out what an operation needs at
-    the first request to come by it, for each app anew: for some twenty, that takes as long as many a test."""
+    """Share the included routers between all apps of this process.
+
+    FastAPI prepares an operation at its first request, once per app. For some twenty operations this takes as long as
+    many tests.
+    """
     shared = _included_routers()
     app.router.routes[:] = [
         shared.get(id(getattr(route, "original_router", None)), route) for route in app.router.routes
@@ -130,22 +136,25 @@ def _share_routes(app: FastAPI) -> None:
 
 @cache
 def _included_routers() -> dict[int, BaseRoute]:
-    """What FastAPI makes of each router, by the router's identity. It is the same under all settings."""
+    """Return FastAPI's included routers by the identity of the router. They do not depend on the settings."""
     routes = create_app(Settings.model_construct()).router.routes
     return {id(route.original_router): route for route in routes if hasattr(route, "original_router")}
 
 
 @cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
-    """Every path of the document as a pattern, those without parameters first, with its operations by method."""
-    document = create_app(Settings.model_construct()).openapi()  # the same under all settings
+    """Return the operations by path pattern and method; paths without parameters come first."""
+    document = create_app(Settings.model_construct()).openapi()  # the document does not depend on the settings
     paths = sorted(document["paths"].items(), key=lambda item: "{" in item[0])
     return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in paths]
 
 
 class Caller(httpx.Client):
-    """An HTTP client who checks every answer: no surprise 5xx, every error a problem that the document announces, and
-    every success in the record."""
+    """An HTTP client that checks every response.
+
+    It rejects unexpected 5xx responses, errors that the OpenAPI document doesn't list, and changes without an audit
+    event.
+    """
 
     _snapshot: RowSnapshot | None = None
 
@@ -162,7 +171,7 @@ class Caller(httpx.Client):
         self._server = server
 
     def at_root(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Call an address outside /api/v1."""
+        """Send a request to a path outside /api/v1."""
         return self.request(method, f"{self._server.base_url}{path}", **options)
 
     def clock_in(self, project_id: int, description: str = "", **params: Any) -> httpx.Response:
@@ -178,7 +187,7 @@ class Caller(httpx.Client):
         self._snapshot = RowSnapshot(self._server.database) if changes else None
 
     def _compare_snapshot(self, response: httpx.Response) -> None:
-        """Every success that changes something left exactly one event per changed subject (rules: R1)."""
+        """Check that a successful change wrote exactly one audit event per changed subject (rules: R1)."""
         if self._snapshot is not None and response.is_success:
             mismatch = self._snapshot.mismatch(is_bulk=response.request.url.path.endswith("/bulk"))
             assert mismatch is None, f"{response.request.method} {response.request.url}: {mismatch}"
@@ -187,7 +196,7 @@ class Caller(httpx.Client):
         assert response.headers["X-Request-ID"]
         assert response.status_code not in {500, 501, 502}, response.read()
         if "content-length" in response.headers and not SECRET_ISSUING_PATHS.search(response.request.url.path):
-            assert_no_secrets(response.read().decode(errors="replace"), f"the answer of {response.request.url.path}")
+            assert_no_secrets(response.read().decode(errors="replace"), f"the response to {response.request.url.path}")
         if response.status_code < 400:
             return
         response.read()
@@ -199,13 +208,13 @@ class Caller(httpx.Client):
         if operation is not None:
             documented = operation["responses"].get(str(response.status_code), {}).get("content", {}).get(PROBLEM, {})
             assert problem["code"] in documented.get("examples", {}), (
-                f"{problem['code']} is not in the document of {response.request.url}"
+                f"{problem['code']} is not documented for {response.request.url}"
             )
 
 
 @contextmanager
 def run_server(settings: Settings) -> Iterator[Server]:
-    """A server on these settings that answers until the block ends."""
+    """Run a server with these settings until the block ends."""
     server = Server(settings)
     options = {"log_config": None, "access_log": False, "proxy_headers": False, "lifespan": "on"}
     config = uvicorn.Config(server.app, host="127.0.0.1", port=0, http=LimitedHttpProtocol, ws="none", **options)

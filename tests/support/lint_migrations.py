@@ -1,7 +1,7 @@
-"""Migrations after 0.4 block nobody and break nothing that the release before reads: squawk's rules, on the SQL that
-each would run on PostgreSQL. Run by .ci/run.
+"""Lint the SQL of all migrations after 0.4 with squawk, so that they block no requests. Called by .ci/run.
 
-A migration that may break one, since nobody reads what it drops any more, says so: `# squawk-ignore: ban-drop-column`.
+A migration must not lock a table for long, and must not break the previous release. If a change is safe because no
+release reads the column any more, allow it with `# squawk-ignore: ban-drop-column`.
 """
 
 import io
@@ -18,11 +18,11 @@ from app.core.database.migrations import ROOT
 
 LAST_OF_0_4 = "2026_11_25_export_slots"
 EXCLUDED_RULES = {
-    "prefer-bigint-over-int",  # ids are int4: MAX_ID bounds them in the API too
+    "prefer-bigint-over-int",  # ids are int4, and the API limits them to MAX_ID
     "prefer-bigint-over-smallint",
     "prefer-identity",
-    "prefer-robust-stmts",  # a migration and its revision commit together
-    "prefer-text-field",  # what comes in is bounded, on both engines
+    "prefer-robust-stmts",  # a migration and its revision commit in one transaction
+    "prefer-text-field",  # the API limits the length of texts on both engines
     "require-lock-timeout",  # app/core/database/postgresql/online_migration.py sets both
     "require-statement-timeout",
 }
@@ -30,7 +30,7 @@ _IGNORED = re.compile(r"^ *# squawk-ignore: ([\w-]+)", re.MULTILINE)
 
 
 def lint(root: Path) -> list[str]:
-    """What is wrong with the migrations of a release."""
+    """Return the problems in the migrations of a release."""
     scripts = ScriptDirectory.from_config(Config(root / "alembic.ini"))
     return [line for script in scripts.iterate_revisions("head", LAST_OF_0_4) for line in _lint_script(root, script)]
 
@@ -50,7 +50,7 @@ def _lint_script(root: Path, script: Script) -> list[str]:
 
 def main() -> int:
     violations = lint(ROOT)
-    print("\n".join(violations) or "No migration after 0.4 blocks anybody.")
+    print("\n".join(violations) or "No migration after 0.4 blocks requests.")
     return 1 if violations else 0
 
 

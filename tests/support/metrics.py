@@ -1,4 +1,4 @@
-"""What a scrape of GET /metrics shows, as Prometheus' own parser reads it."""
+"""The metrics of GET /metrics, parsed by the Prometheus client library."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -7,7 +7,7 @@ Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
 class Scrape(dict[Sample, float]):
-    """The values of one scrape: `scrape("ett_audit_events_total", object_type="login")`."""
+    """Values of one scrape: `scrape("ett_audit_events_total", object_type="login")`."""
 
     def __init__(self, answer: httpx.Response) -> None:
         assert answer.status_code == 200, answer.text

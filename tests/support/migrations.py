@@ -1,4 +1,4 @@
-"""Any way through the revisions, as `app.core.database.migrations` goes to the newest."""
+"""Upgrade or downgrade a database to any revision, in the way that `app.core.database.migrations` upgrades to head."""
 
 from alembic.config import Config
 from sqlalchemy import Connection

@@ -1,6 +1,6 @@
-"""Every operation of the document, with a request that works: the examples of the document itself.
+"""Every operation of the OpenAPI document, with a valid request built from the document's examples.
 
-A body is written field by field as JSON text, since the worst that clients send is nothing that Python would serialise.
+Request bodies are JSON text per field, because hostile tests send texts that Python can't serialise.
 """
 
 import json
@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation, and a request that works: its fields and parameters with the values of the document's examples."""
+    """An operation with a valid request, whose fields and parameters have the example values of the document."""
 
     method: str
     path: str
@@ -43,21 +43,21 @@ class Operation:
     def fields(self) -> dict[str, Schema]:
         for media in self.definition.get("requestBody", {}).get("content", {}).values():
             if "$ref" not in media["schema"]:
-                return {}  # a file
+                return {}  # an uploaded file
             name = media["schema"]["$ref"].rpartition("/")[2]
             return dict(self.schemas[name]["properties"])
         return {}
 
     @property
     def body(self) -> dict[str, str]:
-        """The body's fields as JSON text."""
+        """Return the fields of the body as JSON text."""
         for media in self.definition.get("requestBody", {}).get("content", {}).values():
             return {name: json.dumps(value) for name, value in media["example"].items()} if self.fields else {}
         return {}
 
     @property
     def file(self) -> str | None:
-        """The body where it is a file."""
+        """Return the body of an upload."""
         return self.definition.get("requestBody", {}).get("content", {}).get("text/csv", {}).get("example")
 
     @property
@@ -72,7 +72,7 @@ class Operation:
         return {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in examples.items()}
 
     def send(self, client: Any, *, body: dict[str, str] | None = None, query: dict[str, str] | None = None) -> Any:
-        """The working request, with some fields or parameters changed or added. Query values are sent as they stand."""
+        """Send the valid request with some fields or parameters changed or added. Query values are sent unencoded."""
         query_string = "&".join(f"{name}={value}" for name, value in (self.query | (query or {})).items())
         fields = self.body | (body or {})
         if self.name == LOGIN:

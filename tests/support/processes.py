@@ -1,4 +1,4 @@
-"""What the tests' own servers need before they start: a port, and somebody to run as."""
+"""Free ports and unprivileged users for the servers that tests start."""
 
 import os
 import pwd
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def unprivileged_user() -> dict[str, Any]:
-    """Whom to run as, for subprocess: ourselves, unless that is root."""
+    """Return the arguments for `subprocess` to run as an unprivileged user; empty unless the current user is root."""
     if os.geteuid() != 0:
         return {}
     by_name = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -16,7 +16,7 @@ def unprivileged_user() -> dict[str, Any]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
+    """Return a port of 127.0.0.1 on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

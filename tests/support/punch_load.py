@@ -1,8 +1,8 @@
-"""Who works through a fault: writers that note every punch they sent, which were acknowledged, and which weren't.
+"""Writers that punch during a fault and note which punches were sent, acknowledged or failed.
 
-The durability method of docs/threats.md: every punch has a number and an Idempotency-Key of its own. What was
-acknowledged must be there, what is there must have been sent, nothing is there twice, and what failed is sent again
-until it is there once.
+This is the durability method of docs/threats.md. Each punch has its own number and Idempotency-Key. Every acknowledged
+punch must be stored, every stored punch must have been sent, and none may be stored twice. Failed punches are sent
+again until each of them is stored exactly once.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from app.models.tables import ENTRY
 from tests.support.concurrency import Answer, Call, exchange, open_connection
 
 RETRY_SECONDS = 0.1
-"""After which who was turned away goes on, with the next punch."""
+"""Pause before the next punch after a failed one."""
 NO_RESPONSE = 0
 
 
 @dataclass
 class PunchLog:
-    """What the writers saw. They only ever append, so it can be read while they go on."""
+    """Log of the writers. Its lists only grow, so it can be read while they run."""
 
     sent: list[str] = field(default_factory=list)
     acknowledged: list[tuple[str, float]] = field(default_factory=list)
-    """Each with its instant, by the monotonic clock."""
+    """Names of punches with the monotonic time of their responses."""
     statuses: Counter[int] = field(default_factory=Counter)
-    """Of what wasn't acknowledged; 0 where no answer came."""
+    """Status counts of failed punches; 0 stands for a missing response."""
     longest_request_seconds: float = 0
 
     def unacknowledged(self) -> list[str]:
@@ -41,7 +41,7 @@ class PunchLog:
         return [name for name in self.sent if name not in acknowledged]
 
     def longest_gap_seconds(self, started_at: float, ended_at: float) -> float:
-        """The longest time between these instants in which nothing was acknowledged."""
+        """Return the longest time between these instants without an acknowledged punch."""
         since = takewhile(lambda at: at > started_at, (at for _name, at in reversed(self.acknowledged)))
         times = sorted([started_at, *(at for at in since if at < ended_at), ended_at])
         return max(later - earlier for earlier, later in pairwise(times))
@@ -49,17 +49,17 @@ class PunchLog:
 
 @dataclass(frozen=True)
 class DurabilityResult:
-    """Nothing was lost where all of it is 0, which is what it starts with."""
+    """Counts of lost, duplicated and unexpected punches. All are 0 if nothing was lost."""
 
     lost: int = 0
     duplicates: int = 0
     phantoms: int = 0
     missing: int = 0
-    """Sent, and not there: none, once what failed was sent again."""
+    """Sent but not stored. It must be 0 after failed punches were sent again."""
 
 
 def compare_with_database(database: Database, log: PunchLog) -> DurabilityResult:
-    """What the database has, against what the writers noted."""
+    """Compare the stored entries with the log of the writers."""
     with database.read_transaction() as session:
         present = Counter(session.execute(select(ENTRY.c.description)).scalars())
     return DurabilityResult(
@@ -71,9 +71,9 @@ def compare_with_database(database: Database, log: PunchLog) -> DurabilityResult
 
 
 class Writers:
-    """One connection for each header, from which that person punches as long as the block lasts.
+    """Writers that punch until the block ends, one connection and one user per header.
 
-    They rest between two punches: where the machine is needed for what happens to the database, a while.
+    They can pause between two punches, to leave CPU time to the database.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Writers:
 
     @contextmanager
     def run_in_background(self) -> Iterator[PunchLog]:
-        """Punch, in a thread, while the block does something to the database."""
+        """Punch in a thread while the block runs."""
         thread = threading.Thread(target=lambda: asyncio.run(self._run_writers()))
         thread.start()
         try:
@@ -96,7 +96,7 @@ class Writers:
             thread.join()
 
     def wait_for_acknowledged(self, after: float, within_seconds: float) -> float:
-        """Wait for a punch that is acknowledged after this instant, and say when it was."""
+        """Wait for a punch acknowledged after this instant, and return when that was."""
         while time.monotonic() < after + within_seconds:
             if self.log.acknowledged and (at := self.log.acknowledged[-1][1]) > after:
                 return at
@@ -104,15 +104,17 @@ class Writers:
         raise TimeoutError(f"Nothing was acknowledged within {within_seconds} s: {self.log.statuses}")
 
     def wait_for(self, acknowledged: int, within_seconds: float = 60) -> None:
-        """Wait until so many punches are acknowledged."""
+        """Wait until this number of punches is acknowledged."""
         deadline = time.monotonic() + within_seconds
         while len(self.log.acknowledged) < acknowledged:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(self.log.acknowledged)} are acknowledged; not so: {self.log.statuses}")
+                raise TimeoutError(
+                    f"{len(self.log.acknowledged)} acknowledged; failures by status: {self.log.statuses}"
+                )
             time.sleep(0.02)
 
     def resend_failed(self) -> list[Answer]:
-        """Send what wasn't acknowledged again, each under its key; the answers."""
+        """Send every failed punch again with its Idempotency-Key, and return the responses."""
         return asyncio.run(self._resend_failed())
 
     async def _run_writers(self) -> None:

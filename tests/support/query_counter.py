@@ -1,4 +1,4 @@
-"""How many statements a request takes."""
+"""Capture of the SQL statements of a request."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 @contextmanager
 def capture_statements(server: Any) -> Iterator[list[str]]:
-    """The statements that the server sends its database meanwhile."""
+    """Collect the statements that the server sends to its database during the block."""
     statements: list[str] = []
 
     def append_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The release before this one, from git, and one after it, made up: each a folder that runs by itself."""
+"""The previous release from git, and an invented next release, each in a folder that runs on its own."""
 
 import io
 import os
@@ -16,14 +16,14 @@ from tests.support.server_process import ROOT
 
 PARTS = ("app", "alembic", "alembic.ini", "run_backend.py")
 NO_HISTORY = (
-    "The release before this one is taken from the history of the repository, and it isn't there: run the tests in a "
-    "clone, after `git fetch --unshallow` where that is a shallow one."
+    "The previous release is not in the git history of this folder. Run the tests in a "
+    "git clone. If the clone is shallow, run `git fetch --unshallow` first."
 )
 _VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 
 
 def extract_previous_release(folder: Path) -> Path:
-    """The newest commit of the version before this one. Raises RuntimeError where git knows of none."""
+    """Extract the last commit of the previous version. Raises RuntimeError if it is not in the git history."""
     target = folder / "previous"
     with tarfile.open(fileobj=io.BytesIO(_git("archive", _last_commit_of_previous()))) as archive:
         archive.extractall(target, filter="data")
@@ -31,7 +31,7 @@ def extract_previous_release(folder: Path) -> Path:
 
 
 def copy_this_release(folder: Path) -> Path:
-    """A copy of this one, to be overwritten by the next."""
+    """Copy this release, so that `make_next_release` can change the copy."""
     target = folder / "release"
     target.mkdir()
     for name in PARTS:
@@ -41,8 +41,10 @@ def copy_this_release(folder: Path) -> Path:
 
 
 def make_next_release(release: Path, **migrations: str) -> None:
-    """Turn a copy of this release into one that calls itself "next" and has these migrations: by name, the lines of
-    `upgrade`, in which `sa`, `op` and `autocommit` are known."""
+    """Change a copy of this release to version "next" with these migrations.
+
+    `migrations` maps names to the lines of `upgrade`, which can use `sa`, `op` and `autocommit`.
+    """
     (release / "app" / "__init__.py").write_text('__version__ = "next"\n')
     down_revision = head_revision()
     for revision, statements in migrations.items():
@@ -57,7 +59,7 @@ def make_next_release(release: Path, **migrations: str) -> None:
 
 
 def start_migration(release: Path, db_url: str, *options: str) -> subprocess.Popen[str]:
-    """`python -m app.cli migrate` of a release, under way."""
+    """Start `python -m app.cli migrate` of a release."""
     return subprocess.Popen(
         [sys.executable, "-m", "app.cli", "migrate", *options],
         cwd=release,
@@ -73,7 +75,7 @@ def environment(release: Path, db_url: str) -> dict[str, str]:
 
 
 def _last_commit_of_previous() -> str:
-    """HEAD, where it isn't of this version yet; else what came before the commit that made it this version."""
+    """Return HEAD if its version is not this one, else the parent of the commit that set this version."""
     commits = (
         _git("log", "--first-parent", "--format=%H", "-G^version = ", "HEAD", "--", "pyproject.toml").decode().split()
     )

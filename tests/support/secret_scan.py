@@ -1,5 +1,7 @@
-"""What must never show outside the few answers that hand it out (threats 8, 17): held against every answer, event and
-log line that the suite gets to see."""
+"""Search every response, audit event and log line of the tests for secrets (threats 8, 17).
+
+Only a few responses may contain a secret, because their purpose is to hand it out.
+"""
 
 import re
 
@@ -12,13 +14,13 @@ SECRET = re.compile(
     |ett[rl]?_[\w-]{{40,}}                      # API and refresh tokens, links
     |eyJ[\w-]+\.eyJ[\w-]+                    # access tokens
     |\b[a-z2-7]{{7}}(-[a-z2-7]{{7}}){{3}}\b  # recovery codes
-    |otpauth://totp/[^.]                     # with what an authenticator needs to know
-    |\b[A-Z2-7]{{32}}\b                      # secrets of authenticators
+    |otpauth://totp/[^.]                     # with the secret and its parameters
+    |\b[A-Z2-7]{{32}}\b                      # secrets of second factors
     """,
     re.VERBOSE,
 )
 SECRET_ISSUING_PATHS = re.compile(r"/auth/(login|refresh|password|api-tokens|totp|totp/confirm)$|/password-link$")
-"""Paths of operations whose answers hand a secret to whom it is for."""
+"""Paths of the operations whose responses contain a secret."""
 
 
 def assert_no_secrets(text: str, source: str) -> None:

@@ -1,4 +1,4 @@
-"""The service as operators run it: `run_backend.py` in processes of its own, which can be killed."""
+"""The service in its own processes, started with `run_backend.py` as operators start it, so that it can be killed."""
 
 import os
 import signal
@@ -19,12 +19,14 @@ from tests.support.secret_scan import assert_no_secrets
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 TLS = ssl.create_default_context()
-"""httpx makes one for each call, 30 ms a time, and none of ours needs it."""
+"""One TLS context for all calls. httpx would create one per call, which takes 30 ms; no test uses TLS here."""
 
 
 class Backend:
-    """A service with worker processes on a database, from `root`; its output is kept in `log`. `command_prefix` is
-    what its command line begins with."""
+    """A service with worker processes on a database, started from the folder `root`.
+
+    Its output is in the file `log`. `command_prefix` is put in front of the command.
+    """
 
     def __init__(
         self,
@@ -48,11 +50,11 @@ class Backend:
 
     @property
     def pid(self) -> int:
-        """The process that started the workers."""
+        """The process id of the parent process."""
         return self._process.pid
 
     def start(self) -> None:
-        """Start, and return when it serves."""
+        """Start the service and wait until it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._command, *self._options],
@@ -72,13 +74,13 @@ class Backend:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """kill -9, all its processes at once: no goodbye, no flush."""
+        """Kill all processes at once with SIGKILL."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(START_SECONDS)
 
     def stop(self) -> int:
-        """SIGTERM; the exit code once it is gone."""
+        """Send SIGTERM, wait for the end, and return the exit code."""
         if self._process.poll() is None:
             self._process.terminate()
         code = self._process.wait(START_SECONDS)

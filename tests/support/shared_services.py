@@ -1,7 +1,7 @@
-"""Databases and services that stay up from test to test: a fresh one takes half of an ordinary test's time.
+"""Databases and services shared by tests, because starting new ones takes half the time of an ordinary test.
 
-Between two tests a database is emptied. One whose schema a test changed is thrown away, with the service on it, and the
-next test gets a new one.
+A shared database is emptied before each test. If a test changed the schema, its database and service are discarded, and
+the next test gets new ones.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.support.in_process_server import Server, run_server
 from tests.support.server_process import Backend
 
 LOCK_TIMEOUT_SECONDS = 5
-# A schema, but for statistics: each row of the catalog with the transaction that wrote it.
+# Fingerprint of a schema without statistics: each row of the catalog with the transaction that wrote it.
 _SCHEMA = """
 WITH ours AS (SELECT oid, nspname, xmin FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
 SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
@@ -34,7 +34,7 @@ SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
 
 
 class _PostgreSQL:
-    """A fresh database, and the way to have it so again. No connection stays: some tests want to be alone in it."""
+    """A migrated PostgreSQL database that can be emptied. It keeps no connection open between tests."""
 
     def __init__(self, url: URL) -> None:
         self._url = url
@@ -43,7 +43,7 @@ class _PostgreSQL:
             self._schema = _schema(cursor)
 
     def empty(self) -> bool:
-        """Empty all tables; False where that can't be, or the schema isn't what it was."""
+        """Empty all tables. Returns False if that is impossible or the schema has changed."""
         try:
             with closing(_connect(self._url)) as connection, connection.cursor() as cursor:
                 cursor.execute(self._statements)
@@ -53,7 +53,7 @@ class _PostgreSQL:
 
 
 class SharedDatabase:
-    """One migrated database of an engine, for all tests of a process that leave its schema alone."""
+    """One migrated database of an engine, shared by all tests of a process that do not change its schema."""
 
     def __init__(self, engine: str, folder: Path, server: URL, templates: Path) -> None:
         self._create = lambda: fresh_database(engine, folder, server, templates)
@@ -64,7 +64,7 @@ class SharedDatabase:
         self.url = ""
 
     def reset(self) -> str:
-        """The DB_URL, with nobody in that database: the one of last time, unless it had to be thrown away."""
+        """Return the DB_URL of an empty database: the previous one, or a new one if that was discarded."""
         if self._empty is not None and self._empty():
             return self.url
         self.close()
@@ -80,7 +80,7 @@ class SharedDatabase:
 
 
 class SharedServer:
-    """A service in this process on a StandingDatabase."""
+    """An in-process service on a shared database."""
 
     def __init__(self, database: SharedDatabase) -> None:
         self._database = database
@@ -88,7 +88,7 @@ class SharedServer:
         self._server: Server | None = None
 
     def reset(self) -> str:
-        """The DB_URL of the service, and nobody in its database."""
+        """Return the DB_URL of the service, with an empty database."""
         before, url = self._database.url, self._database.reset()
         if self._server is None or url != before:
             self._resources.close()
@@ -96,18 +96,18 @@ class SharedServer:
         return url
 
     def server_for(self, db_url: str) -> Server | None:
-        """The service, if it is the one on this database."""
+        """Return the service if it runs on this database."""
         return self._server if db_url == self._database.url else None
 
     def close(self) -> None:
-        """Stop the service; who asks next gets a new one."""
+        """Stop the service. The next request for it starts a new one."""
         self._server = None
         self._resources.close()
         self._database.close()
 
 
 class SharedServices:
-    """For each engine a service with two worker processes, started for the first test that asks."""
+    """A service with two worker processes for each engine, started on first use."""
 
     def __init__(self, database_of: Callable[[str], SharedDatabase]) -> None:
         self._database_of = database_of
@@ -115,7 +115,10 @@ class SharedServices:
         self._services: dict[str, tuple[str, Backend]] = {}
 
     def reset(self, engine: str) -> str:
-        """The DB_URL of the engine's service, and nobody in that database: as after a restore, it needs no restart."""
+        """Return the DB_URL of the engine's service, with an empty database.
+
+        The service keeps running, as after a restore.
+        """
         if engine not in self._databases:
             self._databases[engine] = self._database_of(engine)
         url = self._databases[engine].reset()
@@ -124,7 +127,7 @@ class SharedServices:
         return url
 
     def service(self, engine: str, folder: Path) -> Backend:
-        """The service on the database that `reset` gave."""
+        """Return the running service on the database of the last `reset`."""
         if engine not in self._services:
             url = self._databases[engine].url
             self._services[engine] = (url, Backend(url, folder, workers=2))
@@ -157,8 +160,10 @@ def _schema(cursor: "psycopg2.extensions.cursor") -> str:
 
 
 def _reset_statements(cursor: "psycopg2.extensions.cursor") -> bytes:
-    """The statements that leave in a fresh database what is in it now. Triggers don't see them: those of the record
-    refuse to let an event go, and those of foreign keys would ask for an order."""
+    """Return the statements that reset the tables to the rows of a fresh database.
+
+    They run without triggers, because the audit log's triggers reject deletes and those of foreign keys need an order.
+    """
     parts = [b"SET session_replication_role = replica"]
     cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     for (table,) in cursor.fetchall():

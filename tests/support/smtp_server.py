@@ -1,4 +1,4 @@
-"""A mail server for tests, in a thread, on a free port of this machine; and servers that only seem to be one."""
+"""An SMTP server for tests, in a thread on a free port, and TCP servers that behave wrongly."""
 
 import asyncio
 import ssl
@@ -26,7 +26,7 @@ ADDRESS = "127.0.0.1"
 
 
 class Mailbox:
-    """What arrived: `messages`, and each one's `envelopes`. Refuses what `refusals` says: {"RCPT": "550 No"}."""
+    """Received messages and their envelopes. `refusals` maps a command to an error reply: {"RCPT": "550 No"}."""
 
     port = 25
 
@@ -37,7 +37,7 @@ class Mailbox:
         self.refusals = refusals
 
     def settings(self, **changes: object) -> dict[str, object]:
-        """Settings of a service that sends its mail here, in the open."""
+        """Return settings of a service that sends its mail to this server without TLS."""
         own = {"SMTP_HOST": ADDRESS, "SMTP_PORT": self.port, "SMTP_TLS": "none", "MAIL_FROM": "ett@example.com"}
         return own | changes
 
@@ -73,7 +73,7 @@ class Mailbox:
 def run_smtp_server(
     mailbox: Mailbox | None = None, *, implicit_tls: ssl.SSLContext | None = None, **options: Any
 ) -> Iterator[Mailbox]:
-    """A mail server that keeps what it gets; options are those of aiosmtpd's SMTP."""
+    """Run an SMTP server that stores its messages. Options are those of aiosmtpd's SMTP."""
     mailbox = mailbox or Mailbox()
     own = {"hostname": "mail.example.com", "enable_SMTPUTF8": True} | options
     with run_tcp_server(partial(SMTP, mailbox, **own), implicit_tls) as port:
@@ -83,7 +83,7 @@ def run_smtp_server(
 
 @contextmanager
 def run_tcp_server(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """The port of a server that speaks this protocol until the block ends."""
+    """Run a server with this protocol until the block ends, and return its port."""
     loop, is_ready, ports = asyncio.new_event_loop(), threading.Event(), [0]
     stop_requested = asyncio.Event()
     transports: list[asyncio.WriteTransport] = []
@@ -107,7 +107,7 @@ def run_tcp_server(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLCon
         await stop_requested.wait()
         server.close()
         for transport in transports:
-            transport.abort()  # until Python 3.12 a server leaves its connections open
+            transport.abort()  # before Python 3.12 a closed server keeps its connections
         connections = asyncio.all_tasks() - {asyncio.current_task()}
         for task in connections:
             task.cancel()
@@ -129,7 +129,7 @@ def run_tcp_server(protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLCon
 
 
 def single_user_authenticator(user: str, password: str) -> Callable[..., AuthResult]:
-    """An authenticator that knows one user."""
+    """Return an authenticator that accepts one user."""
 
     def check(
         _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, credentials: object
@@ -141,7 +141,7 @@ def single_user_authenticator(user: str, password: str) -> Callable[..., AuthRes
 
 
 def self_signed_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for this machine that nobody vouches for: its file, and the server's side of it."""
+    """Create a self-signed certificate for this machine. Returns its file and the TLS context of the server."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example.com")])
     now = utc_now()

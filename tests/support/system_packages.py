@@ -1,6 +1,6 @@
-"""Programs that tests start as real parts of an installation: a pooler, a proxy, a cluster's store, a rule checker.
+"""Programs that tests start as real parts of a deployment, such as PgBouncer, nginx, etcd and promtool.
 
-`python -m tests.support.system_packages` prints the Debian packages of those that this machine lacks.
+`python -m tests.support.system_packages` prints the Debian packages that are missing on this machine.
 """
 
 import os
@@ -16,14 +16,14 @@ PACKAGES = {
 }
 _SEARCH_PATH = os.pathsep.join(
     [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
-)  # daemons, for who isn't root
+)  # users other than root have no /usr/sbin in PATH
 
 
 def find_program(name: str) -> Path:
-    """Where a program of PACKAGES is. Raises FileNotFoundError, which names the package to install."""
+    """Return the path of a program of PACKAGES. Raises FileNotFoundError with the package to install."""
     path = shutil.which(name, path=_SEARCH_PATH)
     if path is None:
-        raise FileNotFoundError(f"The tests need {name}: install the package {PACKAGES[name]}.")
+        raise FileNotFoundError(f"The tests need {name}. Install the package {PACKAGES[name]}.")
     return Path(path)
 
 

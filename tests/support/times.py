@@ -1,4 +1,4 @@
-"""Hours before the run, as requests and factories take them, and how a refusal reads."""
+"""Instants before the run, in the formats of requests and factories, and helpers for entries."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,23 +12,26 @@ NOW = utc_now()
 
 
 def hours_ago(hours: float, **fields: float) -> str:
-    """So long ago, as a request says it."""
+    """Return an instant in the past in the format of requests."""
     return (NOW - timedelta(hours=hours, **fields)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def hours_ago_utc(hours: float) -> str:
-    """So many hours ago, as factories of people take it."""
+    """Return an instant in the past in the format of the factories."""
     return (NOW - timedelta(hours=hours)).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def two_hour_entry(project: Project, days: int = 1, **fields: Any) -> dict[str, Any]:
-    """Two hours, so many days ago."""
+    """Return the request for an entry of two hours, some days ago."""
     times = {"start_time": hours_ago(24 * days), "end_time": hours_ago(24 * days - 2)}
     return {"project_id": project.id, **times, **fields}
 
 
 def hour_entry(project: Project, number: int, **fields: Any) -> dict[str, Any]:
-    """The hour of this number, counted back from yesterday: no two of them overlap, and 600 lie in the window."""
+    """Return the request for an entry of one hour, counted back from yesterday.
+
+    Entries with different numbers do not overlap, and 600 of them fit into the allowed period.
+    """
     times = {"start_time": hours_ago(number + 25), "end_time": hours_ago(number + 24)}
     return {"project_id": project.id, **times, **fields}
 

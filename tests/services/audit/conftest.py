@@ -1,4 +1,4 @@
-"""Fixtures of the record's proof: a day at the office, and who breaks in behind it."""
+"""Fixtures for the verification of the audit log: a working day of events, and a tamperer with database access."""
 
 import pytest
 
@@ -21,7 +21,10 @@ NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
 
 @pytest.fixture
 def ids(people, database) -> dict[str, int]:
-    """A day at the office: people come, Ana is renamed, works and is corrected; somebody unknown tries to log in."""
+    """Create a day of audit events.
+
+    Users are created, Ana is renamed, punches and is corrected, and a login with an unknown address fails.
+    """
     ada, mia = people.admin("Ada"), people.manager("Mia")
     ana = people.employee("Ana", manager=mia, last_name="Ñandú")
     website = people.project("Website")
