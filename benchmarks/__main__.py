@@ -1,7 +1,7 @@
-"""How fast the service is, beside the limits of its parts and, if one is given, a baseline: `python -m benchmarks`.
+"""Compare the service with the limits of its parts and, if given, with a baseline: `python -m benchmarks`.
 
-Things compared take turns in one run, round by round, so that their ratios say more than the figures on a noisy
-machine. Figures go to stderr as they come, a page in markdown to stdout at the end.
+The variants run in turn in every round, so that ratios stay comparable on a noisy machine. Single results go to stderr
+as they arrive. A Markdown page goes to stdout at the end.
 """
 
 import argparse
@@ -29,32 +29,34 @@ def main() -> None:
             result = Result(scenario.name, scenario.title, options.engine, scenario.unit)
             compare(result, scenario.build_runs(environment), seconds=options.seconds, rounds=options.rounds)
             results.append(result)
-        facts = [_server_facts(server.postgresql.url), f"{options.seconds:g} s a phase, {options.rounds} rounds"]
+        facts = [_server_facts(server.postgresql.url), f"{options.seconds:g} s per phase, {options.rounds} rounds"]
     print(report.page(results, _command(), facts))
 
 
 def _options() -> Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", help=f"which ({', '.join(SCENARIOS)}; all of them)")
-    parser.add_argument("--seconds", type=float, help="a phase (5)")
-    parser.add_argument("--rounds", type=int, help="phases of each thing compared (3)")
-    parser.add_argument("--clients", type=int, help="at once, 50 at most (each scenario's own number)")
-    parser.add_argument("--engine", choices=ENGINES, help="(postgresql)")
-    parser.add_argument("--entries", type=int, help="of the large company (1,000,000)")
-    parser.add_argument("--employees", type=int, help="of the large company (10,000)")
-    parser.add_argument("--csv-rows", type=int, help="(1,000,000)")
-    parser.add_argument("--xlsx-rows", type=int, help="(100,000)")
-    parser.add_argument("--baseline", type=Path, help="folder of an app with the settled routes, run beside ours")
-    parser.add_argument("--baseline-python", help="the interpreter it needs (this one)")
+    parser.add_argument("scenarios", nargs="*", help=f"scenarios to run ({', '.join(SCENARIOS)}; default: all)")
+    parser.add_argument("--seconds", type=float, help="seconds per phase (default: 5)")
+    parser.add_argument("--rounds", type=int, help="measured phases per variant (default: 3)")
+    parser.add_argument("--clients", type=int, help="concurrent clients, at most 50 (default: set by each scenario)")
+    parser.add_argument("--engine", choices=ENGINES, help="database engine (default: postgresql)")
+    parser.add_argument("--entries", type=int, help="time entries of the large company (default: 1,000,000)")
+    parser.add_argument("--employees", type=int, help="employees of the large company (default: 10,000)")
+    parser.add_argument("--csv-rows", type=int, help="rows of the CSV export (default: 1,000,000)")
+    parser.add_argument("--xlsx-rows", type=int, help="rows of the XLSX export (default: 100,000)")
+    parser.add_argument(
+        "--baseline", type=Path, help="folder of another app with the same routes, measured in turn with this one"
+    )
+    parser.add_argument("--baseline-python", help="Python interpreter for the baseline (default: this one)")
     options = parser.parse_args(namespace=Options())
     options.scenarios = options.scenarios or list(SCENARIOS)
     if unknown := set(options.scenarios) - set(SCENARIOS):
-        parser.error(f"There is no scenario {', '.join(sorted(unknown))}: choose from {', '.join(SCENARIOS)}.")
+        parser.error(f"Unknown scenario: {', '.join(sorted(unknown))}. Choose from {', '.join(SCENARIOS)}.")
     return options
 
 
 def _command() -> str:
-    """The command line as it was typed, without the folders of the machine it was typed on."""
+    """Return the command line with absolute paths shortened to their last part."""
     typed = [Path(each).name if each.startswith("/") else each for each in sys.argv[1:]]
     return shlex.join(["python", "-m", "benchmarks", *typed])
 

@@ -1,7 +1,7 @@
-"""How long a backup and its restore take: `python -m benchmarks.backups [--entries 1000000]`, on both engines.
+"""Measure the time of a backup and of its restore on both engines: `python -m benchmarks.backups [--entries 1000000]`.
 
-A company is loaded with two events in the record for each entry, as punches leave them; then the commands are run as an
-operator does, the restore over the database that is there.
+The company has two audit events for each time entry, as punches write them. The commands run as an operator runs them.
+The restore overwrites the existing database.
 """
 
 import argparse
@@ -37,7 +37,7 @@ FETCH_SIZE = 5000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--entries", type=int, default=1_000_000, help="time entries (default: 1,000,000)")
     company_size = CompanySize.with_entries(EMPLOYEES, parser.parse_args().entries)
     with benchmark_server() as server:
         for engine in ENGINES:
@@ -54,7 +54,7 @@ def _measure(engine: str, url: URL, folder: Path) -> None:
         after = getrusage(RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(
-            f"{engine}: {command[0]} in {monotonic_seconds() - started_at:.1f} s, {cpu:.1f} s of a processor. {output}",
+            f"{engine}: {command[0]} in {monotonic_seconds() - started_at:.1f} s, {cpu:.1f} s of CPU time. {output}",
             flush=True,
         )
     print(f"{engine}: database {size / 1e6:.0f} MB, file {file.stat().st_size / 1e6:.0f} MB", flush=True)
@@ -62,7 +62,7 @@ def _measure(engine: str, url: URL, folder: Path) -> None:
 
 
 def _insert_events(url: URL) -> None:
-    """Two events for each entry, and the heads of their chains."""
+    """Insert two audit events for each entry, and the heads of their chains."""
     settings = settings_for(url.render_as_string(hide_password=False))
     keys = Keyring(settings).audit_keys
     by_user = select(ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time).order_by(ENTRY.c.user_id, ENTRY.c.start_time)

@@ -1,7 +1,8 @@
-"""What this machine can do at all: the bare statements of a punch and of a month behind bare Starlette, and a hello.
+"""Upper bound of this machine: the SQL of a punch and of a month behind plain Starlette, and a `/hello`.
 
-No framework, no sessions, no record: who is calling stands in the path. A punch still locks the person, and looks at
-their open entry and the project, before it writes. Runs on a copy of our tables, named by BARE_DB_URL.
+It has no FastAPI, no login sessions and no audit log. The path contains the user id. A punch still locks the user, and
+reads the open entry and the project before it writes. The app uses a copy of the service's tables in the database of
+BARE_DB_URL.
 """
 
 import os
@@ -50,7 +51,7 @@ OWN_ENTRIES = """
 
 
 class Pool:
-    """Connections for as many threads as there are, made with the process."""
+    """One connection per thread, opened when the process starts."""
 
     def __init__(self) -> None:
         self._pool: ThreadedConnectionPool | None = None
@@ -128,7 +129,7 @@ _hello = PlainTextResponse("Hello")
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """The bare app; `/hello` is answered before any of it."""
+    """Handle a request. `/hello` is handled first, without the database."""
     if scope["type"] == "http" and scope["path"] == "/hello":
         await _hello(scope, receive, send)
     else:

@@ -1,6 +1,7 @@
-"""Bulk loading: a table without its indexes, constraints and triggers meanwhile, which the database itself spells out.
+"""Bulk loading into a table without its indexes, constraints and triggers.
 
-Nothing of the schema is repeated here: what is dropped is put back in the words that the database gave for it.
+Their definitions are read from the database catalog, and used to create them again after the load. So nothing of the
+schema is repeated here.
 """
 
 import sys
@@ -27,7 +28,7 @@ POSTGRESQL_TUNING = (
     "SET maintenance_work_mem = '2GB'",
     "SET work_mem = '256MB'",
     "SET synchronous_commit = off",
-    "SET session_replication_role = replica",  # no look at foreign keys, row by row
+    "SET session_replication_role = replica",  # skips the foreign key check of each row
 )
 SQLITE_OBJECTS = """
     SELECT name, 'DROP ' || type || ' "' || name || '"', sql FROM sqlite_master
@@ -43,7 +44,7 @@ SQLITE_TUNING = (
 
 @dataclass(frozen=True)
 class DroppedObject:
-    """An index, constraint or trigger: how to be rid of it, and how to have it back."""
+    """An index, constraint or trigger with the statements that drop and create it."""
 
     name: str
     drop: str
@@ -52,9 +53,9 @@ class DroppedObject:
 
 @contextmanager
 def without_constraints(url: URL, table: str) -> Iterator[Connection]:
-    """A connection on which the table takes rows at once; afterwards all is as it was, and the planner knows the rows.
+    """Yield a connection for fast inserts into the table, then restore its indexes, constraints and triggers.
 
-    Says on stderr what took how long.
+    Updates the planner statistics at the end. Prints the duration of each step to stderr.
     """
     engine = create_engine(url)
     is_sqlite = engine.dialect.name == "sqlite"
@@ -81,7 +82,7 @@ def without_constraints(url: URL, table: str) -> Iterator[Connection]:
 
 
 def advance_sequences(connection: Connection, *tables: str) -> None:
-    """Let the tables' ids go on behind those that were written: PostgreSQL counts apart, SQLite does not."""
+    """Set the id sequences of the tables to their highest ids. Only PostgreSQL has sequences."""
     if connection.dialect.name == "sqlite":
         return
     for name in tables:

@@ -1,8 +1,10 @@
-"""A company of any size: how many work there, and how much they recorded.
+"""A generated company of any size.
 
-Everybody works the same days, four entries of two hours each, from the first day of each month on: 22 days make 88
-entries a month, ten months make a year of 880. So a period of any number of rows is easy to name, and nothing overlaps.
-The crew, who do what is measured, have a whole year each, however little the others have.
+Every employee works the same days, with four entries of two hours each. The days start with the first day of each
+month: 22 days make 88 entries a month, and ten months make 880 entries a year. So the number of entries in a period is
+easy to calculate, and entries never overlap.
+
+The measured team always has a whole year of entries, even if the other employees have less.
 """
 
 from collections.abc import Iterator
@@ -21,20 +23,20 @@ ENTRY_HOURS = 2
 ENTRIES_PER_DAY = len(START_HOURS)
 ADMIN, MANAGER, FIRST_EMPLOYEE = 1, 2, 3
 TEAM_SIZE = 50
-"""The manager's team, who do what is measured."""
+"""Size of the manager's team. The measured requests are those of this team."""
 PROJECTS = range(1, 11)
 
 
 @dataclass(frozen=True)
 class CompanySize:
-    """How large a company is."""
+    """Number of employees and of days with entries for each of them."""
 
     employees: int
     days_per_employee: int
 
     @classmethod
     def with_entries(cls, employees: int, entries: int) -> "CompanySize":
-        """So many employees, and about as many entries: a day of one person can't be split."""
+        """Return a size with this many employees and about this many entries. A day always has four entries."""
         count = max(employees, TEAM_SIZE)
         return cls(count, max(1, round(entries / count / ENTRIES_PER_DAY)))
 
@@ -47,25 +49,25 @@ class CompanySize:
         return FIRST_EMPLOYEE + self.employees - 1
 
     def days(self) -> list[tuple[date, int]]:
-        """The days worked, oldest first as a table grows, each with the last person who worked on it."""
+        """Return the days with entries, oldest first, each with the id of the last employee who worked on it."""
         numbers = range(max(self.days_per_employee, DAYS_PER_YEAR))
         return sorted(
             (_day(each), self.last_employee if each < self.days_per_employee else self.team[-1]) for each in numbers
         )
 
     def period_of(self, rows: int) -> tuple[date, date]:
-        """The days, from the last year's first on, in which about so many entries start."""
+        """Return the first and last day of a period in which about `rows` entries start."""
         max_days = min(DAYS_PER_YEAR, self.days_per_employee)
         days = min(max_days, max(1, round(rows / self.employees / ENTRIES_PER_DAY)))
         return _day(0), _day(days - 1)
 
     def entries_in(self, period: tuple[date, date]) -> int:
-        """How many start in a period."""
+        """Return the number of entries that start in the period."""
         counts = ((last - FIRST_EMPLOYEE + 1) for day, last in self.days() if period[0] <= day <= period[1])
         return ENTRIES_PER_DAY * sum(counts)
 
     def users(self) -> Iterator[dict[str, Any]]:
-        """The admin, the crew's manager, the crew, and everybody else, whom the admin manages; ids ascend."""
+        """Yield the admin, the manager, the team, and all others, who report to the admin. Ids ascend."""
         yield _user(ADMIN, Role.admin, None)
         yield _user(MANAGER, Role.manager, ADMIN)
         for number in range(FIRST_EMPLOYEE, self.last_employee + 1):
@@ -73,7 +75,7 @@ class CompanySize:
 
 
 def dates(period: tuple[date, date]) -> dict[str, date]:
-    """The parameters of a request for a period."""
+    """Return the query parameters for a period."""
     return {"start_date": period[0], "end_date": period[1]}
 
 
@@ -82,7 +84,7 @@ def email_of(user: int) -> str:
 
 
 def _user(number: int, role: Role, manager_id: int | None) -> dict[str, Any]:
-    """The columns that the tables of both services have."""
+    """Return the columns that the tables of both services share."""
     return {
         "id": number,
         "email": email_of(number),
@@ -95,7 +97,7 @@ def _user(number: int, role: Role, manager_id: int | None) -> dict[str, Any]:
 
 
 def _day(number: int) -> date:
-    """The latest year comes first, and in it its first day."""
+    """Return a day by number. Number 0 is the first day of the latest year."""
     years, rest = divmod(number, DAYS_PER_YEAR)
     month, day = divmod(rest, DAYS_PER_MONTH)
     return date(LAST_YEAR - years, 1 + month, 1 + day)

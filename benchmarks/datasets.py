@@ -1,4 +1,4 @@
-"""Companies written straight into a database, set by set: ours on both engines, and the baseline's tables."""
+"""Companies inserted straight into a database: for this service on both engines, and for the baseline."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
@@ -37,7 +37,7 @@ _BASELINE_DAY = text(
 
 
 def load_ours(url: URL, company_size: CompanySize) -> None:
-    """Fill a migrated database of ours."""
+    """Fill a migrated database of this service."""
     now = datetime.now(UTC).replace(microsecond=0)
     own = {"password_hash": password_hash(), "time_zone": "UTC", "created_at": now}
     with without_constraints(url, ENTRY.name) as connection:
@@ -49,7 +49,7 @@ def load_ours(url: URL, company_size: CompanySize) -> None:
 
 
 def load_baseline(url: URL, company_size: CompanySize) -> None:
-    """Fill the tables that the baseline has made; its own admin stays, whose password everybody gets."""
+    """Fill the tables of the baseline. Its admin is kept, and all users get the admin's password."""
     with without_constraints(url, "timeentry") as connection:
         password = connection.exec_driver_sql(f'SELECT hashed_password FROM "user" WHERE id = {ADMIN}').scalar_one()  # noqa: S608
         users = (user | {"hashed_password": password} for user in company_size.users() if user["id"] != ADMIN)
@@ -62,7 +62,7 @@ def load_baseline(url: URL, company_size: CompanySize) -> None:
 
 
 def _insert_entries(connection: Connection, company_size: CompanySize, statement: Executable, zone: Any) -> None:
-    """Everybody's entries, day by day."""
+    """Insert the entries of all employees, day by day."""
     for day, last in company_size.days():
         for slot, hour in enumerate(START_HOURS):
             start = datetime.combine(day, time(hour), zone)
@@ -71,7 +71,7 @@ def _insert_entries(connection: Connection, company_size: CompanySize, statement
 
 
 def _insert_into(connection: Connection, name: str, rows: Iterable[Values]) -> None:
-    """Rows into a table that isn't described here: its columns are the first row's."""
+    """Insert rows into a table that is not declared here. The keys of the first row are the columns."""
     rows = iter(rows)
     first = next(rows)
     statement = insert(table(name, *(column(key) for key in first)))

@@ -1,6 +1,7 @@
-"""Where things are measured: a PostgreSQL server with fsync on, companies of several sizes, and the services on each.
+"""The environment of a benchmark: a PostgreSQL server with fsync on, companies of several sizes, and services.
 
-A company is loaded, and a service started, when the first scenario asks for it; all of it goes at the end.
+A company is loaded and a service is started when a scenario first uses it. Everything is stopped and deleted at the
+end.
 """
 
 import signal
@@ -29,7 +30,7 @@ GROWTH_START = CompanySize.with_entries(employees=1000, entries=100_000)
 
 @dataclass
 class Options:
-    """What the command line may say otherwise."""
+    """Options of the command line with their defaults."""
 
     scenarios: list[str] = field(default_factory=list)
     seconds: float = 5
@@ -46,20 +47,20 @@ class Options:
 
 @dataclass(frozen=True)
 class BenchmarkServer:
-    """A PostgreSQL server, a folder for files, and what is stopped before them."""
+    """A PostgreSQL server, a folder for files, and the services to stop before both."""
 
     postgresql: PostgreSQLServer
     folder: Path
     stack: ExitStack
 
     def empty_database(self) -> URL:
-        """A PostgreSQL database without a table."""
+        """Create an empty PostgreSQL database."""
         url = self.postgresql.url.set(database=f"bench_{uuid.uuid4().hex}")
         execute(self.postgresql.url, f'CREATE DATABASE "{url.database}"')
         return url
 
     def company(self, engine: str, company_size: CompanySize) -> URL:
-        """A migrated database with a company in it."""
+        """Create a migrated database with a company in it."""
         fresh = fresh_database(engine, self.folder, self.postgresql.url, self.folder)
         url = make_url(self.stack.enter_context(fresh))
         load_ours(url, company_size)
@@ -72,7 +73,7 @@ class BenchmarkServer:
 
 @contextmanager
 def benchmark_server() -> Iterator[BenchmarkServer]:
-    """A server for the block. SIGTERM ends the block too, so that nothing that was started is left."""
+    """Run a server until the block ends. SIGTERM also ends the block, so that no process is left behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with ExitStack() as stack:
         postgresql = PostgreSQLServer(durable=True)
@@ -83,7 +84,7 @@ def benchmark_server() -> Iterator[BenchmarkServer]:
 
 
 class Scale:
-    """A company on an engine, and the services that serve it."""
+    """A company on an engine, and its services."""
 
     def __init__(self, company_size: CompanySize, server: BenchmarkServer, options: Options) -> None:
         self.company_size, self._server, self._options = company_size, server, options
@@ -96,14 +97,17 @@ class Scale:
 
     @cached_property
     def bare(self) -> BareAppService | None:
-        """None on SQLite: its statements are PostgreSQL's."""
+        """The bare app, or None on SQLite, because its SQL is that of PostgreSQL."""
         if self.is_sqlite:
             return None
         return self._server.stop_at_end(BareAppService(self._server.company(self._options.engine, self.company_size)))
 
     @cached_property
     def baseline(self) -> BaselineService | None:
-        """None where none is asked for, and on SQLite, where it answers with errors. One worker makes its tables."""
+        """The baseline, or None if none is given or the engine is SQLite, where it returns errors.
+
+        It starts once with a single worker process, which creates the tables.
+        """
         if self.is_sqlite or self._options.baseline is None:
             return None
         url, arguments = self._server.empty_database(), (self._options.baseline, self._options.baseline_python)
@@ -113,24 +117,24 @@ class Scale:
 
     @property
     def services(self) -> list[Service]:
-        """Ours, and the baseline if there is one."""
+        """This service, and the baseline if there is one."""
         return [service for service in (self.ours, self.baseline) if service]
 
 
 class Environment:
-    """The companies of one engine, by what they are for."""
+    """The companies on one engine, by purpose."""
 
     def __init__(self, server: BenchmarkServer, options: Options) -> None:
         self.options, self._server = options, server
 
     @cached_property
     def small(self) -> Scale:
-        """One team of fifty and their year."""
+        """One team of fifty with a year of entries."""
         return self._scale(SMALL_COMPANY)
 
     @cached_property
     def payroll(self) -> Scale:
-        """As many people as make the rows of the export in a year."""
+        """A company with as many employees as needed for the export's number of rows in a year."""
         employees = -(-max(self.options.csv_rows, self.options.xlsx_rows) // (DAYS_PER_YEAR * ENTRIES_PER_DAY))
         return self._scale(CompanySize(max(employees, 50), DAYS_PER_YEAR))
 
@@ -140,7 +144,7 @@ class Environment:
 
     @cached_property
     def large(self) -> Scale:
-        """As many people and entries as are asked for."""
+        """A company with the numbers of employees and entries from the command line."""
         return self._scale(CompanySize.with_entries(self.options.employees, self.options.entries))
 
     def _scale(self, company_size: CompanySize) -> Scale:

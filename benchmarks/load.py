@@ -1,9 +1,9 @@
-"""The load: clients on a connection each, in a closed loop, at as little CPU as a client can cost.
+"""Load generator: one connection per client, in a closed loop, with little CPU time per request.
 
-The clients share the machine with what they measure. So requests are bytes made beforehand, an answer is read for its
-status and its end only, and everything runs in callbacks of one uvloop, without a task or a stream per client.
+The clients share the machine with the measured service. So requests are prepared bytes, and of a response only the
+status and the end are read. Everything runs in callbacks of one uvloop, without a task or stream per client.
 
-A client is a script: a generator that yields requests and gets the answer to each.
+A client runs a script: a generator that yields requests and receives the response to each.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 ANSWER_TIMEOUT_SECONDS = 1800
-"""When a client gives up: the slowest export measured takes minutes."""
+"""Timeout of a response. The slowest export takes several minutes."""
 CONNECTION_LOST = 0
 
 
@@ -26,13 +26,13 @@ CONNECTION_LOST = 0
 class Request:
     message: bytes
     label: str = ""
-    """What the request counts as; nothing for one that is sent, and not counted."""
+    """Label under which the request is counted; empty for requests that are not counted."""
     may_end: bool = True
-    """Whether the client may stop before this one: nobody stops between clocking in and clocking out."""
+    """False if the client must not stop before this request, such as between clock-in and clock-out."""
     keep_body: bool = False
-    """Whether the script reads the body."""
+    """True if the script reads the body."""
     pause_seconds: float = 0
-    """How long the client waits before it sends this one."""
+    """Pause of the client before this request."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Answer:
     size: int = 0
     lines: int = 0
     first_byte_seconds: float = 0.0
-    """Of the body, since the request was sent."""
+    """Seconds from the request to the first byte of the response body."""
     seconds: float = 0.0
 
     @property
@@ -55,7 +55,7 @@ Script = Generator[Request, Answer, None]
 
 @dataclass
 class Measurements:
-    """What the clients' requests took: seconds by label, failures by status, and how often each client was served."""
+    """Results of all clients: durations by label, failures by status, and requests per second by label."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     failures: dict[str, Counter[int]] = field(default_factory=dict)
@@ -73,22 +73,22 @@ class Measurements:
 
 
 def p50(seconds: Sequence[float]) -> float:
-    """In milliseconds."""
+    """Return the median in milliseconds."""
     return median(seconds) * 1000 if seconds else float("nan")
 
 
 def p99(seconds: Sequence[float]) -> float:
-    """In milliseconds; of fewer than a hundred, the worst."""
+    """Return the 99th percentile in milliseconds, or the maximum of fewer than a hundred values."""
     return sorted(seconds)[int(len(seconds) * 0.99)] * 1000 if seconds else float("nan")
 
 
 def run_clients(base_url: str, scripts: Sequence[Script], seconds: float) -> Measurements:
-    """Let the clients work for some seconds; each finishes what it has begun."""
+    """Run the clients for some seconds. Each client finishes what it started."""
     return uvloop.run(_run_clients(base_url, scripts, seconds))
 
 
 def send_once(base_url: str, message: bytes) -> Answer:
-    """One request alone."""
+    """Send a single request."""
     answers: list[Answer] = []
 
     def script() -> Script:
@@ -112,7 +112,7 @@ async def _run_clients(base_url: str, scripts: Sequence[Script], seconds: float)
 
 
 class _Client(asyncio.Protocol):
-    """A connection and the script that it plays."""
+    """A connection and the script that it runs."""
 
     def __init__(self, script: Script, measurements: Measurements, done: asyncio.Future[None]) -> None:
         self._script, self._measurements, self.done = script, measurements, done
@@ -125,17 +125,17 @@ class _Client(asyncio.Protocol):
         self._transport = transport
 
     def start(self, ends_at: float) -> None:
-        """Send the first request, once all are connected; none is begun after the end."""
+        """Send the first request when all clients are connected. No request starts after `ends_at`."""
         self._ends_at = ends_at
         self._started_at = self._finished = time.perf_counter()
         self._send(next(self._script, None))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A connection that the service breaks is a failure without a status, and the end of this client."""
+        """Count a connection closed by the service as a failure without a status, and stop this client."""
         if self.done.done():
             return
         if exc is not None and not isinstance(exc, OSError):
-            self.done.set_exception(exc)  # of a script
+            self.done.set_exception(exc)  # an error in a script
         else:
             self._measurements.add(self._request.label, Answer(status=CONNECTION_LOST))
             self._stop()
@@ -169,7 +169,7 @@ class _Client(asyncio.Protocol):
             self._stop()
 
     def _stop(self) -> None:
-        """Add the client's own rates: over its own time, for the last answer may come long after the end."""
+        """Add this client's rates over its own running time, because its last response may come long after the end."""
         duration = max(self._finished - self._started_at, 1e-9)
         for label, count in self._successes.items():
             self._measurements.rates[label] += count / duration  # type: ignore[assignment]
@@ -178,7 +178,7 @@ class _Client(asyncio.Protocol):
 
 
 class Reader:
-    """Reads one answer: its status, and where its body ends."""
+    """Incremental parser of one response: its status, and the end of its body."""
 
     def __init__(self, sent: float, *, keep_body: bool) -> None:
         self.answer = Answer()
@@ -187,7 +187,7 @@ class Reader:
         self._missing = 0
 
     def feed(self, data: bytes) -> bool:
-        """Take what came in; True once the answer is whole."""
+        """Process received bytes. Returns True when the response is complete."""
         if not self._in_body:
             self._buffer += data
             end = self._buffer.find(b"\r\n\r\n")
@@ -212,7 +212,7 @@ class Reader:
             self._missing = int(head[at + 15 :].split(b"\r\n", 1)[0])
 
     def _feed_chunks(self, data: bytes) -> bool:
-        """A chunk is its size in hex, CRLF, as many bytes, CRLF; the last is empty. `_missing` counts its CRLF too."""
+        """Process chunks: size in hex, CRLF, data, CRLF. The last chunk is empty. `_missing` includes the CRLF."""
         data, self._buffer = self._buffer + data, b""
         at = 0
         while at < len(data):

@@ -1,8 +1,8 @@
-"""What a login storm does to the punches: `python -m benchmarks.login_storm`.
+"""Measure the effect of many logins on punches: `python -m benchmarks.login_storm`.
 
-Some people punch, each on a connection of their own; then 64 clients log in as fast as they are let, beside them. Both
-phases run against the same two workers, so that the ratio says more than the figures on a noisy machine. Memory is the
-most that the service's processes held in the storm, summed, shared pages counted in each.
+Some users punch, each on their own connection. In the second phase 64 more clients log in as fast as they can. Both
+phases use the same two worker processes, so that the ratio is comparable on a noisy machine. Memory is the sum of the
+peaks of all processes during the logins; shared pages count in each.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def measure(engine: str, server: BenchmarkServer, options: argparse.Namespace) -
     def logins() -> list[Script]:
         return [repeat_requests(Request(service.login(user), LOGIN)) for user in visitors]
 
-    run_clients(service.base_url, punches(), 2)  # warm
+    run_clients(service.base_url, punches(), 2)  # warm-up
     memory = PeakMemory(service.pid)
     for number in range(1, options.rounds + 1):
         quiet = run_clients(service.base_url, punches(), options.seconds)
@@ -42,25 +42,27 @@ def measure(engine: str, server: BenchmarkServer, options: argparse.Namespace) -
         peak = memory.megabytes()
         before, meanwhile = quiet.seconds[PUNCH], storm.seconds[PUNCH]
         print(
-            f"{engine}, round {number}: punches' p99 {p99(before):.0f} ms quiet ({len(before)}), "
-            f"{p99(meanwhile):.0f} ms in the storm ({len(meanwhile)}): {p99(meanwhile) / p99(before):.1f} x; "
+            f"{engine}, round {number}: punches' p99 {p99(before):.0f} ms without logins ({len(before)}), "
+            f"{p99(meanwhile):.0f} ms with logins ({len(meanwhile)}): {p99(meanwhile) / p99(before):.1f} x; "
             f"failed {_failures(storm, PUNCH)}; {storm.rates[LOGIN]:.0f} logins/s, failed {_failures(storm, LOGIN)}, "
-            f"a login's median {p50(storm.seconds[LOGIN]):.0f} ms; peak {peak:.0f} MB",
+            f"login median {p50(storm.seconds[LOGIN]):.0f} ms; peak {peak:.0f} MB",
             flush=True,
         )
 
 
 def _failures(measurements: Measurements, label: str) -> dict[int, int]:
-    """How many, by status."""
+    """Return the failed requests by status."""
     return dict(measurements.failures.get(label, Counter()))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=64, help="who log in at once (64)")
-    parser.add_argument("--people", type=int, default=8, help="who punch, ten times a second at most each (8)")
-    parser.add_argument("--seconds", type=float, default=15, help="a phase (15)")
-    parser.add_argument("--rounds", type=int, default=3, help="of both phases (3)")
+    parser.add_argument("--clients", type=int, default=64, help="clients that log in concurrently (default: 64)")
+    parser.add_argument(
+        "--people", type=int, default=8, help="users that punch, each at most ten times a second (default: 8)"
+    )
+    parser.add_argument("--seconds", type=float, default=15, help="seconds per phase (default: 15)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of both phases (default: 3)")
     options = parser.parse_args()
     for engine in ENGINES:
         with benchmark_server() as server:

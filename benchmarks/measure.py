@@ -1,4 +1,4 @@
-"""Figures: what one phase gave, what all the rounds gave, and how the things compared take turns."""
+"""Samples of single phases, their medians over all rounds, and the comparison of variants in turn."""
 
 import sys
 import time
@@ -9,14 +9,14 @@ from statistics import median
 
 from benchmarks.load import Measurements, p50, p99
 
-OURS = "ours"
+OURS = "service"
 SLOW_RUN_SECONDS = 60
-"""What takes longer in a round sits out the next ones."""
+"""Time limit of a phase. A variant that takes longer is skipped in the following rounds."""
 
 
 @dataclass
 class Sample:
-    """One phase: how many a second, in milliseconds how long, what failed, and what else was seen."""
+    """Results of one phase: rate per second, latencies in milliseconds, failures, and other values."""
 
     rate: float
     p50_ms: float = float("nan")
@@ -31,12 +31,12 @@ class Sample:
 
 
 Run = Callable[[float], Sample]
-"""One phase of so many seconds."""
+"""A function that measures one phase of the given number of seconds."""
 
 
 @dataclass
 class ResultRow:
-    """All the rounds of one of the things compared."""
+    """The samples of one variant over all rounds."""
 
     name: str
     samples: list[Sample] = field(default_factory=list)
@@ -62,7 +62,7 @@ class ResultRow:
 
 @dataclass
 class Result:
-    """A scenario on one database: a row for ours, one for each limit, and one for the baseline."""
+    """A scenario on one database: one row for this service, one per limit, and one for the baseline."""
 
     name: str
     title: str
@@ -71,7 +71,7 @@ class Result:
     rows: list[ResultRow] = field(default_factory=list)
 
     def ratio(self, name: str) -> float:
-        """Ours to another, the median over the rounds: both met the same noise in each."""
+        """Return the median over the rounds of this service's rate divided by the other rate."""
         ours, other = self._row(OURS).samples, self._row(name).samples
         rounds = [mine.rate / its.rate for mine, its in zip(ours, other, strict=False) if mine.rate and its.rate]
         return median(rounds) if rounds else float("nan")
@@ -81,7 +81,7 @@ class Result:
 
 
 def compare(result: Result, runs: dict[str, Run], *, seconds: float, rounds: int) -> None:
-    """Let the runs take turns: a phase of each, round by round, after one to warm up that isn't counted."""
+    """Measure one phase of each run in every round. The first round is a warm-up that is not counted."""
     result.rows = [ResultRow(name) for name in runs]
     skipped: set[str] = set()
     for number in range(rounds + 1):

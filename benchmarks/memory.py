@@ -1,4 +1,4 @@
-"""The memory of a service's processes, from the kernel's own high-water mark: watching costs nothing meanwhile."""
+"""Peak memory of a service's processes, read from the kernel's high-water mark without sampling."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +9,7 @@ RESET_PEAK = "5"
 
 
 class PeakMemory:
-    """The peak of a process and its children since the last reset."""
+    """The peak memory of a process and its children since the last reset."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -20,7 +20,7 @@ class PeakMemory:
                 Path(f"/proc/{pid}/clear_refs").write_text(RESET_PEAK)
 
     def megabytes(self) -> float:
-        """The sum over the processes, shared pages counted in each: compare it with itself."""
+        """Return the sum over the processes. Shared pages count in each, so compare it with itself only."""
         return sum(_peak_kilobytes(pid) for pid in self._pids()) / 1024
 
     def _pids(self) -> list[int]:

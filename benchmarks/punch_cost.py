@@ -1,8 +1,9 @@
-"""Processor time of a punch and of an own month, in the workers and in PostgreSQL: `python -m benchmarks.punch_cost`.
+"""Measure the CPU time of a punch and of a user's month: `python -m benchmarks.punch_cost`.
 
-With `--beside FOLDER` another checkout of this project is measured too, on the same PostgreSQL server and with the same
-company, in a database that it migrated itself. The two take turns, round by round, so that the ratios say more than the
-figures on a noisy machine. Time of PostgreSQL is all of the server's, its background processes' too.
+The time in the workers and that in PostgreSQL are measured separately. With `--beside FOLDER` another checkout of this
+project is measured too. It uses the same PostgreSQL server and the same company, in a database that it migrated itself.
+The two are measured in turn, so that ratios are comparable on a noisy machine. The time of PostgreSQL is that of the
+whole server with its background processes.
 """
 
 import argparse
@@ -22,11 +23,11 @@ from benchmarks.services import OurService
 from tests.support.releases import start_migration
 from tests.support.server_process import ROOT
 
-THIS_CHECKOUT, OTHER_CHECKOUT = "this checkout", "the one beside"
+THIS_CHECKOUT, OTHER_CHECKOUT = "this checkout", "the other checkout"
 
 
 class Cost(NamedTuple):
-    """Processor time of a request, in milliseconds; or how many times another's."""
+    """CPU time of a request in milliseconds, or its ratio to another."""
 
     worker: float
     database: float
@@ -44,11 +45,11 @@ class Cost(NamedTuple):
 
 
 Round = dict[str, Cost]
-"""The cost of each kind of request."""
+"""Costs by kind of request."""
 
 
 class Checkout:
-    """A checkout's service and its company's database."""
+    """The service of a checkout with its database."""
 
     def __init__(self, root: Path, server: BenchmarkServer, clients: int) -> None:
         url = server.empty_database()
@@ -79,10 +80,10 @@ class Checkout:
 
 
 def _processor_seconds(pid: int) -> float:
-    """Time of a process and its children, also of those that have ended."""
+    """Return the CPU time of a process and its children, including those that have ended."""
     leader, seconds = psutil.Process(pid), 0.0
     for child in leader.children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has just ended: its time is the leader's children's, below
+        with suppress(psutil.NoSuchProcess):  # ended just now, so its parent reports its time below
             times = child.cpu_times()
             seconds += times.user + times.system
     times = leader.cpu_times()
@@ -90,7 +91,7 @@ def _processor_seconds(pid: int) -> float:
 
 
 def measure(checkouts: dict[str, Checkout], seconds: float, rounds: int) -> dict[str, list[Round]]:
-    """The rounds of each checkout, after one to warm up that isn't counted. Every other round begins with the other."""
+    """Measure the rounds of each checkout, after one warm-up round. The order alternates from round to round."""
     measured: dict[str, list[Round]] = {name: [] for name in checkouts}
     for number in range(rounds + 1):
         for name in checkouts if number % 2 else reversed(checkouts):
@@ -113,9 +114,11 @@ def _print(title: str, costs: Round, unit: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--beside", type=Path, help="folder of another checkout, measured in turn with this one")
-    parser.add_argument("--clients", type=int, default=16, help="people at once, 50 at most (16)")
-    parser.add_argument("--seconds", type=float, default=4, help="of punches, and of months, in a round (4)")
-    parser.add_argument("--rounds", type=int, default=5, help="of each checkout (5)")
+    parser.add_argument("--clients", type=int, default=16, help="concurrent users, at most 50 (default: 16)")
+    parser.add_argument(
+        "--seconds", type=float, default=4, help="seconds of punches, and of months, per round (default: 4)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per checkout (default: 5)")
     options = parser.parse_args()
     roots = {THIS_CHECKOUT: ROOT} | ({OTHER_CHECKOUT: options.beside.resolve()} if options.beside else {})
     with benchmark_server() as server:
@@ -126,7 +129,7 @@ def main() -> None:
     if options.beside:
         pairs = zip(*measured.values(), strict=True)
         ratios = [{name: this[name].relative_to(beside[name]) for name in this} for this, beside in pairs]
-        _print(f"{THIS_CHECKOUT} to {OTHER_CHECKOUT}, median of the rounds", _median(ratios), "x")
+        _print(f"{THIS_CHECKOUT} / {OTHER_CHECKOUT}, median of the rounds", _median(ratios), "x")
 
 
 if __name__ == "__main__":

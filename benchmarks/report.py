@@ -1,4 +1,4 @@
-"""Results as a page: machine facts, and a table of ours beside each limit and the baseline."""
+"""The results as a Markdown page: facts about the machine, and a table of this service, the limits and the baseline."""
 
 import math
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 from benchmarks.measure import OURS, Result, ResultRow
 
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "psycopg2-binary", "pydantic")
-COLUMNS = ("scenario", "database", "what", "rate", "p50, ms", "p99, ms", "ours to it", "failures by status", "also")
+COLUMNS = ("scenario", "database", "what", "rate", "p50, ms", "p99, ms", "service / it", "failures by status", "also")
 
 
 def page(results: list[Result], command: str, facts: Iterable[str]) -> str:
-    """All of it in markdown."""
+    """Return the whole page."""
     return "\n".join([f"`{command}`", *(f"- {fact}" for fact in (*machine(), *facts)), "", *table(results)])
 
 
@@ -22,7 +22,7 @@ def machine() -> Iterator[str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     yield f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()} {platform.release()}"
     yield f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    yield "server, database and client share the machine; each row's ratio is the median over rounds taken in turns"
+    yield "server, database and client share the machine; each ratio is the median over rounds measured in turn"
 
 
 def table(results: list[Result]) -> list[str]:
@@ -58,7 +58,7 @@ def _number(value: float) -> str:
 
 
 def _processor() -> str:
-    """The model's name, where the system tells."""
+    """Return the model name of the CPU if the system provides it."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

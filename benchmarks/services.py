@@ -1,4 +1,4 @@
-"""The services measured, each with two workers: ours, the bare app on a copy of its tables, and a baseline."""
+"""The measured services, each with two worker processes: this one, the bare app on its tables, and a baseline."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ import httpx
 from sqlalchemy.engine import URL, make_url
 
 from benchmarks.company import ADMIN, MONTH, dates, email_of
+from benchmarks.measure import OURS
 from tests.support.concurrency import Call, send_simultaneously
 from tests.support.factories import PASSWORD
 from tests.support.processes import free_port
@@ -20,18 +21,18 @@ WORKERS = 2
 START_SECONDS = 60
 API = "/api/v1"
 ENTRY_ID, IDEMPOTENCY_KEY = b"{entry_id}", b"{key}"
-"""What a prepared punch is filled with when it is sent."""
+"""Placeholders that are replaced when a prepared punch is sent."""
 LIFETIME_MINUTES = "1440"
 BASELINE_ADMIN = ("admin@example.com", "adminpassword")
 
 
 class Service:
-    """Something that answers HTTP, and the requests that it understands."""
+    """An HTTP service, and the requests that it supports."""
 
     name = ""
     base_url = ""
     accepts_idempotency_key = False
-    """Whether a punch may have an Idempotency-Key."""
+    """True if punches accept an Idempotency-Key."""
 
     def __init__(self) -> None:
         self._tokens: dict[int, str] = {}
@@ -44,7 +45,7 @@ class Service:
         raise NotImplementedError
 
     def restart(self) -> None:
-        """With fresh processes: what one keeps of its memory hides what the next answer takes."""
+        """Restart with fresh processes, because memory kept by an old process hides the cost of the next response."""
         raise NotImplementedError
 
     def token(self, user: int) -> str:
@@ -53,7 +54,7 @@ class Service:
         return self._tokens[user]
 
     def log_in(self, user_ids: list[int]) -> None:
-        """Log these people in, anew where they are: whoever logs in a hundred times loses their oldest session."""
+        """Log in these users again, because a user's hundredth login ends their oldest login session."""
         answers = send_simultaneously([self._login(user) for user in user_ids])
         for user, answer in zip(user_ids, answers, strict=True):
             self._tokens[user] = answer.json()["access_token"]
@@ -65,7 +66,7 @@ class Service:
         return self.get(user, "/time-entries/me", **dates(MONTH))
 
     def punches(self, user: int) -> tuple[bytes, bytes]:
-        """A clock-in on the first project, and the clock-out of the entry that it answers."""
+        """Return a clock-in on the first project, and the clock-out of the entry that its response names."""
         body = {"project_id": 1, "description": ""}
         headers = {"Idempotency-Key": IDEMPOTENCY_KEY.decode()} if self.accepts_idempotency_key else {}
         clock_in = self._call("POST", "/time-entries/clock-in", user, body=body, headers=headers)
@@ -88,9 +89,9 @@ class Service:
 
 
 class OurService(Service):
-    """The service of a checkout, this one's if none is named."""
+    """The service of a checkout; this checkout by default."""
 
-    name, accepts_idempotency_key = "ours", True
+    name, accepts_idempotency_key = OURS, True
 
     def __init__(self, url: URL, folder: Path, root: Path = ROOT) -> None:
         super().__init__()
@@ -111,7 +112,7 @@ class OurService(Service):
 
 
 class UvicornService(Service):
-    """An app that uvicorn serves."""
+    """An app served by uvicorn."""
 
     def __init__(self, python: str, app: str, folder: Path, workers: int = WORKERS, **environment: str) -> None:
         super().__init__()
@@ -135,7 +136,10 @@ class UvicornService(Service):
         self._start()
 
     def _start(self) -> None:
-        """Start, and return when all workers answer: they share the port, so only answers in a row tell."""
+        """Start, and wait until all workers respond.
+
+        They share the port, so only several responses in a row prove it.
+        """
         self._process = subprocess.Popen(  # noqa: S603 - what the command line names
             self._command, cwd=self._folder, env=self._environment, start_new_session=True
         )
@@ -165,7 +169,7 @@ class BareAppService(UvicornService):
         return Call("GET", f"{self.base_url}/users/{user}/entries", params=dates(MONTH)).message()
 
     def log_in(self, user_ids: list[int]) -> None:
-        """Nobody has to."""
+        """Do nothing, because the bare app needs no login."""
 
     @property
     def hello(self) -> bytes:
@@ -173,7 +177,7 @@ class BareAppService(UvicornService):
 
 
 class BaselineService(UvicornService):
-    """Another app with the settled routes, started in its own folder. Its admin's password is everybody's."""
+    """Another app with the same routes, started in its own folder. All users have its admin's password."""
 
     name = "baseline"
 

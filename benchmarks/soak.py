@@ -1,9 +1,10 @@
-"""Hours of mixed load, and what is left behind: `python -m benchmarks.soak --minutes 60`.
+"""Run a mixed load for hours and check for leaks: `python -m benchmarks.soak --minutes 60`.
 
-People punch, log in, read and export; some ask for what isn't there, show no token, read slowly or go away in the
-middle. Meanwhile each worker's memory, descriptors and threads are sampled, and the database's connections. Exits
-with 1 where memory still grows by 5 % after the first sixth of the time, something was not given back, or an answer was
-a 5xx; what the service's log says of those is printed.
+Users punch, log in, read and export. Some clients request missing objects, send no token, read slowly or disconnect
+early. The memory, descriptors and threads of each worker are sampled, and the database connections are counted.
+
+The exit code is 1 if memory still grows by 5 % after the first sixth of the time, a resource was not released, or a
+response was a 5xx. Then the related log lines are printed.
 """
 
 import argparse
@@ -35,7 +36,7 @@ LAYOUT = CompanySize(employees=60, days_per_employee=44)
 PUNCHERS, READERS = 8, 2
 SAMPLE_EVERY_SECONDS = 10
 WARMUP_SHARE = 1 / 6
-"""The part of the time in which memory may still grow."""
+"""Share of the running time in which memory may still grow."""
 MAX_GROWTH = 0.05
 MAX_MORE_DESCRIPTORS = 10
 MAX_CONNECTIONS = WORKERS * 7
@@ -43,16 +44,16 @@ COUNT_CONNECTIONS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
-"""Connections: the server's own autovacuum and parallel workers are in that view too."""
+"""Counts client connections only. The view also lists the server's autovacuum and parallel workers."""
 PERIOD = dates(MONTH)
 LOG_PROBLEMS = re.compile(r"status=5\d\d|^\S+ (warning|error|critical)")
-"""Lines of the log."""
+"""Matches log lines of responses with a 5xx, and of warnings and errors."""
 MAX_LOG_LINES = 50
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Memory, descriptors and threads of a worker at a moment."""
+    """Memory, descriptors and threads of a worker at one moment."""
 
     at: float
     pid: int
@@ -62,7 +63,7 @@ class Sample:
 
 
 class Monitor:
-    """Samples the workers and counts the connections until the block ends."""
+    """Sampler of the workers and counter of connections, until the block ends."""
 
     def __init__(self, pid: int, database: URL) -> None:
         self._leader, self._database = psutil.Process(pid), database
@@ -102,7 +103,7 @@ def _sample(worker: psutil.Process) -> Sample:
 
 
 def build_scripts(service: OurService) -> list[Script]:
-    """Everybody's work: each of these is a client."""
+    """Return the scripts of all users, one per client."""
     team = list(LAYOUT.team)
     visitor, reader = team[-1], team[-2]
 
@@ -132,7 +133,7 @@ def build_scripts(service: OurService) -> list[Script]:
 
 
 def abort_downloads(service: OurService, is_over: threading.Event) -> None:
-    """Ask for an export, read a little of it, sometimes slowly, and go; again and again."""
+    """Request exports, read a part of each, sometimes slowly, and disconnect."""
     address = urlsplit(service.base_url)
     message = service.get(MANAGER, "/reports/export/csv", **PERIOD)
     for number in cycle(range(10)):
@@ -146,33 +147,33 @@ def abort_downloads(service: OurService, is_over: threading.Event) -> None:
 
 
 def find_problems(samples: list[Sample], connections: list[int], measurements: Measurements) -> list[str]:
-    """What is wrong; nothing, if all is well."""
+    """Return the problems found; empty if there are none."""
     wrong = [
-        f"{count} answers were {status}"
+        f"{count} responses were {status}"
         for status, count in measurements.failed.items()
         if status >= 500 or status == CONNECTION_LOST
     ]
     if max(connections) > MAX_CONNECTIONS:
-        wrong.append(f"{max(connections)} connections of {MAX_CONNECTIONS}")
+        wrong.append(f"{max(connections)} connections, limit {MAX_CONNECTIONS}")
     for pid in {sample.pid for sample in samples}:
         early, late = _first_and_last([sample for sample in samples if sample.pid == pid])
         growth = _median(late, "megabytes") / _median(early, "megabytes") - 1
         print(
-            f"worker {pid}: {_median(early, 'megabytes'):.1f} MB then, {_median(late, 'megabytes'):.1f} MB at the end "
+            f"worker {pid}: {_median(early, 'megabytes'):.1f} MB early, {_median(late, 'megabytes'):.1f} MB at the end "
             f"({growth:+.1%}); descriptors {_median(early, 'descriptors'):.0f} and {_median(late, 'descriptors'):.0f}, "
             f"threads {_median(early, 'threads'):.0f} and {_median(late, 'threads'):.0f}"
         )
         if growth >= MAX_GROWTH:
-            wrong.append(f"worker {pid} grew by {growth:.1%}")
+            wrong.append(f"memory of worker {pid} grew by {growth:.1%}")
         if _median(late, "descriptors") > _median(early, "descriptors") + MAX_MORE_DESCRIPTORS:
-            wrong.append(f"worker {pid} keeps descriptors")
+            wrong.append(f"worker {pid} leaks descriptors")
     if len({sample.pid for sample in samples}) != WORKERS:
-        wrong.append("workers came and went")
+        wrong.append("worker processes were restarted")
     return wrong
 
 
 def _first_and_last(samples: list[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """The samples of a while after the warm part, and those of as long at the end."""
+    """Return the samples of a period after the warm-up, and those of an equal period at the end."""
     first, last = samples[0].at, samples[-1].at
     part = (last - first) * WARMUP_SHARE
     early = [sample for sample in samples if first + part <= sample.at < first + 2 * part]
@@ -199,18 +200,20 @@ def measure(server: BenchmarkServer, minutes: float) -> list[str]:
         print(*islice(filter(LOG_PROBLEMS.search, log), MAX_LOG_LINES), sep="")
     for label, seconds in sorted(measurements.seconds.items()):
         print(f"{label}: {len(seconds):,}, p99 {p99(seconds):.0f} ms")
-    print(f"other answers: { ({label: dict(failed) for label, failed in measurements.failures.items()}) }")
-    print(f"{sum(map(len, measurements.seconds.values())):,} answers, {len(measurements.seconds[PUNCH]):,} to punches")
+    print(f"failed responses: { ({label: dict(failed) for label, failed in measurements.failures.items()}) }")
+    print(
+        f"{sum(map(len, measurements.seconds.values())):,} responses, {len(measurements.seconds[PUNCH]):,} to punches"
+    )
     return find_problems(monitor.samples, monitor.connections, measurements)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60, help="(60)")
+    parser.add_argument("--minutes", type=float, default=60, help="duration in minutes (default: 60)")
     options = parser.parse_args()
     with benchmark_server() as server:
         wrong = measure(server, options.minutes)
-    print("\n".join(wrong) or "All is well.")
+    print("\n".join(wrong) or "No problems found.")
     return int(bool(wrong))
 
 

@@ -1,4 +1,4 @@
-"""Upper bounds beside which ours is shown: the same rows from the database, or from a library, alone."""
+"""Upper bounds for comparison: the same rows from the database alone or from a library alone."""
 
 import tempfile
 import threading
@@ -42,7 +42,7 @@ XLSX_ROW: dict[str, Any] = {
 
 
 class Aggregate:
-    """Sums of a summary by the database alone, each client on its own connection."""
+    """The sums of a summary in SQL only. Each client has its own connection."""
 
     def __init__(self, url: URL, clients: int, period: tuple[date, date]) -> None:
         self._url, self._clients, self._period = url, clients, period
@@ -72,7 +72,7 @@ class Aggregate:
 
 
 class CopyOut:
-    """The rows of the export, copied out by the database into nowhere."""
+    """The rows of the export with COPY TO STDOUT, discarded by the client."""
 
     def __init__(self, url: URL, period: tuple[date, date]) -> None:
         self._url, self._period = url, period
@@ -89,7 +89,7 @@ class CopyOut:
 
 
 class WriteXlsx:
-    """A workbook of so many rows, written by the library alone from dictionaries that are there already."""
+    """A workbook written by the library alone from prepared dictionaries."""
 
     def __init__(self, rows: int) -> None:
         self._rows = [XLSX_ROW | {"employee_id": number} for number in range(rows)]

@@ -1,4 +1,4 @@
-"""What is measured, by name: each scenario has one file's worth of things in common with its neighbours."""
+"""All scenarios by name. Each module holds the scenarios of one topic."""
 
 from benchmarks.scenarios import exports, growth, punches, reads
 from benchmarks.scenarios.scenario import Scenario

@@ -1,4 +1,4 @@
-"""Exports for payroll: rows a second, how soon the first byte comes, and how much more memory than a small one."""
+"""Payroll exports: rows per second, time to the first byte, and memory beyond that of a small export."""
 
 import time
 from collections import Counter
@@ -13,7 +13,10 @@ from benchmarks.services import Service
 from benchmarks.upper_bounds import CopyOut, WriteXlsx
 
 SETTLE_SECONDS = 2
-"""What a worker does once when it starts, such as a first hash, is over then: its memory isn't the export's."""
+"""Seconds before a measurement in which a worker finishes start-up work, such as the first password hash.
+
+Otherwise the memory of that work would count as the export's.
+"""
 CSV, XLSX = "/reports/export/csv", "/reports/export/xlsx"
 
 
@@ -26,13 +29,13 @@ def csv(environment: Environment, _: int) -> dict[str, Run]:
 
 
 def xlsx(environment: Environment, _: int) -> dict[str, Run]:
-    """The baseline has no such thing."""
+    """Measure the XLSX export. The baseline has none."""
     scale, rows = environment.payroll, environment.options.xlsx_rows
     return {scale.ours.name: export_load(scale.ours, scale, XLSX, rows), "rustpy_xlsxwriter": WriteXlsx(rows)}
 
 
 def export_load(service: Service, scale: Scale, path: str, rows: int) -> Run:
-    """One whole export by one client, however long it takes, after one of a day, by fresh processes."""
+    """Measure one export by one client in fresh processes, after an export of a single day."""
     small, whole = (_message(service, scale, path, count) for count in (1, rows))
     expected = scale.company_size.entries_in(scale.company_size.period_of(rows))
 
@@ -46,7 +49,7 @@ def export_load(service: Service, scale: Scale, path: str, rows: int) -> Run:
         count = answer.lines - 1 if path == CSV else expected
         notes = {
             "rows": count, "MB": answer.size / 1e6, "first byte, ms": answer.first_byte_seconds * 1000,
-            "peak MB": after, "more than a small one, MB": after - before,
+            "peak MB": after, "MB above a small export": after - before,
         }  # fmt: skip
         return Sample(count / answer.seconds, answer.seconds * 1000, answer.seconds * 1000, notes=notes)
 

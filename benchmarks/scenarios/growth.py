@@ -1,4 +1,4 @@
-"""What a grown database costs: the same requests by the same crew, on 100,000 entries and on as many as asked for."""
+"""The cost of a large database: the same requests of the same team with 100,000 entries, and with many more."""
 
 from collections.abc import Callable
 
@@ -30,6 +30,6 @@ def _compare_scales(
 
 
 SCENARIOS = (
-    Scenario("growth-punch", "Punches on a grown database", "cycles/s", 32, growing_punches),
-    Scenario("growth-own-month", "Own month on a grown database", "answers/s", 16, growing_months),
+    Scenario("growth-punch", "Punches on a large database", "cycles/s", 32, growing_punches),
+    Scenario("growth-own-month", "Own month on a large database", "responses/s", 16, growing_months),
 )

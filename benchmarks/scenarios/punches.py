@@ -1,4 +1,4 @@
-"""Punches, logins, and nine o'clock: what a company does when it comes to work."""
+"""Punches, logins, and the peak at nine o'clock."""
 
 import itertools
 import re
@@ -18,18 +18,18 @@ _ID = re.compile(rb'"id": ?(\d+)')
 
 
 def punch_load(service: Service, user_ids: list[int]) -> Run:
-    """Clock-in/out cycles, each person on a connection of their own."""
+    """Measure cycles of clock-in and clock-out, each user on their own connection."""
 
     def run(seconds: float) -> Sample:
         scripts = [punch_script(service.punches(user)) for user in user_ids]
         sample = Sample.of(run_clients(service.base_url, scripts, seconds), PUNCH)
-        return replace(sample, rate=sample.rate / 2)  # two punches make a cycle; how long each took stays
+        return replace(sample, rate=sample.rate / 2)  # a cycle is two punches; latencies are per punch
 
     return run
 
 
 def punch_script(punches: tuple[bytes, bytes], *, pause_seconds: float = 0) -> Script:
-    """One person's day, over and over; each punch with a key of its own where there is a place for one."""
+    """Repeat the punches of one user, each with a new Idempotency-Key if the service supports it."""
     clock_in, clock_out = punches
     entry_id = b"0"
     while True:
@@ -67,7 +67,7 @@ def _mixed(service: Service, user_ids: list[int]) -> Run:
     report = service.get(MANAGER, "/reports/team", **dates(MONTH))
 
     def run(seconds: float) -> Sample:
-        service.log_in(user_ids)  # the logins of the last round ended the oldest sessions
+        service.log_in(user_ids)  # the logins of the last round ended the oldest login sessions
         count = itertools.count(1)
         scripts = [
             _mix_in_requests(punch_script(service.punches(each)), count, service.login(each), report)
@@ -82,7 +82,7 @@ def _mixed(service: Service, user_ids: list[int]) -> Run:
 
 
 def _mix_in_requests(punches: Script, count: "itertools.count[int]", login: bytes, report: bytes) -> Script:
-    """Punches; of all clients' requests together each twentieth is a login before, each two-hundredth a report."""
+    """Mix other requests in: of all clients' requests, every twentieth is a login and every 200th a report."""
     request = next(punches)
     while True:
         number = next(count)
@@ -98,5 +98,5 @@ def _mix_in_requests(punches: Script, count: "itertools.count[int]", login: byte
 SCENARIOS = (
     Scenario("punch", "Punches: clock in, clock out", "cycles/s", 32, punch),
     Scenario("login", "Logins", "logins/s", 8, login),
-    Scenario("mixed", "Nine o'clock: punches among logins and reports", "punches/s", 32, peak_load),
+    Scenario("mixed", "Nine o'clock: punches with logins and reports", "punches/s", 32, peak_load),
 )

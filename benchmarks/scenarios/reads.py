@@ -1,4 +1,4 @@
-"""What people look at: their own month, a team's, sums, who is there, and the list of everybody."""
+"""Read requests: the own month, a team's month and year, sums, presence, and the list of all users."""
 
 from datetime import date
 
@@ -47,7 +47,7 @@ def _team(environment: Environment, clients: int, period: tuple[date, date]) -> 
 
 
 def summary(environment: Environment, clients: int) -> dict[str, Run]:
-    """A team's year, all there is in this company; the baseline has no such thing."""
+    """Measure the summary of a team's year, which is the whole data of this company. The baseline has none."""
     scale = environment.small
     message = scale.ours.get(MANAGER, SUMMARY, **dates(YEAR))
     message = message.replace(b" HTTP/1.1", f"&{SUMMARY_GROUPS} HTTP/1.1".encode(), 1)
@@ -63,7 +63,7 @@ def presence(environment: Environment, clients: int) -> dict[str, Run]:
 
 
 def users(environment: Environment, clients: int) -> dict[str, Run]:
-    """All pages of the list, each client from another page on."""
+    """Measure all pages of the user list. Each client starts at another page."""
     return {each.name: _page_load(each, clients) for each in environment.large.services}
 
 
@@ -80,10 +80,10 @@ def _page_load(service: Service, clients: int) -> Run:
 
 
 SCENARIOS = (
-    Scenario("own-month", "Own month, 88 entries", "answers/s", 16, own_month),
-    Scenario("team-month", "A team of 50, a month with 4,400 entries", "answers/s", 4, team_month),
-    Scenario("team-year", "A team of 50, a year with 44,000 entries", "answers/s", 4, team_year),
-    Scenario("summary", "Sums of a team's year by person and month, 44,000 entries", "answers/s", 1, summary),
-    Scenario("presence", "Who of a team of 50 is there", "answers/s", 16, presence),
-    Scenario("users", "10,000 people in pages of 100", "pages/s", 4, users),
+    Scenario("own-month", "Own month, 88 entries", "responses/s", 16, own_month),
+    Scenario("team-month", "A team of 50, a month with 4,400 entries", "responses/s", 4, team_month),
+    Scenario("team-year", "A team of 50, a year with 44,000 entries", "responses/s", 4, team_year),
+    Scenario("summary", "Sums of a team's year by user and month, 44,000 entries", "responses/s", 1, summary),
+    Scenario("presence", "Presence of a team of 50", "responses/s", 16, presence),
+    Scenario("users", "10,000 users in pages of 100", "pages/s", 4, users),
 )

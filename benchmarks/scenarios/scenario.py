@@ -1,4 +1,4 @@
-"""What every scenario is, and the load that most of them are: the same request again and again."""
+"""The definition of a scenario, and a load of repeated requests, which most scenarios use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ DONE = "done"
 
 @dataclass(frozen=True)
 class Scenario:
-    """`runs` makes the things compared, ours among them, in an environment with a number of clients."""
+    """A scenario. `runs` returns the variants, including this service, for an environment and a number of clients."""
 
     name: str
     title: str
@@ -28,13 +28,13 @@ class Scenario:
 
 
 def repeat_requests(*requests: Request) -> Script:
-    """The requests one after the other, again and again, until the time is over."""
+    """Repeat the requests in order until the time is over."""
     for request in cycle(requests):  # noqa: UP028 - a script is sent answers, of which an iterator takes none
         yield request
 
 
 def read_load(service: Service, messages: list[bytes]) -> Run:
-    """Each client repeats its own request."""
+    """Repeat one request per client."""
 
     def run(seconds: float) -> Sample:
         scripts = [repeat_requests(Request(message, DONE)) for message in messages]
@@ -44,7 +44,7 @@ def read_load(service: Service, messages: list[bytes]) -> Run:
 
 
 def with_memory(service: Service, run: Run) -> Run:
-    """The same, and how much memory the service's processes held at most meanwhile."""
+    """Add the peak memory of the service's processes to the samples of a run."""
     peak = PeakMemory(service.pid)
 
     def run_with_memory(seconds: float) -> Sample:
