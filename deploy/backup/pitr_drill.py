@@ -1,8 +1,9 @@
-"""A drill of point-in-time recovery: `python -m deploy.backup.pitr_drill`, half a minute, on this machine alone.
+"""Drill of point-in-time recovery: `python -m deploy.backup.pitr_drill`. It takes half a minute.
 
-It does what docs/backup.md says, with a PostgreSQL of its own on loopback: archive the log, take a base backup, let the
-service write, note the time, delete everybody's hours "by accident", and recover to the noted time in a second data
-folder. Then verify-audit and the counts must say what they said. Exit code 0 where they do.
+The drill follows docs/backup.md with a temporary PostgreSQL server on loopback. It archives the WAL, takes a base
+backup, lets the service write, notes the time, deletes all entries "by accident", and recovers to the noted time in a
+second data folder. Then verify-audit and the counts must return the same results as before. In that case the exit code
+is 0.
 """
 
 import os
@@ -32,7 +33,7 @@ COUNTS_SQL = "SELECT count(*), sum(extract(epoch FROM end_time - start_time))::b
 
 
 class Server:
-    """A PostgreSQL with its data in a folder, which archives its log into another one."""
+    """A PostgreSQL server with its data in one folder, which archives its WAL into another."""
 
     def __init__(self, data: Path, archive: Path) -> None:
         self._data = data
@@ -51,7 +52,7 @@ class Server:
 
     @contextmanager
     def run_server(self) -> Any:
-        """Start it, wait until it takes writes, and end it."""
+        """Run the server until the block ends. The block starts when the server accepts writes."""
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with (self._data.parent / f"{self._data.name}.log").open("ab") as log:
             command = [BIN / "postgres", "-D", self._data, *options]
@@ -78,7 +79,7 @@ def wait_for(condition: Any, process: subprocess.Popen[bytes] | None = None) -> 
             if condition():
                 return
         if monotonic_seconds() > deadline or (process is not None and process.poll() is not None):
-            raise RuntimeError("It didn't come to that; see the logs.")
+            raise RuntimeError("Timeout. See the logs.")
         time.sleep(0.05)
 
 
@@ -94,29 +95,27 @@ class RecoveryDrill:
                 os.chown(each, user["user"], user["group"])
 
     def run(self) -> bool:
-        """Whether all was there afterwards."""
+        """Run the drill. Returns True if all data were recovered."""
         first = Server(self._folder / "first", self._archive)
         self._run_postgresql("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D", self._folder / "first")
         with first.run_server():
-            self._report("a PostgreSQL that archives its log is up")
+            self._report("PostgreSQL is running with WAL archiving")
             self._run_cli(first, "migrate")
             with self._run_service(first) as punch:
                 punch(ENTRIES)
-                self._report(f"migrated, and {ENTRIES} punches are answered")
+                self._report(f"migrated, and {ENTRIES} punches were acknowledged")
                 self._run_postgresql("pg_basebackup", "-d", first.url, "-D", self._folder / "second", "-c", "fast")
                 self._run_postgresql("pg_verifybackup", self._folder / "second")
                 self._report("the base backup is taken and verified")
                 punch(ENTRIES)
             counts, verification = first.query(COUNTS_SQL), self._run_cli(first, "verify-audit")
             (target_time,) = first.query("SELECT clock_timestamp()::text")
-            self._report(f"{ENTRIES} more; at {target_time} there are {counts[0]} entries. {verification}")
+            self._report(f"{ENTRIES} more entries; at {target_time} there are {counts[0]} entries. {verification}")
             first.query("DELETE FROM time_entry")
             (segment,) = first.query("SELECT pg_walfile_name(pg_current_wal_lsn())")
             first.query("SELECT pg_switch_wal()")
             wait_for((self._archive / segment).exists)
-            self._report(
-                f"deleted by accident: {first.query(COUNTS_SQL)[0]} entries are left; the log is archived up to there"
-            )
+            self._report(f"deleted by accident: {first.query(COUNTS_SQL)[0]} entries are left; the WAL is archived")
         second = Server(self._folder / "second", self._archive)
         self._set_target(target_time)
         with second.run_server():
@@ -125,11 +124,11 @@ class RecoveryDrill:
             self._report(f"there are {restored_counts[0]} entries. {restored_verification}")
             with self._run_service(second) as punch:
                 punch(1)
-                self._report("the service runs on it, and a punch is answered")
+                self._report("the service runs on the recovered database and accepts a punch")
         return bool(counts == restored_counts and verification == restored_verification)
 
     def _set_target(self, target_time: str) -> None:
-        """Where to find the log, and where to stop."""
+        """Set the recovery target and the command that fetches archived WAL."""
         data = self._folder / "second"
         with (data / "postgresql.auto.conf").open("a") as settings:
             settings.write(f"restore_command = 'cp {self._archive}/%f %p'\n")
@@ -139,7 +138,7 @@ class RecoveryDrill:
 
     @contextmanager
     def _run_service(self, server: Server) -> Any:
-        """The service on this database, and how to punch there so many times as its first admin."""
+        """Run the service on this database, and yield a function that punches as its first admin."""
         backend = Backend(server.url, self._folder)
         try:
             with httpx.Client(base_url=f"{backend.base_url}/api/v1", verify=TLS) as client:
@@ -187,7 +186,7 @@ def main() -> int:
         is_complete = RecoveryDrill(folder).run()
     finally:
         shutil.rmtree(folder)
-    print("All that was there is there again." if is_complete else "It is NOT what it was.")
+    print("All data were recovered." if is_complete else "The recovered data DIFFER.")
     return 0 if is_complete else 1
 
 

@@ -1,10 +1,12 @@
-"""A smoke test of compose.yaml: `sudo python -m deploy.compose.smoke_test`, two minutes, with Docker, and nothing of
-this stack: its ports and its network are those of the real one.
+"""Smoke test of compose.yaml: `sudo python -m deploy.compose.smoke_test`. It takes two minutes and needs Docker.
 
-It builds the images, starts everything with secrets made for the test, and does what docs/operations.md says: log in
-through the ports that are open, be scraped, back up, restore, lose each part to `kill -9`, stop. Then all of it is
-removed, volumes too. Exit code 0 where each step did what it should. Root, because no container ends its own first
-process, and Docker does not restart what it was told to kill.
+The stack must not be running, because the test uses the same ports and the same network. It builds the images, starts
+all services with generated secrets, and follows docs/operations.md: log in through the open ports, scrape metrics, back
+up, restore, kill each service with SIGKILL, and stop. At the end it removes everything, including volumes. The exit
+code is 0 if each step succeeded.
+
+It needs root for two reasons. A container can't kill its own first process, and Docker does not restart a container
+that it was asked to kill.
 """
 
 import json
@@ -38,31 +40,29 @@ class SmokeTest:
         self._environment = os.environ | self._secrets | {"FIRST_ADMIN_EMAIL": EMAIL}
 
     def run(self) -> None:
-        """Raises AssertionError, RuntimeError or CalledProcessError where something isn't as it should be."""
+        """Run all steps. Raises AssertionError, RuntimeError or CalledProcessError if one fails."""
         self._compose("--profile", "backup", "build", "--quiet")
-        self._report("the images are built")
+        self._report("images built")
         self._compose("up", "--detach")
         wait_for(lambda: all(self._health(name) == "healthy" for name in SERVICES))
         self._report(f"{', '.join(SERVICES)} are healthy")
         for name in SERVICES:
             self._check_hardening(name)
-        self._report("none is root, has a capability or gains one; their file systems are read-only")
+        self._report("no container runs as root, has capabilities or can gain privileges; file systems are read-only")
         with self._log_in() as client:
             self._check_exposure(client)
-            self._report("logged in with the address of the proxy's client; no docs, and metrics for Prometheus alone")
+            self._report("logged in with the client address from the proxy; no API docs; metrics only for Prometheus")
             self._check_backup_and_restore(client)
-            self._report(
-                "backed up and restored: a punch from before is there, one from after isn't, and the record holds"
-            )
+            self._report("backed up and restored: earlier punch present, later punch absent, audit log verified")
             for name in ("database", "pgbouncer", "api"):
                 self._check_restart_after_kill(name, client)
         self._compose("stop")
         codes = {name: self._inspect(name)["State"]["ExitCode"] for name in SERVICES}
         assert set(codes.values()) == {0}, codes
-        self._report("stopped; each with 0")
+        self._report("stopped, all with exit code 0")
 
     def remove(self) -> None:
-        """Leave nothing of it."""
+        """Remove the stack and its volumes."""
         self._compose("--profile", "backup", "down", "--volumes", "--remove-orphans")
 
     def _check_hardening(self, name: str) -> None:
@@ -74,7 +74,7 @@ class SmokeTest:
 
     @contextmanager
     def _log_in(self) -> Iterator[httpx.Client]:
-        """The first admin, as the proxy passes on what she sends."""
+        """Log in as the first admin through the proxy's headers."""
         with httpx.Client(base_url=f"{API}/api/v1", verify=TLS, headers={"X-Forwarded-For": CLIENT_ADDRESS}) as client:
             form = {"username": EMAIL, "password": self._secrets["FIRST_ADMIN_PASSWORD"]}
             token = client.post("/auth/login", data=form).raise_for_status().json()["access_token"]
@@ -100,7 +100,7 @@ class SmokeTest:
         self._backup("python", "-m", "app.cli", "verify-audit")
 
     def _punch(self, client: httpx.Client, project: int) -> int:
-        """Clock in, out of whatever ran."""
+        """Clock in, and close any open entry first."""
         body = {"project_id": project, "description": "A drill"}
         entry: int = client.post("/time-entries/clock-in?switch=true", json=body).raise_for_status().json()["id"]
         return entry
@@ -111,7 +111,7 @@ class SmokeTest:
         os.kill(before["State"]["Pid"], signal.SIGKILL)
         wait_for(lambda: self._inspect(name)["RestartCount"] > before["RestartCount"])
         wait_for(lambda: client.get("/time-entries/current", timeout=10).status_code == 200)
-        self._report(f"{name} was killed; {monotonic_seconds() - killed_at:.1f} s later answers come again")
+        self._report(f"{name} was killed; {monotonic_seconds() - killed_at:.1f} s later requests succeed again")
 
     def _backup(self, *command: str) -> str:
         return self._compose("run", "--rm", "-T", "backup", *command)
@@ -145,7 +145,7 @@ class SmokeTest:
 
 
 def query_prometheus(what: str) -> Any:
-    """What Prometheus says of its targets or rules."""
+    """Query the targets or rules of Prometheus."""
     return httpx.get(f"{PROMETHEUS}/api/v1/{what}", verify=TLS).raise_for_status().json()["data"]
 
 
@@ -156,18 +156,18 @@ def wait_for(condition: Callable[[], bool]) -> None:
             if condition():
                 return
         if monotonic_seconds() > deadline:
-            raise RuntimeError("It didn't come to that; see `docker logs`.")
+            raise RuntimeError("Timeout. See `docker logs`.")
         time.sleep(0.2)
 
 
 def main() -> None:
     smoke_test = SmokeTest()
-    smoke_test.remove()  # what one that was killed has left
+    smoke_test.remove()  # the remains of a test that was killed
     try:
         smoke_test.run()
     finally:
         smoke_test.remove()
-    print("All is as it should be.")
+    print("All steps succeeded.")
 
 
 if __name__ == "__main__":

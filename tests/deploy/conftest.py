@@ -1,4 +1,4 @@
-"""Fixtures of the deployment's tests: those of real processes."""
+"""Fixtures of the deployment tests: the real processes of the fault tests."""
 
 from tests.faults.conftest import bearer, own_db_url, own_postgresql
 

@@ -1,6 +1,7 @@
-"""Starts a program that may make these system calls and no others: `seccomp.py CALL,CALL,... PROGRAM ARGUMENT...`.
+"""Start a program with a seccomp filter: `seccomp.py CALL,CALL,... PROGRAM ARGUMENT...`.
 
-Any other fails with EPERM, for it and all that it starts. A script that needs nothing of ours: it runs from any folder.
+All other system calls fail with EPERM, for the program and its child processes. The script imports nothing from this
+project, so it runs in any folder.
 """
 
 import ctypes
@@ -12,13 +13,13 @@ ALLOW, FAIL = 0x7FFF0000, 0x00050000 | errno.EPERM  # seccomp_init(3)
 
 
 def load_filter(calls: list[str]) -> None:
-    """From now on this process can make these calls only."""
-    library = ctypes.CDLL("libseccomp.so.2")  # systemd's own
+    """Restrict this process to these system calls."""
+    library = ctypes.CDLL("libseccomp.so.2")  # installed with systemd
     library.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(FAIL)))
     for name in calls:
         number = library.seccomp_syscall_resolve_name(name.encode())
-        if number >= 0:  # others are those of other processors
+        if number >= 0:  # negative: a call of another processor architecture
             _check(library.seccomp_rule_add_array(context, ctypes.c_uint32(ALLOW), number, 0, None))
     _check(library.seccomp_load(context))
 

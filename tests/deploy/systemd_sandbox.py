@@ -1,4 +1,4 @@
-"""The SystemCallFilter= of a unit, where no systemd runs."""
+"""Apply the SystemCallFilter= of a unit without systemd."""
 
 import re
 import subprocess
@@ -11,12 +11,15 @@ from tests.support.system_packages import find_program
 
 
 def sandbox_command(unit: Path, *, without: str = "") -> list[str]:
-    """What a command line begins with, for the process to have the unit's filter, less one call."""
+    """Return the start of a command line that applies the unit's filter, optionally without one call."""
     return [sys.executable, seccomp.__file__, ",".join(sorted(_allowed(unit) - {without}))]
 
 
 def _allowed(unit: Path) -> set[str]:
-    """As in systemd.exec(5): lines add, those with a ~ take away, and @default is always there."""
+    """Return the allowed calls as in systemd.exec(5).
+
+    Lines add calls, lines with a ~ remove them, and @default is included.
+    """
     allowed = _calls_of("@default")
     for line in re.findall(r"^SystemCallFilter=(.+)$", unit.read_text(), re.MULTILINE):
         calls = set[str]().union(*map(_calls_of, line.removeprefix("~").split()))
@@ -26,7 +29,7 @@ def _allowed(unit: Path) -> set[str]:
 
 @cache
 def _calls_of(name: str) -> set[str]:
-    """A call, or those of a group, whose groups are unfolded."""
+    """Return a call, or the calls of a group including its nested groups."""
     if not name.startswith("@"):
         return {name}
     command = [find_program("systemd-analyze"), "syscall-filter", name]

@@ -1,4 +1,4 @@
-"""The alerts that are shipped: Prometheus takes them, they ring when they should, and they name what is there."""
+"""The shipped alerts: Prometheus accepts them, they fire as expected, and they name existing metrics and runbooks."""
 
 import re
 import subprocess
@@ -32,7 +32,7 @@ def test_each_alert_rings_when_it_should_and_not_when_all_is_well():
 
     named = set(re.findall(r"alert: (\w+)", RULES))
     tested = (FOLDER / "alerts_test.yml").read_text()
-    assert {name for name in named if tested.count(name) >= 2} == named  # once ringing, once not
+    assert {name for name in named if tested.count(name) >= 2} == named  # one case that fires, and one that does not
 
 
 def test_each_alert_sends_the_operator_to_a_section_that_is_there():

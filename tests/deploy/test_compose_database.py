@@ -1,4 +1,4 @@
-"""The database as compose.yaml's init script leaves it, in a PostgreSQL of the tests."""
+"""The database as the init script of compose.yaml creates it, on the PostgreSQL server of the tests."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PASSWORD = "letters-and-digits-1"
 
 @pytest.fixture
 def own_url(postgresql_server) -> URL:
-    """What the service is given: its role and its database, by names that no other test has."""
+    """Return the URL of the service's role and database, under names that no other test uses."""
     name = f"ett_{uuid.uuid4().hex}"
     script = re.sub(r"\bett\b", name, SCRIPT.read_text())
     superuser = postgresql_server.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,5 +1,7 @@
-"""The image and the compose file, as far as they can be proven without a container: what is copied runs from a folder
-that nobody writes to, and what is written is hardened and has no secret of its own."""
+"""The image and compose.yaml, as far as they can be tested without a container.
+
+The copied files run from a read-only folder. The services are hardened and contain no secrets.
+"""
 
 import re
 import shutil
@@ -50,7 +52,7 @@ def test_the_image_names_no_registry_and_runs_as_nobody_in_particular():
 
 
 def test_what_the_image_copies_is_all_that_it_needs_and_nothing_is_written_beside_it(tmp_path):
-    """On a folder of that content, with a working directory of its own and no other file of the repository."""
+    """Run in a folder with the copied files only, and with a separate working directory."""
     image, data = tmp_path / "srv", tmp_path / "data"
     data.mkdir()
     for name in _copied_paths():
@@ -91,7 +93,7 @@ def test_each_service_is_hardened_bounded_and_watched(name):
     assert "build" in service or re.fullmatch(r"[a-z]+(/[a-z]+)?:v?[\d.]+", service["image"])
     if name in {"migrate", "backup"}:
         assert service["restart"] == "no"
-    elif name != "api":  # whose image has one
+    elif name != "api":  # whose image defines a health check
         assert service["healthcheck"]["test"]
     for port in service.get("ports", []):
         assert port.startswith("127.0.0.1:")
@@ -154,7 +156,7 @@ def test_the_services_containers_have_no_way_to_be_postgresqls_superuser():
 
 
 def test_the_settings_that_compose_gives_are_those_of_production(monkeypatch):
-    """With each secret filled in they are taken; with any left empty, or as the examples have it, they aren't."""
+    """The settings are accepted with all secrets set, and rejected if one is empty or has its example value."""
     for name, value in SERVICES["api"]["environment"].items():
         monkeypatch.setenv(name, _fill_in_variables(str(value)))
     assert load_settings(_env_file=None).ENVIRONMENT == "production"
@@ -166,14 +168,14 @@ def test_the_settings_that_compose_gives_are_those_of_production(monkeypatch):
 
 
 def _fill_in_variables(compose: str) -> str:
-    """As compose reads it, with a .env beside it that has all that is asked for."""
+    """Return compose.yaml with all required variables filled in, as compose does from .env."""
     given = {"WORKERS": "2", "FIRST_ADMIN_EMAIL": "ada@example.com", "VERSION": __version__}
     secret = "Zk3vQ9-rT7wX1-mB5nL8-pD2"
     return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: given.get(found[1], f"{found[1].lower()}-{secret}"), compose)
 
 
 def _copied_paths() -> list[str]:
-    """What the Dockerfile takes from the repository, besides what its packages need."""
+    """Return the paths that the Dockerfile copies from the repository into /srv."""
     lines = re.findall(r"^COPY (?!--from)(.+) /srv\S*$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     names = [name for line in lines for name in line.split()]
     allowed = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)

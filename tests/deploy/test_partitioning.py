@@ -1,4 +1,4 @@
-"""A database in parts (deploy/scaling) holds the same rules, and the service works on it as it is."""
+"""A partitioned database (deploy/scaling): the same rules hold, and the service works without changes."""
 
 from contextlib import closing
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
 
 @pytest.fixture
 def company(people, database, db_url, engine):
-    """Mia's team and a year-old entry, from before the tables were in parts."""
+    """Create Mia's team and an entry of last year before the tables are partitioned."""
     mia, website = people.manager("Mia"), people.project("Website")
     ana = people.employee("Ana", manager=mia)
     people.entry(ana, website, hours_ago_utc(9000), hours_ago_utc(8998))
@@ -51,7 +51,7 @@ def test_the_service_punches_corrects_and_reports_as_before(company, server, as_
 
 
 def test_an_entry_beyond_four_billion_is_punched_corrected_read_and_deleted(company, server, as_user, people, engine):
-    """Ids of 64 bits, all the way: a company of a million has used up 32 within three years."""
+    """Entry ids beyond 32 bits work everywhere. A company with a million employees uses up 32 bits in three years."""
     mia, ana, website = company
     with server.database.write_transaction() as session:
         session.execute(text("SELECT setval('time_entry_id_seq', 4503599627370496)"))
@@ -108,7 +108,7 @@ def test_a_backup_takes_the_parts_and_brings_them_back(company, database, run_co
 
 
 def error_code(database, statement):
-    """The code of our error that the database's refusal becomes."""
+    """Return the code of the API error for the database error of the statement."""
     with pytest.raises(IntegrityError) as refused, database.write_transaction() as session:
         session.execute(statement)
     return error_from_constraint(refused.value).code

@@ -1,4 +1,4 @@
-"""PgBouncer as compose.yaml runs it: in transaction mode, between the service and PostgreSQL."""
+"""PgBouncer as in compose.yaml, in transaction mode between the service and PostgreSQL."""
 
 import os
 import pwd
@@ -32,7 +32,7 @@ def db_url(own_db_url):
 
 @pytest.fixture
 def pooled_url(db_url):
-    """The DB_URL through the shipped configuration, with this machine's names for what it talks to."""
+    """Return the DB_URL through the shipped PgBouncer configuration, with addresses of this machine."""
     server, port = make_url(db_url), free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -68,7 +68,7 @@ def backend(pooled_url, tmp_path):
 
 @pytest.fixture
 def punch(backend, people, bearer):
-    """A punch of Ana's; says the status of the answer."""
+    """Return a function that punches as Ana and returns the status of the response."""
     body = {"project_id": people.project("Website").id, "description": ""}
     address = f"{backend.base_url}/api/v1/time-entries/clock-in?switch=true"
     headers = bearer(people.employee("Ana"))
@@ -83,7 +83,7 @@ def test_the_service_works_through_it_and_nobody_without_the_password(pooled_url
 
 
 def test_when_postgresql_is_back_so_are_punches(own_postgresql, punch, engine):
-    """By default PgBouncer tells everybody for 15 s what it was told when it last tried to connect."""
+    """By default PgBouncer repeats the last connection error to all clients for 15 s."""
     assert punch() == 200
     own_postgresql.kill()
     while_it_is_away = punch()
@@ -106,7 +106,7 @@ def _wait_for(port):
 
 
 def _unprivileged():
-    """PgBouncer refuses root."""
+    """Return arguments to run PgBouncer as an unprivileged user, because it refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")

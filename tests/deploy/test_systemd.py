@@ -1,4 +1,4 @@
-"""The units for systemd, judged by systemd's own tools."""
+"""The systemd units, checked with systemd's own tools."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def test_systemd_understands_every_line(unit, tmp_path):
 @pytest.mark.system
 @pytest.mark.parametrize(("unit", "most"), [(SERVICE.name, 12), ("employee-time-tracking-migrate.service", 25)])
 def test_an_attacker_in_the_service_can_do_little_else(unit, most):
-    """systemd's exposure level, in tenths: 100 is a service without any protection."""
+    """Limit the exposure level of `systemd-analyze security`, in tenths: 100 is a unit without any protection."""
     result = _systemd_analyze("security", "--offline=true", f"--threshold={most}", str(UNITS / unit))
 
     assert result.returncode == 0, result.stdout
@@ -46,7 +46,7 @@ def test_a_stop_leaves_requests_in_flight_the_time_that_they_have():
 
 
 def test_a_killed_service_leaves_no_metrics_for_good():
-    """By default each start has a folder of its own, in TMPDIR, which is one that lasts."""
+    """By default each start writes its metrics to a new folder in TMPDIR, which outlives the service."""
     unit, image = SERVICE.read_text(), (ROOT / "Dockerfile").read_text()
     (folder,) = re.findall(r"^RuntimeDirectory=(.+)$", unit, re.MULTILINE)
 

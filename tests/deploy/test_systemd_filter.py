@@ -1,4 +1,4 @@
-"""What the units let the service ask of the kernel is enough for all that it does."""
+"""The system call filter of the units allows every call that the service needs."""
 
 import os
 import subprocess

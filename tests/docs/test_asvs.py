@@ -1,4 +1,4 @@
-"""docs/asvs.md: every requirement of levels 1 and 2 once, and nothing claimed that no test or file stands behind."""
+"""docs/asvs.md lists every requirement of levels 1 and 2 once, and each claim refers to a test or file."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "asvs.md").read_text()
-CHAPTERS = {  # requirements of level 1 and of level 2 in ASVS 5.0.0
+CHAPTERS = {  # number of requirements of level 1 and of level 2 in ASVS 5.0.0
     1: (8, 19),
     2: (4, 7),
     3: (8, 11),
@@ -77,7 +77,7 @@ TESTS = sorted(set(re.findall(r"tests/[\w/.]+(?:::\w+)+", TEXT)))
 
 @cache
 def names_of_tests(path: Path) -> frozenset[str]:
-    """The tests of a file as pytest names them, those of a class behind its name."""
+    """Return the tests of a file as pytest names them: a test in a class is prefixed with the class name."""
     return frozenset(_named(ast.parse(path.read_text()).body))
 
 
@@ -90,7 +90,7 @@ def _named(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
 
 
 def is_supported(row: Row) -> bool:
-    """What is met has tests or files; everything else has a reason, or says what is missing."""
+    """Return True if a met requirement has tests or files, and every other one a reason."""
     if row.status != "met":
         return bool(row.how) and not row.proofs
     return bool(row.proofs) and all(proof in TESTS or (ROOT / proof).is_file() for proof in row.proofs)

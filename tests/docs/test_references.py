@@ -1,4 +1,4 @@
-"""Files, rules and threats that documents, docstrings and comments name are where they say."""
+"""Files, rules and threats named in documents, docstrings and comments exist."""
 
 import re
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from app.core.database.migrations import ROOT
 
 FOLDERS = ("app", "tests", "alembic", "benchmarks", "deploy", "docs")
 OF_APP = ("api", "cli", "core", "models", "schemas", "services")
-"""Code names its own layers without the `app/` in front."""
+"""Packages of app/, which code names without the prefix `app/`."""
 NAMED = re.compile(rf"(?<![\w/.*-])((?:{'|'.join(FOLDERS + OF_APP)})/[\w/-]+\.(?:py|md|sql|typ|toml|yml|yaml|conf))\b")
 RULES = re.compile(r"\brules: ([^;)]+)")
 THREATS = re.compile(r"\b[Tt]hreats ((?:F?\d+)(?:(?:, | to | and )F?\d+)*)")
 SUFFIXES = {".md", ".py", ".sql", ".toml", ".typ", ".yaml", ".yml"}
-MADE_UP = "absences"  # CONTRIBUTING's capability that is to be added
+MADE_UP = "absences"  # the example of CONTRIBUTING, which does not exist
 
 
 def sources() -> Iterator[Path]:
-    """Every text of the project: what lies in its folders, and beside them."""
+    """Yield every text file of the project."""
     for folder in (ROOT, *(ROOT / name for name in FOLDERS)):
         for path in folder.glob("*") if folder == ROOT else folder.rglob("*"):
             if path.suffix in SUFFIXES and path.is_file():
@@ -41,7 +41,7 @@ def test_every_file_that_is_named_is_there():
 
 
 def numbers(document: str, pattern: str) -> set[str]:
-    """The numbers that a document gives to what it lists."""
+    """Return the numbers of the items that a document lists."""
     return set(re.findall(pattern, (ROOT / "docs" / document).read_text(), re.MULTILINE))
 
 

@@ -1,6 +1,6 @@
-"""Three PostgreSQL nodes under Patroni, on loopback, from the files of deploy/ha: what is tested is what is shipped.
+"""Three PostgreSQL nodes under Patroni on loopback, configured from the shipped files of deploy/ha.
 
-`python -m tests.faults.cluster` starts one to try out, and ends it on Ctrl-C.
+`python -m tests.faults.cluster` starts a cluster to try out, and stops it on Ctrl-C.
 """
 
 import shutil
@@ -25,24 +25,24 @@ READY_SECONDS = 90
 
 
 class Cluster:
-    """The nodes, and what can be done to them together."""
+    """The nodes of a cluster, and operations on all of them."""
 
     def __init__(self, folder: Path) -> None:
         self.nodes = create_nodes(folder)
 
     @property
     def db_url(self) -> str:
-        """Every node's address: libpq takes the one that lets it write."""
+        """The URL with the addresses of all nodes. libpq connects to the one that accepts writes."""
         hosts = "&".join(f"host={node.address}" for node in self.nodes)
         return f"postgresql://{DATABASE}:{PASSWORD}@/{DATABASE}?{hosts}&target_session_attrs=read-write"
 
     def leader(self) -> Node | None:
-        """The node that holds the leader's lock and runs as primary, if there is exactly one."""
+        """The node that holds the leader lock and runs as primary, or None unless there is exactly one."""
         leaders = [node for node in self.nodes if node.status().get("role") == "primary"]
         return leaders[0] if len(leaders) == 1 else None
 
     def etcd_leader(self) -> Node:
-        """The node whose etcd leads."""
+        """The node whose etcd is the Raft leader."""
         statuses = [node.etcd_status() for node in self.nodes]
         (leader_id,) = {status["leader"] for status in statuses}
         return next(
@@ -52,11 +52,11 @@ class Cluster:
         )
 
     def wait_until_healthy(self) -> Node:
-        """Wait for a leader with two standbys, either of which may take over; the leader."""
+        """Wait for a leader and two synchronous standbys, and return the leader."""
         return self._wait_for(self._healthy_leader, "a leader with two synchronous standbys")
 
     def switch_over(self) -> None:
-        """Hand the lead to a standby, as for maintenance; returns when it is done."""
+        """Switch over to a standby, as for maintenance. Returns when it is complete."""
         leader = self.wait_until_healthy()
         answer = httpx.post(
             f"{leader.rest_url}/switchover",
@@ -68,7 +68,7 @@ class Cluster:
         assert answer.status_code == 200, answer.text
 
     def create_database(self) -> None:
-        """The service's role and its empty database, as the page tells operators to make them, on every node."""
+        """Create the service's role and its empty database on every node, as docs/high-availability.md says."""
         leader = self.wait_until_healthy()
         execute(_url(leader, "postgres", "postgres"), f"CREATE ROLE {DATABASE} LOGIN PASSWORD '{PASSWORD}'")
         execute(_url(leader, "postgres", "postgres"), f"CREATE DATABASE {DATABASE} OWNER {DATABASE}")
@@ -76,7 +76,7 @@ class Cluster:
             self._wait_for(partial(_with_database, node), f"database on {node.name}")
 
     def _healthy_leader(self) -> Node | None:
-        """The primary sees two standbys now, and etcd names both as those that may take over."""
+        """Return the leader if it has two standbys that etcd lists as synchronous, else None."""
         leader = self.leader()
         if leader is None:
             return None
@@ -109,7 +109,7 @@ def _url(node: Node, user: str, database: str) -> URL:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """A cluster with the service's database, in a temporary folder; nothing of it is left behind."""
+    """Run a cluster with the service's database in a temporary folder. Stops and deletes everything at the end."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="ett-ha-", dir=fast_temp_folder()))
         folder.chmod(0o755)
@@ -123,7 +123,7 @@ def running_cluster() -> Iterator[Cluster]:
 
 
 def main() -> None:
-    """Start a cluster and keep it until Ctrl-C or SIGTERM."""
+    """Run a cluster until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), running_cluster() as cluster:
         print(f"DB_URL={cluster.db_url}", flush=True)

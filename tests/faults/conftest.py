@@ -21,7 +21,7 @@ from tests.support.shared_services import SharedDatabase, SharedServices
 
 @pytest.fixture(scope="session")
 def shared_services(shared_folder: Path, postgresql_server: URL, templates: Path) -> Iterator[SharedServices]:
-    """What `two_workers` gives to all tests of a process."""
+    """Return the services shared by all tests that use `two_workers` in this process."""
     services = SharedServices(lambda engine: SharedDatabase(engine, shared_folder, postgresql_server, templates))
     yield services
     services.close()
@@ -29,7 +29,7 @@ def shared_services(shared_folder: Path, postgresql_server: URL, templates: Path
 
 @pytest.fixture
 def db_url(request: pytest.FixtureRequest, engine: str) -> str:
-    """An empty, migrated database: with `two_workers`, theirs."""
+    """Return the DB_URL of an empty, migrated database; with `two_workers`, the database of that service."""
     if "two_workers" in request.fixturenames:
         services: SharedServices = request.getfixturevalue("shared_services")
         return services.reset(engine)
@@ -38,13 +38,13 @@ def db_url(request: pytest.FixtureRequest, engine: str) -> str:
 
 @pytest.fixture
 def two_workers(engine: str, db_url: str, shared_folder: Path, shared_services: SharedServices) -> Backend:
-    """The service with two worker processes, for tests that only send requests: others are served by it afterwards."""
+    """Return a shared service with two worker processes. Tests may send requests to it, but not stop or kill it."""
     return shared_services.service(engine, shared_folder)
 
 
 @pytest.fixture
 def own_workers(db_url: str, tmp_path: Path) -> Iterator[Backend]:
-    """The service with two worker processes, to which things may happen: nobody else uses it."""
+    """Return a service with two worker processes that only this test uses, so the test may stop or kill it."""
     backend = Backend(db_url, tmp_path, workers=2)
     yield backend
     backend.stop()
@@ -52,7 +52,10 @@ def own_workers(db_url: str, tmp_path: Path) -> Iterator[Backend]:
 
 @pytest.fixture
 def own_postgresql() -> Iterator[PostgreSQLServer]:
-    """A PostgreSQL to which things may happen: nobody else uses it. What it has on disk is there after a crash."""
+    """Return a PostgreSQL server that only this test uses, so the test may kill or freeze it.
+
+    Its data survive a crash.
+    """
     server = PostgreSQLServer(durable=True)
     yield server
     server.stop()
@@ -60,7 +63,7 @@ def own_postgresql() -> Iterator[PostgreSQLServer]:
 
 @pytest.fixture
 def own_db_url(own_postgresql: PostgreSQLServer) -> str:
-    """An empty, migrated database on it."""
+    """Return the DB_URL of an empty, migrated database on `own_postgresql`."""
     url = own_postgresql.url.render_as_string(hide_password=False)
     with closing(Database(settings_for(url))) as database:
         migrate(database)
@@ -69,7 +72,7 @@ def own_db_url(own_postgresql: PostgreSQLServer) -> str:
 
 @pytest.fixture
 def bearer(db_url: str) -> Iterator[Callable[[User], dict[str, str]]]:
-    """The header with a person's access token, as a login gives it."""
+    """Return a function that makes the Authorization header with a user's access token."""
     settings = settings_for(db_url)
     signer, database = TokenSigner(settings), Database(settings)
 

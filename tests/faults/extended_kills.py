@@ -1,8 +1,8 @@
-"""The long form of the crash tests: `python -m tests.faults.extended_kills --engine postgresql --kills 1000`.
+"""The extended crash tests: `python -m tests.faults.extended_kills --engine postgresql --kills 1000`.
 
-Writers punch without a pause while the service, or on PostgreSQL in turns the database, is killed (kill -9) at moments
-that chance chooses, until both numbers are reached. Then what failed is sent again, and everything is compared. Exits
-with 1 where anything was lost, doubled, or is there though nobody sent it.
+Writers punch without a pause while the service is killed with SIGKILL at random moments. On PostgreSQL, service and
+database are killed in turn. The run ends when both numbers are reached. Then failed punches are sent again, and the
+stored entries are compared with the log. The exit code is 1 if an entry is lost, duplicated, or was never sent.
 """
 
 import argparse
@@ -36,11 +36,11 @@ WRITERS = 16
 RECOVERY_TIMEOUT_SECONDS = 120
 TOKEN_MINUTES = 1440
 Gaps = dict[str, list[float]]
-"""By what was killed: the longest time in which nothing was acknowledged, in seconds, at each kill."""
+"""For each victim the longest time without an acknowledged punch after each kill, in seconds."""
 
 
 class Deployment:
-    """A database, the service on it with two workers, and writers with long-lived tokens."""
+    """A database, a service on it with two worker processes, and writers with long-lived tokens."""
 
     def __init__(self, engine: str, folder: Path, stack: ExitStack) -> None:
         self.server = None if engine == SQLITE else PostgreSQLServer(durable=True)
@@ -65,7 +65,7 @@ class Deployment:
 
     @property
     def victims(self) -> dict[str, Callable[[], None]]:
-        """What is killed in turns, and how it comes back."""
+        """The processes that are killed in turn, with functions that kill and restart them."""
         victims = {"the service": self._kill_service}
         return victims if self.server is None else victims | {"PostgreSQL": self._kill_database}
 
@@ -80,7 +80,7 @@ class Deployment:
 
 
 def kill_repeatedly(deployment: Deployment, kills: int, acknowledged: int) -> Gaps:
-    """Kill so often that as many punches lie between two kills as the numbers say, on average."""
+    """Kill at random moments, with `acknowledged / kills` punches between two kills on average."""
     rng, gaps, victims = random.Random(), defaultdict(list), list(deployment.victims.items())
     log, writers = deployment.writers.log, deployment.writers
     with Progress() as progress, writers.run_in_background():
@@ -101,7 +101,7 @@ def kill_repeatedly(deployment: Deployment, kills: int, acknowledged: int) -> Ga
 
 
 def report(engine: str, deployment: Deployment, gaps: Gaps, seconds: float) -> DurabilityResult:
-    """Send what failed again, compare everything, and print rows for docs/reliability.md."""
+    """Send failed punches again, compare all entries, and print table rows for docs/reliability.md."""
     log = deployment.writers.log
     first = compare_with_database(deployment.database, log)
     failed = len(log.unacknowledged())
@@ -119,7 +119,7 @@ def report(engine: str, deployment: Deployment, gaps: Gaps, seconds: float) -> D
     )
     print(
         f"| {engine} | {killed} | {len(log.acknowledged):,} | {first.lost} | {final.duplicates} | {first.phantoms} | "
-        f"{failed:,} ({failed - first.missing:,} of them done), {missing} after sending again | "
+        f"{failed:,} ({failed - first.missing:,} of them stored), {missing} after resending | "
         f"{gap_summary} | {dict(log.statuses)}; longest request {log.longest_request_seconds:.1f} s | "
         f"{verification.events:,} events hold, {integrity} | {seconds / 60:.0f} min |"
     )
@@ -128,9 +128,14 @@ def report(engine: str, deployment: Deployment, gaps: Gaps, seconds: float) -> D
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--engine", choices=ENGINES, required=True)
-    parser.add_argument("--kills", type=int, default=1000, help="(1,000)")
-    parser.add_argument("--acknowledged", type=int, default=1_000_000, help="punches, at least (1,000,000)")
+    parser.add_argument("--engine", choices=ENGINES, required=True, help="database engine")
+    parser.add_argument("--kills", type=int, default=1000, help="number of kills (default: 1,000)")
+    parser.add_argument(
+        "--acknowledged",
+        type=int,
+        default=1_000_000,
+        help="minimum number of acknowledged punches (default: 1,000,000)",
+    )
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ett-long-")))

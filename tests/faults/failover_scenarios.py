@@ -1,4 +1,4 @@
-"""The ways in which the lead passes from one machine to another, each under the writers of tests.support.punch_load."""
+"""Failover scenarios, each run under the writers of tests.support.punch_load."""
 
 import time
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from tests.faults.patroni_node import Node
 from tests.support.punch_load import Writers
 
 RECOVERY_TIMEOUT_SECONDS = 60
-ETCD_OUTAGE_SECONDS = 30  # longer than the leader's lease
-WATCHDOG_SECONDS = 15  # Patroni's ttl less its safety margin
+ETCD_OUTAGE_SECONDS = 30  # longer than the lease of the leader
+WATCHDOG_SECONDS = 15  # Patroni's ttl minus its safety margin
 IN_FLIGHT_SECONDS = 1
-"""Whatever was acknowledged when the fault came has reached its writer after so long."""
+"""Seconds after which every response in flight at the fault has reached its writer."""
 
 
 def switch_over(cluster: Cluster, _leader: Node) -> None:
@@ -31,7 +31,7 @@ def freeze_primary(_cluster: Cluster, leader: Node) -> None:
 
 
 def reset_machine(_cluster: Cluster, leader: Node) -> None:
-    """The whole machine hangs until its watchdog resets it, which is before another takes over."""
+    """Suspend the whole machine until its watchdog resets it, which happens before another node takes over."""
     leader.freeze()
     leader.freeze_etcd()
     time.sleep(WATCHDOG_SECONDS)
@@ -39,7 +39,7 @@ def reset_machine(_cluster: Cluster, leader: Node) -> None:
 
 
 def freeze_etcd_leader(cluster: Cluster, _leader: Node) -> None:
-    """The etcd that leads hangs, with nothing else; when it wakes it takes everybody's leases away."""
+    """Suspend only the etcd leader. When it resumes, it revokes the leases of all nodes."""
     etcd_leader = cluster.etcd_leader()
     etcd_leader.freeze_etcd()
     time.sleep(ETCD_OUTAGE_SECONDS)
@@ -63,14 +63,16 @@ FAULTS: dict[str, Fault] = {
     "PostgreSQL killed": kill_postgresql,
     "etcd's leader frozen for 30 s": freeze_etcd_leader,
 }
-"""Not among them: a whole machine that hangs and goes on. No etcd survives that: see docs/high-availability.md."""
+"""A whole machine that hangs and resumes is not included: see docs/high-availability.md."""
 ETCD_FAULTS = {"etcd frozen for 30 s": freeze_etcd}
 RECOVERIES = {kill_machine: Node.start, reset_machine: Node.start, freeze_primary: Node.thaw}
 
 
 def measure_write_gap(cluster: Cluster, writers: Writers, fault: Fault) -> float:
-    """Let the fault happen to a whole cluster: the longest time in which nothing was acknowledged. Then the machine
-    comes back, if it went. Raises TimeoutError if nobody writes again."""
+    """Run a fault on a healthy cluster and return the longest time without an acknowledged punch.
+
+    Then restart the machine if it was killed. Raises TimeoutError if no write succeeds again.
+    """
     leader = cluster.wait_until_healthy()
     started_at = time.monotonic()
     fault(cluster, leader)

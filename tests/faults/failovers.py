@@ -1,7 +1,7 @@
-"""Failovers by the dozen, each under load: `python -m tests.faults.failovers --failovers 50`, some 45 s each.
+"""Repeated failovers under load: `python -m tests.faults.failovers --failovers 50`. Each takes some 45 s.
 
-Prints rows for docs/reliability.md. Ends with 1 if anything that was acknowledged is lost, if anything is there twice
-or was never sent, or if it took more than 30 s until somebody could write again.
+Prints table rows for docs/reliability.md. The exit code is 1 if an acknowledged punch is lost, if an entry is
+duplicated or was never sent, or if writes failed for more than 30 s.
 """
 
 import argparse
@@ -31,15 +31,15 @@ from tests.support.server_process import Backend
 WRITERS = 4
 PAUSE_SECONDS = 0.1
 MAX_WRITE_GAP_SECONDS = 30
-TOKEN_MINUTES = 1440  # the longest there is
+TOKEN_MINUTES = 1440  # the maximum
 
 
 def main() -> None:
-    """Let the lead pass from machine to machine, in each of the ways in turn, and do without etcd once."""
+    """Run the failover scenarios in turn, and one outage of etcd."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--failovers", type=int, default=50)
+    parser.add_argument("--failovers", type=int, default=50, help="number of failovers (default: 50)")
     failovers = parser.parse_args().failovers
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the cluster would outlive us
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # otherwise SIGTERM would leave the cluster running
 
     with running_cluster() as cluster:
         settings = settings_for(cluster.db_url, ACCESS_TOKEN_EXPIRE_MINUTES=TOKEN_MINUTES)
@@ -54,7 +54,7 @@ def main() -> None:
 
 @contextmanager
 def _run_service(cluster: Cluster) -> Iterator[Backend]:
-    """It is started once, and never again."""
+    """Run the service. It is started once and never restarted."""
     with tempfile.TemporaryDirectory(prefix="ett-failovers-") as folder:
         backend = Backend(cluster.db_url, Path(folder), ACCESS_TOKEN_EXPIRE_MINUTES=str(TOKEN_MINUTES))
         try:
@@ -76,8 +76,10 @@ def _create_writers(backend: Backend, database: Database, settings: Settings) ->
 def _fail_over(
     cluster: Cluster, writers: Writers, database: Database, failovers: int
 ) -> tuple[dict[str, list[float]], DurabilityResult]:
-    """The seconds without an acknowledged punch of each failover, by its kind; and what was found when all was over and
-    what had failed was sent again."""
+    """Run the failovers, then send failed punches again.
+
+    Returns the seconds without an acknowledged punch by kind of failover, and the comparison with the database.
+    """
     gaps: dict[str, list[float]] = defaultdict(list)
     with writers.run_in_background() as log:
         for number, (kind, fault) in enumerate([*islice(cycle(FAULTS.items()), failovers), *ETCD_FAULTS.items()], 1):
@@ -86,12 +88,14 @@ def _fail_over(
         cluster.wait_until_healthy()
     failed = len(log.unacknowledged())
     print(
-        f"Sent {len(log.sent)}, failed {failed}: {dict(log.statuses)}; before: {compare_with_database(database, log)}"
+        f"Sent {len(log.sent)}, failed {failed}: {dict(log.statuses)}; "
+        f"before resending: {compare_with_database(database, log)}"
     )
     resent_statuses = {answer.status_code for answer in writers.resend_failed()}
     result = compare_with_database(database, log)
     print(
-        f"Sent again: {resent_statuses}; after: {result}; the longest request took {log.longest_request_seconds:.1f} s."
+        f"Resent: {resent_statuses}; after resending: {result}; "
+        f"the longest request took {log.longest_request_seconds:.1f} s."
     )
     return gaps, result
 

@@ -1,4 +1,4 @@
-"""A network that loses answers: a proxy that lets every request through, and every third answer of the service fall."""
+"""A proxy that forwards every request to the service, but drops every third response."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class LossyProxy:
-    """Stands in front of a service. What it lost is in `lost`: the bodies of the answers, by Idempotency-Key."""
+    """The proxy. `lost` holds the bodies of dropped responses by Idempotency-Key."""
 
     def __init__(self, service_url: str) -> None:
         self._service_url = service_url
@@ -26,17 +26,17 @@ class LossyProxy:
         self.clients: set[asyncio.Task[None]] = set()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A client has come."""
+        """Accept a client connection."""
         self.clients.add(asyncio.create_task(self._serve(reader, writer)))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on the requests of one client until it goes, or until its turn to lose an answer comes."""
+        """Forward the requests of one client until it disconnects or a response is dropped."""
         try:
             async with open_connection(self._service_url) as service:
                 while await self._forward((reader, writer), service):
                     pass
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # one of the two has gone
+            pass  # the client or the service disconnected
         finally:
             writer.close()
 
@@ -55,7 +55,7 @@ class LossyProxy:
 
 @asynccontextmanager
 async def run_lossy_proxy(service_url: str) -> AsyncIterator[LossyProxy]:
-    """A proxy in front of the service, on a port of its own."""
+    """Run a proxy in front of the service on a free port."""
     proxy = LossyProxy(service_url)
     async with await asyncio.start_server(proxy.accept, "127.0.0.1", 0) as listening:
         proxy.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
@@ -67,7 +67,7 @@ async def run_lossy_proxy(service_url: str) -> AsyncIterator[LossyProxy]:
 
 
 async def _read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Head and body of the next request or answer."""
+    """Read the head and body of the next request or response."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = _LENGTH.search(head)
     return head, await reader.readexactly(int(length[1]) if length else 0)

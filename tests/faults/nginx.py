@@ -1,4 +1,4 @@
-"""The shipped nginx configuration in a real nginx: its own ports, a certificate made now, and what a test changes."""
+"""A real nginx with the shipped configuration, free ports and a generated certificate."""
 
 import os
 import socket
@@ -43,7 +43,7 @@ http {{
 
 
 class Nginx:
-    """An nginx that runs until the block of `run_nginx` ends. `ssl_context` is what its certificate is checked with."""
+    """An nginx that runs until the block of `run_nginx` ends. `ssl_context` verifies its certificate."""
 
     def __init__(self, folder: Path, upstream: str, changes: dict[str, str]) -> None:
         self.tls_port, self.plain_port = free_port(), free_port()
@@ -56,7 +56,7 @@ class Nginx:
         self.command = [str(find_program("nginx")), "-e", f"{folder}/errors", "-c", f"{folder}/nginx.conf"]
 
     def check(self) -> str:
-        """What `nginx -t` says of it."""
+        """Return the output of `nginx -t`."""
         result = subprocess.run([*self.command, "-t"], capture_output=True, text=True, check=False, **_USER_OPTIONS)
         return result.stderr
 
@@ -90,10 +90,10 @@ class Nginx:
 
 @contextmanager
 def run_nginx(upstream: str, **changes: str) -> Iterator[Nginx]:
-    """nginx with the shipped configuration in front of this address; changes are of its text, by what they replace."""
+    """Run nginx with the shipped configuration in front of `upstream`. `changes` maps texts to their replacements."""
     with tempfile.TemporaryDirectory(prefix="ett-nginx-") as name:
         folder = Path(name)
-        folder.chmod(0o777)  # whoever runs it writes there
+        folder.chmod(0o777)  # for nginx's unprivileged user
         nginx = Nginx(folder, upstream, changes)
         process = nginx.start()
         try:

@@ -1,4 +1,4 @@
-"""One machine of the cluster in tests.faults.cluster, set up from the files of deploy/ha."""
+"""One node of the cluster in tests.faults.cluster, configured from the files of deploy/ha."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ STOP_TIMEOUT_SECONDS = 10
 
 
 class Node:
-    """One machine: etcd, Patroni, and the PostgreSQL that Patroni starts."""
+    """One machine: etcd, Patroni, and the PostgreSQL server that Patroni starts."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.name = settings["PATRONI_NAME"]
@@ -37,7 +37,7 @@ class Node:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Start what a machine starts when it boots."""
+        """Start the services that start at boot."""
         self._start("etcd", find_program("etcd"))
         self.start_patroni()
 
@@ -45,20 +45,23 @@ class Node:
         self._start("patroni", sys.executable, "-m", "patroni", self._folder / "config")
 
     def stop_patroni(self) -> None:
-        """Stop Patroni as systemd does, which stops PostgreSQL first, and wait; etcd goes on."""
+        """Stop Patroni as systemd does, and wait. Patroni stops PostgreSQL first; etcd keeps running."""
         self._processes["patroni"].terminate()
         self._processes["patroni"].wait()
 
     def kill(self) -> None:
-        """kill -9, all its processes: the machine lost its power."""
-        for _again in range(2):  # Patroni may have been starting PostgreSQL when it went
+        """Kill all processes with SIGKILL, as in a power failure."""
+        for _again in range(2):  # Patroni may have started PostgreSQL in the meantime
             self._signal(signal.SIGKILL)
             for process in self._processes.values():
                 process.wait()
         self._processes.clear()
 
     def end(self) -> None:
-        """Leave nothing behind: PostgreSQL takes its shared memory with it when it is told to stop, and not killed."""
+        """Stop all processes.
+
+        PostgreSQL is stopped with a signal, because SIGKILL would leave its shared memory behind.
+        """
         if "patroni" in self._processes:
             self._processes["patroni"].kill()
         self.thaw()
@@ -68,28 +71,28 @@ class Node:
         self.kill()
 
     def kill_postgresql(self) -> None:
-        """kill -9 of PostgreSQL alone, all its processes at once; Patroni sees to what follows."""
+        """Kill all processes of PostgreSQL with SIGKILL. Patroni restarts it or fails over."""
         _send(signal.SIGKILL, self._postgresql())
 
     def freeze(self) -> None:
-        """Stop Patroni and PostgreSQL, their sockets open; etcd goes on."""
+        """Suspend Patroni and PostgreSQL with their sockets open. etcd keeps running."""
         self._processes["patroni"].send_signal(signal.SIGSTOP)
         _send(signal.SIGSTOP, self._postgresql())
 
     def freeze_etcd(self) -> None:
-        """Stop etcd alone, its sockets open."""
+        """Suspend etcd with its sockets open."""
         self._processes["etcd"].send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen machine go on as if nothing had been."""
+        """Resume all suspended processes."""
         self._signal(signal.SIGCONT)
 
     def status(self) -> dict[str, Any]:
-        """What its Patroni says of it now: role, state, timeline, replication; nothing if it doesn't answer."""
+        """Return Patroni's status: role, state, timeline and replication. Empty if Patroni does not respond."""
         return self.get("patroni")
 
     def get(self, path: str) -> dict[str, Any]:
-        """An answer of its Patroni; nothing if there is none."""
+        """Return the response of Patroni's REST API, empty if it does not respond."""
         with suppress(httpx.TransportError):
             answer: dict[str, Any] = httpx.get(
                 f"{self.rest_url}/{path}", timeout=REQUEST_TIMEOUT_SECONDS, verify=TLS
@@ -98,7 +101,7 @@ class Node:
         return {}
 
     def etcd_status(self) -> dict[str, Any]:
-        """What its etcd says of itself."""
+        """Return the status of etcd."""
         address = f"{self._settings['ETCD_ADVERTISE_CLIENT_URLS']}/v3/maintenance/status"
         status: dict[str, Any] = (
             httpx.post(address, json={}, timeout=REQUEST_TIMEOUT_SECONDS, verify=TLS).raise_for_status().json()
@@ -117,12 +120,15 @@ class Node:
             )
 
     def _signal(self, number: int) -> None:
-        """Patroni first: whoever is gone starts nobody."""
+        """Send a signal to Patroni first, so that it does not restart the others."""
         own = [psutil.Process(process.pid) for process in reversed(self._processes.values()) if process.poll() is None]
         _send(number, [*_process_trees(own), *self._postgresql()])
 
     def _postgresql(self) -> list[psutil.Process]:
-        """PostgreSQL is nobody's child: Patroni lets go of it, to find it again after a restart of its own."""
+        """Return the processes of PostgreSQL.
+
+        They are not children of Patroni, so that Patroni can restart without them.
+        """
         data = self._settings["PATRONI_POSTGRESQL_DATA_DIR"]
         return _process_trees(
             process
@@ -132,7 +138,7 @@ class Node:
 
 
 def create_nodes(folder: Path) -> list[Node]:
-    """Three nodes: the shipped files with addresses of loopback in the place of the machines'."""
+    """Create three nodes from the shipped files, with addresses on loopback."""
     names = [f"node{number}" for number in range(1, SIZE + 1)]
     ports = iter(_free_ports(4 * SIZE))
     addresses = {name: [f"127.0.0.1:{next(ports)}" for _of_four in range(4)] for name in names}
@@ -177,8 +183,10 @@ def _patroni(name: str, home: Path, database: str, rest_url: str) -> dict[str, s
 
 
 def _make_home(folder: Path) -> Path:
-    """A machine's folder, with the shipped patroni.yml, and beside it what only loopback needs. It has no watchdog,
-    which would reset the machine that runs the tests."""
+    """Create the folder of a node with the shipped patroni.yml and settings for loopback.
+
+    The watchdog is off, because it would reset the machine that runs the tests.
+    """
     config = folder / "config"
     config.mkdir(parents=True)
     shutil.copy(SHIPPED_FILES / "patroni.yml", config)
@@ -191,7 +199,7 @@ def _make_home(folder: Path) -> Path:
 
 
 def _fill_in(file: str, **values: str) -> dict[str, str]:
-    """A shipped file's settings, with our values for its examples and its passwords."""
+    """Return the settings of a shipped file with our values in place of its example values and passwords."""
     lines = [line for line in (SHIPPED_FILES / file).read_text().splitlines() if line and not line.startswith("#")]
     shipped = dict(line.split("=", 1) for line in lines)
     filled = {name: PASSWORD if value == "change-me" else value for name, value in shipped.items()} | values
@@ -201,7 +209,7 @@ def _fill_in(file: str, **values: str) -> dict[str, str]:
 
 
 def _setpriv_command() -> list[str]:
-    """Runs a command as a user who is not root, which PostgreSQL demands, and who may still read our Python."""
+    """Return a command prefix for an unprivileged user, which PostgreSQL demands, with read access to our Python."""
     user = unprivileged_user()
     if not user:
         return []
@@ -224,7 +232,7 @@ def _send(number: int, processes: Iterable[psutil.Process]) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free now, and differ."""
+    """Return different free ports."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket()) for _port in range(count)]
         for probe in probes:

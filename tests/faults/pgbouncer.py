@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode in front of the run's PostgreSQL, with fewer connections than its clients."""
+"""A real PgBouncer in transaction mode in front of the tests' PostgreSQL, with fewer connections than clients."""
 
 import shutil
 import subprocess
@@ -34,7 +34,7 @@ logfile = {folder}/log
 
 @contextmanager
 def run_pgbouncer(url: URL) -> Iterator[URL]:
-    """The database's URL through a PgBouncer that ends with the block."""
+    """Run a PgBouncer until the block ends, and yield the database URL through it."""
     folder, port, user_options = Path(tempfile.mkdtemp(prefix="ett-pgbouncer-")), free_port(), unprivileged_user()
     configuration = CONFIGURATION.format(
         host=url.host, port=url.port, own_port=port, folder=folder, size=SERVER_CONNECTIONS

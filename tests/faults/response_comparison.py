@@ -1,5 +1,7 @@
-"""Whether a newer answer has all that an older one has, but for what no two answers share: instants, tokens, ids of
-requests, and seconds that passed meanwhile."""
+"""Comparison of the responses of two releases.
+
+Values that always differ are ignored: instants, tokens, request ids, and elapsed seconds.
+"""
 
 import json
 import re
@@ -32,7 +34,7 @@ MAX_DIFFERENCE_SECONDS = 60
 
 
 def includes(newer: Any, older: Any, key: str = "") -> bool:
-    """Every field of the older is in the newer, which may have more."""
+    """Return True if the newer response has every field of the older one. It may have more."""
     match older:
         case dict():
             return isinstance(newer, dict) and all(
@@ -54,7 +56,7 @@ def includes(newer: Any, older: Any, key: str = "") -> bool:
 
 
 def comparable_content(answer: Any) -> Any:
-    """The body, as far as it can be compared: JSON as what it says, CSV as it is, the rest that it is there."""
+    """Return the comparable part of a response: parsed JSON, CSV text, or for other types whether a body exists."""
     content_type = answer.headers.get("content-type", "")
     if content_type == "application/problem+json":
         return {"status": answer.status_code}  # sentences and codes change between releases before 1.0
@@ -69,5 +71,5 @@ def _is_audit_log(body: Any) -> bool:
 
 
 def _chain_position(event: dict[str, Any]) -> tuple[int, int]:
-    """The record is in the order of seconds, and what happened within one has none between chains."""
+    """Return a sort key for audit events, because events of different chains in the same second have no fixed order."""
     return event["subject_id"] or 0, event["position"]

@@ -1,4 +1,4 @@
-"""A backup taken, and brought back, while everybody punches (threats F12)."""
+"""Backup and restore while users punch (threats F12)."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ runpy.run_module("app.cli", run_name="__main__")
 
 @dataclass
 class Punches:
-    """Writers that punch without pause, each with names of its own, and what they were answered."""
+    """Writers that punch without a pause, each entry with its own name, and the statuses of the responses."""
 
     backend: Backend
     headers: list[dict[str, str]]
@@ -85,7 +85,7 @@ class Punches:
             thread.join()
 
     def wait_for_more(self) -> bool:
-        """Wait until more are acknowledged than are now."""
+        """Wait until three more punches per writer are acknowledged."""
         target = len(self.acknowledged) + 3 * WRITERS
         return becomes_true(lambda: len(self.acknowledged) >= target)
 
@@ -118,8 +118,11 @@ def backend(db_url, tmp_path):
 
 
 def test_a_backup_under_load_comes_back_under_load(people, database, backend, bearer, run_command):
-    """Both while the service runs: it is refused nothing but for a moment, goes on with what came back, and loses
-    nothing that it acknowledged after that. Counts, sums and chains agree, or restore would have said so."""
+    """Backup and restore run while the service is running.
+
+    Requests fail for a moment at most. The service continues with the restored database, and loses nothing that it
+    acknowledges afterwards. Counts, sums and chains agree, because restore verifies them.
+    """
     website = people.project("Website")
     headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
     punches = Punches(backend, headers, website.id or 0)
@@ -171,7 +174,7 @@ def test_a_backup_that_is_stopped_leaves_nothing_behind(database, db_url, tmp_pa
 
 
 def run(script: str, *arguments: str, db_url: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
-    """A command in a process of its own, with something that happens to it."""
+    """Run a command in its own process, with a script that disturbs it."""
     return subprocess.run(
         [sys.executable, "-c", script, *arguments],
         env=os.environ | {"DB_URL": db_url, "SECRET_KEY": SECRET_KEY, "PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""`check_backend.py` against servers that are well, ill, strange or silent: one line each, and never a traceback."""
+"""`check_backend.py` against healthy, failing, unknown and silent servers prints one line and never a traceback."""
 
 import ast
 import json
@@ -25,7 +25,7 @@ Responder = Callable[[socket.socket, threading.Event], object]
 
 
 class _StubServer(socketserver.ThreadingTCPServer):
-    """A server that reads a request and then does what the test says; `requests` has the first lines."""
+    """A server that reads a request and responds as the test defines; `requests` holds the first lines."""
 
     daemon_threads = True
 
@@ -50,7 +50,7 @@ class _StubHandler(socketserver.StreamRequestHandler):
 
 @contextmanager
 def stub(respond: Responder | bytes) -> Iterator[_StubServer]:
-    """A server for one test: bytes to answer, or a function that talks."""
+    """Run a server that sends the given bytes or calls the given function."""
     answer = respond
     with _StubServer(respond if callable(respond) else lambda client, _stopped: client.sendall(answer)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -70,12 +70,12 @@ def http(status: int, body: str | bytes, *headers: str) -> bytes:
 
 
 def check(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run it as an operator does, in a Python without any package."""
+    """Run the script as an operator does, in a Python without packages."""
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30)
 
 
 def error_line(result: subprocess.CompletedProcess[str], *, code: int = 1) -> str:
-    """The one line with which it refused."""
+    """Return the one error line."""
     assert (result.returncode, result.stdout) == (code, "")
     (line,) = result.stderr.splitlines()
     return line
@@ -246,7 +246,7 @@ def test_ctrl_c_ends_it_with_a_word():
             [*COMMAND, "--url", silent.url, "--timeout", "60"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # A shell's background jobs ignore Ctrl-C, and so would this.
+            # A shell starts background jobs with SIGINT ignored, and this process would inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - nothing else runs in it
         )
         assert silent.requested.wait(30)

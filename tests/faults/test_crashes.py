@@ -1,4 +1,4 @@
-"""What was acknowledged is kept, and what wasn't kept is never acknowledged (threats F1, F3)."""
+"""Acknowledged requests survive a crash, and a request is acknowledged only after its commit (threats F1, F3)."""
 
 import time
 
@@ -29,8 +29,10 @@ HEAL = {POSTGRESQL: "DROP TRIGGER no_commit ON time_entry", SQLITE: "DROP TRIGGE
 
 
 def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database, engine, own_workers, bearer):
-    """Threats F1: all that was acknowledged is there, once, and nothing else; no lock outlives who held it; the record
-    holds; and who wasn't answered asks again and is served once."""
+    """Threats F1. Every acknowledged punch is stored exactly once, and nothing else is stored.
+
+    No lock outlives its process, the audit log verifies, and a retry of a failed request succeeds once.
+    """
     website = people.project("Website")
     staff = [people.employee(f"Person {number}") for number in range(WRITERS)]
     writers = Writers(own_workers.base_url, [bearer(user) for user in staff], website.id)
@@ -54,7 +56,7 @@ def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database,
 
 
 def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine, as_user):
-    """Threats F3: the answer is sent after the commit, so a failing one can't have promised anything."""
+    """Threats F3. The response is sent after the commit, so a failed commit is never reported as success."""
     ana, website = people.employee("Ana"), people.project("Website")
     _execute(server.database, *FAIL_AT_COMMIT[engine])
     body = {"project_id": website.id, "description": ""}
@@ -72,7 +74,7 @@ def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine
 
 
 def test_an_answer_that_was_never_committed_is_not_kept(people, server, engine, as_user):
-    """Threats F3 and 31: who sends again after a failed commit is served, not told of an entry that isn't there."""
+    """Threats F3 and 31. A retry after a failed commit runs the request instead of replaying a response."""
     ana, website = people.employee("Ana"), people.project("Website")
     _execute(server.database, *FAIL_AT_COMMIT[engine])
     key, body = {"Idempotency-Key": "k-1"}, {"project_id": website.id, "description": ""}

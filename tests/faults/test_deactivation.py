@@ -1,4 +1,7 @@
-"""Who is deactivated while a request of theirs waits for a lock (threats 5): it came first, or it is refused."""
+"""Deactivation of a user while their request waits for a lock (threats 5).
+
+The request is either committed first or rejected.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +32,7 @@ OWN_REQUESTS = {
 
 @pytest.mark.parametrize("request_parts", ADMIN_REQUESTS.values(), ids=ADMIN_REQUESTS.keys())
 def test_an_admin_who_was_deactivated_does_nothing_more(people, server, engine, request_parts):
-    """Their request waits for the row of the person concerned; meanwhile another admin deactivates them."""
+    """The request waits for the lock on the user it changes. Meanwhile another admin deactivates the caller."""
     ana, eve, ada = people.employee("Ana"), people.admin("Eve"), people.admin("Ada")
     pending_call = build_call(server, eve, *request_parts, ana=ana.id)
     deactivation = build_call(server, ada, "PUT", f"/admin/users/{eve.id}/deactivate")
@@ -50,7 +53,7 @@ def test_an_admin_who_was_deactivated_does_nothing_more(people, server, engine, 
 
 @pytest.mark.parametrize("request_parts", OWN_REQUESTS.values(), ids=OWN_REQUESTS.keys())
 def test_who_was_deactivated_keeps_nothing_that_lets_them_in(people, server, engine, request_parts):
-    """The deactivation waits for the person's row first, their own request behind it."""
+    """The deactivation waits for the lock on the user first. The user's own request waits behind it."""
     ana, ada = people.employee("Ana"), people.admin("Ada")
     deactivation = build_call(server, ada, "PUT", f"/admin/users/{ana.id}/deactivate")
     pending_call = build_call(server, ana, *request_parts)
@@ -73,7 +76,7 @@ def build_call(server, user, method, path, body=None, **ids):
 
 
 def count_waiting(server, engine):
-    """How many requests wait for a lock: in the database, or on SQLite one in the engine and the rest before it."""
+    """Return the number of requests that wait for a lock. On SQLite they wait for the writer permit of the service."""
     if engine == POSTGRESQL:
         with server.database.read_transaction() as session:
             blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -85,5 +88,5 @@ def count_waiting(server, engine):
 def wait_until(condition):
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, "it didn't come to that"
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A failover loses nothing that was acknowledged; what can't be kept twice is not acknowledged (threats F8)."""
+"""A failover loses no acknowledged punch, and without a standby nothing is acknowledged (threats F8)."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ from tests.support.server_process import Backend
 
 pytestmark = pytest.mark.system
 
-WRITERS = 5  # as many as there are connections
+WRITERS = 5  # one per connection
 MAX_WRITE_GAP_SECONDS = 30
 MAX_REQUEST_SECONDS = 10
 
@@ -46,8 +46,7 @@ def backend(db_url, tmp_path):
 def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
     cluster, database, backend, people, bearer, engine
 ):
-    """One cluster for all of it, since it takes 15 s to start: both standbys stopped, a switchover, and the leader's
-    machine killed."""
+    """Stop both standbys, switch over, and kill the leader's machine. One cluster serves all steps (15 s to start)."""
     website = people.project("Website")
     ana, bob = (PunchClient(backend.base_url, bearer(people.employee(name)), website.id) for name in ("Ana", "Bob"))
     headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
@@ -68,9 +67,9 @@ def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
         gaps = [measure_write_gap(cluster, writers, fault) for fault in (switch_over, kill_machine)]
     again = writers.resend_failed()
 
-    assert with_one_standby == 200, "either standby will do"
+    assert with_one_standby == 200, "one standby is enough"
     assert [status for status, _seconds in unknown] == [503, 503], "not acknowledged, and not replayed either"
-    assert set(reads) == {200}, "commits that hang leave room for those who only look"
+    assert set(reads) == {200}, "hanging commits do not block reads"
     assert max(gaps) < MAX_WRITE_GAP_SECONDS
     assert max(log.longest_request_seconds, *(seconds for _status, seconds in unknown)) < MAX_REQUEST_SECONDS
     assert set(log.statuses) == {503}
@@ -89,7 +88,7 @@ class PunchClient:
         self._read = Call("GET", f"{url}/auth/me", header)
 
     def clock_in(self):
-        """Always the same request; its status, and how long it took."""
+        """Send the same clock-in each time. Returns its status and its duration."""
         started_at = time.monotonic()
         return send_simultaneously([self._punch])[0].status_code, time.monotonic() - started_at
 

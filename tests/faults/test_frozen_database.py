@@ -1,4 +1,4 @@
-"""A database that stands still, or is cut off, keeps nobody waiting for long (threats F7)."""
+"""A database that hangs or is disconnected delays requests for a limited time only (threats F7)."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import Company
 from tests.support.in_process_server import run_server
 
-REQUESTS = 96  # so many that reports, which may queue for 30 s, do queue
+REQUESTS = 96  # enough that reports, which may queue for 30 s, have to queue
 MANY = text("SELECT generate_series(1, 1000000)")
 MONTH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
@@ -49,7 +49,7 @@ def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_w
         Call("POST", f"{server.base_url}/api/v1/auth/login", form="username=mia%40example.com&password=wrong+horse"),
         Call("GET", f"{server.base_url}/health/ready"),
     ]
-    assert {answer.status_code for answer in send_simultaneously([own] * 8)} == {200}, "the connections are warm"
+    assert {answer.status_code for answer in send_simultaneously([own] * 8)} == {200}, "the pool has open connections"
 
     with own_postgresql.freeze():
         started_at = time.monotonic()
@@ -57,7 +57,7 @@ def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_w
             [*islice(cycle(calls), REQUESTS), *[Call("GET", f"{server.base_url}/health/live")] * 4]
         )
         seconds = time.monotonic() - started_at
-        assert {answer.status_code for answer in send_simultaneously(calls)} == {503}, "nor can anybody connect anew"
+        assert {answer.status_code for answer in send_simultaneously(calls)} == {503}, "new connections fail too"
 
     assert seconds < 10
     assert Counter(answer.status_code for answer in answers) == {503: REQUESTS, 200: 4}
@@ -69,7 +69,7 @@ def test_every_request_to_a_frozen_database_ends_within_ten_seconds_and_all_is_w
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_nothing_waits_for_a_frozen_database_longer_than_it_may_nor_for_a_stop(server, own_postgresql, engine):
-    """A connection that is made, a cursor of the server's that is left half read, and an export that may take long."""
+    """Cover a new connection, a half-read server-side cursor, and an export that is allowed to take long."""
     fresh = Database(server.settings)
     with (
         server.database.read_transaction() as left,

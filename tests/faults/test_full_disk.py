@@ -1,4 +1,4 @@
-"""A disk without room refuses writes, and nothing else; when there is room again, all is well (threats F4)."""
+"""A full disk fails writes only, and the service recovers when space is free again (threats F4)."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ PUNCHES = 20
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 4 MB. Needs root, as CI is: nothing else runs out of room as a disk does."""
+    """Mount a file system of 4 MB. Needs root, because only a real file system fails like a full disk."""
     folder = tmp_path / "disk"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True, capture_output=True)
@@ -28,7 +28,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def server(db_url, small_disk):
-    """The service with its database on the small disk."""
+    """Run the service with its database on the small disk."""
     file = shutil.copy(make_url(db_url).database, small_disk)
     with run_server(settings_for(f"sqlite:///{file}")) as running_server:
         yield running_server
@@ -36,7 +36,7 @@ def server(db_url, small_disk):
 
 @contextmanager
 def insufficient_storage(disk):
-    """Something else fills the disk to its last byte, and is then removed."""
+    """Fill the disk to its last byte, and delete the file at the end."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:

@@ -1,4 +1,4 @@
-"""A stop under load: what was asked is answered, a file that is being read is read to its end (threats F11)."""
+"""A stop under load: requests in flight get their response, and a download is completed (threats F11)."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ def message(path, header):
 
 
 async def _send_until_last(url, request, answer_received):
-    """Ask again and again on one connection until an answer says that it was the last: what they all said."""
+    """Repeat the request on one connection until the server closes it. Returns the statuses of the responses."""
     statuses, is_last = set(), False
     async with open_connection(url) as (reader, writer):
         while not is_last:
@@ -37,7 +37,7 @@ async def _send_until_last(url, request, answer_received):
 
 @asynccontextmanager
 async def _open_half_read_export(url, request):
-    """An export of which nothing but the head was read; gives a function that reads the rest."""
+    """Request an export and read only its head. Returns a function that reads the rest."""
     async with open_connection(url) as (reader, writer):
         writer.write(request)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
@@ -50,9 +50,9 @@ async def _stop_under_load(backend, me, export):
         clients = [asyncio.create_task(_send_until_last(backend.base_url, me, answer_received)) for _ in range(CLIENTS)]
         for _ in range(3 * CLIENTS):
             await answer_received.acquire()
-        os.killpg(backend.pid, signal.SIGTERM)  # as systemd does: all its processes at once
+        os.killpg(backend.pid, signal.SIGTERM)  # as systemd does: the signal goes to all processes
         answered = await asyncio.gather(*clients)
-        os.killpg(backend.pid, signal.SIGTERM)  # somebody is impatient
+        os.killpg(backend.pid, signal.SIGTERM)  # a second signal from an impatient operator
         return answered, await read_rest()
 
 
@@ -65,7 +65,7 @@ def test_a_stop_under_load_answers_what_was_asked_and_lets_files_be_read(people,
     answered, file = asyncio.run(_stop_under_load(own_workers, me, export))
 
     assert answered == [{b"200"}] * CLIENTS
-    assert file.count(LONG_DESCRIPTION.encode()) >= 2400, "chunks end within some"
+    assert file.count(LONG_DESCRIPTION.encode()) >= 2400, "descriptions across chunk boundaries are not counted"
     assert file.endswith(b"\r\n0\r\n\r\n")
     assert own_workers.stop() == 0
     assert "Traceback" not in own_workers.log.read_text()

@@ -1,4 +1,4 @@
-"""A network that loses every third answer: who sends again under the same key does nothing twice (threats 31)."""
+"""A network that drops every third response: a retry with the same Idempotency-Key changes nothing (threats 31)."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ def test_a_thousand_writes_over_a_network_that_loses_every_third_answer_are_done
     proxy, answers = asyncio.run(_send_until_answered(two_workers.base_url, clients))
 
     assert len(answers) == 1000
-    assert proxy.answer_count >= 1499, "each third answer was lost"
+    assert proxy.answer_count >= 1499, "every third response was dropped"
     assert sum(map(len, proxy.lost.values())) == proxy.answer_count // 3
     assert all(set(lost) == {answers[key]} for key, lost in proxy.lost.items())
     expected = Counter(name for calls in clients for call in calls for name in _names(call))
@@ -50,14 +50,14 @@ def test_a_thousand_writes_over_a_network_that_loses_every_third_answer_are_done
 
 
 def _own_call(header, website, key, number):
-    """A person's own request: of five, two punches, two entries by hand, and a bulk of two more."""
+    """Return a user's own request. Of five requests, two are punches, two create entries, and one is a bulk of two."""
     if number % 5 < 2:
         return _call("/clock-in", header, key, {"project_id": website.id, "description": key}, switch="true")
     return _manual_call(header, website, key, number, {})
 
 
 def _call_for(user, header, website, key, number):
-    """Their manager's request for them, in hours of its own."""
+    """Return the manager's request for the user, for other hours."""
     return _manual_call(header, website, key, number + WRITES_EACH, {"user_id": user.id, "reason": "On paper"})
 
 
@@ -73,12 +73,12 @@ def _call(path, header, key, body, **params):
 
 
 def _names(call):
-    """The descriptions of the entries that the call makes."""
+    """Return the descriptions of the entries that the call creates."""
     return [each["description"] for each in call.body.get("operations", [call.body])]
 
 
 async def _send_until_answered(base_url, clients):
-    """The proxy, and each call's answer by its key."""
+    """Send all calls until each has a response. Returns the proxy, and the responses by Idempotency-Key."""
     async with run_lossy_proxy(base_url) as proxy, asyncio.timeout(TIMEOUT_SECONDS), asyncio.TaskGroup() as group:
         tasks = [group.create_task(_client(proxy.url, calls)) for calls in clients]
     return proxy, {key: content for answers in tasks for key, content in answers.result()}

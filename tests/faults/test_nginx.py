@@ -1,4 +1,4 @@
-"""The shipped nginx, really in front of the service: what passes, what doesn't, and whose address arrives (F13)."""
+"""The service behind nginx with the shipped configuration: forwarded requests, limits, and client addresses (F13)."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 
 @contextmanager
 def client_from(nginx, address="127.0.0.1"):
-    """A client who calls from this address of the machine."""
+    """Return a client that connects from this address of the machine."""
     with httpx.Client(
         base_url=nginx.base_url,
         transport=httpx.HTTPTransport(verify=nginx.ssl_context, local_address=address),
@@ -38,7 +38,7 @@ def client_from(nginx, address="127.0.0.1"):
 
 @pytest.fixture
 def backend(db_url, tmp_path):
-    """The service in production, for this host, behind this machine's proxy."""
+    """Run the service in production mode, for this host and behind the proxy of this machine."""
     own = {"ENVIRONMENT": "production", "FIRST_ADMIN_PASSWORD": PASSWORD, "FIRST_ADMIN_EMAIL": "ada@example.com"}
     running_backend = Backend(db_url, tmp_path, TRUSTED_PROXIES='["127.0.0.1"]', TRUSTED_HOSTS=f'["{HOST}"]', **own)
     yield running_backend
@@ -72,7 +72,7 @@ def _check_login_and_export(client, mia, backend):
     (session,) = client.get("/api/v1/auth/sessions").json()
     export = client.get("/api/v1/reports/export/csv", params=MARCH)
 
-    assert session["address"] == ANA, "it was seen, not claimed"
+    assert session["address"] == ANA, "the address is that of the connection, not of a header"
     assert login.headers["X-Request-ID"] == "of-mias-phone"
     assert [row["employee_name"] for row in csv.DictReader(export.text.splitlines())] == ["Ana Silva"]
     for answer in (login, export, client.get("/nowhere")):
@@ -133,7 +133,7 @@ def test_nginx_alone_says_in_our_words_that_nobody_answers_and_that_it_was_too_m
 
 
 class _ClosingHandler(socketserver.BaseRequestHandler):
-    """A server that reads a request and dies."""
+    """Read a request and close the connection without a response."""
 
     received_methods: ClassVar[list[bytes]] = []
 
@@ -142,7 +142,7 @@ class _ClosingHandler(socketserver.BaseRequestHandler):
 
 
 def test_what_may_have_been_done_is_not_sent_again_and_what_reached_nobody_is():
-    """Two machines: the first refuses connections, the second breaks what it is asked; then the other way round."""
+    """Use two upstreams in both orders. One refuses connections, the other closes them after the request."""
     with socketserver.TCPServer(("127.0.0.1", 0), _ClosingHandler) as breaking:
         threading.Thread(target=breaking.serve_forever).start()
         there = f"127.0.0.1:{breaking.server_address[1]} max_fails=0"

@@ -1,4 +1,4 @@
-"""When the database hangs, callers are told to come back, the process lives, and it heals by itself (threats F6)."""
+"""A hanging database: requests get 503 with Retry-After, and the service recovers without a restart (threats F6)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PUNCHES = 12
 
 @contextmanager
 def _lock_everything(database) -> Iterator[None]:
-    """Somebody else holds what every punch needs: SQLite's write lock, or on PostgreSQL all people's rows."""
+    """Hold the locks that every punch needs: SQLite's write lock, or the rows of all users on PostgreSQL."""
     with database.write_transaction() as session:
         session.execute(text(f'SELECT id FROM "user"{"" if database.settings.is_sqlite else " FOR UPDATE"}'))
         yield

@@ -1,4 +1,4 @@
-"""Nine o'clock: a whole company clocks in at once."""
+"""The peak at nine o'clock, when all employees clock in at once."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ PUNCHES = 1200
 
 
 def test_everyone_who_punches_at_nine_gets_an_answer(people, engine, two_workers, bearer):
-    """300 clients on PostgreSQL, 120 on SQLite, 1,200 punches: none is turned away."""
+    """300 clients on PostgreSQL and 120 on SQLite send 1,200 punches. None is rejected."""
     website = people.project("Website")
     staff = [people.employee(f"Person {number}") for number in range(CLIENTS[engine])]
     entries = f"{two_workers.base_url}/api/v1/time-entries"

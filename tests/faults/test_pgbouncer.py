@@ -1,4 +1,4 @@
-"""Behind a real PgBouncer in transaction mode, which gives each transaction another of its few connections."""
+"""The service behind PgBouncer in transaction mode, where each transaction may use another connection."""
 
 from collections import Counter
 from datetime import timedelta
@@ -53,7 +53,7 @@ def test_a_company_punches_and_reports_through_a_pooler_with_three_connections(s
 
 
 def _day_of_calls(server, header, website, number):
-    """A punch in and out, an hour by hand that is sent twice, and a look at it all."""
+    """Return a clock-in, a clock-out, an entry that is sent twice, and a read of all entries."""
     by_hand = _call(server, header, "/time-entries", hour_entry(website, number, description="By hand"), key="k")
     return [
         _call(server, header, "/time-entries/clock-in", {"project_id": website.id, "description": ""}),

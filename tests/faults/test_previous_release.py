@@ -1,4 +1,4 @@
-"""The release before this one goes on working on a database that this one's migrations have changed (F10)."""
+"""The previous release works on the schema of this release (F10)."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ from tests.support.openapi_operations import Operation
 from tests.support.releases import environment, extract_previous_release, start_migration
 from tests.support.server_process import ROOT, TLS, Backend
 
-pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # another release's lines
+pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # runs code of another release
 SECONDS = 60
 NOBODY = "nobody"
 RENAMED_PATHS = {"/api/v1/reports/timesheet.pdf": "/api/v1/reports/export/pdf"}
@@ -31,7 +31,7 @@ RENAMED_PATHS = {"/api/v1/reports/timesheet.pdf": "/api/v1/reports/export/pdf"}
 
 
 class RunningRelease:
-    """A release that serves a company from a database at this release's revision."""
+    """A running release on a database with this release's schema, and its users."""
 
     def __init__(self, db_url, backend):
         self._database = Database(settings_for(db_url))
@@ -49,7 +49,7 @@ class RunningRelease:
         ]
 
     def answer(self, operation, name):
-        """Its answer to one of the people, in a session of their own (some operations end it), or to nobody."""
+        """Return the response to a user in a new login session, because some operations end it, or without a login."""
         self._client.headers.pop("Authorization", None)
         if name != NOBODY:
             login_session = create_login_session(self._database, self._users[name])
@@ -67,13 +67,13 @@ class RunningRelease:
 
 @pytest.fixture
 def previous(tmp_path):
-    """The folder of the one before."""
+    """Return the folder of the previous release."""
     return extract_previous_release(tmp_path)
 
 
 @pytest.fixture
 def releases(previous, tmp_path, postgresql_server):
-    """The one before, which this one migrated under its feet, and this one."""
+    """Run both releases. This release migrates the database of the previous one while that is running."""
     with ExitStack() as stack:
         installed = []
         for root in (previous, ROOT):
@@ -87,8 +87,10 @@ def releases(previous, tmp_path, postgresql_server):
 
 
 def test_the_release_before_answers_everything_on_this_ones_schema_as_this_one_does(releases):
-    """Every operation of the older document, for everybody: no 5xx, the same status, and whatever it said is still
-    said. This one may say more."""
+    """Every operation of the previous OpenAPI document, for all users: no 5xx, the same status, and the same fields.
+
+    This release may return additional fields.
+    """
     older, newer = releases
     operations = older.operations()
     differences, succeeded = [], set()
@@ -104,11 +106,11 @@ def test_the_release_before_answers_everything_on_this_ones_schema_as_this_one_d
                 differences.append((operation.name, name, before.text, after.text))
 
     assert differences == []
-    assert len(succeeded) > 45  # of 67; the others refuse the examples, which goes for both
+    assert len(succeeded) > 45  # of 67; the examples of the others are rejected by both releases
 
 
 def test_the_release_before_starts_on_this_ones_schema(previous, db_url, tmp_path):
-    """A machine that restarts half-way through a roll, or an operator who goes back."""
+    """A worker may restart during a rolling upgrade, or an operator may go back to the previous release."""
     with _run_release(db_url, tmp_path, previous) as backend, closing(RunningRelease(db_url, backend)) as older:
         (own_entries,) = (each for each in older.operations() if each.name == "GET /api/v1/time-entries")
 
@@ -152,7 +154,7 @@ def _hours(database):
 
 
 def _create_data(company):
-    """Everybody's hours in a period of the document's examples."""
+    """Create entries for all users in the period of the document's examples."""
     ada, mia = company.admin("Ada"), company.manager("Mia")
     ana = company.employee("Ana", manager=mia, time_zone="Europe/Lisbon")
     website = company.project("Website")
@@ -169,4 +171,4 @@ def _run_release(db_url, folder, root):
     try:
         yield backend
     finally:
-        backend.kill()  # not stop(), which searches the log for secrets: development prints its letters there
+        backend.kill()  # not stop(), which searches the log for secrets: in development, e-mails are printed there

@@ -1,4 +1,4 @@
-"""Races, with real parallel clients against two worker processes (threats 9, 10, 29 to 32)."""
+"""Races of parallel clients against two worker processes (threats 9, 10, 29 to 32)."""
 
 import asyncio
 from collections import Counter
@@ -36,7 +36,7 @@ def test_fifty_people_who_each_clock_in_eight_times_at_once_are_clocked_in_once(
 
 
 def test_one_person_who_clocks_in_and_out_from_many_devices_never_overlaps(people, database, two_workers, bearer):
-    """Threats 30, on the write paths that punches have: the database's own words on it are in test_constraints."""
+    """Threats 30, for punches. test_constraints covers the same rule at the database."""
     ana, website = people.employee("Ana"), people.project("Website")
     entries = f"{two_workers.base_url}{API}/time-entries"
     body = {"project_id": website.id, "description": ""}
@@ -49,15 +49,15 @@ def test_one_person_who_clocks_in_and_out_from_many_devices_never_overlaps(peopl
 
     assert {answer.status_code for of_device in answers for answer in of_device} <= {200, 409}
     with database.read_transaction() as session:
-        stretches = session.execute(
+        rows = session.execute(
             select(ENTRY.c.start_time, ENTRY.c.end_time).order_by(ENTRY.c.start_time, ENTRY.c.end_time)
         ).all()
-    assert len(stretches) == sum(a.status_code == 200 for of_device in answers for a in of_device[::2])
-    assert all(before.end_time <= after.start_time for before, after in pairwise(stretches))
+    assert len(rows) == sum(a.status_code == 200 for of_device in answers for a in of_device[::2])
+    assert all(before.end_time <= after.start_time for before, after in pairwise(rows))
 
 
 def test_two_admins_who_remove_each_other_at_once_leave_one(people, database, two_workers, bearer):
-    """Threats 9: a round of demotions and deactivations; the long form is 200 rounds."""
+    """Threats 9. Admins demote and deactivate each other; the extended run has 200 rounds."""
     ada, abe = people.admin("Ada"), people.admin("Abe")
     users = f"{two_workers.base_url}{API}/admin/users"
 
@@ -111,7 +111,7 @@ def test_an_email_is_given_once_however_many_admins_hand_it_out(people, two_work
 
 
 def test_of_twenty_overlapping_entries_by_three_people_at_once_one_is_entered(people, database, two_workers, bearer):
-    """Threats 30, for time entered by hand: Ana, her manager and an admin each know better."""
+    """Threats 30, for entries created by Ana, her manager and an admin."""
     mia, ada, website = people.manager("Mia"), people.admin("Ada"), people.project("Website")
     ana = people.employee("Ana", manager=mia)
     url, senders = f"{two_workers.base_url}{API}/time-entries", [ana, mia, ada]
@@ -174,14 +174,14 @@ def test_a_counter_that_eight_people_count_up_at_once_loses_no_count(people, dat
 def test_two_admins_and_a_manager_with_her_team_enter_each_others_time_without_a_deadlock(
     people, database, two_workers, bearer
 ):
-    """With a key the sender is locked beside the owner: both in one order, whoever of them asks."""
+    """A request with an Idempotency-Key locks its sender and the owner of the entry, always in the same order."""
     ada, abe, mia, website = people.admin("Ada"), people.admin("Abe"), people.manager("Mia"), people.project("Website")
     ana = people.employee("Ana", manager=mia)
     entries = f"{two_workers.base_url}{API}/time-entries"
     pairs = [(ada, abe), (abe, ada), (mia, ana), (ana, ana), (ada, ana), (ada, mia), (abe, ana), (mia, mia)]
 
     def sent(number, sender, owner):
-        """An entry, a bulk for both, and a correction of an entry that is there."""
+        """Return an entry, a bulk for both users, or a correction."""
         header, about = bearer(sender), {"user_id": owner.id, "reason": "On paper"}
         there = people.entry(owner, website, hours_ago_utc(23 - number), hours_ago_utc(23 - number))
         for n in range(number * 30, number * 30 + 30, 3):
@@ -236,7 +236,7 @@ def _with_key(header, key="k-1"):
 
 
 async def _increment(url, headers, *, times):
-    """Each reads the description, and writes one more for the version read; the statuses of the writing."""
+    """Read the description and write it incremented, with the version read. Returns the statuses of the writes."""
 
     async def count(header):
         statuses = []

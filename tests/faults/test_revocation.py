@@ -1,5 +1,7 @@
-"""What ended stays ended, on every worker and over a restart; and parallel clients of one session or account
-(threats 5, 12, 13)."""
+"""Revocation on all workers and across a restart, and parallel use of one login session or account.
+
+Covers threats 5, 12 and 13.
+"""
 
 import os
 from collections import Counter
@@ -16,7 +18,7 @@ from tests.support.credentials import create_api_token, create_login_session, cr
 from tests.support.factories import PASSWORD
 
 REQUESTS = int(os.environ.get("REVOKED_REQUESTS", "800"))
-"""In all; half of them behind the restart."""
+"""Total number of requests with revoked tokens. Half of them are sent after the restart."""
 API = "/api/v1"
 
 
@@ -31,7 +33,7 @@ def header(token: str) -> dict[str, str]:
 
 
 def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, database, own_workers, bearer, sign):
-    """Threats 5. Each person loses their token in another way."""
+    """Threats 5. The tokens are revoked in different ways."""
     url = f"{own_workers.base_url}{API}"
     staff = {name: people.employee(name) for name in ("Ana", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gil", "Hal")}
     login_session = {name: create_login_session(database, user) for name, user in staff.items()}
@@ -75,7 +77,7 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
 
 
 def reuse_refresh_token(database, login_session: IssuedSession, own_workers) -> None:
-    """Use a refresh token once more, eleven seconds after it was spent."""
+    """Use a refresh token again eleven seconds after its first use."""
     with database.write_transaction() as session:
         row = LOGIN_SESSION.c.id == login_session.session_id
         session.execute(LOGIN_SESSION.update().where(row).values(refreshed_at=utc_now() - timedelta(seconds=11)))
@@ -97,7 +99,7 @@ def test_twenty_parallel_refreshes_have_one_successor(people, database, two_work
 
 
 def test_of_39_parallel_guesses_ten_are_judged(people, two_workers):
-    """Threats 13: on two workers, not one more than of as many in a row; behind them the right one is refused too."""
+    """Threats 13. Two workers accept no more attempts than one. After that the right password is rejected too."""
     people.employee("Ana")
     url = f"{two_workers.base_url}{API}/auth/login"
     guesses = [f"username=ana@example.com&password=guess-{number}-lantern" for number in range(39)]

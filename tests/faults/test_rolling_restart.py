@@ -1,4 +1,4 @@
-"""The next release under load: migrated, and then rolled worker by worker, while everybody goes on punching (F10)."""
+"""A rolling upgrade to the next release under load: migration, then one worker after another (F10)."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def backend(db_url, tmp_path, release):
     running_backend.stop()
 
 
-@pytest.mark.parametrize("engine", [POSTGRESQL])  # SQLite differs in nothing but the migration
+@pytest.mark.parametrize("engine", [POSTGRESQL])  # on SQLite only the migration differs
 def test_the_next_release_is_migrated_and_rolled_without_a_request_that_fails(people, db_url, release, backend, bearer):
     website = people.project("Website")
     staff = [bearer(people.employee(f"Person {number}")) for number in range(CLIENTS)]
@@ -45,8 +45,10 @@ def test_the_next_release_is_migrated_and_rolled_without_a_request_that_fails(pe
 
 
 async def _punch_during(backend, headers, project_id, work):
-    """The status of each answer to punches that go on while the work, in a thread, lasts. A connection that closes
-    between two requests is opened anew; anything else that a client doesn't get an answer to is raised."""
+    """Punch while `work` runs in a thread, and return the statuses.
+
+    A connection that the server closes between two requests is opened again. Any other missing response raises.
+    """
     statuses = Counter()
     is_done = asyncio.Event()
 
@@ -71,7 +73,7 @@ async def _punch_during(backend, headers, project_id, work):
 
 
 def _upgrade(backend, release, db_url):
-    """What an operator does: the files, the migration, the workers; and the workers once more."""
+    """Upgrade as an operator does: files, migration, worker restart, and one more worker restart."""
     before = _workers(backend)
     make_next_release(release, next_expand=EXPAND)
     migration = start_migration(release, db_url)

@@ -1,4 +1,4 @@
-"""`run_backend.py` as operators run it: first starts, refused starts, workers, and how it ends (threats 16, F11)."""
+"""`run_backend.py` as operators run it: first start, failed start, workers, and shutdown (threats 16, F11)."""
 
 import re
 import signal
@@ -31,7 +31,7 @@ PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
 
 
 class StartedServer:
-    """A server of its own processes, at the address that it printed."""
+    """A server in its own processes, at the address that it printed."""
 
     def __init__(self, folder: Path, *options: str, **settings: str) -> None:
         self._errors = folder / "errors"
@@ -47,11 +47,11 @@ class StartedServer:
         self.address = ""
 
     def wait_until_ready(self) -> None:
-        """Return when it serves."""
+        """Wait until the server is ready."""
         assert self.process.stdout is not None
         greeting = self.process.stdout.readline()
         assert greeting, self.errors
-        self.address = re.findall(r" at (http://\S+)", greeting)[0]  # behind it there may be that of its pages
+        self.address = re.findall(r" at (http://\S+)", greeting)[0]  # the address of the API docs may follow
         wait_until(self._is_ready)
 
     @property
@@ -59,7 +59,7 @@ class StartedServer:
         return self._errors.read_text()
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes; none where it serves by itself."""
+        """The worker processes; empty if the main process serves requests itself."""
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
@@ -74,7 +74,7 @@ class StartedServer:
         return httpx.get(f"{self.address}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
-        """The exit code, once it is gone."""
+        """Send the signal, wait for the end, and return the exit code."""
         self.process.send_signal(signal_number)
         return self.process.wait(SECONDS)
 
@@ -104,7 +104,7 @@ def started(folder: Path, *options: str, **settings: str) -> Iterator[StartedSer
 
 
 def startup_error(folder: Path, *options: str, **settings: str) -> str:
-    """The one line with which it refused to start."""
+    """Return the one error line of a failed start."""
     result = subprocess.run(
         [*COMMAND, *options],
         cwd=folder,
@@ -159,7 +159,7 @@ def test_options_override_settings(tmp_path):
         assert server.workers() == []
 
 
-@pytest.mark.extended  # most tests of faults have two workers too
+@pytest.mark.extended  # most fault tests also have two workers
 def test_two_workers_are_two_processes_that_both_serve(db_url, tmp_path):
     with started(tmp_path, "--workers", "2", DB_URL=db_url, SECRET_KEY=SECRET_KEY) as server:
         one, other = server.workers()
@@ -200,7 +200,7 @@ def test_somebody_elses_database_is_left_as_it_is(empty_url, engine, tmp_path):
 
 
 def _content(db_url: str, engine: str) -> object:
-    """Every byte of an SQLite file; the tables of a PostgreSQL database."""
+    """Return the bytes of an SQLite file, or the tables of a PostgreSQL database."""
     if engine == SQLITE:
         file = Path(str(make_url(db_url).database))
         return {path.name: path.read_bytes() for path in file.parent.glob(f"{file.name}*")}
@@ -216,7 +216,7 @@ def _content(db_url: str, engine: str) -> object:
     ],
 )
 def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, settings, said):
-    """Threats 16; every such setting is in unit/test_settings.py."""
+    """Threats 16. unit/test_settings.py covers every such setting."""
     assert said in startup_error(tmp_path, *options, **settings)
     assert list(tmp_path.iterdir()) == []
 
@@ -277,7 +277,8 @@ def test_sigterm_lets_a_request_in_flight_finish_and_ends_well(db_url, people, b
         address = httpx.URL(server.address)
         with socket.create_connection((address.host, address.port), timeout=SECONDS) as client:
             client.sendall("\r\n".join([*head, "", ""]).encode())
-            assert client.recv(100).startswith(b"HTTP/1.1 100 Continue")  # the service waits for the rest: in flight
+            # The service has read the head and waits for the body.
+            assert client.recv(100).startswith(b"HTTP/1.1 100 Continue")
 
             server.process.terminate()
             wait_until(lambda: not server.is_listening())

@@ -1,4 +1,4 @@
-"""Clients that dribble, stall or never read hold nothing that others need, and not for long (threats F13)."""
+"""Clients that send slowly, stall or never read hold no shared resource for long (threats F13)."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.support.export_files import LONG_DESCRIPTION, add_entries, becomes_tr
 from tests.support.in_process_server import run_server
 
 SLOW = 200
-MIB = 1024  # in KiB, as the system counts memory
+MIB = 1024  # in KiB, the unit of the kernel's memory figures
 SECONDS = 30
 URL, MARCH = "/reports/export/csv", {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 LOGIN = (
@@ -35,7 +35,7 @@ CHUNKED = WAITS[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @contextmanager
 def run_strict_server(db_url="sqlite:///unused.db", **settings):
-    """A service for which a second is long."""
+    """Run a service with timeouts of a second or less."""
     limits = {"HEADER_TIMEOUT_SECONDS": 1, "BODY_TIMEOUT_SECONDS": 1, "RESPONSE_WRITE_TIMEOUT_SECONDS": 1}
     with run_server(settings_for(db_url, **limits | settings)) as server:
         yield server
@@ -47,7 +47,7 @@ def connect(server):
 
 
 def read_answer(client):
-    """An answer in JSON; its body may come after its head."""
+    """Read a JSON response. The body may arrive after the head."""
     received = client.recv(65536)
     while received and not received.endswith((b"}", b"]")):
         received += client.recv(65536)
@@ -55,7 +55,7 @@ def read_answer(client):
 
 
 def read_rest(client):
-    """What still comes until the other side ends the connection, well or badly."""
+    """Read until the server closes or resets the connection."""
     received = bytearray()
     with suppress(ConnectionResetError):
         while part := client.recv(65536):
@@ -64,21 +64,21 @@ def read_rest(client):
 
 
 async def _send_slowly(url):
-    """A byte each fifth of a second until there is an answer: its head and its body."""
+    """Send a byte every 0.2 s until a response arrives. Returns its head and its body."""
     async with open_connection(url) as (reader, writer):
         writer.write(LOGIN)
         answer = asyncio.ensure_future(reader.readuntil(b"}"))
         while not answer.done():
             writer.write(b"x")
             await asyncio.wait([answer], timeout=0.2)
-        with suppress(ConnectionResetError):  # a byte may have crossed the answer
+        with suppress(ConnectionResetError):  # the server may have closed while a byte was sent
             assert await reader.read() == b""
         head, _, body = answer.result().partition(b"\r\n\r\n")
         return head, json.loads(body)
 
 
 async def _call_meanwhile(calls, slow):
-    """One call after the other while the slow ones are there; how often each status came."""
+    """Send calls in sequence while the slow clients are connected. Returns the number of responses by status."""
     async with open_connection(calls[0].url) as connection:
         statuses = []
         while not slow.done():
@@ -113,7 +113,7 @@ def test_two_hundred_who_dribble_their_bodies_get_408_and_keep_nobody_from_punch
 
 
 def test_a_connection_without_a_whole_head_is_closed():
-    """One that says nothing, one that stops in its first line, in a header, and in the head after an answer."""
+    """Clients send nothing, or stop in the request line, in a header, or in the head of a second request."""
     with run_strict_server() as server, ExitStack() as stack:
         silent, *others = (stack.enter_context(connect(server)) for _ in range(4))
         others[0].sendall(b"GET / HT")
@@ -126,7 +126,7 @@ def test_a_connection_without_a_whole_head_is_closed():
 
 
 def test_who_dribbles_a_head_or_a_body_that_nobody_reads_is_closed_too():
-    """Each byte counts as activity to a server that only looks whether there is any."""
+    """A server that only checks for activity would keep these connections, because each byte counts."""
     unread = WELCOME.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000\r\n\r\n")
     with run_strict_server() as server, ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(2)]
@@ -138,7 +138,7 @@ def test_who_dribbles_a_head_or_a_body_that_nobody_reads_is_closed_too():
 
 
 def _is_closed_despite_traffic(client):
-    """Whether the other side closes while a byte comes each fifth of a second."""
+    """Return True if the server closes the connection although a byte arrives every 0.2 s."""
     for _ in range(SECONDS * 5):
         try:
             if not client.recv(65536):
@@ -195,7 +195,7 @@ def test_each_request_of_a_connection_has_a_head_of_its_own():
 
 
 def test_an_answer_may_take_longer_than_a_body_may():
-    """While it is sent, the application listens for the client to leave: that is no body."""
+    """While a response is sent, the application waits for a disconnect. The body timeout must not apply to that."""
 
     async def slow_answer() -> StreamingResponse:
         is_over = asyncio.Event()
@@ -215,7 +215,7 @@ def test_an_answer_may_take_longer_than_a_body_may():
 
 
 def test_a_request_with_another_behind_it_learns_that_its_client_left():
-    """uvicorn tells the last one only."""
+    """uvicorn reports a disconnect to the last pipelined request only."""
     has_learned = threading.Event()
 
     async def listens(request: Request) -> None:

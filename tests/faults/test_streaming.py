@@ -1,4 +1,4 @@
-"""Exports that are large, slow to be read, left early, or cut short (rules: Data; threats F6)."""
+"""Exports that are large, read slowly, abandoned, or truncated (rules: Data; threats F6)."""
 
 import io
 import json
@@ -46,7 +46,7 @@ SHEETS = ("xl/worksheets/sheet1.xml", "xl/worksheets/sheet2.xml")
 
 @dataclass(frozen=True)
 class Archive:
-    """A database with 192,000 entries of Mia's team: a person's day has 48, of half an hour each."""
+    """A database with 192,000 entries of Mia's team. Each user has 48 entries of half an hour on each day."""
 
     db_url: str
     database: Database
@@ -63,7 +63,7 @@ def archive(request, tmp_path_factory, postgresql_server, templates) -> Iterator
         start = f"{int(instant('2026-01-01 00:00').timestamp())} + (i / {STAFF}) * 1800"
         stored = "{}" if request.param == SQLITE else "to_timestamp({})"
         with database.write_transaction() as session:
-            if request.param == POSTGRESQL:  # it would take 12 s; these entries don't overlap
+            if request.param == POSTGRESQL:  # checking it would take 12 s; these entries don't overlap
                 session.execute(text("ALTER TABLE time_entry DROP CONSTRAINT ex_time_entry_no_overlap"))
             session.execute(
                 text(
@@ -83,14 +83,14 @@ def archive(request, tmp_path_factory, postgresql_server, templates) -> Iterator
 
 @pytest.fixture(scope="module")
 def archive_server(archive: Archive) -> Iterator[Server]:
-    """The service on the archive, in this process."""
+    """Run the service on the archive in this process."""
     with run_server(settings_for(archive.db_url)) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def archive_backend(archive: Archive, tmp_path_factory) -> Iterator[Backend]:
-    """The service on the archive, in a process of its own."""
+    """Run the service on the archive in its own process."""
     backend = Backend(archive.db_url, tmp_path_factory.mktemp("backend"), LOG_FORMAT="json")
     yield backend
     backend.stop()
@@ -98,13 +98,13 @@ def archive_backend(archive: Archive, tmp_path_factory) -> Iterator[Backend]:
 
 @pytest.fixture
 def archive_header(archive: Archive) -> dict[str, str]:
-    """The header with Mia's access token."""
+    """Return the header with Mia's access token."""
     return {"Authorization": f"Bearer {Server(settings_for(archive.db_url)).token(archive.mia)}"}
 
 
 @contextmanager
 def as_mia(archive: Archive, server: Server) -> Iterator[Caller]:
-    """Mia, without the hooks that compare all 192,000 entries around each change of hers."""
+    """Return a client for Mia without the hooks that compare all 192,000 entries before and after each change."""
     with server.caller(server.token(archive.mia)) as mia:
         mia.event_hooks = {}
         yield mia
@@ -117,7 +117,7 @@ def process_of(backend: Backend) -> psutil.Process:
 
 
 def peak_memory(process: psutil.Process) -> int:
-    """The most bytes that the process ever held."""
+    """Return the peak memory of the process in bytes."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
@@ -127,12 +127,12 @@ def checked_out(server: Server) -> int:
 
 
 def under_way(server: Server) -> int:
-    """How many exports count against the limits of their users."""
+    """Return the number of running exports that count against the users' limits."""
     return len(server.app.state.runtime.export_limiter._users)
 
 
 def assert_well(client: httpx.Client, archive: Archive) -> None:
-    """The service sees what others write and can write itself: no connection is stuck in the past."""
+    """Check that the service sees new writes and can write itself, so that no connection keeps an old snapshot."""
     for number in range(6):
         with archive.database.write_transaction() as session:
             session.execute(update(USER).where(USER.c.id == archive.mia.id).values(first_name=f"Mia {number}"))
@@ -162,17 +162,17 @@ def test_a_client_that_leaves_early_ends_the_producer_and_frees_its_file(archive
             chunks = answer.iter_raw()
             next(chunks)
             (spool,) = spool_files().keys() - before.keys()
-            kept = spool_files()[spool].open("rb")  # to see in the end how much was written
+            kept = spool_files()[spool].open("rb")  # to check at the end how much was written
 
         with kept:
             assert becomes_true(lambda: checked_out(archive_server) == 0)
-            assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer went on to the end"
+            assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer continued to the end"
         assert becomes_true(lambda: spool_files() == before and not under_way(archive_server))
         assert_well(mia, archive)
 
 
 def test_a_producer_that_runs_out_of_room_breaks_the_connection(archive, archive_backend, archive_header):
-    """A limit on the size of files stands in for a full disk: writing beyond it fails in the same way."""
+    """Use a file size limit in place of a full disk. A write beyond it fails in the same way."""
     process, url = process_of(archive_backend), f"{archive_backend.base_url}/api/v1"
     unlimited = process.rlimit(resource.RLIMIT_FSIZE)
     received = 0
@@ -294,7 +294,7 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
 
     assert {answer.status_code for answer in [*meanwhile, *begun]} == {200}
     assert becomes_true(lambda: checked_out(server) == 0)
-    assert len(spool_files().keys() - before.keys()) == STALLED, "some body fits into the buffers"
+    assert len(spool_files().keys() - before.keys()) == STALLED, "a part of the body fits into the buffers"
     meanwhile += [bob.get("/auth/me") for _ in range(20)]
     assert max(answer.elapsed.total_seconds() for answer in meanwhile) < 2
     third = callers[0].get(URL, params=MARCH)
@@ -302,7 +302,8 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
     assert third.headers["RateLimit-Policy"] == '"exports";q=2;w=60'
     assert [event.action for event in audit_log.new_events()].count("export:csv") == under_way(server) == STALLED
     assert begun[0].read().count(b"\r\n") == 2501
-    assert callers[0].get(URL, params=MARCH).status_code == 200  # at once: the export is over before its last byte
+    # Accepted at once, because an export stops counting before its last byte is sent.
+    assert callers[0].get(URL, params=MARCH).status_code == 200
     assert [download.read().count(b"\r\n") for download in begun[1:]] == [2501] * (STALLED - 1)
     assert becomes_true(lambda: spool_files() == before)
 

@@ -1,4 +1,4 @@
-"""The metrics of two worker processes are one service's: they add up, whoever is scraped, and whoever dies."""
+"""Metrics of two worker processes: their values add up, whichever worker is scraped and after a worker dies."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ from tests.support.server_process import TLS, Backend
 
 REQUESTS = 40
 SETTLED = 20
-"""Scrapes, each on a connection of its own, so that both workers answer some."""
+"""Number of scrapes, each on its own connection, so that both workers receive some."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the workers keep their metrics; somebody misplaced a database there."""
+    """Return the metrics folder, with an unrelated database file and a stale metrics file in it."""
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "time_tracking.db").write_text("everybody's hours")
     (tmp_path / "metrics" / "counter_1.db").write_bytes(b"of a service that was killed")
@@ -61,7 +61,7 @@ def scrape(backend: Backend) -> Scrape:
 
 
 def wait_for_workers(backend: Backend, *, worker_starts: int) -> None:
-    """Wait until so many were started, and two of them serve."""
+    """Wait until this number of workers was started and two of them are ready."""
     deadline = time.monotonic() + 60
     while (shown := scrape(backend))("ett_worker_starts_total") < worker_starts or shown("ett_workers") < 2:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The record from before it was chained: nothing of it is lost on the way there, back, and there again."""
+"""The migration of the audit log to chains loses no event on upgrade, downgrade and second upgrade."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -41,7 +41,7 @@ def event(action: str, subject_id: int | None, object_id: int | None, *, minute:
 
 
 ANAS = {"email": "ana@example.com", "first_name": "Ana", "last_name": "Ñandú", "role": "employee", "manager_id": None}
-# As they were written: a clock was put back in between, and several things happened within a second.
+# In the order of writing. The clock was set back once, and several events have the same second.
 WRITTEN = [
     event("user:create", ADA, ADA, minute=0, after=ANAS | {"email": "ada@example.com", "role": "admin"}),
     event("user:deactivate", ADA, ADA, minute=-1, before={"is_active": True}, after={"is_active": False}),
@@ -59,7 +59,7 @@ WRITTEN = [
 
 @pytest.fixture
 def chained(database) -> Database:
-    """The record from before, brought to today's revision."""
+    """Migrate the old audit log to head."""
     run_alembic(database, "downgrade", FIRST_TABLES)
     with database.write_transaction() as session:
         session.execute(insert(PLAIN), [{"id": number, **each} for number, each in enumerate(WRITTEN, start=1)])
@@ -125,7 +125,7 @@ def read(database: Database) -> list[Told]:
 
 
 def by_person(events: list[Told]) -> list[Told]:
-    """The events with their places in the chains; what concerns nobody comes last."""
+    """Return the events ordered by user and position. Events that concern no user come last."""
     return [
         {"position": position, **each}
         for user in (ADA, MIA, ANA, BOB, None)
@@ -140,7 +140,7 @@ def written(database: Database) -> list[Told]:
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_an_event_of_a_transaction_that_was_open_when_the_migration_came_is_not_lost(database, engine):
-    """Somebody punches while the operator migrates: the migration waits for them before it copies."""
+    """A user punches during the migration. The migration waits for the open transaction before it copies events."""
     run_alembic(database, "downgrade", FIRST_TABLES)
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit_event'::regclass")
     with ThreadPoolExecutor(1) as executor, connect_for_writing(database) as late, database.engine.connect() as watcher:
@@ -148,7 +148,7 @@ def test_an_event_of_a_transaction_that_was_open_when_the_migration_came_is_not_
         migrated = executor.submit(run_alembic, database, "upgrade", "head")
         while not watcher.execute(waiting).scalar_one():
             watcher.rollback()
-            assert not migrated.done(), "it did not wait"
+            assert not migrated.done(), "the migration did not wait"
         late.commit()
         migrated.result()
 

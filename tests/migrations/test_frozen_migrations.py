@@ -1,4 +1,4 @@
-"""A migration does years later what it did when it was written: it takes nothing from code that goes on changing."""
+"""Migrations import no application code that may change, so that they always do the same."""
 
 import ast
 
@@ -7,8 +7,8 @@ import pytest
 from app.core.database.migrations import ROOT
 
 ALLOWED = {
-    "app.core.database.column_types",  # how a type is stored
-    "app.core.database.postgresql.online_migration",  # how a migration waits for locks
+    "app.core.database.column_types",  # storage formats of types
+    "app.core.database.postgresql.online_migration",  # lock handling of migrations
 }
 MIGRATIONS = sorted((ROOT / "alembic" / "versions").glob("*.py"))
 

@@ -1,4 +1,4 @@
-"""The check of new migrations: it lets those through that widen the schema while people punch, and no others."""
+"""The migration linter accepts changes that only extend the schema without blocking, and rejects others."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The schema, and the way to it: what stands at head, and what happens when the way is shared, blocked or cut."""
+"""The schema at head, and migrations that run concurrently, are blocked or are interrupted."""
 
 import os
 import signal
@@ -472,7 +472,7 @@ migrate(database)
 
 @pytest.fixture
 def empty(empty_url: str) -> Iterator[Database]:
-    """A database without a single table."""
+    """Return a database without tables."""
     opened = Database(settings_for(empty_url))
     yield opened
     opened.close()
@@ -618,7 +618,7 @@ def test_a_migration_that_fails_on_the_command_line_leaves_nothing(empty, empty_
 
 
 def objects_of(database: Database) -> list[str]:
-    """Everything the database's catalogue holds of ours, line by line."""
+    """Return all schema objects in the catalog, one per line."""
     with database.engine.connect() as connection:
         if connection.dialect.name == SQLITE:
             return [line.strip() for sql in connection.scalars(text(SQLITE_OBJECTS)) for line in sql.splitlines()]

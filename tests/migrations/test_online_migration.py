@@ -1,4 +1,4 @@
-"""Migrating while people punch: a migration never makes them wait behind one that waits, and can be cut anywhere."""
+"""Migrations while users punch: a waiting migration blocks no requests, and can be killed at any point."""
 
 import signal
 import subprocess
@@ -40,13 +40,13 @@ app(["migrate"])
 
 @pytest.fixture
 def release(tmp_path):
-    """The next release: it adds a column, and an index to a table that is never still."""
+    """Return the next release, which adds a column, and an index to a busy table."""
     release = copy_this_release(tmp_path)
     make_next_release(release, next_column=ADD_COLUMN, next_index=ADD_INDEX)
     return release
 
 
-@pytest.mark.parametrize("engine", [POSTGRESQL])  # on SQLite, one writer goes after the other
+@pytest.mark.parametrize("engine", [POSTGRESQL])  # SQLite has one writer at a time
 def test_a_migration_behind_a_long_report_gives_up_and_holds_nobody_up(people, db_url, server, release):
     website = people.project("Website")
     tokens = [server.token(people.employee(name)) for name in ("Ana", "Bob")]
@@ -116,12 +116,12 @@ def test_a_migration_killed_anywhere_is_finished_by_the_next_run(db_url, databas
 
 @contextmanager
 def _punch_in_background(server, tokens, project):
-    """How often each status was answered to people who clock in and out for as long as the block lasts."""
+    """Count the response statuses of users who clock in and out until the block ends."""
     answers, is_over = Counter(), threading.Event()
 
     def punch(token):
         with server.caller(token) as caller:
-            caller.event_hooks = {}  # a ledger of what was recorded is for one caller at a time
+            caller.event_hooks = {}  # the audit log comparison supports one caller at a time only
             while not is_over.is_set():
                 answers[caller.clock_in(project.id).status_code] += 1
                 answers[caller.clock_out().status_code] += 1
@@ -143,7 +143,7 @@ def _at(database):
 
 
 def _is_next(database):
-    """Whether the new column and the new index are there."""
+    """Return True if the new column and the new index exist."""
     found = inspect(database.engine)
     columns = {column["name"] for column in found.get_columns("project")}
     indexes = {index["name"] for index in found.get_indexes("time_entry")}
