@@ -4,7 +4,7 @@ ARG PYTHON=python:3.11-slim-bookworm
 FROM ${PYTHON} AS dependencies
 WORKDIR /build
 COPY constraints.txt pyproject.toml README.md ./
-# The service itself runs from /srv: installed, its alembic/ would hide the package of that name.
+# Uninstall the service itself. It runs from /srv, and its folder alembic/ would shadow the package alembic.
 RUN mkdir app \
     && python -m venv --without-pip /opt/ett \
     && pip --python /opt/ett/bin/python install --no-cache-dir -c constraints.txt . \
@@ -27,9 +27,9 @@ COPY alembic /srv/alembic
 COPY app /srv/app
 RUN /opt/ett/bin/python -m compileall -q /srv
 
-# Everything that is written goes to the working directory: the SQLite file and the signing key where no others are set,
-# what an export has ahead of its reader, and the workers' metrics, in a folder that each start empties, so that one that
-# was killed leaves nothing for good. The rest of the file system may be read-only.
+# The service writes to its working directory only: the SQLite file and the signing key if they are not configured,
+# spool files of exports, and the metrics of the workers. Each start empties the metrics folder, so that a killed
+# container leaves no stale files. The rest of the file system may be read-only.
 ENV PATH=/opt/ett/bin:$PATH \
     PYTHONPATH=/srv \
     PYTHONUNBUFFERED=1 \
@@ -46,10 +46,10 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python", "/srv/check_backend.py"]
 CMD ["python", "/srv/run_backend.py"]
 
-# The commands that need PostgreSQL's own programs, of the server's major version: backup and restore.
+# For backup and restore, which need the client programs of PostgreSQL in the server's major version.
 FROM service AS backup
 USER 0:0
-# Whatever Debian has patched by now.
+# Not pinned, so that each build installs Debian's current security updates.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends postgresql-client-15 \
@@ -58,5 +58,5 @@ RUN apt-get update \
 USER 10001:10001
 VOLUME /backups
 
-# What is built where no stage is named.
+# The default target.
 FROM service

@@ -1,17 +1,20 @@
--- Entries in 64 parts, by person, and the record by month: for databases past a billion entries (docs/scaling.md).
+-- Partitions time entries by user into 64 parts, and the audit log by month, for databases with more than a billion
+-- entries (docs/scaling.md).
 --
 --     psql -v ON_ERROR_STOP=1 --single-transaction -f deploy/scaling/partition_by_user.sql
 --
--- In a maintenance window: the tables are copied, and nobody punches meanwhile. By person and not by month, since a
--- constraint of a partitioned table sees one part at a time: all of a person's entries are in one, so nobody is
--- clocked in twice and no two of their entries overlap, as before. Everything keeps its name; a part's has _p and a
--- number behind it, which the service knows.
+-- Run it in a maintenance window, because it locks and copies both tables, and users can't punch meanwhile.
 --
--- After it PostgreSQL refuses CREATE INDEX CONCURRENTLY and NOT VALID foreign keys on the two tables. So the next
--- release's migrations need a look before each upgrade.
+-- Entries are partitioned by user, not by month, because a constraint of a partitioned table is enforced within each
+-- partition only. All entries of a user are in one partition. So the constraints still guarantee one open entry per
+-- user and no overlaps. All names stay the same. Names in a partition have the suffix _p and a number, which the
+-- service accepts.
 --
--- Grants on the two tables are gone with the old ones (LIKE doesn't copy them). Note them before (\dp time_entry
--- audit_event), and grant anew after.
+-- Afterwards PostgreSQL rejects CREATE INDEX CONCURRENTLY and NOT VALID foreign keys on the two tables. So review the
+-- migrations of each new release before you upgrade.
+--
+-- LIKE doesn't copy grants. Note the grants of both tables before (\dp time_entry audit_event), and grant them again
+-- afterwards.
 
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = 0;
@@ -35,7 +38,8 @@ INSERT INTO time_entry SELECT * FROM time_entry_whole;
 DROP TABLE time_entry_whole;
 ALTER SEQUENCE time_entry_id_seq OWNED BY time_entry.id;
 
--- An index first on the whole, where it is empty until each part has given its own: so each part's has our name.
+-- Create each index on the partitioned table with ONLY, then attach the index of each partition. This way the indexes
+-- of the partitions have our names.
 CREATE INDEX ix_time_entry_id ON ONLY time_entry (id);
 CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON ONLY time_entry (user_id) WHERE end_time IS NULL;
 CREATE INDEX ix_time_entry_user_id_start_time ON ONLY time_entry (user_id, start_time);
@@ -72,12 +76,12 @@ ALTER TABLE time_entry
     ADD CONSTRAINT fk_time_entry_project_id_project FOREIGN KEY (project_id) REFERENCES project (id),
     ADD CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY (user_id) REFERENCES "user" (id);
 
--- The record -----------------------------------------------------------------------------------------------------
+-- Audit log ------------------------------------------------------------------------------------------------------
 
--- Its trigger holds each chain to one event a position, whichever month that is in; the key has the month beside it.
+-- The trigger enforces unique positions in a chain across months. The primary key can't, because it must include `at`.
 ALTER TABLE audit_event RENAME TO audit_event_whole;
 CREATE TABLE audit_event (LIKE audit_event_whole INCLUDING DEFAULTS) PARTITION BY RANGE (at);
-ALTER TABLE audit_event ALTER COLUMN object_id TYPE bigint;  -- an entry's
+ALTER TABLE audit_event ALTER COLUMN object_id TYPE bigint;  -- can be the id of an entry
 CREATE TABLE audit_event_rest PARTITION OF audit_event DEFAULT;
 DO $$ DECLARE
     month timestamptz;
