@@ -109,6 +109,6 @@ def test_a_backup_takes_the_parts_and_brings_them_back(company, database, run_co
 
 def error_code(database, statement):
     """Return the code of the API error for the database error of the statement."""
-    with pytest.raises(IntegrityError) as refused, database.write_transaction() as session:
+    with pytest.raises(IntegrityError) as error, database.write_transaction() as session:
         session.execute(statement)
-    return error_from_constraint(refused.value).code
+    return error_from_constraint(error.value).code

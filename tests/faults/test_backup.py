@@ -30,10 +30,10 @@ from app.cli.__main__ import app
 from app.core.database.sqlite import backup as sqlite_backup
 
 def die_half_way(on_pages):
-    def tell(status, remaining, total):
+    def kill_at_half(status, remaining, total):
         if remaining < total / 2:
             os.kill(os.getpid(), signal.SIGKILL)
-    return tell
+    return kill_at_half
 
 @event.listens_for(Engine, "before_cursor_execute")
 def die_when_all_is_there(connection, cursor, statement, *rest):

@@ -63,9 +63,9 @@ def test_a_commit_that_fails_is_never_answered_as_success(people, server, engine
 
     with server.caller(server.token(ana)) as me:
         me.event_hooks = {}
-        refused = me.post("/time-entries/clock-in", json=body)
+        failed = me.post("/time-entries/clock-in", json=body)
 
-    assert refused.status_code in {500, 503}
+    assert failed.status_code in {500, 503}
     with server.database.read_transaction() as session:
         assert session.execute(select(ENTRY.c.id)).all() == []
         assert session.execute(text("SELECT count(*) FROM audit_event WHERE action LIKE 'time_entry:%'")).scalar() == 0
@@ -81,11 +81,11 @@ def test_an_answer_that_was_never_committed_is_not_kept(people, server, engine, 
 
     with server.caller(server.token(ana)) as me:
         me.event_hooks = {}
-        refused = me.post("/time-entries/clock-in", json=body, headers=key)
+        failed = me.post("/time-entries/clock-in", json=body, headers=key)
         _execute(server.database, HEAL[engine])
         done = me.post("/time-entries/clock-in", json=body, headers=key)
 
-    assert refused.status_code in {500, 503}
+    assert failed.status_code in {500, 503}
     assert done.status_code == 200
     with server.database.read_transaction() as session:
         assert list(session.execute(select(ENTRY.c.id)).scalars()) == [done.json()["id"]]

@@ -52,12 +52,12 @@ def test_a_full_disk_refuses_punches_answers_reads_and_heals(people, server, as_
     entry = me.clock_in(website.id).json()
 
     with insufficient_storage(small_disk):
-        refused = [me.clock_out() for _ in range(PUNCHES)]
-        shown = me.get("/time-entries/current")
+        failed = [me.clock_out() for _ in range(PUNCHES)]
+        current = me.get("/time-entries/current")
 
-    assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "database_unavailable")}
-    assert all(answer.headers["Retry-After"] for answer in refused)
-    assert (shown.status_code, shown.json()["id"]) == (200, entry["id"])
+    assert {(answer.status_code, answer.json()["code"]) for answer in failed} == {(503, "database_unavailable")}
+    assert all(answer.headers["Retry-After"] for answer in failed)
+    assert (current.status_code, current.json()["id"]) == (200, entry["id"])
     assert me.clock_out().json()["id"] == entry["id"]
     with server.database.read_transaction() as session:
         assert session.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"

@@ -85,8 +85,8 @@ def _check_login_and_export(client, mia, backend):
 
 def _check_internal_paths_are_hidden(client, nginx):
     for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/%2e/metrics", "/health/%2e%2e/metrics"):
-        refused = client.get(f"{nginx.base_url}{path}")
-        assert (refused.status_code, refused.headers["Content-Type"]) == (404, "text/html"), path
+        rejected = client.get(f"{nginx.base_url}{path}")
+        assert (rejected.status_code, rejected.headers["Content-Type"]) == (404, "text/html"), path
     assert client.get("/docs").json()["code"] == "route_not_found"
     assert client.get("/", headers={"Host": "evil.example.com"}).status_code == 421
     plain = f"http://{HOST}:{nginx.plain_port}"
@@ -97,11 +97,11 @@ def _check_internal_paths_are_hidden(client, nginx):
 
 def _check_body_limits(client):
     large, form = b"x" * (MIB + 1), {"Content-Type": "application/x-www-form-urlencoded"}
-    refused = client.post("/api/v1/auth/login", content=large, headers=form)
+    rejected = client.post("/api/v1/auth/login", content=large, headers=form)
     taken = client.post("/api/v1/auth/login", content=large[1:], headers=form)
     imported = client.post("/api/v1/admin/users/import", content=large, headers={"Content-Type": "text/csv"})
 
-    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert (rejected.status_code, rejected.json()["code"]) == (413, "body_too_large")
     assert taken.status_code == 422
     assert imported.json()["code"] == "role_required"
 

@@ -88,8 +88,8 @@ def _upgrade(backend, release, db_url):
 def _restart_workers(backend):
     before = _workers(backend)
     os.kill(backend.pid, signal.SIGHUP)
-    gone = psutil.wait_procs([psutil.Process(pid) for pid in before], timeout=SECONDS)[0]
-    assert len(gone) == len(before) == len(_workers(backend)), backend.log.read_text()
+    ended = psutil.wait_procs([psutil.Process(pid) for pid in before], timeout=SECONDS)[0]
+    assert len(ended) == len(before) == len(_workers(backend)), backend.log.read_text()
 
 
 def _workers(backend):

@@ -103,13 +103,13 @@ def test_two_hundred_who_dribble_their_bodies_get_408_and_keep_nobody_from_punch
 
         answers, others = asyncio.run(_run_both(server.base_url, calls))
 
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     for head, said in answers:
         assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert b"\r\nconnection: close" in head.lower()
         assert said["code"] == "request_timeout"
     assert others.keys() == {200}
-    assert grown < 20 * MIB
+    assert growth < 20 * MIB
 
 
 def test_a_connection_without_a_whole_head_is_closed():

@@ -191,9 +191,9 @@ def test_a_producer_that_runs_out_of_room_breaks_the_connection(archive, archive
     assert becomes_true(lambda: not spool_files(process))
     with httpx.Client(base_url=url, headers=archive_header) as mia:
         assert_well(mia, archive)
-    told = [json.loads(line) for line in archive_backend.log.read_text().splitlines() if "export_failed" in line]
-    assert told[-1]["request_id"] == answer.headers["X-Request-ID"]
-    assert told[-1]["error"] == "OSError: [Errno 27] File too large"
+    failures = [json.loads(line) for line in archive_backend.log.read_text().splitlines() if "export_failed" in line]
+    assert failures[-1]["request_id"] == answer.headers["X-Request-ID"]
+    assert failures[-1]["error"] == "OSError: [Errno 27] File too large"
 
 
 @pytest.mark.parametrize("archive", [POSTGRESQL], indirect=True)

@@ -43,12 +43,12 @@ def test_two_workers_count_as_one_and_a_killed_one_leaves_only_what_it_counted(d
     finally:
         assert backend.stop() == 0
 
-    for shown in before + after:
-        assert shown("ett_http_requests_total", method="GET", route="unmatched", status="404") == REQUESTS
-        assert shown("ett_http_request_duration_seconds_count", route="unmatched") == REQUESTS
-        assert shown("ett_workers") == 2
-        assert shown("ett_concurrency_limit", limiter="requests") == 10
-    assert {shown("ett_worker_starts_total") for shown in before} == {2}
+    for scraped in before + after:
+        assert scraped("ett_http_requests_total", method="GET", route="unmatched", status="404") == REQUESTS
+        assert scraped("ett_http_request_duration_seconds_count", route="unmatched") == REQUESTS
+        assert scraped("ett_workers") == 2
+        assert scraped("ett_concurrency_limit", limiter="requests") == 10
+    assert {scraped("ett_worker_starts_total") for scraped in before} == {2}
     assert left == {f"counter_{victim}.db", f"histogram_{victim}.db"}
     assert [file.name for file in folder.iterdir()] == ["time_tracking.db"]
     log = backend.log.read_text()
@@ -63,7 +63,7 @@ def scrape(backend: Backend) -> Scrape:
 def wait_for_workers(backend: Backend, *, worker_starts: int) -> None:
     """Wait until this number of workers was started and two of them are ready."""
     deadline = time.monotonic() + 60
-    while (shown := scrape(backend))("ett_worker_starts_total") < worker_starts or shown("ett_workers") < 2:
+    while (scraped := scrape(backend))("ett_worker_starts_total") < worker_starts or scraped("ett_workers") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

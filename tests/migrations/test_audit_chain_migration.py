@@ -30,14 +30,14 @@ PLAIN = table(
     column("before", JSON(none_as_null=True)),
     column("after", JSON(none_as_null=True)),
 )
-Told = dict[str, Any]
+Event = dict[str, Any]
 
 
-def event(action: str, subject_id: int | None, object_id: int | None, *, minute: int, **told: Any) -> Told:
+def event(action: str, subject_id: int | None, object_id: int | None, *, minute: int, **values: Any) -> Event:
     nothing = {"actor_id": None, "before": None, "after": None, "reason": None}
     facts = {"subject_id": subject_id, "object_id": object_id, "at": NINE + timedelta(minutes=minute)}
     named = {"action": action, "object_type": action.partition(":")[0], "request_id": f"request-{minute}"}
-    return nothing | facts | named | told
+    return nothing | facts | named | values
 
 
 ANAS = {"email": "ana@example.com", "first_name": "Ana", "last_name": "Ñandú", "role": "employee", "manager_id": None}
@@ -70,7 +70,7 @@ def chained(database) -> Database:
 def test_events_from_before_the_chains_are_chained_and_read_as_they_were(chained):
     with chained.read_transaction() as session:
         assert verify_chains(session) == VerificationResult(chains=5, events=len(WRITTEN))
-    assert read(chained) == by_person(WRITTEN)
+    assert read(chained) == by_user(WRITTEN)
 
 
 def test_what_happens_next_continues_their_chains(chained):
@@ -95,9 +95,9 @@ def test_a_change_of_what_happened_before_the_chains_is_found(chained):
     tamperer = AuditTamperer(chained)
     first = tamperer.events_of_chain(ANA)[0]
 
-    told = tamperer.verify_after(update_row(AUDIT_EVENT, first, {"actor_id": BOB}))
+    problem = tamperer.verify_after(update_row(AUDIT_EVENT, first, {"actor_id": BOB}))
 
-    assert told == f"Chain {ANA}, link 1 was changed: it doesn't fit its link."
+    assert problem == f"Chain {ANA}, link 1 was changed: it doesn't fit its link."
 
 
 def test_on_the_way_back_the_events_read_as_before_and_can_be_chained_again(chained):
@@ -109,7 +109,7 @@ def test_on_the_way_back_the_events_read_as_before_and_can_be_chained_again(chai
     assert left == sorted(WRITTEN, key=lambda each: (each["at"], each["subject_id"] or 0))
     with chained.read_transaction() as session:
         assert verify_chains(session) == VerificationResult(chains=5, events=len(WRITTEN))
-    assert read(chained) == by_person(left)
+    assert read(chained) == by_user(left)
 
 
 def test_events_are_given_ids_behind_the_last_on_the_way_back(chained):
@@ -120,11 +120,11 @@ def test_events_are_given_ids_behind_the_last_on_the_way_back(chained):
     assert written(chained)[-1]["id"] == len(WRITTEN) + 1
 
 
-def read(database: Database) -> list[Told]:
+def read(database: Database) -> list[Event]:
     return [asdict(each) for each in AuditLog(database, whole=True).new_events()]
 
 
-def by_person(events: list[Told]) -> list[Told]:
+def by_user(events: list[Event]) -> list[Event]:
     """Return the events ordered by user and position. Events that concern no user come last."""
     return [
         {"position": position, **each}
@@ -133,7 +133,7 @@ def by_person(events: list[Told]) -> list[Told]:
     ]
 
 
-def written(database: Database) -> list[Told]:
+def written(database: Database) -> list[Event]:
     with database.read_transaction() as session:
         return [dict(row) for row in session.execute(select(PLAIN).order_by(PLAIN.c.at, PLAIN.c.id)).mappings()]
 
