@@ -3,8 +3,8 @@
 Users punch, log in, read and export. Some clients request missing objects, send no token, read slowly or disconnect
 early. The memory, descriptors and threads of each worker are sampled, and the database connections are counted.
 
-The exit code is 1 if memory still grows by 5 % after the first sixth of the time, a resource was not released, or a
-response was a 5xx. Then the related log lines are printed.
+The exit code is 1 if a worker's memory grows by 5 % or more after the first sixth of the time. It is also 1 if a
+resource was not released, or if a response was a 5xx. The related log lines are printed.
 """
 
 import argparse

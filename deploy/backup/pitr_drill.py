@@ -1,9 +1,9 @@
 """Drill of point-in-time recovery: `python -m deploy.backup.pitr_drill`. It takes half a minute.
 
-The drill follows docs/backup.md with a temporary PostgreSQL server on loopback. It archives the WAL, takes a base
-backup, lets the service write, notes the time, deletes all entries "by accident", and recovers to the noted time in a
-second data folder. Then verify-audit and the counts must return the same results as before. In that case the exit code
-is 0.
+The drill follows docs/backup.md with a temporary PostgreSQL server on loopback. It archives the WAL and
+takes a base backup while the service writes. Then it notes the time, deletes all entries "by accident", and recovers to
+the noted time in a second data folder. The exit code is 0 if verify-audit and the counts return the same results as
+before.
 """
 
 import os

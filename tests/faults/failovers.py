@@ -1,7 +1,7 @@
 """Repeated failovers under load: `python -m tests.faults.failovers --failovers 50`. Each takes some 45 s.
 
-Prints table rows for docs/reliability.md. The exit code is 1 if an acknowledged punch is lost, if an entry is
-duplicated or was never sent, or if writes failed for more than 30 s.
+Prints table rows for docs/reliability.md. The exit code is 1 if an acknowledged punch is lost, or if an entry is
+duplicated or was never sent. It is also 1 if writes failed for more than 30 s.
 """
 
 import argparse

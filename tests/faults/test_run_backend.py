@@ -216,7 +216,7 @@ def _content(db_url: str, engine: str) -> object:
     ],
 )
 def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, settings, said):
-    """Threats 16. unit/test_settings.py covers every such setting."""
+    """Threats 16. tests/core/config/test_settings.py covers every such setting."""
     assert said in startup_error(tmp_path, *options, **settings)
     assert list(tmp_path.iterdir()) == []
 

@@ -30,7 +30,7 @@ def spool_files(process: psutil.Process = THIS_PROCESS) -> dict[str, Path]:
 
 
 def becomes_true(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
-    """Poll until the condition holds or the deadline has passed. Returns at once, because it may not hold for long."""
+    """Poll until the condition holds, and return True, or return False after the deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
