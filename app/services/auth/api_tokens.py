@@ -1,4 +1,4 @@
-"""API tokens for scripts and terminals: named, expiring, scoped, and never for more than their owner may do."""
+"""API tokens for scripts and terminals. Each has a name, an expiry and scopes, and never exceeds its owner's rights."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,19 +23,19 @@ _TOKEN_QUERY = select(*(column for column in API_TOKEN.c if column.name != "toke
 
 
 def create(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime) -> ApiTokenCreated:
-    """A new token of the actor's, with its text, which nobody can read again.
+    """Create an API token for the actor. Its text is returned only here, because only its SHA-256 is stored.
 
-    Raises RoleRequired for a scope beyond the actor's role, ExpiryOutOfRange, TooManyApiTokens.
+    Raises RoleRequired for the scope `admin` if the actor is not an admin, ExpiryOutOfRange, TooManyApiTokens.
     """
     if TokenScope.admin in data.scopes:
         require_role(actor, Role.admin)
     latest = at + timedelta(days=session.settings.API_TOKEN_MAX_DAYS)
     if not at < data.expires_at <= latest:
-        raise ExpiryOutOfRange(f"A token ends in the future, at the latest at {latest:%Y-%m-%dT%H:%M:%SZ}.")
+        raise ExpiryOutOfRange(f"expires_at must be in the future, and not after {latest:%Y-%m-%dT%H:%M:%SZ}.")
     locks.lock_self(session, actor)
     token_count = select(func.count()).select_from(API_TOKEN).where(API_TOKEN.c.user_id == actor.id)
     if session.execute(token_count).scalar_one() >= MAX_PER_USER:
-        raise TooManyApiTokens(f"You have {MAX_PER_USER} API tokens. Revoke some first.")
+        raise TooManyApiTokens(f"You have {MAX_PER_USER} API tokens, which is the limit. Revoke one first.")
     token = new_api_token(actor.id)
     fields = {"name": data.name, "scopes": " ".join(sorted(data.scopes)), "expires_at": data.expires_at}
     row = {"user_id": actor.id, "token_hash": digest(token), "created_at": at, **fields}
@@ -47,14 +47,14 @@ def create(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime
 
 
 def list_own(session: Session, actor: Actor) -> list[ApiTokenRead]:
-    """The actor's tokens, expired ones too, by id."""
+    """Return the actor's tokens by id, including expired ones."""
     return _as_responses(session.execute(_TOKEN_QUERY.where(API_TOKEN.c.user_id == actor.id)).all())
 
 
 def list_page(
     session: Session, _actor: Actor, user_id: int | None, *, skip: int, limit: int
 ) -> tuple[list[ApiTokenRead], int]:
-    """Everybody's tokens, or one person's, by id, and how many there are in all."""
+    """Return one page of tokens by id, and the total. `user_id` limits both to one user."""
 
     def filter_by_user(statement: Select[Any]) -> Select[Any]:
         return statement if user_id is None else statement.where(API_TOKEN.c.user_id == user_id)
@@ -64,17 +64,17 @@ def list_page(
 
 
 def revoke_own(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:
-    """Revoke a token of the actor's; it stops working at once. Raises ApiTokenNotFound."""
+    """Revoke a token of the actor. It stops working at once. Raises ApiTokenNotFound."""
     _revoke(session, actor, _find_owner_id(session, token_id, actor.id), token_id, at=at)
 
 
 def revoke(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:
-    """Revoke anybody's token, as an admin. Raises ApiTokenNotFound."""
+    """Revoke the token of any user, as an admin. Raises ApiTokenNotFound."""
     _revoke(session, actor, _find_owner_id(session, token_id, None), token_id, at=at)
 
 
 def revoke_all(session: Session, actor_id: int | None, user_id: int, *, at: datetime) -> None:
-    """Revoke all tokens of a locked person, each with its event."""
+    """Revoke all tokens of a locked user. Each revocation is recorded."""
     for token_id in session.scalars(select(API_TOKEN.c.id).where(API_TOKEN.c.user_id == user_id)).all():
         _delete(session, actor_id, user_id, token_id, at=at)
 
@@ -84,13 +84,13 @@ def _as_responses(rows: Sequence[Row[Any]]) -> list[ApiTokenRead]:
 
 
 def _find_owner_id(session: Session, token_id: int, user_id: int | None) -> int:
-    """Whose the token is, if it is one that the actor may revoke."""
+    """Return the token's owner. `user_id` limits the search to tokens of that user. Raises ApiTokenNotFound."""
     query = select(API_TOKEN.c.user_id).where(API_TOKEN.c.id == token_id)
     if user_id is not None:
         query = query.where(API_TOKEN.c.user_id == user_id)
     owner_id: int | None = session.execute(query).scalar_one_or_none()
     if owner_id is None:
-        raise ApiTokenNotFound("There is no such API token for you.")
+        raise ApiTokenNotFound("There is no API token with this id that you may revoke.")
     return owner_id
 
 
@@ -103,7 +103,7 @@ def _delete(session: Session, actor_id: int | None, owner_id: int, token_id: int
     statement = delete(API_TOKEN).where(API_TOKEN.c.id == token_id).returning(API_TOKEN.c.name, API_TOKEN.c.scopes)
     row = session.execute(statement).one_or_none()
     if row is None:
-        raise ApiTokenNotFound("There is no such API token for you.")
+        raise ApiTokenNotFound("There is no API token with this id that you may revoke.")
     recorder.record(
         session,
         "api_token:revoke",

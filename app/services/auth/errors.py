@@ -1,4 +1,4 @@
-"""Domain errors of logins, passwords, second factors, sessions and API tokens."""
+"""Domain errors of logins, passwords, second factors, login sessions and API tokens."""
 
 from app.core.errors import Conflict, Forbidden, Invalid, NotAuthenticated, NotFound, Unavailable
 
@@ -53,7 +53,7 @@ class ApiTokenNotFound(NotFound):
     title = "API token not found"
 
 
-class PersonInactive(Conflict):
+class UserInactive(Conflict):
     code = "user_inactive"
     title = "User deactivated"
 

@@ -1,7 +1,7 @@
-"""Logging in: with a password, and a second factor where the person has one.
+"""Login with a password, and with a second factor if the user has one.
 
-A login reads, gives its connection back while the password is hashed, and then reads again in a writing transaction:
-the account may have changed meanwhile.
+A login releases its database connection while the password is hashed. The account may change in the meantime, so the
+second transaction reads the account again under a lock.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from app.services.auth.login_sessions import Client, IssuedSession
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
-    """What somebody typed, and from where."""
+    """The values that a client sent for a login, and its address. `email` may belong to no user."""
 
     email: str
     otp: str | None
@@ -32,7 +32,7 @@ class LoginAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login is checked against."""
+    """The stored values that a login is checked against."""
 
     user_id: int
     password_hash: str
@@ -41,9 +41,9 @@ class Credentials:
 
 
 def find_credentials(session: Session, attempt: LoginAttempt, *, at: datetime) -> Credentials | None:
-    """The account with this e-mail in any case; None where there is none.
+    """Return the credentials of the user with this e-mail (case-insensitive), or None.
 
-    Raises LoginLimitReached for an address that is refused whatever it asks: it costs no hash.
+    Raises LoginLimitReached if the limit of the address is reached. This check comes first to save the password hash.
     """
     credentials = _load_credentials(session, attempt.email)
     user_id = credentials.user_id if credentials is not None else None
@@ -54,9 +54,9 @@ def find_credentials(session: Session, attempt: LoginAttempt, *, at: datetime) -
 async def log_in(
     tx: TransactionRunner, hasher: PasswordHasher, attempt: LoginAttempt, password: str, *, at: datetime
 ) -> IssuedSession:
-    """Open a session for whoever knows the account's password, and has the code of its second factor.
+    """Verify the password and the second factor, and open a login session.
 
-    Raises LoginQueueFull, and what `find_credentials` and `open_login_session` raise.
+    Raises LoginQueueFull, and the errors of `find_credentials` and `open_login_session`.
     """
     credentials = await tx.read(find_credentials, attempt, at=at)
     password_matches = await hasher.verify(password, credentials.password_hash if credentials else None)
@@ -66,22 +66,24 @@ async def log_in(
 def open_login_session(
     session: Session, attempt: LoginAttempt, credentials: Credentials | None, *, password_matches: bool, at: datetime
 ) -> IssuedSession:
-    """Open a session for who proved to be the account's person, and record the login.
+    """Open a login session, and record the login in the audit log.
 
-    Raises LoginLimitReached; LoginRefused, which says one thing for an unknown e-mail, a wrong password and a
-    deactivated person; OtpRequired and OtpWrong for a right password without a right code. A refusal's event stays,
-    with the person's id or a keyed digest of what was typed, never the text: people type passwords there.
+    A rejected login is recorded too. Its event holds the user's id, or a keyed digest of the e-mail that was sent. It
+    never holds the e-mail itself, because users type passwords into that field by mistake.
+
+    Raises LoginLimitReached. Raises LoginRefused with the same detail for an unknown e-mail, a wrong password and a
+    deactivated user. Raises OtpRequired or OtpWrong if the password is right, but the code is missing or wrong.
     """
     user_id = credentials.user_id if credentials is not None else None
     limit_error = login_throttle.find_limit_error(session, attempt.email, user_id, attempt.client.address, at=at)
     current = _load_credentials(session, attempt.email, lock_user_id=user_id)
-    if limit_error is not None:  # recorded like any other, which takes as long
-        _record_refusal(session, attempt, current, at=at, reason="too_many")
+    if limit_error is not None:  # also recorded, so that it takes as long as other failures
+        _record_rejection(session, attempt, current, at=at, reason="too_many")
         raise limit_error
     if credentials is None or current != credentials or not credentials.is_active or not password_matches:
         login_throttle.record_failure(session, attempt.email, attempt.client.address, at=at)
-        _record_refusal(session, attempt, current, at=at)
-        raise LoginRefused("E-mail or password is wrong, or the account is deactivated.")
+        _record_rejection(session, attempt, current, at=at)
+        raise LoginRefused("The e-mail or the password is wrong, or the account is deactivated.")
     if credentials.has_second_factor:
         _check_second_factor(session, attempt, credentials, at=at)
     login_throttle.remember_address(session, credentials.user_id, attempt.client.address, at=at)
@@ -93,15 +95,15 @@ def open_login_session(
 
 def _check_second_factor(session: Session, attempt: LoginAttempt, credentials: Credentials, *, at: datetime) -> None:
     if attempt.otp is None:
-        _record_refusal(session, attempt, credentials, at=at, reason="otp_required")
-        raise OtpRequired("Send the code of your authenticator, or a recovery code, as the form field otp.")
+        _record_rejection(session, attempt, credentials, at=at, reason="otp_required")
+        raise OtpRequired("Send the code from your authenticator app, or a recovery code, in the form field otp.")
     if not second_factor.verify_code(session, credentials.user_id, attempt.otp, at=at):
         login_throttle.record_failure(session, attempt.email, attempt.client.address, at=at)
-        _record_refusal(session, attempt, credentials, at=at, reason="invalid_otp")
-        raise OtpWrong("This code is wrong, or was used before. Wait for the next one.")
+        _record_rejection(session, attempt, credentials, at=at, reason="invalid_otp")
+        raise OtpWrong("The code in otp is wrong or was already used. Wait for the next code.")
 
 
-def _record_refusal(
+def _record_rejection(
     session: Session, attempt: LoginAttempt, credentials: Credentials | None, *, at: datetime, reason: str | None = None
 ) -> None:
     subject_id = credentials.user_id if credentials is not None else None

@@ -1,6 +1,7 @@
-"""Sessions: opened by a login, kept by refreshing, ended by a logout or by what makes an account another's.
+"""Login sessions. A login opens one, a refresh extends it, and a logout or a password change ends it.
 
-Every access token names its session, and each request looks whether it lives: an end counts at once, on every worker.
+Every access token names its login session, and each request checks that session in the database. So an ended session
+is rejected at once, in every worker process.
 """
 
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from app.services.audit import recorder
 from app.services.auth.errors import SessionNotFound
 
 REUSE_GRACE = timedelta(seconds=10)
-"""A refresh token that is used again so soon was not stolen: its answer got lost, or two tabs sent it."""
+"""Time in which a spent refresh token is accepted again. The response may be lost, or two tabs may refresh at once."""
 PURGE_BATCH_SIZE = 20
 MAX_PER_USER = 100
-"""A script that logs in for every call ends its own oldest sessions, not the table's room."""
+"""Limit on login sessions per user. A new login ends the oldest sessions beyond it, so the table stays small."""
 _EXCESS_SESSIONS = (
     select(LOGIN_SESSION.c.id)
     .where(LOGIN_SESSION.c.user_id == bindparam("user_id"))
@@ -47,7 +48,7 @@ _PURGE_EXPIRED = delete(LOGIN_SESSION).where(
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """From where somebody calls: the device as it calls itself, and its network address."""
+    """The network address of a client, and the device name that it sent."""
 
     address: str
     device: str
@@ -55,7 +56,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class IssuedSession:
-    """A session that lives, and the refresh token that keeps it."""
+    """An active login session, and the refresh token that extends it."""
 
     user_id: int
     session_id: int
@@ -63,7 +64,7 @@ class IssuedSession:
 
 
 def issue(session: Session, user_id: int, client: Client, *, at: datetime) -> IssuedSession:
-    """Open a session for a person who proved who they are. They are locked."""
+    """Open a login session for an authenticated, locked user."""
     tokens = session.keyring.refresh_tokens
     secret = tokens.new_secret()
     row = {
@@ -83,10 +84,10 @@ def issue(session: Session, user_id: int, client: Client, *, at: datetime) -> Is
 
 
 def refresh(session: Session, token: RefreshToken, *, at: datetime) -> IssuedSession:
-    """Give the next refresh token for this one; the same one again where the answer got lost.
+    """Return the next refresh token. Within REUSE_GRACE, a spent token returns the same successor again.
 
-    Raises RefreshRefused: for one of a session that ended; and for one that was spent longer ago, which ends the
-    session: one of the two who have it is a thief (RFC 9700, 4.14.2).
+    Raises RefreshRefused if the session has ended. A token that was spent earlier also ends the session, because it may
+    be stolen (RFC 9700, section 4.14.2).
     """
     tokens = session.keyring.refresh_tokens
     params = {"user_id": token.user_id, "session_id": token.session_id}
@@ -94,7 +95,7 @@ def refresh(session: Session, token: RefreshToken, *, at: datetime) -> IssuedSes
         _SESSION_QUERY, params, execution_options=locks.user_lock_options(token.user_id)
     ).one_or_none()
     if row is None or row.expires_at <= at or not row.is_active:
-        raise RefreshRefused("The refresh token is not valid, or no longer. Log in again.")
+        raise RefreshRefused("The refresh token is invalid or expired. Log in again.")
     _check_not_reused(session, row, token, at=at)
     successor = RefreshToken(token.user_id, token.session_id, tokens.rotate_secret(token))
     if row.refresh_hash == token.hash:
@@ -105,28 +106,28 @@ def refresh(session: Session, token: RefreshToken, *, at: datetime) -> IssuedSes
 
 
 def list_own(session: Session, actor: Actor, *, at: datetime) -> list[SessionRead]:
-    """The actor's sessions that live, the last used first."""
+    """Return the actor's active login sessions, the last used first."""
     query = select(LOGIN_SESSION).where(LOGIN_SESSION.c.user_id == actor.id, LOGIN_SESSION.c.expires_at > at)
     rows = session.execute(query.order_by(LOGIN_SESSION.c.last_used_at.desc(), LOGIN_SESSION.c.id.desc())).all()
     return [SessionRead.model_validate(row).model_copy(update={"current": row.id == actor.session_id}) for row in rows]
 
 
 def log_out(session: Session, actor: Actor, *, at: datetime) -> None:
-    """End the session that asks. Raises SessionNotFound for one that ended meanwhile."""
+    """End the actor's current login session. Raises SessionNotFound if it has ended in the meantime."""
     end(session, actor, actor.session_id or 0, at=at)
 
 
 def end(session: Session, actor: Actor, session_id: int, *, at: datetime) -> None:
-    """End one of the actor's sessions. Raises SessionNotFound."""
+    """End one login session of the actor. Raises SessionNotFound."""
     locks.lock_users(session, actor.id)
     if not _delete(session, LOGIN_SESSION.c.user_id == actor.id, LOGIN_SESSION.c.id == session_id):
-        raise SessionNotFound("You have no such session.")
+        raise SessionNotFound("You have no login session with this id. It may have ended.")
     action = "session:log_out" if session_id == actor.session_id else "session:end"
     recorder.record(session, action, at=at, actor_id=actor.id, subject_id=actor.id, object_id=session_id)
 
 
 def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
-    """End all of the actor's sessions but the one that asks."""
+    """End all login sessions of the actor except the current one."""
     locks.lock_users(session, actor.id)
     if count := _delete(session, LOGIN_SESSION.c.user_id == actor.id, LOGIN_SESSION.c.id != actor.session_id):
         fields = {"sessions": count}
@@ -134,7 +135,7 @@ def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
 
 
 def end_all(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
-    """End all sessions of a person, as an admin. Raises UserNotFound."""
+    """End all login sessions of a user, as an admin. Raises UserNotFound."""
     locks.lock_users(session, user_id)
     if count := delete_all(session, user_id):
         fields = {"sessions": count}
@@ -142,22 +143,22 @@ def end_all(session: Session, actor: Actor, user_id: int, *, at: datetime) -> No
 
 
 def delete_all(session: Session, user_id: int) -> int:
-    """End all sessions of a locked person, as part of what the caller records; how many there were."""
+    """End all login sessions of a locked user, and return their number. The caller records the event."""
     return _delete(session, LOGIN_SESSION.c.user_id == user_id)
 
 
 def _check_not_reused(session: Session, row: Row[Any], token: RefreshToken, *, at: datetime) -> None:
     if row.refresh_hash == token.hash:
         return
-    if row.spent_hash == token.hash and abs(at - row.refreshed_at) <= REUSE_GRACE:  # a clock may have gone back
+    if row.spent_hash == token.hash and abs(at - row.refreshed_at) <= REUSE_GRACE:  # abs(): the clock may be set back
         return
     _delete(session, LOGIN_SESSION.c.id == row.id)
     recorder.record(session, "session:end_on_reuse", at=at, actor_id=None, subject_id=row.user_id, object_id=row.id)
-    raise RefreshRefused("This refresh token was used before, so its session is ended. Log in again.")
+    raise RefreshRefused("This refresh token was already used, so its login session was ended. Log in again.")
 
 
 def _compute_expiry(session: Session, created_at: datetime, at: datetime) -> datetime:
-    """A session ends when it wasn't refreshed for so long, and in any case so long after the login."""
+    """Return the earlier limit: REFRESH_TOKEN_EXPIRE_DAYS after the refresh, or SESSION_MAX_DAYS after the login."""
     settings = session.settings
     idle_expiry = at + timedelta(days=settings.REFRESH_TOKEN_EXPIRE_DAYS)
     return min(idle_expiry, created_at + timedelta(days=settings.SESSION_MAX_DAYS))

@@ -1,9 +1,12 @@
-"""How often a login may be wrong: counted in the database, for all workers together and over a restart.
+"""Limits on failed logins. They are counted in the database, so they hold across worker processes and restarts.
 
-10 wrong ones in 5 minutes for an account from an address, 100 in 5 minutes from an address, 100 an hour for an account;
-beyond the last two, only who logged in from the address before may try. What is typed for an account that
-doesn't exist counts like any other: the limit tells nobody who works here. A refused try isn't counted, so nobody is
-locked out for longer by knocking.
+- Per account and address: 10 failed logins in 5 minutes.
+- Per address: 100 failed logins in 5 minutes.
+- Per account: 100 failed logins in an hour.
+
+At the last two limits, a user may still log in from an address from which they logged in before.
+Logins to accounts that do not exist count too, so the limits do not disclose which accounts exist. Rejected attempts
+are not counted, so repeated attempts do not extend a lockout.
 """
 
 import hashlib
@@ -24,8 +27,8 @@ ADDRESS_POLICY = RateLimitPolicy("login-address", 100, 300)
 ACCOUNT_POLICY = RateLimitPolicy("login-account", 100, 3600)
 KNOWN_ADDRESS_LIFETIME = timedelta(days=90)
 CLOCK_SKEW_TOLERANCE = timedelta(minutes=1)
-"""A failure dated later than this try may be of one that came after it and was judged before; further ahead, it is of a
-clock that was wrong."""
+"""Failures dated in the future count up to this tolerance. They come from attempts that started later but finished
+earlier. Failures dated further ahead come from a wrong clock, so they are ignored."""
 PURGE_BATCH_SIZE = 50
 _OLD_FAILURES = (
     select(FAILED_LOGIN.c.id)
@@ -47,8 +50,10 @@ class LoginLimitReached(RateLimited):
 
 
 def check_address(session: Session, user_id: int | None, address: str, *, at: datetime) -> None:
-    """Raises LoginLimitReached while too many logins from the address were wrong, whosever they were; but for those who
-    logged in from there before: one of them can't close it to the rest of an office."""
+    """Raise LoginLimitReached if the limit of the address is reached, unless the user logged in from there before.
+
+    Without this exception, one attacker in an office network could lock out all other users there.
+    """
     network = rate_limit_key(address)
     used_up_at_query = _quota_used_up_at(ADDRESS_POLICY, FAILED_LOGIN.c.address == network, at=at)
     used_up_at, is_known = session.execute(select(used_up_at_query, _is_known_address(user_id, network, at=at))).one()
@@ -59,10 +64,10 @@ def check_address(session: Session, user_id: int | None, address: str, *, at: da
 def find_limit_error(
     session: Session, email: str, user_id: int | None, address: str, *, at: datetime
 ) -> LoginLimitReached | None:
-    """Why this try, be it right or wrong, is one too many; None where it isn't.
+    """Return the error to raise if a limit is reached for this attempt, or None. The password does not matter here.
 
-    From here to the commit, no other try for the account or from the address goes on: of a hundred at once, not one
-    more is let through than of a hundred in a row. One statement asks for all, whoever it is: the clock tells nothing.
+    Locks the account and the address until the commit, so concurrent attempts cannot exceed a limit. One statement
+    reads all limits, so the response time does not depend on which limit applies or whether the account exists.
     """
     network, account = rate_limit_key(address), account_key(session, email)
     _lock(session, network, account)
@@ -85,14 +90,14 @@ def find_limit_error(
 
 
 def record_failure(session: Session, email: str, address: str, *, at: datetime) -> None:
-    """Count a wrong login, and let go of a few that are too old to count."""
+    """Count a failed login, and delete up to PURGE_BATCH_SIZE failures that are too old to count."""
     row = {"account": account_key(session, email), "address": rate_limit_key(address), "at": at}
     session.execute(_INSERT_FAILURE, row)
     session.execute(_PURGE_FAILURES, {"until": at - _window(ACCOUNT_POLICY)})
 
 
 def remember_address(session: Session, user_id: int, address: str, *, at: datetime) -> None:
-    """Note that a person logged in from the address, and forget from where they didn't for long."""
+    """Store the address as known for the user, and delete addresses older than KNOWN_ADDRESS_LIFETIME."""
     row = {"user_id": user_id, "address": rate_limit_key(address), "last_login_at": at}
     known = upsert(KNOWN_ADDRESS).values(row)
     session.execute(known.on_conflict_do_update(index_elements=["user_id", "address"], set_={"last_login_at": at}))
@@ -100,7 +105,7 @@ def remember_address(session: Session, user_id: int, address: str, *, at: dateti
 
 
 def account_key(session: Session, email: str) -> str:
-    """A keyed digest of what was typed as e-mail: people type passwords there."""
+    """Return a keyed digest of the e-mail. The text is not stored, because users type passwords there by mistake."""
     key = b"login:" + session.keyring.signing_key.encode()
     return hmac.new(key, casefold_key(email).encode(), hashlib.sha256).hexdigest()
 
@@ -108,7 +113,7 @@ def account_key(session: Session, email: str) -> str:
 def _quota_used_up_at(
     policy: RateLimitPolicy, *conditions: ColumnElement[bool], at: datetime
 ) -> ScalarSelect[datetime]:
-    """When the wrong login was that makes the newest ones a quota's worth; null where there is room for another."""
+    """Select the time of the oldest of the newest `policy.quota` failures, or null if there are fewer."""
     in_window = (FAILED_LOGIN.c.at > at - _window(policy), FAILED_LOGIN.c.at <= at + CLOCK_SKEW_TOLERANCE)
     newest = select(FAILED_LOGIN.c.at).where(*conditions, *in_window).order_by(FAILED_LOGIN.c.at.desc())
     return newest.offset(policy.quota - 1).limit(1).scalar_subquery()
@@ -124,9 +129,9 @@ def _is_known_address(user_id: int | None, network: str, *, at: datetime) -> Col
 
 
 def _make_limit_error(policy: RateLimitPolicy, used_up_at: datetime, *, at: datetime) -> LoginLimitReached:
-    """A try is allowed again when that wrong login leaves the window."""
+    """Build the error. The next attempt is allowed when the failure at `used_up_at` leaves the window."""
     seconds = int((used_up_at + _window(policy) - at).total_seconds())
-    detail = "Too many logins failed. Wait, or log in from where you did before."
+    detail = "Too many logins failed. Wait, or log in from a network where you logged in before."
     return LoginLimitReached(detail, policy=policy, retry_after_seconds=max(1, seconds))
 
 
@@ -135,5 +140,5 @@ def _window(policy: RateLimitPolicy) -> timedelta:
 
 
 def _lock(session: Session, network: str, account: str) -> None:
-    """The address first, then the account, always: who waits in this order can't wait in a circle."""
+    """Lock the address, then the account. The fixed order prevents deadlocks."""
     session.lock_keys(network, account)

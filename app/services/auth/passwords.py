@@ -1,4 +1,4 @@
-"""Passwords: changed by their person, set by an admin, or set through a link that works once."""
+"""Passwords. A user changes their own, an admin sets one, or a user sets one through a single-use link."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,13 +20,13 @@ from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate, check_caller
 from app.services.audit import recorder
 from app.services.auth import login_sessions, login_throttle
-from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, PersonInactive
+from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, UserInactive
 from app.services.auth.login_sessions import Client, IssuedSession
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordHolder:
-    """Who says a password again: what it is checked against."""
+    """The caller's stored values for checking their password again."""
 
     user_id: int
     email: str
@@ -35,30 +35,34 @@ class PasswordHolder:
 
 @dataclass(frozen=True, slots=True)
 class IssuedLink:
-    """A set-password link, as it is handed out this once."""
+    """A new password link. Its token is available only here, because only its SHA-256 is stored."""
 
     user_id: int
     email: str
     token: str
     page_url: str | None
-    """The page of a front end that takes it, where PASSWORD_LINK_URL names one."""
+    """The page of a front end that accepts the token; None if PASSWORD_LINK_URL is empty."""
     expires_at: datetime
 
     def to_email(self) -> Mail:
-        """The mail that brings it."""
+        """Build the e-mail with the link."""
         instructions = self.page_url or f"POST /api/v1/auth/password/set with the token {self.token}"
         return Mail(
             to=self.email,
             subject="Set your password",
-            text=f"Set your password for the time tracking here:\n\n{instructions}\n\n"
-            f"This works once, until {self.expires_at:%Y-%m-%d %H:%M} UTC. If you didn't expect it, tell your admin.\n",
+            text=f"Set your password for time tracking here:\n\n{instructions}\n\n"
+            f"This link works once, until {self.expires_at:%Y-%m-%d %H:%M} UTC. "
+            "If you did not expect this e-mail, tell your admin.\n",
         )
 
 
 async def change_password(
     tx: CallerTransactionRunner[Claims], hasher: PasswordHasher, data: PasswordChange, client: Client, *, at: datetime
 ) -> IssuedSession:
-    """Give the caller a new password and a new session. Raises WeakPassword, LoginQueueFull, and as `change`."""
+    """Change the caller's password, and return a new login session.
+
+    Raises PasswordUnchanged, WeakPassword, LoginQueueFull, and the errors of `change`.
+    """
     holder = await tx.read(load_holder)
     check_differs(data.current_password, data.new_password)
     password_matches = await hasher.verify(data.current_password, holder.password_hash)
@@ -69,7 +73,7 @@ async def change_password(
 async def set_password_by_admin(
     tx: CallerTransactionRunner[Actor], hasher: PasswordHasher, user_id: int, data: PasswordSet, *, at: datetime
 ) -> User:
-    """Give somebody else a new password, as an admin. Raises WeakPassword, LoginQueueFull, and as `set_by_admin`."""
+    """Set another user's password, as an admin. Raises WeakPassword, LoginQueueFull, the errors of `set_by_admin`."""
     await tx.read(check_caller)
     password_hash = await hasher.hash(data.password)
     return await tx.write(
@@ -80,7 +84,7 @@ async def set_password_by_admin(
 async def set_password_by_link(
     tx: TransactionRunner, hasher: PasswordHasher, data: PasswordSetByLink, *, at: datetime
 ) -> None:
-    """Set the password of a link's person. Raises LinkRefused, WeakPassword, LoginQueueFull."""
+    """Set the password of the user of a password link. Raises LinkRefused, WeakPassword, LoginQueueFull."""
     await tx.read(check_link, data.token, at=at)
     new_hash = await hasher.hash(data.new_password)
     await tx.write(set_by_link, data.token, new_hash=new_hash, at=at)
@@ -89,9 +93,9 @@ async def set_password_by_link(
 async def send_link(
     tx: CallerTransactionRunner[Actor], mailer: Mailer | None, user_id: int, *, at: datetime
 ) -> PasswordLinkRead:
-    """Bring a link to its person, or show it to the admin where no mail reaches anybody.
+    """Create a password link, and send it to the user. Without mail delivery, return it to the admin instead.
 
-    Raises MailNotSent, and as `create_link`.
+    Raises MailNotSent, and the errors of `create_link`.
     """
     link = await tx.write(create_link, user_id, at=at)
     if mailer is not None:
@@ -102,7 +106,7 @@ async def send_link(
 
 
 def load_holder(session: Session, claims: Claims) -> PasswordHolder:
-    """The caller, whose password is about to be asked for again. Raises what `authenticate` raises."""
+    """Load the values for checking the caller's password again. Raises the errors of `authenticate`."""
     user = session.get_one(User, authenticate(session, claims).id)
     return PasswordHolder(user.id or 0, user.email, user.password_hash)
 
@@ -110,38 +114,38 @@ def load_holder(session: Session, claims: Claims) -> PasswordHolder:
 def reauthenticate(
     session: Session, claims: Claims, holder: PasswordHolder, client: Client, *, password_matches: bool, at: datetime
 ) -> tuple[Actor, User]:
-    """The caller and their row, locked, if they said their password right; a wrong one counts as a wrong login.
+    """Return the caller and their locked row if the password is right. A wrong password counts as a failed login.
 
-    Raises InvalidToken, LoginLimitReached, PasswordWrong.
+    Raises LoginLimitReached, PasswordWrong, and the errors of `authenticate`.
     """
     limit_error = login_throttle.find_limit_error(session, holder.email, holder.user_id, client.address, at=at)
     (user,) = locks.lock_users(session, holder.user_id)
     actor = authenticate(session, claims)
     if limit_error is not None:
-        _record_refusal(session, holder, reason="too_many", at=at)
+        _record_rejection(session, holder, reason="too_many", at=at)
         raise limit_error
     if password_matches and user.password_hash == holder.password_hash:
         return actor, user
     record_failure(session, holder, client, reason="password_again", at=at)
-    raise PasswordWrong("That isn't your present password.")
+    raise PasswordWrong("This is not your current password.")
 
 
 def record_failure(session: Session, holder: PasswordHolder, client: Client, *, reason: str, at: datetime) -> None:
-    """Count and record what a caller said wrong about themselves, like a wrong login."""
+    """Count a wrong password or code as a failed login, and record it."""
     login_throttle.record_failure(session, holder.email, client.address, at=at)
-    _record_refusal(session, holder, reason=reason, at=at)
+    _record_rejection(session, holder, reason=reason, at=at)
 
 
 def check_not_self(actor: Actor, user_id: int) -> None:
-    """Raises OwnAccount: on oneself these ways would need neither the present password nor a code."""
+    """Raise OwnAccount if the actor is this user. Otherwise an admin could skip their own password or code."""
     if actor.id == user_id:
-        raise OwnAccount("This is for other people's accounts. For your own, see /api/v1/auth.")
+        raise OwnAccount("This endpoint is for other users. For your own account, use the endpoints of /api/v1/auth.")
 
 
 def check_differs(current: str, new: str) -> None:
-    """Raises PasswordUnchanged."""
+    """Raise PasswordUnchanged if both passwords are equal after Unicode normalisation."""
     if normalise(current) == normalise(new):
-        raise PasswordUnchanged("The new password is the old one. Choose another.")
+        raise PasswordUnchanged("The new password equals the current one. Choose another password.")
 
 
 def change(
@@ -154,9 +158,9 @@ def change(
     new_hash: str,
     at: datetime,
 ) -> IssuedSession:
-    """Give the caller a new password and a new session; every other one ends, and the one that asks.
+    """Change the caller's password, end all their login sessions, and open a new one.
 
-    Raises LoginLimitReached, PasswordWrong.
+    Raises LoginLimitReached, PasswordWrong, and the errors of `authenticate`.
     """
     actor, user = reauthenticate(session, claims, holder, client, password_matches=password_matches, at=at)
     _store(session, user, new_hash, must_change=False)
@@ -167,7 +171,7 @@ def change(
 def set_by_admin(
     session: Session, actor: Actor, user_id: int, *, password_hash: str, must_change: bool | None, at: datetime
 ) -> User:
-    """Give somebody else a new password, as an admin; their sessions end at once. Raises OwnAccount, UserNotFound."""
+    """Set another user's password, as an admin. Their login sessions end at once. Raises OwnAccount, UserNotFound."""
     check_not_self(actor, user_id)
     (user,) = locks.lock_users(session, user_id)
     _store(session, user, password_hash, must_change=resolve_must_change(session, must_change))
@@ -179,19 +183,19 @@ def set_by_admin(
 
 
 def resolve_must_change(session: Session, requested: bool | None) -> bool:
-    """Whether a password that an admin gives must be changed: as they ask, else as the settings say."""
+    """Return `requested`, or REQUIRE_PASSWORD_CHANGE if it is None."""
     return session.settings.REQUIRE_PASSWORD_CHANGE if requested is None else requested
 
 
 def create_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> IssuedLink:
-    """A link to set somebody else's password, in the place of an older one.
+    """Create a link with which another user can set their password. It replaces an earlier link of that user.
 
-    Raises OwnAccount, UserNotFound, PersonInactive.
+    Raises OwnAccount, UserNotFound, UserInactive.
     """
     check_not_self(actor, user_id)
     (user,) = locks.lock_users(session, user_id)
     if not user.is_active:
-        raise PersonInactive("This person is deactivated. Activate them first.")
+        raise UserInactive("This user is deactivated. Activate the user first.")
     token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)
     row = {"user_id": user_id, "token_hash": digest(token), "created_at": at, "expires_at": expires_at}
     session.execute(upsert(PASSWORD_LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
@@ -203,20 +207,20 @@ def create_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -
 
 
 def check_link(session: Session, token: str, *, at: datetime) -> int:
-    """Whose link a token is of. Raises LinkRefused for one that is unknown, used, replaced or too old."""
+    """Return the id of the user of a link. Raises LinkRefused if the link is unknown, used, replaced or expired."""
     query = select(PASSWORD_LINK.c.user_id).where(
         PASSWORD_LINK.c.token_hash == digest(token), PASSWORD_LINK.c.expires_at > at
     )
     user_id: int | None = session.execute(query).scalar_one_or_none()
     if user_id is None:
-        raise LinkRefused("This link is not valid, or no longer. Ask your admin for a new one.")
+        raise LinkRefused("This link is invalid, expired or already used. Ask your admin for a new one.")
     return user_id
 
 
 def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) -> None:
-    """Set the password of the link's person and use the link up; their sessions end. Raises LinkRefused."""
+    """Set the password of the link's user, delete the link, and end their login sessions. Raises LinkRefused."""
     (user,) = locks.lock_users(session, check_link(session, token, at=at))
-    check_link(session, token, at=at)  # under the lock: used up meanwhile, or gone with the person's deactivation
+    check_link(session, token, at=at)  # again under the lock: it may be used or deleted meanwhile
     _store(session, user, new_hash, must_change=False)
     recorder.record(
         session, "user:set_password_by_link", at=at, actor_id=user.id, subject_id=user.id, object_id=user.id
@@ -224,17 +228,17 @@ def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) ->
 
 
 def delete_link(session: Session, user_id: int) -> None:
-    """Delete a locked person's link, if there is one."""
+    """Delete the password link of a locked user, if there is one."""
     session.execute(delete(PASSWORD_LINK).where(PASSWORD_LINK.c.user_id == user_id))
 
 
-def _record_refusal(session: Session, holder: PasswordHolder, *, reason: str, at: datetime) -> None:
+def _record_rejection(session: Session, holder: PasswordHolder, *, reason: str, at: datetime) -> None:
     fields = {"why": reason}
     recorder.record(session, "login:refuse", at=at, actor_id=holder.user_id, subject_id=holder.user_id, after=fields)
 
 
 def _store(session: Session, user: User, password_hash: str, *, must_change: bool) -> None:
-    """Put the hash in its place; what the old password opened ends, sessions and an open link alike."""
+    """Store the hash, delete the user's password link, and end their login sessions."""
     user.password_hash = password_hash
     user.must_change_password = must_change
     session.flush()

@@ -1,4 +1,4 @@
-"""All that lets a person in: what ends together when their account does."""
+"""Revocation of everything that gives access to an account: login sessions, API tokens, password links."""
 
 from datetime import datetime
 
@@ -10,14 +10,14 @@ from app.services.auth import api_tokens, login_sessions, passwords, second_fact
 
 
 def revoke_all(session: Session, actor_id: int | None, user_id: int, *, at: datetime) -> None:
-    """End a locked person's sessions, API tokens and set-password link; they stay dead if the person comes back."""
+    """End a locked user's login sessions, API tokens and password link. Activating the user does not restore them."""
     login_sessions.delete_all(session, user_id)
     api_tokens.revoke_all(session, actor_id, user_id, at=at)
     passwords.delete_link(session, user_id)
 
 
 def erase(session: Session, user_id: int, *, at: datetime) -> None:
-    """Delete also the second factor and the addresses that a locked person logged in from."""
+    """Revoke everything as `revoke_all` does, and delete the user's second factor and known addresses."""
     revoke_all(session, None, user_id, at=at)
     second_factor.delete_all(session, user_id)
     session.execute(delete(KNOWN_ADDRESS).where(KNOWN_ADDRESS.c.user_id == user_id))

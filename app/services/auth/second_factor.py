@@ -1,4 +1,4 @@
-"""The second factor: one-time passwords by the clock (TOTP, RFC 6238), and ten recovery codes for a lost phone."""
+"""The second factor: time-based one-time codes (TOTP, RFC 6238), and ten recovery codes for a lost phone."""
 
 import hmac
 import secrets
@@ -28,11 +28,11 @@ from app.services.auth.passwords import PasswordHolder
 RECOVERY_CODE_COUNT = 10
 STEP_SECONDS = 30
 CODE_LENGTH = 6
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # of base 32: 5 bits each, and nothing that looks like another
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # base 32 (RFC 4648): 5 bits each, no 0 or 1
 
 
 def get_status(session: Session, actor: Actor) -> SecondFactorRead:
-    """Since when the actor has a second factor, and how many recovery codes are left."""
+    """Return when the actor's second factor was confirmed, and the number of unused recovery codes."""
     confirmed_at = session.execute(
         select(SECOND_FACTOR.c.confirmed_at).where(SECOND_FACTOR.c.user_id == actor.id)
     ).scalar_one_or_none()
@@ -41,10 +41,10 @@ def get_status(session: Session, actor: Actor) -> SecondFactorRead:
 
 
 def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrolment:
-    """Make a secret for the actor; it counts once `confirm` saw a code of it. Raises SecondFactorExists."""
+    """Create a TOTP secret for the actor. The second factor is active after `confirm`. Raises SecondFactorExists."""
     user = locks.lock_self(session, actor)
     if user.has_second_factor:
-        raise SecondFactorExists("You have a second factor. Remove it first.")
+        raise SecondFactorExists("You already have a second factor. Remove it first.")
     secret = pyotp.random_base32()
     ciphertext = session.keyring.secret_box.encrypt(secret, owner_id=actor.id)
     session.execute(delete(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == actor.id))
@@ -52,22 +52,22 @@ def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrol
     session.execute(insert(SECOND_FACTOR).values(row))
     recorder.record(session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id)
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=session.settings.TOTP_ISSUER)
-    image = segno.make_qr(uri, error="m").svg_inline(scale=4, border=4)  # the quiet zone of ISO/IEC 18004
+    image = segno.make_qr(uri, error="m").svg_inline(scale=4, border=4)  # quiet zone as in ISO/IEC 18004
     return SecondFactorEnrolment(secret=secret, otpauth_uri=uri, qr_svg=image)
 
 
 def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> RecoveryCodes:
-    """Turn the second factor on, for a code that shows the authenticator has it; the recovery codes, this once.
+    """Turn on the second factor if the code is right, and return the recovery codes. They cannot be read again.
 
     Raises NotEnrolling, SecondFactorExists, CodeWrong.
     """
     user = locks.lock_self(session, actor)
     if user.has_second_factor:
-        raise SecondFactorExists("You have a second factor. Remove it first.")
+        raise SecondFactorExists("You already have a second factor. Remove it first.")
     if session.execute(select(SECOND_FACTOR.c.user_id).where(SECOND_FACTOR.c.user_id == actor.id)).first() is None:
-        raise NotEnrolling("Begin with POST /api/v1/auth/totp.")
+        raise NotEnrolling("You have not started an enrollment. Call POST /api/v1/auth/totp first.")
     if not _use_totp_code(session, actor.id, code, at=at):
-        raise CodeWrong("This code is wrong. Send the one that your authenticator shows now.")
+        raise CodeWrong("The code is wrong. Send the code that your authenticator app shows now.")
     session.execute(update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == actor.id).values(confirmed_at=at))
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODE_COUNT)]
     session.execute(
@@ -89,7 +89,7 @@ async def remove_second_factor(
     *,
     at: datetime,
 ) -> None:
-    """Turn the caller's second factor off. Raises LoginQueueFull, and as `remove`."""
+    """Turn off the caller's second factor. Raises LoginQueueFull, and the errors of `remove`."""
     holder = await tx.read(passwords.load_holder)
     password_matches = await hasher.verify(data.password, holder.password_hash)
     await tx.write(remove, holder, client, data.code, password_matches=password_matches, at=at)
@@ -105,7 +105,7 @@ def remove(
     password_matches: bool,
     at: datetime,
 ) -> None:
-    """Turn the caller's second factor off, for their password and a code; a wrong one counts as a wrong login.
+    """Turn off the caller's second factor. A wrong password or code counts as a failed login.
 
     Raises LoginLimitReached, PasswordWrong, NoSecondFactor, CodeWrong.
     """
@@ -114,7 +114,7 @@ def remove(
         raise NoSecondFactor("You have no second factor.")
     if not verify_code(session, actor.id, code, at=at):
         passwords.record_failure(session, holder, client, reason="invalid_otp", at=at)
-        raise CodeWrong("This code is wrong, or was used before. Wait for the next one.")
+        raise CodeWrong("The code is wrong or was already used. Wait for the next code.")
     _disable(session, user)
     recorder.record(
         session, "user:remove_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id
@@ -122,14 +122,14 @@ def remove(
 
 
 def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
-    """Take the second factor away from somebody else who lost phone and codes, as an admin.
+    """Remove the second factor of another user who lost their phone and recovery codes, as an admin.
 
     Raises OwnAccount, UserNotFound, NoSecondFactor.
     """
     passwords.check_not_self(actor, user_id)
     (user,) = locks.lock_users(session, user_id)
     if not user.has_second_factor:
-        raise NoSecondFactor("This person has no second factor.")
+        raise NoSecondFactor("This user has no second factor.")
     _disable(session, user)
     recorder.record(
         session, "user:reset_second_factor", at=at, actor_id=actor.id, subject_id=user_id, object_id=user_id
@@ -137,21 +137,26 @@ def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None
 
 
 def verify_code(session: Session, user_id: int, code: str, *, at: datetime) -> bool:
-    """Whether a locked person's code is right; it is used up by that. Raises SecondFactorUnreadable."""
+    """Return True if the one-time or recovery code of a locked user is right. A right code cannot be used again.
+
+    Raises SecondFactorUnreadable.
+    """
     if len(_normalize(code)) == CODE_LENGTH:
         return _use_totp_code(session, user_id, code, at=at)
     return _use_recovery_code(session, user_id, code)
 
 
 def delete_all(session: Session, user_id: int) -> None:
-    """Delete a locked person's secret and codes."""
+    """Delete the TOTP secret and the recovery codes of a locked user."""
     for table in (RECOVERY_CODE, SECOND_FACTOR):
         session.execute(delete(table).where(table.c.user_id == user_id))
 
 
 def _use_totp_code(session: Session, user_id: int, code: str, *, at: datetime) -> bool:
-    """A code of this half minute, or of the one before or after, for clocks that differ; never one of a step that was
-    taken before (RFC 6238, 5.2)."""
+    """Accept a code of the current 30-second step, or of the step before or after, because clocks differ.
+
+    A code of an accepted step or of an earlier one is rejected (RFC 6238, section 5.2).
+    """
     row = session.execute(
         select(SECOND_FACTOR.c.secret, SECOND_FACTOR.c.last_step).where(SECOND_FACTOR.c.user_id == user_id)
     ).one_or_none()
@@ -161,7 +166,7 @@ def _use_totp_code(session: Session, user_id: int, code: str, *, at: datetime) -
         totp = pyotp.TOTP(session.keyring.secret_box.decrypt(row.secret, owner_id=user_id))
     except DecryptionFailed:
         raise SecondFactorUnreadable(
-            "Log in with a recovery code, and tell your admin: is TOTP_KEY another one?"
+            "The stored secret cannot be decrypted. Log in with a recovery code, and ask your admin to check TOTP_KEY."
         ) from None
     current_step = int(at.timestamp()) // STEP_SECONDS
     typed = _normalize(code).encode()
@@ -194,10 +199,10 @@ def _disable(session: Session, user: User) -> None:
 
 
 def _new_recovery_code() -> str:
-    """140 random bits, as four groups of seven."""
+    """Return 140 random bits as four groups of seven characters."""
     return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(7)) for _ in range(4))
 
 
 def _normalize(code: str) -> str:
-    """The code without what people and authenticators put in for the eye."""
+    """Remove the spaces and hyphens that make a code readable."""
     return code.replace(" ", "").replace("-", "").lower()

@@ -1,4 +1,4 @@
-"""API tokens: scoped, expiring, shown once, and never more than their owner."""
+"""API tokens: scopes, expiry, shown only once, and never more rights than their owner."""
 
 from datetime import timedelta
 
@@ -111,7 +111,7 @@ def test_a_token_of_who_was_deactivated_stays_dead_when_they_come_back(people, a
 
 
 def test_a_token_makes_no_tokens_and_changes_no_password(ana, server):
-    """Whoever steals one must not be able to stay."""
+    """Otherwise, a thief could keep access after the stolen token is revoked."""
     every_scope = ("entries:read", "entries:write", "reports:read")
     with server.caller(create_api_token(server.database, ana, *every_scope).token) as thief:
         answers = [
@@ -170,7 +170,7 @@ def test_fifty_tokens_are_enough(ana, as_user, server):
 
 
 def test_a_token_that_names_another_person_is_nobodys(people, ana, server):
-    """Whose it is stands in the token only so that they can be locked first."""
+    """The user id in the token only says which user to lock first. It grants nothing."""
     bob = people.employee("Bob")
     token = create_api_token(server.database, ana, "entries:read").token
     content = _decode_base64url(token.removeprefix(API_TOKEN_PREFIX))
@@ -180,7 +180,7 @@ def test_a_token_that_names_another_person_is_nobodys(people, ana, server):
 
 
 def test_an_admins_token_does_not_become_an_admins_session(people, server):
-    """Past its scope, its expiry and the second factor: by a password, a link, or an admin made for the purpose."""
+    """Otherwise, a thief could escape scope, expiry and second factor with a new password, a link or a new admin."""
     eve, ana, ada = people.admin("Eve"), people.employee("Ana"), people.admin("Ada")
     zoe = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "admin", "password": PASSWORD}
     header = "email,first_name,last_name,role,manager_email,time_zone\n"

@@ -1,4 +1,4 @@
-"""Logging in, and what ends a login (rules: P2, R1; threats 5, 14)."""
+"""Login, and everything that ends a login session (rules: P2, R1; threats 5, 14)."""
 
 import hashlib
 
@@ -164,7 +164,7 @@ def log_in(caller, email, *, password=PASSWORD, **others):
 
 
 def finish_login(database, email, in_between):
-    """A login whose password matches, with something happening while it is checked; None where it is refused."""
+    """Log in with the right password, and call `in_between` during the check. Return None if the login is rejected."""
     attempt = LoginAttempt(email, None, TEST_CLIENT)
     with database.read_transaction() as session:
         account = login.find_credentials(session, attempt, at=utc_now())

@@ -1,4 +1,4 @@
-"""How often a login may be wrong (threats 13): for an account from an address, from an address, for an account."""
+"""Limits on failed logins (threats 13): per account and address, per address, per account."""
 
 import time
 from datetime import timedelta
@@ -26,7 +26,7 @@ def ana(people):
 
 @pytest.fixture
 def attempt(database, ana):
-    """Try to log in: `attempt(OFFICE, right=False)` says how it ended, as a code or "in"."""
+    """Return a function that tries to log in: `attempt(OFFICE, right=False)` returns an error code or "in"."""
 
     def at_instant(address, *, right=False, email="ana@example.com", at=NINE):
         login_attempt = LoginAttempt(email, None, Client(address, "a test"))
@@ -117,7 +117,7 @@ def test_one_customer_with_a_whole_ipv6_network_is_one_address(attempt):
 
 
 def test_an_account_that_does_not_exist_is_closed_like_any_other(attempt):
-    """Else eleven tries would tell who works here."""
+    """Otherwise, eleven attempts would disclose which accounts exist."""
     tries = [attempt(THIEF, email=email) for email in ("nobody@example.com", "NOBODY@example.com") * 6]
 
     assert tries == ["invalid_credentials"] * 10 + ["login_limit_reached"] * 2
@@ -161,7 +161,7 @@ def test_the_limit_holds_over_a_restart(ana, db_url):
 
 @pytest.mark.parametrize("proxies", [[], ["127.0.0.0/8"]])
 def test_another_forwarded_address_each_time_does_not_help(ana, db_url, proxies):
-    """Nobody is trusted, or a proxy is, which writes the address that it sees behind what the client sent."""
+    """A trusted proxy appends the address that it sees to the header of the client. Without one, it is ignored."""
     form = {"username": "ana@example.com", "password": "wrong-lantern-42-harbour"}
 
     with run_server(settings_for(db_url, TRUSTED_PROXIES=proxies)) as server, server.caller() as anonymous:
@@ -199,7 +199,7 @@ def test_a_clock_that_was_an_hour_ahead_closes_no_account(attempt):
 
 
 def test_unknown_and_known_accounts_ask_the_database_the_same(attempt, database):
-    """A statement more is a round trip more, which a clock on the network sees."""
+    """An additional statement is an additional round trip, which a client can measure."""
     asked = []
     event.listen(database.engine, "before_cursor_execute", lambda *_: asked.append(1))
     counts = []

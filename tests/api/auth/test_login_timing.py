@@ -1,4 +1,4 @@
-"""A failed login takes the same time whatever was wrong (threats 14)."""
+"""Failed logins take the same time for every reason (threats 14)."""
 
 import time
 from itertools import combinations
@@ -19,8 +19,8 @@ FORMS = [
     pytest.param(time.process_time, 12, 0.008, id="a-hash"),
     pytest.param(time.perf_counter, 200, 0.002, id="anything", marks=pytest.mark.extended),
 ]
-"""A clock, how many samples a round takes, and how many seconds apart show a leak. By the processor's time of this
-process, which no other disturbs, a hash shows, that takes 18 ms; by the clock anything does that takes 2."""
+"""A clock, the samples per round, and the difference in seconds that counts as a leak. The CPU time of this process is
+not disturbed by other processes, and shows a missing password hash (18 ms). The wall clock shows any leak of 2 ms."""
 ROUNDS = 4
 ATTEMPTS = {
     "unknown": {"username": "nobody@example.com", "password": PASSWORD},
@@ -40,7 +40,7 @@ def company(people):
 
 @pytest.fixture
 def service(db_url):
-    """Behind a proxy, so that each try can come from another address: a limit that is reached answers otherwise."""
+    """A server behind a trusted proxy, so that each attempt has another address and reaches no limit."""
     with run_server(settings_for(db_url, TRUSTED_PROXIES=["127.0.0.0/8"])) as server:
         yield server
 
@@ -49,14 +49,14 @@ def service(db_url):
 def test_unknown_wrong_deactivated_and_locked_cannot_be_told_apart_by_the_clock(
     company, database, service, clock, samples, apart
 ):
-    """The one place that asserts a duration: here it is the secret.
+    """Measure durations, because here a difference in duration is the leak.
 
-    Samples are interleaved, so a busy machine slows all alike. What still differs by chance doesn't differ in every
-    round; what a leak makes differ does.
+    Samples are interleaved, so that a busy machine slows all attempts equally. A random difference does not appear in
+    every round, but a leak does.
     """
     seen = []
     with service.caller() as anonymous:
-        anonymous.event_hooks = {}  # they read the record of all failed logins, and that is no time of the service
+        anonymous.event_hooks = {}  # they read the audit log, which would count as time of the service
         while len(seen) < ROUNDS and (not seen or max(seen[-1].values()) >= apart):
             seen.append(differences(anonymous, database, clock, samples))
 
@@ -64,7 +64,7 @@ def test_unknown_wrong_deactivated_and_locked_cannot_be_told_apart_by_the_clock(
 
 
 def differences(anonymous, database, clock, samples):
-    """For each two attempts, the median over the samples of how far they are apart, in seconds."""
+    """Return the median difference in seconds for each pair of attempts."""
     taken = {name: [] for name in ATTEMPTS}
     names = list(ATTEMPTS)
     for number in range(samples):
@@ -84,7 +84,7 @@ def differences(anonymous, database, clock, samples):
 
 
 def close_only_leas_account(database):
-    """A hundred wrong logins of the last hour for hers, and none for the others."""
+    """Store a hundred failed logins for Lea's account, and none for the others."""
     with database.write_transaction() as session:
         account = account_key(session, ATTEMPTS["locked"]["username"])
         row = {"account": account, "address": "198.51.100.1", "at": utc_now()}

@@ -1,4 +1,4 @@
-"""Passwords: changed by their person, set by an admin, or by a link that works once (threats 5, 15)."""
+"""Passwords: changed by their user, set by an admin, or set through a single-use link (threats 5, 15)."""
 
 import re
 from datetime import timedelta
@@ -43,7 +43,7 @@ def change(caller, *, current=PASSWORD, new=NEW):
     return caller.post("/auth/password", json={"current_password": current, "new_password": new})
 
 
-# Changing one's own
+# Changing one's own password
 
 
 def test_a_new_password_ends_every_session_and_opens_a_new_one(ana, as_user, anonymous, server):
@@ -115,7 +115,7 @@ def test_who_gets_another_password_while_theirs_is_checked_changes_nothing(datab
     assert people.reload(ana).password_hash == "the admin's"
 
 
-# Must change
+# Required changes
 
 
 def test_who_must_change_their_password_can_do_nothing_else(ana, ada, anonymous, server):
@@ -299,7 +299,7 @@ def test_a_mail_server_that_refuses_is_told_to_the_admin_who_tries_again(people,
 
 
 def test_an_admin_has_no_way_around_their_own_present_password(people, as_user, server):
-    """Nor around their own code: a stolen session would be a stolen account."""
+    """Otherwise, a thief of a login session could take over the account without password and code."""
     eve = people.admin("Eve")
     create_second_factor(server.database, eve)
     thief = as_user(eve)

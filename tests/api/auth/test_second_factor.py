@@ -1,4 +1,4 @@
-"""The second factor: enrolled, asked for at a login, used once, lost, and required by role."""
+"""The second factor: enrollment, login, reuse of codes, loss, removal, and roles that require it."""
 
 import re
 from datetime import timedelta
@@ -27,7 +27,7 @@ def ana(people):
 
 @pytest.fixture
 def phone(people, ana, db_url, request):
-    """The authenticator that Ana enrolled yesterday."""
+    """An authenticator that Ana has enrolled."""
     fixture = "server" if "server" in request.fixturenames else "database"
     service = request.getfixturevalue(fixture)
     return create_second_factor(getattr(service, "database", service), ana)
@@ -84,7 +84,7 @@ def test_an_enrolment_that_is_begun_again_has_a_new_secret(ana, as_user):
 
 
 def test_there_is_one_second_factor_at_most(ana, phone, as_user):
-    """Else a stolen session would put the thief's phone in the place of the owner's."""
+    """Otherwise, a thief of a login session could replace the owner's phone by their own."""
     me = as_user(ana)
 
     answers = [me.post("/auth/totp"), me.post("/auth/totp/confirm", json={"code": phone.code()})]
@@ -129,14 +129,14 @@ def test_a_code_with_a_blank_in_the_middle_as_apps_show_it_is_right(phone, anony
 
 
 def test_without_the_right_password_the_code_is_not_asked_for(phone, anonymous):
-    """Else anybody could find out who has a second factor."""
+    """Otherwise, anybody could find out which users have a second factor."""
     wrong = [log_in(anonymous, password="wrong-lantern-42-harbour", otp=otp) for otp in ("", phone.code())]
 
     assert [answer.json()["code"] for answer in wrong] == ["invalid_credentials"] * 2
 
 
 def test_no_code_works_twice(database, ana, phone):
-    """Nor one of an earlier half minute than the last that was taken (RFC 6238, section 5.2)."""
+    """A code of an earlier step than the last accepted one is rejected too (RFC 6238, section 5.2)."""
 
     def accepts(steps, *, at=NINE):
         with database.write_transaction() as session:
@@ -192,7 +192,7 @@ def test_a_former_key_still_opens_what_it_sealed():
 
 
 def test_with_another_key_recovery_codes_still_let_people_in(phone, db_url):
-    """Nobody reads the secrets any more, and the operator is told which setting it is."""
+    """The secrets cannot be decrypted, and the error names the setting for the operator."""
     settings = settings_for(db_url, TOTP_KEY="of-another-machine-with-32-characters")
     with run_server(settings) as server, server.caller() as anonymous:
         unread, recovered = log_in(anonymous, otp=phone.code()), log_in(anonymous, otp=phone.recovery_codes[0])
@@ -282,7 +282,7 @@ def test_who_becomes_an_admin_needs_it_from_the_next_request_on(people, ana, db_
 
 
 def reset_last_step(database):
-    """Yesterday's code, so that a test can be at nine o'clock of any day."""
+    """Forget the last accepted step, so that a test can use codes of nine o'clock."""
     with database.write_transaction() as session:
         session.execute(SECOND_FACTOR.update().values(last_step=0))
 

@@ -1,4 +1,4 @@
-"""Sessions: kept by refreshing, listed, and ended so that it counts at once (threats 5, 12)."""
+"""Login sessions: refreshed, listed, and ended with immediate effect (threats 5, 12)."""
 
 from datetime import timedelta
 
@@ -24,12 +24,12 @@ def ana(people):
 
 @pytest.fixture
 def phone(database, ana):
-    """Ana's session of nine o'clock."""
+    """Ana's login session, opened at nine o'clock."""
     return create_login_session(database, ana, at=NINE)
 
 
 def refresh(database, token, *, at):
-    """The session after a refresh; None where it is refused."""
+    """Refresh the login session. Return None if the refresh is rejected."""
     try:
         read = database.keyring.refresh_tokens.decode(token)
         with database.write_transaction("request-1") as session:
@@ -44,7 +44,7 @@ def log_in(caller, **others):
 
 
 def test_a_token_that_is_older_than_its_session_lets_nobody_in(server, people, ana):
-    """After a restore numbers are given again: Eve's old token would name Ana and her session."""
+    """After a restore, ids are assigned again, so an old token of Eve could name Ana and her session."""
     opened = create_login_session(server.database, ana)
     sign = TokenSigner(server.settings).sign
     eves, anas = (sign(ana.id, opened.session_id, at=utc_now() - timedelta(seconds=ago)) for ago in (10, 0))
@@ -104,7 +104,7 @@ def test_reuse_is_on_record(database, ana, phone):
 
 
 def test_a_made_up_token_of_a_session_is_refused_and_ends_nothing(database, ana, phone):
-    """Session ids can be guessed: a guess must not log anybody out."""
+    """Session ids can be guessed, but a guess must not end a session."""
     tokens = database.keyring.refresh_tokens
     good = tokens.decode(phone.refresh_token)
     text = phone.refresh_token
@@ -185,7 +185,7 @@ def test_a_script_that_logs_in_for_every_call_ends_its_own_oldest_sessions(datab
         assert len(session.execute(LOGIN_SESSION.select()).all()) == 100
 
 
-# Looking at them, and ending them
+# Listing and ending sessions
 
 
 def test_people_see_where_they_are_logged_in(ana, anonymous, server):
@@ -262,7 +262,7 @@ def test_an_admin_ends_all_sessions_of_a_person(people, ana, as_user):
 
 
 def test_a_punch_notes_its_use_in_its_own_transaction(people, ana, as_user, server):
-    """One more would be one more wait for the disk, at nine o'clock for everybody."""
+    """Another transaction would mean another wait for the disk, exactly when most users clock in."""
     website, me = people.project("Website"), as_user(ana)
     set_last_use(server.database, utc_now() - timedelta(minutes=6))
     commits = []

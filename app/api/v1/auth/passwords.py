@@ -20,7 +20,7 @@ from app.schemas.auth.session import Token
 from app.schemas.users.user import AccountRead
 from app.services.access.errors import UserNotFound
 from app.services.auth import login_sessions, passwords
-from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PersonInactive
+from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, UserInactive
 
 router = APIRouter(prefix="/auth/password", tags=["auth"])
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
@@ -83,7 +83,7 @@ async def set_user_password(
     "/{user_id}/password-link",
     summary="Create a password link",
     status_code=201,
-    responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, PersonInactive, MailNotSent),
+    responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, UserInactive, MailNotSent),
 )
 async def create_password_link(
     user_id: PathId, tx: InteractiveAdminTransaction, runtime: RuntimeDep, now: Now
