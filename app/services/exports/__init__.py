@@ -1,1 +1,1 @@
-"""Entries as files: one description of columns, three formats."""
+"""Exports of time entries: one list of columns, three formats (CSV, XLSX, JSON lines)."""

@@ -1,4 +1,4 @@
-"""Exports of entries for payroll: who takes out what, noted in the record, and the file in one of three formats."""
+"""Exports of entries for payroll: authorization, the audit event, and the file in one of three formats."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _WRITERS = {ExportFormat.csv: write_csv, ExportFormat.xlsx: write_xlsx, ExportFo
 
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
-    """What an export is asked to hold."""
+    """The period, scope and columns of an export."""
 
     period: Period
     scope: ReportScope
@@ -35,11 +35,11 @@ class ExportQuery:
 
 
 def authorize(session: Session, actor: Actor, query: ExportQuery, export_format: ExportFormat, *, at: datetime) -> None:
-    """Let the caller take the export out, and note in the record who asked for what, before a byte of it goes out.
+    """Check that the actor may export this scope, and record the export before the first byte is sent.
 
-    The event says whose hours: the scope, or `own` where the caller has no team.
+    The event holds the scope, or `own` if the actor has no team.
 
-    Raises RoleRequired unless an admin asks for `scope=all`.
+    Raises RoleRequired if the scope is `all` and the actor is not an admin.
     """
     user_filter = users_in_report(actor, scope=query.scope, include_indirect=query.include_indirect)
     scope = query.scope.value if _has_users(session, user_filter) else "own"
@@ -47,18 +47,18 @@ def authorize(session: Session, actor: Actor, query: ExportQuery, export_format:
 
 
 def actor_filter(session: Session, actor: Actor, query: ExportQuery) -> ColumnElement[bool]:
-    """The condition that a person is in the actor's export: as the scope says, or oneself without a team."""
+    """Return the condition for users in the actor's export: the scope, or only the actor if they have no team."""
     user_filter = users_in_report(actor, scope=query.scope, include_indirect=query.include_indirect)
     return user_filter if _has_users(session, user_filter) else USER.c.id == actor.id
 
 
 def all_users_filter() -> ColumnElement[bool]:
-    """The condition that a person is in an export of the operator's."""
+    """Return the condition for users in an operator's export: all users."""
     return true()
 
 
 def team_filter(manager_id: int, query: ExportQuery) -> ColumnElement[bool]:
-    """The condition that a person is in a manager's team."""
+    """Return the condition for users in the manager's team."""
     return USER.c.id.in_(visibility.team_ids(manager_id, include_indirect=query.include_indirect))
 
 
@@ -72,9 +72,9 @@ def write(
     at: datetime,
     on_rows: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Write the file with the entries of these people, bit by bit, from one snapshot; `on_rows` is told how many more.
+    """Write the file with the entries of these users in chunks, from one snapshot.
 
-    Raises TooManyRows for more than a workbook's sheet has.
+    `on_rows` is called with the number of rows in each chunk. Raises TooManyRows for more rows than an XLSX sheet has.
     """
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     rows = EntryRows(session, resolve(session, query.period, offsets_until=at), query.attribution, user_filter, at=at)
@@ -82,7 +82,7 @@ def write(
 
 
 def count_entries(session: Session, user_filter: ColumnElement[bool], query: ExportQuery) -> int:
-    """How many entries of these people belong to the period; with split there may be more rows."""
+    """Count the entries of these users in the period. With `attribution=split` the export may have more rows."""
     is_included = in_period(session, resolve(session, query.period), query.attribution, user_filter)
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     statement = (
@@ -100,7 +100,7 @@ def record_export(
     actor: Actor | None,
     at: datetime,
 ) -> None:
-    """Note in the record who takes what out; `actor` is None where the operator does."""
+    """Record the export in the audit log. `actor` is None for the operator."""
     fields = {
         "start_date": query.period.start,
         "end_date": query.period.end,
@@ -115,7 +115,7 @@ def record_export(
 
 
 def file_name(query: ExportQuery, export_format: ExportFormat) -> str:
-    """Made of dates alone: nothing that anybody typed reaches a header."""
+    """Return the file name. It consists of dates only, so that no user input gets into a header."""
     extension = {ExportFormat.json: "jsonl"}.get(export_format, export_format.value)
     return f"time_report_{query.period.start}_to_{query.period.end}.{extension}"
 

@@ -1,4 +1,4 @@
-"""Exports as CSV and as JSON lines, whose text the database writes: no row is built in Python."""
+"""Exports as CSV and JSON lines. The database renders the text, because building rows in Python is slower."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,13 +8,13 @@ from app.services.time_entries.columns import Column, EntryRows, row_as_json
 
 
 def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
-    """Write the header and a line for each row (RFC 4180, UTF-8); texts are safe for spreadsheets."""
+    """Write the header and one line per row (RFC 4180, UTF-8). Spreadsheet formulas in texts are escaped."""
     header = f"{','.join(column.name for column in columns)}\r\n".encode()
 
     def write_chunk(chunk: bytes) -> None:
-        nonlocal header  # it goes out with the first lines: before them the statement may fail
+        nonlocal header  # sent with the first rows, because the statement may fail before them
         write(header + chunk)
-        on_rows((header + chunk).count(b"\n"))  # the header for one, and breaks within a text
+        on_rows((header + chunk).count(b"\n"))  # approximate: also counts the header and line breaks in texts
         header = b""
 
     cells = (csv_cell(column.expression(rows), column.type) for column in columns)
@@ -24,7 +24,7 @@ def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows:
 
 
 def write_json_lines(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
-    """Write an object for each row, on a line of its own; for programs, so texts are as people typed them."""
+    """Write one JSON object per row and line. Texts are not escaped for spreadsheets, because programs read them."""
     for lines in rows.stream(row_as_json(rows, columns)):
         write("".join(f"{line}\n" for (line,) in lines).encode())
         on_rows(len(lines))

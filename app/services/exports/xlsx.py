@@ -1,4 +1,4 @@
-"""Exports as a workbook: a row for each entry in real dates and numbers, and a second sheet with each person's sum."""
+"""Exports as XLSX: one sheet with a row per entry (typed dates and numbers), and one with the total of each user."""
 
 import tempfile
 from collections import defaultdict
@@ -16,14 +16,14 @@ from app.core.spreadsheet import escape_formula
 from app.schemas.types import hours
 from app.services.time_entries.columns import Column, EntryRows
 
-MAX_ROWS = 1_048_575  # of a sheet (ECMA-376), without its header
+MAX_ROWS = 1_048_575  # per sheet (ECMA-376), without the header
 _CHUNK_BYTES = 256 * 1024
 _WIDTHS: dict[str, float] = {
     "employee_id": 12, "employee_name": 24, "project_name": 24, "date": 11, "start_time": 10, "end_time": 10,
     "hours_worked": 13, "description": 40, "entry_id": 10, "employee_email": 28, "project_id": 10, "time_zone": 18,
     "start_utc": 20, "end_utc": 20, "seconds_worked": 14, "needs_review": 12, "entries": 9,
 }  # fmt: skip
-"""Of a column, in characters."""
+"""Column widths in characters."""
 _SUMMARY_COLUMNS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries")
 RowDict = dict[str, Any]
 
@@ -34,11 +34,11 @@ class TooManyRows(Invalid):
 
 
 def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
-    """Write a workbook of the rows. Raises TooManyRows."""
+    """Write a workbook with the rows and the totals. Raises TooManyRows for more than MAX_ROWS rows."""
     totals = _UserTotals()
 
     def on_rows_read(count: int) -> None:
-        write(b"")  # the file comes in the end: a reader who is gone by then would not be noticed before
+        write(b"")  # detects a closed connection early, because the file is only written at the end
         on_rows(count)
 
     entries = totals.add_up(limit_rows(_read_rows(rows, columns, on_rows_read)))
@@ -47,7 +47,7 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
         column.name: _format(_NUMBER_FORMATS[column.type]) for column in columns if column.type in _NUMBER_FORMATS
     }
     with tempfile.TemporaryFile() as file:
-        # By its number: the library writes to a name, and a file that has one would stay behind a crash.
+        # The library needs a path. This one leads to an unnamed file, which leaves nothing behind after a crash.
         workbook = FastExcel(f"/proc/self/fd/{file.fileno()}", output_format="xlsx").freeze(row=1)
         workbook.sheet(
             "Entries",
@@ -71,7 +71,7 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
 
 
 def _read_rows(rows: EntryRows, columns: Sequence[Column], on_rows: Callable[[int], None]) -> Iterator[RowDict]:
-    """The rows as Python values by the columns' names, read bit by bit."""
+    """Yield each row as Python values by column name. Rows are read in batches."""
     cells = [(column.name, _FORMATTERS.get(column.type)) for column in columns]
     for batch in rows.stream(*(column.expression(rows) for column in columns)):
         for row in batch:
@@ -83,14 +83,14 @@ def _read_rows(rows: EntryRows, columns: Sequence[Column], on_rows: Callable[[in
 
 
 class _UserTotals:
-    """Each person's sum, added up while the rows go by: the second sheet is written behind the first."""
+    """Totals per user, added up while the first sheet is written. The second sheet then lists them."""
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[int, str], int] = defaultdict(int)
         self._entries: dict[tuple[int, str], int] = defaultdict(int)
 
     def add_up(self, rows: Iterable[RowDict]) -> Iterator[RowDict]:
-        """The rows, whose seconds turn into hours."""
+        """Yield the rows, with `hours_worked` converted from seconds to hours."""
         for row in rows:
             if (seconds := row["hours_worked"]) is not None:
                 user = row["employee_id"], row["employee_name"]
@@ -108,12 +108,12 @@ class _UserTotals:
 def limit_rows(rows: Iterable[RowDict]) -> Iterator[RowDict]:
     for number, row in enumerate(rows):
         if number == MAX_ROWS:
-            raise TooManyRows(f"A sheet has {MAX_ROWS} rows. Ask for a shorter period, or for CSV.")
+            raise TooManyRows(f"An XLSX sheet has at most {MAX_ROWS} rows. Choose a shorter period, or CSV.")
         yield row
 
 
 def _rows_or_blank(rows: Iterator[RowDict], names: Sequence[str]) -> Iterator[RowDict]:
-    """The rows, or a blank one: without any, the library writes no header."""
+    """Yield the rows, or one blank row if there are none. Without a row, the library writes no header."""
     yield next(rows, dict.fromkeys(names))
     yield from rows
 

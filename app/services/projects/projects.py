@@ -1,4 +1,4 @@
-"""Projects: admins run them, people book them. One with members is booked by its members, one without by everyone."""
+"""Projects. Admins manage them. If a project has members, only they can book it; otherwise every user can."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,21 +19,21 @@ from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
 
 
 def bookable_by(user_id: ColumnElement[int] | int) -> ColumnElement[bool]:
-    """The condition that the person may book a project, archived or not."""
+    """Return the condition that the user may book a project. It does not check if the project is archived."""
     has_members = exists().where(PROJECT_MEMBER.c.project_id == PROJECT.c.id)
     is_member = exists().where(PROJECT_MEMBER.c.project_id == PROJECT.c.id, PROJECT_MEMBER.c.user_id == user_id)
     return or_(~has_members, is_member)
 
 
 def list_bookable(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[Project], int]:
-    """The active projects that the actor may book, by id, and how many there are in all."""
+    """Return one page of the active projects that the actor may book, by id, and the total."""
     return _list_matching(session, PROJECT.c.is_active & bookable_by(actor.id), skip=skip, limit=limit)
 
 
 def list_page(
     session: Session, _actor: Actor, *, is_active: bool | None, search: str | None, skip: int, limit: int
 ) -> tuple[Sequence[Project], int]:
-    """All projects that fit, by id, and how many there are in all."""
+    """Return one page of the matching projects by id, and the total."""
     condition: ColumnElement[bool] = true()
     if is_active is not None:
         condition &= PROJECT.c.is_active == is_active
@@ -43,15 +43,15 @@ def list_page(
 
 
 def get(session: Session, _actor: Actor, project_id: int) -> Project:
-    """The project. Raises ProjectNotFound."""
+    """Return the project. Raises ProjectNotFound."""
     project = session.get(Project, project_id)
     if project is None:
-        raise ProjectNotFound("There is no such project.")
+        raise ProjectNotFound("There is no project with this id.")
     return project
 
 
 def create(session: Session, actor: Actor | None, data: ProjectCreate, *, at: datetime) -> Project:
-    """Add a project that everyone can book. Raises ProjectNameTaken."""
+    """Create a project without members, which every user can book. Raises ProjectNameTaken."""
     _check_name_available(session, data.name)
     project = Project(name=data.name, name_key=casefold_key(data.name), created_at=at)
     session.add(project)
@@ -62,7 +62,7 @@ def create(session: Session, actor: Actor | None, data: ProjectCreate, *, at: da
 
 
 def change(session: Session, actor: Actor, project_id: int, data: ProjectUpdate, *, at: datetime) -> Project:
-    """Rename, archive or reopen a project. Raises ProjectNotFound, ProjectNameTaken."""
+    """Rename, archive or unarchive a project. Raises ProjectNotFound, ProjectNameTaken."""
     project = _load_for_update(session, project_id)
     before = _snapshot(project)
     if data.name is not None:
@@ -89,7 +89,10 @@ def change(session: Session, actor: Actor, project_id: int, data: ProjectUpdate,
 def list_members(
     session: Session, actor: Actor, project_id: int, *, skip: int, limit: int
 ) -> tuple[Sequence[User], int]:
-    """The people who may book the project, by id, and how many; none means everyone. Raises ProjectNotFound."""
+    """Return one page of the project's members by id, and the total. Raises ProjectNotFound.
+
+    A total of 0 means that every user can book the project.
+    """
     get(session, actor, project_id)
     is_member = USER.c.id.in_(select(PROJECT_MEMBER.c.user_id).where(PROJECT_MEMBER.c.project_id == project_id))
     total = session.execute(select(func.count()).select_from(USER).where(is_member)).scalar_one()
@@ -98,7 +101,7 @@ def list_members(
 
 
 def add_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
-    """Let a person book the project; nothing happens if they are a member. Raises UserNotFound, ProjectNotFound."""
+    """Add a user to the project's members, unless they are a member. Raises UserNotFound, ProjectNotFound."""
     locks.lock_users(session, user_id)
     _load_for_update(session, project_id)
     if _is_member(session, project_id, user_id):
@@ -108,7 +111,10 @@ def add_member(session: Session, actor: Actor, project_id: int, user_id: int, *,
 
 
 def remove_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
-    """Take the membership away, if there is one; without any member everyone may book. Raises as add_member."""
+    """Remove a user from the project's members, if they are a member. Raises UserNotFound, ProjectNotFound.
+
+    A project without members can be booked by every user.
+    """
     locks.lock_users(session, user_id)
     _load_for_update(session, project_id)
     if not _is_member(session, project_id, user_id):
@@ -132,7 +138,7 @@ def _load_for_update(session: Session, project_id: int) -> Project:
         select(Project).where(PROJECT.c.id == project_id).with_for_update(key_share=True)
     ).one_or_none()
     if project is None:
-        raise ProjectNotFound("There is no such project.")
+        raise ProjectNotFound("There is no project with this id.")
     return project
 
 
@@ -151,7 +157,7 @@ def _record_membership(
 
 def _check_name_available(session: Session, name: str) -> None:
     if session.execute(select(PROJECT.c.id).where(PROJECT.c.name_key == casefold_key(name))).first() is not None:
-        raise ProjectNameTaken("Another project has this name.")
+        raise ProjectNameTaken("Another project has this name. Choose another name.")
 
 
 def _snapshot(project: Project) -> dict[str, Any]:

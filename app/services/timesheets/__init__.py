@@ -1,1 +1,1 @@
-"""A month of one user as a PDF."""
+"""Timesheets: one month of one user as a PDF."""

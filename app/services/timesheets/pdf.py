@@ -1,6 +1,6 @@
-"""The timesheet as PDF. What people typed goes to typst as data, which it prints and never reads as its language.
+"""The timesheet as PDF. User input is passed to typst as data, so typst never evaluates it as markup.
 
-It takes about a tenth of a second of a core, without the interpreter's lock: in a thread it holds nobody up.
+Rendering takes about 0.1 s of one core. typst releases the GIL, so other threads go on meanwhile.
 """
 
 import json
@@ -20,8 +20,8 @@ from app.schemas.types import hours
 from app.services.timesheets.timesheet import Timesheet
 
 MAX_SEGMENTS_PER_DAY = 24
-"""How many a day shows: whoever books a thousand seconds one by one shall not keep a core busy for minutes."""
-_TEMPLATES = Path(__file__).with_name("templates")  # the only files that the template can read
+"""Limit on the segments shown for one day. Without it, a day with a thousand entries would take minutes to render."""
+_TEMPLATES = Path(__file__).with_name("templates")  # the template can read only these files
 _DAY = timedelta(days=1)
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = (
@@ -31,7 +31,7 @@ _MONTHS = (
 
 
 def render(sheet: Timesheet) -> bytes:
-    """The sheet as PDF; the same bytes for the same sheet, whatever fonts the machine has."""
+    """Render the sheet as PDF. The same sheet gives the same bytes, because system fonts are ignored."""
     return typst.compile(
         str(_TEMPLATES / "timesheet.typ"),
         root=str(_TEMPLATES),
@@ -44,7 +44,7 @@ def render(sheet: Timesheet) -> bytes:
 
 
 def build_template_data(sheet: Timesheet) -> dict[str, Any]:
-    """What the template prints, every figure as its text."""
+    """Build the data for the template. Numbers are formatted as text."""
     first, last = sheet.days[0].date, sheet.days[-1].date
     created_at = sheet.as_of.astimezone(ZoneInfo(sheet.time_zone)).replace(microsecond=0)
     return {
@@ -66,7 +66,7 @@ def build_template_data(sheet: Timesheet) -> dict[str, Any]:
 
 @cache
 def _fonts() -> typst.Fonts:
-    """Those that typst brings along."""
+    """Return the fonts bundled with typst."""
     return typst.Fonts(include_system_fonts=False)
 
 
@@ -97,7 +97,7 @@ def _day(sheet: Timesheet, day: PersonalReportDay) -> dict[str, Any]:
 
 
 def _groups(sheet: Timesheet, day: date, entries: list[TimeEntryWithProject]) -> list[dict[str, Any]]:
-    """Stretches that follow on each other in one zone, which is named where it isn't the sheet's."""
+    """Group consecutive entries by time zone. `zone` is None for the time zone of the sheet."""
     by_zone = groupby(entries, key=lambda entry: _zone(sheet, entry))
     return [
         {
@@ -111,7 +111,7 @@ def _groups(sheet: Timesheet, day: date, entries: list[TimeEntryWithProject]) ->
 def _segment(day: date, entry: TimeEntryWithProject, zone: str) -> dict[str, Any]:
     started = int(entry.start_time.timestamp())
     text = _time(entry.start_time, zone)
-    if local_day(started, zone) != day:  # one that still runs, since before the month
+    if local_day(started, zone) != day:  # an open entry that started before the month
         text = f"since {local_day(started, zone)} {text}"
     if entry.end_time is None:
         return {"text": f"{text}\u2013open", "open": True, "review": entry.needs_review}
@@ -127,7 +127,7 @@ def _notes(sheet: Timesheet, day: PersonalReportDay) -> list[str]:
     if any(entry.needs_review for entry in day.entries):
         notes.append("! needs review")
     lengths = {_day_seconds(day.date, _zone(sheet, entry)) for entry in day.entries} - {86400}
-    return notes + [f"the clock changes: {seconds / 3600:g} hours" for seconds in sorted(lengths)]
+    return notes + [f"clock change: day of {seconds / 3600:g} hours" for seconds in sorted(lengths)]
 
 
 def _zone(sheet: Timesheet, entry: TimeEntryWithProject) -> str:
@@ -139,7 +139,7 @@ def _day_seconds(day: date, zone: str) -> int:
 
 
 def _time(instant: datetime, zone: str) -> str:
-    """The time on the wall to the minute; with its offset where the wall shows it twice."""
+    """Format the local time to the minute. Add the UTC offset if a DST change repeats this local time."""
     local = instant.astimezone(ZoneInfo(zone))
     is_twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
     return local.isoformat(timespec="minutes")[11:] if is_twice else f"{local:%H:%M}"
@@ -150,6 +150,6 @@ def _length(seconds: int) -> dict[str, str]:
 
 
 def _clock(seconds: int) -> str:
-    """Hours and minutes, rounded half-up."""
+    """Format as h:mm, rounded half-up to the minute."""
     minutes = (seconds + 30) // 60
     return f"{minutes // 60}:{minutes % 60:02}"

@@ -1,7 +1,7 @@
-"""The timesheet: a person's month day by day, for the person and their manager to sign.
+"""The timesheet: a user's month day by day, to be signed by the user and their manager.
 
-Entries are cut at local midnight, so that each day's figures are that day's (rules: T5), as GET /reports/me has them
-with `attribution=split`.
+Entries are split at local midnight, so that each day holds exactly its own time (rules: T5). The figures equal those of
+GET /reports/me with `attribution=split`.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _MANAGER = USER.alias("manager")
 
 @dataclass(frozen=True, slots=True)
 class Timesheet:
-    """One person's month; times in UTC, lengths in whole seconds."""
+    """One month of one user. Times are in UTC, durations in whole seconds."""
 
     user_id: int
     name: str
@@ -32,21 +32,21 @@ class Timesheet:
     manager_name: str | None
     month: str
     time_zone: str
-    """`time_zone` where it was asked for, else the person's own; entries keep theirs."""
+    """The requested time zone, or else the user's own."""
     is_in_one_zone: bool
-    """Whether `time_zone` was asked for: then all days are days of it."""
+    """True if a time zone was requested. Otherwise days follow the time zone of each entry."""
     as_of: datetime
     days: list[PersonalReportDay]
     total_seconds: int
     chain_length: int
     chain_link: str
-    """The head of the person's chain in the record, in the same snapshot as the hours."""
+    """The head of the user's audit chain, from the same snapshot as the hours."""
 
 
 def authorize(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> None:
-    """Let the actor take the sheet out, their own where no id is given, and note in the record who took whose.
+    """Check that the actor may read the user's timesheet, and record the export. Without `user_id`, it is their own.
 
-    Raises UserNotFound for a person whom the actor may not see.
+    Raises UserNotFound if the actor may not see the user.
     """
     target_id = _target_user_id(actor, user_id)
     visibility.require_visible(session, actor, {target_id})
@@ -54,19 +54,19 @@ def authorize(session: Session, actor: Actor, user_id: int | None, period: Perio
 
 
 def record_export(session: Session, user_id: int, period: Period, *, actor: Actor | None, at: datetime) -> None:
-    """Note in the record who takes whose month out; `actor` is None where the operator does."""
+    """Record the export in the audit log. `actor` is None for the operator."""
     fields = {"user_id": user_id, "month": _month(period), "tz": period.zone}
     actor_id = None if actor is None else actor.id
     recorder.record(session, "export:timesheet", at=at, actor_id=actor_id, subject_id=actor_id, after=fields)
 
 
 def load(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> Timesheet:
-    """The month of somebody whom the actor may see. Raises UserNotFound."""
+    """Load the month of the user, by default of the actor. Raises UserNotFound if the actor may not see the user."""
     return _load(session, _target_user_id(actor, user_id), period, visibility.visible_to(actor, USER.c.id), at=at)
 
 
 def load_for_operator(session: Session, user_id: int, period: Period, *, at: datetime) -> Timesheet:
-    """Anybody's month, for the operator's commands. Raises UserNotFound."""
+    """Load the month of any user, for operator commands. Raises UserNotFound."""
     return _load(session, user_id, period, true(), at=at)
 
 
@@ -83,7 +83,7 @@ def _load(
     )
     user = session.execute(query).one_or_none()
     if user is None:
-        raise UserNotFound("There is no such person for you.")
+        raise UserNotFound("There is no user with this id that you may see.")
     days = user_days(session, user_id, period, attribution=Attribution.at_midnight, at=at)
     return Timesheet(
         user_id=user.id,

@@ -1,4 +1,4 @@
-"""Hours as CSV for payroll (rules: T3, T6, T7, The API; threats 1, 23, 24)."""
+"""CSV exports for payroll (rules: T3, T6, T7, The API; threats 1, 23, 24)."""
 
 import csv
 import io
@@ -222,7 +222,10 @@ def test_an_export_holds_whom_the_report_holds_and_nobody_else(people, as_user, 
 
 
 def test_no_cell_starts_a_formula(people, as_user, server, mia, website):
-    """Threats 23: each text column x each start, also after blanks and in full width. SQL stores what checks refuse."""
+    """Threats 23: every text column with every formula start, also after blanks and in full width.
+
+    The values are stored with SQL, because the API rejects some of them.
+    """
     starts = [*STARTS, *FULL_WIDTH_STARTS, *(["\0"] if server.settings.is_sqlite else [])]
     hostile = [f"{before}{start}1+1" for start in starts for before in ("", *BLANKS)]
     for number, words in enumerate(hostile):
@@ -283,7 +286,7 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, a
 
 
 def test_no_formula_starts_behind_a_semicolon_or_a_line_break(people, as_user, server, mia, website):
-    """Threats 23, for spreadsheets that split at semicolons and know no quotes inside a cell."""
+    """Threats 23, for spreadsheets that split at semicolons and ignore quotes inside a cell."""
     ana = people.employee("Ana", manager=mia)
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 15:30", description="a;=1+1\r\n=2+2; +3\tb")
 

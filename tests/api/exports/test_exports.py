@@ -1,4 +1,4 @@
-"""One export in three formats (rules: The API, Data; threats 1, 23, 24), read by real readers."""
+"""Exports in all three formats, read by common libraries (rules: The API, Data; threats 1, 23, 24)."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ def export(caller: Any, export_format: str, **params: Any) -> httpx.Response:
 
 
 def sheet(answer: httpx.Response, name: str) -> Cells:
-    """A sheet's rows by its header, as calamine reads them: it takes an instant at midnight for a date."""
+    """Read the rows of a sheet by its header. calamine reads an instant at midnight as a date."""
     header, *rows = CalamineWorkbook.from_filelike(io.BytesIO(answer.content)).get_sheet_by_name(name).to_python()
     return [dict(zip(header, row, strict=True)) for row in rows]
 
@@ -170,7 +170,7 @@ def test_nothing_to_export_is_no_line_of_json(as_user, mia):
 @pytest.mark.parametrize("attribution", ["start", "split"])
 @pytest.mark.parametrize("tz", [None, "America/St_Johns"])
 def test_the_three_formats_say_the_same(people, as_user, mia, berta, website, attribution, tz):
-    """Around the changes of the clocks, in nights, over months' ends, with and without an end."""
+    """Entries around DST changes, at night, over the end of a month, open and closed."""
     lara = people.employee("Lara", manager=mia, time_zone="America/Los_Angeles")
     for user in (berta, lara):
         for start, end in (
@@ -293,7 +293,7 @@ def test_the_name_of_a_project_reaches_no_header(people, as_user, server, mia, b
 
 @pytest.mark.parametrize("attribution", ["start", "split"])
 def test_a_century_in_all_zones_fits_into_a_statement(people, as_user, server, mia, berta, website, attribution):
-    """SQLite takes 32,766 parameters, and each zone's clock changes twice a year."""
+    """SQLite accepts 32,766 parameters per statement, and most zones have two DST changes a year."""
     with server.database.write_transaction() as session:
         for zone in zone_names():
             register_zone(session, zone)

@@ -1,4 +1,4 @@
-"""A month to sign, as PDF (rules: T3, T5 to T7, V1, V2, R1; threats 1, 2, 19, 24)."""
+"""Timesheets as PDF (rules: T3, T5 to T7, V1, V2, R1; threats 1, 2, 19, 24)."""
 
 import io
 import re
@@ -39,12 +39,12 @@ def pages(answer: httpx.Response) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _texts(pdf: bytes) -> list[str]:
-    """Read once: the reader takes longer for a page than the service."""
+    """Extract the text of each page. Cached, because reading takes longer than rendering."""
     return [page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages]
 
 
 def lines(answer: httpx.Response) -> list[str]:
-    """What is printed, line by line; narrow and other blanks as one."""
+    """Return the printed lines, with every kind of blank as one space."""
     return [re.sub(r"\s+", " ", line).strip() for page in pages(answer) for line in page.splitlines()]
 
 
@@ -67,7 +67,7 @@ def clock(seconds: int) -> str:
 
 
 def assert_matches_report(caller: Any, month: str, **params: Any) -> dict[str, Any]:
-    """Every figure of the sheet is that of GET /reports/me, split, for the same month."""
+    """Assert that every figure equals that of GET /reports/me with `attribution=split` for the same month."""
     period = month_period(month, None)
     query = {"start_date": f"{period.start}", "end_date": f"{period.end}", "attribution": "split"} | params
     said = caller.get("/reports/me", params=query).json()
@@ -82,7 +82,7 @@ def assert_matches_report(caller: Any, month: str, **params: Any) -> dict[str, A
         for entry in day["entries"]:
             assert entry["end_time"] is None or "\u2013" in printed
     total = said["total_seconds"]
-    assert line(answer, "Total") == f"Total {total:,} seconds in all {clock(total)} {said['total_hours']:.2f}"
+    assert line(answer, "Total") == f"Total {total:,} seconds in total {clock(total)} {said['total_hours']:.2f}"
     return said
 
 
@@ -104,7 +104,7 @@ def test_a_month_to_sign_has_who_which_and_when(people, as_user, mia, ana, websi
     assert "MANAGER Mia Silva" in said
     assert "TIME ZONE UTC" in said
     made = answer.headers["X-As-Of"].replace("T", " ").replace("Z", "+00:00")
-    assert f"MADE {made}" in said
+    assert f"CREATED {made}" in said
     assert "Employee: Ana Silva Date Manager: Mia Silva Date" in said
 
 
@@ -114,14 +114,14 @@ def test_a_day_has_its_stretches_its_breaks_and_its_total(people, as_user, ana, 
 
     answer = sheet_of(as_user(ana))
 
-    # 8 h 15 min 30 s, half-up; 44 min 25 s of breaks.
+    # 8 h 15 min 30 s, rounded half-up; 44 min 25 s of breaks.
     expected = "2026-03-02 Mon 08:00\u201312:00 12:30\u201315:00 15:15\u201317:00 0:44 8:16 8.26"
     assert line(answer, "2026-03-02") == expected
     assert line(answer, "2026-03-03") == "2026-03-03 Tue \u2013 \u2013"
 
 
 def test_totals_are_those_of_the_report_to_the_second(people, as_user, ana, website):
-    """Rounded once, from seconds: three times 20 s are a minute and no hour's hundredths are lost."""
+    """Totals are rounded once, from seconds. So three times 20 s are one minute."""
     people.entry(ana, website, "2026-02-28 22:00:01", "2026-03-01 05:59:59")
     for day in range(2, 30, 3):
         people.entry(ana, website, f"2026-03-{day:02} 08:00:00", f"2026-03-{day:02} 11:59:20")
@@ -155,16 +155,16 @@ def test_weeks_have_subtotals_of_the_days_of_this_month(people, as_user, ana, we
     ("month", "entries", "expected"),
     [
         ("2026-03", [("2026-03-29 00:30", "2026-03-29 01:30")],
-         {"2026-03-29": "Sun 01:30\u201303:30 the clock changes: 23 hours 1:00 1.00"}),
+         {"2026-03-29": "Sun 01:30\u201303:30 clock change: day of 23 hours 1:00 1.00"}),
         ("2026-10", [("2026-10-24 22:00", "2026-10-25 02:30")],
-         {"2026-10-25": "Sun 00:00\u201303:30 the clock changes: 25 hours 4:30 4.50"}),
-        # Twice half past two: only the offset tells which.
+         {"2026-10-25": "Sun 00:00\u201303:30 clock change: day of 25 hours 4:30 4.50"}),
+        # 02:30 occurs twice on this day, so the offset is shown.
         ("2026-10", [("2026-10-25 00:30", "2026-10-25 01:15"), ("2026-10-25 01:30", "2026-10-25 02:00")],
          {"2026-10-25": "Sun 02:30+02:00\u201302:15+01:00 02:30+01:00\u201303:00"
-                        " the clock changes: 25 hours 0:15 1:15 1.25"}),
+                        " clock change: day of 25 hours 0:15 1:15 1.25"}),
         ("2026-10", [("2026-10-24 20:00", "2026-10-25 23:30")],
          {"2026-10-24": "Sat 22:00\u201324:00 2:00 2.00",
-          "2026-10-25": "Sun 00:00\u201324:00 the clock changes: 25 hours 25:00 25.00",
+          "2026-10-25": "Sun 00:00\u201324:00 clock change: day of 25 hours 25:00 25.00",
           "2026-10-26": "Mon 00:00\u201300:30 0:30 0.50"}),
     ],
 )  # fmt: skip
@@ -191,7 +191,7 @@ def test_a_night_is_cut_at_midnight_and_at_the_ends_of_the_month(people, as_user
     assert line(march, "2026-03-31") == "2026-03-31 Tue 22:00\u201324:00 2:00 2.00"
     assert line(march, "Total").endswith("16:00 16.00")
     assert line(april, "2026-04-01") == "2026-04-01 Wed 00:00\u201306:30 6:30 6.50"
-    assert "Work over midnight is cut there" in words(march)
+    assert "Work past midnight is split there" in words(march)
 
 
 def test_what_needs_review_is_marked_and_counted(people, as_user, ana, website):
@@ -213,8 +213,8 @@ def test_an_open_entry_is_shown_and_not_counted(people, as_user, ana, website):
         rf"{today} \w{{3}} \d\d:\d\d\u2013open open: not counted 0:00 0.00",
         next(each for each in lines(answer) if "open open" in each),
     )
-    assert line(answer, "Total") == "Total 0 seconds in all 0:00 0.00"
-    assert "before the month was over" in words(answer)
+    assert line(answer, "Total") == "Total 0 seconds in total 0:00 0.00"
+    assert "before the end of the month" in words(answer)
 
 
 def test_an_entry_left_open_says_since_when(people, as_user, ana, website):
@@ -225,7 +225,7 @@ def test_an_entry_left_open_says_since_when(people, as_user, ana, website):
     marks = "\u2013open ! open: not counted ! needs review 0:00 0.00"
     assert line(february, "2026-02-27") == f"2026-02-27 Fri 08:00{marks}"
     assert line(march, "2026-03-01") == f"2026-03-01 Sun since 2026-02-27 08:00{marks}"
-    assert "before the month was over" not in words(march)
+    assert "before the end of the month" not in words(march)
 
 
 def test_a_day_in_another_zone_names_it(people, as_user, berta, website):
@@ -256,15 +256,17 @@ def test_tz_puts_all_days_into_one_zone(people, as_user, berta, website):
 
 
 def test_the_sheet_carries_the_head_of_the_persons_record(people, as_user, server, mia, ana, website):
-    """For one's own the sheet itself is the last event: it is noted before anything goes out."""
+    """The export of one's own timesheet is the last event, because it is recorded before the sheet is rendered."""
     own, as_manager = as_user(ana), as_user(mia)
     for caller, owner in ((own, ana), (as_manager, ana), (as_manager, mia)):
         said = words(sheet_of(caller, user_id=owner.id))
         with server.database.read_transaction() as session:
             head = session.execute(select(AUDIT_CHAIN).where(AUDIT_CHAIN.c.chain_id == owner.id)).one()
 
-        assert f"Record of person {owner.id}: {head.length} events, the last with the link {head.last_link}." in said
-        assert f"If event {head.length} still has this link and python -m app.cli verify-audit finds no fault" in said
+        assert (
+            f"Audit log of user {owner.id}: {head.length} events. The last one has the link {head.last_link}." in said
+        )
+        assert f"If event {head.length} still has this link and python -m app.cli verify-audit succeeds" in said
 
 
 def test_who_has_no_manager_and_no_record_gets_a_sheet_too(people, as_user, server, bob):
@@ -278,7 +280,7 @@ def test_who_has_no_manager_and_no_record_gets_a_sheet_too(people, as_user, serv
 
     assert "MANAGER none assigned" in words(answer)
     assert "Employee: Old Hand Date Manager Date" in words(answer)
-    assert f"Record of person {old}: no events." in words(answer)
+    assert f"Audit log of user {old}: no events." in words(answer)
 
 
 HOSTILE = [
@@ -312,7 +314,7 @@ def test_what_people_type_is_printed_as_they_typed_it(people, as_user, server, m
     [
         ("W" * 100, True),
         ("Ä\u0308" * 50, False),
-        ("\u5c71\u7530\u592a\u90ce", False),  # no glyphs among typst's fonts: boxes
+        ("\u5c71\u7530\u592a\u90ce", False),  # typst's fonts have no glyphs for it and print boxes
         ("\u0639\u0645\u0631 \u05d3\u05d5\u05d3", False),
         ("\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467", False),
         ("\u202e\u2066\ufeff\u00ad", False),
@@ -333,7 +335,7 @@ def test_no_name_is_too_much_for_the_sheet(people, as_user, server, mia, ana, na
     assert len(pages(answer)) <= 2
     if is_printed:
         assert re.sub(r"\s", "", words(answer)).count(name) >= 3
-    assert line(answer, "Total") == "Total 0 seconds in all 0:00 0.00"
+    assert line(answer, "Total") == "Total 0 seconds in total 0:00 0.00"
 
 
 def test_the_header_says_nothing_that_people_typed(people, as_user, server, mia, ana):
@@ -374,7 +376,7 @@ def test_every_month_of_the_calendar_has_all_its_days(as_user, ana, month):
     period = month_period(month, None)
     assert len(days) == (period.end - period.start).days + 1
     assert all(each.endswith(" \u2013 \u2013") for each in days)
-    assert line(answer, "Total") == "Total 0 seconds in all 0:00 0.00"
+    assert line(answer, "Total") == "Total 0 seconds in total 0:00 0.00"
     assert len(pages(answer)) == 1
 
 
@@ -409,10 +411,10 @@ def test_thousands_of_stretches_keep_the_sheet_short(people, as_user, server, an
 
     said = words(answer)
     assert said.count("\u2026 976 more \u2026") == 2
-    assert said.count("\u2026 976 more, some to review \u2026") == 1
+    assert said.count("\u2026 976 more, some need review \u2026") == 1
     assert said.count("16:39\u201316:39") == 3, "the last one is shown"
     assert len(pages(answer)) <= 2
-    assert line(answer, "Total") == "Total 60,000 seconds in all 16:40 16.67"
+    assert line(answer, "Total") == "Total 60,000 seconds in total 16:40 16.67"
 
 
 def test_people_get_the_sheets_of_whom_they_may_see(people, as_user, mia, ana, bob, ada):
@@ -490,7 +492,7 @@ def test_a_refused_sheet_leaves_no_event(as_user, server, ana, bob):
 
 
 def test_many_at_once_get_their_sheets_through_one_slot_while_others_punch(people, db_url, database, website):
-    """None waits for a connection, or a slot, while it holds another."""
+    """Requests hold neither a connection nor a permit while they wait for the other, so there is no deadlock."""
     crowd = [people.employee(f"Person {number}") for number in range(8)]
     with (
         run_server(settings_for(db_url, DB_POOL_SIZE=2, MAX_CONCURRENT_REPORTS=1)) as narrow,
