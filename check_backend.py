@@ -1,7 +1,7 @@
-"""Ask a running server whether it is healthy: `check_backend.py [--url URL] [--timeout SECONDS]`.
+"""Check the health of a running server: `check_backend.py [--url URL] [--timeout SECONDS]`.
 
-Exit code 0 when it is, 1 with one line that says why when it isn't, 2 for arguments that can't be meant. Standard
-library only, so that it runs wherever Python does.
+Exit codes: 0 if the server is healthy, 1 with one line of explanation if it is not, 2 for invalid arguments. Uses only
+the standard library, so that it runs without installing anything.
 """
 
 import argparse
@@ -17,16 +17,18 @@ SERVICE = "employee-time-tracking-api"
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT_SECONDS = 5.0
 MAX_TIMEOUT_SECONDS = 3600
-URL_CHARACTERS = frozenset(f"{string.ascii_letters}{string.digits}:/.-_~%[]")  # no user, no query, no blanks
-MAX_BODY_BYTES = 64 * 1024  # the health check answers with a few hundred
+URL_CHARACTERS = frozenset(
+    f"{string.ascii_letters}{string.digits}:/.-_~%[]"
+)  # excludes credentials, queries and blanks
+MAX_BODY_BYTES = 64 * 1024  # a health response has a few hundred bytes
 
 
 class Unhealthy(Exception):
-    """There is no healthy server of ours at the address; the message says what there is."""
+    """The URL does not lead to a healthy server of this service. The message says why."""
 
 
 def main() -> int:
-    """Print what the server says about itself."""
+    """Print the result of the check, and return the exit code."""
     options = _parse_options()
     try:
         health = _check_health(options.timeout, options.url)
@@ -39,17 +41,17 @@ def main() -> int:
 
 
 def _check_health(seconds: float, url: SplitResult) -> dict[str, Any]:
-    """The healthy answer. Raises Unhealthy, at the latest after the seconds.
+    """Return the body of a healthy response. Raises Unhealthy, at the latest after `seconds`.
 
-    The call runs in a thread of its own, since a socket's time-out starts anew with every byte that dribbles in, and
-    none covers the look-up of a name.
+    The call runs in its own thread, because a socket timeout restarts with every received byte, and does not cover the
+    DNS lookup.
     """
     outcomes: list[dict[str, Any] | Exception] = []
 
     def call() -> None:
         try:
             outcomes.append(_parse_health(*_request_health(url, seconds)))
-        except Exception as error:  # whatever a strange server causes is told in one line
+        except Exception as error:  # any error that an unknown server causes is reported in one line
             outcomes.append(error)
 
     thread = threading.Thread(target=call, daemon=True)
@@ -64,21 +66,21 @@ def _check_health(seconds: float, url: SplitResult) -> dict[str, Any]:
 def _describe_error(error: Exception, seconds: float) -> str:
     match error:
         case TimeoutError():
-            return f"no complete answer within {seconds:g} s."
+            return f"no complete response within {seconds:g} s."
         case ConnectionRefusedError():
-            return "nothing listens there (connection refused)."
+            return "no server listens there (connection refused)."
         case ConnectionError():
-            return "the connection was closed before an answer came."
+            return "the connection was closed before the response."
         case http.client.HTTPException():
-            return "what listens there does not speak HTTP as it should."
+            return "the server there does not speak valid HTTP."
         case OSError():
-            return f"it can't be reached ({error.strerror or error})."
+            return f"the server cannot be reached ({error.strerror or error})."
         case _:
             return str(error)
 
 
 def _request_health(url: SplitResult, seconds: float) -> tuple[int, bytes]:
-    """The status and the body of the answer. Follows no redirect."""
+    """Return the status and the body of the response. Redirects are not followed."""
     assert url.hostname is not None
     connection_class = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = connection_class(url.hostname, url.port, timeout=seconds)
@@ -91,17 +93,17 @@ def _request_health(url: SplitResult, seconds: float) -> tuple[int, bytes]:
 
 
 def _parse_health(status: int, body: bytes) -> dict[str, Any]:
-    """The body, if a healthy server of ours sent it. Raises Unhealthy."""
+    """Parse the response. Raises Unhealthy unless it is from a healthy server of this service."""
     health = _parse_object(body)
     if status == http.client.OK and health.get("service") == SERVICE and health.get("status") == "ok":
         return health
     if status >= http.client.INTERNAL_SERVER_ERROR and isinstance(health.get("detail"), str):
-        raise Unhealthy(f"it answered {status}: {health['detail']}")
-    raise Unhealthy(f"what answered there (HTTP {status}) is not the Employee Time Tracking API.")
+        raise Unhealthy(f"HTTP {status}: {health['detail']}")
+    raise Unhealthy(f"the server there (HTTP {status}) is not the Employee Time Tracking API.")
 
 
 def _parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body; an empty one where there is another thing, or far too much of it."""
+    """Parse the body as a JSON object. Returns an empty one if it is not valid, or longer than MAX_BODY_BYTES."""
     if len(body) > MAX_BODY_BYTES:
         return {}
     try:
@@ -117,13 +119,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse_options() -> argparse.Namespace:
-    parser = _Parser(description="Ask a running server whether it is healthy.", allow_abbrev=False)
-    parser.add_argument("--url", type=_parse_url, default=DEFAULT_URL, help=f"where it runs ({DEFAULT_URL})")
+    parser = _Parser(description="Check the health of a running server.", allow_abbrev=False)
+    parser.add_argument(
+        "--url", type=_parse_url, default=DEFAULT_URL, help=f"URL of the server (default {DEFAULT_URL})"
+    )
     parser.add_argument(
         "--timeout",
         type=_parse_seconds,
         default=DEFAULT_TIMEOUT_SECONDS,
-        help=f"seconds for the whole call ({DEFAULT_TIMEOUT_SECONDS:g})",
+        help=f"seconds for the whole check, at most {MAX_TIMEOUT_SECONDS} (default {DEFAULT_TIMEOUT_SECONDS:g})",
     )
     return parser.parse_args()
 
@@ -132,10 +136,10 @@ def _parse_url(text: str) -> SplitResult:
     try:
         url = urlsplit(text)
         is_usable = url.scheme in {"http", "https"} and url.hostname and url.port != 0
-    except ValueError:  # a port that is none, brackets that don't close
+    except ValueError:  # for example an invalid port or an unclosed bracket
         is_usable = False
     if not is_usable or set(text) - URL_CHARACTERS:
-        raise argparse.ArgumentTypeError(f"give an address like {DEFAULT_URL}")
+        raise argparse.ArgumentTypeError(f"must be a URL like {DEFAULT_URL}")
     return url
 
 
@@ -144,13 +148,13 @@ def _parse_seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0
-    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:  # which is false for nan, too
-        raise argparse.ArgumentTypeError(f"give seconds above 0, and at most {MAX_TIMEOUT_SECONDS}")
+    if not 0 < seconds <= MAX_TIMEOUT_SECONDS:  # also rejects nan
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most {MAX_TIMEOUT_SECONDS}")
     return seconds
 
 
 def _to_printable(text: str) -> str:
-    """One line of printable ASCII: what a server sends may hold line breaks and control sequences."""
+    """Convert to one line of printable ASCII, because a server may send line breaks and control sequences."""
     one_line = " ".join(text.split())
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in one_line)[:500]
 

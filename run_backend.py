@@ -1,4 +1,7 @@
-"""Start the server: `python run_backend.py [--host] [--port] [--workers] [--reload]`. Options override settings."""
+"""Start the server: `python run_backend.py [--host HOST] [--port PORT] [--workers N] [--reload]`.
+
+Options override settings.
+"""
 
 import argparse
 import logging
@@ -20,13 +23,16 @@ from app.core.time.clock import utc_now
 from app.services.operations.startup import prepare
 
 SHUTDOWN_TIMEOUT_SECONDS = 20
-WORKER_START_SECONDS = 30  # in which a worker process comes up when SIGHUP replaces them one by one, and says so
+WORKER_START_SECONDS = 30  # limit for each new worker process when SIGHUP replaces them one by one
 
 
 def main() -> int:
-    """Check the settings, bring the database up, and serve until stopped. 2 with one line where that can't be."""
+    """Check the settings, prepare the database, and serve until stopped. Return the exit code.
+
+    It is 2 if the settings or the database prevent the start. Then one line on standard error says why.
+    """
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, _exit_on_signal)  # uvicorn finishes its requests, then raises it again
+        signal.signal(signal_number, _exit_on_signal)  # uvicorn finishes its requests, then raises the signal again
     options = _parse_options()
     for name in ("host", "port", "workers"):
         if (value := getattr(options, name)) is not None:
@@ -47,7 +53,7 @@ def main() -> int:
 
 def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None:
     configure_logging(as_json=settings.logs_json)
-    if workers > 1:  # who starts them says which of them died
+    if workers > 1:  # so that the parent process logs the end of a worker process
         logging.getLogger("uvicorn.error").setLevel(logging.INFO)
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     address = f"http://{host}:{port}"
@@ -63,23 +69,25 @@ def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None
             reload=reload,
             http="app.core.server.protocol:LimitedHttpProtocol",
             ws="none",
-            access_log=False,  # ours is one line a request, without query strings
+            access_log=False,  # the service writes its own, without query strings
             log_config=None,
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_SECONDS,
             timeout_worker_healthcheck=WORKER_START_SECONDS,
         )
-    finally:  # a second SIGTERM while Python cleans up would make a good end a bad one
+    finally:  # a second SIGTERM during the cleanup would change the exit code
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Start the Employee Time Tracking API.")
-    parser.add_argument("--host", help="address to bind (HOST, 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to bind (PORT, 8000)")
-    parser.add_argument("--workers", type=int, help="worker processes (WORKERS, 1)")
-    parser.add_argument("--reload", action="store_true", help="restart when the code changes, for development")
+    parser.add_argument("--host", help="address to bind (default HOST, 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to bind (default PORT, 8000)")
+    parser.add_argument("--workers", type=int, help="number of worker processes (default WORKERS, 1)")
+    parser.add_argument(
+        "--reload", action="store_true", help="restart when the code changes; for development, with one worker process"
+    )
     return parser.parse_args()
 
 
@@ -88,15 +96,18 @@ def _exit_on_signal(_signal: int, _frame: object) -> NoReturn:
 
 
 def _find_port(settings: Settings) -> int:
-    """PORT, or a free one where it is 0. Raises BadSettings where it is taken, before anything is touched."""
+    """Return PORT, or a free port if PORT is 0. Raises InvalidSettings if the port is taken.
+
+    This runs before the database is opened, so that a second start by mistake changes nothing.
+    """
     with socket.socket(socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.HOST, settings.PORT))
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "not an address"
+            reason = getattr(error, "strerror", None) or "not a valid address"
             raise InvalidSettings(
-                f"HOST and PORT: can't listen on {settings.HOST!r}, {settings.PORT}: {reason}."
+                f"HOST and PORT: cannot listen on {settings.HOST!r}, port {settings.PORT}: {reason}."
             ) from None
         return int(probe.getsockname()[1])
 

@@ -102,18 +102,18 @@ def test_an_unhealthy_backend_is_told_with_its_own_words(server):
 
     message = error_line(check("--url", server.base_url))
 
-    assert "answered 503: The database schema is at no revision. Run: python -m app.cli migrate" in message
+    assert "HTTP 503: The database schema is at no revision. Run: python -m app.cli migrate" in message
 
 
 def test_a_server_that_is_not_there_is_told():
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
 
-    assert "nothing listens there" in error_line(check("--url", f"http://127.0.0.1:{port}"))
+    assert "no server listens there" in error_line(check("--url", f"http://127.0.0.1:{port}"))
 
 
 def test_an_address_that_no_server_can_have_is_told():
-    assert "it can't be reached" in error_line(check("--url", "http://255.255.255.255"))
+    assert "the server cannot be reached" in error_line(check("--url", "http://255.255.255.255"))
 
 
 @pytest.mark.parametrize(
@@ -159,16 +159,16 @@ def test_a_redirect_is_not_followed():
 )
 def test_what_is_not_http_is_told(answer):
     with stub(answer) as other:
-        assert "does not speak HTTP as it should" in error_line(check("--url", other.url))
+        assert "does not speak valid HTTP" in error_line(check("--url", other.url))
 
 
 def test_a_server_that_hangs_up_is_told():
     with stub(b"") as other:
-        assert "closed before an answer came" in error_line(check("--url", other.url))
+        assert "closed before the response" in error_line(check("--url", other.url))
 
 
 def test_a_backend_that_speaks_no_https_is_told(server):
-    assert "it can't be reached" in error_line(check("--url", server.base_url.replace("http", "https")))
+    assert "the server cannot be reached" in error_line(check("--url", server.base_url.replace("http", "https")))
 
 
 def _never_respond(_client: socket.socket, stopped: threading.Event) -> None:
@@ -190,7 +190,7 @@ def _send_body_slowly(client: socket.socket, stopped: threading.Event) -> None:
 @pytest.mark.parametrize("respond", [_never_respond, _send_header_slowly, _send_body_slowly])
 def test_the_deadline_is_for_the_whole_call(respond):
     with stub(respond) as slow:
-        assert "no complete answer within 0.4 s" in error_line(check("--url", slow.url, "--timeout", "0.4"))
+        assert "no complete response within 0.4 s" in error_line(check("--url", slow.url, "--timeout", "0.4"))
 
 
 def test_a_body_without_end_is_not_read_to_its_end():
@@ -207,7 +207,7 @@ def test_what_a_server_says_cannot_command_the_terminal():
     with stub(http(503, json.dumps({"detail": "red \x1b[31m\nBackend is running! \u202e"}))) as other:
         message = error_line(check("--url", other.url))
 
-    assert message.endswith("answered 503: red ?[31m Backend is running! ?")
+    assert message.endswith("HTTP 503: red ?[31m Backend is running! ?")
 
 
 @pytest.mark.parametrize(

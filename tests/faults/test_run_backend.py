@@ -234,7 +234,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
 
         said = startup_error(tmp_path, "--port", port)
 
-    assert said == f"Not started. HOST and PORT: can't listen on '127.0.0.1', {port}: Address already in use."
+    assert said == f"Not started. HOST and PORT: cannot listen on '127.0.0.1', port {port}: Address already in use."
     assert list(tmp_path.iterdir()) == []
 
 
