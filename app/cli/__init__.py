@@ -4,4 +4,4 @@ import os
 
 from app.core.observability.metrics_directory import MULTIPROC_DIR
 
-os.environ.pop(MULTIPROC_DIR, None)  # the settings may be the service's; commands count nothing into its folder
+os.environ.pop(MULTIPROC_DIR, None)  # commands must not write metrics into the service's folder

@@ -15,7 +15,7 @@ for group in (database, operations, users, audit, exports, openapi):
 
 
 def _handle_sigterm(number: int, _frame: FrameType | None) -> None:
-    """Let a command that is told to stop clear away what it began; once, so that nothing interrupts that."""
+    """Raise SystemExit, so that unfinished files are removed. A second signal is ignored during this cleanup."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)
 

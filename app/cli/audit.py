@@ -1,4 +1,4 @@
-"""Commands on the record."""
+"""Commands on the audit log."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +15,10 @@ commands = typer.Typer()
 @commands.command()
 def verify_audit(
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Lines that audit-checkpoint wrote, to hold the chains against.")
+        Path | None, typer.Option(help="File with lines from audit-checkpoint, to compare the chains with.")
     ] = None,
 ) -> None:
-    """Prove the record: walk every chain, name the first broken or missing link, and exit with 1 where there is one."""
+    """Verify the audit log. Print the first broken or missing link, and exit with 1 if there is one."""
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
         task = progress.add_task("Links", visible=False)
@@ -29,21 +29,21 @@ def verify_audit(
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
             )
     typer.echo(
-        f"The record holds: {result.chains} chains, {result.events} events, "
-        f"{result.erased} of them with erased personal values; {result.checkpoints} seals kept."
+        f"Audit log verified: {result.chains} chains, {result.events} events "
+        f"({result.erased} with erased personal values), {result.checkpoints} checkpoints."
     )
 
 
 @commands.command()
 def audit_checkpoint() -> None:
-    """Print one signed line over the heads of all chains. Keep it where whoever has the database can't reach."""
+    """Print a checkpoint: one signed line with all chain heads. Store it where database admins cannot change it."""
     with ready_database() as database, database.read_transaction("cli:audit-checkpoint") as session:
         typer.echo(verification.create_checkpoint(session, at=utc_now()))
 
 
 def _checkpoints_in(file: Path) -> list[str]:
-    """Its lines, in any encoding: what isn't a seal is told by its number."""
+    """Read the lines of the file in any encoding. Verification then reports an invalid line by its number."""
     lines = file.read_text("utf-8", errors="replace").splitlines()
     if not any(line.strip() for line in lines):
-        raise CommandError(f"There is no seal in {file}.")
+        raise CommandError(f"There is no checkpoint in {file}.")
     return lines

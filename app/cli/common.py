@@ -1,4 +1,4 @@
-"""What the commands share: the database they work on, how they refuse, and how they write files."""
+"""Shared parts of the commands: the database, error messages, progress bars, and atomic file writes."""
 
 import os
 import tempfile
@@ -28,15 +28,15 @@ from app.services.operations import demo
 from app.services.operations.backup import RestoreRefused
 
 UNFINISHED_PREFIX = ".unfinished-"
-STATEMENT_TIMEOUT_SECONDS = 600  # for a statement over everything; nobody waits behind it
+STATEMENT_TIMEOUT_SECONDS = 600  # for statements that read whole tables; they block no requests
 
 
 class CommandError(Exception):
-    """The command was asked for something that it doesn't do."""
+    """The command cannot be run with these arguments. The message says why."""
 
 
 class OperatorTransactions:
-    """The transactions of a command. Nobody is calling: an operator needs no account."""
+    """Transactions of a command. The actor is None, because an operator needs no account."""
 
     def __init__(self, database: Database, request_id: str) -> None:
         self._database, self._request_id = database, request_id
@@ -71,27 +71,27 @@ REPORTED_ERRORS = (
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """What can't be done is one line on standard error and exit code 1."""
+    """Print an expected error as one line on standard error, and exit with code 1."""
     try:
         yield
     except REPORTED_ERRORS as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
     except DBAPIError as error:
-        typer.secho(f"The database refused: {first_line(error)}", fg="red", err=True)
+        typer.secho(f"Database error: {first_line(error)}", fg="red", err=True)
         raise typer.Exit(1) from None
 
 
 @contextmanager
 def ready_database(**overrides: object) -> Iterator[Database]:
-    """The database of the settings, at the revision that this version needs."""
+    """Open the database of the settings, and ensure that it is at this version's revision. SQLite is migrated."""
     with report_errors(), open_database(load_settings(**overrides)) as database:
         ensure_schema(database, all_tables())
         yield database
 
 
 def parse_value(value_type: Any, text: str) -> Any:
-    """The text as a value of the API's kind."""
+    """Parse the text as a type of the API. Raises CommandError."""
     try:
         return TypeAdapter(value_type).validate_python(text)
     except ValidationError as error:
@@ -101,9 +101,9 @@ def parse_value(value_type: Any, text: str) -> Any:
 
 @contextmanager
 def write_atomically(target: Path) -> Iterator[BinaryIO]:
-    """A file that only its owner can read, and that has its name only once it is whole, also after a power cut.
+    """Write a file that appears under its name only when it is complete, even after a power failure.
 
-    Until then it is a new one beside it, which nobody can have laid there and no other command writes.
+    Only its owner can read it. Until it is complete, it has a random name in the same folder.
     """
     descriptor, name = tempfile.mkstemp(prefix=UNFINISHED_PREFIX, dir=target.parent)
     try:
@@ -126,6 +126,6 @@ def _fsync_directory(folder: Path) -> None:
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error, where that is a terminal."""
+    """Return a progress bar on standard error, disabled if that is not a terminal."""
     console = Console(stderr=True)
     return Progress(console=console, disable=not console.is_terminal)

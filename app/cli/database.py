@@ -1,4 +1,4 @@
-"""Commands on the database as a whole."""
+"""Commands that prepare the database: migrate and demo."""
 
 from typing import Annotated
 
@@ -18,27 +18,28 @@ commands = typer.Typer()
 @commands.command("migrate")
 def migrate_command(
     lock_timeout: Annotated[
-        int, typer.Option(help="Seconds to wait for PostgreSQL's locks; then the command fails.", min=1, max=86400)
+        int,
+        typer.Option(help="Seconds to wait for PostgreSQL locks; then the command fails.", min=1, max=86400),
     ] = TOTAL_WAIT_SECONDS,
 ) -> None:
-    """Bring the database to the revision this version needs, while the version before goes on working on it."""
+    """Migrate the database to this version's revision. The previous version can keep running meanwhile."""
     with report_errors(), open_database(load_settings()) as database:
         migrate(database, total_wait_seconds=lock_timeout, report=lambda line: typer.echo(line, err=True))
-    typer.echo(f"The database is at {head_revision()}.")
+    typer.echo(f"The database is at revision {head_revision()}.")
 
 
 @commands.command("demo")
 def demo_command(
-    force: Annotated[bool, typer.Option("--force", help="Also where there are people already.")] = False,
-    password: Annotated[str, typer.Option(help="Everybody's password.")] = demo.PASSWORD,
+    force: Annotated[bool, typer.Option("--force", help="Add the company even if the database has users.")] = False,
+    password: Annotated[str, typer.Option(help="Password of all users of the company.")] = demo.PASSWORD,
 ) -> None:
-    """Fill the database with a believable company: 3 teams, 30 people, 90 days of entries."""
+    """Fill the database with a demo company: 3 teams, 30 users, 90 days of entries."""
     with ready_database() as database, progress_bar() as progress:
         if reason := strength_problem(password):
             raise CommandError(f"--password: {reason}")
         if password == demo.PASSWORD and database.settings.is_exposed:
-            raise CommandError("--password is missing: others can reach this service, and the default is published.")
-        task = progress.add_task("People and their days", visible=False)
+            raise CommandError("--password is required, because this service is exposed and the default is published.")
+        task = progress.add_task("Users and their entries", visible=False)
         with database.write_transaction("cli:demo") as session:
             company = demo.build(
                 session,
@@ -48,6 +49,6 @@ def demo_command(
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
             )
     typer.echo(
-        f"{company.users} people, {company.entries} entries. Log in as {company.boss_email}, "
+        f"Created {company.users} users and {company.entries} entries. Log in as {company.boss_email}, "
         f"{company.manager_email} or {company.employee_email} with the password {password!r}."
     )

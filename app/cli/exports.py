@@ -1,4 +1,4 @@
-"""Commands that write the files that the API gives."""
+"""Commands that write the same export files as the API."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,16 +20,20 @@ commands = typer.Typer()
 
 @commands.command()
 def export(
-    target: Annotated[Path, typer.Argument(help="File to write; its ending says the format: .csv, .xlsx or .jsonl.")],
+    target: Annotated[Path, typer.Argument(help="File to write. The suffix sets the format: .csv, .xlsx or .jsonl.")],
     start_date: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")],
-    end_date: Annotated[str, typer.Option(help="Last day, included.")],
-    manager: Annotated[int | None, typer.Option(help="Only this manager's team, by id.", min=1, max=MAX_ID)] = None,
-    include_indirect: Annotated[bool, typer.Option(help="The whole tree below the manager.")] = False,
-    columns: Annotated[ExportColumns, typer.Option(help="Which columns.")] = ExportColumns.full,
-    attribution: Annotated[Attribution, typer.Option(help="To which day hours belong.")] = Attribution.at_start,
-    time_zone: Annotated[str | None, typer.Option(help="Days of this zone for all; else each entry's own.")] = None,
+    end_date: Annotated[str, typer.Option(help="Last day, inclusive, YYYY-MM-DD.")],
+    manager: Annotated[
+        int | None, typer.Option(help="Export only the team of the manager with this id.", min=1, max=MAX_ID)
+    ] = None,
+    include_indirect: Annotated[bool, typer.Option(help="With --manager: also indirect reports.")] = False,
+    columns: Annotated[ExportColumns, typer.Option(help="Columns to write.")] = ExportColumns.full,
+    attribution: Annotated[
+        Attribution, typer.Option(help="Day of the hours: start of the entry, or split at midnight.")
+    ] = Attribution.at_start,
+    time_zone: Annotated[str | None, typer.Option(help="Time zone of the days. Default: each entry's own.")] = None,
 ) -> None:
-    """Write hours to a file as the API does: everybody's, or a team's. It is noted in the record."""
+    """Export the entries of all users or of one team to a file. The export is recorded in the audit log."""
     with ready_database() as database, progress_bar() as progress:
         export_format = _export_format(target)
         scope = ReportScope.all if manager is None else ReportScope.team
@@ -52,17 +56,17 @@ def export(
                 at=now,
                 on_rows=lambda rows: progress.update(task, advance=rows),
             )
-    typer.echo(f"{target} is written.")
+    typer.echo(f"Wrote {target}.")
 
 
 @commands.command("timesheet")
 def timesheet_command(
     user_id: Annotated[int, typer.Argument(help="The user's id.", min=1, max=MAX_ID)],
-    month: Annotated[str, typer.Argument(help="YYYY-MM.")],
+    month: Annotated[str, typer.Argument(help="Month, YYYY-MM.")],
     target: Annotated[Path, typer.Argument(help="File to write.")],
-    time_zone: Annotated[str | None, typer.Option(help="Days of this zone; else each entry's own.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Time zone of the days. Default: each entry's own.")] = None,
 ) -> None:
-    """Write a person's month as a PDF to sign, as the API does. It is noted in the record."""
+    """Write a user's timesheet for a month as PDF. The export is recorded in the audit log."""
     with ready_database() as database:
         period = month_period(
             parse_value(Month, month), None if time_zone is None else parse_value(TimeZoneName, time_zone)
@@ -74,13 +78,13 @@ def timesheet_command(
             sheet = timesheet.load_for_operator(session, user_id, period, at=now)
         with write_atomically(target) as file:
             file.write(pdf.render(sheet))
-    typer.echo(f"{target} is written.")
+    typer.echo(f"Wrote {target}.")
 
 
 def _export_format(target: Path) -> ExportFormat:
     formats_by_suffix = {".csv": ExportFormat.csv, ".xlsx": ExportFormat.xlsx, ".jsonl": ExportFormat.json}
     if target.suffix not in formats_by_suffix:
-        raise CommandError(f"{target}: the name must end with {', '.join(formats_by_suffix)}.")
+        raise CommandError(f"{target}: the name must end with one of {', '.join(formats_by_suffix)}.")
     return formats_by_suffix[target.suffix]
 
 

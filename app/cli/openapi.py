@@ -1,4 +1,4 @@
-"""The command that writes the API's document."""
+"""The command that writes the OpenAPI document."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,9 @@ commands = typer.Typer()
 
 @commands.command()
 def openapi(
-    target: Annotated[Path | None, typer.Argument(help="File to write; standard output if left out.")] = None,
+    target: Annotated[Path | None, typer.Argument(help="File to write. Default: standard output.")] = None,
 ) -> None:
-    """Write the OpenAPI document. It is the same under all settings, so none are read."""
+    """Write the OpenAPI document. It does not depend on settings, so none are read."""
     document = json.dumps(create_app(Settings.model_construct()).openapi(), indent=2)
     with report_errors():
         if target is None:

@@ -1,4 +1,4 @@
-"""Commands that take a backup and bring one back, while the service runs."""
+"""Commands for backup and restore while the service runs."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -42,12 +42,12 @@ ChainError = str | None
 @commands.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="File to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace the file where it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
-    """Write all that the database holds at this moment to one file, and check it. It is noted in the record."""
+    """Write a backup of the database to one file, and check it. The backup is recorded in the audit log."""
     with report_errors(), open_database(load_settings()) as database, progress_bar() as progress:
         if file.exists() and not force:
-            raise CommandError(f"{file} is there already. Choose another name, or say --force.")
+            raise CommandError(f"{file} already exists. Choose another name, or use --force.")
         _require_another_file(database, file)
         _record_backup(database)
         with database.read_transaction(BACKUP_REQUEST_ID) as session, write_atomically(file) as out:
@@ -58,21 +58,24 @@ def backup(
                 session, facts, dump_database(session, facts, file, out, progress), at=at
             )
             archive.add_manifest(out, manifest.model_dump_json().encode())
-            archive.read_manifest(out)  # as a restore will: it may not be too long
+            archive.read_manifest(out)  # checks the size limit that a restore applies
             with progress_step(progress, "Check", manifest.content.bytes) as update:
                 archive.check(out, backup_service.get_dump(manifest), on_bytes=lambda size: update(advance=size))
-    typer.echo(f"{file} is written and checked: {backup_service.describe(manifest)}.")
+    typer.echo(f"Wrote and checked {file}: {backup_service.describe(manifest)}.")
 
 
 @commands.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="A file that backup wrote.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace all that the database holds.")] = False,
+    file: Annotated[Path, typer.Argument(help="Backup file to restore.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the database even if it has users.")] = False,
     skip_verification: Annotated[
         bool, typer.Option("--skip-verification", help="Restore even if the audit log cannot be verified.")
     ] = False,
 ) -> None:
-    """Let the database hold what a backup holds: all of it and checked, or nothing changes. Noted in the record."""
+    """Replace the content of the database with a checked backup. If a check fails, nothing is changed.
+
+    The restore is recorded in the audit log.
+    """
     with report_errors(), open_database(load_settings()) as database, progress_bar() as progress:
         manifest = backup_service.parse_manifest(archive.read_manifest(file), engine=database.settings.database_kind)
         with inspect_connection(database) as connection:
@@ -82,9 +85,9 @@ def restore(
         restore_database = _restore_sqlite if database.settings.is_sqlite else _restore_postgresql
         chain_error = restore_database(database, file, manifest, progress, skip_verification)
     if chain_error is not None:
-        typer.secho(f"The record can't be proven: {chain_error}", fg="red", err=True)
+        typer.secho(f"The audit log cannot be verified. {chain_error}", fg="red", err=True)
     migration_note = "" if manifest.facts.revision == head_revision() else f" It was migrated to {head_revision()}."
-    typer.echo(f"The database holds what it held then: {backup_service.describe(manifest)}.{migration_note}")
+    typer.echo(f"Restored the backup of {backup_service.describe(manifest)}.{migration_note}")
     if chain_error is not None and not skip_verification:
         raise typer.Exit(1)
 
@@ -95,17 +98,19 @@ def _require_another_file(database: Database, file: Path) -> None:
     database_file = Path(str(database.settings.database_url.database)).resolve()
     own_files = [database_file.with_name(database_file.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
     if any(own_file.exists() and own_file.samefile(file) for own_file in own_files):
-        raise CommandError(f"{file} is the database itself, or its log. Choose another name.")
+        raise CommandError(f"{file} is the database file or its write-ahead log. Choose another name.")
 
 
 def _record_backup(database: Database) -> None:
-    """Note the backup in the record: one of an older revision has a record of another shape, and can be backed up all
-    the same before it is migrated."""
+    """Record the backup in the audit log, unless the database is at an older revision.
+
+    Audit tables of older revisions differ. Such a database can be backed up before a migration, but without an event.
+    """
     state = detect_schema_state(database)
     if state is SchemaState.unknown:
-        raise UnknownSchema("The database has tables, but no revision that this version knows. Use one that does.")
+        raise UnknownSchema("The schema of the database is unknown to this version. Use the version that migrated it.")
     if state is SchemaState.empty:
-        raise CommandError("The database of DB_URL is empty: there is nothing to back up.")
+        raise CommandError("The database of DB_URL is empty. There is nothing to back up.")
     if state is SchemaState.current:
         with database.write_transaction(BACKUP_REQUEST_ID) as session:
             backup_service.record_backup(session, at=utc_now())
@@ -123,7 +128,7 @@ def _dump_sqlite(session: Session, facts: DatabaseInventory, file: Path, out: Bi
             database.read_transaction(BACKUP_REQUEST_ID) as copy_session,
         ):
             if difference := describe_difference(facts, collect_facts(copy_session)):
-                raise CommandError(f"The copy isn't what was copied. {difference}")
+                raise CommandError(f"The copy differs from the database. {difference}")
         sqlite_backup.finalize_copy(copy)
         with copy.open("rb") as source_file, progress_step(progress, "Compress", copy.stat().st_size) as update:
             member = archive.pack(
@@ -185,7 +190,7 @@ def _restore_postgresql(
         backup_service.require_matches_manifest(session, manifest)
         if manifest.facts.revision == head_revision():
             return _verify_audit_log(session, manifest, progress, skip_verification)
-    migrate(database, report=_print_to_stderr)  # in transactions of its own
+    migrate(database, report=_print_to_stderr)  # uses its own transactions
     with database.write_transaction(RESTORE_REQUEST_ID) as session:
         session.disable_timeouts()
         return _verify_audit_log(session, manifest, progress, skip_verification=True)
@@ -200,7 +205,7 @@ def _all_or_nothing() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise CommandError(f"Nothing was changed, since the database refused: {first_line(error.orig)}") from None
+        raise CommandError(f"Database error, nothing was changed: {first_line(error.orig)}") from None
 
 
 def _verify_audit_log(session: Session, manifest: Manifest, progress: Progress, skip_verification: bool) -> ChainError:
@@ -216,7 +221,7 @@ def _verify_audit_log(session: Session, manifest: Manifest, progress: Progress, 
 
 @contextmanager
 def progress_step(progress: Progress, description: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-    """A bar for one step, and what moves it."""
+    """Show a progress bar for one step. Yields the function that updates it."""
     task = progress.add_task(description, total=total)
     yield partial(progress.update, task)
     progress.update(task, visible=False)

@@ -1,4 +1,4 @@
-"""Commands on people."""
+"""Commands on users."""
 
 import asyncio
 import sys
@@ -29,7 +29,7 @@ def create_admin(
     first_name: Annotated[str, typer.Option()] = "First",
     last_name: Annotated[str, typer.Option()] = "Admin",
 ) -> None:
-    """Add an admin. The password is asked for, or read from standard input where that is not a terminal."""
+    """Create an admin. The password is prompted for, or read from standard input if that is not a terminal."""
     password = (
         typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         if sys.stdin.isatty()
@@ -53,14 +53,14 @@ def create_admin(
 
 @commands.command()
 def import_users(
-    file: Annotated[Path, typer.Argument(help="CSV in UTF-8; its header names the columns.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
+    file: Annotated[Path, typer.Argument(help="CSV file in UTF-8. Its header names the columns.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file without importing it.")] = False,
 ) -> None:
-    """Add everybody in a CSV file, or nobody: then each fault is a line. They have no passwords yet."""
+    """Import all users of a CSV file, without passwords. If the file has errors, print them and import no user."""
     with ready_database() as database, progress_bar() as progress:
         with file.open("rb") as opened_file:
             content = opened_file.read(MAX_FILE_BYTES + 1)
-        task = progress.add_task("People", total=None)
+        task = progress.add_task("Users", total=None)
         tx = OperatorTransactions(database, "cli:import-users")
 
         def update_progress(done: int, total: int) -> None:
@@ -76,24 +76,27 @@ def import_users(
 @commands.command()
 def erase_user(
     user_id: Annotated[int, typer.Argument(help="The user's id.", min=1, max=MAX_ID)],
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Replace a deactivated person's name and e-mail by a pseudonym, for good, once RETENTION_DAYS have passed."""
+    """Replace a deactivated user's name and e-mail by a pseudonym. This cannot be undone.
+
+    RETENTION_DAYS must have passed since the user's last entry.
+    """
     with ready_database() as database:
-        if not yes and not typer.confirm(f"Erase the name and e-mail of person {user_id} for good?", err=True):
+        if not yes and not typer.confirm(f"Erase the name and e-mail of user {user_id} permanently?", err=True):
             raise CommandError("Nothing was erased.")
         with database.write_transaction("cli:erase-user") as session:
             pseudonym = personal_data.erase(session, user_id, at=utc_now())
-    typer.echo(f"Person {user_id} is {pseudonym} from now on. Older backups still have the name.")
+    typer.echo(f"User {user_id} is now {pseudonym}. Older backups still contain the name.")
 
 
 @contextmanager
 def _print_row_errors() -> Iterator[None]:
-    """The faults of a file, a line each on standard error, before the refusal."""
+    """Print the errors of a file on standard error, one per line, before the final error."""
     try:
         yield
-    except ImportRefused as refused:
-        for row_error in refused.extensions["errors"]:
+    except ImportRefused as error:
+        for row_error in error.extensions["errors"]:
             (what, line), column = row_error["loc"][:2], row_error["loc"][2:]
             typer.echo(f"{', '.join([f'{what} {line}', *column])}: {row_error['message']}", err=True)
         raise

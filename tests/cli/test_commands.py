@@ -1,4 +1,4 @@
-"""Commands for operators: what they do on both databases, and that what they can't do is one line."""
+"""Commands for operators on both databases. Expected errors are one line."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ NOBODY_LISTENS = "postgresql://ana:pencil@127.0.0.1:1/ett"
 
 
 def counts(database) -> tuple[int, int]:
-    """How many people and entries there are."""
+    """Return the numbers of users and entries."""
     with database.read_transaction() as session:
         people, entries = (session.execute(select(func.count()).select_from(t)).scalar_one() for t in (USER, ENTRY))
     return people, entries
@@ -42,7 +42,7 @@ def schema_state_of(db_url: str) -> SchemaState:
 def test_migrate_makes_an_empty_database_ready(run_cli, empty_url):
     migrated = run_cli("migrate", DB_URL=empty_url)
 
-    assert (migrated.exit_code, migrated.stdout) == (0, f"The database is at {head_revision()}.\n")
+    assert (migrated.exit_code, migrated.stdout) == (0, f"The database is at revision {head_revision()}.\n")
     assert schema_state_of(empty_url) is SchemaState.current
 
 
@@ -122,7 +122,8 @@ def test_no_admin_is_created_with_somebody_elses_email(run_command, database, pe
     people.employee("Ana")
 
     assert (
-        error_line(run_command("create-admin", "ANA@example.com", stdin=PASSWORD)) == "Another person has this e-mail."
+        error_line(run_command("create-admin", "ANA@example.com", stdin=PASSWORD))
+        == "Another user has this e-mail. Choose another one."
     )
     assert counts(database) == (1, 0)
 
@@ -131,7 +132,7 @@ def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(run_com
     made = run_command("demo")
 
     assert made.exit_code == 0, made.stderr
-    assert made.stdout.startswith("30 people, ")
+    assert made.stdout.startswith("Created 30 users and ")
     credentials = {"username": "ben.becker@example.com", "password": demo.PASSWORD}
     login = anonymous.post("/auth/login", data=credentials).json()
     with server.caller(login["access_token"]) as ben:
@@ -142,11 +143,11 @@ def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(run_com
 
 def test_the_demo_company_does_not_move_in_with_people_unless_forced(run_command, database, people):
     people.employee("Bob")
-    people.project("Website")  # as README's tour calls its own
+    people.project("Website")  # the same name as in the README
 
     message = error_line(run_command("demo"))
 
-    assert message == "The database has people already. Say --force to add the company beside them."
+    assert message == "The database already has users. Use --force to add the demo company to them."
     assert counts(database) == (1, 0)
     assert run_command("demo", "--force").exit_code == 0
     assert counts(database)[0] == 31
@@ -155,7 +156,7 @@ def test_the_demo_company_does_not_move_in_with_people_unless_forced(run_command
 def test_a_demo_company_that_cannot_move_in_whole_leaves_no_trace(run_command, database, people):
     people.employee("Hugo", email="hugo.hansen@example.com")
 
-    assert error_line(run_command("demo", "--force")) == "Another person has this e-mail."
+    assert error_line(run_command("demo", "--force")) == "Another user has this e-mail. Choose another one."
     assert counts(database) == (1, 0)
 
 
@@ -181,7 +182,7 @@ def test_an_intact_record_is_proven_with_its_counts(run_command, people):
 
     assert (verification.exit_code, verification.stderr) == (0, "")
     assert verification.stdout == (
-        "The record holds: 2 chains, 2 events, 0 of them with erased personal values; 0 seals kept.\n"
+        "Audit log verified: 2 chains, 2 events (0 with erased personal values), 0 checkpoints.\n"
     )
 
 
@@ -191,25 +192,27 @@ def test_a_broken_record_is_one_line_that_names_the_link(run_command, people, da
         update(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ana.id).values(request_id="forged")
     )
 
-    assert error_line(run_command("verify-audit")) == f"Chain {ana.id}, link 1 was changed: it doesn't fit its link."
+    assert (
+        error_line(run_command("verify-audit")) == f"Chain {ana.id}, link 1 was changed. It does not match its content."
+    )
 
 
 def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, people, tmp_path):
-    ana, file = people.employee("Ana"), tmp_path / "seals"
+    ana, file = people.employee("Ana"), tmp_path / "checkpoints"
     made = run_command("audit-checkpoint")
-    (seal,) = made.stdout.splitlines()
+    (checkpoint,) = made.stdout.splitlines()
     people.employee("Bob")
-    file.write_text(f"{seal}\n\n{run_command('audit-checkpoint').stdout}")
+    file.write_text(f"{checkpoint}\n\n{run_command('audit-checkpoint').stdout}")
 
     verification = run_command("verify-audit", "--checkpoint", str(file))
 
     assert (made.exit_code, made.stderr, verification.exit_code) == (0, "", 0)
-    assert json.loads(seal)["chains"].keys() == {"0", str(ana.id)}
-    assert verification.stdout.endswith(" 2 seals kept.\n")
+    assert json.loads(checkpoint)["chains"].keys() == {"0", str(ana.id)}
+    assert verification.stdout.endswith(", 2 checkpoints.\n")
 
 
 def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(run_command, people, database, tmp_path):
-    ana, file = people.employee("Ana"), tmp_path / "seals"
+    ana, file = people.employee("Ana"), tmp_path / "checkpoints"
     file.write_text(run_command("audit-checkpoint").stdout)
     AuditTamperer(database).execute(
         *(delete(table).where(table.c.chain_id == ana.id) for table in (AUDIT_EVENT, AUDIT_CHAIN))
@@ -217,25 +220,28 @@ def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(run_command, peopl
 
     assert run_command("verify-audit").exit_code == 0
     assert error_line(run_command("verify-audit", "--checkpoint", str(file))).startswith(
-        f"Chain {ana.id} is missing: a seal of "
+        f"Chain {ana.id} is missing, but the checkpoint of "
     )
 
 
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        (lambda seal: seal.replace('"0":[0', '"0":[1'), "Line 1 of the seals was changed: its signature doesn't fit."),
-        (lambda seal: f"{seal}Dear diary\n", "Line 2 of the seals isn't a seal."),
-        (lambda seal: "Dear diary", "Line 1 of the seals isn't a seal."),
-        (lambda seal: "\udcff\udcfe", "Line 1 of the seals isn't a seal."),
-        (lambda seal: "\n", "There is no seal in seals."),
-        (lambda seal: "", "There is no seal in seals."),
+        (
+            lambda checkpoint: checkpoint.replace('"0":[0', '"0":[1'),
+            "Line 1 of the checkpoints was changed. Its signature is not valid.",
+        ),
+        (lambda checkpoint: f"{checkpoint}Dear diary\n", "Line 2 of the checkpoints is not a checkpoint."),
+        (lambda checkpoint: "Dear diary", "Line 1 of the checkpoints is not a checkpoint."),
+        (lambda checkpoint: "\udcff\udcfe", "Line 1 of the checkpoints is not a checkpoint."),
+        (lambda checkpoint: "\n", "There is no checkpoint in checkpoints."),
+        (lambda checkpoint: "", "There is no checkpoint in checkpoints."),
     ],
 )
 def test_a_file_that_is_not_of_seals_proves_nothing(run_command, tmp_path, written, message):
-    (tmp_path / "seals").write_text(written(run_command("audit-checkpoint").stdout), errors="surrogateescape")
+    (tmp_path / "checkpoints").write_text(written(run_command("audit-checkpoint").stdout), errors="surrogateescape")
 
-    assert error_line(run_command("verify-audit", "--checkpoint", "seals")) == message
+    assert error_line(run_command("verify-audit", "--checkpoint", "checkpoints")) == message
 
 
 def test_a_file_of_seals_that_is_not_there_is_told_in_one_line(run_command):
@@ -249,9 +255,9 @@ def test_a_leaver_is_erased_and_the_record_holds(run_command, people):
     verification = run_command("verify-audit")
 
     assert (erased.exit_code, verification.exit_code) == (0, 0)
-    assert f"Person {dan.id} is Erased Person {dan.id} from now on." in erased.stdout
+    assert f"User {dan.id} is now Erased Person {dan.id}." in erased.stdout
     assert people.reload(dan).email == f"erased-{dan.id}@erased.invalid"
-    assert "1 of them with erased personal values" in verification.stdout
+    assert "(1 with erased personal values)" in verification.stdout
 
 
 @pytest.mark.parametrize(("answer", "name"), [("y\n", "Erased"), ("n\n", "Dan"), ("\n", "Dan")])
@@ -266,7 +272,7 @@ def test_nobody_is_erased_before_the_operator_says_so(run_command, people, answe
 def test_who_can_not_be_erased_is_told_in_one_line(run_command, people):
     bob = people.employee("Bob")
 
-    assert "is active. Deactivate them first." in error_line(run_command("erase-user", str(bob.id), "--yes"))
+    assert "is active. Deactivate the user first." in error_line(run_command("erase-user", str(bob.id), "--yes"))
     assert "There is no user with this id." in error_line(run_command("erase-user", "2000000000", "--yes"))
 
 
@@ -299,9 +305,9 @@ def test_each_fault_of_a_file_is_a_line(run_command, database, people, tmp_path)
 
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr.splitlines() == [
-        "line 3, email: Another person has this e-mail already. Remove the line, or change that person instead.",
-        "line 4, role: The role is one of 'employee', 'manager' or 'admin'.",
-        "Nobody was imported. Faults found in the file: 2.",
+        "line 3, email: Another user already has this e-mail. Remove the line, or change that user instead.",
+        "line 4, role: The role must be one of 'employee', 'manager' or 'admin'.",
+        "No user was imported. Errors in the file: 2. Correct them, and import the file again.",
     ]
     assert counts(database) == (1, 0)
 
@@ -309,13 +315,14 @@ def test_each_fault_of_a_file_is_a_line(run_command, database, people, tmp_path)
 def test_a_fault_of_a_whole_line_names_the_line(run_command, tmp_path):
     (tmp_path / "people.csv").write_text(f"{TEAM}x\n")
 
-    assert run_command("import-users", "people.csv").stderr.startswith("line 4: The header has 6 cells, this line 1.")
+    imported = run_command("import-users", "people.csv")
+    assert imported.stderr.startswith("line 4: The header has 6 cells, but this line has 1.")
 
 
 def test_a_file_of_people_has_a_size(run_command, tmp_path):
     (tmp_path / "people.csv").write_text(PEOPLE + "\n" * MAX_FILE_BYTES)
 
-    assert "The file has more than 8388608 bytes. Split it." in run_command("import-users", "people.csv").stderr
+    assert "The file has more than 8388608 bytes. Split the file." in run_command("import-users", "people.csv").stderr
     assert "No such file or directory" in error_line(run_command("import-users", "nowhere.csv"))
 
 
@@ -330,7 +337,7 @@ def test_an_operator_writes_the_files_that_the_api_gives(run_command, people, se
     everybody = run_command("export", f"all.{ending}", *period)
     team = run_command("export", f"team.{ending}", *period, "--manager", str(mia.id))
 
-    assert (everybody.exit_code, team.stdout) == (0, f"team.{ending} is written.\n"), everybody.stderr
+    assert (everybody.exit_code, team.stdout) == (0, f"Wrote team.{ending}.\n"), everybody.stderr
     by_api = as_user(mia).get(
         f"/reports/export/{ending.removesuffix('l')}",
         params={"start_date": "2026-03-01", "end_date": "2026-03-31", "columns": "full"},
@@ -353,7 +360,7 @@ def test_an_operator_writes_the_files_that_the_api_gives(run_command, people, se
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["hours.pdf", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "the name must end with .csv"),
+        (["hours.pdf", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "the name must end with one of .csv"),
         (["hours.csv", "--start-date", "1.3.2026", "--end-date", "2026-03-31"], "Send a date as YYYY-MM-DD."),
         (["hours.csv", "--start-date", "2026-03-31", "--end-date", "2026-03-01"], "end_date is before start_date"),
         (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--time-zone", "Mars"], "tz database"),
@@ -375,7 +382,7 @@ def test_an_operator_writes_anybodys_month_to_sign(run_command, people, database
 
     written = run_command("timesheet", str(ana.id), "2026-03", "march.pdf")
 
-    assert (written.exit_code, written.stdout) == (0, "march.pdf is written.\n"), written.stderr
+    assert (written.exit_code, written.stdout) == (0, "Wrote march.pdf.\n"), written.stderr
     (page,) = PdfReader(tmp_path / "march.pdf").pages
     assert "Ana Silva" in page.extract_text() and "7:30" in page.extract_text()
     (event,) = audit_log.new_events()
@@ -414,7 +421,7 @@ def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
 
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.decode("ascii").splitlines()
-    assert line.startswith("30 people, ")
+    assert line.startswith("Created 30 users and ")
     assert b"\x1b" not in done.stderr
 
 

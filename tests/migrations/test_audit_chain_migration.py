@@ -97,7 +97,7 @@ def test_a_change_of_what_happened_before_the_chains_is_found(chained):
 
     problem = tamperer.verify_after(update_row(AUDIT_EVENT, first, {"actor_id": BOB}))
 
-    assert problem == f"Chain {ANA}, link 1 was changed: it doesn't fit its link."
+    assert problem == f"Chain {ANA}, link 1 was changed. It does not match its content."
 
 
 def test_on_the_way_back_the_events_read_as_before_and_can_be_chained_again(chained):

@@ -67,7 +67,7 @@ class AuditTamperer:
             for statement in statements:
                 session.execute(statement)
 
-    def verify_after(self, *statements: Executable, seals: tuple[str, ...] = ()) -> str | None:
+    def verify_after(self, *statements: Executable, checkpoints: tuple[str, ...] = ()) -> str | None:
         """Execute the statements, verify, and roll back.
 
         Returns the name of the broken link, or None if it verified.
@@ -76,7 +76,7 @@ class AuditTamperer:
             for statement in statements:
                 session.execute(statement)
             try:
-                verify_chains(session, *seals)
+                verify_chains(session, *checkpoints)
             except AuditChainBroken as error:
                 return str(error)
             finally:
@@ -89,10 +89,10 @@ def position_of(event: Row[Any]) -> str:
 
 
 def names_position(message: str | None) -> bool:
-    return re.match(r"Chain \S+ |The row of audit_\w+ (behind chain \d+|at the start)", message or "") is not None
+    return re.match(r"Chain \S+ |The row of audit_\w+ (after chain \d+|at the start)", message or "") is not None
 
 
-def make_seal(database: Database) -> str:
+def make_checkpoint(database: Database) -> str:
     with database.read_transaction() as session:
         return verification.create_checkpoint(session, at=NOW)
 
@@ -103,8 +103,8 @@ def record_note(database: Database, **fields: Any) -> None:
         recorder.record(session, "project:note", at=NOW, actor_id=None, **fields)
 
 
-def verify_chains(session: Session, *seals: str) -> VerificationResult:
-    return verification.verify(session, seals, on_progress=lambda done, total: None)
+def verify_chains(session: Session, *checkpoints: str) -> VerificationResult:
+    return verification.verify(session, checkpoints, on_progress=lambda done, total: None)
 
 
 def update_row(table: Table, row: Row[Any], values: dict[str, Any]) -> Executable:

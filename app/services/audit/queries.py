@@ -1,4 +1,4 @@
-"""The record as admins read it: all that happened, newest first."""
+"""Queries on the audit log for admins, newest event first."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,10 @@ _ORDER = (AUDIT_EVENT.c.at, AUDIT_EVENT.c.chain_id, AUDIT_EVENT.c.position)
 def list_page(
     session: Session, _actor: Actor, filters: EventFilter, period: Period | None, *, cursor: str | None, limit: int
 ) -> tuple[list[AuditEventRead], str | None]:
-    """A stretch of the events that fit, newest first, and the cursor of the next one. Raises InvalidCursor."""
+    """Return one page of the matching events, newest first, and the cursor of the next page (None on the last one).
+
+    Raises InvalidCursor.
+    """
     query = EVENT_WITH_ACTOR.where(*_conditions(filters, period))
     if cursor is not None:
         at, *remaining_keys = decode_cursor(cursor, 3)
@@ -41,7 +44,7 @@ def list_page(
 def _conditions(filters: EventFilter, period: Period | None) -> Iterator[ColumnElement[bool]]:
     if filters.subject_id is not None:
         yield AUDIT_EVENT.c.chain_id == filters.subject_id
-    if filters.actor_id is not None:  # in their own chain, or in another's: each has an index
+    if filters.actor_id is not None:  # split into own chain and other chains, because each part has an index
         own_chain = AUDIT_EVENT.c.chain_id == filters.actor_id
         yield and_(
             AUDIT_EVENT.c.actor_id == filters.actor_id, or_(own_chain, AUDIT_EVENT.c.actor_id != AUDIT_EVENT.c.chain_id)
@@ -59,7 +62,7 @@ def _conditions(filters: EventFilter, period: Period | None) -> Iterator[ColumnE
 
 
 def read_event(row: Row[Any]) -> AuditEventRead:
-    """A row of EVENT_WITH_ACTOR as it is answered."""
+    """Build the response for a row of EVENT_WITH_ACTOR."""
     return AuditEventRead.model_construct(
         **event_fields(row),
         subject_id=None if row.chain_id == ORGANISATION_CHAIN else row.chain_id,
@@ -70,7 +73,7 @@ def read_event(row: Row[Any]) -> AuditEventRead:
 
 
 def event_fields(row: Row[Any]) -> dict[str, Any]:
-    """The fields of an event for everybody who may see it: when, who, what, before, after, reason, request id."""
+    """Return the fields that every reader of an event sees: time, actor, action, before, after, reason, request id."""
     actor = None
     if row.actor_first_name is not None:
         actor = ActorRead.model_construct(

@@ -1,6 +1,7 @@
-"""The record: one event per change, in the transaction of the change, chained per person it concerns.
+"""The audit log: one event per change, written in the transaction of the change. Each user has a chain of events.
 
-The database refuses to change or remove an event, and links only what continues its chain. `verification` proves it.
+Database triggers reject any update or delete of an event, and any insert that does not continue its chain.
+`verification` checks the chains.
 """
 
 import json
@@ -17,10 +18,10 @@ from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
 from app.services.access import locks
 
 ORGANISATION_CHAIN = 0
-"""The chain of events that concern no person."""
+"""The chain of events that concern no user, such as changes of a project."""
 ERASE_ACTION = "user:erase"
 PERSONAL_FIELDS = frozenset({"email", "first_name", "last_name"})
-"""Facts that can be erased; and so can an event's reason. Triggers let nothing else go."""
+"""Fields whose values can be erased. An event's reason can be erased too; triggers protect everything else."""
 _MAC_FIELDS = tuple(column.name for column in AUDIT_EVENT.c if column.name not in {"personal", "link"})
 _INSERT = insert(AUDIT_EVENT)
 _HEAD_QUERY = select(AUDIT_CHAIN.c.length, AUDIT_CHAIN.c.last_link).where(
@@ -42,9 +43,10 @@ def record(
     after: Fields | None = None,
     reason: str | None = None,
 ) -> None:
-    """Write the event. `action` is `<object>:<verb>`; `subject_id` is the person it concerns; facts hold no secrets.
+    """Write one event. `action` is `<object>:<verb>`, and `subject_id` is the user whom the event concerns.
 
-    The person is locked, or is now, so the chain's head stays where it is until the commit.
+    `before` and `after` must not hold secrets. The subject's row is locked here if the caller has not locked it. The
+    lock keeps the chain head unchanged until the commit.
     """
     chain_id = subject_id or ORGANISATION_CHAIN
     event = _next_event(
@@ -65,9 +67,10 @@ def record(
 def record_created_users(
     session: Session, action: str, created_users: Iterable[tuple[int, Fields]], *, at: datetime, actor_id: int | None
 ) -> None:
-    """Write the first event of each person added in this transaction, by id with the facts behind it, in one go.
+    """Write the first event of each user inserted in this transaction, in one statement.
 
-    Nobody else knows these people yet, so their chains are empty and nothing needs to be locked or read.
+    `created_users` holds pairs of user id and `after`. No other transaction sees these users yet, so their chains are
+    empty, and no lock or read is needed.
     """
     events = [
         _next_event(
@@ -79,29 +82,29 @@ def record_created_users(
 
 
 def cache_head(session: Session, chain_id: int, length: int | None, last_link: str | None) -> None:
-    """Take over the head of a locked person's chain from a statement that read it beside other things."""
+    """Cache the chain head of a locked user that an earlier statement has read, so it is not read again."""
     _heads(session)[chain_id] = (length or 0, last_link or GENESIS)
 
 
 def recorded_actions(session: Session) -> list[str]:
-    """The actions that this transaction has recorded so far, in order."""
+    """Return the actions recorded in this transaction so far, in order."""
     actions: list[str] = session.info.setdefault("recorded_actions", [])
     return actions
 
 
 def changes(before: Fields, after: Fields) -> tuple[Fields, Fields]:
-    """Of two snapshots, what differs."""
+    """Return the fields that differ between two snapshots: their old values and their new values."""
     changed = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in changed}, {name: after[name] for name in changed}
 
 
 def mac_payload(event: Fields, previous: str) -> Fields:
-    """What an event's link proves: all of it but the personal values, and the link before it."""
+    """Return what the link of an event authenticates: its fields without personal values, and the previous link."""
     return {name: event[name] for name in _MAC_FIELDS} | {"at": event["at"].isoformat(), "previous": previous}
 
 
 def with_personal_values(event: Row[Any]) -> Fields:
-    """The event's before, after and reason with the personal values in them; an erased one is null."""
+    """Return before, after and reason with the personal values in place of the digests. Erased values are None."""
     values = json.loads(event.personal)["values"] if event.personal else {}
 
     def restore(name: str) -> Fields | None:
@@ -117,7 +120,7 @@ def with_personal_values(event: Row[Any]) -> Fields:
 
 
 def is_digest(field: str, value: Any) -> bool:
-    """Whether a fact of an event stands for a personal value."""
+    """Return True if the value is the digest of a personal value."""
     return field in PERSONAL_FIELDS and isinstance(value, str) and value.startswith(DIGEST_PREFIX)
 
 
@@ -134,7 +137,7 @@ def _next_event(
     after: Fields | None = None,
     reason: str | None = None,
 ) -> Fields:
-    """The row that continues the chain, and is its head from now on."""
+    """Build the row that continues the chain, and make it the chain head."""
     length, last_link = head
     keys = session.keyring.audit_keys
     redactor = _Redactor()
@@ -160,7 +163,7 @@ def _next_event(
 
 
 def _heads(session: Session) -> dict[int, tuple[int, str]]:
-    """Length and last link of the chains that this transaction has locked and read."""
+    """Length and last link of each chain that this transaction has locked and read."""
     heads: dict[int, tuple[int, str]] = session.info.setdefault("chain_heads", {})
     return heads
 
@@ -169,14 +172,14 @@ def _head(session: Session, chain_id: int) -> tuple[int, str]:
     heads = _heads(session)
     if chain_id not in heads:
         head = _ORGANISATION_HEAD_QUERY if chain_id == ORGANISATION_CHAIN else _HEAD_QUERY
-        locking = locks.user_lock_options(chain_id)  # whoever forgot to: two writers would fork the chain
+        locking = locks.user_lock_options(chain_id)  # without the lock, two writers would fork the chain
         row = session.execute(head, {"chain_id": chain_id}, execution_options=locking).one_or_none()
         cache_head(session, chain_id, *(row or (None, None)))
     return heads[chain_id]
 
 
 class _Redactor:
-    """Puts digests in the place of an event's personal values, and keeps those aside with the one salt."""
+    """Replacement of the personal values of one event by digests. The values are kept apart with one salt."""
 
     def __init__(self) -> None:
         self._salt = ""
@@ -203,7 +206,7 @@ class _Redactor:
 
 
 def _to_json_value(value: Any) -> Any:
-    """The value as JSON has it: instants in UTC with Z, enums by value."""
+    """Convert a value for JSON. Instants are in UTC and end with Z; enums become their value."""
     match value:
         case datetime():
             return value.astimezone(UTC).isoformat()[:19] + "Z"

@@ -1,7 +1,7 @@
-"""Proof of the record: every chain is walked link by link, and seals kept elsewhere say how far each had come.
+"""Verification of the audit log: recompute every chain link by link, and compare the chains with external checkpoints.
 
-A changed event doesn't fit its link, a removed one leaves a gap, and one cut off at the end leaves the head longer than
-the chain. Only who cuts off the end and mends the head, or has the key, needs a seal to be found out.
+A changed event does not match its link. A removed event leaves a gap. A truncated chain is shorter than its head says.
+Truncating a chain and fixing its head, or tampering with the key in hand, is detected only with a checkpoint.
 """
 
 import json
@@ -22,16 +22,16 @@ from app.core.security.hash_chain import GENESIS, SALT_LENGTH, HashChainKeys, Un
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
 from app.services.audit.recorder import ERASE_ACTION, ORGANISATION_CHAIN, Fields, is_digest, mac_payload
 
-CHECKPOINT_LINK_LENGTH = 32  # hexadecimal digits of a link in a seal: 128 bits, and a short line
+CHECKPOINT_LINK_LENGTH = 32  # hexadecimal digits, 128 bits: keeps the line short
 
 
 class AuditChainBroken(Exception):
-    """The record, or a seal, isn't what was written. The message names the first place where it shows."""
+    """The audit log or a checkpoint was changed. The message names the first broken link or line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How long a chain was, and its last link, when a seal was made."""
+    """Length and last link of one chain at the time of a checkpoint."""
 
     length: int
     link: str
@@ -40,7 +40,7 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class VerificationResult:
-    """What was walked: chains, events, events whose personal values were erased, and seals."""
+    """Numbers of verified chains, events, events with erased personal values, and checkpoints."""
 
     chains: int = 0
     events: int = 0
@@ -49,13 +49,16 @@ class VerificationResult:
 
 
 def verify(session: Session, lines: Iterable[str], *, on_progress: Callable[[int, int], None]) -> VerificationResult:
-    """Walk every chain, and compare it with the checkpoints in `lines`. Raises AuditChainBroken at the first fault."""
+    """Verify every chain, also against the checkpoints in `lines`. Raises AuditChainBroken at the first fault.
+
+    `on_progress` is called after each chain with the number of verified events and the number of all events.
+    """
     result = VerificationResult()
     checkpoints = _read_checkpoints(session, lines, result)
     heads = {head.chain_id: head for head in _rows(session, AUDIT_CHAIN)}
     total = sum(head.length for head in heads.values() if isinstance(head.length, int))
     if ORGANISATION_CHAIN not in heads:
-        raise AuditChainBroken(f"Chain {ORGANISATION_CHAIN} has lost its head.")
+        raise AuditChainBroken(f"Chain {ORGANISATION_CHAIN} has no head.")
     for chain_id, head, events in _chains(session, heads):
         verifier = _ChainVerifier(session.keyring.audit_keys, chain_id, checkpoints.pop(chain_id, []))
         for event in events:
@@ -66,12 +69,13 @@ def verify(session: Session, lines: Iterable[str], *, on_progress: Callable[[int
         result.erased += verifier.erased
         on_progress(result.events, total)
     for chain_id in sorted(checkpoints):
-        raise AuditChainBroken(f"Chain {chain_id} is missing: a seal of {checkpoints[chain_id][0].at} has it.")
+        at = checkpoints[chain_id][0].at
+        raise AuditChainBroken(f"Chain {chain_id} is missing, but the checkpoint of {at} contains it.")
     return result
 
 
 def create_checkpoint(session: Session, *, at: datetime) -> str:
-    """One signed line that says how long each chain is and by which link it ends. Keep it away from the database."""
+    """Return one signed line with the length and the last link of every chain. Store it outside the database."""
     heads = session.execute(
         select(AUDIT_CHAIN.c.chain_id, AUDIT_CHAIN.c.length, AUDIT_CHAIN.c.last_link).order_by(AUDIT_CHAIN.c.chain_id)
     )
@@ -95,20 +99,20 @@ def _read_checkpoints(
             body = json.loads(line)
             signature = body.pop("signature")
             if not compare_digest(session.keyring.audit_keys.mac(body["key_id"], {"seal": body}), signature):
-                raise AuditChainBroken(f"Line {number} of the seals was changed: its signature doesn't fit.")
+                raise AuditChainBroken(f"Line {number} of the checkpoints was changed. Its signature is not valid.")
             for chain_id, (length, link) in body["chains"].items():
                 if length:
                     checkpoints[int(chain_id)].append(Checkpoint(length, link, body["at"]))
         except UnknownKey as error:
-            raise AuditChainBroken(f"Line {number} of the seals can't be proven. {error}.") from None
+            raise AuditChainBroken(f"Line {number} of the checkpoints cannot be verified. {error}.") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise AuditChainBroken(f"Line {number} of the seals isn't a seal.") from None
+            raise AuditChainBroken(f"Line {number} of the checkpoints is not a checkpoint.") from None
         result.checkpoints += 1
     return checkpoints
 
 
 def _chains(session: Session, heads: dict[int, Row[Any]]) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
-    """Each chain that has an event, by id, with its head; then the heads that no event belongs to."""
+    """Yield each chain that has events, by id, with its head. Then yield the heads without events."""
     for chain_id, events in groupby(_rows(session, AUDIT_EVENT), key=lambda event: event.chain_id):
         yield chain_id, heads.pop(chain_id, None), events
     for chain_id, head in heads.items():
@@ -116,7 +120,11 @@ def _chains(session: Session, heads: dict[int, Row[Any]]) -> Iterator[tuple[int,
 
 
 def _rows(session: Session, table: Table) -> Iterator[Row[Any]]:
-    """All rows by their key, in batches; from where one can't be read one by one, up to it. Raises AuditChainBroken."""
+    """Yield all rows in the order of their primary key, in batches.
+
+    If a batch cannot be read, its rows are read one by one, so that the error names the place of the unreadable row.
+    Raises AuditChainBroken.
+    """
     key, last = tuple(table.primary_key), None
     for batch_size in (FETCH_SIZE, 1):
         after_last = true() if last is None else tuple_(*key) > tuple_(*(getattr(last, column.name) for column in key))
@@ -125,20 +133,20 @@ def _rows(session: Session, table: Table) -> Iterator[Row[Any]]:
             with session.execute(query, execution_options={"yield_per": batch_size}) as rows:
                 for last in rows:
                     yield last
-        except (TypeError, ValueError, OverflowError, OSError):  # of another type than its column, or out of range
+        except (TypeError, ValueError, OverflowError, OSError):  # a value of the wrong type, or out of range
             continue
         except OperationalError as error:
             if "Could not decode" not in str(error.orig):  # SQLite: text that isn't UTF-8
                 raise
             continue
         return
-    location = "at the start" if last is None else f"behind chain {last[0]}" + (f", link {last[1]}" * (len(key) > 1))
-    raise AuditChainBroken(f"The row of {table.name} {location} can't be read: a column holds what isn't of its kind.")
+    location = "at the start" if last is None else f"after chain {last[0]}" + (f", link {last[1]}" * (len(key) > 1))
+    raise AuditChainBroken(f"The row of {table.name} {location} cannot be read. A column holds an invalid value.")
 
 
 @dataclass(slots=True)
 class _ChainVerifier:
-    """A walk along one chain: how far it came, and by which link."""
+    """Verifier for the events of one chain, in order. `position` and `link` are those of the last verified event."""
 
     keys: HashChainKeys
     chain_id: int
@@ -162,14 +170,14 @@ class _ChainVerifier:
             link = self.keys.mac(event.key_id, mac_payload(dict(event._mapping), self.link))
             is_valid = compare_digest(link, event.link)
         except UnknownKey as error:
-            raise self._make_error(f"can't be proven. {error}") from None
+            raise self._make_error(f"cannot be verified. {error}") from None
         except (TypeError, ValueError):
             is_valid = False
         if not is_valid:
-            raise self._make_error("was changed: it doesn't fit its link")
+            raise self._make_error("was changed. It does not match its content")
         for each in self._checkpoints_by_length.get(self.position, ()):
             if not event.link.startswith(each.link):
-                raise self._make_error(f"isn't the one that was sealed at {each.at}")
+                raise self._make_error(f"does not match the checkpoint of {each.at}")
         self._check_personal(event)
         if event.action == ERASE_ACTION:
             self.last_erasure = self.position
@@ -179,19 +187,19 @@ class _ChainVerifier:
         for each in self.checkpoints:
             if each.length > self.position:
                 self.position += 1
-                raise self._make_error(f"is missing: at {each.at} the chain was sealed with {each.length} links")
+                raise self._make_error(f"is missing. The checkpoint of {each.at} has {each.length} links")
         if self.last_without_personal and self.last_without_personal >= self.last_erasure:
             self.position = self.last_without_personal
-            raise self._make_error("has lost its personal values, and no erasure says why")
+            raise self._make_error("has no personal values, but no later event erases them")
         if head is None or not isinstance(head.length, int) or head.length < self.position:
-            raise self._make_error("is one more than the chain's head knows of")
+            raise self._make_error("is not counted in the chain head")
         if head.length > self.position:
             self.position += 1
-            raise self._make_error(f"is missing: the chain's head has {head.length} links")
+            raise self._make_error(f"is missing. The chain head counts {head.length} links")
         if head.last_link != self.link:
-            raise self._make_error("isn't the last link that the chain's head has")
+            raise self._make_error("does not match the last link in the chain head")
         if self.position == 0 and self.chain_id != ORGANISATION_CHAIN:
-            raise AuditChainBroken(f"Chain {self.chain_id} has a head, but no link.")
+            raise AuditChainBroken(f"Chain {self.chain_id} has a head but no links.")
 
     def _check_personal(self, event: Row[Any]) -> None:
         digests = _digests(event)
@@ -205,21 +213,21 @@ class _ChainVerifier:
             salt, values = personal["salt"], personal["values"]
             is_valid = (
                 bool(digests)
-                and len(salt) == SALT_LENGTH  # else the start of a value could move into it
+                and len(salt) == SALT_LENGTH  # otherwise part of a value could be moved into the salt
                 and canonical_json({"salt": salt, "values": values}) == event.personal
                 and digests == {path: salted_digest(salt, path, value) for path, value in values.items()}
             )
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             is_valid = False
         if not is_valid:
-            raise self._make_error("was changed in its personal values")
+            raise self._make_error("has changed personal values")
 
     def _make_error(self, what: str) -> AuditChainBroken:
         return AuditChainBroken(f"Chain {self.chain_id}, link {self.position} {what}.")
 
 
 def _digests(event: Row[Any]) -> Fields:
-    """The digests that stand for personal values in an event, by where they stand."""
+    """Return the digests of personal values in an event, by path, for example `after.email`."""
     sides = {name: json.loads(text) for name in ("before", "after") if (text := getattr(event, name)) is not None}
     digests = {
         f"{side}.{name}": value

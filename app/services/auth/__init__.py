@@ -1,1 +1,1 @@
-"""Logins, sessions, passwords, second factors, API tokens, and limits on guessing."""
+"""Logins, login sessions, passwords, second factors, API tokens, and limits on failed logins."""

@@ -115,7 +115,7 @@ def record_export(
 
 
 def file_name(query: ExportQuery, export_format: ExportFormat) -> str:
-    """Return the file name. It consists of dates only, so that no user input gets into a header."""
+    """Return the file name. It holds only dates and the format, so that no user input gets into a header."""
     extension = {ExportFormat.json: "jsonl"}.get(export_format, export_format.value)
     return f"time_report_{query.period.start}_to_{query.period.end}.{extension}"
 

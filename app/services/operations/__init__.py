@@ -1,1 +1,1 @@
-"""Backups and their manifest, the company of the demo, and the start of the service."""
+"""Backups and their manifest, the demo company, and the checks before the service starts."""

@@ -1,4 +1,4 @@
-"""Backups and restores, noted in the record, and what a restored database is held against before it counts."""
+"""Backup and restore: audit events, the manifest, and the checks of a restored database before the commit."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,77 +19,78 @@ from app.services.operations.backup_inventory import collect_facts, describe_dif
 
 
 class RestoreRefused(Exception):
-    """The backup can't be restored here. The database is as it was; the message says what to do."""
+    """The backup cannot be restored, and the database was not changed. The message says what to do."""
 
 
 def record_backup(session: Session, *, at: datetime) -> None:
-    """Note in the record that everything is taken out."""
+    """Record in the audit log that a backup is created."""
     recorder.record(session, "backup:take", at=at, actor_id=None)
 
 
 def build_content(stored: ArchiveMember, *, made_by: int) -> DumpFile:
-    """A dump as the manifest tells of it."""
+    """Describe a dump for the manifest. `made_by` is the major version of pg_dump, 0 for SQLite."""
     return DumpFile(name=stored.name, bytes=stored.bytes, sha256=stored.sha256, made_by=made_by)
 
 
 def get_dump(manifest: Manifest) -> ArchiveMember:
-    """The dump that a manifest tells of."""
+    """Return the dump that the manifest describes."""
     return ArchiveMember(manifest.content.name, manifest.content.bytes, manifest.content.sha256)
 
 
 def build_manifest(session: Session, facts: DatabaseInventory, dump: DumpFile, *, at: datetime) -> Manifest:
-    """What the backup of a database with these facts says of itself."""
+    """Build the manifest of a backup."""
     return Manifest(
         format=1, version=__version__, engine=session.settings.database_kind, taken_at=at, facts=facts, content=dump
     )
 
 
 def describe(manifest: Manifest) -> str:
-    """What a backup holds, for people."""
+    """Summarise a backup: its time, and its numbers of entries and audit events."""
     entries = sum(count for count, _ in manifest.facts.entries.values())
     events = sum(length for length, _ in manifest.facts.chains.values())
     return f"{manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC, {entries} entries, {events} events"
 
 
 def parse_manifest(content: bytes, *, engine: EngineName) -> Manifest:
-    """The manifest, of a backup that can be restored here. Raises DamagedArchive, RestoreRefused."""
+    """Parse a manifest. Raises DamagedArchive if it is invalid, RestoreRefused for another engine or a newer schema."""
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError:
-        raise DamagedArchive("The backup's manifest isn't one that this version knows. Is it newer?") from None
+        raise DamagedArchive("The manifest of the backup is unknown to this version. Use a newer version.") from None
     if manifest.engine != engine:
-        raise RestoreRefused(f"The backup is of {manifest.engine}, and DB_URL names another engine.")
+        raise RestoreRefused(f"The backup is from {manifest.engine}, but DB_URL names another engine.")
     if not is_known_revision(manifest.facts.revision):
         raise RestoreRefused(
-            f"The backup has the revision {manifest.facts.revision}, which this version doesn't know: "
-            f"restore it with version {manifest.version}, or a newer one."
+            f"The backup has revision {manifest.facts.revision}, which this version does not know. "
+            f"Restore it with version {manifest.version} or newer."
         )
     return manifest
 
 
 def require_replaceable(connection: Connection, *, force: bool) -> None:
-    """Require a database that is empty or ours; ours only without users, unless `force` is given.
+    """Check that a restore may replace the database.
 
-    Raises UnknownSchema, RestoreRefused.
+    Raises UnknownSchema if it has tables of another application. Raises RestoreRefused if it has users, unless `force`.
     """
     names = set(inspect(connection).get_table_names())
     if names and not {"alembic_version", USER.name, ENTRY.name, AUDIT_EVENT.name} <= names:
-        raise UnknownSchema("The database has tables that aren't this service's; nothing was changed.")
+        raise UnknownSchema("The database has tables of another application. Nothing was changed.")
     if names and not force and connection.execute(select(USER.c.id).limit(1)).first():
-        raise RestoreRefused("The database has people already. Say --force to replace all that it holds by the backup.")
+        raise RestoreRefused("The database already has users. Use --force to replace its content with the backup.")
 
 
 def require_revision(connection: Connection, manifest: Manifest) -> None:
-    """Require the database's tables to be at the backup's revision. Raises RestoreRefused."""
+    """Check that the database is at the backup's revision. Raises RestoreRefused."""
     if (revisions := current_revisions(connection)) != {manifest.facts.revision}:
         raise RestoreRefused(
-            f"The backup has the revision {manifest.facts.revision}, and the database {', '.join(sorted(revisions))}. "
-            "Restore it into an empty database, and point DB_URL at that. Nothing was changed."
+            f"The backup has revision {manifest.facts.revision}, but the database has "
+            f"{', '.join(sorted(revisions))}. Set DB_URL to an empty database, and restore into that. "
+            "Nothing was changed."
         )
 
 
 def require_matches_manifest(session: Session, manifest: Manifest) -> None:
-    """Hold what was restored against the manifest. Raises RestoreRefused at the first difference."""
+    """Compare the restored data with the manifest. Raises RestoreRefused at the first difference."""
     if difference := describe_difference(manifest.facts, collect_facts(session)):
         raise RestoreRefused(f"{difference} Nothing was changed.")
 
@@ -102,23 +103,25 @@ def verify_restored(
     at: datetime,
     on_progress: Callable[[int, int], None],
 ) -> str | None:
-    """Walk the restored record, at this version's revision, and note the restore in it. Raises RestoreRefused where the
-    record can't be proven; if that is fine, its first fault is returned."""
+    """Verify the restored audit log, and record the restore in it. The schema must be at this version's revision.
+
+    Returns None, or the first fault if `allow_unverified` is true. Otherwise raises RestoreRefused for a fault.
+    """
     fault = _find_fault(session, on_progress)
     if fault is not None and not allow_unverified:
         raise RestoreRefused(
-            f"The backup is whole, but its record can't be proven: {fault} Nothing was changed. Set the AUDIT_KEY, "
-            "SECRET_KEY and AUDIT_PREVIOUS_KEYS that it was written with, or say --skip-verification."
+            f"The backup is complete, but its audit log cannot be verified. {fault} Nothing was changed. Set the "
+            "AUDIT_KEY, SECRET_KEY and AUDIT_PREVIOUS_KEYS of that time, or use --skip-verification."
         )
     after = {"taken_at": manifest.taken_at, "version": manifest.version, "sha256": manifest.content.sha256}
     try:
         with session.begin_nested():
             recorder.record(session, "backup:restore", at=at, actor_id=None, after=after)
-            session.execute(select(1))  # the event goes with it
+            session.execute(select(1))  # sends the queued event, so that its error is raised here
     except IntegrityError:
         if fault is None:
             raise
-        # a broken chain takes no event: the operator is told of the fault, and has the hours
+        # A trigger rejects events on a broken chain. The caller prints the fault, and the data is restored anyway.
     return fault
 
 
@@ -126,5 +129,5 @@ def _find_fault(session: Session, on_progress: Callable[[int, int], None]) -> st
     try:
         verification.verify(session, [], on_progress=on_progress)
     except AuditChainBroken as fault:
-        return str(fault)  # not the error: its frames keep a cursor open
+        return str(fault)  # not the error, because its traceback keeps a cursor open
     return None

@@ -1,6 +1,6 @@
-"""What a backup must bring back: rows of each table, each person's hours, the heads of the record's chains.
+"""Inventory of a database, to compare a backup with its restore: rows per table, hours per user, chain heads.
 
-Asked for in one snapshot, and in words that the tables of older revisions understand too.
+All queries use one snapshot, and run on the tables of older revisions too.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -17,7 +17,7 @@ from app.schemas.operations.backup import DatabaseInventory
 
 
 def collect_facts(session: Session) -> DatabaseInventory:
-    """The facts of our tables as this transaction sees them."""
+    """Collect the inventory of the service's tables in this transaction."""
     connection = session.connection()
     names = own_tables() & set(inspect(connection).get_table_names())
     return DatabaseInventory(
@@ -29,17 +29,17 @@ def collect_facts(session: Session) -> DatabaseInventory:
 
 
 def describe_difference(expected: DatabaseInventory, actual: DatabaseInventory) -> str | None:
-    """The first thing that isn't as the backup says, in a sentence; None where all is."""
+    """Describe the first difference in one sentence. Returns None if there is none."""
     if expected.revision != actual.revision:
-        return f"The backup says revision {expected.revision}, and the restored database has {actual.revision}."
+        return f"The backup has revision {expected.revision}, but the restored database has {actual.revision}."
     for template, before, after in (
         ("rows of {}", expected.tables, actual.tables),
-        ("entries and seconds of person {}", expected.entries, actual.entries),
-        ("links of chain {}, and the last one,", expected.chains, actual.chains),
+        ("entries and seconds of user {}", expected.entries, actual.entries),
+        ("links and last link of chain {}", expected.chains, actual.chains),
     ):
         for key, left, right in _differences(before, after):
             name = template.format(key)
-            return f"The {name}: the backup says {_format(left)}, and the restored database has {_format(right)}."
+            return f"The {name} differ. The backup has {_format(left)}, but the database has {_format(right)}."
     return None
 
 

@@ -1,4 +1,4 @@
-"""A believable company to look at: three teams under one manager, ninety days of work with lunch gaps."""
+"""Demo data: a company with three teams under one manager, and entries for 90 days with lunch breaks."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from app.services.audit import recorder
 from app.services.projects import projects
 from app.services.users import administration
 
-PASSWORD = "a demo company in Lisbon"  # noqa: S105 - published, for a database made to be looked at
+PASSWORD = "a demo company in Lisbon"  # noqa: S105 - published, for a demo database
 DAYS = 90
 USERS_PER_TEAM = 8
 TEAMS = {"Product": "Europe/Lisbon", "Engineering": "Europe/Berlin", "Support": "America/New_York"}
@@ -38,7 +38,7 @@ TASKS = ("Review", "Planning", "Customer call", "Bug fixes", "Release", "Design"
 
 
 class DatabaseNotEmpty(Exception):
-    """There are people already, and nobody said --force."""
+    """The database already has users, and --force was not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ def build(
     at: datetime,
     on_progress: Callable[[int, int], None],
 ) -> DemoCompany:
-    """Add the company: a boss over three managers, each over eight or nine people, and their last ninety days.
+    """Create the company: one top manager over three managers, each with eight or nine employees, and their entries.
 
-    The same company each time. Raises DatabaseNotEmpty if there are people already, unless forced; EmailTaken if it is
-    there.
+    The data is the same each time, relative to `at`. Raises DatabaseNotEmpty if the database has users and `force` is
+    false, and EmailTaken if the company exists.
     """
     if not force and session.execute(select(USER.c.id).limit(1)).first() is not None:
-        raise DatabaseNotEmpty("The database has people already. Say --force to add the company beside them.")
-    rng = random.Random(2026)  # noqa: S311 - believable, and the same each time
+        raise DatabaseNotEmpty("The database already has users. Use --force to add the demo company to them.")
+    rng = random.Random(2026)  # noqa: S311 - demo data, the same each time
     create_user = _UserFactory(session, password_hash, at)
     boss = create_user("Europe/Lisbon", Role.manager, None)
     workers: list[tuple[User, list[Project]]] = []
@@ -82,7 +82,7 @@ def build(
 
 
 class _UserFactory:
-    """Adds one person after another, each with the next name of the lists."""
+    """Factory for users. Each call creates one with the next name of NAMES."""
 
     def __init__(self, session: Session, password_hash: str, at: datetime) -> None:
         self._session, self._password_hash, self._at = session, password_hash, at
@@ -126,7 +126,7 @@ def _add_days(session: Session, rng: random.Random, user: User, team_projects: l
 
 
 def _day(rng: random.Random, user: User, team_projects: list[Project], day: date) -> Iterator[dict[str, Any]]:
-    """A morning and an afternoon with lunch between them; nothing on weekends and on one day in twenty."""
+    """Yield a morning and an afternoon entry with a lunch break. No entries on weekends and on 5 % of other days."""
     if day.weekday() > 4 or rng.random() < 0.05:
         return
     zone = ZoneInfo(user.time_zone)

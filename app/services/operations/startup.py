@@ -1,4 +1,4 @@
-"""The start of the service, before it serves: the same for `run_backend.py` and for `app.main:app`."""
+"""Preparation of the service before it accepts requests. `run_backend.py` and `app.main:app` share it."""
 
 from datetime import datetime
 
@@ -9,12 +9,12 @@ from app.services.users import first_admin
 
 
 def prepare(settings: Settings, *, at: datetime) -> str | None:
-    """Make the signing key, the schema and the first admin where they are missing and may be made here.
+    """Create the signing key, the schema and the first admin if they are missing and the settings allow it.
 
-    Returns a warning for the operator, or None. Raises InvalidSettings and UnusableDatabase.
+    Returns a warning for the operator, or None. Raises InvalidSettings, UnusableDatabase.
     """
     with open_database(settings) as database:
-        _ = database.keyring.signing_key  # read now: a worker that couldn't would say so in a traceback
+        _ = database.keyring.signing_key  # read now, because in a worker process an error would be a traceback
         ensure_schema(database, all_tables())
         with database.write_transaction("start:first-admin") as session:
             created = first_admin.ensure(session, at=at)
@@ -22,5 +22,5 @@ def prepare(settings: Settings, *, at: datetime) -> str | None:
         return None
     return (
         f"created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD}. "
-        "Change it before anyone else can reach this service."
+        "Change it before others can reach this service."
     )

@@ -1,4 +1,4 @@
-"""One's own account: what people read and change about themselves."""
+"""The actor's own account: the fields that users read and change themselves."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ def get_me(session: Session, actor: Actor) -> User:
 
 
 def change_me(session: Session, actor: Actor, data: AccountUpdate, *, at: datetime) -> User:
-    """Change the actor's own names or time zone. A new zone counts for entries from now on, not for recorded ones."""
+    """Change the actor's names or time zone. A new time zone applies to new entries, not to existing ones."""
     (user,) = locks.lock_users(session, actor.id)
     administration.apply_changes(
         session, actor, user, data.model_dump(exclude_unset=True), action="user:change_self", at=at

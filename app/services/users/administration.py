@@ -1,5 +1,8 @@
-"""People, as admins run them. Changes of role, active flag and manager keep two rules that span people:
-there is always an active admin, and managers never form a circle."""
+"""Administration of users.
+
+Changes of role, active flag and manager keep two rules that span users. There is always an active admin, and managers
+never form a cycle. `locks.lock_user_rules` serialises these changes.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -47,12 +50,12 @@ AUDITED_FIELDS = (
 )
 
 _COUNT = select(func.count()).select_from(USER).execution_options(**{PREPARE: True})
-# The fields of AccountRead as JSON has them: a model for each person would take longer than all the rest of a page.
+# The fields of AccountRead as JSON values. Building a model per user would take longer than the rest of the request.
 _AS_JSON = {"role": type_coerce(USER.c.role, String), "created_at": instant_text(USER.c.created_at)}
 _ACCOUNTS = select(*(_AS_JSON.get(name, USER.c[name]).label(name) for name in AccountRead.model_fields))
 _SKIPPED = USER.alias("skipped")
 _FIRST_ID = select(_SKIPPED.c.id).order_by(_SKIPPED.c.id).offset(bindparam("skip")).limit(1).scalar_subquery()
-# A page of all people: what is skipped is skipped in the index alone.
+# A page of all users. The offset is applied in the index of the id, so skipped rows are not read.
 _ALL_USERS = (
     _ACCOUNTS.where(USER.c.id >= _FIRST_ID)
     .order_by(USER.c.id)
@@ -70,7 +73,10 @@ def create(
     must_change_password: bool = False,
     at: datetime,
 ) -> User:
-    """Add a person; `actor` is None where the operator does it. Raises EmailTaken and what a bad manager raises."""
+    """Create a user. `actor` is None for the operator.
+
+    Raises EmailTaken, ManagerNotFound, ManagerInvalid, ManagerInactive, and the errors of `check_may_grant_role`.
+    """
     if data.manager_id is not None:
         locks.lock_user_rules(session)
         _check_manager(session, data.manager_id)
@@ -96,9 +102,9 @@ def create(
 async def add_user(
     tx: CallerTransactionRunner[Actor | None], hasher: PasswordHasher, data: UserCreate, *, at: datetime
 ) -> User:
-    """Add a person, with the hash of the password that they are given, if any.
+    """Hash the password, if there is one, and create the user.
 
-    Raises WeakPassword, LoginQueueFull, and as `create`.
+    Raises WeakPassword, LoginQueueFull, and the errors of `create`.
     """
     await tx.read(check_caller)
     password_hash = await hasher.hash(data.password)
@@ -108,14 +114,14 @@ async def add_user(
 def create_with_password(
     session: Session, actor: Actor | None, data: UserCreate, *, password_hash: str, at: datetime
 ) -> User:
-    """Add a person as an admin, who may ask that they change the password that they are given. Raises as `create`."""
+    """Create a user with an initial password, which they may have to change. Raises the errors of `create`."""
     is_given = data.password is not None
     must_change = is_given and passwords.resolve_must_change(session, data.must_change_password)
     return create(session, actor, data, password_hash=password_hash, must_change_password=must_change, at=at)
 
 
 def as_row(session: Session, data: NewUser, *, password_hash: str, at: datetime) -> dict[str, Any]:
-    """The columns of a new person; the database gives the id."""
+    """Build the columns of a new user, without the id."""
     return {
         "email": data.email,
         "email_key": casefold_key(data.email),
@@ -134,7 +140,7 @@ def as_row(session: Session, data: NewUser, *, password_hash: str, at: datetime)
 
 
 def list_page(session: Session, _actor: Actor, data: UserFilter, *, skip: int, limit: int) -> tuple[bytes, int]:
-    """People that fit the filter, by id, as the JSON of a list of AccountRead, and how many there are in all."""
+    """Return one page of the matching users by id, as a JSON array of AccountRead, and the total."""
     if data == UserFilter():
         total = session.execute(_COUNT).scalar_one()
         rows = session.execute(_ALL_USERS, {"skip": skip, "limit": limit})
@@ -146,7 +152,7 @@ def list_page(session: Session, _actor: Actor, data: UserFilter, *, skip: int, l
 
 
 def list_team(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
-    """The people whom the actor may see, themselves included, by id, and how many there are in all."""
+    """Return one page of the users that the actor may see, including themselves, by id, and the total."""
     is_visible = visibility.visible_to(actor, USER.c.id)
     total = session.execute(select(func.count()).select_from(USER).where(is_visible)).scalar_one()
     users = session.scalars(select(User).where(is_visible).order_by(USER.c.id).offset(skip).limit(limit)).all()
@@ -154,15 +160,18 @@ def list_team(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple
 
 
 def get(session: Session, _actor: Actor, user_id: int) -> User:
-    """The person. Raises UserNotFound."""
+    """Return the user. Raises UserNotFound."""
     user = session.get(User, user_id)
     if user is None:
-        raise UserNotFound("There is no such person.")
+        raise UserNotFound("There is no user with this id.")
     return user
 
 
 def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at: datetime) -> User:
-    """Change a person's e-mail, names, zone or role. Raises UserNotFound, EmailTaken, LastAdmin, HasReports."""
+    """Change a user's e-mail, names, time zone or role.
+
+    Raises UserNotFound, EmailTaken, LastAdmin, HasReports, and the errors of `check_may_grant_role`.
+    """
     changes = data.model_dump(exclude_unset=True)
     if "role" in changes:
         locks.lock_user_rules(session)
@@ -172,13 +181,16 @@ def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at
         _check_demotion(session, user, changes["role"])
     if "email" in changes and casefold_key(changes["email"]) != user.email_key:
         _check_email_available(session, changes["email"])
-        passwords.delete_link(session, user_id)  # it went to the old address, which may be somebody else's
+        passwords.delete_link(session, user_id)  # it was sent to the old address
     apply_changes(session, actor, user, changes, action="user:change", at=at)
     return user
 
 
 def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
-    """Deactivate a person: tokens die at once, an open entry is closed at this instant. Raises LastAdmin."""
+    """Deactivate a user. Their tokens are revoked, and their open entry is closed at `at`.
+
+    Raises UserNotFound, LastAdmin.
+    """
     locks.lock_user_rules(session)
     (user,) = locks.lock_users(session, user_id)
     if user.is_active:
@@ -190,7 +202,7 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
 
 
 def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
-    """Let a person in again; tokens from before stay dead. Raises UserNotFound."""
+    """Activate a user. Tokens that were revoked stay revoked. Raises UserNotFound."""
     locks.lock_user_rules(session)
     (user,) = locks.lock_users(session, user_id)
     apply_changes(session, actor, user, {"is_active": True}, action="user:activate", at=at)
@@ -198,24 +210,24 @@ def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> U
 
 
 def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int, *, at: datetime) -> User:
-    """Put a person into a manager's team.
+    """Add a user to a manager's team.
 
     Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle.
     """
     locks.lock_user_rules(session)
     (user,) = locks.lock_users(session, user_id)
     if manager_id == user_id:
-        raise ManagerIsSelf("Nobody can be their own manager. Choose somebody else.")
+        raise ManagerIsSelf("A user cannot be their own manager. Choose another manager.")
     _check_manager(session, manager_id)
     team = visibility.team_ids(user_id, include_indirect=True).subquery()
     if session.execute(select(team.c.id).where(team.c.id == manager_id)).first() is not None:
-        raise ManagerCycle("This manager reports to that person, directly or not. Reassign the manager first.")
+        raise ManagerCycle("This manager reports to the user, directly or indirectly. Reassign this manager first.")
     apply_changes(session, actor, user, {"manager_id": manager_id}, action="user:assign_manager", at=at)
     return user
 
 
 def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
-    """Leave a person without a manager. Raises UserNotFound."""
+    """Remove a user from their manager's team. Raises UserNotFound."""
     locks.lock_user_rules(session)
     (user,) = locks.lock_users(session, user_id)
     apply_changes(session, actor, user, {"manager_id": None}, action="user:remove_manager", at=at)
@@ -225,7 +237,7 @@ def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime
 def apply_changes(
     session: Session, actor: Actor, user: User, changes: dict[str, Any], *, action: str, at: datetime
 ) -> None:
-    """Write the changes to a locked person, with one event that says what differs; nothing where nothing does."""
+    """Apply the changes to a locked user, and record the fields that differ. If none differ, record nothing."""
     before = _snapshot(user)
     if "email" in changes:
         user.email_key = casefold_key(changes["email"])
@@ -251,14 +263,14 @@ def apply_changes(
 
 
 def register_zone(session: Session, name: str) -> None:
-    """Note that entries can carry this zone from now on."""
+    """Add the zone to the table of zones that entries may have."""
     session.execute(upsert(TIME_ZONE).values(name=name).on_conflict_do_nothing())
 
 
 def check_may_grant_role(actor: Actor | None, role: Role) -> None:
-    """Raises ScopeRequired where an API token would make an admin, as whom its holder could then log in."""
+    """Raise ScopeRequired if an API token would create an admin. Its holder could then log in as that admin."""
     if actor is not None and actor.session_id is None and role is Role.admin:
-        raise ScopeRequired("No API token makes an admin. Log in.")
+        raise ScopeRequired("You cannot create an admin with an API token. Log in, and send the access token.")
 
 
 def _apply_filter(statement: Select[Any], data: UserFilter) -> Select[Any]:
@@ -281,24 +293,26 @@ def _snapshot(user: User) -> dict[str, Any]:
 
 def _check_email_available(session: Session, email: str) -> None:
     if session.execute(select(USER.c.id).where(USER.c.email_key == casefold_key(email))).first() is not None:
-        raise EmailTaken("Another person has this e-mail.")
+        raise EmailTaken("Another user has this e-mail. Choose another one.")
 
 
 def _check_manager(session: Session, manager_id: int) -> None:
     manager = session.execute(select(USER.c.role, USER.c.is_active).where(USER.c.id == manager_id)).one_or_none()
     if manager is None:
-        raise ManagerNotFound("There is no person with the manager's id.")
+        raise ManagerNotFound("There is no user with the id in manager_id.")
     if manager.role not in (Role.manager, Role.admin):
-        raise ManagerInvalid("This person is an employee. Make them a manager first, or choose somebody else.")
+        raise ManagerInvalid(
+            "The user in manager_id is an employee. Change their role first, or choose another manager."
+        )
     if not manager.is_active:
-        raise ManagerInactive("This manager is deactivated. Choose somebody else.")
+        raise ManagerInactive("This manager is deactivated. Choose another manager.")
 
 
 def _check_demotion(session: Session, user: User, role: Role) -> None:
     if user.role is Role.admin:
         _check_admin_remains(session, user)
     if role is Role.employee and session.execute(select(USER.c.id).where(USER.c.manager_id == user.id)).first():
-        raise HasReports("People report to this person. Give them another manager first.")
+        raise HasReports("This user has direct reports. Give them another manager first.")
 
 
 def _check_admin_remains(session: Session, user: User) -> None:
@@ -306,4 +320,4 @@ def _check_admin_remains(session: Session, user: User) -> None:
         return
     others = select(USER.c.id).where(USER.c.role == Role.admin, USER.c.is_active, USER.c.id != user.id)
     if session.execute(others).first() is None:
-        raise LastAdmin("This is the last active admin. Make somebody else an admin first.")
+        raise LastAdmin("This user is the last active admin. Make another user an admin first.")

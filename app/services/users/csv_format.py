@@ -1,6 +1,6 @@
-"""People as CSV: one description of the columns for import and export, and every fault of a file by line and column.
+"""Users as CSV: the columns for import and export, and the errors of a file by line and column.
 
-Nothing here asks the database: what it says against a file is told by `onboarding`.
+Nothing here reads the database. `csv_import` checks a file against the database.
 """
 
 import codecs
@@ -27,19 +27,19 @@ MAX_REPORTED_ERRORS = 100
 MAX_MESSAGE_LENGTH = 2000
 _COLUMN_NAMES = ", ".join(COLUMNS)
 _UNREADABLE_ROW_CODES = frozenset({"not_csv", "cell_count"})
-"""Faults that lose a row: who is in it can't be judged, nor who names them as manager."""
+"""Errors that make a row unreadable. Then other rows cannot be checked, because their manager may be in that row."""
 _FIRST_LINE = re.compile(r"[\r\n]*([^\r\n]*)")
 _MESSAGES = {
-    "enum": "The role is one of {expected}.",
-    "string_too_short": "This can't be empty. Fill it in.",
-    "too_long": "This is too long. Write at most {max_length} characters.",
+    "enum": "The role must be one of {expected}.",
+    "string_too_short": "This cell must not be empty.",
+    "too_long": "This cell is too long. Use at most {max_length} characters.",
 }
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """What is wrong with a cell, or with a whole line where there is no column."""
+    """An error in a cell, or in a whole line if `column` is None."""
 
     line_number: int
     column: str | None
@@ -53,7 +53,7 @@ class RowError:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CsvRow:
-    """A row that is right in itself. `number` is the line of the file on which it starts, counted from 1."""
+    """A valid row. `number` is the line of the file on which it starts, counted from 1."""
 
     number: int
     user: ImportedUser
@@ -67,39 +67,39 @@ class CsvRow:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """What a file says: its rows in their order, and again with managers first, and what is wrong with it."""
+    """The content of a file: its valid rows in file order, the same rows with managers first, and its errors."""
 
     csv_rows: list[CsvRow]
     managers_first: list[CsvRow]
     rows_by_external_manager: dict[str, list[CsvRow]]
-    """The rows whose manager is in no row, by the manager's key."""
+    """The rows whose manager is not in the file, by the manager's key."""
     errors: list[RowError]
 
 
 def raise_if_any(errors: Iterable[RowError]) -> None:
-    """Raises ImportRefused if there are any."""
+    """Raise ImportRefused if there are errors."""
     if listed := list(errors):
         raise make_import_error(*listed)
 
 
 def make_import_error(*errors: RowError) -> ImportRefused:
-    """The error that tells the first of these faults, by line and column, and how many there are."""
+    """Build the error with the first MAX_REPORTED_ERRORS errors, sorted by line and column, and their total."""
     ordered = sorted(
         errors,
         key=lambda row_error: (row_error.line_number, COLUMNS.index(row_error.column) if row_error.column else -1),
     )
     return ImportRefused(
-        f"Nobody was imported. Faults found in the file: {len(ordered)}.",
+        f"No user was imported. Errors in the file: {len(ordered)}. Correct them, and import the file again.",
         errors=[row_error.as_problem() for row_error in ordered[:MAX_REPORTED_ERRORS]],
         error_count=len(ordered),
     )
 
 
 def parse(content: bytes) -> ParsedFile:
-    """The people in a file, which is CSV in UTF-8 with commas or semicolons, and a header in any order.
+    """Parse a CSV file in UTF-8, with commas or semicolons, and with the columns of its header in any order.
 
-    Raises ImportRefused where it can't be read as such; other faults are in the sheet. In time that grows with the
-    file and no faster, whatever is in it.
+    Raises ImportRefused if the file cannot be read; the result holds all other errors. Takes linear time for any
+    content, so a hostile file cannot keep a worker process busy.
     """
     errors: list[RowError] = []
     csv_rows: list[CsvRow] = []
@@ -108,7 +108,7 @@ def parse(content: bytes) -> ParsedFile:
         try:
             user = ImportedUser.model_validate(cells)
         except ValidationError as error:
-            invalid_row_keys.add(casefold_key(str(cells["email"])[:MAX_KEY_LENGTH]))  # longer ones nobody can name
+            invalid_row_keys.add(casefold_key(str(cells["email"])[:MAX_KEY_LENGTH]))  # no valid cell is longer
             errors += _convert_errors(number, error)
             continue
         manager_key = None if user.manager_email is None else casefold_key(user.manager_email)
@@ -117,7 +117,7 @@ def parse(content: bytes) -> ParsedFile:
         raise make_import_error(*errors)
     if not csv_rows and not errors:
         raise make_import_error(
-            RowError(1, None, "There is nobody below the header. Add a line for each person.", "nobody")
+            RowError(1, None, "The file has no line below the header. Add a line for each user.", "nobody")
         )
     by_key = _index_by_email(csv_rows, errors)
     return ParsedFile(
@@ -131,21 +131,26 @@ def parse(content: bytes) -> ParsedFile:
 def _decode(content: bytes) -> str:
     if len(content) > MAX_FILE_BYTES:
         raise make_import_error(
-            RowError(1, None, f"The file has more than {MAX_FILE_BYTES} bytes. Split it.", "file_too_large")
+            RowError(
+                1,
+                None,
+                f"The file has more than {MAX_FILE_BYTES} bytes. Split the file.",
+                "file_too_large",
+            )
         )
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         number = len(_LINE_BREAK.findall(content[: error.start])) + 1
-        message = "This line isn't UTF-8. Save the file as CSV in UTF-8."
+        message = "This line is not valid UTF-8. Save the file as CSV in UTF-8."
         raise make_import_error(RowError(number, None, message, "not_utf8")) from None
 
 
 def _read_rows(text: str, errors: list[RowError]) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """The rows below the header as cells by column, each with the line on which it starts. Blank lines are no rows.
+    """Yield the rows below the header as cells by column, each with the line on which it starts. Skip blank lines.
 
-    Raises ImportRefused where the header is wrong, where a quote makes nonsense of the rest, or where it is too long.
+    Raises ImportRefused if the header is invalid or is not CSV, or if the file has more than MAX_IMPORT_ROWS rows.
     """
     numbered_rows = _number_rows(text, errors)
     header_line, header = next(numbered_rows, (1, []))
@@ -153,10 +158,13 @@ def _read_rows(text: str, errors: list[RowError]) -> Iterator[tuple[int, dict[st
     raise_if_any(_check_header(header_line, header))
     for count, (number, cells) in enumerate(numbered_rows, start=1):
         if count > MAX_IMPORT_ROWS:
-            message = f"A file has at most {MAX_IMPORT_ROWS} people. Split it: those from here on into another file."
+            message = f"A file may have at most {MAX_IMPORT_ROWS} users. Move this and later lines to another file."
             raise make_import_error(RowError(number, None, message, "too_many_people"))
         if len(cells) != len(COLUMNS):
-            message = f"The header has {len(COLUMNS)} cells, this line {len(cells)}. A cell with a comma needs quotes."
+            message = (
+                f"The header has {len(COLUMNS)} cells, but this line has {len(cells)}. "
+                "Put quotes around a cell that contains the delimiter."
+            )
             errors.append(RowError(number, None, message, "cell_count"))
             continue
         values = dict(zip(header, map(unescape_cell, cells), strict=True))
@@ -178,8 +186,8 @@ def _number_rows(text: str, errors: list[RowError]) -> Iterator[tuple[int, list[
             number = reader.line_num + 1  # cells may have line breaks
     except csv.Error:
         message = (
-            "From here on it isn't CSV: a quote isn't closed, text goes on behind a closing quote, or a cell never "
-            "ends. Double the quotes inside a quoted cell."
+            "The file is not valid CSV from this line on. A quote is not closed, text follows a closing quote, or a "
+            "cell is too long. Double the quotes inside a quoted cell."
         )
         errors.append(RowError(number, None, message, "not_csv"))
 
@@ -187,21 +195,19 @@ def _number_rows(text: str, errors: list[RowError]) -> Iterator[tuple[int, list[
 def _check_header(number: int, header: list[str]) -> Iterator[RowError]:
     if not header:
         yield RowError(
-            number, None, f"The file is empty. Its first line names the columns: {_COLUMN_NAMES}.", "empty_file"
+            number, None, f"The file is empty. Its first line must name the columns {_COLUMN_NAMES}.", "empty_file"
         )
         return
     for name in COLUMNS:
         count = header.count(name)
         if count == 0:
-            yield RowError(number, name, "The header lacks this column. Add it.", "column_missing")
+            yield RowError(number, name, "This column is missing in the header. Add it.", "column_missing")
         if count > 1:
-            yield RowError(number, name, f"The header has this column {count} times. Keep one.", "column_twice")
+            yield RowError(number, name, f"The header has this column {count} times. Keep one of them.", "column_twice")
     if unknown := [name for name in header if name not in COLUMNS]:
         quoted = ", ".join(f'"{name[:40]}"' for name in unknown[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        message = (
-            f"The header has columns that aren't known: {quoted}{more}. Remove them; the columns are {_COLUMN_NAMES}."
-        )
+        message = f"The header has unknown columns: {quoted}{more}. Remove them. The known columns are {_COLUMN_NAMES}."
         yield RowError(number, None, message, "column_unknown")
 
 
@@ -213,12 +219,12 @@ def _convert_errors(number: int, error: ValidationError) -> Iterator[RowError]:
 
 
 def _index_by_email(csv_rows: list[CsvRow], errors: list[RowError]) -> dict[str, CsvRow]:
-    """The rows by e-mail, as e-mails are compared."""
+    """Index the rows by case-folded e-mail. Add an error for each duplicate."""
     rows_by_key: dict[str, CsvRow] = {}
     for csv_row in csv_rows:
         first = rows_by_key.setdefault(csv_row.email_key, csv_row)
         if first is not csv_row:
-            message = f"Line {first.number} has the same e-mail. Remove one of the two lines, or give them two e-mails."
+            message = f"Line {first.number} has the same e-mail. Remove one of the lines, or change one e-mail."
             errors.append(RowError(csv_row.number, "email", message, "email_twice"))
     return rows_by_key
 
@@ -226,27 +232,30 @@ def _index_by_email(csv_rows: list[CsvRow], errors: list[RowError]) -> dict[str,
 def _group_by_external_manager(
     csv_rows: list[CsvRow], by_key: dict[str, CsvRow], invalid_row_keys: set[str], errors: list[RowError]
 ) -> dict[str, list[CsvRow]]:
-    """The rows whose manager the database must know. Rows that have faults of their own are nobody's to judge yet."""
+    """Group the rows whose manager must be in the database by that manager. Check managers inside the file here.
+
+    A manager in an invalid row is not checked, because that row must be corrected first.
+    """
     rows_by_key: dict[str, list[CsvRow]] = {}
     for csv_row in csv_rows:
         if csv_row.manager_key is None or csv_row.manager_key in invalid_row_keys:
             continue
         if csv_row.manager_key == csv_row.email_key:
-            message = "Nobody can be their own manager. Choose somebody else, or leave the cell empty."
+            message = "A user cannot be their own manager. Choose another manager, or leave the cell empty."
             errors.append(RowError(csv_row.number, "manager_email", message, "manager_is_self"))
         elif csv_row.manager_key not in by_key:
             rows_by_key.setdefault(csv_row.manager_key, []).append(csv_row)
         elif by_key[csv_row.manager_key].user.role is Role.employee:
             where = by_key[csv_row.manager_key].number
-            message = f"Line {where} makes this manager an employee. Change that line, or choose somebody else."
+            message = f"Line {where} makes this manager an employee. Change that role, or choose another manager."
             errors.append(RowError(csv_row.number, "manager_email", message, "manager_invalid"))
     return rows_by_key
 
 
 def _sort_managers_first(csv_rows: list[CsvRow], by_key: dict[str, CsvRow], errors: list[RowError]) -> list[CsvRow]:
-    """The rows in an order in which nobody comes before their manager; each circle of managers is a fault.
+    """Sort the rows so that managers come before their direct reports. Add an error for each manager cycle.
 
-    By loop and not by recursion: a company may be one chain of 20,000.
+    Uses a loop, because a reporting line of 20,000 users would exceed the recursion limit.
     """
     ordered: list[CsvRow] = []
     placed: set[CsvRow] = set()
@@ -269,11 +278,11 @@ def _find_manager(csv_row: CsvRow, by_key: dict[str, CsvRow]) -> CsvRow | None:
 
 
 def _make_cycle_error(members: list[CsvRow]) -> RowError:
-    """The circle from its first line on, in full; of one that outgrows a message, both ends."""
+    """List the cycle, beginning with its first line. A long cycle is shortened to its start and its end."""
     first = min(range(len(members)), key=lambda index: members[index].number)
     names = [csv_row.name for csv_row in [*members[first:], *members[:first], members[first]]]
     message = " -> ".join(names)
-    end = ". Nobody can be above their own manager: change one of these."
+    end = ". These managers form a cycle. Change one of them."
     if len(message) + len(end) > MAX_MESSAGE_LENGTH:
         message = f"{names[0]} -> {names[1]} -> ({len(names) - 4} more) -> {names[-2]} -> {names[-1]}"
     return RowError(members[first].number, "manager_email", message + end, "manager_cycle")

@@ -1,7 +1,7 @@
-"""Many people at once, from a file: all of them or nobody.
+"""Import of users from a CSV file, either all of them or none.
 
-On SQLite nobody punches while people are written, so all that can be judged before is judged before: `prepare` reads,
-`add` looks again at what may have changed since, and writes.
+On SQLite, no user can clock in while the import holds the write lock. So `prepare` checks the file in a read
+transaction. `add` repeats only the checks whose result may have changed, and writes the users.
 """
 
 import csv
@@ -29,7 +29,7 @@ from app.services.users import administration
 from app.services.users.csv_format import COLUMNS, CsvRow, ParsedFile, RowError, parse, raise_if_any
 
 BATCH_SIZE = 1000
-"""Rows in one statement: far from its time-out, and from the number of values that a statement may have."""
+"""Rows per statement: far below the statement timeout and the limit on parameters of a statement."""
 _INSERT = insert(USER)
 _MANAGER = USER.alias("manager")
 _ALL_USERS = (
@@ -42,7 +42,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """People who can be added as things stand; their rows lack the ids, their own and their managers'."""
+    """Users that passed all checks. `rows` are their columns, still without their ids and their managers' ids."""
 
     parsed: ParsedFile
     rows: dict[CsvRow, dict[str, Any]]
@@ -56,7 +56,10 @@ async def import_people(
     at: datetime,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> UserImportResult:
-    """Add everybody in a file, or nobody, or only check the file. Raises ImportRefused with all its faults."""
+    """Import all users of a file, or only check the file if `dry_run` is true.
+
+    Raises ImportRefused with all errors of the file. Then no user is imported.
+    """
     plan = await tx.report(prepare, content, at=at)
     if not dry_run:
         await tx.write(add, plan, at=at, on_progress=on_progress)
@@ -64,7 +67,7 @@ async def import_people(
 
 
 def prepare(session: Session, _actor: Actor | None, content: bytes, *, at: datetime) -> ImportPlan:
-    """Read a file of people and hold it against those who are there. Raises ImportRefused with all its faults."""
+    """Parse a file, and check it against the database. Raises ImportRefused with all errors of the file."""
     parsed = parse(content)
     errors, _ = _check_against_database(session, parsed)
     raise_if_any([*parsed.errors, *errors])
@@ -83,9 +86,9 @@ def add(
     at: datetime,
     on_progress: Callable[[int, int], None],
 ) -> None:
-    """Add the people, without passwords; `actor` is None where the operator does it.
+    """Insert the users of a plan, without passwords. `actor` is None for the operator.
 
-    Raises ImportRefused where e-mails or managers have changed since they were prepared.
+    Raises ImportRefused if an e-mail was taken or a manager was changed after `prepare`.
     """
     locks.lock_user_rules(session)
     parsed, rows = plan.parsed, plan.rows
@@ -108,12 +111,12 @@ def add(
 
 
 def record_export(session: Session, actor: Actor, *, at: datetime) -> None:
-    """Let an admin take everybody's names and e-mails out, and note it in the record."""
+    """Record in the audit log that an admin exports the names and e-mails of all users."""
     recorder.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
 
 
 def write_csv(session: Session, out: Write) -> None:
-    """Write everybody by id, active or not, as the file that `prepare` reads, a thousand at a time, in one snapshot."""
+    """Write all users by id, including deactivated ones, in the format of the import. Reads one snapshot in batches."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -127,12 +130,12 @@ def write_csv(session: Session, out: Write) -> None:
 
 
 def _check_against_database(session: Session, parsed: ParsedFile) -> tuple[list[RowError], dict[str, int]]:
-    """What the people who are there have against the sheet, and the ids of those who are named as managers."""
+    """Return the conflicts of the file with users in the database, and the ids of its managers found there."""
     errors: list[RowError] = []
     taken = {row.email_key for row in _find_users(session, [csv_row.email_key for csv_row in parsed.csv_rows])}
     for csv_row in parsed.csv_rows:
         if csv_row.email_key in taken:
-            message = "Another person has this e-mail already. Remove the line, or change that person instead."
+            message = "Another user already has this e-mail. Remove the line, or change that user instead."
             errors.append(RowError(csv_row.number, "email", message, "email_taken"))
     managers = {row.email_key: row for row in _find_users(session, parsed.rows_by_external_manager)}
     for key, reports in parsed.rows_by_external_manager.items():
@@ -143,13 +146,16 @@ def _check_against_database(session: Session, parsed: ParsedFile) -> tuple[list[
 
 
 def _manager_problem(manager: Row[Any] | None) -> tuple[str, str] | None:
-    """What stands against this person as a manager, as a code and a sentence."""
+    """Return code and message if this user cannot be a manager, else None."""
     if manager is None:
-        return "manager_not_found", "Nobody has this e-mail, here or in the file. Correct it, or add a line for them."
+        return (
+            "manager_not_found",
+            "No user has this e-mail, here or in the file. Correct it, or add a line.",
+        )
     if manager.role not in {Role.manager, Role.admin}:
-        return "manager_invalid", "This person is an employee. Make them a manager first, or choose somebody else."
+        return "manager_invalid", "This user is an employee. Make them a manager first, or choose another manager."
     if not manager.is_active:
-        return "manager_inactive", "This manager is deactivated. Choose somebody else."
+        return "manager_inactive", "This manager is deactivated. Choose another manager."
     return None
 
 

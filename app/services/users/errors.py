@@ -43,12 +43,12 @@ class HasReports(Conflict):
     title = "User has direct reports"
 
 
-class PersonIsActive(Conflict):
+class UserStillActive(Conflict):
     code = "user_still_active"
     title = "User still active"
 
 
-class RetentionRuns(Conflict):
+class RetentionNotExpired(Conflict):
     code = "retention_not_expired"
     title = "Retention period not expired"
 

@@ -1,4 +1,4 @@
-"""The first admin of a database without one, so that somebody can log in and add the others."""
+"""The first admin of a new database. Without an admin, no one could log in and create users."""
 
 from datetime import datetime
 
@@ -17,25 +17,26 @@ from app.services.users.errors import EmailTaken
 
 
 def ensure(session: Session, *, at: datetime) -> User | None:
-    """Create the admin of the settings where there is none yet; None where there is one.
+    """Create the admin FIRST_ADMIN_EMAIL if the database has no admin, and return them. Otherwise return None.
 
-    Raises InvalidSettings where the service is exposed and an account has or would get a password that everybody knows.
+    Raises InvalidSettings if FIRST_ADMIN_PASSWORD is weak or FIRST_ADMIN_EMAIL belongs to another user. If the service
+    is exposed, also raises it if an active admin or the default account has the published password.
     """
     locks.lock_user_rules(session)
     if session.execute(select(USER.c.id).where(USER.c.role == Role.admin).limit(1)).first() is not None:
-        _refuse_published_password(session)
+        _reject_published_password(session)
         return None
     password = session.settings.FIRST_ADMIN_PASSWORD.get_secret_value()
     if password != DEFAULT_ADMIN_PASSWORD and (reason := strength_problem(password)):
-        raise InvalidSettings(f"FIRST_ADMIN_PASSWORD won't do. {reason}")
+        raise InvalidSettings(f"FIRST_ADMIN_PASSWORD is too weak. {reason}")
     admin = NewUser(email=session.settings.FIRST_ADMIN_EMAIL, first_name="First", last_name="Admin", role=Role.admin)
     try:
         return administration.create(session, None, admin, password_hash=hash_password(password), at=at)
     except EmailTaken:
-        raise InvalidSettings("FIRST_ADMIN_EMAIL belongs to somebody who is no admin: set it to another.") from None
+        raise InvalidSettings("FIRST_ADMIN_EMAIL belongs to a user who is not an admin. Set another address.") from None
 
 
-def _refuse_published_password(session: Session) -> None:
+def _reject_published_password(session: Session) -> None:
     if not session.settings.is_exposed:
         return
     accounts = select(USER.c.email, USER.c.password_hash).where(
@@ -43,4 +44,4 @@ def _refuse_published_password(session: Session) -> None:
     )
     for email, password_hash in session.execute(accounts):
         if verify_password(DEFAULT_ADMIN_PASSWORD, password_hash):
-            raise InvalidSettings(f"{email} still has the published password: change it, then start again.")
+            raise InvalidSettings(f"{email} still has the published default password. Change it, then start again.")

@@ -1,8 +1,8 @@
-"""A person's own data: all of it for themselves (GDPR, Art. 15 and 20), and its erasure when its time has come (17).
+"""A user's personal data: export (GDPR, Art. 15 and 20) and erasure (Art. 17).
 
-What is erased: names, e-mail, the reasons given in their history, kept answers, all that let them in and from where.
-What stays: hours, projects and descriptions, under a pseudonym, and the record's chain, whose digests no longer say
-what they stood for.
+Erased: names, e-mail, personal values and reasons in the user's audit chain, stored responses, credentials, and known
+addresses. Kept under a pseudonym: entries with their hours, projects and descriptions, and the audit chain. The digests
+in the chain no longer disclose the values.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -42,7 +42,7 @@ from app.services.audit import recorder
 from app.services.audit.queries import EVENT_WITH_ACTOR, read_event
 from app.services.auth import revocation
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, as_response_with_project
-from app.services.users.errors import PersonIsActive, RetentionRuns
+from app.services.users.errors import RetentionNotExpired, UserStillActive
 
 FETCH_SIZE = 500
 CHUNK_BYTES = 64 * 1024
@@ -53,12 +53,12 @@ class _ExportedAt(BaseModel):
 
 
 def record_export(session: Session, actor: Actor, *, at: datetime) -> None:
-    """Let the actor take out what is stored about them, and note it in the record."""
+    """Record in the audit log that the actor exports their personal data."""
     recorder.record(session, "export:own_data", at=at, actor_id=actor.id, subject_id=actor.id)
 
 
 def write_json(session: Session, actor: Actor, out: Write, *, at: datetime) -> None:
-    """Write everything stored about the actor as one JSON object (see PersonalData), from one snapshot, bit by bit."""
+    """Write the actor's personal data as one JSON object (see PersonalData), in chunks, from one snapshot."""
     buffer = bytearray()
     with closing(_json_chunks(session, actor, at=at)) as chunks:
         for chunk in chunks:
@@ -70,21 +70,21 @@ def write_json(session: Session, actor: Actor, out: Write, *, at: datetime) -> N
 
 
 def erase(session: Session, user_id: int, *, at: datetime) -> str:
-    """Put a pseudonym in the place of a person's name and e-mail, everywhere; it is returned. Their hours stay.
+    """Replace a user's name and e-mail by a pseudonym everywhere, and return the pseudonym. Their hours are kept.
 
-    Raises UserNotFound, PersonIsActive, and RetentionRuns until RETENTION_DAYS after their last entry.
+    Raises UserNotFound, UserStillActive. Raises RetentionNotExpired until RETENTION_DAYS after the user's last entry.
     """
     locks.lock_user_rules(session)
     (user,) = locks.lock_users(session, user_id)
     if user.is_active:
-        raise PersonIsActive(f"Person {user_id} is active. Deactivate them first.")
+        raise UserStillActive(f"User {user_id} is active. Deactivate the user first.")
     _check_retention(session, user_id, at=at)
     _pseudonymise(user)
     session.flush()
     session.execute(delete(IDEMPOTENCY_KEY).where(IDEMPOTENCY_KEY.c.user_id == user_id))
     revocation.erase(session, user_id, at=at)
     recorder.record(session, recorder.ERASE_ACTION, at=at, actor_id=None, subject_id=user_id, object_id=user_id)
-    # Behind the event that says so, and the database lets only that go.
+    # After the event, because a trigger allows this only if the last event of the chain is an erase event.
     event = AUDIT_EVENT
     statement = update(event).where(event.c.chain_id == user_id, event.c.personal.is_not(None)).values(personal=None)
     session.execute(statement)
@@ -126,22 +126,22 @@ def _check_retention(session: Session, user_id: int, *, at: datetime) -> None:
     ended = func.coalesce(ENTRY.c.end_time, ENTRY.c.start_time, type_=Instant())
     last = session.execute(select(func.max(ended, type_=Instant())).where(ENTRY.c.user_id == user_id)).scalar()
     if last is not None and (retained_until := last + timedelta(days=session.settings.RETENTION_DAYS)) > at:
-        raise RetentionRuns(
-            f"The hours of person {user_id} must be kept with their name until {retained_until:%Y-%m-%d}."
+        raise RetentionNotExpired(
+            f"The hours of user {user_id} must be kept with their name until {retained_until:%Y-%m-%d}."
         )
 
 
 def _pseudonymise(user: User) -> None:
     user.first_name, user.last_name = "Erased", f"Person {user.id}"
     user.name_key = casefold_key(f"{user.first_name} {user.last_name}")
-    user.email = f"erased-{user.id}@erased.invalid"  # RFC 2606: a domain that will never be
+    user.email = f"erased-{user.id}@erased.invalid"  # RFC 2606: .invalid never resolves
     user.email_key = casefold_key(user.email)
     user.password_hash = UNUSABLE_PASSWORD
     user.has_second_factor = False
 
 
 def _stream_rows(session: Session, statement: Select[Any]) -> Iterator[Row[Any]]:
-    # Closed whatever happens: a statement read half-way keeps an SQLite connection in the past.
+    # Always closed, because a half-read statement keeps the SQLite connection on an old snapshot.
     with session.execute(statement, execution_options={"yield_per": FETCH_SIZE}) as rows:
         yield from rows
 

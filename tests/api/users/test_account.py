@@ -1,4 +1,4 @@
-"""One's own account, and whom one may see (rules: V1; threats 6)."""
+"""The caller's own account, and the users that they may see (rules: V1; threats 6)."""
 
 
 def test_people_read_their_own_account(people, as_user):

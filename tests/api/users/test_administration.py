@@ -1,4 +1,4 @@
-"""People, as admins run them (rules: P1 to P5, E5)."""
+"""Administration of users by admins (rules: P1 to P5, E5)."""
 
 from datetime import timedelta
 
@@ -395,7 +395,7 @@ def first_names(answer):
 
 
 def entries(admin):
-    """Everybody's entries of the last days, as an admin sees them."""
+    """Return the recent entries of all users, as an admin sees them."""
     today = utc_now().date()
     params = {"start_date": today - timedelta(days=2), "end_date": today + timedelta(days=1), "scope": "all"}
     return [entry for user in admin.get("/reports/team", params=params).json() for entry in user["entries"]]

@@ -1,4 +1,4 @@
-"""People in and out as CSV: all or nobody, and every fault by line and column (threats 7, 10, 19, 23)."""
+"""Import and export of users as CSV: all or none, and each error with line and column (threats 7, 10, 19, 23)."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ CSV = {"Content-Type": "text/csv; charset=utf-8"}
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """Tell nobody how far it is."""
+    """Accept progress, and do nothing."""
 
 
 def csv_file(*rows, header=HEADER):
@@ -46,7 +46,7 @@ def send(caller, content, **params):
 
 
 def refused(caller, content):
-    """The faults of a file as (line, column, code); its message by the same key."""
+    """Send a file that is rejected, and return its messages by (line, column, code)."""
     answer = send(caller, content)
     assert (answer.status_code, answer.json()["code"]) == (422, "import_refused"), answer.text
     assert answer.json()["error_count"] >= len(answer.json()["errors"])
@@ -63,7 +63,7 @@ def boss(as_user, ada):
     return as_user(ada)
 
 
-# What is taken
+# Accepted files
 
 
 def test_an_admin_imports_a_team_with_its_manager_below_it(server, boss, ada, mia):
@@ -170,7 +170,7 @@ def test_the_file_of_any_spreadsheet_is_taken(boss, content):
     assert (ana["first_name"], ana["last_name"], ana["role"], ana["time_zone"]) == ("Ana", "Almeida", "employee", "UTC")
 
 
-# What is refused, and where
+# Rejected files
 
 
 def test_every_fault_is_named_by_line_and_column_and_nobody_is_imported(server, boss, people, mia):
@@ -227,7 +227,7 @@ def test_a_circle_of_managers_is_named_in_full_once(boss):
     assert errors == {
         (3, "manager_email", "manager_cycle"): (
             "Ana Li <ana@new.example.com> -> Bo Ek <bo@new.example.com> -> Ana Li <ana@new.example.com>. "
-            "Nobody can be above their own manager: change one of these."
+            "These managers form a cycle. Change one of them."
         )
     }
 
@@ -238,7 +238,7 @@ def test_of_a_circle_too_long_for_a_sentence_both_ends_are_named(boss):
     (errors,) = refused(boss, csv_file(*rows)).values()
 
     assert errors.startswith("P 0 <p0@new.example.com> -> P 1 <p1@new.example.com> -> (497 more) -> P 499 <")
-    assert " -> P 0 <p0@new.example.com>. Nobody" in errors
+    assert " -> P 0 <p0@new.example.com>. These" in errors
 
 
 def test_who_names_a_manager_whose_own_line_is_wrong_is_not_blamed(boss):
@@ -263,7 +263,7 @@ def test_the_first_hundred_faults_are_told_and_all_are_counted(boss):
 
     assert (len(answer["errors"]), answer["error_count"]) == (100, 250)
     assert answer["errors"][-1]["loc"] == ["line", 101, "role"]
-    assert answer["detail"] == "Nobody was imported. Faults found in the file: 250."
+    assert answer["detail"] == "No user was imported. Errors in the file: 250. Correct them, and import the file again."
 
 
 @pytest.mark.parametrize(
@@ -320,17 +320,17 @@ def test_only_csv_is_taken(boss):
         assert (answer.status_code, answer.json()["code"]) == (415, "csv_required")
 
 
-# How much, and for whom
+# Limits and access
 
 
 def manager_chain(length):
-    """Everybody manages the one in the line above."""
+    """Build a file in which each user manages the user in the line above."""
     rows = [f"p{n}@new.example.com,P{n},Ng,manager,p{n + 1}@new.example.com," for n in range(length - 1)]
     return csv_file(*rows, f"p{length - 1}@new.example.com,P,Ng,manager,,")
 
 
 def test_twenty_thousand_people_below_one_another_are_a_file_like_any_other(boss):
-    boss.event_hooks = {}  # to hold 20,000 people against the record takes longer than to import them
+    boss.event_hooks = {}  # checking 20,000 users against the audit log takes longer than importing them
 
     assert send(boss, manager_chain(20_000), dry_run=True).json() == {"dry_run": True, "users": 20_000}
 
@@ -385,14 +385,14 @@ def test_who_hangs_up_in_the_middle_imports_nobody(server, boss, ada):
     assert users_by_email(boss) == before
 
 
-# Meanwhile
+# Concurrent changes
 
 
 def test_of_two_identical_imports_at_once_one_wins_and_the_other_is_refused_whole(server, as_user, ada):
     content = csv_file(*(f"p{n}@new.example.com,P,Ng,employee,," for n in range(300)))
     admins = [as_user(ada), as_user(ada)]
     for admin in admins:
-        admin.event_hooks = {}  # each sees what the other one changed
+        admin.event_hooks = {}  # each would see the changes of the other one
 
     with ThreadPoolExecutor(2) as both:
         answers = list(both.map(lambda admin: send(admin, content), admins))
@@ -442,7 +442,7 @@ def test_nobody_is_imported_below_a_manager_who_is_demoted_at_the_same_moment(se
         assert errors in ({None, "has_reports"}, {None, "import_refused"}), errors
 
 
-# Out, and in again
+# Export and re-import
 
 
 def test_the_export_has_everybody_by_id_and_the_record_says_so(server, boss, people, ada, mia):
@@ -473,7 +473,7 @@ NASTY = [
 
 @pytest.fixture
 def other_database(engine, tmp_path, postgresql_server):
-    """Another database, without anybody."""
+    """Another database, without users."""
     with empty_database(engine, tmp_path, postgresql_server) as url, open_database(settings_for(url)) as database:
         migrate(database)
         yield database
@@ -497,7 +497,7 @@ def test_what_is_exported_is_imported_as_the_same_people(boss, server, people, o
 
 
 def import_file(database, content):
-    """Import as the operator does."""
+    """Import a file as the operator."""
     with database.read_transaction() as session:
         prepared = csv_import.prepare(session, None, content, at=utc_now())
     with database.write_transaction() as session:

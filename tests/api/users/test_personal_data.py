@@ -1,4 +1,4 @@
-"""A person's own data: all of it for themselves, and its erasure once nobody needs the name any more."""
+"""Personal data: export by the user, and erasure after the retention period."""
 
 import json
 from datetime import timedelta
@@ -12,7 +12,7 @@ from app.models.tables import ENTRY, USER
 from app.services.access.errors import UserNotFound
 from app.services.audit.verification import verify
 from app.services.users import personal_data
-from app.services.users.errors import PersonIsActive, RetentionRuns
+from app.services.users.errors import RetentionNotExpired, UserStillActive
 from tests.support.audit_asserts import AuditLog
 from tests.support.credentials import create_api_token, create_second_factor
 from tests.support.factories import PASSWORD, instant
@@ -95,7 +95,7 @@ class TestOwnData:
 class TestErasure:
     @pytest.fixture
     def gone(self, people, as_user, ana, website):
-        """Ana, who left: her entry of 2018, a renaming, a correction with a reason; now deactivated."""
+        """A deactivated user with an entry of 2018, a changed name, and a correction with a reason."""
         admin = as_user(people.admin("Ada"))
         entry = people.entry(ana, website, *LONG_AGO)
         admin.patch(f"/time-entries/{entry}", json={"description": "Shop", "reason": "Ana called from Lisbon"})
@@ -124,7 +124,7 @@ class TestErasure:
             assert trace not in everything
 
     def test_nothing_is_left_that_let_them_in(self, server, as_user, people, anonymous):
-        """Where and on what somebody logged in is personal too."""
+        """The address and the device of a login are personal data too."""
         dora = people.employee("Dora")
         phone = create_second_factor(server.database, dora)
         anonymous.post("/auth/login", data={"username": "dora@example.com", "password": PASSWORD, "otp": phone.code()})
@@ -161,7 +161,7 @@ class TestErasure:
     def test_an_active_person_is_not_erased(self, database, people):
         bob = people.employee("Bob")
 
-        with pytest.raises(PersonIsActive):
+        with pytest.raises(UserStillActive):
             self.erase(database, bob)
 
         assert people.reload(bob).first_name == "Bob"
@@ -169,7 +169,7 @@ class TestErasure:
     def test_nobody_is_erased_before_the_retention_time_of_their_last_entry_has_passed(self, server, people, gone):
         ends = instant(LONG_AGO[1]) + timedelta(days=server.settings.RETENTION_DAYS)
 
-        with pytest.raises(RetentionRuns, match="until 2023-03-02"):
+        with pytest.raises(RetentionNotExpired, match="until 2023-03-02"):
             self.erase(server.database, gone, at=ends - timedelta(seconds=1))
         self.erase(server.database, gone, at=ends)
 

@@ -1,4 +1,4 @@
-"""The record of accounts (rules: R1): what lets people in, what ends it, and who did that; never a secret."""
+"""Audit events of accounts (rules: R1): granted and ended access, its actor, and never a secret."""
 
 from datetime import timedelta
 from unittest.mock import ANY
@@ -47,7 +47,7 @@ CHANGES = [
 
 @pytest.fixture
 def ids(people, as_user, server):
-    """Ana is logged in here and on her phone, has an API token and a link; Eve has a second factor; Ada is an admin."""
+    """Ana has two login sessions, an API token and a password link. Eve has a second factor. Ada is an admin."""
     ana, eve, ada = people.employee("Ana"), people.employee("Eve"), people.admin("Ada")
     own = {"Ana": as_user(ana), "Eve": as_user(eve), "Ada": as_user(ada)}
     session_id = own["Ana"].get("/auth/sessions").json()[0]["id"]

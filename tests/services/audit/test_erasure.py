@@ -1,4 +1,4 @@
-"""A person's values leave the record behind the event that says so; nothing else ever does, and links follow links."""
+"""Triggers of the audit log: personal values can be erased only after an erase event. All else is append-only."""
 
 import pytest
 from sqlalchemy import Executable, Update, insert, select, text, update
@@ -72,7 +72,7 @@ def test_personal_values_emptied_without_an_erasure_are_missed(tamperer):
         if event.personal:
             failure = tamperer.verify_after(update_row(AUDIT_EVENT, event, {"personal": None}))
 
-            assert failure == f"{position_of(event)} has lost its personal values, and no erasure says why."
+            assert failure == f"{position_of(event)} has no personal values, but no later event erases them."
 
 
 def test_personal_values_emptied_behind_an_erasure_are_missed(ids, database):
@@ -83,7 +83,7 @@ def test_personal_values_emptied_behind_an_erasure_are_missed(ids, database):
 
     failure = tamperer.verify_after(clear_personal(ids["Ana"]))
 
-    assert failure == f"{position_of(last)} has lost its personal values, and no erasure says why."
+    assert failure == f"{position_of(last)} has no personal values, but no later event erases them."
 
 
 @pytest.mark.parametrize("step", [-1, 0, 2, 3])
@@ -116,7 +116,7 @@ def test_each_link_follows_the_one_that_an_earlier_transaction_wrote(ids, databa
 
 
 def erase(database: Database, user_id: int) -> None:
-    """The event that lets the values go; emptying them is the next statement's."""
+    """Record the erase event. It allows a later statement to clear the values."""
     with database.write_transaction("request-8") as session:
         recorder.record(session, recorder.ERASE_ACTION, at=NOW, actor_id=None, subject_id=user_id, object_id=user_id)
 
@@ -131,7 +131,7 @@ def clear_personal(user_id: int) -> Update:
 
 
 def test_an_erasure_that_somebody_forged_to_empty_values_behind_is_found(database, people):
-    """With SQL, and every trigger on: it continues the chain, so the database takes it, and lets the values go."""
+    """The triggers accept a forged erase event that continues the chain, but verification finds it."""
     ana = people.employee("Ana")
     forged = text("""
         INSERT INTO audit_event (chain_id, position, at, action, object_type, request_id, key_id, link)

@@ -1,4 +1,4 @@
-"""The record (rules: R1, R2): one event per changed subject, in the transaction of the change, never rewritten."""
+"""The audit log (rules: R1, R2): one event per changed subject, in the transaction of the change, append-only."""
 
 import re
 import sqlite3
@@ -27,7 +27,7 @@ BUSINESS_TABLES = sorted(all_tables().tables.keys() - set(RECORD_TABLES))
 
 @dataclass(frozen=True)
 class Change:
-    """A request, and what it leaves in the record: action, subject, object, and what differs before and after."""
+    """A request and its audit event: action, subject, object, and the fields that differ before and after."""
 
     caller: str
     operation: str
@@ -42,7 +42,7 @@ class Change:
 
 
 ZOE = {name: NEW[name] for name in ("email", "first_name", "last_name", "role")}
-# {new} is the id in the answer, {next} that of the next person. Requests on entries have tests of their own, below.
+# {new} is the id in the response, {next} that of the next user. Requests on entries are tested below.
 CHANGES = [
     Change("Ada", "POST /admin/users", "user:create", "{new}", "{new}", body=NEW,
            after=ZOE | {"is_active": True, "manager_id": None, "time_zone": "UTC", "must_change_password": False}),
@@ -89,7 +89,7 @@ ENTRY_OPERATIONS = [
     "DELETE /time-entries/{entry}",
     "POST /time-entries/bulk",
 ]
-# Those on accounts have a file of their own: test_account_events.py.
+# Tested in test_account_events.py.
 ACCOUNT_OPERATIONS = [
     "POST /auth/logout",
     "DELETE /auth/sessions",
@@ -106,9 +106,9 @@ ACCOUNT_OPERATIONS = [
     "DELETE /auth/totp",
     "DELETE /admin/users/{user}/totp",
 ]
-# What keeps a session going changes nothing else: 48 events a day for each person would bury those that matter.
+# A refresh changes nothing but the session. Its 48 events per user and day would hide the important events.
 UNRECORDED = ["POST /auth/refresh"]
-# Where nothing changes, nothing is recorded.
+# Requests that change nothing record nothing.
 UNCHANGED = [
     ("PATCH /admin/users/{Ana}", {"first_name": "Ana", "role": "employee"}),
     ("PUT /admin/users/{Dan}/deactivate", None),
@@ -140,7 +140,7 @@ REFUSED = [
 
 
 class Office:
-    """Ada, Mia with Ana in her team, Dan who left; Website for all, Secret for Ana; an entry of Ana's."""
+    """Test data: an admin, a manager with one direct report, a deactivated user, two projects and an entry."""
 
     def __init__(self, people, as_user, database):
         mia = people.manager("Mia")
@@ -378,7 +378,7 @@ def test_the_record_is_never_rewritten(database, people, rewrites):
 
 @pytest.mark.parametrize("engine", [SQLITE])
 def test_a_stranger_to_our_pragmas_rewrites_nothing_either(db_url, database, people):
-    """A plain SQLite connection has no recursive triggers: REPLACE deletes without asking those against DELETE."""
+    """On a plain SQLite connection, recursive triggers are off, so REPLACE does not fire DELETE triggers."""
     people.employee("Ana")
 
     with closing(sqlite3.connect(str(make_url(db_url).database))) as stranger:
@@ -392,7 +392,7 @@ def clock_in_on(office, project):
 
 
 def audited_fields(entry):
-    """What the record keeps of an entry."""
+    """Return the fields of an entry that its audit events hold."""
     recorded = ("project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version")
     return {name: entry[name] for name in recorded}
 

@@ -1,4 +1,4 @@
-"""The proof of the record: whatever is changed or removed behind the application's back is found, and where."""
+"""Verification of the audit log: it finds every change or removal by SQL, and names the place."""
 
 import re
 from typing import Any
@@ -113,7 +113,7 @@ def test_personal_values_stand_in_one_way_only(database, old, new):
 
     failure = tamperer.verify_after(update_row(AUDIT_EVENT, event, {"personal": event.personal.replace(old, new)}))
 
-    assert failure == f"Chain {ORGANISATION_CHAIN}, link 1 was changed in its personal values."
+    assert failure == f"Chain {ORGANISATION_CHAIN}, link 1 has changed personal values."
 
 
 def test_the_start_of_a_reason_cannot_become_a_part_of_its_salt(database):
@@ -125,7 +125,7 @@ def test_the_start_of_a_reason_cannot_become_a_part_of_its_salt(database):
 
     failure = tamperer.verify_after(update_row(AUDIT_EVENT, event, {"personal": moved}))
 
-    assert failure == f"Chain {ORGANISATION_CHAIN}, link 1 was changed in its personal values."
+    assert failure == f"Chain {ORGANISATION_CHAIN}, link 1 has changed personal values."
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
@@ -150,11 +150,11 @@ def test_what_is_broken_before_an_unreadable_event_is_named_first(tamperer, ids)
     unreadable = update_row(AUDIT_EVENT, third, {"at": literal_column("'yesterday'")})
 
     assert tamperer.verify_after(unreadable) == (
-        f"The row of audit_event behind chain {second.chain_id}, link {second.position} can't be read: "
-        "a column holds what isn't of its kind."
+        f"The row of audit_event after chain {second.chain_id}, link {second.position} cannot be read. "
+        "A column holds an invalid value."
     )
     assert tamperer.verify_after(unreadable, update_row(AUDIT_EVENT, first, {"action": "user:creates"})) == (
-        f"{position_of(first)} was changed: it doesn't fit its link."
+        f"{position_of(first)} was changed. It does not match its content."
     )
 
 
@@ -182,7 +182,7 @@ def test_a_missing_head_is_missed_before_anything_happened(database):
     tamperer = AuditTamperer(database)
     (head,) = tamperer.heads
 
-    assert tamperer.verify_after(delete_row(AUDIT_CHAIN, head)) == f"Chain {ORGANISATION_CHAIN} has lost its head."
+    assert tamperer.verify_after(delete_row(AUDIT_CHAIN, head)) == f"Chain {ORGANISATION_CHAIN} has no head."
 
 
 def test_two_events_that_change_places_are_found(tamperer):
@@ -194,7 +194,7 @@ def test_two_events_that_change_places_are_found(tamperer):
             update_row(AUDIT_EVENT, one, contents(other)), update_row(AUDIT_EVENT, other, contents(one))
         )
 
-        assert failure == f"{position_of(one)} was changed: it doesn't fit its link."
+        assert failure == f"{position_of(one)} was changed. It does not match its content."
 
 
 def test_an_event_forged_or_repeated_at_the_end_is_found(tamperer, ids):
@@ -205,7 +205,10 @@ def test_an_event_forged_or_repeated_at_the_end_is_found(tamperer, ids):
         for statements in ([insert(AUDIT_EVENT).values(event)], [insert(AUDIT_EVENT).values(event), mended]):
             failure = tamperer.verify_after(*statements)
 
-            assert failure == f"Chain {last.chain_id}, link {last.position + 1} was changed: it doesn't fit its link."
+            assert (
+                failure
+                == f"Chain {last.chain_id}, link {last.position + 1} was changed. It does not match its content."
+            )
 
 
 @pytest.mark.parametrize("chain_id", [UNKNOWN_ID, -7, -1])
@@ -214,7 +217,10 @@ def test_an_event_copied_into_a_chain_of_nobody_is_found(tamperer, ids, chain_id
     head = insert(AUDIT_CHAIN).values(chain_id=chain_id, length=1, last_link=copied["link"])
 
     for statements in ([insert(AUDIT_EVENT).values(copied)], [insert(AUDIT_EVENT).values(copied), head]):
-        assert tamperer.verify_after(*statements) == f"Chain {chain_id}, link 1 was changed: it doesn't fit its link."
+        assert (
+            tamperer.verify_after(*statements)
+            == f"Chain {chain_id}, link 1 was changed. It does not match its content."
+        )
 
 
 def test_an_event_copied_into_the_chain_of_another_person_is_found(tamperer, ids):
@@ -224,17 +230,17 @@ def test_an_event_copied_into_the_chain_of_another_person_is_found(tamperer, ids
 
     failure = tamperer.verify_after(insert(AUDIT_EVENT).values(copied))
 
-    assert failure == f"Chain {ids['Mia']}, link 2 was changed: it doesn't fit its link."
+    assert failure == f"Chain {ids['Mia']}, link 2 was changed. It does not match its content."
 
 
 @pytest.mark.parametrize("chain_id", [UNKNOWN_ID, -7])
 @pytest.mark.parametrize(
     ("length", "last_link", "message"),
     [
-        (0, "", " has a head, but no link."),
-        (0, "f00", ", link 0 isn't the last link that the chain's head has."),
-        (1, "f00", ", link 1 is missing: the chain's head has 1 links."),
-        (-1, "", ", link 0 is one more than the chain's head knows of."),
+        (0, "", " has a head but no links."),
+        (0, "f00", ", link 0 does not match the last link in the chain head."),
+        (1, "f00", ", link 1 is missing. The chain head counts 1 links."),
+        (-1, "", ", link 0 is not counted in the chain head."),
     ],
 )
 def test_a_head_of_a_chain_without_events_is_found(tamperer, chain_id, length, last_link, message):
@@ -248,10 +254,10 @@ def test_lengths_that_no_number_can_sum_up_are_found(tamperer):
 
 
 def contents(event: Row[Any]) -> dict[str, Any]:
-    """All of an event but its place."""
+    """Return the fields of an event without its position."""
     return {column.name: getattr(event, column.name) for column in AUDIT_EVENT.c if not column.primary_key}
 
 
 def names_column(message: str | None, event: Row[Any], column: Column[Any]) -> bool:
-    """Whether it names the very event; where the event went elsewhere, any place."""
+    """Return True if the failure names this event, or any position if the event was moved."""
     return names_position(message) if column.primary_key else (message or "").startswith(f"{position_of(event)} ")

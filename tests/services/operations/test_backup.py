@@ -1,4 +1,4 @@
-"""Backups: what was there comes back, all of it or nothing, on both databases; load and kills are in tests/faults."""
+"""Backup and restore on both databases: all data or nothing. Tests under load and with kills are in tests/faults."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ WITH_SLOTS_OF_EXPORTS = "2026_11_25_export_slots"
 
 @pytest.fixture
 def monday(people):
-    """Ana's Monday, 7.5 hours of it."""
+    """One user with an entry of 7.5 hours."""
     ana, website = people.employee("Ana"), people.project("Website")
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 15:30", description="Zeile\n\\.\n\ttab ☃")
     return ana, website
@@ -57,7 +57,7 @@ def hours(database):
 
 
 def with_manifest(file: Path, change, dump: bytes | None = None) -> None:
-    """Write the backup anew, with a manifest that says something else, and another dump where one is given."""
+    """Rewrite the backup with a changed manifest, and with another dump if one is given."""
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(parts.pop("manifest.json"))
@@ -76,12 +76,12 @@ def test_what_was_there_comes_back(run_command, people, database, monday, tmp_pa
     with database.write_transaction("test") as session:
         session.execute(update(ENTRY).values(description="Something else"))
 
-    assert "Say --force" in error_line(run_command("restore", "monday"))
+    assert "Use --force" in error_line(run_command("restore", "monday"))
     assert names(database) == ["Ana", "Bob"]
     restored = run_command("restore", "monday", "--force")
 
     assert (taken.exit_code, restored.exit_code, taken.stderr, restored.stderr) == (0, 0, "", "")
-    assert taken.stdout.startswith("monday is written and checked: 20")
+    assert taken.stdout.startswith("Wrote and checked monday: 20")
     assert taken.stdout.endswith(" UTC, 1 entries, 3 events.\n")
     assert (names(database), hours(database)) == (["Ana"], then)
     assert (tmp_path / "monday").stat().st_mode & 0o777 == 0o600
@@ -93,7 +93,7 @@ def test_what_was_there_comes_back(run_command, people, database, monday, tmp_pa
     ]
     assert events[1].after.keys() == {"taken_at", "version", "sha256"}
     assert run_command("verify-audit").exit_code == 0
-    people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 12:00")  # the numbers go on behind those that are there
+    people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 12:00")  # ids continue after the existing ones
     assert len({row[0] for row in hours(database)}) == 2
 
 
@@ -112,7 +112,7 @@ def test_a_backup_moves_into_an_empty_database_with_all_its_guards(run_cli, run_
 def test_a_backup_is_never_written_over_unless_forced(run_command, people, tmp_path):
     (tmp_path / "monday").write_text("Dear diary")
 
-    assert "monday is there already." in error_line(run_command("backup", "monday"))
+    assert "monday already exists." in error_line(run_command("backup", "monday"))
     assert (tmp_path / "monday").read_text() == "Dear diary"
     assert run_command("backup", "monday", "--force").exit_code == 0
     assert zipfile.is_zipfile(tmp_path / "monday")
@@ -139,19 +139,19 @@ def test_a_file_that_somebody_laid_in_the_way_is_not_written_through(run_command
     [
         (
             lambda manifest: manifest["facts"]["tables"].update(project=2),
-            "The rows of project: the backup says 2, and the ",
+            "The rows of project differ. The backup has 2, but the ",
         ),
         (
             lambda manifest: manifest["facts"]["tables"].update(holiday=2),
-            "The rows of holiday: the backup says 2, and the ",
+            "The rows of holiday differ. The backup has 2, but the ",
         ),
         (
             lambda manifest: manifest["facts"]["entries"].update({"1": [1, 27001]}),
-            "The entries and seconds of person 1: the backup says 1, 27001, and the restored database has 1, 27000.",
+            "The entries and seconds of user 1 differ. The backup has 1, 27001, but the database has 1, 27000.",
         ),
         (
             lambda manifest: manifest["facts"]["chains"].pop("1"),
-            "chain 1, and the last one,: the backup says none, and the ",
+            "last link of chain 1 differ. The backup has none, but the ",
         ),
     ],
 )
@@ -165,7 +165,7 @@ def test_the_first_difference_is_named_and_nothing_changes(
     refused = error_line(run_command("restore", "monday", "--force"))
 
     assert message in refused and refused.endswith("Nothing was changed.")
-    people.employee("Cleo")  # the numbers go on behind those that are there
+    people.employee("Cleo")  # ids continue after the existing ones
     assert names(database) == ["Ana", "Bob", "Cleo"]
 
 
@@ -178,9 +178,9 @@ def test_a_backup_of_another_revision_than_it_says_is_refused(
     refused = error_line(run_cli("restore", "monday", DB_URL=empty_url))
 
     expected = {
-        SQLITE: f"The backup says revision 2026_11_25_passwords, and the restored database has {head_revision()}. "
+        SQLITE: f"The backup has revision 2026_11_25_passwords, but the restored database has {head_revision()}. "
         "Nothing was changed.",
-        POSTGRESQL: 'Nothing was changed, since the database refused: relation "api_token" does not exist',
+        POSTGRESQL: 'Database error, nothing was changed: relation "api_token" does not exist',
     }
     assert refused == expected[engine]
 
@@ -192,7 +192,7 @@ def damage(file: Path) -> None:
 
 
 def damage_of_another_kind(file: Path) -> None:
-    """The manifest is packed as we never do, and damaged."""
+    """Write a damaged manifest with LZMA, a compression that backups never use."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("manifest.json", os.urandom(999))
     content = bytearray(file.read_bytes())
@@ -201,7 +201,7 @@ def damage_of_another_kind(file: Path) -> None:
 
 
 def name_in_no_encoding(file: Path) -> None:
-    """Its directory says that a name is UTF-8, and it isn't."""
+    """Mark a name in the ZIP directory as UTF-8, and make it invalid."""
     content = bytearray(file.read_bytes())
     entry = content.rindex(b"PK\x01\x02")
     content[entry + 9] |= 0x08
@@ -210,7 +210,7 @@ def name_in_no_encoding(file: Path) -> None:
 
 
 def offset_before_the_file(file: Path) -> None:
-    """Its directory says that it begins later than it does, so that what it lists begins before the file."""
+    """Increase the offset of the ZIP directory, so that its members seem to start before the file."""
     content = bytearray(file.read_bytes())
     begins = slice(content.rindex(b"PK\x05\x06") + 16, content.rindex(b"PK\x05\x06") + 20)
     content[begins] = (int.from_bytes(content[begins], "little") + len(content)).to_bytes(4, "little")
@@ -259,13 +259,13 @@ def of_the_other_engine(manifest) -> None:
         ),
         (
             lambda file: with_manifest(file, lambda manifest: manifest.update(format=2)),
-            "The backup's manifest isn't one",
+            "The manifest of the backup is unknown",
         ),
         (
             lambda file: with_manifest(file, from_the_future),
-            "doesn't know: restore it with version 9.1",
+            "does not know. Restore it with version 9.1",
         ),
-        (lambda file: with_manifest(file, of_the_other_engine), "and DB_URL names another engine."),
+        (lambda file: with_manifest(file, of_the_other_engine), "but DB_URL names another engine."),
         (lambda file: file.unlink(), "No such file or directory"),
     ],
 )
@@ -289,7 +289,7 @@ def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it
     assert detect_schema_state(database) is SchemaState.old
     restored = run_cli("restore", "old", DB_URL=empty_url)
     assert (restored.exit_code, restored.stderr) == (0, "")
-    assert restored.stdout.startswith("The database holds what it held then: ")
+    assert restored.stdout.startswith("Restored the backup of ")
     assert restored.stdout.endswith(f" It was migrated to {head_revision()}.\n")
     with closing(Database(settings_for(empty_url))) as other:
         assert detect_schema_state(other) is SchemaState.current
@@ -299,7 +299,7 @@ def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it
 def test_a_backup_that_has_rows_of_a_table_dropped_since_comes_back(
     run_command, run_cli, empty_url, database, monday, tmp_path
 ):
-    """Versions 0.4 to 0.7 kept the exports that were going on in it."""
+    """Versions 0.4 to 0.7 had a table of running exports."""
     ana, _ = monday
     before, then = objects_of(database), hours(database)
     run_alembic(database, "downgrade", WITH_SLOTS_OF_EXPORTS)
@@ -325,8 +325,8 @@ def test_a_backup_of_another_revision_never_takes_the_place_of_what_is_there(run
     people.employee("Bob")
 
     assert error_line(run_command("restore", "old", "--force")) == (
-        f"The backup has the revision {BEFORE_THE_SECOND_FACTOR}, and the database {head_revision()}. Restore it into "
-        "an empty database, and point DB_URL at that. Nothing was changed."
+        f"The backup has revision {BEFORE_THE_SECOND_FACTOR}, but the database has {head_revision()}. Set DB_URL to "
+        "an empty database, and restore into that. Nothing was changed."
     )
     assert names(database) == ["Ana", "Bob"]
 
@@ -339,12 +339,14 @@ def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_s
 
     refused = error_line(run_command("restore", "monday", "--force", SECRET_KEY=ANOTHER_KEY))
 
-    assert "The backup is whole, but its record can't be proven: Chain 0, link 1 can't be proven." in refused
+    assert (
+        "The backup is complete, but its audit log cannot be verified. Chain 0, link 1 cannot be verified." in refused
+    )
     assert "which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS." in refused
     assert names(database) == ["Ana", "Bob"]
     restored = run_command("restore", "monday", "--force", "--skip-verification", SECRET_KEY=ANOTHER_KEY)
     assert restored.exit_code == 0
-    assert restored.stderr.startswith("The record can't be proven: Chain 0, link 1 can't be proven.")
+    assert restored.stderr.startswith("The audit log cannot be verified. Chain 0, link 1 cannot be verified.")
     assert names(database) == ["Ana"]
 
 
@@ -353,26 +355,26 @@ def test_a_break_in_is_found_when_the_backup_comes_back(run_command, database, m
     AuditTamperer(database).execute(delete(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ana.id))
     run_command("backup", "monday")
 
-    assert "but its record can't be proven: Chain " in error_line(run_command("restore", "monday", "--force"))
+    assert "but its audit log cannot be verified. Chain " in error_line(run_command("restore", "monday", "--force"))
     restored = run_command("restore", "monday", "--force", "--skip-verification")
     assert (restored.exit_code, names(database)) == (0, ["Ana"])
-    assert restored.stderr.startswith("The record can't be proven: Chain ")
+    assert restored.stderr.startswith("The audit log cannot be verified. Chain ")
 
 
 def test_somebody_elses_database_is_neither_taken_nor_replaced(run_cli, run_command, empty_url, monday):
     run_command("backup", "monday")
-    assert "is empty: there is nothing to back up." in error_line(run_cli("backup", "nothing", DB_URL=empty_url))
+    assert "is empty. There is nothing to back up." in error_line(run_cli("backup", "nothing", DB_URL=empty_url))
     create_unrelated_table(empty_url)
 
-    assert "no revision that this version knows." in error_line(run_cli("backup", "theirs", DB_URL=empty_url))
-    assert "tables that aren't this service's; nothing was" in error_line(
+    assert "is unknown to this version." in error_line(run_cli("backup", "theirs", DB_URL=empty_url))
+    assert "tables of another application. Nothing was" in error_line(
         run_cli("restore", "monday", "--force", DB_URL=empty_url)
     )
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
 def test_a_backup_replaces_what_a_newer_version_migrated(run_command, database, monday, people):
-    """Who goes back to the version before has a database that it doesn't know, and a backup from before."""
+    """After a downgrade, the older version finds an unknown schema, but has a backup from before the upgrade."""
     run_command("backup", "monday")
     people.employee("Bob")
     with database.write_transaction("test") as session:
@@ -429,7 +431,7 @@ def test_a_backup_never_takes_the_place_of_the_database(run_command, database, m
 
     for name in (str(live), "alias"):
         message = error_line(run_command("backup", name, "--force"))
-        assert message == f"{name} is the database itself, or its log. Choose another name."
+        assert message == f"{name} is the database file or its write-ahead log. Choose another name."
     assert names(database) == ["Ana"]
 
 
@@ -481,15 +483,14 @@ def test_a_foreign_key_of_others_is_in_the_way_of_a_restore(run_command, people,
     execute(make_url(db_url), 'CREATE TABLE dashboard.staff (id integer REFERENCES "user" (id))')
 
     assert error_line(run_command("restore", "monday", "--force")) == (
-        "Nothing was changed, since the database refused: "
-        "cannot truncate a table referenced in a foreign key constraint"
+        "Database error, nothing was changed: cannot truncate a table referenced in a foreign key constraint"
     )
     assert names(database) == ["Ana", "Bob"]
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_no_statement_of_a_dump_is_run(run_cli, run_command, empty_url, database, monday, tmp_path):
-    """Rows are taken from it, and where sequences are: a file that was tampered with can't run SQL."""
+    """Only rows and sequence values are restored, so a tampered file cannot run SQL."""
     run_command("backup", "monday")
     with zipfile.ZipFile(tmp_path / "monday") as archive:
         dump = archive.read("time_tracking.dump")
@@ -522,7 +523,7 @@ def test_nobody_gets_an_id_twice_whatever_a_dump_says_of_sequences(run_cli, run_
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_a_restore_is_never_in_a_deadlock_with_an_admin(run_command, people, database, monday):
-    """It waits for an export, and an admin, who has locked the rules, for whoever has locked the people."""
+    """The restore waits for an export. Meanwhile, an admin holds the lock of the user rules and waits for users."""
     ana, ada = monday[0], people.admin("Ada")
     run_command("backup", "monday")
     results = []
@@ -555,7 +556,7 @@ def waiting_for_locks(database, mode: str) -> int:
 
 @pytest.fixture
 def in_front_of(tmp_path, monkeypatch):
-    """Put a script in front of one of PostgreSQL's programs, on the PATH: `in_front_of("pg_dump", "exit 1")`."""
+    """Return a function that wraps a PostgreSQL program on the PATH: `in_front_of("pg_dump", "exit 1")`."""
 
     def wrap(name: str, script: str) -> None:
         file = tmp_path / name
@@ -588,7 +589,7 @@ def test_the_password_is_no_argument_and_of_several_hosts_the_one_that_answered_
 def test_a_backup_of_partitions_comes_back_into_tables_without_any(
     run_cli, run_command, empty_url, database, monday, db_url, in_front_of, left_out
 ):
-    """So does one of version 0.7, which dumped the rows of each partition under its own name."""
+    """The same holds for backups of version 0.7, which dumped each partition under its own name."""
     with closing(connect(make_url(db_url))) as connection, connection.cursor() as cursor:
         cursor.execute(f"BEGIN; {STATEMENTS.read_text()}; COMMIT")
     then = hours(database)

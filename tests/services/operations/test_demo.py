@@ -1,4 +1,4 @@
-"""The company to look at: who is in it, and that its hours are ones that people could have worked."""
+"""The demo company: its users, and plausible working hours."""
 
 from collections import Counter, defaultdict
 from datetime import timedelta
@@ -13,7 +13,7 @@ from app.models.users import Role
 from app.services.operations import demo
 from tests.support.factories import instant, password_hash
 
-# Clocks changed within the 90 days before: in Europe on 29 March and 25 October, in New York on 8 March and 1 November.
+# DST changes in the 90 days before: in Europe on 29 March and 25 October, in New York on 8 March and 1 November.
 SPRING, AUTUMN = instant("2026-04-20 12:00"), instant("2026-11-23 00:30")
 
 

@@ -1,5 +1,4 @@
-"""The first start: an admin where nobody could log in otherwise, but none whose password everybody knows; and a
-database that several may make at once."""
+"""The first start: creation of the first admin, rejection of the published password, and concurrent starts."""
 
 import sqlite3
 from collections.abc import Callable
@@ -35,7 +34,7 @@ PRODUCTION = {**OWN, "ENVIRONMENT": "production"}
 
 @pytest.fixture
 def start(db_url) -> Callable[..., User | None]:
-    """Do what a start does, with these settings."""
+    """Return a function that runs the start with the given settings."""
 
     def ensure(**settings: str) -> User | None:
         with (
@@ -61,7 +60,7 @@ def test_where_there_is_an_admin_there_comes_no_other(start, people):
 
 
 def test_people_without_an_admin_get_one(start, people):
-    """As after the demo command on an empty database."""
+    """This is the case after the demo command on an empty database."""
     people.manager("Mia")
 
     assert start(**OWN).email == "ada@example.com"
@@ -79,12 +78,12 @@ def test_five_starts_at_once_make_one_admin(start, database):
 def test_an_email_that_an_employee_has_is_refused(start, people):
     people.employee("Ada")
 
-    with pytest.raises(InvalidSettings, match=r"^FIRST_ADMIN_EMAIL belongs to somebody who is no admin"):
+    with pytest.raises(InvalidSettings, match=r"^FIRST_ADMIN_EMAIL belongs to a user who is not an admin"):
         start(**OWN)
 
 
 def test_a_weak_password_is_refused(start):
-    with pytest.raises(InvalidSettings, match=r"^FIRST_ADMIN_PASSWORD won't do") as refused:
+    with pytest.raises(InvalidSettings, match=r"^FIRST_ADMIN_PASSWORD is too weak") as refused:
         start(FIRST_ADMIN_PASSWORD="password1234")
 
     assert "password1234" not in str(refused.value)
@@ -94,7 +93,7 @@ def test_a_database_with_the_published_password_does_not_go_to_production(start)
     """Threats 16."""
     start()
 
-    with pytest.raises(InvalidSettings, match=r"^admin@example.com still has the published password"):
+    with pytest.raises(InvalidSettings, match=r"^admin@example.com still has the published default password"):
         start(**PRODUCTION)
 
 
@@ -105,7 +104,7 @@ def test_nor_does_it_under_another_email_or_in_another_role(start, database, peo
     with database.write_transaction("test") as session:
         session.execute(update(USER).where(USER.c.email == DEFAULT_ADMIN_EMAIL).values(since))
 
-    with pytest.raises(InvalidSettings, match="still has the published password"):
+    with pytest.raises(InvalidSettings, match="still has the published default password"):
         start(**PRODUCTION)
 
 
@@ -128,7 +127,7 @@ def test_an_admin_who_has_no_password_yet_keeps_nobody_from_starting(start, data
 
 @pytest.fixture
 def locked_file(tmp_path):
-    """A new SQLite file that another process is about to write: the connection, and the settings of our own start."""
+    """A new SQLite file that another process has locked: its connection, and the settings of our start."""
     with closing(sqlite3.connect(tmp_path / "new.db")) as other:
         other.execute("PRAGMA user_version = 1")
         other.execute("BEGIN IMMEDIATE")
@@ -147,7 +146,7 @@ def test_a_start_waits_for_another_one_that_makes_the_same_file(locked_file):
 
 @pytest.fixture
 def newer(database):
-    """A database that a newer version migrated, and the way to do more to it."""
+    """A database migrated by a newer version. The fixture is a function that runs more statements on it."""
 
     def change(*statements: str) -> Database:
         with database.write_transaction("newer") as session:
@@ -159,7 +158,7 @@ def newer(database):
 
 
 def test_an_old_worker_that_is_restarted_in_a_rolling_upgrade_starts_on_the_newer_schema(newer, people):
-    """It leaves the schema as it is: `migrate` refuses it still."""
+    """The start leaves the schema unchanged, and `migrate` still rejects it."""
     upgraded = newer(
         "ALTER TABLE project ADD COLUMN colour TEXT DEFAULT 'blue' NOT NULL", "CREATE TABLE absence (id INT)"
     )
