@@ -1,4 +1,4 @@
-"""The README's quickstart runs unchanged."""
+"""The commands of README.md and docs/tutorial.md are run as they stand there, and print what the tutorial shows."""
 
 import csv
 import io
@@ -12,7 +12,11 @@ from tests.support.server_process import Backend
 
 pytestmark = pytest.mark.system
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+COMMANDS = re.compile(r"```bash\n(.*?)```", re.DOTALL)
+OUTPUTS = re.compile(r"```bash\n[^`]*?```\n\n```(?:json|text)\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture
@@ -22,14 +26,30 @@ def fresh_service(db_url, tmp_path):
     backend.stop()
 
 
+def run_commands(page, service, folder):
+    script = "\n".join(COMMANDS.findall(page.read_text())).replace("http://127.0.0.1:8000", service.base_url)
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def without_variables(output):
+    """Mask what differs from run to run (ids, instants, lengths of time), and how long lines are wrapped."""
+    return re.sub(r"\d+", "0", re.sub(r"\b[0-9a-f]{16}\b|\d+\.\d+|\s", lambda match: match[0].strip() and "0", output))
+
+
 def test_a_newcomer_follows_the_tour_from_login_to_csv(fresh_service, tmp_path):
-    (tour,) = re.findall(r"```bash\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    script = tour.replace("http://127.0.0.1:8000", fresh_service.base_url)
+    output = run_commands(TUTORIAL, fresh_service, tmp_path)
 
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = csv.DictReader(io.StringIO(done.stdout[done.stdout.index("employee_id,employee_name") :]))
+    rows = csv.DictReader(io.StringIO(output[output.index("employee_id,employee_name") :]))
     assert {(row["employee_name"], row["project_name"]) for row in rows} == {("Ana Silva", "Website")}
+    shown = OUTPUTS.findall(TUTORIAL.read_text())
+    assert len(shown) > 5
+    assert [each for each in shown if without_variables(each) not in without_variables(output)] == []
+
+
+def test_the_quickstart_of_the_readme_clocks_in_and_out(fresh_service, tmp_path):
+    output = run_commands(README, fresh_service, tmp_path)
+
+    assert re.search(r'"end_time":"[^"]+"', output)
