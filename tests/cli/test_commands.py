@@ -143,7 +143,7 @@ def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(run_com
 
 def test_the_demo_company_does_not_move_in_with_people_unless_forced(run_command, database, people):
     people.employee("Bob")
-    people.project("Website")  # the same name as in the README
+    people.project("Website")  # the same name as in the tutorial
 
     message = error_line(run_command("demo"))
 

@@ -1,4 +1,4 @@
-"""Files, rules and threats named in documents, docstrings and comments exist."""
+"""Files, rules, threats and links in documents, docstrings and comments exist."""
 
 import re
 from collections.abc import Iterator
@@ -62,3 +62,23 @@ def test_every_rule_and_threat_that_is_named_is_there():
 
 def texts() -> Iterator[str]:
     return (source.read_text() for source in sources() if source != Path(__file__))
+
+
+def test_every_link_to_a_file_resolves():
+    broken = [
+        f"{source.relative_to(ROOT)}: {link}"
+        for source in sources()
+        if source.suffix == ".md"
+        for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", source.read_text())
+        if not (source.parent / link).exists()
+    ]
+
+    assert broken == []
+
+
+def test_the_index_lists_every_document():
+    index = (ROOT / "docs" / "README.md").read_text()
+
+    missing = [path.name for path in (ROOT / "docs").glob("*.md") if f"({path.name})" not in index]
+
+    assert missing == ["README.md"]
