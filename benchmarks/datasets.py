@@ -18,14 +18,14 @@ FETCH_SIZE = 5000
 DESCRIPTION = "Minutes, and answers to mails"
 Values = dict[str, Any]
 
-_START, _END, _LAST, _SLOT = bindparam("start", type_=Instant), bindparam("end", type_=Instant), "last", "slot"
+_START, _END, _LAST, _SHIFT = bindparam("start", type_=Instant), bindparam("end", type_=Instant), "last", "slot"
 _OUR_DAY = insert(ENTRY).from_select(
     [
         "user_id", "project_id", "start_time", "end_time", "description", "time_zone", "needs_review", "version",
         "created_at", "updated_at",
     ],
     select(
-        USER.c.id, 1 + (USER.c.id + bindparam(_SLOT)) % len(PROJECTS), _START, _END, literal(DESCRIPTION),
+        USER.c.id, 1 + (USER.c.id + bindparam(_SHIFT)) % len(PROJECTS), _START, _END, literal(DESCRIPTION),
         literal("UTC"), literal(False), literal(1), _START, _END,
     ).where(USER.c.id.between(FIRST_EMPLOYEE, bindparam(_LAST))),
 )  # fmt: skip
@@ -64,9 +64,9 @@ def load_baseline(url: URL, company_size: CompanySize) -> None:
 def _insert_entries(connection: Connection, company_size: CompanySize, statement: Executable, zone: Any) -> None:
     """Insert the entries of all employees, day by day."""
     for day, last in company_size.days():
-        for slot, hour in enumerate(START_HOURS):
+        for shift, hour in enumerate(START_HOURS):
             start = datetime.combine(day, time(hour), zone)
-            values = {"slot": slot, "last": last, "start": start, "end": start + timedelta(hours=ENTRY_HOURS)}
+            values = {"slot": shift, "last": last, "start": start, "end": start + timedelta(hours=ENTRY_HOURS)}
             connection.execute(statement, values)
 
 

@@ -12,7 +12,7 @@ from benchmarks.scenarios.scenario import Scenario
 from benchmarks.services import Service
 from benchmarks.upper_bounds import CopyOut, WriteXlsx
 
-SETTLE_SECONDS = 2
+PAUSE_SECONDS = 2
 """Seconds before a measurement in which a worker finishes start-up work, such as the first password hash.
 
 Otherwise the memory of that work would count as the export's.
@@ -41,7 +41,7 @@ def export_load(service: Service, scale: Scale, path: str, rows: int) -> Run:
 
     def run(_: float) -> Sample:
         service.restart()
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
         before, _ = _peak(service, small)
         after, answer = _peak(service, whole)
         if not answer.is_good:

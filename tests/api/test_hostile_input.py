@@ -401,8 +401,8 @@ def test_every_shape_of_the_authorization_header_but_ours_is_401(people, server,
 
 def test_a_token_of_somebody_who_never_was_is_401(server):
     for user_id in (999_999, 2**31 - 1):
-        with server.caller(server._signer.sign(user_id, 0, at=utc_now())) as nobody:
-            assert nobody.get("/auth/me").status_code == 401
+        with server.caller(server._signer.sign(user_id, 0, at=utc_now())) as deleted_user:
+            assert deleted_user.get("/auth/me").status_code == 401
 
 
 # Passwords

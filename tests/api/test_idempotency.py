@@ -70,10 +70,10 @@ class TestTheSameRequest:
     def test_it_is_done_once_and_answered_twice(self, server, as_user, ana, keyed_request):
         audit_log = AuditLog(server.database)
 
-        first, again = send(as_user(ana), *keyed_request, "k-1"), send(as_user(ana), *keyed_request, "k-1")
+        first, repeated = send(as_user(ana), *keyed_request, "k-1"), send(as_user(ana), *keyed_request, "k-1")
 
         assert first.is_success
-        assert comparable(again) == comparable(first)
+        assert comparable(repeated) == comparable(first)
         assert entries_in(server.database) == 1
         assert len(audit_log.new_events()) == 1
 
@@ -94,9 +94,9 @@ class TestTheSameRequest:
         in_berlin = {"start_time": start.astimezone(ZoneInfo("Europe/Berlin")).isoformat(), "description": ""}
 
         first = send(as_user(ana), "/time-entries", body, "k-1")
-        again = send(as_user(ana), "/time-entries", dict(reversed((body | in_berlin).items())), "k-1")
+        repeated = send(as_user(ana), "/time-entries", dict(reversed((body | in_berlin).items())), "k-1")
 
-        assert comparable(again) == comparable(first)
+        assert comparable(repeated) == comparable(first)
         assert entries_in(server.database) == 1
 
     def test_a_switch_closes_and_opens_once(self, server, people, as_user, ana, website):
@@ -109,9 +109,9 @@ class TestTheSameRequest:
         assert [event.action for event in audit_log.new_events()] == ["time_entry:switch", "time_entry:clock_in"]
 
     def test_without_a_key_it_is_done_each_time(self, server, as_user, ana, website):
-        first, again = (send(as_user(ana), *request_for("enter by hand", website)) for _ in range(2))
+        first, repeated = (send(as_user(ana), *request_for("enter by hand", website)) for _ in range(2))
 
-        assert (first.status_code, refusal(again)) == (201, (409, "entry_overlaps"))
+        assert (first.status_code, refusal(repeated)) == (201, (409, "entry_overlaps"))
         assert keys_in(server.database) == set()
 
     def test_under_another_key_it_is_another_request(self, as_user, ana, website):
@@ -205,10 +205,10 @@ class TestRefusals:
 
     @pytest.mark.parametrize("key", ["k", "~" * 255, "\"'%_\\;--"])
     def test_every_visible_ascii_character_is_as_good_as_another(self, as_user, ana, website, key):
-        first, again = (send(as_user(ana), *request_for("clock in", website), key) for _ in range(2))
+        first, repeated = (send(as_user(ana), *request_for("clock in", website), key) for _ in range(2))
 
         assert first.status_code == 200
-        assert comparable(again) == comparable(first)
+        assert comparable(repeated) == comparable(first)
 
 
 class TestADayLater:
@@ -223,10 +223,10 @@ class TestADayLater:
         age_keys(server.database, hours=24)
 
         second = send(as_user(ana), *request_for("clock in", website), "k-1", switch=True)
-        again = send(as_user(ana), *request_for("clock in", website), "k-1", switch=True)
+        repeated = send(as_user(ana), *request_for("clock in", website), "k-1", switch=True)
 
         assert first.json()["id"] != second.json()["id"]
-        assert comparable(again) == comparable(second)
+        assert comparable(repeated) == comparable(second)
 
     def test_a_free_key_may_be_another_requests(self, server, as_user, ana, website):
         send(as_user(ana), *request_for("clock in", website), "k-1")
@@ -278,10 +278,10 @@ class TestWhoAsks:
         body = {"operations": [{"action": "create"} | body]} if name == "bulk" else body
         audit_log = AuditLog(server.database)
 
-        first, again = send(as_user(mia), address, body, "k-1"), send(as_user(mia), address, body, "k-1")
+        first, repeated = send(as_user(mia), address, body, "k-1"), send(as_user(mia), address, body, "k-1")
 
         assert first.is_success
-        assert comparable(again) == comparable(first)
+        assert comparable(repeated) == comparable(first)
         assert [(event.actor_id, event.subject_id) for event in audit_log.new_events()] == [(mia.id, ana.id)]
         assert keys_in(server.database) == {(mia.id, "k-1")}, "the sender's, not the owner's"
 
@@ -304,9 +304,9 @@ class TestWhoAsks:
         as_user(ada).put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": people.manager("Max").id})
         audit_log = AuditLog(server.database)
 
-        again = send(as_user(mia), address, body, "k-1")
+        repeated = send(as_user(mia), address, body, "k-1")
 
-        assert (first.is_success, refusal(again)) == (True, (404, "user_not_found"))
+        assert (first.is_success, refusal(repeated)) == (True, (404, "user_not_found"))
         assert audit_log.new_events() == []
 
 

@@ -1,6 +1,6 @@
 """Projects: administration by admins, and bookings by users (rules: J1, J2, E4)."""
 
-NOBODY = 2_000_000_000
+UNKNOWN_USER_ID = 2_000_000_000
 
 
 def test_a_new_project_can_be_booked_by_everyone_at_once(people, admin, as_user):
@@ -26,8 +26,8 @@ def test_a_project_name_is_taken_however_it_is_written(people, admin):
         people.project(taken, is_active=taken != "Shop")
     other = people.project("Other")
 
-    created = [admin.post("/admin/projects", json={"name": wanted}) for wanted in pairs.values()]
-    renamed = [admin.patch(f"/admin/projects/{other.id}", json={"name": wanted}) for wanted in pairs.values()]
+    created = [admin.post("/admin/projects", json={"name": variant}) for variant in pairs.values()]
+    renamed = [admin.patch(f"/admin/projects/{other.id}", json={"name": variant}) for variant in pairs.values()]
 
     answers = [(answer.status_code, answer.json()["code"]) for answer in created + renamed]
     assert answers == [(409, "project_name_taken")] * 8
@@ -56,8 +56,8 @@ def test_projects_are_found_by_a_part_of_their_name_and_filtered(people, admin):
     for name in ("Website", "Old website", "Änderung", "50% off"):
         people.project(name, is_active=name != "Old website")
 
-    def search_names(**wanted):
-        return names(admin.get("/admin/projects", params=wanted))
+    def search_names(**params):
+        return names(admin.get("/admin/projects", params=params))
 
     assert search_names(search="WEB") == ["Website", "Old website"]
     assert search_names(search="web", is_active=True) == ["Website"]
@@ -136,8 +136,8 @@ def test_adding_and_removing_a_member_again_changes_nothing(people, admin):
 
 
 def test_members_are_listed_page_by_page(people, admin):
-    crowd = tuple(people.employee(name) for name in ("Ana", "Bob", "Carla"))
-    website = people.project("Website", members=crowd)
+    many_users = tuple(people.employee(name) for name in ("Ana", "Bob", "Carla"))
+    website = people.project("Website", members=many_users)
 
     first = admin.get(f"/admin/projects/{website.id}/members", params={"limit": 2})
     second = admin.at_root("GET", first.links["next"]["url"])
@@ -148,7 +148,10 @@ def test_members_are_listed_page_by_page(people, admin):
 
 def test_a_member_is_a_person_and_their_project_exists(people, admin):
     ana, website = people.employee("Ana"), people.project("Website")
-    paths = [f"/admin/projects/{website.id}/members/{NOBODY}", f"/admin/projects/{NOBODY}/members/{ana.id}"]
+    paths = [
+        f"/admin/projects/{website.id}/members/{UNKNOWN_USER_ID}",
+        f"/admin/projects/{UNKNOWN_USER_ID}/members/{ana.id}",
+    ]
 
     refused = [call(path) for path in paths for call in (admin.put, admin.delete)]
 

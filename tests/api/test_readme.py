@@ -44,9 +44,9 @@ def test_a_newcomer_follows_the_tour_from_login_to_csv(fresh_service, tmp_path):
 
     rows = csv.DictReader(io.StringIO(output[output.index("employee_id,employee_name") :]))
     assert {(row["employee_name"], row["project_name"]) for row in rows} == {("Ana Silva", "Website")}
-    shown = OUTPUTS.findall(TUTORIAL.read_text())
-    assert len(shown) > 5
-    assert [each for each in shown if without_variables(each) not in without_variables(output)] == []
+    outputs = OUTPUTS.findall(TUTORIAL.read_text())
+    assert len(outputs) > 5
+    assert [each for each in outputs if without_variables(each) not in without_variables(output)] == []
 
 
 def test_the_quickstart_of_the_readme_clocks_in_and_out(fresh_service, tmp_path):

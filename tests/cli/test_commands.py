@@ -24,7 +24,7 @@ from tests.support.databases import SQLITE, settings_for
 from tests.support.factories import PASSWORD
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
-NOBODY_LISTENS = "postgresql://ana:pencil@127.0.0.1:1/ett"
+UNUSED_PORT_URL = "postgresql://ana:pencil@127.0.0.1:1/ett"
 
 
 def counts(database) -> tuple[int, int]:
@@ -81,7 +81,7 @@ def test_a_command_on_an_unmigrated_database_migrates_sqlite_and_asks_for_it_on_
 
 @pytest.mark.parametrize("arguments", [["migrate"], ["create-admin", "ada@example.com"], ["demo"]])
 def test_a_database_that_cannot_be_reached_is_told_without_its_password(run_cli, arguments):
-    message = error_line(run_cli(*arguments, stdin=PASSWORD, DB_URL=NOBODY_LISTENS))
+    message = error_line(run_cli(*arguments, stdin=PASSWORD, DB_URL=UNUSED_PORT_URL))
 
     assert message.startswith("The database of DB_URL can't be used: connection to server")
     assert "pencil" not in message

@@ -125,8 +125,8 @@ def test_a_row_has_a_test_or_a_file_or_a_reason():
 
 
 def test_it_says_how_many_there_are_of_each():
-    (said,) = COUNTS.findall(TEXT)
+    (counts,) = COUNTS.findall(TEXT)
     counted = Counter(row.status for row in ROWS for _ in row.ids)
 
-    assert tuple(map(int, said)) == tuple(counted[status] for status in STATUSES)
+    assert tuple(map(int, counts)) == tuple(counted[status] for status in STATUSES)
     assert counted.total() == 253

@@ -10,8 +10,8 @@ FOLDERS = ("app", "tests", "alembic", "benchmarks", "deploy", "docs")
 OF_APP = ("api", "cli", "core", "models", "schemas", "services")
 """Packages of app/, which code names without the prefix `app/`."""
 NAMED = re.compile(rf"(?<![\w/.*-])((?:{'|'.join(FOLDERS + OF_APP)})/[\w/-]+\.(?:py|md|sql|typ|toml|yml|yaml|conf))\b")
-RULES = re.compile(r"\brules: ([^;)]+)")
-THREATS = re.compile(r"\b[Tt]hreats ((?:F?\d+)(?:(?:, | to | and )F?\d+)*)")
+RULE_REFERENCES = re.compile(r"\brules: ([^;)]+)")
+THREAT_REFERENCES = re.compile(r"\b[Tt]hreats ((?:F?\d+)(?:(?:, | to | and )F?\d+)*)")
 SUFFIXES = {".md", ".py", ".sql", ".toml", ".typ", ".yaml", ".yml"}
 MADE_UP = "absences"  # the example of CONTRIBUTING, which does not exist
 
@@ -49,10 +49,16 @@ def test_every_rule_and_threat_that_is_named_is_there():
     rules, threats = numbers("rules.md", r"^- ([TEPJVR]\d) "), numbers("threats.md", r"^\| (F?\d+) \|")
     named = {
         "rules": {
-            each for text in texts() for found in RULES.findall(text) for each in re.findall(r"\b[A-Z]\d\b", found)
+            each
+            for text in texts()
+            for found in RULE_REFERENCES.findall(text)
+            for each in re.findall(r"\b[A-Z]\d\b", found)
         },
         "threats": {
-            each for text in texts() for found in THREATS.findall(text) for each in re.findall(r"F?\d+", found)
+            each
+            for text in texts()
+            for found in THREAT_REFERENCES.findall(text)
+            for each in re.findall(r"F?\d+", found)
         },
     }
 

@@ -51,7 +51,7 @@ class Node:
 
     def kill(self) -> None:
         """Kill all processes with SIGKILL, as in a power failure."""
-        for _again in range(2):  # Patroni may have started PostgreSQL in the meantime
+        for _restart in range(2):  # Patroni may have started PostgreSQL in the meantime
             self._signal(signal.SIGKILL)
             for process in self._processes.values():
                 process.wait()

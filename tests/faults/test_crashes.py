@@ -44,11 +44,11 @@ def test_a_kill_under_load_loses_nothing_that_was_acknowledged(people, database,
         writers.wait_for_acknowledged(time.monotonic(), within_seconds=RECOVERY_TIMEOUT_SECONDS)
         writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
     before = compare_with_database(database, log)
-    again = writers.resend_failed()
+    repeated = writers.resend_failed()
 
     assert (before.lost, before.duplicates, before.phantoms) == (0, 0, 0)
     assert set(log.statuses) == {NO_RESPONSE}
-    assert {answer.status_code for answer in again} == {200}
+    assert {answer.status_code for answer in repeated} == {200}
     assert compare_with_database(database, log) == DurabilityResult()
     with database.read_transaction() as session:
         assert engine != SQLITE or session.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"

@@ -45,12 +45,12 @@ def test_a_postgresql_that_is_killed_and_then_restarted_loses_nothing_and_fails_
         own_postgresql.restart()
         reads = send_in_parallel([[read] * READS] * READERS)
         writers.wait_for(len(log.acknowledged) + 5 * WRITERS)
-    again = writers.resend_failed()
+    repeated = writers.resend_failed()
 
     assert (meanwhile.status_code, meanwhile.json()["code"]) == (503, "database_unavailable")
     assert {answer.status_code for answers in reads for answer in answers} == {200}, (
         "the pool held only dead connections"
     )
     assert set(log.statuses) == {503}, "every request got a response"
-    assert {answer.status_code for answer in again} == {200}
+    assert {answer.status_code for answer in repeated} == {200}
     assert compare_with_database(database, log) == DurabilityResult()

@@ -65,7 +65,7 @@ def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
         for node in standbys:
             node.start_patroni()
         gaps = [measure_write_gap(cluster, writers, fault) for fault in (switch_over, kill_machine)]
-    again = writers.resend_failed()
+    repeated = writers.resend_failed()
 
     assert with_one_standby == 200, "one standby is enough"
     assert [status for status, _seconds in unknown] == [503, 503], "not acknowledged, and not replayed either"
@@ -73,7 +73,7 @@ def test_a_failover_loses_nothing_and_without_a_standby_nothing_is_acknowledged(
     assert max(gaps) < MAX_WRITE_GAP_SECONDS
     assert max(log.longest_request_seconds, *(seconds for _status, seconds in unknown)) < MAX_REQUEST_SECONDS
     assert set(log.statuses) == {503}
-    assert {answer.status_code for answer in again} == {200}
+    assert {answer.status_code for answer in repeated} == {200}
     assert ana.clock_in()[0] == 200
     log.sent += [ana.key, bob.key]
     assert compare_with_database(database, log) == DurabilityResult()

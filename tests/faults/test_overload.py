@@ -33,11 +33,11 @@ def test_a_hanging_database_turns_punches_away_with_retry_after_and_then_heals(p
         live = [me.at_root("GET", "/health/live").status_code for _ in range(20)]
         answers = calls.result()
 
-    slots = 1 if engine == SQLITE else server.settings.DB_POOL_SIZE
+    permits = 1 if engine == SQLITE else server.settings.DB_POOL_SIZE
     assert live == [200] * 20
     assert Counter((answer.status_code, answer.json()["code"]) for answer in answers) == {
-        (503, "database_unavailable"): slots,
-        (503, "service_busy"): PUNCHES - slots,
+        (503, "database_unavailable"): permits,
+        (503, "service_busy"): PUNCHES - permits,
     }
     assert me.clock_in(website.id).status_code == 200
 

@@ -42,7 +42,7 @@ def test_a_company_punches_and_reports_through_a_pooler_with_three_connections(s
 
     statuses = [tuple(answer.status_code for answer in of_client) for of_client in answers]
     assert Counter(statuses) == {(200, 200, 201, 201, 200): STAFF}
-    assert all(first.json() == again.json() for _, _, first, again, _ in answers)
+    assert all(first.json() == repeated.json() for _, _, first, repeated, _ in answers)
     with as_user(mia) as her:
         for report, params in REPORTS.items():
             assert her.get(f"/reports/{report}", params=PERIOD | params).status_code == 200, report

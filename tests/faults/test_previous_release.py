@@ -25,7 +25,7 @@ from tests.support.server_process import ROOT, TLS, Backend
 
 pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # runs code of another release
 SECONDS = 60
-NOBODY = "nobody"
+ANONYMOUS = "anonymous"
 RENAMED_PATHS = {"/api/v1/reports/timesheet.pdf": "/api/v1/reports/export/pdf"}
 """Paths that this release changed; empty in a release that changes none."""
 
@@ -51,7 +51,7 @@ class RunningRelease:
     def answer(self, operation, name):
         """Return the response to a user in a new login session, because some operations end it, or without a login."""
         self._client.headers.pop("Authorization", None)
-        if name != NOBODY:
+        if name != ANONYMOUS:
             login_session = create_login_session(self._database, self._users[name])
             token = self._signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
             self._client.headers["Authorization"] = f"Bearer {token}"
@@ -95,7 +95,7 @@ def test_the_release_before_answers_everything_on_this_ones_schema_as_this_one_d
     operations = older.operations()
     differences, succeeded = [], set()
     for operation in operations:
-        for name in ("Ana", "Mia", "Ada", NOBODY):
+        for name in ("Ana", "Mia", "Ada", ANONYMOUS):
             renamed = replace(operation, path=RENAMED_PATHS.get(operation.path, operation.path))
             before, after = older.answer(operation, name), newer.answer(renamed, name)
             if before.status_code < 300:

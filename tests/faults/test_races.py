@@ -243,9 +243,9 @@ async def _increment(url, headers, *, times):
         async with open_connection(url) as connection:
             for _ in range(times):
                 seen = (await exchange(Call("GET", url, header), *connection)).json()
-                wanted = {"description": str(int(seen["description"]) + 1), "reason": "One more"}
+                changes = {"description": str(int(seen["description"]) + 1), "reason": "One more"}
                 meant_for = header | {"If-Match": f'"{seen["version"]}"'}
-                statuses.append((await exchange(Call("PATCH", url, meant_for, wanted), *connection)).status_code)
+                statuses.append((await exchange(Call("PATCH", url, meant_for, changes), *connection)).status_code)
         return statuses
 
     return [status for of_one in await asyncio.gather(*(count(header) for header in headers)) for status in of_one]

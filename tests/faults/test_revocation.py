@@ -62,8 +62,8 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
     guessing = [Call("GET", f"{url}/auth/me", header(token)) for token in tokens.values()]
 
     def guess_password():
-        crowd = [guessing * (REQUESTS // 2 // len(guessing) // 16 + 1)] * 16
-        return Counter(answer.status_code for client in send_in_parallel(crowd) for answer in client)
+        many_users = [guessing * (REQUESTS // 2 // len(guessing) // 16 + 1)] * 16
+        return Counter(answer.status_code for client in send_in_parallel(many_users) for answer in client)
 
     first = guess_password()
     own_workers.stop()
@@ -94,8 +94,8 @@ def test_twenty_parallel_refreshes_have_one_successor(people, database, two_work
 
     assert {answer.status_code for answer in answers} == {200}
     (successor,) = {answer.json()["refresh_token"] for answer in answers}
-    again = Call("POST", call.url, {}, {"refresh_token": successor})
-    assert send_simultaneously([again])[0].status_code == 200
+    repeated = Call("POST", call.url, {}, {"refresh_token": successor})
+    assert send_simultaneously([repeated])[0].status_code == 200
 
 
 def test_of_39_parallel_guesses_ten_are_judged(people, two_workers):

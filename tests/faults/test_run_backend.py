@@ -193,9 +193,9 @@ def test_somebody_elses_database_is_left_as_it_is(empty_url, engine, tmp_path):
     create_unrelated_table(empty_url)
     before = _content(empty_url, engine)
 
-    said = startup_error(tmp_path, DB_URL=empty_url, SECRET_KEY=SECRET_KEY)
+    message = startup_error(tmp_path, DB_URL=empty_url, SECRET_KEY=SECRET_KEY)
 
-    assert "The database has tables, but no revision that this version knows; nothing was changed." in said
+    assert "The database has tables, but no revision that this version knows; nothing was changed." in message
     assert _content(empty_url, engine) == before
 
 
@@ -209,15 +209,15 @@ def _content(db_url: str, engine: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ("options", "settings", "said"),
+    ("options", "settings", "message"),
     [
         ([], {"ENVIRONMENT": "production"}, "SECRET_KEY is missing"),
         (["--host", "0.0.0.0"], {"SECRET_KEY": SECRET_KEY}, "FIRST_ADMIN_PASSWORD is the published default"),
     ],
 )
-def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, settings, said):
+def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, settings, message):
     """Threats 16. tests/core/config/test_settings.py covers every such setting."""
-    assert said in startup_error(tmp_path, *options, **settings)
+    assert message in startup_error(tmp_path, *options, **settings)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -232,14 +232,14 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
 
-        said = startup_error(tmp_path, "--port", port)
+        message = startup_error(tmp_path, "--port", port)
 
-    assert said == f"Not started. HOST and PORT: cannot listen on '127.0.0.1', port {port}: Address already in use."
+    assert message == f"Not started. HOST and PORT: cannot listen on '127.0.0.1', port {port}: Address already in use."
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"ALGORITHM": "none"}, "ALGORITHM: Input should be"),
         (
@@ -251,12 +251,12 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
         ({"SECRET_KEY_FILE": "no/such/folder"}, "SECRET_KEY_FILE can't be used"),
     ],
 )
-def test_what_stops_a_start_is_told_in_one_line(tmp_path, settings, said):
+def test_what_stops_a_start_is_told_in_one_line(tmp_path, settings, message):
     (tmp_path / "errors.txt").write_text("This is no database.")
 
     error = startup_error(tmp_path, **settings)
 
-    assert said in error
+    assert message in error
     assert "pencil" not in error
 
 

@@ -104,10 +104,10 @@ def test_two_hundred_who_dribble_their_bodies_get_408_and_keep_nobody_from_punch
         answers, others = asyncio.run(_run_both(server.base_url, calls))
 
         growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    for head, said in answers:
+    for head, problem in answers:
         assert head.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         assert b"\r\nconnection: close" in head.lower()
-        assert said["code"] == "request_timeout"
+        assert problem["code"] == "request_timeout"
     assert others.keys() == {200}
     assert growth < 20 * MIB
 
@@ -130,8 +130,8 @@ def test_who_dribbles_a_head_or_a_body_that_nobody_reads_is_closed_too():
     unread = WELCOME.replace(b"\r\n\r\n", b"\r\nContent-Length: 1000\r\n\r\n")
     with run_strict_server() as server, ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(2)]
-        for client, said in zip(clients, (WELCOME[:-2] + b"X-Long: ", unread), strict=True):
-            client.sendall(said)
+        for client, problem in zip(clients, (WELCOME[:-2] + b"X-Long: ", unread), strict=True):
+            client.sendall(problem)
             client.settimeout(0.2)
 
         assert all(_is_closed_despite_traffic(client) for client in clients)
@@ -262,9 +262,11 @@ def test_who_never_reads_a_file_loses_the_connection_long_before_the_files_time_
             server.database, people.employee("Ana", manager=mia), website.id, count=2500, description=LONG_DESCRIPTION
         )
         client = stack.enter_context(connect(server))
-        asked = f"GET /api/v1{URL}?{urlencode(MARCH)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(mia)}"
+        request_head = (
+            f"GET /api/v1{URL}?{urlencode(MARCH)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(mia)}"
+        )
 
-        client.sendall(f"{asked}\r\n\r\n".encode())
+        client.sendall(f"{request_head}\r\n\r\n".encode())
 
         assert client.recv(15) == b"HTTP/1.1 200 OK"
         assert spool_files().keys() - before.keys()

@@ -162,11 +162,11 @@ def test_a_client_that_leaves_early_ends_the_producer_and_frees_its_file(archive
             chunks = answer.iter_raw()
             next(chunks)
             (spool,) = spool_files().keys() - before.keys()
-            kept = spool_files()[spool].open("rb")  # to check at the end how much was written
+            spool_file = spool_files()[spool].open("rb")  # to check at the end how much was written
 
-        with kept:
+        with spool_file:
             assert becomes_true(lambda: checked_out(archive_server) == 0)
-            assert os.fstat(kept.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer continued to the end"
+            assert os.fstat(spool_file.fileno()).st_size < DAYS * ROWS_A_DAY * 20, "the producer continued to the end"
         assert becomes_true(lambda: spool_files() == before and not under_way(archive_server))
         assert_well(mia, archive)
 
@@ -246,7 +246,7 @@ def test_an_export_is_one_snapshot(people, database, export_format):
     mia, website = people.manager("Mia"), people.project("Website")
     ana, zoe = people.employee("Ana", manager=mia), people.employee("Zoe", manager=mia)
     add_entries(database, ana, website.id, count=6000, description="before")
-    wanted = ExportQuery(
+    query = ExportQuery(
         Period(date(2026, 1, 1), date(2026, 12, 31)), ReportScope.team, False, ExportColumns.full, Attribution.at_start
     )
     file, chunks = bytearray(), []
@@ -259,8 +259,8 @@ def test_an_export_is_one_snapshot(people, database, export_format):
         file.extend(chunk)
 
     with database.read_transaction() as session:
-        team = exports.actor_filter(session, Actor(mia.id, mia.role, "UTC"), wanted)
-        exports.write(session, team, wanted, export_format, write, at=utc_now())
+        team = exports.actor_filter(session, Actor(mia.id, mia.role, "UTC"), query)
+        exports.write(session, team, query, export_format, write, at=utc_now())
 
     text = b"".join(map(zipfile.ZipFile(io.BytesIO(file)).read, SHEETS)) if export_format is ExportFormat.xlsx else file
     assert text.count(b"before") == 6000
@@ -285,8 +285,8 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
         )
     bob, callers = as_user(user), [as_user(manager) for manager in managers] * 2
 
-    with ThreadPoolExecutor(STALLED) as crowd:
-        downloads = crowd.map(
+    with ThreadPoolExecutor(STALLED) as many_users:
+        downloads = many_users.map(
             lambda caller: caller.send(caller.build_request("GET", URL, params=MARCH), stream=True), callers
         )
         meanwhile = [bob.get("/auth/me") for _ in range(20)] + [bob.clock_in(website.id)]

@@ -104,12 +104,12 @@ def test_a_migration_killed_anywhere_is_finished_by_the_next_run(db_url, databas
         timeout=SECONDS,
     )
     left = set(inspect(database.engine).get_table_names())
-    again = start_migration(release, db_url)
-    output = again.communicate(timeout=SECONDS)
+    repeated = start_migration(release, db_url)
+    output = repeated.communicate(timeout=SECONDS)
 
     assert killed.returncode == -signal.SIGKILL
     assert not any(table.startswith("_alembic_tmp_") for table in left)
-    assert again.returncode == 0, output
+    assert repeated.returncode == 0, output
     assert _at(database) == {"next_index"}
     assert _is_next(database)
 

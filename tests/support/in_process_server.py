@@ -87,7 +87,7 @@ class Server:
         login_session = create_login_session(self.database, user)
         return self._signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
 
-    def settle(self) -> None:
+    def wait_for_background(self) -> None:
         """Wait until the service has finished its background tasks."""
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.app.state.runtime.wait_for_background(), self.loop).result(20)
@@ -105,7 +105,7 @@ class Server:
         """Wait until all requests and background tasks have ended."""
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self._wait_for_tasks(), self.loop).result(20)
-        self.settle()
+        self.wait_for_background()
 
     async def _wait_for_tasks(self) -> None:
         while self.tasks:

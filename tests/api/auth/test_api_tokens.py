@@ -153,7 +153,7 @@ def test_an_admin_sees_everybodys_tokens_and_revokes_any(people, ana, as_user, s
 def test_a_token_says_when_it_was_last_used(ana, as_user, server):
     with server.caller(create_api_token(server.database, ana, "entries:read").token) as terminal:
         terminal.get("/time-entries/current")
-    server.settle()
+    server.wait_for_background()
 
     (listed,) = as_user(ana).get("/auth/api-tokens").json()
 

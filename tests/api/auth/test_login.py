@@ -58,9 +58,9 @@ def test_every_refused_login_looks_the_same(people, anonymous):
     ]
 
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "invalid_credentials")] * 4
-    bodies = [{name: said for name, said in answer.json().items() if name != "request_id"} for answer in answers]
+    bodies = [{name: value for name, value in answer.json().items() if name != "request_id"} for answer in answers]
     headers = [
-        {name: said for name, said in answer.headers.items() if name not in {"x-request-id", "date"}}
+        {name: value for name, value in answer.headers.items() if name not in {"x-request-id", "date"}}
         for answer in answers
     ]
     assert bodies == bodies[:1] * 4

@@ -200,12 +200,12 @@ def test_a_clock_that_was_an_hour_ahead_closes_no_account(attempt):
 
 def test_unknown_and_known_accounts_ask_the_database_the_same(attempt, database):
     """An additional statement is an additional round trip, which a client can measure."""
-    asked = []
-    event.listen(database.engine, "before_cursor_execute", lambda *_: asked.append(1))
+    statements = []
+    event.listen(database.engine, "before_cursor_execute", lambda *_: statements.append(1))
     counts = []
     for email in ("ana@example.com", "nobody@example.com"):
-        asked.clear()
+        statements.clear()
         attempt(THIEF, email=email)
-        counts.append(len(asked))
+        counts.append(len(statements))
 
     assert counts[0] == counts[1]

@@ -273,13 +273,13 @@ def test_with_mail_the_person_gets_the_link_and_the_admin_does_not(people, ana, 
     ):
         with server.caller(server.token(ada)) as admin:
             answer = admin.post(f"/admin/users/{ana.id}/password-link").json()
-        (letter,) = mailbox.messages
-        token = re.search(r"https://time\.example\.com/set-password#(\S+)", letter.get_content())[1]
+        (email,) = mailbox.messages
+        token = re.search(r"https://time\.example\.com/set-password#(\S+)", email.get_content())[1]
         with server.caller() as anonymous:
             done = anonymous.post("/auth/password/set", json={"token": token, "new_password": NEW})
 
     assert (answer["sent"], answer["token"], answer["link"]) == (True, None, None)
-    assert letter["To"] == "ana@example.com"
+    assert email["To"] == "ana@example.com"
     assert done.status_code == 204
 
 
@@ -292,10 +292,10 @@ def test_a_mail_server_that_refuses_is_told_to_the_admin_who_tries_again(people,
     ):
         refused = admin.post(f"/admin/users/{ana.id}/password-link")
         mailbox.refusals.clear()
-        again = admin.post(f"/admin/users/{ana.id}/password-link")
+        repeated = admin.post(f"/admin/users/{ana.id}/password-link")
 
     assert (refused.status_code, refused.json()["code"]) == (503, "mail_not_sent")
-    assert (again.status_code, len(mailbox.messages)) == (201, 1)
+    assert (repeated.status_code, len(mailbox.messages)) == (201, 1)
 
 
 def test_an_admin_has_no_way_around_their_own_present_password(people, as_user, server):

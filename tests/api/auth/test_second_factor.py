@@ -183,12 +183,12 @@ def test_a_secret_copied_to_another_person_does_not_open(people, database, ana, 
 
 def test_a_former_key_still_opens_what_it_sealed():
     old, new = "a key of last year, 32 characters", "a key of this year, 32 characters"
-    sealed = SecretBox(old).encrypt("JBSWY3DPEHPK3PXP", owner_id=7)
+    ciphertext = SecretBox(old).encrypt("JBSWY3DPEHPK3PXP", owner_id=7)
 
-    assert SecretBox(new, old).decrypt(sealed, owner_id=7) == "JBSWY3DPEHPK3PXP"
-    assert SecretBox(new).encrypt("JBSWY3DPEHPK3PXP", owner_id=7) != sealed
+    assert SecretBox(new, old).decrypt(ciphertext, owner_id=7) == "JBSWY3DPEHPK3PXP"
+    assert SecretBox(new).encrypt("JBSWY3DPEHPK3PXP", owner_id=7) != ciphertext
     with pytest.raises(DecryptionFailed, match="TOTP_KEY"):
-        SecretBox(new).decrypt(sealed, owner_id=7)
+        SecretBox(new).decrypt(ciphertext, owner_id=7)
 
 
 def test_with_another_key_recovery_codes_still_let_people_in(phone, db_url):

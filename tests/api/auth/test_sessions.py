@@ -71,9 +71,9 @@ def test_a_refresh_gives_new_tokens_of_the_same_session(ana, anonymous, server):
 def test_a_spent_refresh_token_gives_the_same_successor_for_ten_seconds_since_answers_get_lost(database, phone):
     second = refresh(database, phone.refresh_token, at=NINE)
 
-    again = refresh(database, phone.refresh_token, at=NINE + timedelta(seconds=10))
+    repeated = refresh(database, phone.refresh_token, at=NINE + timedelta(seconds=10))
 
-    assert again == second
+    assert repeated == second
     assert refresh(database, second.refresh_token, at=NINE + timedelta(seconds=11)) is not None
 
 
@@ -210,7 +210,7 @@ def test_a_session_says_when_it_was_last_used_to_within_five_minutes(ana, as_use
 
     set_last_use(server.database, utc_now() - timedelta(minutes=6))
     me.get("/auth/me")
-    server.settle()
+    server.wait_for_background()
     assert last_use(me) >= utc_now() - timedelta(seconds=30)
 
 
@@ -269,7 +269,7 @@ def test_a_punch_notes_its_use_in_its_own_transaction(people, ana, as_user, serv
     event.listen(server.app.state.runtime.database.engine, "commit", lambda _: commits.append(1))
 
     me.clock_in(website.id)
-    server.settle()
+    server.wait_for_background()
 
     assert len(commits) == 1
     assert last_use(me) >= utc_now() - timedelta(seconds=30)

@@ -339,12 +339,12 @@ def test_a_row_that_stays_locked_is_503_and_changes_nothing(db_url):
         with server.caller(server.token(ana)) as me:
             with lock_user(db_url, ana.id):
                 refused = me.clock_in(website.id)
-                shown = me.get("/time-entries/current")
+                current = me.get("/time-entries/current")
             started = me.clock_in(website.id)
 
     assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert shown.status_code == 204
+    assert current.status_code == 204
     assert started.status_code == 200
 
 
@@ -482,12 +482,12 @@ def test_a_machine_without_room_on_its_disk_is_not_ready_and_says_for_what(db_ur
     more_than_there_is = 10**9
     with run_server(settings_for(db_url, MIN_FREE_DISK_MB=more_than_there_is)) as server, server.caller() as anonymous:
         ready, live = (anonymous.at_root("GET", f"/health/{which}") for which in ("ready", "live"))
-        shown = Scrape(anonymous.at_root("GET", "/metrics"))
+        current = Scrape(anonymous.at_root("GET", "/metrics"))
 
     assert (ready.status_code, ready.json()["code"]) == (503, "disk_space_low")
     assert ("database" in ready.json()["detail"]) == (engine == SQLITE)
     assert live.status_code == 200
-    assert (shown("ett_ready"), shown("ett_database_up")) == (0, 1)
+    assert (current("ett_ready"), current("ett_database_up")) == (0, 1)
 
 
 @pytest.mark.parametrize("name", ["\u200b", "Web\u200bsite", "\u202eetisbeW", "\ufeffWebsite"])

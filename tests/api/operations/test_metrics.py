@@ -64,10 +64,10 @@ def test_no_label_holds_what_somebody_sent(server, as_user, ada, anonymous, scra
     for method, address in (("GET", "/time-entries/4716/nora"), ("TRACE", "/auth/me"), ("PROPFIND", "/4717")):
         anonymous.request(method, address)
 
-    shown = {sample for sample, value in scrape().items() if value != before.get(sample)}
+    metrics = {sample for sample, value in scrape().items() if value != before.get(sample)}
 
     patterns = {operation.path for operation in OPERATIONS}
-    for name, labels in shown:
+    for name, labels in metrics:
         for label, value in labels:
             assert "471" not in value
             assert "nora" not in value.lower()
@@ -126,28 +126,31 @@ def test_open_entries_are_looked_up_at_a_scrape_and_not_at_each(people, as_user,
     as_user(ana).clock_out()
     second = scrape()
 
-    for shown in (first, second):
-        assert shown("ett_open_entries") == 2
-        assert shown("ett_open_entries_needing_review") == 1
-        assert (shown("ett_database_up"), shown("ett_ready")) == (1, 1)
+    for metrics in (first, second):
+        assert metrics("ett_open_entries") == 2
+        assert metrics("ett_open_entries_needing_review") == 1
+        assert (metrics("ett_database_up"), metrics("ett_ready")) == (1, 1)
 
 
 def test_slots_connections_and_what_serves_are_shown(server, scrape, engine):
-    shown = scrape()
+    metrics = scrape()
 
     settings = server.settings
-    assert shown("ett_concurrency_limit", limiter="requests") >= settings.DB_POOL_SIZE
-    assert shown("ett_concurrency_limit", limiter="reports") >= settings.MAX_CONCURRENT_REPORTS
-    assert shown("ett_pool_connections") >= settings.DB_POOL_SIZE + settings.MAX_CONCURRENT_REPORTS
-    assert (shown("ett_requests_running", limiter="requests"), shown("ett_requests_queued", limiter="requests")) == (
+    assert metrics("ett_concurrency_limit", limiter="requests") >= settings.DB_POOL_SIZE
+    assert metrics("ett_concurrency_limit", limiter="reports") >= settings.MAX_CONCURRENT_REPORTS
+    assert metrics("ett_pool_connections") >= settings.DB_POOL_SIZE + settings.MAX_CONCURRENT_REPORTS
+    assert (
+        metrics("ett_requests_running", limiter="requests"),
+        metrics("ett_requests_queued", limiter="requests"),
+    ) == (
         0,
         0,
     )
-    assert shown("ett_pool_connections_in_use") == 0
-    assert shown("ett_workers") == 1
-    assert 0 <= utc_now().timestamp() - shown("ett_last_worker_start_time_seconds") < 60
-    assert shown("ett_disk_free_bytes", volume="temporary") > shown("ett_disk_min_free_bytes") > 0
-    assert shown("ett_build_info", version=__version__, database=engine) == 1
+    assert metrics("ett_pool_connections_in_use") == 0
+    assert metrics("ett_workers") == 1
+    assert 0 <= utc_now().timestamp() - metrics("ett_last_worker_start_time_seconds") < 60
+    assert metrics("ett_disk_free_bytes", volume="temporary") > metrics("ett_disk_min_free_bytes") > 0
+    assert metrics("ett_build_info", version=__version__, database=engine) == 1
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
@@ -157,11 +160,11 @@ def test_a_database_that_hangs_holds_no_scrape_up(db_url):
     with run_server(patient) as server, server.caller() as anonymous, server.database.write_transaction() as session:
         session.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))
 
-        shown = Scrape(anonymous.at_root("GET", "/metrics"))
+        metrics = Scrape(anonymous.at_root("GET", "/metrics"))
 
-    assert (shown("ett_database_up"), shown("ett_ready")) == (0, 0)
-    assert shown("ett_workers") == 1
-    assert "ett_open_entries" not in {name for name, _ in shown}
+    assert (metrics("ett_database_up"), metrics("ett_ready")) == (0, 0)
+    assert metrics("ett_workers") == 1
+    assert "ett_open_entries" not in {name for name, _ in metrics}
 
 
 def test_a_database_that_is_gone_shows_and_what_it_answers_is_counted(postgresql_server):
@@ -174,12 +177,12 @@ def test_a_database_that_is_gone_shows_and_what_it_answers_is_counted(postgresql
         assert anonymous.at_root("GET", "/health/live").status_code == 200
         assert anonymous.at_root("GET", "/health/ready").status_code == 503
 
-        shown = Scrape(anonymous.at_root("GET", "/metrics"))
+        metrics = Scrape(anonymous.at_root("GET", "/metrics"))
 
-    assert (shown("ett_database_up"), shown("ett_ready")) == (0, 0)
+    assert (metrics("ett_database_up"), metrics("ett_ready")) == (0, 0)
     of_database = {"status": "503", "code": "database_unavailable"}
-    assert shown("ett_error_responses_total", **of_database) - before("ett_error_responses_total", **of_database) == 1
-    assert shown("ett_pool_connections_in_use") == 0
+    assert metrics("ett_error_responses_total", **of_database) - before("ett_error_responses_total", **of_database) == 1
+    assert metrics("ett_pool_connections_in_use") == 0
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])

@@ -163,10 +163,10 @@ class TestAllOfThem:
         ]
         audit_log = AuditLog(server.database)
 
-        first, again = (bulk(as_user(ana), *operations, key="k-1") for _ in range(2))
+        first, repeated = (bulk(as_user(ana), *operations, key="k-1") for _ in range(2))
 
-        assert (first.status_code, again.status_code) == (200, 200)
-        assert again.content == first.content
+        assert (first.status_code, repeated.status_code) == (200, 200)
+        assert repeated.content == first.content
         assert len(audit_log.new_events()) == 3
 
     def test_without_a_key_a_second_time_is_refused(self, as_user, ana, website, manual_entries):

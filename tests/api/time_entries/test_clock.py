@@ -92,10 +92,10 @@ def test_nobody_clocks_out_of_an_entry_twice(people, as_user):
     entry_id = me.clock_in(website.id).json()["id"]
     ended = me.post(f"/time-entries/{entry_id}/clock-out").json()
 
-    again = me.post(f"/time-entries/{entry_id}/clock-out")
+    repeated = me.post(f"/time-entries/{entry_id}/clock-out")
 
-    assert (again.status_code, again.json()["code"]) == (409, "already_clocked_out")
-    assert again.json()["entry_id"] == entry_id
+    assert (repeated.status_code, repeated.json()["code"]) == (409, "already_clocked_out")
+    assert repeated.json()["entry_id"] == entry_id
     assert [entry["end_time"] for entry in hours(me)] == [ended["end_time"]]
 
 

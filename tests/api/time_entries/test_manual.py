@@ -70,11 +70,11 @@ class TestEntering:
         assert longest.status_code == 201
 
     def test_an_overlap_is_refused_and_names_the_entry_in_the_way(self, as_user, ana, website, manual_entry):
-        again = as_user(ana).post("/time-entries", json=two_hour_entry(website))
+        repeated = as_user(ana).post("/time-entries", json=two_hour_entry(website))
 
-        assert refusal(again) == (409, "entry_overlaps")
-        assert again.json()["entry_id"] == manual_entry["id"]
-        assert manual_entry["start_time"] in again.json()["detail"]
+        assert refusal(repeated) == (409, "entry_overlaps")
+        assert repeated.json()["entry_id"] == manual_entry["id"]
+        assert manual_entry["start_time"] in repeated.json()["detail"]
 
     def test_the_entry_that_runs_is_in_the_way_of_what_ends_behind_its_start(self, people, as_user, ana, website):
         run_server = people.entry(ana, website, hours_ago_utc(4), None)
@@ -349,9 +349,9 @@ class TestDeleting:
     def test_its_id_is_never_given_again(self, as_user, ana, website, manual_entry):
         as_user(ana).delete(f"/time-entries/{manual_entry['id']}", params={"reason": "Entered twice"})
 
-        again = as_user(ana).post("/time-entries", json=two_hour_entry(website)).json()
+        repeated = as_user(ana).post("/time-entries", json=two_hour_entry(website)).json()
 
-        assert again["id"] > manual_entry["id"]
+        assert repeated["id"] > manual_entry["id"]
 
 
 class TestHistory:

@@ -70,20 +70,20 @@ def assert_matches_report(caller: Any, month: str, **params: Any) -> dict[str, A
     """Assert that every figure equals that of GET /reports/me with `attribution=split` for the same month."""
     period = month_period(month, None)
     query = {"start_date": f"{period.start}", "end_date": f"{period.end}", "attribution": "split"} | params
-    said = caller.get("/reports/me", params=query).json()
+    report = caller.get("/reports/me", params=query).json()
 
     answer = sheet_of(caller, month, **params)
 
-    for day in said["days"]:
+    for day in report["days"]:
         printed = line(answer, day["date"])
         figures = f"{clock(day['total_seconds'])} {day['total_hours']:.2f}" if day["entries"] else "\u2013 \u2013"
         breaks = f" {clock(day['break_seconds'])}" if day["break_seconds"] else ""
         assert printed.endswith(f"{breaks} {figures}"), printed
         for entry in day["entries"]:
             assert entry["end_time"] is None or "\u2013" in printed
-    total = said["total_seconds"]
-    assert line(answer, "Total") == f"Total {total:,} seconds in total {clock(total)} {said['total_hours']:.2f}"
-    return said
+    total = report["total_seconds"]
+    assert line(answer, "Total") == f"Total {total:,} seconds in total {clock(total)} {report['total_hours']:.2f}"
+    return report
 
 
 @pytest.fixture
@@ -98,14 +98,14 @@ def test_a_month_to_sign_has_who_which_and_when(people, as_user, mia, ana, websi
 
     assert answer.headers["Content-Type"] == "application/pdf"
     assert answer.content.startswith(b"%PDF-")
-    said = words(answer)
-    assert "March 2026" in said
-    assert f"Ana Silva ana@example.com, no. {ana.id}" in said
-    assert "MANAGER Mia Silva" in said
-    assert "TIME ZONE UTC" in said
+    sheet_words = words(answer)
+    assert "March 2026" in sheet_words
+    assert f"Ana Silva ana@example.com, no. {ana.id}" in sheet_words
+    assert "MANAGER Mia Silva" in sheet_words
+    assert "TIME ZONE UTC" in sheet_words
     made = answer.headers["X-As-Of"].replace("T", " ").replace("Z", "+00:00")
-    assert f"CREATED {made}" in said
-    assert "Employee: Ana Silva Date Manager: Mia Silva Date" in said
+    assert f"CREATED {made}" in sheet_words
+    assert "Employee: Ana Silva Date Manager: Mia Silva Date" in sheet_words
 
 
 def test_a_day_has_its_stretches_its_breaks_and_its_total(people, as_user, ana, website):
@@ -130,9 +130,9 @@ def test_totals_are_those_of_the_report_to_the_second(people, as_user, ana, webs
     people.entry(ana, website, "2026-03-31 20:00", "2026-04-01 06:00")
     people.entry(ana, website, "2026-04-01 08:00", "2026-04-01 09:00")
 
-    said = assert_matches_report(as_user(ana), "2026-03")
+    report = assert_matches_report(as_user(ana), "2026-03")
 
-    assert said["total_seconds"] == 5 * 3600 + 3599 + 10 * (14360 + 20 + 18839) + 4 * 3600
+    assert report["total_seconds"] == 5 * 3600 + 3599 + 10 * (14360 + 20 + 18839) + 4 * 3600
 
 
 def test_weeks_have_subtotals_of_the_days_of_this_month(people, as_user, ana, website):
@@ -259,14 +259,15 @@ def test_the_sheet_carries_the_head_of_the_persons_record(people, as_user, serve
     """The export of one's own timesheet is the last event, because it is recorded before the sheet is rendered."""
     own, as_manager = as_user(ana), as_user(mia)
     for caller, owner in ((own, ana), (as_manager, ana), (as_manager, mia)):
-        said = words(sheet_of(caller, user_id=owner.id))
+        sheet_words = words(sheet_of(caller, user_id=owner.id))
         with server.database.read_transaction() as session:
             head = session.execute(select(AUDIT_CHAIN).where(AUDIT_CHAIN.c.chain_id == owner.id)).one()
 
         assert (
-            f"Audit log of user {owner.id}: {head.length} events. The last one has the link {head.last_link}." in said
+            f"Audit log of user {owner.id}: {head.length} events. The last one has the link {head.last_link}."
+            in sheet_words
         )
-        assert f"If event {head.length} still has this link and python -m app.cli verify-audit succeeds" in said
+        assert f"If event {head.length} still has this link and python -m app.cli verify-audit succeeds" in sheet_words
 
 
 def test_who_has_no_manager_and_no_record_gets_a_sheet_too(people, as_user, server, bob):
@@ -409,10 +410,10 @@ def test_thousands_of_stretches_keep_the_sheet_short(people, as_user, server, an
 
     answer = sheet_of(as_user(ana))
 
-    said = words(answer)
-    assert said.count("\u2026 976 more \u2026") == 2
-    assert said.count("\u2026 976 more, some need review \u2026") == 1
-    assert said.count("16:39\u201316:39") == 3, "the last one is shown"
+    sheet_words = words(answer)
+    assert sheet_words.count("\u2026 976 more \u2026") == 2
+    assert sheet_words.count("\u2026 976 more, some need review \u2026") == 1
+    assert sheet_words.count("16:39\u201316:39") == 3, "the last one is shown"
     assert len(pages(answer)) <= 2
     assert line(answer, "Total") == "Total 60,000 seconds in total 16:40 16.67"
 
@@ -493,21 +494,21 @@ def test_a_refused_sheet_leaves_no_event(as_user, server, ana, bob):
 
 def test_many_at_once_get_their_sheets_through_one_slot_while_others_punch(people, db_url, database, website):
     """Requests hold neither a connection nor a permit while they wait for the other, so there is no deadlock."""
-    crowd = [people.employee(f"Person {number}") for number in range(8)]
+    many_users = [people.employee(f"Person {number}") for number in range(8)]
     with (
         run_server(settings_for(db_url, DB_POOL_SIZE=2, MAX_CONCURRENT_REPORTS=1)) as narrow,
         ThreadPoolExecutor(8) as pool,
     ):
-        readers, punchers = ([narrow.caller(narrow.token(user)) for user in crowd] for _ in range(2))
+        readers, punchers = ([narrow.caller(narrow.token(user)) for user in many_users] for _ in range(2))
 
         sheets = [pool.submit(sheet_of, reader) for reader in readers]
         punched = {puncher.clock_in(website.id).status_code for puncher in punchers}
-        said = [words(sheet.result()) for sheet in sheets]
+        sheet_words = [words(sheet.result()) for sheet in sheets]
         for caller in (*readers, *punchers):
             caller.close()
 
     assert punched == {200}
-    assert all(f", no. {user.id} " in each for user, each in zip(crowd, said, strict=True))
+    assert all(f", no. {user.id} " in each for user, each in zip(many_users, sheet_words, strict=True))
 
 
 def test_the_operator_makes_anybodys_sheet_with_the_same_bytes_each_time(people, server, ana, website):

@@ -10,7 +10,7 @@ from tests.support.in_process_server import run_server
 NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": PASSWORD}
 A_DAY = {"start_date": "2026-03-02", "end_date": "2026-03-02"}
 ANOTHER_PASSWORD = "another-lantern-17-harbour"
-NOBODY = 2_000_000_000
+UNKNOWN_USER_ID = 2_000_000_000
 
 
 def test_a_new_person_can_log_in_at_once(people, admin, anonymous):
@@ -59,8 +59,8 @@ def test_an_email_belongs_to_one_person_however_it_is_written(people, admin):
         people.employee("Somebody", email=taken)
     bob = people.employee("Bob")
 
-    created = [admin.post("/admin/users", json=NEW | {"email": wanted}) for wanted in pairs.values()]
-    changed = [admin.patch(f"/admin/users/{bob.id}", json={"email": wanted}) for wanted in pairs.values()]
+    created = [admin.post("/admin/users", json=NEW | {"email": variant}) for variant in pairs.values()]
+    changed = [admin.patch(f"/admin/users/{bob.id}", json={"email": variant}) for variant in pairs.values()]
 
     answers = [(answer.status_code, answer.json()["code"]) for answer in created + changed]
     assert answers == [(409, "email_taken")] * 10
@@ -121,8 +121,8 @@ def test_people_are_filtered_by_role_activity_and_manager(people, admin):
     people.employee("Bob", manager=mia, is_active=False)
     people.employee("Carla")
 
-    def found(**wanted):
-        return [email.partition("@")[0] for email in emails(admin.get("/admin/users", params=wanted))]
+    def found(**params):
+        return [email.partition("@")[0] for email in emails(admin.get("/admin/users", params=params))]
 
     assert found(role="employee") == ["ana", "bob", "carla"]
     assert found(role="manager") == ["mia"]
@@ -130,7 +130,7 @@ def test_people_are_filtered_by_role_activity_and_manager(people, admin):
     assert found(is_active=True) == ["ada", "mia", "ana", "carla"]
     assert found(manager_id=mia.id) == ["ana", "bob"]
     assert found(manager_id=mia.id, is_active=True, search="EXAMPLE") == ["ana"]
-    assert found(manager_id=NOBODY) == []
+    assert found(manager_id=UNKNOWN_USER_ID) == []
 
 
 def test_a_long_list_is_walked_page_by_page(people, admin):
@@ -186,7 +186,7 @@ def test_a_persons_fields_cannot_be_emptied_nor_set_behind_the_rules(people, adm
 
 def test_a_manager_is_an_active_manager_or_admin(people, admin):
     ana, eve, max_ = people.employee("Ana"), people.employee("Eve"), people.manager("Max", is_active=False)
-    ids = [NOBODY, eve.id, max_.id]
+    ids = [UNKNOWN_USER_ID, eve.id, max_.id]
 
     created = [admin.post("/admin/users", json=NEW | {"manager_id": each}) for each in ids]
     assigned = [admin.put(f"/admin/users/{ana.id}/assign-manager", params={"manager_id": each}) for each in ids]

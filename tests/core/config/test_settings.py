@@ -184,7 +184,7 @@ def test_production_logs_json_and_development_text_unless_told_otherwise(environ
 
 
 @pytest.mark.parametrize(
-    ("db_url", "shown"),
+    ("db_url", "redacted"),
     [
         ("sqlite:///./time_tracking.db", "sqlite:///./time_tracking.db"),
         ("postgresql://ana:pencil@db.example.com:6432/ett", "postgresql://db.example.com/ett"),
@@ -193,10 +193,10 @@ def test_production_logs_json_and_development_text_unless_told_otherwise(environ
         ("postgresql:///ett", "postgresql:///ett"),
     ],
 )
-def test_a_log_names_the_database_and_nobody_who_may_use_it(environment, db_url, shown):
+def test_a_log_names_the_database_and_nobody_who_may_use_it(environment, db_url, redacted):
     environment(DB_URL=db_url)
 
-    assert load_settings().redacted_database_url == shown
+    assert load_settings().redacted_database_url == redacted
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])

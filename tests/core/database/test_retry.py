@@ -59,7 +59,7 @@ def test_a_punch_that_lost_a_deadlock_is_done_after_the_winner(people, server, a
         session.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # PostgreSQL aborts Ana's punch
         session.execute(text("SELECT id FROM project WHERE id = :id FOR UPDATE"), {"id": website.id})
         punch.start()
-        wait_until_somebody_waits_for_a_lock(server.database)
+        wait_for_lock_waiter(server.database)
         session.execute(text('SELECT id FROM "user" WHERE id = :id FOR UPDATE'), {"id": ana.id})
     punch.join()
 
@@ -76,9 +76,9 @@ def test_a_read_whose_connection_breaks_is_answered_on_another(people, server, a
     with server.database.write_transaction() as session:
         session.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))
         read.start()
-        wait_until_somebody_waits_for_a_lock(server.database)
+        wait_for_lock_waiter(server.database)
         run(server.database, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
-        wait_until_somebody_waits_for_a_lock(server.database)
+        wait_for_lock_waiter(server.database)
     read.join()
 
     assert [response.json()["id"] for response in responses] == [done.json()["id"]]
@@ -95,7 +95,7 @@ def entries_of(database):
         return list(session.execute(select(ENTRY.c.id)).scalars())
 
 
-def wait_until_somebody_waits_for_a_lock(database):
+def wait_for_lock_waiter(database):
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:

@@ -34,5 +34,5 @@ def test_of_many_at_once_two_are_let_in():
             return False
         return True
 
-    with ThreadPoolExecutor(4) as crowd:
-        assert sum(crowd.map(is_admitted, range(1000))) == 2
+    with ThreadPoolExecutor(4) as many_users:
+        assert sum(many_users.map(is_admitted, range(1000))) == 2

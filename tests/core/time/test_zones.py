@@ -138,10 +138,10 @@ def test_where_the_clock_strikes_midnight_twice_the_day_begins_at_the_first():
 def test_an_hour_that_comes_again_before_midnight_stays_with_the_day_that_had_begun():
     """St John's, 2010-11-07: at 00:01 the clock went back to 23:01 of the previous day."""
     begins, ends = day_range(date(2010, 11, 7), date(2010, 11, 7), "America/St_Johns")
-    again = datetime(2010, 11, 7, 3, tzinfo=UTC)
+    repeated = datetime(2010, 11, 7, 3, tzinfo=UTC)
 
-    assert local_date(again, "America/St_Johns") == date(2010, 11, 6)
-    assert begins <= again < ends
+    assert local_date(repeated, "America/St_Johns") == date(2010, 11, 6)
+    assert begins <= repeated < ends
 
 
 def test_a_day_that_the_zone_left_out_is_empty():

@@ -35,7 +35,7 @@ from tests.support.postgresql import connect, execute
 
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
 BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"
-WITH_SLOTS_OF_EXPORTS = "2026_11_25_export_slots"
+BEFORE_0_9 = "2026_11_25_export_slots"
 
 
 @pytest.fixture
@@ -302,7 +302,7 @@ def test_a_backup_that_has_rows_of_a_table_dropped_since_comes_back(
     """Versions 0.4 to 0.7 had a table of running exports."""
     ana, _ = monday
     before, then = objects_of(database), hours(database)
-    run_alembic(database, "downgrade", WITH_SLOTS_OF_EXPORTS)
+    run_alembic(database, "downgrade", BEFORE_0_9)
     held_until = "now()" if database.settings.database_kind == POSTGRESQL else "0"
     with database.write_transaction("test") as session:
         session.execute(text(f"INSERT INTO export_slot VALUES ({ana.id}, 1, 'a worker', {held_until})"))

@@ -98,9 +98,9 @@ def test_a_plan_that_is_wrong_now_is_refused_once_and_then_made_anew(database, c
     with pytest.raises(DBAPIError) as error, database.read_transaction() as session:
         session.execute(NAMED, {"name": "UTC"}).all()
     with database.read_transaction() as session:
-        again = session.execute(NAMED, {"name": "UTC"}).all()
+        repeated = session.execute(NAMED, {"name": "UTC"}).all()
 
-    assert (error.value.connection_invalidated, again) == (True, [])
+    assert (error.value.connection_invalidated, repeated) == (True, [])
 
 
 def test_nothing_is_planned_ahead_behind_a_pooler(database, db_url):
