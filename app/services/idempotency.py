@@ -26,7 +26,7 @@ REPLACED_COLUMNS = ("fingerprint", "answer", "created_at")
 _STORED_QUERY = select(IDEMPOTENCY_KEY.c.fingerprint, IDEMPOTENCY_KEY.c.answer, IDEMPOTENCY_KEY.c.created_at).where(
     IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"), IDEMPOTENCY_KEY.c.key == bindparam("key")
 )
-# Deletes the oldest keys of all users, because a user who never writes again would never delete their own. SKIP LOCKED
+# Deletes expired keys of all users, oldest first, because a user who never writes again would keep theirs. SKIP LOCKED
 # leaves out rows that another transaction is deleting.
 _EXPIRED_QUERY = (
     select(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key)
@@ -64,7 +64,7 @@ class IdempotentRequest:
 
 
 def for_key(key: str | None, operation: str, *content: str) -> IdempotentRequest | None:
-    """Return the idempotent request for the key, or None without a key. Then the request runs each time it is sent."""
+    """Return the idempotent request for the key, or None without a key: each request is then executed."""
     if key is None:
         return None
     return IdempotentRequest(key, hashlib.sha256("\n".join((operation, *content)).encode()).hexdigest())
@@ -122,7 +122,7 @@ def store_response(
         return
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
     session.execute_later(_UPSERT, row | {"answer": response.model_dump_json(), "created_at": at})
-    if purge:  # last, because waiting for a lock after locking other users' keys could deadlock
+    if purge:  # last: it locks keys of other users, and waiting for a lock after that could deadlock
         session.execute_later(_PURGE, {"until": at - KEY_RETENTION})
 
 

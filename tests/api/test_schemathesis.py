@@ -100,7 +100,7 @@ def fresh_credentials(people, server) -> Iterator[None]:
     unregister(before_call)
 
 
-def _started_enrolment(database: Database, user: User) -> dict[str, str]:
+def _started_enrollment(database: Database, user: User) -> dict[str, str]:
     with database.write_transaction() as session:
         secret = second_factor.enroll(session, Actor(user.id, user.role, "UTC"), at=utc_now()).secret
     return {"code": Authenticator(secret, []).code()}
@@ -130,7 +130,7 @@ GOOD: dict[tuple[str, str], Callable[[Database, User], dict[str, Any]]] = {
     ("POST", "/auth/password"): lambda database, user: {"current_password": PASSWORD},
     ("POST", "/auth/password/set"): lambda database, user: {"token": create_password_link(database, user)},
     ("POST", "/auth/totp"): lambda database, user: {},
-    ("POST", "/auth/totp/confirm"): _started_enrolment,
+    ("POST", "/auth/totp/confirm"): _started_enrollment,
     ("DELETE", "/auth/totp"): lambda database, user: {
         "password": PASSWORD,
         "code": create_second_factor(database, user).recovery_codes[0],

@@ -115,11 +115,18 @@ def test_no_token_no_link_and_no_second_factor_is_printed_or_recorded(backend, a
     api_token = api.post("/auth/api-tokens", json=script, headers=headers).json()["token"]
     nora_id = api.post("/admin/users", json=nora, headers=headers).json()["id"]
     link = api.post(f"/admin/users/{nora_id}/password-link", headers=headers).json()["token"]
-    enrolment = api.post("/auth/totp", headers=headers).json()
-    app = Authenticator(enrolment["secret"], [])
+    enrollment = api.post("/auth/totp", headers=headers).json()
+    app = Authenticator(enrollment["secret"], [])
     confirmed = api.post("/auth/totp/confirm", json={"code": app.code()}, headers=headers).json()
     recovery_code, *unused = confirmed["recovery_codes"]
-    secrets = [opened["refresh_token"], refreshed["refresh_token"], api_token, link, enrolment["secret"], recovery_code]
+    secrets = [
+        opened["refresh_token"],
+        refreshed["refresh_token"],
+        api_token,
+        link,
+        enrollment["secret"],
+        recovery_code,
+    ]
     new = {"new_password": "marker-violet-harbour-lantern"}
     answers = [
         api.post("/auth/login", data=form | {"otp": recovery_code}),

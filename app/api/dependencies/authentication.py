@@ -62,7 +62,7 @@ require_manager = Authentication(authentication.authenticate_manager)
 require_admin = Authentication(authentication.authenticate_admin)
 require_user_allow_pending = Authentication(authentication.authenticate, *PendingAction)
 """Also accepts users who must first change their password or enroll a second factor."""
-require_user_allow_enrolment = Authentication(authentication.authenticate, PendingAction.second_factor)
+require_user_allow_enrollment = Authentication(authentication.authenticate, PendingAction.second_factor)
 require_claims = Authentication(lambda _session, claims: claims)
 """For services that authenticate in a statement of their own, or again after they acquired a lock."""
 require_claims_allow_pending = Authentication(lambda _session, claims: claims, *PendingAction)

@@ -103,7 +103,9 @@ async def _get_optional_period(
     end_date: Annotated[
         Day | None, Query(description="Last day of the period, inclusive. If omitted, there is no last day.")
     ] = None,
-    time_zone: Annotated[TimeZoneName | None, Query(description="Time zone of the period's days.")] = None,
+    time_zone: Annotated[
+        TimeZoneName | None, Query(description="Time zone of the period's days; its default depends on the list.")
+    ] = None,
 ) -> Period | None:
     if start_date is None and end_date is None:
         return None
@@ -180,8 +182,8 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[!-~]+$",
-        description="Unique for each request. Within 24 hours, a retry with the same key and body returns the stored "
-        "response and changes nothing.",
+        description="A new value for each new request, and the same value to retry it. For 24 hours, a retry of a "
+        "successful request with the same operation, parameters and body returns the stored response.",
         examples=["2f1c9a34-0b6e-4f2e-9d0a-6a8f3f1f7c11"],
     ),
 ]

@@ -93,7 +93,7 @@ ExportRequest = Annotated[_ExportRequest, Depends()]
     responses=error_responses(*_ERRORS) | _file_response("text/csv"),
 )
 async def export_entries_csv(export: ExportRequest, columns: ColumnsQuery = ExportColumns.basic) -> StreamingResponse:
-    """Your team's entries in the period, or your own entries if you have no team.
+    """The entries of your team in the period, without your own. If you have no team, the export has your own entries.
 
     With `attribution=split`, a row is the segment of an entry inside one local day.
 
@@ -109,8 +109,8 @@ async def export_entries_csv(export: ExportRequest, columns: ColumnsQuery = Expo
     responses=error_responses(*_ERRORS, TooManyRows) | _file_response(_MEDIA_TYPES[ExportFormat.xlsx]),
 )
 async def export_entries_xlsx(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
-    """The rows of the CSV export as an Excel worksheet with typed dates and numbers. A second worksheet has the total
-    of each user.
+    """The rows of the CSV export, by default with all columns, as an Excel worksheet with typed dates and numbers. A
+    second worksheet has the total of each user.
 
     The export has at most 1,048,575 rows.
     """
@@ -124,7 +124,8 @@ async def export_entries_xlsx(export: ExportRequest, columns: ColumnsQuery = Exp
     responses=error_responses(*_ERRORS) | _file_response("application/x-ndjson"),
 )
 async def export_entries_json(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
-    """The rows of the CSV export as text with one JSON object per line (`application/x-ndjson`).
+    """The rows of the CSV export, by default with all columns, as text with one JSON object per line
+    (`application/x-ndjson`).
 
     Parse each line on its own. Texts are unchanged, without the CSV export's protection against formulas.
     """

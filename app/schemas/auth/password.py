@@ -47,6 +47,9 @@ class PasswordSetByLink(RequestModel):
 
 class PasswordLinkRead(ResponseModel):
     expires_at: UtcInstant
-    sent: Annotated[bool, Field(description="True if the link was e-mailed. It is not shown then.", examples=[False])]
+    sent: Annotated[
+        bool,
+        Field(description="True if the link was e-mailed. Then the response does not contain it.", examples=[False]),
+    ]
     token: Annotated[str | None, Field(max_length=200, description="Token for POST /auth/password/set.")] = None
     link: Annotated[str | None, Field(max_length=1000, description="URL of the page to set a password.")] = None

@@ -10,7 +10,7 @@ from app.schemas.types import PLAIN_TEXT, RequestModel, ResponseModel, UtcInstan
 OneTimeCode = Annotated[str, Field(max_length=40, examples=["492039"]), PLAIN_TEXT]
 
 
-class SecondFactorEnrolment(ResponseModel):
+class SecondFactorEnrollment(ResponseModel):
     secret: Annotated[
         str, Field(max_length=64, description="To enter by hand, in Base32.", examples=["JBSWY3DPEHPK3PXP..."])
     ]

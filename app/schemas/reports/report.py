@@ -58,7 +58,13 @@ class PersonalReportDay(ResponseModel):
 class PersonalReport(ResponseModel):
     start_date: DayRead
     end_date: DayRead
-    time_zone: Annotated[str, Field(max_length=64, description="`time_zone`, or yours. Entries keep their own.")]
+    time_zone: Annotated[
+        str,
+        Field(
+            max_length=64,
+            description="The requested `time_zone`. If omitted, yours, but days are those of each entry's zone.",
+        ),
+    ]
     attribution: Attribution
     as_of: UtcInstant
     total_seconds: Seconds

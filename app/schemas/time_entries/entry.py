@@ -17,7 +17,10 @@ class TimeEntryRead(ResponseModel):
     end_time: Annotated[UtcInstant | None, Field(description="Null while the entry is open.")]
     description: Description
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
-    needs_review: Annotated[bool, Field(description="True if the entry is or was open for too long.")]
+    needs_review: Annotated[
+        bool,
+        Field(description="True if the entry is or was open for longer than STALE_ENTRY_HOURS and was not reviewed."),
+    ]
     version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     created_at: UtcInstant
     updated_at: UtcInstant

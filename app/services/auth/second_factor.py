@@ -16,7 +16,7 @@ from app.core.security.opaque_tokens import digest
 from app.core.security.passwords import PasswordHasher
 from app.models.tables import RECOVERY_CODE, SECOND_FACTOR
 from app.models.users import User
-from app.schemas.auth.second_factor import RecoveryCodes, SecondFactorEnrolment, SecondFactorRead, SecondFactorRemoval
+from app.schemas.auth.second_factor import RecoveryCodes, SecondFactorEnrollment, SecondFactorRead, SecondFactorRemoval
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
@@ -40,7 +40,7 @@ def get_status(session: Session, actor: Actor) -> SecondFactorRead:
     return SecondFactorRead(confirmed_at=confirmed_at, recovery_codes_left=session.execute(remaining).scalar_one())
 
 
-def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrolment:
+def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrollment:
     """Create a TOTP secret for the actor. The second factor is active after `confirm`. Raises SecondFactorExists."""
     user = locks.lock_self(session, actor)
     if user.has_second_factor:
@@ -53,7 +53,7 @@ def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrol
     recorder.record(session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id)
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=session.settings.TOTP_ISSUER)
     image = segno.make_qr(uri, error="m").svg_inline(scale=4, border=4)  # quiet zone as in ISO/IEC 18004
-    return SecondFactorEnrolment(secret=secret, otpauth_uri=uri, qr_svg=image)
+    return SecondFactorEnrollment(secret=secret, otpauth_uri=uri, qr_svg=image)
 
 
 def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> RecoveryCodes:

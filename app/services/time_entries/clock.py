@@ -1,8 +1,8 @@
 """Punches: clocking in and out.
 
 Punches are the most frequent writes. One statement authenticates, locks the user and reads the state. One or two
-statements write. They are built once, at import. Every function here runs under the lock of the affected user, and
-database constraints enforce the same rules.
+statements write. All are built once, when the module is loaded. Every function here runs under the lock of the affected
+user, and database constraints enforce the same rules.
 """
 
 from datetime import datetime
@@ -46,7 +46,7 @@ _LAST_END_QUERY = (
     .limit(1)
 )
 # Entries do not overlap, so the last one to start is also the last one to end. The exception is an entry of 0 s, which
-# may lie inside another entry. The latest end of both queries is therefore the last end.
+# may lie inside another entry. So there are two queries, and the later of their ends is the last end.
 _LAST_END = _LAST_END_QUERY.scalar_subquery()
 _LAST_WORKED_END = _LAST_END_QUERY.where(ENTRY.c.end_time > ENTRY.c.start_time).scalar_subquery()
 # The state for a punch: the user, the open entry, the last end, the head of the audit chain and the requested project.
@@ -68,7 +68,8 @@ _STATE_QUERY = (
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == _USER_ID)
 )
-# With an Idempotency-Key, also the response stored under it, and the age of the oldest key of all users (index lookup).
+# With an Idempotency-Key, also the response stored under it, and the creation time of the oldest key of all users
+# (index lookup).
 _STATE_QUERY_WITH_KEY = _STATE_QUERY.add_columns(
     IDEMPOTENCY_KEY.c.fingerprint,
     IDEMPOTENCY_KEY.c.answer,
@@ -77,7 +78,7 @@ _STATE_QUERY_WITH_KEY = _STATE_QUERY.add_columns(
     .scalar_subquery()
     .label("oldest_key_at"),
 ).outerjoin(IDEMPOTENCY_KEY, and_(IDEMPOTENCY_KEY.c.user_id == USER.c.id, IDEMPOTENCY_KEY.c.key == bindparam("key")))
-# On PostgreSQL, the id for the new entry, so that the INSERT needs no round trip of its own to return it. A rejected
+# On PostgreSQL, the id for the new entry, so that no extra round trip is needed to return it. A rejected
 # punch leaves a gap in the ids.
 _RESERVED_ID = next_id("time_entry_id_seq").label("reserved_id")
 _CLOCK_IN_QUERY, _CLOCK_IN_QUERY_WITH_KEY = (
@@ -102,8 +103,8 @@ def clock_in(
 ) -> TimeEntryRead:
     """Open an entry for the caller, once per Idempotency-Key. With `switch`, close the open entry at the same instant.
 
-    Raises AlreadyClockedIn, ProjectNotFound (also if the caller may not book it), ProjectInactive, ServerClockSkew,
-    IdempotencyKeyReused, RequestInFlight.
+    Raises AlreadyClockedIn, ProjectNotFound (also if the caller may not clock in on it), ProjectInactive,
+    ServerClockSkew, IdempotencyKeyReused, RequestInFlight.
     """
     request = idempotency.for_key(key, "clock-in", data.model_dump_json(), str(switch))
     state, actor, stored_response = _load_state(session, claims, request, project_id=data.project_id, at=at)
@@ -266,8 +267,8 @@ def _close_entry(session: Session, actor_id: int, entry: EntryValues, *, action:
 def _effective_instant(state: Row[Any], at: datetime) -> datetime:
     """Return the instant of the punch, which is never before the last end or the start of the open entry.
 
-    If the server's clock is up to MAX_CLOCK_LAG (5 s) behind, return the later of these instants. Raises
-    ServerClockSkew if it is further behind.
+    If the server's clock is up to MAX_CLOCK_LAG (5 s) behind, return the last end or the open start, whichever is
+    later. Raises ServerClockSkew if it is further behind.
     """
     lower_bounds = (state.open_start_time, state.last_end, state.last_worked_end)
     earliest = max((instant for instant in lower_bounds if instant), default=at)

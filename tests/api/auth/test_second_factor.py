@@ -37,13 +37,13 @@ def log_in(caller, **others):
     return caller.post("/auth/login", data={"username": "ana@example.com", "password": PASSWORD} | others)
 
 
-# Enrolment
+# Enrollment
 
 
 def test_a_second_factor_counts_once_a_code_of_it_was_seen(ana, as_user, anonymous):
     me = as_user(ana)
-    enrolment = me.post("/auth/totp").json()
-    app = Authenticator(enrolment["secret"], [])
+    enrollment = me.post("/auth/totp").json()
+    app = Authenticator(enrollment["secret"], [])
     assert log_in(anonymous).status_code == 200, "begun is not enrolled"
 
     confirmed = me.post("/auth/totp/confirm", json={"code": app.code()})
@@ -56,13 +56,13 @@ def test_a_second_factor_counts_once_a_code_of_it_was_seen(ana, as_user, anonymo
     assert log_in(anonymous).json()["code"] == "otp_required"
 
 
-def test_an_enrolment_says_all_that_an_authenticator_needs(ana, as_user):
-    enrolment = as_user(ana).post("/auth/totp").json()
+def test_an_enrollment_says_all_that_an_authenticator_needs(ana, as_user):
+    enrollment = as_user(ana).post("/auth/totp").json()
 
-    read = pyotp.parse_uri(enrolment["otpauth_uri"])
-    assert (read.secret, read.name, read.issuer) == (enrolment["secret"], "ana@example.com", "Time Tracking")
+    read = pyotp.parse_uri(enrollment["otpauth_uri"])
+    assert (read.secret, read.name, read.issuer) == (enrollment["secret"], "ana@example.com", "Time Tracking")
     assert len(read.secret) >= 32, "160 bits (RFC 4226, section 4)"
-    assert ElementTree.fromstring(enrolment["qr_svg"]).tag.endswith("svg")
+    assert ElementTree.fromstring(enrollment["qr_svg"]).tag.endswith("svg")
 
 
 def test_a_wrong_code_confirms_nothing(ana, as_user):
@@ -75,7 +75,7 @@ def test_a_wrong_code_confirms_nothing(ana, as_user):
     assert not me.get("/auth/me").json()["has_second_factor"]
 
 
-def test_an_enrolment_that_is_begun_again_has_a_new_secret(ana, as_user):
+def test_an_enrollment_that_is_begun_again_has_a_new_secret(ana, as_user):
     me = as_user(ana)
     first, second = (Authenticator(me.post("/auth/totp").json()["secret"], []) for _ in range(2))
 

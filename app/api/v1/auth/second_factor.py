@@ -9,7 +9,7 @@ from app.api.dependencies.authentication import (
     InteractiveAdminTransaction,
     UserTransactionRunner,
     require_claims,
-    require_user_allow_enrolment,
+    require_user_allow_enrollment,
 )
 from app.api.dependencies.parameters import ClientDep, Now, PathId, RuntimeDep
 from app.api.http.problems import error_responses
@@ -18,7 +18,7 @@ from app.core.security.passwords import LoginQueueFull
 from app.schemas.auth.second_factor import (
     RecoveryCodes,
     SecondFactorConfirmation,
-    SecondFactorEnrolment,
+    SecondFactorEnrollment,
     SecondFactorRead,
     SecondFactorRemoval,
 )
@@ -35,7 +35,7 @@ from app.services.auth.errors import (
 
 router = APIRouter(prefix="/auth/totp", tags=["auth"])
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
-UserTransaction = Annotated[UserTransactionRunner, Security(require_user_allow_enrolment)]
+UserTransaction = Annotated[UserTransactionRunner, Security(require_user_allow_enrollment)]
 
 
 @router.get("", summary="Get my second factor", responses=error_responses(*AUTH_ERRORS))
@@ -45,7 +45,7 @@ async def get_my_second_factor(tx: UserTransaction) -> SecondFactorRead:
 
 
 @router.post("", summary="Enroll a second factor", responses=error_responses(*AUTH_ERRORS, SecondFactorExists))
-async def enroll_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnrolment:
+async def enroll_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnrollment:
     """Create a secret for your authenticator app. It is shown only once.
 
     Logins require a code after you confirm it with `POST /auth/totp/confirm`.

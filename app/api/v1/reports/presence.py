@@ -35,8 +35,8 @@ async def list_clocked_in_users(
 ) -> Response:
     """The open entries that you may see, with their users and elapsed time.
 
-    You see your own entry. As a manager you also see those of your direct and indirect reports, and as an admin all.
-    Entries that need review come first, then the entry with the earliest start. `Link` has the next page.
+    You see your own entry. As a manager you also see those of your direct and indirect reports, and as an admin all
+    entries. Entries that need review come first, then the entry with the earliest start. `Link` has the next page.
     """
     filters = PresenceFilter(team_id, project_id)
     rows, next_cursor = await tx.report(presence.list_clocked_in, filters, cursor=page.cursor, limit=page.limit, at=now)

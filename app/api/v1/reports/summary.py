@@ -40,15 +40,15 @@ async def get_hours_summary(
     ] = None,
     project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only hours on this project.")] = None,
     fill: Annotated[
-        bool, Query(description="Also return days, active users and active projects without hours.")
+        bool, Query(description="Also return days, active users and active projects without hours, with 0.")
     ] = False,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:
     """The hours of closed entries that you may see, summed by group.
 
-    You see your own hours. As a manager you also see those of your direct and indirect reports, and as an admin all.
-    The period has at most 400 days and the response at most 100,000 rows. A team is its manager's current direct
-    reports.
+    You see your own hours. As a manager you also see those of your direct and indirect reports, and as an admin all
+    hours. The period has at most 400 days and the response at most 100,000 rows. `team` groups by the current manager
+    of each user: a team is a manager's direct reports.
     """
     query = SummaryQuery(group_by, attribution, user_id, team_id, project_id, fill)
     result = await tx.report(summary.summarize, period, query, at=now)

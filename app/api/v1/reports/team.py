@@ -43,7 +43,7 @@ async def get_team_report(
     period: DateRange,
     now: Now,
     include_entries: Annotated[
-        bool, Query(description="`false` omits the entries. With them, at most 400 days.")
+        bool, Query(description="`false` omits the entries. Then the period may be longer than 400 days.")
     ] = True,
     include_indirect: IncludeIndirect = False,
     scope: ScopeQuery = ReportScope.team,

@@ -110,5 +110,5 @@ async def get_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, respon
     f"{ENTRY_PATH}/history", summary="Get an entry's history", responses=error_responses(*AUTH_ERRORS, EntryNotFound)
 )
 async def get_entry_history(entry_id: PathEntryId, tx: UserTransaction) -> list[TimeEntryHistoryItem]:
-    """All changes of an entry, oldest first, with actor, time and reason. Also for deleted entries."""
+    """All events of an entry, oldest first, with actor, time and reason. A deleted entry has a history too."""
     return await tx.read(history, entry_id)

@@ -62,7 +62,7 @@ async def bulk_change_entries(
 ) -> BulkResponse:
     """Create, change and delete entries with up to 500 operations. They are applied in order, all or none.
 
-    If any is rejected, the error response lists each rejected operation in `errors`.
+    If any is rejected, `errors` lists the first 100: `loc` has the index, `type` the error code.
     """
     return await tx.write(bulk.apply, body, key=idempotency_key, at=now)
 
@@ -82,7 +82,7 @@ async def update_entry(
 ) -> TimeEntryRead:
     """Change some fields of an entry. To fix a forgotten clock-out, send `end_time` and `reason`.
 
-    New times or `needs_review: false` mark the entry as reviewed.
+    New times or `needs_review: false` mark a closed entry as reviewed.
     """
     return with_etag(response, await tx.write(manual.update_entry, entry_id, body, versions=versions, at=now))
 
@@ -100,5 +100,5 @@ async def delete_entry(
     versions: IfMatch,
     reason: Annotated[Reason, Query(description="Reason for the deletion, kept in the history.")],
 ) -> None:
-    """Delete an entry. Its history stays readable for all users who could see it."""
+    """Delete an entry. Its history stays readable for all users who may see its user."""
     await tx.write(manual.delete_entry, entry_id, reason=reason, versions=versions, at=now)

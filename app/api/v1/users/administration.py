@@ -105,7 +105,7 @@ async def assign_manager(
     tx: AdminTransaction,
     now: Now,
 ) -> AccountRead:
-    """Assign a user to the team of an active manager or admin, who then sees their hours immediately."""
+    """Set the manager of a user to an active manager or admin. The manager sees the user's hours immediately."""
     return AccountRead.model_validate(await tx.write(administration.assign_manager, employee_id, manager_id, at=now))
 
 

@@ -54,7 +54,8 @@ async def import_users(
     line and column in `errors`, and their number in `error_count`.
 
     A manager is an existing user or a user in the file, in any order, and is referenced by e-mail address. The new
-    users have no password. An apostrophe that the export puts before a possible spreadsheet formula is removed.
+    users have no password. The export writes an apostrophe before text that a spreadsheet could run as a formula. The
+    import removes it.
     """
     await tx.read(check_caller)  # before the file is read
     return await csv_import.import_people(tx, await _read_csv_body(request), dry_run=dry_run, at=now)

@@ -20,7 +20,7 @@ UserTransaction = Annotated[
 
 @router.get("", summary="List users whom I may see", responses=error_responses(*AUTH_ERRORS))
 async def list_team_members(tx: UserTransaction, page: PageDep, response: Response) -> list[UserRead]:
-    """You. As a manager you also see your direct and indirect reports, and as an admin all users."""
+    """The users whom you may see: yourself, as a manager also direct and indirect reports, as an admin all users."""
     users, total = await tx.read(administration.list_team, skip=page.skip, limit=page.limit)
     page.set_headers(response, total)
     return [UserRead.model_validate(user) for user in users]
