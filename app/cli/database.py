@@ -31,7 +31,9 @@ def migrate_command(
 @commands.command("demo")
 def demo_command(
     force: Annotated[bool, typer.Option("--force", help="Add the company even if the database has users.")] = False,
-    password: Annotated[str, typer.Option(help="Password of all users of the company.")] = demo.PASSWORD,
+    password: Annotated[
+        str, typer.Option(help="Password of all users of the company; the default is a phrase.")
+    ] = demo.PASSWORD,
 ) -> None:
     """Fill the database with a demo company: 3 teams, 30 users, 90 days of entries."""
     with ready_database() as database, progress_bar() as progress:

@@ -26,10 +26,10 @@ def export(
     manager: Annotated[
         int | None, typer.Option(help="Export only the team of the manager with this id.", min=1, max=MAX_ID)
     ] = None,
-    include_indirect: Annotated[bool, typer.Option(help="With --manager: also indirect reports.")] = False,
+    include_indirect: Annotated[bool, typer.Option(help="With --manager: also the users further below.")] = False,
     columns: Annotated[ExportColumns, typer.Option(help="Columns to write.")] = ExportColumns.full,
     attribution: Annotated[
-        Attribution, typer.Option(help="Day of the hours: start of the entry, or split at midnight.")
+        Attribution, typer.Option(help="Count an entry on the day it starts, or split it at each midnight.")
     ] = Attribution.at_start,
     time_zone: Annotated[str | None, typer.Option(help="Time zone of the days. Default: each entry's own.")] = None,
 ) -> None:

@@ -72,7 +72,8 @@ def restore(
         bool, typer.Option("--skip-verification", help="Restore even if the audit log cannot be verified.")
     ] = False,
 ) -> None:
-    """Replace the content of the database with a checked backup. If a check fails, nothing is changed.
+    """Replace the content of the database with a checked backup. If a check fails, nothing is changed, except for a
+    PostgreSQL backup of another revision.
 
     The restore is recorded in the audit log.
     """

@@ -26,8 +26,8 @@ commands = typer.Typer()
 @commands.command()
 def create_admin(
     email: str,
-    first_name: Annotated[str, typer.Option()] = "First",
-    last_name: Annotated[str, typer.Option()] = "Admin",
+    first_name: Annotated[str, typer.Option(help="First name.")] = "First",
+    last_name: Annotated[str, typer.Option(help="Last name.")] = "Admin",
 ) -> None:
     """Create an admin. The password is prompted for, or read from standard input if that is not a terminal."""
     password = (

@@ -92,7 +92,7 @@ def _check_internal_paths_are_hidden(client, nginx):
     plain = f"http://{HOST}:{nginx.plain_port}"
     page, program = httpx.get(f"{plain}/docs?a=1"), httpx.post(f"{plain}/api/v1/auth/login", data={"username": "mia"})
     assert (page.status_code, page.headers["Location"]) == (301, f"https://{HOST}/docs?a=1")
-    assert (program.status_code, program.json()["code"]) == (403, "https_needed")
+    assert (program.status_code, program.json()["code"]) == (403, "https_required")
 
 
 def _check_body_limits(client):

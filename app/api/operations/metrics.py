@@ -114,7 +114,7 @@ def _check_token(settings: Settings, authorization: str) -> None:
 
 def _collect_metrics(settings: Settings, result: ProbeResult | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
-        "ett_database_up", "1 if the database responded to this scrape, else 0.", result is not None
+        "ett_database_up", "1 if the database responded to the last check, at most 10 s ago.", result is not None
     )
     yield GaugeMetricFamily(
         "ett_ready", "1 if /health/ready would return 200, else 0.", result is not None and result.is_ready

@@ -46,7 +46,8 @@ class ConcurrencyLimiter:
             try:
                 return await asyncio.shield(future)
             except asyncio.CancelledError:
-                # The service is stopping. The thread still uses its connection, so the permit is kept until it ends.
+                # The service is stopping. The thread still uses its connection, so the permit is kept until the thread
+                # ends.
                 await asyncio.wait([future])
                 raise
             except OperationalError as error:

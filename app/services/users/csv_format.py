@@ -159,7 +159,7 @@ def _read_rows(text: str, errors: list[RowError]) -> Iterator[tuple[int, dict[st
     for count, (number, cells) in enumerate(numbered_rows, start=1):
         if count > MAX_IMPORT_ROWS:
             message = f"A file may have at most {MAX_IMPORT_ROWS} users. Move this and later lines to another file."
-            raise make_import_error(RowError(number, None, message, "too_many_people"))
+            raise make_import_error(RowError(number, None, message, "too_many_users"))
         if len(cells) != len(COLUMNS):
             message = (
                 f"The header has {len(COLUMNS)} cells, but this line has {len(cells)}. "

@@ -310,7 +310,7 @@ def test_a_file_that_is_none_is_refused_with_the_place(boss, content, expected):
 def test_a_file_has_at_most_twenty_thousand_people(boss):
     too_many = csv_file(*("x" for _ in range(20_001)))
 
-    assert list(refused(boss, too_many)) == [(20_002, "too_many_people")]
+    assert list(refused(boss, too_many)) == [(20_002, "too_many_users")]
 
 
 def test_only_csv_is_taken(boss):
@@ -458,7 +458,7 @@ def test_the_export_has_everybody_by_id_and_the_record_says_so(server, boss, peo
         "ana@example.com,Ana,Silva,employee,mia@example.com,Europe/Lisbon\r\n"
     )
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="people.csv"'
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="users.csv"'
     assert [(e.action, e.actor_id, e.subject_id, e.after) for e in audit_log.new_events()] == [
         ("export:people", ada.id, ada.id, None)
     ]

@@ -80,7 +80,7 @@ async def export_users(tx: AdminTransaction, now: Now) -> StreamingResponse:
         lambda session, actor: csv_import.record_export(session, actor, at=now),
         lambda session, _, out: csv_import.write_csv(session, out),
         media_type="text/csv; charset=utf-8",
-        file_name="people.csv",
+        file_name="users.csv",
     )
 
 
