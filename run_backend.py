@@ -19,11 +19,12 @@ from app.core.config.settings import InvalidSettings, Settings, load_settings
 from app.core.database.migrations import UnusableDatabase
 from app.core.observability.logging import configure_logging
 from app.core.observability.metrics_directory import open_metrics_directory
+from app.core.server import worker_process
 from app.core.time.clock import utc_now
 from app.services.operations.startup import prepare
 
 SHUTDOWN_TIMEOUT_SECONDS = 20
-WORKER_START_SECONDS = 30  # limit for each new worker process when SIGHUP replaces them one by one
+WORKER_START_SECONDS = 30  # limit for each new worker process; then it is killed
 
 
 def main() -> int:
@@ -55,6 +56,7 @@ def _serve(settings: Settings, port: int, *, workers: int, reload: bool) -> None
     configure_logging(as_json=settings.logs_json)
     if workers > 1:  # so that the parent process logs the end of a worker process
         logging.getLogger("uvicorn.error").setLevel(logging.INFO)
+    worker_process.install()
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     address = f"http://{host}:{port}"
     docs = f" - try it at {address}/docs" if settings.has_docs else ""

@@ -1,0 +1,90 @@
+"""Workers that die or hang are noticed at once and replaced, however they end (threats F3)."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+
+import httpx
+import psutil
+import pytest
+
+from app.core.server.worker_process import REPLY_SECONDS
+from run_backend import WORKER_START_SECONDS
+from tests.support.databases import SQLITE
+from tests.support.export_files import becomes_true
+from tests.support.server_process import TLS, Backend
+
+pytestmark = pytest.mark.parametrize("engine", [SQLITE])
+NOTICE_SECONDS = 5
+
+
+@pytest.fixture
+def backend(db_url, tmp_path):
+    service = Backend(db_url, tmp_path, workers=2)
+    yield service
+    service.kill()
+
+
+def workers_of(backend: Backend) -> list[int]:
+    found = []
+    for child in psutil.Process(backend.pid).children():
+        with suppress(psutil.Error):
+            found += [child.pid] if "spawn_main" in " ".join(child.cmdline()) else []
+    return found
+
+
+def is_noticed(backend: Backend, worker: int) -> bool:
+    return f"Child process [{worker}] died" in backend.log.read_text()
+
+
+def is_ready(backend: Backend) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"{backend.base_url}/health/ready", verify=TLS).status_code == 200
+    return False
+
+
+def test_the_death_of_all_workers_is_noticed_at_once(backend):
+    victims = workers_of(backend)
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+
+    for victim in victims:
+        assert becomes_true(lambda victim=victim: is_noticed(backend, victim), seconds=NOTICE_SECONDS)
+    assert becomes_true(lambda: is_ready(backend))
+
+
+def test_a_worker_that_was_stopped_before_it_was_killed_is_noticed_at_once(backend):
+    """The parent process once waited 30 seconds for its reply, and saw no death meanwhile."""
+    stopped, other = workers_of(backend)
+    os.kill(stopped, signal.SIGSTOP)
+    for victim in (stopped, other):
+        os.kill(victim, signal.SIGKILL)
+
+    for victim in (stopped, other):
+        assert becomes_true(lambda victim=victim: is_noticed(backend, victim), seconds=NOTICE_SECONDS)
+    assert becomes_true(lambda: is_ready(backend))
+
+
+def test_a_death_is_noticed_while_another_worker_hangs_and_that_one_is_replaced_too(backend):
+    hung, dead = workers_of(backend)
+    os.kill(hung, signal.SIGSTOP)
+    os.kill(dead, signal.SIGKILL)
+
+    assert becomes_true(lambda: is_noticed(backend, dead), seconds=NOTICE_SECONDS)
+    assert not is_noticed(backend, hung)
+    assert becomes_true(
+        lambda: is_noticed(backend, hung), seconds=WORKER_START_SECONDS + NOTICE_SECONDS
+    )  # if it was starting
+    assert becomes_true(lambda: is_ready(backend))
+
+
+@pytest.mark.extended
+def test_a_parent_process_that_was_suspended_itself_kills_nobody(backend):
+    """A ping may be without a reply for as long as the parent process didn't run."""
+    workers = workers_of(backend)
+    os.kill(backend.pid, signal.SIGSTOP)
+    time.sleep(REPLY_SECONDS + 1)  # the suspension itself
+    os.kill(backend.pid, signal.SIGCONT)
+
+    assert not becomes_true(lambda: workers_of(backend) != workers, seconds=2)
