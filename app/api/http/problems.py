@@ -259,7 +259,10 @@ def _database_unavailable(error: DBAPIError, scope: Mapping[str, Any]) -> Respon
 
 def _is_sqlite_unavailable(error: DBAPIError) -> bool:
     message = str(error.orig)
-    return any(fragment in message for fragment in ("locked", "disk I/O", "disk is full", "unable to open", "readonly"))
+    return any(
+        fragment in message
+        for fragment in ("locked", "disk I/O", "disk is full", "unable to open", "readonly", "replaced")
+    )
 
 
 def _is_postgresql_unavailable(error: DBAPIError) -> bool:

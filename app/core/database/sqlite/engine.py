@@ -3,9 +3,11 @@
 import os
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlmodel import create_engine
 
 from app.core.config.settings import Settings
@@ -18,6 +20,7 @@ def sqlite_engine(settings: Settings) -> Engine:
     """Return an engine for the SQLite file of DB_URL. A write transaction takes the write lock at its beginning."""
     url = settings.database_url
     _create_private_file(str(url.database))
+    guard = FileGuard(str(url.database))
     engine = create_engine(
         url,
         pool_size=settings.max_db_connections,
@@ -31,10 +34,37 @@ def sqlite_engine(settings: Settings) -> Engine:
             "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
         },
     )
+    event.listen(engine, "connect", lambda *_: guard.check())  # before SQLite would create another file
     event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", lambda _: guard.check())
     event.listen(engine, "begin", _begin_transaction)
     event.listen(engine, "reset", _roll_back)
     return engine
+
+
+class FileGuard:
+    """Rejects every transaction once the database's path leads to another file, or to none.
+
+    An open connection goes on with the file that it has opened. After `rm` or `mv` it would acknowledge writes into a
+    file without a name, which is gone when the process ends. The service must be restarted to use another file.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = Path(file)
+        self._identity = self._find_identity()
+
+    def check(self) -> None:
+        """Raise OperationalError if the file was deleted or replaced since the engine was made."""
+        if self._identity is not None and self._find_identity() != self._identity:
+            error = sqlite3.OperationalError("the database file was deleted or replaced: restart the service")
+            raise OperationalError(None, None, error)
+
+    def _find_identity(self) -> tuple[int, int] | None:
+        try:
+            status = self._file.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def _create_private_file(file: str) -> None:
