@@ -228,6 +228,13 @@ def test_in_production_it_starts_on_secrets_of_its_own(db_url, tmp_path):
         assert "WARNING" not in server.errors
 
 
+def test_in_production_a_file_that_was_lost_is_not_replaced_by_an_empty_one(tmp_path):
+    own = {"FIRST_ADMIN_EMAIL": "ada@example.com", "FIRST_ADMIN_PASSWORD": PASSWORD, "SECRET_KEY": SECRET_KEY}
+    message = startup_error(tmp_path, ENVIRONMENT="production", DB_URL=f"sqlite:///{tmp_path}/lost.db", **own)
+
+    assert message.startswith("Not started. DB_URL names an SQLite file without any tables.")
+
+
 def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])

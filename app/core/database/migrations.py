@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from alembic import command
-from app.core.config.settings import Settings
+from app.core.config.settings import Environment, Settings
 from app.core.database.postgresql import online_migration
 from app.core.database.session import Database
 
@@ -143,6 +143,8 @@ def open_database(settings: Settings) -> Iterator[Database]:
 def ensure_schema(database: Database, metadata: MetaData) -> None:
     """Migrate an SQLite file. On PostgreSQL, only check the revision because other processes may be using the database.
 
+    In production no SQLite file is created. Otherwise an empty database would replace a lost one without notice.
+
     A compatible schema of a newer version is accepted, so that a worker process can restart during a rolling upgrade.
     Only `migrate` always rejects it.
 
@@ -152,6 +154,11 @@ def ensure_schema(database: Database, metadata: MetaData) -> None:
     if state is SchemaState.unknown and is_compatible_with_newer_schema(database, metadata):
         return
     if database.settings.is_sqlite:
+        if state is SchemaState.empty and database.settings.ENVIRONMENT is Environment.production:
+            raise NotMigrated(
+                "DB_URL names an SQLite file without any tables. If this is the first start, run: "
+                "python -m app.cli migrate. Else the file was deleted or DB_URL is wrong."
+            )
         migrate(database)
         return
     _reject_unknown_schema(state)
