@@ -1,4 +1,4 @@
-"""An SQLite file that is deleted or replaced under the service gets no more writes (threats F4)."""
+"""An SQLite file that is deleted or replaced under the service gets no more writes (threats F15)."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Workers that die or hang are noticed at once and replaced, however they end (threats F3)."""
+"""Workers that die or hang are noticed at once and replaced, however they end (threats F14)."""
 
 import os
 import signal
