@@ -20,15 +20,8 @@ RANDOM_FIELDS = {
 }
 RELEASE_FIELDS = {"version", "revision"}
 DURATION_FIELDS = {"seconds", "elapsed_seconds", "total_seconds", "break_seconds", "hours", "total_hours"}
-RENAMED_FIELDS = {
-    "acts": ["actions"],
-    "hours": ["total_hours"],
-    "kept_answers": ["stored_responses"],
-    "people": ["users"],
-    "person": ["user"],
-    "seconds": ["total_seconds", "elapsed_seconds"],
-}
-RENAMED_VALUES = {"settled": "basic"}
+RENAMED_FIELDS: dict[str, list[str]] = {}
+RENAMED_VALUES: dict[str, str] = {}
 """Names that this release changed; empty in a release that changes none."""
 MAX_DIFFERENCE_SECONDS = 60
 
