@@ -15,7 +15,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
 
 def message(path, header):
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {header['Authorization']}\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {header['Authorization']}\r\n\r\n".encode()
 
 
 async def _send_until_last(url, request, answer_received):

@@ -25,10 +25,10 @@ MIB = 1024  # in KiB, the unit of the kernel's memory figures
 SECONDS = 30
 URL, MARCH = "/reports/export/csv", {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 LOGIN = (
-    b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\n"
+    b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n"
 )
-WELCOME = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+WELCOME = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WAITS = WELCOME.replace(b"/ ", b"/waits ", 1)
 CHUNKED = WAITS[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -245,12 +245,12 @@ def test_trailers_are_no_headers():
 
 
 def test_a_request_behind_a_large_body_leaves_it_its_answer():
-    body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70_000
+    body = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70_000
     with run_strict_server(HEADER_TIMEOUT_SECONDS=600) as server, connect(server) as client:
         client.sendall(body + b"GET / HT")
 
         assert read_answer(client).startswith(b"HTTP/1.1 405 ")
-        client.sendall(b"TP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"TP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
@@ -263,7 +263,8 @@ def test_who_never_reads_a_file_loses_the_connection_long_before_the_files_time_
         )
         client = stack.enter_context(connect(server))
         request_head = (
-            f"GET /api/v1{URL}?{urlencode(MARCH)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(mia)}"
+            f"GET /api/v1{URL}?{urlencode(MARCH)} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {server.token(mia)}"
         )
 
         client.sendall(f"{request_head}\r\n\r\n".encode())

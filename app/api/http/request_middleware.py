@@ -10,13 +10,15 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.http.problems import HostNotServed, problem_response
+from app.core.config.local_hosts import is_local_host_header
 from app.core.observability.metrics import count_request
 from app.core.server.ip_addresses import is_non_loopback_address, normalize_address
 
 SLOW_SECONDS = 1
 """A request that takes at least this long is logged as a warning."""
 INFRASTRUCTURE_PATHS = ("/health/", "/metrics")
-"""Paths without a host check, because probes and Prometheus call each machine by its own name or address."""
+"""Paths that accept any host if other machines may reach the service. Probes and Prometheus call each machine by its
+own name or address."""
 DATA_CSP = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """For API responses, which a browser must not run or frame. The documentation pages set a policy of their own."""
 HSTS_HEADER = (b"strict-transport-security", b"max-age=31536000")
@@ -28,6 +30,8 @@ _SECURITY_HEADERS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 _DEFAULT_HEADERS = ((b"cache-control", b"no-store"), (b"content-security-policy", DATA_CSP))
+_PROXY_HEADERS = frozenset({b"forwarded", b"via", b"x-real-ip"})
+_PROXY_HEADER_PREFIX = b"x-forwarded-"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PORT = re.compile(r":\d*$")
 _log = structlog.get_logger()
@@ -40,8 +44,10 @@ class RequestMiddleware:
     If there are `trusted_hosts`, a request for another host is rejected first. With `is_production`, responses over
     TLS have the Strict-Transport-Security header.
 
-    Unless `is_exposed`, a request to a non-loopback address is rejected. This protects `uvicorn app.main:app --host
-    0.0.0.0`, which does not read HOST, because the first admin's default password is public.
+    Unless `is_exposed`, only requests of this machine are accepted, because the first admin's default password is
+    public. A network address rejects a request to `uvicorn app.main:app --host 0.0.0.0`, which does not read HOST. A
+    proxy's header rejects a request from elsewhere. The host rejects a page that points its own name at this service's
+    address (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, *, trusted_hosts: Sequence[str], is_production: bool, is_exposed: bool) -> None:
@@ -73,22 +79,28 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            if not self._is_exposed and is_non_loopback_address((scope.get("server") or ("",))[0]):
-                error = HostNotServed("This service accepts local requests only. Set HOST to accept others.")
-                await problem_response(error, scope)(scope, receive, send_with_headers)
-            elif self._trusted_hosts and not self._is_trusted_host(scope, headers):
-                error = HostNotServed("The Host header names another service. Check the host name in the URL.")
-                await problem_response(error, scope)(scope, receive, send_with_headers)
+            if reason := self._reject_reason(scope, headers):
+                await problem_response(HostNotServed(reason), scope)(scope, receive, send_with_headers)
             else:
                 await self.app(scope, receive, send_with_headers)
         finally:
             _count_and_log(scope, time.perf_counter() - started_at, is_complete=is_complete)
 
-    def _is_trusted_host(self, scope: Scope, headers: Headers) -> bool:
+    def _reject_reason(self, scope: Scope, headers: Headers) -> str | None:
+        """Return why the request must not be served here and what to do, or None if it may be served."""
         hosts = headers.getlist("host")
-        if scope["path"].startswith(INFRASTRUCTURE_PATHS):
-            return True
-        return len(hosts) == 1 and _PORT.sub("", hosts[0].lower()) in self._trusted_hosts
+        host = _PORT.sub("", hosts[0].lower()) if len(hosts) == 1 else ""
+        is_infrastructure = scope["path"].startswith(INFRASTRUCTURE_PATHS)
+        if not self._is_exposed:
+            if any(name in _PROXY_HEADERS or name.startswith(_PROXY_HEADER_PREFIX) for name, _ in scope["headers"]):
+                return "A proxy forwarded this request. This service accepts local requests only. Set TRUSTED_PROXIES."
+            if any(is_non_loopback_address((scope.get(end) or ("",))[0]) for end in ("server", "client")):
+                return "This service accepts local requests only. Set HOST to accept others."
+            if (is_infrastructure or not self._trusted_hosts) and hosts and not is_local_host_header(host):
+                return "This service accepts requests for local hosts only. Set TRUSTED_HOSTS to accept others."
+        if is_infrastructure or not self._trusted_hosts or host in self._trusted_hosts:
+            return None
+        return "The Host header names another service. Check the host name in the URL."
 
 
 def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:

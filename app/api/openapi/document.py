@@ -8,7 +8,6 @@ from fastapi.routing import APIRoute
 
 from app import __version__
 from app.api.http.problems import BodyTooSlow, HostNotServed, error_responses
-from app.api.http.request_middleware import INFRASTRUCTURE_PATHS
 from app.core.errors import DomainError
 from app.schemas.types import MAX_ENTRY_ID
 
@@ -155,11 +154,11 @@ def install_openapi(app: FastAPI) -> None:
             schemas = document["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for path, operations in document["paths"].items():
+            for operations in document["paths"].values():
                 for operation in operations.values():
                     _remove_null_type(operation)
                     _add_security(operation)
-                    _add_common_errors(path, operation)
+                    _add_common_errors(operation)
                     _add_headers(operation)
                     _add_body_example(operation, schemas)
             schemas["Problem"] = PROBLEM_SCHEMA
@@ -193,11 +192,11 @@ def _add_security(operation: dict[str, Any]) -> None:
         operation["security"] = [{scheme: []}, *({API_TOKEN_SCHEME: [scope]} for scope in scopes)]
 
 
-def _add_common_errors(path: str, operation: dict[str, Any]) -> None:
+def _add_common_errors(operation: dict[str, Any]) -> None:
     """Add the error responses of the middlewares."""
-    error_types: list[type[DomainError]] = [BodyTooSlow] if "requestBody" in operation else []
-    if not path.startswith(INFRASTRUCTURE_PATHS):
-        error_types.append(HostNotServed)
+    error_types: list[type[DomainError]] = [HostNotServed]
+    if "requestBody" in operation:
+        error_types.append(BodyTooSlow)
     common = {str(status): response for status, response in error_responses(*error_types).items()}
     operation["responses"] = dict(sorted((operation["responses"] | common).items()))
 

@@ -3,7 +3,7 @@
 import ssl
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
@@ -11,6 +11,7 @@ from pydantic import EmailStr, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
+from app.core.config.local_hosts import is_local_host_header, is_loopback_host, url_host
 from app.core.config.renamed import first_renamed
 from app.core.config.types import POSTGRESQL_BACKENDS, DatabaseUrl, Host, Network, Origin, ZoneName
 
@@ -141,8 +142,27 @@ class Settings(BaseSettings):
 
     @property
     def is_exposed(self) -> bool:
-        """True if other machines may reach the service: in production, or if HOST is not a loopback address."""
-        return self.ENVIRONMENT is Environment.production or not _is_loopback(self.HOST)
+        """True if other machines may reach the service, directly or through a proxy or a web page."""
+        return self.exposing_setting is not None
+
+    @property
+    def exposing_setting(self) -> str | None:
+        """The name of a setting that says that other machines may reach the service, or None if there is none.
+
+        Even on a loopback address, a service with a proxy, a public name, a web page elsewhere or a mail server is for
+        users of other machines.
+        """
+        signs = {
+            "ENVIRONMENT": self.ENVIRONMENT is Environment.production,
+            "HOST": not is_loopback_host(self.HOST),
+            "TRUSTED_PROXIES": bool(self.TRUSTED_PROXIES),
+            "TRUSTED_HOSTS": not all(map(is_local_host_header, self.TRUSTED_HOSTS)),
+            "CORS_ORIGINS": not all(is_loopback_host(url_host(origin)) for origin in self.CORS_ORIGINS),
+            "PASSWORD_LINK_URL": bool(self.PASSWORD_LINK_URL)
+            and not is_loopback_host(url_host(self.PASSWORD_LINK_URL)),
+            "SMTP_HOST": self.SMTP_HOST is not None and not is_loopback_host(self.SMTP_HOST),
+        }
+        return next((name for name, is_sign in signs.items() if is_sign), None)
 
     @property
     def has_docs(self) -> bool:
@@ -181,21 +201,28 @@ class Settings(BaseSettings):
                 reject_weak_key(name, key.get_secret_value())
         if self.PASSWORD_LINK_URL and "{token}" not in self.PASSWORD_LINK_URL:
             raise InvalidSettings("PASSWORD_LINK_URL must contain {token}, which is replaced by the token.")
+        if self.SMTP_HOST is not None:
+            self._check_mail_settings()
         if self.SECRET_KEY is not None:
             reject_weak_key("SECRET_KEY", self.SECRET_KEY.get_secret_value())
         elif self.is_exposed:
-            raise InvalidSettings("SECRET_KEY is missing. Set it to at least 32 random characters.")
-        if self.SMTP_HOST is not None:
-            self._check_mail_settings()
+            raise InvalidSettings(f"SECRET_KEY is missing. {self._exposure} Set it to at least 32 random characters.")
         if not self.is_exposed:
             return self
         if self.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
-            raise InvalidSettings("FIRST_ADMIN_PASSWORD is the published default. Set it, and FIRST_ADMIN_EMAIL.")
+            raise InvalidSettings(
+                f"FIRST_ADMIN_PASSWORD is the published default. {self._exposure} Set it, and FIRST_ADMIN_EMAIL."
+            )
         if self.DEBUG:
-            raise InvalidSettings("DEBUG is on. Turn it off where other machines can reach the service.")
+            raise InvalidSettings(f"DEBUG is on. {self._exposure} Turn it off.")
         if "*" in self.CORS_ORIGINS and self.CORS_ALLOW_CREDENTIALS:
             raise InvalidSettings("CORS_ORIGINS must not be * with CORS_ALLOW_CREDENTIALS. List the allowed origins.")
         return self
+
+    @property
+    def _exposure(self) -> str:
+        """The sentence of an error that says why the service must not run with published defaults."""
+        return f"By {self.exposing_setting}, other machines may reach the service."
 
     def _check_mail_settings(self) -> None:
         if self.MAIL_FROM is None:
@@ -232,12 +259,3 @@ def reject_weak_key(name: str, key: str) -> None:
         raise InvalidSettings(f"{name} is a published example. Set it to at least 32 random characters.")
     if len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < 8:
         raise InvalidSettings(f"{name} is too short or too repetitive. Set it to at least 32 random characters.")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

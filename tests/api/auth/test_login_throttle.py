@@ -164,7 +164,10 @@ def test_another_forwarded_address_each_time_does_not_help(ana, db_url, proxies)
     """A trusted proxy appends the address that it sees to the header of the client. Without one, it is ignored."""
     form = {"username": "ana@example.com", "password": "wrong-lantern-42-harbour"}
 
-    with run_server(settings_for(db_url, TRUSTED_PROXIES=proxies)) as server, server.caller() as anonymous:
+    with (
+        run_server(settings_for(db_url, HOST="0.0.0.0", TRUSTED_PROXIES=proxies)) as server,
+        server.caller() as anonymous,
+    ):
         answers = [
             anonymous.post(
                 "/auth/login", data=form, headers={"X-Forwarded-For": f"192.0.2.{number}, {THIEF}"}

@@ -24,8 +24,8 @@ async def client_address(client: ClientDep) -> str:
 
 @contextmanager
 def behind(*proxies: str) -> Iterator[AddressWith]:
-    """Run a service with these TRUSTED_PROXIES. Yield a function that returns the address it sees."""
-    with run_server(settings_for("sqlite:///unused.db", TRUSTED_PROXIES=list(proxies))) as server:
+    """Run an exposed service with these TRUSTED_PROXIES. Yield a function that returns the address it sees."""
+    with run_server(settings_for("sqlite:///unused.db", HOST="0.0.0.0", TRUSTED_PROXIES=list(proxies))) as server:
         server.app.add_api_route("/address", client_address)
         with httpx.Client(base_url=server.base_url) as client:
 

@@ -497,7 +497,8 @@ def test_a_name_has_no_characters_that_nobody_sees(people, as_user, name):
     assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
 
 
-def test_a_slash_too_many_is_no_redirect_to_wherever_the_host_header_says(anonymous):
-    refused = anonymous.get("/auth/me/", headers={"Host": "evil.example"})
+def test_a_slash_too_many_is_no_redirect_to_wherever_the_host_header_says(db_url):
+    with run_server(settings_for(db_url, HOST="0.0.0.0")) as server, server.caller() as anonymous:
+        refused = anonymous.get("/auth/me/", headers={"Host": "evil.example"})
 
     assert (refused.status_code, refused.json()["code"]) == (404, "route_not_found")

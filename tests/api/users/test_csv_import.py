@@ -366,7 +366,7 @@ def test_who_may_not_import_is_told_before_the_file_is_read(server, people):
         token = f"Authorization: Bearer {server.token(user)}\r\n" if user else ""
         with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
             connection.sendall(
-                f"POST /api/v1/admin/users/import HTTP/1.1\r\nHost: x\r\n{token}Content-Type: text/csv\r\n"
+                f"POST /api/v1/admin/users/import HTTP/1.1\r\nHost: localhost\r\n{token}Content-Type: text/csv\r\n"
                 f"Content-Length: {MAX_FILE_BYTES}\r\n\r\n".encode()
             )
 
@@ -377,7 +377,8 @@ def test_who_hangs_up_in_the_middle_imports_nobody(server, boss, ada):
     before, address = users_by_email(boss), urlsplit(server.base_url)
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(
-            f"POST /api/v1/admin/users/import HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token(ada)}\r\n"
+            "POST /api/v1/admin/users/import HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {server.token(ada)}\r\n"
             f"Content-Type: text/csv\r\nContent-Length: 5000\r\n\r\n".encode()
             + csv_file(ANA)
         )

@@ -15,7 +15,21 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 OWN_KEY = "thirty-two characters of one's own"
 OWN_SECRETS = {"SECRET_KEY": OWN_KEY, "FIRST_ADMIN_PASSWORD": "violet-harbour-42-lantern"}
-EXPOSED = [{"ENVIRONMENT": "production"}, {"HOST": "0.0.0.0"}, {"HOST": "::"}, {"HOST": "time.example.com"}]
+EXPOSED = [
+    {"ENVIRONMENT": "production"},
+    {"HOST": "0.0.0.0"},
+    {"HOST": "::"},
+    {"HOST": "time.example.com"},
+    {"HOST": "testserver"},
+    {"TRUSTED_PROXIES": '["127.0.0.1"]'},
+    {"TRUSTED_HOSTS": '["localhost", "time.example.com"]'},
+    {"CORS_ORIGINS": '["http://localhost:3000", "https://app.example.com"]'},
+    {"CORS_ORIGINS": '["*"]'},
+    {"CORS_ORIGINS": '["http://192.0.2.1:3000"]'},
+    {"PASSWORD_LINK_URL": "https://app.example.com/set-password#{token}"},
+    {"PASSWORD_LINK_URL": "https://localhost@app.example.com/#{token}"},
+    {"SMTP_HOST": "smtp.example.com", "MAIL_FROM": "ett@example.com"},
+]
 WEAK_KEYS = {
     "short": "only-31-characters-long-1234567",
     "plain": "ab" * 20,
@@ -201,14 +215,26 @@ def test_a_log_names_the_database_and_nobody_who_may_use_it(environment, db_url,
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
 def test_a_developer_on_loopback_may_use_every_default(environment, host):
-    environment(HOST=host, DEBUG="true", CORS_ORIGINS='["*"]', CORS_ALLOW_CREDENTIALS="true")
+    environment(HOST=host, DEBUG="true")
+
+    assert not load_settings().is_exposed
+
+
+def test_a_developer_may_name_hosts_pages_and_a_mail_server_of_this_machine(environment):
+    environment(
+        TRUSTED_HOSTS='["localhost", "127.0.0.1", "[::1]", "testserver"]',
+        CORS_ORIGINS='["http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]:3000"]',
+        PASSWORD_LINK_URL="http://localhost:3000/set-password#{token}",
+        SMTP_HOST="127.0.0.1",
+        MAIL_FROM="ett@example.com",
+    )
 
     assert not load_settings().is_exposed
 
 
 @pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
 def test_where_others_can_reach_it_it_starts_on_secrets_of_its_own(environment, exposed):
-    environment(**exposed, **OWN_SECRETS, CORS_ORIGINS='["*"]')
+    environment(**{"CORS_ORIGINS": '["*"]', **exposed, **OWN_SECRETS})
 
     assert load_settings().is_exposed
 
@@ -225,7 +251,7 @@ def test_where_others_can_reach_it_the_pages_of_the_document_are_shown_when_aske
 def test_hosts_and_origins_are_taken_as_they_are_written(environment):
     hosts = '["time.example.com", "Time.Example.com", "localhost", "192.0.2.1", "[2001:db8::1]"]'
     origins = '["*", "https://app.example.com", "http://localhost:3000", "http://[::1]:3000"]'
-    environment(TRUSTED_HOSTS=hosts, CORS_ORIGINS=origins)
+    environment(**OWN_SECRETS, TRUSTED_HOSTS=hosts, CORS_ORIGINS=origins)
 
     settings = load_settings()
 
@@ -264,6 +290,14 @@ def test_where_others_can_reach_it_it_refuses_what_everybody_knows(environment, 
     assert all(secret not in message for secret in secrets if secret is not None)
 
 
+@pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
+def test_a_refused_start_names_the_setting_by_which_others_may_reach_it(environment, exposed):
+    environment(**exposed)
+
+    with pytest.raises(InvalidSettings, match=rf"^SECRET_KEY is missing\. By {next(iter(exposed))}, other machines"):
+        load_settings()
+
+
 @pytest.mark.parametrize("key", WEAK_KEYS.values(), ids=WEAK_KEYS.keys())
 def test_a_weak_secret_key_is_refused_even_in_development(environment, key):
     environment(SECRET_KEY=key)
@@ -296,9 +330,9 @@ def test_mail_that_could_not_be_sent_stops_the_start(environment, name, value):
 
 
 def test_a_developers_own_mail_server_needs_no_encryption(environment):
-    environment(**MAIL, SMTP_TLS="none", SMTP_USER="ett", SMTP_PASSWORD="pencil-case")
+    environment(**MAIL | {"SMTP_HOST": "localhost"}, SMTP_TLS="none", SMTP_USER="ett", SMTP_PASSWORD="pencil-case")
 
-    assert load_settings().SMTP_HOST == "smtp.example.com"
+    assert load_settings().SMTP_HOST == "localhost"
 
 
 def test_a_relay_next_door_that_asks_for_no_password_needs_no_encryption(environment):
