@@ -115,7 +115,7 @@ def _find_port(settings: Settings) -> int:
 
 
 def _prepare(settings: Settings) -> None:
-    if warning := prepare(settings, at=utc_now()):
+    for warning in prepare(settings, at=utc_now()):
         print(f"WARNING: {warning}", file=sys.stderr)
 
 

@@ -112,8 +112,9 @@ def create_app(settings: Settings | None = None, *, prepare_database: bool = Fal
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, *, settings: Settings, prepare_database: bool) -> AsyncIterator[None]:
-    if prepare_database and (warning := await asyncio.to_thread(prepare, settings, at=utc_now())):
-        _log.warning(warning)
+    if prepare_database:
+        for warning in await asyncio.to_thread(prepare, settings, at=utc_now()):
+            _log.warning(warning)
     app.state.runtime = runtime = Runtime(settings)
     app.state.database_probe = DatabaseProbe(runtime)
     record_worker_start(__version__, settings.database_kind)

@@ -23,6 +23,7 @@ from app.core.database.transactions import CallerService, P, T
 from app.core.errors import DomainError
 from app.core.observability.logging import first_line
 from app.models.metadata import all_tables
+from app.services.audit.keys import check_newest_keys
 from app.services.audit.verification import AuditChainBroken
 from app.services.operations import demo
 from app.services.operations.backup import RestoreRefused
@@ -87,6 +88,9 @@ def ready_database(**overrides: object) -> Iterator[Database]:
     """Open the database of the settings, and ensure that it is at this version's revision. SQLite is migrated."""
     with report_errors(), open_database(load_settings(**overrides)) as database:
         ensure_schema(database, all_tables())
+        with database.read_transaction("cli:check-keys") as session:
+            if warning := check_newest_keys(session):
+                typer.echo(f"WARNING: {warning}", err=True)
         yield database
 
 

@@ -1,5 +1,6 @@
 """Liveness and readiness checks."""
 
+import structlog
 from fastapi import APIRouter
 
 from app import __version__
@@ -10,10 +11,13 @@ from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.disk_space import find_low_space
 from app.schemas.operations.health import Liveness, Readiness
+from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
 
 SERVICE_NAME = "employee-time-tracking-api"
 ANY_REQUEST_ERRORS = (BodyTooLarge, UnsupportedContentEncoding, InternalError)
+READINESS_ERRORS = (ServiceBusy, DatabaseUnavailable, AuditKeyUnknown)
 router = APIRouter(prefix="/health", tags=["health"])
+_log = structlog.get_logger()
 
 
 class SchemaOutdated(Unavailable):
@@ -37,10 +41,11 @@ async def get_liveness() -> Liveness:
 @router.get(
     "/ready",
     summary="Check readiness",
-    responses=error_responses(*ANY_REQUEST_ERRORS, ServiceBusy, DatabaseUnavailable, SchemaOutdated, DiskSpaceLow),
+    responses=error_responses(*ANY_REQUEST_ERRORS, *READINESS_ERRORS, SchemaOutdated, DiskSpaceLow),
 )
 async def get_readiness(tx: AnonymousTransaction) -> Readiness:
-    """Return 200 if the database is reachable, its schema is recent enough and disk space is left.
+    """Return 200 if the database is reachable, its schema is recent enough, disk space is left and the keys of the
+    newest audit events are known.
 
     A newer schema is accepted, because in a rolling upgrade the old workers serve requests until they are replaced.
     """
@@ -55,7 +60,10 @@ def _readiness(session: Session) -> Readiness:
 
 
 def check_ready(session: Session) -> set[str]:
-    """Return the database's revisions if the service can run on it. Raises DiskSpaceLow, SchemaOutdated."""
+    """Return the database's revisions if the service can run on it.
+
+    Raises DiskSpaceLow, SchemaOutdated, AuditKeyUnknown.
+    """
     if low_volumes := find_low_space(session.settings):
         volumes = ", ".join(low_volumes)
         raise DiskSpaceLow(f"Free disk space is below MIN_FREE_DISK_MB for: {volumes}. Free some space.")
@@ -64,4 +72,6 @@ def check_ready(session: Session) -> set[str]:
         raise SchemaOutdated(
             f"The database schema is at {', '.join(revisions) or 'no revision'}. Run: python -m app.cli migrate"
         )
+    if warning := check_newest_keys(session):
+        _log.warning("audit_key_unknown", detail=warning)
     return revisions

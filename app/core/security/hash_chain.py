@@ -29,9 +29,12 @@ class HashChainKeys:
         self._keys_by_id = {key_id(secret): _derive_key(secret) for secret in (*old, current)}
         self.current_id = key_id(current)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys_by_id
+
     def mac(self, key: str, payload: dict[str, Any]) -> str:
         """Return the link of a payload, made with the key with this id. Raises UnknownKey."""
-        if key not in self._keys_by_id:
+        if key not in self:
             raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS")
         return hmac.new(self._keys_by_id[key], canonical_json(payload).encode(), hashlib.sha256).hexdigest()
 

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from contextlib import suppress
 from datetime import datetime
 
 import pyotp
@@ -28,6 +29,7 @@ from app.services.auth.passwords import PasswordHolder
 RECOVERY_CODE_COUNT = 10
 STEP_SECONDS = 30
 CODE_LENGTH = 6
+_CHECKED_SECRETS = 100
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # base 32 (RFC 4648): 5 bits each, no 0 or 1
 
 
@@ -144,6 +146,22 @@ def verify_code(session: Session, user_id: int, code: str, *, at: datetime) -> b
     if len(_normalize(code)) == CODE_LENGTH:
         return _use_totp_code(session, user_id, code, at=at)
     return _use_recovery_code(session, user_id, code)
+
+
+def find_unreadable(session: Session) -> str | None:
+    """Return a warning if none of the newest secrets can be decrypted, or None."""
+    newest = select(SECOND_FACTOR.c.user_id, SECOND_FACTOR.c.secret).order_by(SECOND_FACTOR.c.created_at.desc())
+    rows = session.execute(newest.limit(_CHECKED_SECRETS)).all()
+    for row in rows:
+        with suppress(DecryptionFailed, ValueError):  # ValueError: the row was tampered with
+            session.keyring.secret_box.decrypt(row.secret, owner_id=row.user_id)
+            return None
+    if not rows:
+        return None
+    return (
+        "The second factors were encrypted with another key, so one-time codes are rejected. Set the same TOTP_KEY for "
+        "all servers. If it was changed, add the former TOTP_KEY, or else SECRET_KEY, to TOTP_PREVIOUS_KEYS."
+    )
 
 
 def delete_all(session: Session, user_id: int) -> None:

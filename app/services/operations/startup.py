@@ -2,25 +2,40 @@
 
 from datetime import datetime
 
-from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, Settings
+from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, InvalidSettings, Settings
 from app.core.database.migrations import ensure_schema, open_database
+from app.core.database.session import Session
 from app.models.metadata import all_tables
+from app.services.access import locks
+from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
+from app.services.auth import second_factor
 from app.services.users import first_admin
 
 
-def prepare(settings: Settings, *, at: datetime) -> str | None:
+def prepare(settings: Settings, *, at: datetime) -> list[str]:
     """Create the signing key, the schema and the first admin if they are missing and the settings allow it.
 
-    Returns a warning for the operator, or None. Raises InvalidSettings, UnusableDatabase.
+    Returns warnings for the operator. Raises InvalidSettings, UnusableDatabase.
     """
     with open_database(settings) as database:
         _ = database.keyring.signing_key  # read now, because in a worker process an error would be a traceback
         ensure_schema(database, all_tables())
         with database.write_transaction("start:first-admin") as session:
+            locks.lock_user_rules(session)  # the second of two concurrent first starts sees the event of the first
+            warnings = _check_keys(session)
             created = first_admin.ensure(session, at=at)
-    if created is None or settings.FIRST_ADMIN_PASSWORD.get_secret_value() != DEFAULT_ADMIN_PASSWORD:
-        return None
-    return (
-        f"created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD}. "
-        "Change it before others can reach this service."
-    )
+    if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
+        warnings.append(
+            f"created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD}. "
+            "Change it before others can reach this service."
+        )
+    return warnings
+
+
+def _check_keys(session: Session) -> list[str]:
+    """Return a warning for each key that was changed without its previous one. Raises InvalidSettings."""
+    try:
+        warnings = [check_newest_keys(session), second_factor.find_unreadable(session)]
+    except AuditKeyUnknown as error:
+        raise InvalidSettings(error.detail) from None
+    return [warning for warning in warnings if warning is not None]

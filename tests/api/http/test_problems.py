@@ -151,6 +151,7 @@ CODES = {
     429: ["login_limit_reached", "too_many_exports", "too_many_requests"],
     500: ["internal_error"],
     503: [
+        "audit_key_unknown",
         "database_unavailable",
         "disk_space_low",
         "insufficient_storage",
