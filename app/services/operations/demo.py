@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, select
 
+from app.core.config.settings import DEMO_PASSWORD
 from app.core.database.session import Session
 from app.models.projects import Project
 from app.models.tables import ENTRY, USER
@@ -19,7 +20,7 @@ from app.services.audit import recorder
 from app.services.projects import projects
 from app.services.users import administration
 
-PASSWORD = "a demo company in Lisbon"  # noqa: S105 - published, for a demo database
+PASSWORD = DEMO_PASSWORD
 DAYS = 90
 USERS_PER_TEAM = 8
 TEAMS = {"Product": "Europe/Lisbon", "Engineering": "Europe/Berlin", "Support": "America/New_York"}

@@ -9,7 +9,7 @@ import pytest
 from dotenv import dotenv_values
 
 from app.core.config.renamed import RENAMED
-from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, InvalidSettings, Settings, load_settings
+from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, DEMO_PASSWORD, InvalidSettings, Settings, load_settings
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
@@ -269,6 +269,7 @@ def test_hosts_and_origins_are_taken_as_they_are_written(environment):
         *[("METRICS_TOKEN", {"SECRET_KEY": OWN_KEY, "METRICS_TOKEN": key}) for key in WEAK_KEYS.values()],
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": None}),
         ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": DEFAULT_ADMIN_PASSWORD}),
+        ("FIRST_ADMIN_PASSWORD", {"FIRST_ADMIN_PASSWORD": DEMO_PASSWORD}),
         ("DEBUG", {"DEBUG": "true"}),
         ("SMTP_TLS", {**MAIL, "SMTP_USER": "ett", "SMTP_PASSWORD": "pencil-case", "SMTP_TLS": "none"}),
         ("CORS_ORIGINS", {"CORS_ORIGINS": '["https://app.example.com", "*"]', "CORS_ALLOW_CREDENTIALS": "true"}),
@@ -294,8 +295,10 @@ def test_where_others_can_reach_it_it_refuses_what_everybody_knows(environment, 
 def test_a_refused_start_names_the_setting_by_which_others_may_reach_it(environment, exposed):
     environment(**exposed)
 
-    with pytest.raises(InvalidSettings, match=rf"^SECRET_KEY is missing\. By {next(iter(exposed))}, other machines"):
+    with pytest.raises(InvalidSettings, match=r"^SECRET_KEY is missing\. ") as error:
         load_settings()
+
+    assert f"The service counts as exposed because of {next(iter(exposed))}." in str(error.value)
 
 
 @pytest.mark.parametrize("key", WEAK_KEYS.values(), ids=WEAK_KEYS.keys())

@@ -19,11 +19,12 @@ from app.core.database.migrations import (
     open_database,
 )
 from app.core.database.session import Database
-from app.core.security.passwords import UNUSABLE_PASSWORD, verify_password
+from app.core.security.passwords import UNUSABLE_PASSWORD, hash_password, verify_password
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
 from app.models.tables import USER
 from app.models.users import Role, User
+from app.services.operations import demo
 from app.services.users import first_admin
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import PASSWORD
@@ -93,7 +94,7 @@ def test_a_database_with_the_published_password_does_not_go_to_production(start)
     """Threats 16."""
     start()
 
-    with pytest.raises(InvalidSettings, match=r"^admin@example.com still has the published default password"):
+    with pytest.raises(InvalidSettings, match=r"^admin@example.com still has a published password"):
         start(**PRODUCTION)
 
 
@@ -104,7 +105,21 @@ def test_nor_does_it_under_another_email_or_in_another_role(start, database, peo
     with database.write_transaction("test") as session:
         session.execute(update(USER).where(USER.c.email == DEFAULT_ADMIN_EMAIL).values(since))
 
-    with pytest.raises(InvalidSettings, match="still has the published default password"):
+    with pytest.raises(InvalidSettings, match="still has a published password"):
+        start(**PRODUCTION)
+
+
+def test_a_demo_company_does_not_go_to_production_with_its_published_password(start, database, people):
+    """It has no admin. Its managers read everyone's hours."""
+    options = {"force": False, "at": utc_now(), "on_progress": lambda done, total: None}
+    with database.write_transaction("test") as session:
+        demo.build(session, password_hash=hash_password(demo.PASSWORD), **options)
+
+    with pytest.raises(InvalidSettings, match=r"@example.com still has a published password"):
+        start(**PRODUCTION)
+
+    people.admin("Abe")
+    with pytest.raises(InvalidSettings, match=r"@example.com still has a published password"):
         start(**PRODUCTION)
 
 
