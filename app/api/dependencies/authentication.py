@@ -50,7 +50,9 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
         request.state.user_id = claims.user_id  # for the log; an API token's user is not verified yet
         runtime.rate_limiter.acquire(claims.credential, at=monotonic_seconds())  # one per login session
         return AuthenticatedTransactionRunner(
-            RequestTransactionRunner(request), lambda session: self._identify(session, claims)
+            RequestTransactionRunner(request),
+            lambda session: self._identify(session, claims),
+            credential=claims.credential,
         )
 
 

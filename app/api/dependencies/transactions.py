@@ -19,6 +19,7 @@ from app.core.errors import DomainError
 from app.core.security.access_tokens import Claims
 from app.core.server.concurrency_limit import ConcurrencyLimiter
 from app.core.server.runtime import Runtime
+from app.core.time.clock import monotonic_seconds
 from app.services.access.authentication import stale_credential, touch_last_used
 from app.services.audit.recorder import recorded_actions
 
@@ -93,9 +94,16 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
     Each transaction authenticates the caller again, so a user who was deactivated meanwhile is rejected.
     """
 
-    def __init__(self, runner: RequestTransactionRunner, identify: Callable[[Session], _Caller]) -> None:
+    def __init__(
+        self, runner: RequestTransactionRunner, identify: Callable[[Session], _Caller], *, credential: str
+    ) -> None:
         self.anonymous = runner
         self._identify = identify
+        self._credential = credential
+
+    def count_operations(self, count: int) -> None:
+        """Count this request as `count` requests of the caller's credential. Raises TooManyRequests."""
+        self.anonymous.runtime.rate_limiter.acquire_operations(self._credential, count, at=monotonic_seconds())
 
     async def read(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""

@@ -29,16 +29,27 @@ class RateLimiter:
 
     def acquire(self, key: str, *, at: float) -> None:
         """Count one request of the key at this monotonic second. Raises TooManyRequests and then does not count it."""
-        now = int(at * _SECOND)
+        self._take(key, 1, at=at)
+
+    def acquire_operations(self, key: str, count: int, *, at: float) -> None:
+        """Count a request of several operations, which `acquire` counted as one, as `count` requests.
+
+        It counts as the quota at most, so that every request is accepted after a minute. Raises TooManyRequests.
+        """
+        self._take(key, min(count, self.policy.quota) - 1, retry_tokens=1, at=at)
+
+    def _take(self, key: str, tokens: int, *, retry_tokens: int = 0, at: float) -> None:
+        """Take the tokens, or raise TooManyRequests. A retry needs `retry_tokens` more."""
+        now, cost = int(at * _SECOND), tokens * self._cost
         full_at = max(self._full_at.get(key, now), now)
-        deficit = full_at + self._cost - now - WINDOW_SECONDS * _SECOND
+        deficit = full_at + cost - now - WINDOW_SECONDS * _SECOND
         is_rejected = deficit > 0
-        self._full_at[key] = full_at if is_rejected else full_at + self._cost
+        self._full_at[key] = full_at if is_rejected else full_at + cost
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._max_keys:
             self._full_at.popitem(last=False)
         if is_rejected:
-            seconds = -(-deficit // _SECOND)
+            seconds = -(-(deficit + retry_tokens * self._cost) // _SECOND)
             raise TooManyRequests(
                 f"You may make {self.policy.quota} requests a minute. Try again in {seconds} s.",
                 policy=self.policy,

@@ -6,6 +6,7 @@ import pytest
 from tests.support.databases import settings_for
 from tests.support.factories import Company
 from tests.support.in_process_server import run_server
+from tests.support.times import hour_entry
 
 QUOTA = 10  # one more request is allowed every 6 s, and each test is faster
 
@@ -48,6 +49,21 @@ def test_every_operation_counts_and_a_refused_one_changes_nothing(people, as_use
 
     assert refused.status_code == 429
     assert as_user(ana_herself).get("/time-entries/current").status_code == 204
+
+
+def test_a_bulk_counts_as_its_number_of_operations_and_a_refused_one_changes_nothing(people, as_user):
+    ana_herself, website = people.employee("Ana"), people.project("Website")
+    ana = as_user(ana_herself)
+    operations = [{"action": "create"} | hour_entry(website, number) for number in range(QUOTA + 1)]
+
+    done = ana.post("/time-entries/bulk", json={"operations": operations[:6]})
+    refused = ana.post("/time-entries/bulk", json={"operations": operations[6:]})
+    codes = [ana.get("/time-entries/current").status_code for _ in range(4)]
+
+    assert (done.status_code, refused.status_code, refused.json()["code"]) == (200, 429, "too_many_requests")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 12
+    assert codes == [204, 204, 204, 429], "the refused one counted as one request"
+    assert len(as_user(ana_herself).get("/time-entries").json()) == 6
 
 
 def test_another_spelling_of_a_token_is_counted_with_it(people, server):

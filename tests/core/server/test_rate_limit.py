@@ -73,6 +73,35 @@ def test_refused_requests_cost_nothing():
     assert count_allowed(limit, "ana", at=NOON + 6) == 1
 
 
+@pytest.mark.parametrize(("quota", "operations"), [(10, 7), (1200, 500), (10, 10), (10, 500), (10, 1)])
+def test_a_request_of_several_operations_counts_as_that_many_requests_and_as_the_quota_at_most(quota, operations):
+    limit = RateLimiter(quota)
+
+    limit.acquire("ana", at=NOON)
+    limit.acquire_operations("ana", operations, at=NOON)
+
+    assert count_allowed(limit, "ana", at=NOON) == max(quota - operations, 0)
+
+
+@pytest.mark.parametrize("operations", [2, 7, 10, 500])
+@pytest.mark.parametrize("spent", [1, 4, 9])
+def test_a_request_of_several_operations_is_let_in_after_the_wait_that_its_refusal_says(operations, spent):
+    limit, at = RateLimiter(10), NOON
+    for _ in range(spent):
+        limit.acquire("ana", at=at)
+
+    for _ in range(2):
+        limit.acquire("ana", at=at)
+        try:
+            limit.acquire_operations("ana", operations, at=at)
+        except TooManyRequests as error:
+            assert error.retry_after_seconds <= 60
+            at += error.retry_after_seconds
+        else:
+            return
+    raise AssertionError("refused twice")
+
+
 def test_one_persons_haste_is_not_the_others_wait():
     limit = RateLimiter(10)
     count_allowed(limit, "ana", at=NOON)

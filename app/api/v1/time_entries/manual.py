@@ -63,7 +63,9 @@ async def bulk_change_entries(
     """Create, change and delete entries with up to 500 operations. They are applied in order, all or none.
 
     If any is rejected, `errors` lists the first 100: `loc` has the index, `type` the error code.
+    Each operation counts as one request in the rate limit.
     """
+    tx.count_operations(len(body.operations))
     return await tx.write(bulk.apply, body, key=idempotency_key, at=now)
 
 
