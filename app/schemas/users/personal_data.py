@@ -25,11 +25,11 @@ class PersonalDataAction(ResponseModel):
 
 
 class StoredResponse(ResponseModel):
-    """A response stored for retries with the same Idempotency-Key."""
+    """An Idempotency-Key of the user. The response stored under it is not included, because it may concern other users
+    whom the user may no longer see."""
 
     key: Annotated[str, Field(max_length=255)]
     created_at: UtcInstant
-    answer: Annotated[str, Field(max_length=2**30, description="The response body, as JSON.")]
 
 
 class KnownAddressRead(ResponseModel):

@@ -44,7 +44,8 @@ from app.services.auth import revocation
 from app.services.time_entries.entries import ENTRY_WITH_PROJECT, as_response_with_project
 from app.services.users.errors import RetentionNotExpired, UserStillActive
 
-FETCH_SIZE = 500
+FETCH_SIZE = 20
+"""Number of rows in memory. An audit event can have 20 KB."""
 CHUNK_BYTES = 64 * 1024
 
 
