@@ -26,6 +26,8 @@ ACCOUNT_AND_ADDRESS_POLICY = RateLimitPolicy("login-account-address", 10, 300)
 ADDRESS_POLICY = RateLimitPolicy("login-address", 100, 300)
 ACCOUNT_POLICY = RateLimitPolicy("login-account", 100, 3600)
 KNOWN_ADDRESS_LIFETIME = timedelta(days=90)
+MAX_KNOWN_ADDRESSES = 100
+"""Addresses kept for each user: those of the newest logins."""
 CLOCK_SKEW_TOLERANCE = timedelta(minutes=1)
 """Failures dated in the future count up to this tolerance. They come from attempts that started later but finished
 earlier. Failures dated further ahead come from a wrong clock, so they are ignored."""
@@ -38,8 +40,15 @@ _OLD_FAILURES = (
 )
 _PURGE_FAILURES = delete(FAILED_LOGIN).where(FAILED_LOGIN.c.id.in_(_OLD_FAILURES.with_for_update(skip_locked=True)))
 _INSERT_FAILURE = insert(FAILED_LOGIN).values({name: bindparam(name) for name in ("account", "address", "at")})
+_EXCESS_ADDRESSES = (
+    select(KNOWN_ADDRESS.c.address)
+    .where(KNOWN_ADDRESS.c.user_id == bindparam("user_id"))
+    .order_by(KNOWN_ADDRESS.c.last_login_at.desc(), KNOWN_ADDRESS.c.address)
+    .offset(MAX_KNOWN_ADDRESSES)
+)
 _PURGE_KNOWN_ADDRESSES = delete(KNOWN_ADDRESS).where(
-    KNOWN_ADDRESS.c.user_id == bindparam("user_id"), KNOWN_ADDRESS.c.last_login_at <= bindparam("until")
+    KNOWN_ADDRESS.c.user_id == bindparam("user_id"),
+    (KNOWN_ADDRESS.c.last_login_at <= bindparam("until")) | KNOWN_ADDRESS.c.address.in_(_EXCESS_ADDRESSES),
 )
 
 
