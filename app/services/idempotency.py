@@ -1,7 +1,8 @@
 """Idempotency keys: a retried request returns the stored response and changes nothing.
 
 The response is stored under the caller's key in the transaction of the change. The caller's row is locked before the
-key is looked up, so a concurrent duplicate waits and then finds the stored response.
+key is looked up, so a concurrent duplicate waits and then finds the stored response. What a user can store is bounded:
+a response has at most 64 KiB, and a user's oldest responses beyond the budget are deleted.
 """
 
 import hashlib
@@ -12,16 +13,22 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import bindparam, delete, func, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.dialect import upsert
+from app.core.database.dialect import byte_length, upsert
 from app.core.database.session import Session, is_lock_timeout
 from app.core.errors import Conflict, Invalid
 from app.models.tables import IDEMPOTENCY_KEY
 
 KEY_RETENTION = timedelta(hours=24)
 PURGE_BATCH_SIZE = 20
+MAX_RESPONSE_BYTES = 64 * 1024
+MAX_KEYS_PER_USER = 1_000
+MAX_BYTES_PER_USER = 4 * 1024 * 1024
+EVICTION_INTERVAL = 64
+"""A punch enforces the budget only if the user has a multiple of this number of keys, to save statements. So a user
+has at most 64 keys and 4 MiB more than the budget."""
 REPLACED_COLUMNS = ("fingerprint", "answer", "created_at")
 _STORED_QUERY = select(IDEMPOTENCY_KEY.c.fingerprint, IDEMPOTENCY_KEY.c.answer, IDEMPOTENCY_KEY.c.created_at).where(
     IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"), IDEMPOTENCY_KEY.c.key == bindparam("key")
@@ -37,6 +44,24 @@ _PURGE = delete(IDEMPOTENCY_KEY).where(
     tuple_(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key).in_(
         _EXPIRED_QUERY.limit(PURGE_BATCH_SIZE).with_for_update(skip_locked=True)
     )
+)
+_NEWEST_FIRST = (IDEMPOTENCY_KEY.c.created_at.desc(), IDEMPOTENCY_KEY.c.key)
+_OWN_KEYS = (
+    select(
+        IDEMPOTENCY_KEY.c.key,
+        func.row_number().over(order_by=_NEWEST_FIRST).label("number"),
+        func.sum(byte_length(IDEMPOTENCY_KEY.c.answer)).over(order_by=_NEWEST_FIRST).label("total_bytes"),
+    )
+    .where(IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"))
+    .subquery()
+)
+_EVICT = delete(IDEMPOTENCY_KEY).where(
+    IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"),
+    IDEMPOTENCY_KEY.c.key.in_(
+        select(_OWN_KEYS.c.key).where(
+            (_OWN_KEYS.c.number > MAX_KEYS_PER_USER) | (_OWN_KEYS.c.total_bytes > MAX_BYTES_PER_USER)
+        )
+    ),
 )
 _INSERT = upsert(IDEMPOTENCY_KEY)
 _UPSERT = _INSERT.on_conflict_do_update(
@@ -105,6 +130,15 @@ def replay(
     return response_type.model_validate_json(stored)
 
 
+def is_purge_due(oldest_key_at: datetime | None, key_count: int, *, at: datetime) -> bool:
+    """Return True if there may be keys to delete: the oldest of all users has expired, or it is time for eviction.
+
+    `key_count` is the number of the user's keys.
+    """
+    has_expired = oldest_key_at is not None and oldest_key_at <= at - KEY_RETENTION
+    return has_expired or (key_count > 0 and key_count % EVICTION_INTERVAL == 0)
+
+
 def store_response(
     session: Session,
     user_id: int,
@@ -116,13 +150,17 @@ def store_response(
 ) -> None:
     """Store the response under the request's key, and replace an expired response.
 
-    With `purge`, also delete up to 20 expired keys of any user.
+    With `purge`, also delete the user's oldest responses beyond the budget, and up to 20 expired ones of any user.
     """
     if request is None:
         return
+    answer = response.model_dump_json()
+    assert len(answer.encode()) <= MAX_RESPONSE_BYTES, "Store a reference instead, as bulk requests do."
     row: dict[str, Any] = {"user_id": user_id, "key": request.key, "fingerprint": request.fingerprint}
-    session.execute_later(_UPSERT, row | {"answer": response.model_dump_json(), "created_at": at})
-    if purge:  # last: it locks keys of other users, and waiting for a lock after that could deadlock
+    session.execute_later(_UPSERT, row | {"answer": answer, "created_at": at})
+    if purge:
+        session.execute_later(_EVICT, {"user_id": user_id})
+        # Last: it locks keys of other users, and waiting for a lock after that could deadlock.
         session.execute_later(_PURGE, {"until": at - KEY_RETENTION})
 
 

@@ -189,7 +189,7 @@ class Caller(httpx.Client):
     def _compare_snapshot(self, response: httpx.Response) -> None:
         """Check that a successful change wrote exactly one audit event per changed subject (rules: R1)."""
         if self._snapshot is not None and response.is_success:
-            mismatch = self._snapshot.mismatch(is_bulk=response.request.url.path.endswith("/bulk"))
+            mismatch = self._snapshot.mismatch()
             assert mismatch is None, f"{response.request.method} {response.request.url}: {mismatch}"
 
     def _check(self, response: httpx.Response) -> None:

@@ -102,6 +102,12 @@ class ascii_lower(_SqlFunction):
     type = Text()
 
 
+class byte_length(_SqlFunction):
+    """The number of bytes of a text in UTF-8."""
+
+    type = BigInteger()
+
+
 class next_id(_SqlFunction):
     """The next value of a sequence, by name. NULL on SQLite, which assigns the id when the row is inserted."""
 
@@ -154,6 +160,7 @@ _compile_as(json_string, sqlite="json_quote({0})", postgresql="CAST(to_json(CAST
 _compile_as(format_string, sqlite="printf({all})", postgresql="format({all})")
 _ASCII_LOWER = f"translate({{0}}, '{string.ascii_uppercase}', '{string.ascii_lowercase}')"
 _compile_as(ascii_lower, sqlite="lower({0})", postgresql=_ASCII_LOWER)
+_compile_as(byte_length, sqlite="length(CAST({0} AS BLOB))", postgresql="octet_length({0})")
 _compile_as(next_id, sqlite="NULL", postgresql="nextval({0})")
 _compile_as(_series, sqlite="json_each(substr({1}, 1, ({0} + 1) * 7) || ']')", postgresql="generate_series(0, {0})")
 

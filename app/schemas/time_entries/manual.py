@@ -1,6 +1,7 @@
 """Manual entries and corrections, one at a time or in bulk."""
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
 
@@ -76,13 +77,21 @@ class BulkDelete(RequestModel):
 BulkOperation = Annotated[BulkCreate | BulkChange | BulkDelete, Field(discriminator="action")]
 
 
+def _require_distinct_ids(operations: list[BulkCreate | BulkChange | BulkDelete]) -> list[Any]:
+    """Reject a second operation on the same entry, because a short request could then have a very long response."""
+    counts = Counter(each.id for each in operations if not isinstance(each, BulkCreate))
+    if repeated := next((entry_id for entry_id, count in counts.items() if count > 1), None):
+        raise ValueError(f"Entry {repeated} is in more than one operation. Send one operation for each entry.")
+    return operations
+
+
 class BulkRequest(RequestModel):
     operations: Annotated[
         list[BulkOperation],
         Field(
             min_length=1,
             max_length=MAX_OPERATIONS,
-            description="Applied in this order, all or none.",
+            description="Applied in this order, all or none. Each entry in one operation at most.",
             examples=[
                 [
                     {
@@ -94,13 +103,16 @@ class BulkRequest(RequestModel):
                 ]
             ],
         ),
+        AfterValidator(_require_distinct_ids),
     ]
 
 
 class BulkOperationResult(ResponseModel):
     action: Literal["create", "change", "delete"]
     id: EntryId
-    entry: Annotated[TimeEntryRead | None, Field(description="The changed entry. Null if it was deleted.")]
+    entry: Annotated[
+        TimeEntryRead | None, Field(description="The changed entry. Null if it was deleted, or if nothing changed.")
+    ]
 
 
 class BulkResponse(ResponseModel):

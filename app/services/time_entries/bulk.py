@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import select
 
 from app.core.database.session import Session
@@ -28,8 +29,22 @@ from app.services.time_entries.errors import BulkRejected, EntryNotFound
 BulkOperation = BulkCreate | BulkChange | BulkDelete
 
 
+class _StoredResult(BulkOperationResult):
+    """A result without its entry. Version 0.9 stored the entry, and reads a result without one."""
+
+    is_written: bool = False
+
+
+class _StoredResponse(BaseModel):
+    """The reference that is stored instead of a response, which can have several megabytes."""
+
+    results: list[_StoredResult]
+
+
 def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None, at: datetime) -> BulkResponse:
-    """Apply the operations in order, once per Idempotency-Key.
+    """Apply the operations in order, once per Idempotency-Key. A change without a difference has no entry as result.
+
+    A retry returns the entries as they are now.
 
     Raises BulkRejected with the index and error of every rejected operation. Each operation is checked as if the
     rejected operations before it were not in the request. Raises IdempotencyKeyReused and RequestInFlight. Raises
@@ -39,10 +54,8 @@ def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None,
     owner_ids = _visible_owner_ids(session, actor, data.operations)
     with idempotency.conflict_on_lock_timeout(request):
         owners = {user.id: user for user in locks.lock_users(session, actor.id, *owner_ids)}
-    if stored_response := idempotency.find_response(session, actor.id, request, BulkResponse, at=at):
-        user_ids = {result.entry.user_id for result in stored_response.results if result.entry is not None}
-        visibility.require_visible(session, actor, user_ids)
-        return stored_response
+    if stored := idempotency.find_response(session, actor.id, request, _StoredResponse, at=at):
+        return _rebuild_response(session, actor, stored, at=at)
     results: list[BulkOperationResult] = []
     rejected: list[dict[str, Any]] = []
     for index, operation in enumerate(data.operations):
@@ -56,9 +69,31 @@ def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None,
             f"{len(rejected)} of {len(data.operations)} operations were rejected, so none was applied. See `errors`.",
             errors=rejected[:100],
         )
-    response = BulkResponse.model_construct(results=results)
-    idempotency.store_response(session, actor.id, request, response, at=at)
-    return response
+    idempotency.store_response(session, actor.id, request, _as_stored(results), at=at)
+    return BulkResponse.model_construct(results=results)
+
+
+def _as_stored(results: list[BulkOperationResult]) -> _StoredResponse:
+    references = [
+        _StoredResult.model_construct(
+            action=result.action, id=result.id, entry=None, is_written=result.entry is not None
+        )
+        for result in results
+    ]
+    return _StoredResponse.model_construct(results=references)
+
+
+def _rebuild_response(session: Session, actor: Actor, stored: _StoredResponse, *, at: datetime) -> BulkResponse:
+    """Return the response with the entries as they are now. An entry deleted since is None. Raises UserNotFound."""
+    ids = {result.id for result in stored.results if result.is_written or result.entry is not None}
+    rows = session.execute(select(ENTRY).where(ENTRY.c.id.in_(ids)))
+    entries = {row.id: time_entries.as_response(session, dict(row._mapping), now=at) for row in rows}
+    visibility.require_visible(session, actor, {entry.user_id for entry in entries.values()})
+    results = [
+        BulkOperationResult.model_construct(action=result.action, id=result.id, entry=entries.get(result.id))
+        for result in stored.results
+    ]
+    return BulkResponse.model_construct(results=results)
 
 
 def _visible_owner_ids(session: Session, actor: Actor, operations: list[BulkOperation]) -> list[int]:
@@ -83,10 +118,10 @@ def _apply_operation(
             created = manual.create_locked(session, actor, owner, operation, at=at)
             return BulkOperationResult.model_construct(action="create", id=created.id, entry=created)
         case BulkChange():
-            updated = manual.update_locked(
-                session, actor, _load_locked(session, actor, owners, operation), operation, at=at
-            )
-            return BulkOperationResult.model_construct(action="change", id=updated.id, entry=updated)
+            entry = _load_locked(session, actor, owners, operation)
+            updated = manual.update_locked(session, actor, entry, operation, at=at)
+            written = None if updated.version == entry["version"] else updated
+            return BulkOperationResult.model_construct(action="change", id=updated.id, entry=written)
         case BulkDelete():
             entry = _load_locked(session, actor, owners, operation)
             manual.delete_locked(session, actor, entry, reason=operation.reason, at=at)

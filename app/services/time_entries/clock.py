@@ -68,8 +68,9 @@ _STATE_QUERY = (
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == _USER_ID)
 )
-# With an Idempotency-Key, also the response stored under it, and the creation time of the oldest key of all users
-# (index lookup).
+# With an Idempotency-Key, also the response stored under it, the creation time of the oldest key of all users (index
+# lookup), and the number of the user's keys.
+_USER_KEYS = IDEMPOTENCY_KEY.alias("user_key")
 _STATE_QUERY_WITH_KEY = _STATE_QUERY.add_columns(
     IDEMPOTENCY_KEY.c.fingerprint,
     IDEMPOTENCY_KEY.c.answer,
@@ -77,6 +78,7 @@ _STATE_QUERY_WITH_KEY = _STATE_QUERY.add_columns(
     select(func.min(IDEMPOTENCY_KEY.alias("any_key").c.created_at, type_=IDEMPOTENCY_KEY.c.created_at.type))
     .scalar_subquery()
     .label("oldest_key_at"),
+    select(func.count()).where(_USER_KEYS.c.user_id == _USER_ID).scalar_subquery().label("key_count"),
 ).outerjoin(IDEMPOTENCY_KEY, and_(IDEMPOTENCY_KEY.c.user_id == USER.c.id, IDEMPOTENCY_KEY.c.key == bindparam("key")))
 # On PostgreSQL, the id for the new entry, so that no extra round trip is needed to return it. A rejected
 # punch leaves a gap in the ids.
@@ -242,8 +244,8 @@ def _store_response(
     at: datetime,
 ) -> None:
     if request is not None:
-        is_purge_due = state.oldest_key_at is not None and state.oldest_key_at <= at - idempotency.KEY_RETENTION
-        idempotency.store_response(session, actor.id, request, response, purge=is_purge_due, at=at)
+        purge = idempotency.is_purge_due(state.oldest_key_at, state.key_count, at=at)
+        idempotency.store_response(session, actor.id, request, response, purge=purge, at=at)
 
 
 def _close_entry(session: Session, actor_id: int, entry: EntryValues, *, action: str, at: datetime) -> EntryValues:

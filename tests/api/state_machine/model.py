@@ -216,8 +216,7 @@ class Model:
             before, response, _ = actor.responses_by_key[key]
             check(idempotency_key_reused=before != request)
             if isinstance(request, Bulk):
-                entries = [result["entry"] for result in response["results"] if result["entry"]]
-                check(user_not_found=not all(actor.may_see(self.people[entry["user_id"]]) for entry in entries))
+                return self._rebuild(actor, response, at)
             return response
         response = self._apply(actor, request, at, ids)
         if key is not None:
@@ -337,6 +336,8 @@ class Model:
                 response = self._apply(actor, operation, at, ids)
                 action = type(operation).__name__.lower()
                 entry_id = response["id"] if isinstance(operation, Create) else operation.entry_id
+                if isinstance(operation, Change) and self.entries[entry_id] is before[entry_id]:
+                    response = None
                 results.append({"action": action, "id": entry_id, "entry": response})
             except Rejected as rejection:
                 rejected[index] = rejection
@@ -344,6 +345,13 @@ class Model:
             self.entries = before
             raise BulkRejected(rejected)
         return {"results": results}
+
+    def _rebuild(self, actor: Person, response: Any, at: datetime) -> Any:
+        """Return the response to a bulk request with the entries as they are now."""
+        written = [self.entries.get(result["id"]) for result in response["results"] if result["entry"]]
+        check(user_not_found=not all(actor.may_see(entry.owner) for entry in written if entry))
+        now = {entry.id: entry.as_response(at) for entry in written if entry}
+        return {"results": [result | {"entry": now.get(result["id"])} for result in response["results"]]}
 
     def _owner(self, actor: Person, request: Create) -> Person:
         owner = actor if request.user_id is None else self.people[request.user_id]

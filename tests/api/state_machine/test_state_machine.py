@@ -188,7 +188,10 @@ class Story(RuleBasedStateMachine):
         self.send_and_compare(who, request, key if isinstance(request, ClockOut) else None)
 
     def change_many(self, who: str, drafts: list[Draft], key: str | None) -> None:
-        self.send_and_compare(who, Bulk(tuple(self._build_request(who, draft) for draft in drafts)), key)
+        requests = [self._build_request(who, draft) for draft in drafts]
+        # The service accepts one operation for each entry.
+        once = {getattr(each, "entry_id", number): each for number, each in enumerate(requests, start=-len(requests))}
+        self.send_and_compare(who, Bulk(tuple(once.values())), key)
 
     def repeat_request(self, back: int) -> None:
         if self.repeatable:

@@ -67,7 +67,7 @@ class TestAllOfThem:
                 change(before[number].id, description=f"Mended {number}", reason=why),
                 delete(before[150 + number].id),
                 create(hour_entry(website, 200 + number, user_id=team[number % 2], reason=why)),
-                change(before[250 + number % 50].id, description=f"Twice {number}", reason=why),
+                change(before[100 + number if number < 50 else 200 + number].id, description="Mended", reason=why),
                 create(hour_entry(website, 400 + number, description="Mine")),
             ]
 
@@ -82,7 +82,7 @@ class TestAllOfThem:
         after = {row.id: row for row in entries_in(server.database)}
         assert len(after) == 300 + 200 - 100
         assert all(after[before[number].id].description == f"Mended {number}" for number in range(100))
-        assert all(after[before[250 + number].id].version == 3 for number in range(50))
+        assert all(after[before[number].id].version == 2 for number in (*range(150), *range(250, 300)))
         events = audit_log.new_events()
         assert len(events) == 500
         assert {event.actor_id for event in events} == {mia.id}
@@ -130,29 +130,25 @@ class TestAllOfThem:
         history = as_user(ana).get(f"/time-entries/{manual_entries[0]['id']}/history").json()
         assert [item["action"] for item in history] == ["time_entry:create", "time_entry:change"]
 
-    def test_an_entry_is_changed_twice_by_the_versions_it_then_has(self, as_user, ana, manual_entries):
+    def test_an_entry_is_in_one_operation_at_most(self, server, as_user, ana, manual_entries):
         entry_id = manual_entries[0]["id"]
+        before = entries_in(server.database)
 
-        twice = bulk(
-            as_user(ana),
-            change(entry_id, version=1, description="Shop"),
-            change(entry_id, version=2, description="Shop page"),
-        )
-        stale = bulk(
-            as_user(ana),
-            change(entry_id, version=3, description="Stock"),
-            change(entry_id, version=3, description="Stock page"),
-        )
+        for second in (change(entry_id, description="Shop page"), delete(entry_id)):
+            response = bulk(as_user(ana), change(entry_id, description="Shop"), second)
 
-        assert [result["entry"]["version"] for result in twice.json()["results"]] == [2, 3]
-        assert errors_of(stale) == [(1, "entry_changed")]
+            assert refusal(response) == (422, "validation_failed")
+            assert f"Entry {entry_id} is in more than one operation" in response.json()["errors"][0]["message"]
+        assert entries_in(server.database) == before
 
-    def test_what_changes_nothing_is_answered_and_not_recorded(self, server, as_user, ana, manual_entries):
+    def test_a_change_without_a_difference_is_not_recorded_and_its_entry_not_returned(
+        self, server, as_user, ana, manual_entries
+    ):
         audit_log = AuditLog(server.database)
 
         response = bulk(as_user(ana), change(manual_entries[0]["id"], description=manual_entries[0]["description"]))
 
-        assert response.json()["results"][0]["entry"] == manual_entries[0]
+        assert response.json()["results"] == [{"action": "change", "id": manual_entries[0]["id"], "entry": None}]
         assert audit_log.new_events() == []
 
     def test_it_is_sent_again_without_being_done_again(self, server, as_user, ana, website, manual_entries):
@@ -168,6 +164,20 @@ class TestAllOfThem:
         assert (first.status_code, repeated.status_code) == (200, 200)
         assert repeated.content == first.content
         assert len(audit_log.new_events()) == 3
+
+    def test_a_retry_returns_the_entries_as_they_are_now(self, as_user, ana, website, manual_entries):
+        first, second, third = (entry["id"] for entry in manual_entries)
+        same = manual_entries[2]["description"]
+        operations = [change(first, description="Shop"), delete(second), change(third, description=same)]
+        created = bulk(as_user(ana), *operations, create(hour_entry(website, 9)), key="k-1").json()["results"][3]["id"]
+        as_user(ana).patch(f"/time-entries/{first}", json={"description": "Shop page"})
+        as_user(ana).delete(f"/time-entries/{created}", params={"reason": "Never was"})
+
+        retry = bulk(as_user(ana), *operations, create(hour_entry(website, 9)), key="k-1").json()["results"]
+
+        assert [result["id"] for result in retry] == [first, second, third, created]
+        assert (retry[0]["entry"]["description"], retry[0]["entry"]["version"]) == ("Shop page", 3)
+        assert [result["entry"] for result in retry[1:]] == [None, None, None]
 
     def test_without_a_key_a_second_time_is_refused(self, as_user, ana, website, manual_entries):
         operations = [delete(manual_entries[0]["id"]), create(hour_entry(website, 9))]
@@ -223,8 +233,9 @@ class TestNoneOfThem:
         self, server, people, as_user, ana, bob, website, manual_entries
     ):
         secret, old = people.project("Secret", members=(bob,)), people.project("Old", is_active=False)
-        mine, bobs = manual_entries[0]["id"], people.entry(bob, website, hours_ago_utc(50), hours_ago_utc(49))
-        ancient = people.entry(ana, website, hours_ago_utc(800), hours_ago_utc(799))
+        bobs, his = (people.entry(bob, website, hours_ago_utc(n), hours_ago_utc(n - 1)) for n in (50, 52))
+        ancient, older = (people.entry(ana, website, hours_ago_utc(n), hours_ago_utc(n - 1)) for n in (800, 900))
+        mine = [people.entry(ana, website, hours_ago_utc(n + 85), hours_ago_utc(n + 84)) for n in range(9)]
         runs = people.entry(ana, website, hours_ago_utc(20), None)
         free = {"project_id": website.id, "start_time": hours_ago(300)}
         operations = [
@@ -239,19 +250,19 @@ class TestNoneOfThem:
             (create(hour_entry(website, 24 * 31)), "edit_window_closed"),
             (change(bobs, description="Mine"), "entry_not_found"),
             (change(2_000_000_000, description="Mine"), "entry_not_found"),
-            (change(mine, version=7, description="Shop"), "entry_changed"),
-            (change(mine, start_time=hours_ago(24.5)), "reason_required"),
-            (change(mine, end_time=hours_ago(-1), reason="Typo"), "entry_in_future"),
-            (change(mine, end_time=hours_ago(30), reason="Typo"), "entry_too_short"),
-            (change(mine, start_time=hours_ago(60), reason="Typo"), "entry_too_long"),
-            (change(mine, start_time=hours_ago(26), reason="Earlier"), "entry_overlaps"),
-            (change(mine, project_id=secret.id), "project_not_found"),
-            (change(mine, project_id=old.id), "project_inactive"),
+            (change(mine[0], version=7, description="Shop"), "entry_changed"),
+            (change(mine[1], start_time=hours_ago(85.5)), "reason_required"),
+            (change(mine[2], end_time=hours_ago(-1), reason="Typo"), "entry_in_future"),
+            (change(mine[3], end_time=hours_ago(90), reason="Typo"), "entry_too_short"),
+            (change(mine[4], start_time=hours_ago(120), reason="Typo"), "entry_too_long"),
+            (change(mine[5], start_time=hours_ago(91), reason="Earlier"), "entry_overlaps"),
+            (change(mine[6], project_id=secret.id), "project_not_found"),
+            (change(mine[7], project_id=old.id), "project_inactive"),
             (change(runs, needs_review=False), "entry_still_open"),
             (change(ancient, description="Shop"), "edit_window_closed"),
-            (delete(bobs), "entry_not_found"),
-            (delete(mine, version=2), "entry_changed"),
-            (delete(ancient), "edit_window_closed"),
+            (delete(his), "entry_not_found"),
+            (delete(mine[8], version=2), "entry_changed"),
+            (delete(older), "edit_window_closed"),
         ]
         before, audit_log = entries_in(server.database), AuditLog(server.database)
 
@@ -290,11 +301,11 @@ class TestNoneOfThem:
         assert errors_of(response) == [(1, "reason_required"), (2, "reason_required")]
 
     def test_a_manager_reaches_no_other_team(self, server, people, as_user, mia, bob, website):
-        bobs = people.entry(bob, website, hours_ago_utc(50), hours_ago_utc(49))
+        bobs, his = (people.entry(bob, website, hours_ago_utc(n), hours_ago_utc(n - 1)) for n in (50, 52))
         before = entries_in(server.database)
 
         response = bulk(
-            as_user(mia), change(bobs, description="x", reason="y"), delete(bobs), create(hour_entry(website, 9))
+            as_user(mia), change(bobs, description="x", reason="y"), delete(his), create(hour_entry(website, 9))
         )
 
         assert errors_of(response) == [(0, "entry_not_found"), (1, "entry_not_found")]
