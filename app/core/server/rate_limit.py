@@ -36,7 +36,7 @@ class RateLimiter:
 
         It counts as the quota at most, so that every request is accepted after a minute. Raises TooManyRequests.
         """
-        self._take(key, min(count, self.policy.quota) - 1, retry_tokens=1, at=at)
+        self._take(key, max(min(count, self.policy.quota), 1) - 1, retry_tokens=1, at=at)
 
     def _take(self, key: str, tokens: int, *, retry_tokens: int = 0, at: float) -> None:
         """Take the tokens, or raise TooManyRequests. A retry needs `retry_tokens` more."""

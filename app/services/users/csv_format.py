@@ -95,6 +95,11 @@ def make_import_error(*errors: RowError) -> ImportRefused:
     )
 
 
+def count_lines(content: bytes) -> int:
+    """Return the number of line ends in a file, and the maximum number of rows at most."""
+    return min(max(content.count(b"\n"), content.count(b"\r")), MAX_IMPORT_ROWS)
+
+
 def parse(content: bytes) -> ParsedFile:
     """Parse a CSV file in UTF-8, with commas or semicolons, and with the columns of its header in any order.
 

@@ -66,6 +66,19 @@ def test_a_bulk_counts_as_its_number_of_operations_and_a_refused_one_changes_not
     assert len(as_user(ana_herself).get("/time-entries").json()) == 6
 
 
+def test_an_import_counts_as_its_number_of_lines_and_a_refused_one_creates_nobody(people, as_user):
+    ada, header = as_user(people.admin("Ada")), "email,first_name,last_name,role,manager_email,time_zone\n"
+    rows = [f"user{number}@example.net,Ana,Silva,employee,,\n" for number in range(2 * QUOTA)]
+    csv = {"Content-Type": "text/csv"}
+
+    dry_run = ada.post("/admin/users/import", content=header + rows[0], headers=csv, params={"dry_run": True})
+    refused = ada.post("/admin/users/import", content=header + "".join(rows), headers=csv)
+    users = ada.get("/admin/users")
+
+    assert (dry_run.status_code, refused.status_code, refused.json()["code"]) == (200, 429, "too_many_requests")
+    assert len(users.json()) == 1
+
+
 def test_another_spelling_of_a_token_is_counted_with_it(people, server):
     """base64 decoding ignores characters after the signature, and the limit must too."""
     token = server.token(people.employee("Ana"))

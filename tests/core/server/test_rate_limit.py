@@ -73,14 +73,14 @@ def test_refused_requests_cost_nothing():
     assert count_allowed(limit, "ana", at=NOON + 6) == 1
 
 
-@pytest.mark.parametrize(("quota", "operations"), [(10, 7), (1200, 500), (10, 10), (10, 500), (10, 1)])
+@pytest.mark.parametrize(("quota", "operations"), [(10, 7), (1200, 500), (10, 10), (10, 500), (10, 1), (10, 0)])
 def test_a_request_of_several_operations_counts_as_that_many_requests_and_as_the_quota_at_most(quota, operations):
     limit = RateLimiter(quota)
 
     limit.acquire("ana", at=NOON)
     limit.acquire_operations("ana", operations, at=NOON)
 
-    assert count_allowed(limit, "ana", at=NOON) == max(quota - operations, 0)
+    assert count_allowed(limit, "ana", at=NOON) == max(quota - max(operations, 1), 0)
 
 
 @pytest.mark.parametrize("operations", [2, 7, 10, 500])

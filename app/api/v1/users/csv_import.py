@@ -13,7 +13,7 @@ from app.api.http.problems import CsvRequired, ValidationFailed, error_responses
 from app.api.v1.shared_errors import EXPORT_ERRORS, ROLE_ERRORS
 from app.schemas.users.csv_import import MAX_IMPORT_ROWS, UserImportResult
 from app.services.access.authentication import check_caller
-from app.services.users import csv_import
+from app.services.users import csv_format, csv_import
 from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
 from app.services.users.errors import EmailTaken, ImportRefused
 
@@ -56,9 +56,13 @@ async def import_users(
     A manager is an existing user or a user in the file, in any order, and is referenced by e-mail address. The new
     users have no password. The export writes an apostrophe before text that a spreadsheet could run as a formula. The
     import removes it.
+
+    Each line counts as one request in the rate limit, and a file as one minute's requests at most.
     """
     await tx.read(check_caller)  # before the file is read
-    return await csv_import.import_people(tx, await _read_csv_body(request), dry_run=dry_run, at=now)
+    content = await _read_csv_body(request)
+    tx.count_operations(csv_format.count_lines(content))
+    return await csv_import.import_people(tx, content, dry_run=dry_run, at=now)
 
 
 @router.get(
