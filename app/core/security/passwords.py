@@ -11,9 +11,10 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import cache
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from passlib.hash import argon2
 from zxcvbn_rs_py import zxcvbn
@@ -102,44 +103,57 @@ def _lower_thread_priority() -> None:
 class PasswordHasher:
     """Hashes passwords in one thread per worker process, so that many logins do not delay punches.
 
-    A hash takes about 20 ms of one core and 19 MiB. Raises LoginQueueFull after a wait of MAX_WAIT_SECONDS.
+    At most one request of a network is in the queue of the thread. Its other requests wait for that one, so one client
+    cannot fill the queue. A hash takes about 20 ms of one core and 19 MiB. Raises LoginQueueFull
+    after a wait of MAX_WAIT_SECONDS.
     """
 
     def __init__(self) -> None:
-        self._permit = asyncio.Semaphore(1)
+        self._permit = asyncio.Lock()
+        self._network_permits: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._executor = ThreadPoolExecutor(
             max_workers=1, thread_name_prefix="hash", initializer=_lower_thread_priority
         )
         # Verified if the account does not exist, so that an unknown e-mail takes as long as a wrong password.
         self._dummy = _dummy_hash()
 
-    async def hash(self, password: str | None) -> str:
-        """Return the hash of a new password, or UNUSABLE_PASSWORD for None. Raises WeakPassword, LoginQueueFull."""
+    async def hash(self, password: str | None, *, network: str | None) -> str:
+        """Return the hash of a new password, or UNUSABLE_PASSWORD for None. Raises WeakPassword, LoginQueueFull.
+
+        `network` is None for admins, who are not limited.
+        """
         if password is None:
             return UNUSABLE_PASSWORD
-        return await self._run(_hash_new, password)
+        return await self._run(_hash_new, password, network=network)
 
-    async def verify(self, password: str, password_hash: str | None) -> bool:
+    async def verify(self, password: str, password_hash: str | None, *, network: str) -> bool:
         """Return True if the password matches the hash. Raises LoginQueueFull.
 
         Without a hash (None or UNUSABLE_PASSWORD) it returns False after the same time, to prevent user enumeration.
         """
         effective_hash = password_hash or UNUSABLE_PASSWORD
         is_match = await self._run(
-            verify_password, password, self._dummy if effective_hash == UNUSABLE_PASSWORD else effective_hash
+            verify_password,
+            password,
+            self._dummy if effective_hash == UNUSABLE_PASSWORD else effective_hash,
+            network=network,
         )
         return is_match and effective_hash != UNUSABLE_PASSWORD
 
-    async def _run(self, work: Callable[..., _Result], *arguments: str) -> _Result:
-        try:
-            async with asyncio.timeout(MAX_WAIT_SECONDS):
-                await self._permit.acquire()
-        except TimeoutError:
-            raise LoginQueueFull("Too many logins are in progress. Try again in a few seconds.") from None
-        try:
+    async def _run(self, work: Callable[..., _Result], *arguments: str, network: str | None) -> _Result:
+        async with AsyncExitStack() as permits:
+            try:
+                async with asyncio.timeout(MAX_WAIT_SECONDS):
+                    await permits.enter_async_context(self._network_permit(network))
+                    await permits.enter_async_context(self._permit)
+            except TimeoutError:
+                raise LoginQueueFull("Too many logins are in progress. Try again in a few seconds.") from None
             return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
-        finally:
-            self._permit.release()
+
+    def _network_permit(self, network: str | None) -> asyncio.Lock:
+        """Return the lock of the network. It is shared as long as a request holds it or waits for it."""
+        permit = asyncio.Lock()
+        return permit if network is None else self._network_permits.setdefault(network, permit)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -40,15 +40,12 @@ class Credentials:
     has_second_factor: bool
 
 
-def find_credentials(session: Session, attempt: LoginAttempt, *, at: datetime) -> Credentials | None:
+def find_credentials(session: Session, attempt: LoginAttempt) -> Credentials | None:
     """Return the credentials of the user with this e-mail (case-insensitive), or None.
 
-    Raises LoginLimitReached if the limit of the address is reached. This check comes first to save the password hash.
+    No limit is checked before the hash. Otherwise the response time would disclose to whom the limit applies.
     """
-    credentials = _load_credentials(session, attempt.email)
-    user_id = credentials.user_id if credentials is not None else None
-    login_throttle.check_address(session, user_id, attempt.client.address, at=at)
-    return credentials
+    return _load_credentials(session, attempt.email)
 
 
 async def log_in(
@@ -56,10 +53,11 @@ async def log_in(
 ) -> IssuedSession:
     """Verify the password and the second factor, and open a login session.
 
-    Raises LoginQueueFull, and the errors of `find_credentials` and `open_login_session`.
+    Raises LoginQueueFull, and the errors of `open_login_session`.
     """
-    credentials = await tx.read(find_credentials, attempt, at=at)
-    password_matches = await hasher.verify(password, credentials.password_hash if credentials else None)
+    credentials = await tx.read(find_credentials, attempt)
+    password_hash = credentials.password_hash if credentials else None
+    password_matches = await hasher.verify(password, password_hash, network=attempt.client.network)
     return await tx.write(open_login_session, attempt, credentials, password_matches=password_matches, at=at)
 
 
@@ -68,19 +66,23 @@ def open_login_session(
 ) -> IssuedSession:
     """Open a login session, and record the login in the audit log.
 
-    A rejected login is recorded too. Its event holds the user's id, or a keyed digest of the e-mail that was sent. It
-    never holds the e-mail itself, because users type passwords into that field by mistake.
+    A rejected login is recorded too, except from an address beyond its limit. Its event holds the user's id, or a
+    keyed digest of the e-mail that was sent. It never holds the e-mail itself, because users type passwords into that
+    field by mistake.
 
     Raises LoginLimitReached. Raises LoginRefused with the same detail for an unknown e-mail, a wrong password and a
     deactivated user. Raises OtpRequired or OtpWrong if the password is right, but the code is missing or wrong.
     """
     user_id = credentials.user_id if credentials is not None else None
-    limit_error = login_throttle.find_limit_error(session, attempt.email, user_id, attempt.client.address, at=at)
+    limit = login_throttle.find_reached_limit(session, attempt.email, user_id, attempt.client.address, at=at)
     current = _load_credentials(session, attempt.email, lock_user_id=user_id)
-    if limit_error is not None:  # also recorded, so that it takes as long as other failures
-        _record_rejection(session, attempt, current, at=at, reason="too_many")
-        raise limit_error
-    if credentials is None or current != credentials or not credentials.is_active or not password_matches:
+    is_refused = credentials is None or current != credentials or not credentials.is_active or not password_matches
+    if limit is not None and (is_refused or not limit.accepts_right_password):
+        login_throttle.record_beyond_limit(session, limit, at=at)
+        if not limit.is_of_address:  # one address can use any number of e-mails, and events are kept for ever
+            _record_rejection(session, attempt, current, at=at, reason="too_many")
+        raise limit.error
+    if credentials is None or is_refused:
         login_throttle.record_failure(session, attempt.email, attempt.client.address, at=at)
         _record_rejection(session, attempt, current, at=at)
         raise LoginRefused("The e-mail or the password is wrong, or the account is deactivated.")

@@ -12,6 +12,7 @@ from sqlalchemy import CursorResult, Row, bindparam, delete, insert, select, upd
 
 from app.core.database.session import Session
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
+from app.core.server.ip_addresses import rate_limit_key
 from app.models.tables import LOGIN_SESSION, USER
 from app.schemas.auth.session import SessionRead
 from app.services.access import locks
@@ -52,6 +53,11 @@ class Client:
 
     address: str
     device: str
+
+    @property
+    def network(self) -> str:
+        """The key of the address for limits: the /64 network of an IPv6 address."""
+        return rate_limit_key(self.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,18 @@
 - Per address: 100 failed logins in 5 minutes.
 - Per account: 100 failed logins in an hour.
 
-At the last two limits, a user may still log in from an address from which they logged in before.
+At the last two limits, a user may still log in from an address from which they logged in before. Only the right
+password passes there. Any other attempt has the same response and the same statements, from known addresses too.
 Logins to accounts that do not exist count too, so the limits do not disclose which accounts exist. Rejected attempts
-are not counted, so repeated attempts do not extend a lockout.
+do not count towards these limits, so repeated attempts do not extend a lockout.
 """
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, bindparam, delete, insert, or_, select
 
 from app.core.database.dialect import upsert
 from app.core.database.session import Session
@@ -31,6 +33,8 @@ MAX_KNOWN_ADDRESSES = 100
 CLOCK_SKEW_TOLERANCE = timedelta(minutes=1)
 """Failures dated in the future count up to this tolerance. They come from attempts that started later but finished
 earlier. Failures dated further ahead come from a wrong clock, so they are ignored."""
+BEYOND_LIMIT = "beyond a limit"
+"""Stored as the address of a guess beyond a limit, so that the guess does not count for the limit of its address."""
 PURGE_BATCH_SIZE = 50
 _OLD_FAILURES = (
     select(FAILED_LOGIN.c.id)
@@ -58,51 +62,64 @@ class LoginLimitReached(RateLimited):
     is_audited = True
 
 
-def check_address(session: Session, user_id: int | None, address: str, *, at: datetime) -> None:
-    """Raise LoginLimitReached if the limit of the address is reached, unless the user logged in from there before.
+@dataclass(frozen=True, slots=True)
+class ReachedLimit:
+    """A limit that an attempt has reached."""
 
-    Without this exception, one attacker in an office network could lock out all other users there.
-    """
-    network = rate_limit_key(address)
-    used_up_at_query = _quota_used_up_at(ADDRESS_POLICY, FAILED_LOGIN.c.address == network, at=at)
-    used_up_at, is_known = session.execute(select(used_up_at_query, _is_known_address(user_id, network, at=at))).one()
-    if used_up_at is not None and not is_known:
-        raise _make_limit_error(ADDRESS_POLICY, used_up_at, at=at)
+    error: LoginLimitReached
+    accepts_right_password: bool
+    guess_key: str | None
+    """The key under which a rejected attempt is counted. None after ACCOUNT_AND_ADDRESS_POLICY.quota attempts."""
+
+    @property
+    def is_of_address(self) -> bool:
+        return self.error.policy is ADDRESS_POLICY
 
 
-def find_limit_error(
+def find_reached_limit(
     session: Session, email: str, user_id: int | None, address: str, *, at: datetime
-) -> LoginLimitReached | None:
-    """Return the error to raise if a limit is reached for this attempt, or None. The password does not matter here.
+) -> ReachedLimit | None:
+    """Return the limit that is reached for this attempt, or None.
 
     Locks the account and the address until the commit, so concurrent attempts cannot exceed a limit. One statement
     reads all limits, so the response time does not depend on which limit applies or whether the account exists.
     """
     network, account = rate_limit_key(address), account_key(session, email)
+    guess_key = _digest(session, "login-beyond-limit", f"{network} {casefold_key(email)}")
     _lock(session, network, account)
     same_address, same_account = FAILED_LOGIN.c.address == network, FAILED_LOGIN.c.account == account
-    account_and_address_used_up_at, address_used_up_at, account_used_up_at, is_known = session.execute(
+    either = or_(and_(same_address, same_account), FAILED_LOGIN.c.account == guess_key)
+    *used_up_at, guesses_used_up_at, is_known = session.execute(
         select(
-            _quota_used_up_at(ACCOUNT_AND_ADDRESS_POLICY, same_address, same_account, at=at),
             _quota_used_up_at(ADDRESS_POLICY, same_address, at=at),
+            _quota_used_up_at(ACCOUNT_AND_ADDRESS_POLICY, same_address, same_account, at=at),
             _quota_used_up_at(ACCOUNT_POLICY, same_account, at=at),
+            _quota_used_up_at(ACCOUNT_AND_ADDRESS_POLICY, either, at=at),
             _is_known_address(user_id, network, at=at),
         )
     ).one()
-    if account_and_address_used_up_at is not None:
-        return _make_limit_error(ACCOUNT_AND_ADDRESS_POLICY, account_and_address_used_up_at, at=at)
-    if address_used_up_at is not None and not is_known:
-        return _make_limit_error(ADDRESS_POLICY, address_used_up_at, at=at)
-    if account_used_up_at is not None and not is_known:
-        return _make_limit_error(ACCOUNT_POLICY, account_used_up_at, at=at)
+    policies = (ADDRESS_POLICY, ACCOUNT_AND_ADDRESS_POLICY, ACCOUNT_POLICY)
+    for policy, policy_used_up_at in zip(policies, used_up_at, strict=True):
+        if policy_used_up_at is not None:
+            error = _make_limit_error(policy, policy_used_up_at, at=at)
+            if guesses_used_up_at is not None:
+                return ReachedLimit(error, accepts_right_password=False, guess_key=None)
+            return ReachedLimit(error, accepts_right_password=bool(is_known), guess_key=guess_key)
     return None
+
+
+def record_beyond_limit(session: Session, limit: ReachedLimit, *, at: datetime) -> None:
+    """Count a rejected attempt beyond a limit, so that the password cannot be guessed from a known address.
+
+    Attempts from all addresses count, because an insert for known addresses only would disclose them by its time.
+    """
+    if limit.guess_key is not None:
+        _insert_failure(session, limit.guess_key, BEYOND_LIMIT, at=at)
 
 
 def record_failure(session: Session, email: str, address: str, *, at: datetime) -> None:
     """Count a failed login, and delete up to PURGE_BATCH_SIZE failures that are too old to count."""
-    row = {"account": account_key(session, email), "address": rate_limit_key(address), "at": at}
-    session.execute(_INSERT_FAILURE, row)
-    session.execute(_PURGE_FAILURES, {"until": at - _window(ACCOUNT_POLICY)})
+    _insert_failure(session, account_key(session, email), rate_limit_key(address), at=at)
 
 
 def remember_address(session: Session, user_id: int, address: str, *, at: datetime) -> None:
@@ -115,8 +132,17 @@ def remember_address(session: Session, user_id: int, address: str, *, at: dateti
 
 def account_key(session: Session, email: str) -> str:
     """Return a keyed digest of the e-mail. The text is not stored, because users type passwords there by mistake."""
-    key = b"login:" + session.keyring.signing_key.encode()
-    return hmac.new(key, casefold_key(email).encode(), hashlib.sha256).hexdigest()
+    return _digest(session, "login", casefold_key(email))
+
+
+def _digest(session: Session, purpose: str, text: str) -> str:
+    key = f"{purpose}:{session.keyring.signing_key}"
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _insert_failure(session: Session, account: str, address: str, *, at: datetime) -> None:
+    session.execute(_INSERT_FAILURE, {"account": account, "address": address, "at": at})
+    session.execute(_PURGE_FAILURES, {"until": at - _window(ACCOUNT_POLICY)})
 
 
 def _quota_used_up_at(

@@ -65,8 +65,8 @@ async def change_password(
     """
     holder = await tx.read(load_holder)
     check_differs(data.current_password, data.new_password)
-    password_matches = await hasher.verify(data.current_password, holder.password_hash)
-    new_hash = await hasher.hash(data.new_password)
+    password_matches = await hasher.verify(data.current_password, holder.password_hash, network=client.network)
+    new_hash = await hasher.hash(data.new_password, network=client.network)
     return await tx.write(change, holder, client, password_matches=password_matches, new_hash=new_hash, at=at)
 
 
@@ -75,18 +75,18 @@ async def set_password_by_admin(
 ) -> User:
     """Set another user's password, as an admin. Raises WeakPassword, LoginQueueFull, the errors of `set_by_admin`."""
     await tx.read(check_caller)
-    password_hash = await hasher.hash(data.password)
+    password_hash = await hasher.hash(data.password, network=None)
     return await tx.write(
         set_by_admin, user_id, password_hash=password_hash, must_change=data.must_change_password, at=at
     )
 
 
 async def set_password_by_link(
-    tx: TransactionRunner, hasher: PasswordHasher, data: PasswordSetByLink, *, at: datetime
+    tx: TransactionRunner, hasher: PasswordHasher, data: PasswordSetByLink, client: Client, *, at: datetime
 ) -> None:
     """Set the password of the user of a password link. Raises LinkRefused, WeakPassword, LoginQueueFull."""
     await tx.read(check_link, data.token, at=at)
-    new_hash = await hasher.hash(data.new_password)
+    new_hash = await hasher.hash(data.new_password, network=client.network)
     await tx.write(set_by_link, data.token, new_hash=new_hash, at=at)
 
 
@@ -118,13 +118,15 @@ def reauthenticate(
 
     Raises LoginLimitReached, PasswordWrong, and the errors of `authenticate`.
     """
-    limit_error = login_throttle.find_limit_error(session, holder.email, holder.user_id, client.address, at=at)
+    limit = login_throttle.find_reached_limit(session, holder.email, holder.user_id, client.address, at=at)
     (user,) = locks.lock_users(session, holder.user_id)
     actor = authenticate(session, claims)
-    if limit_error is not None:
+    is_right = password_matches and user.password_hash == holder.password_hash
+    if limit is not None and not (is_right and limit.accepts_right_password):
+        login_throttle.record_beyond_limit(session, limit, at=at)
         _record_rejection(session, holder, reason="too_many", at=at)
-        raise limit_error
-    if password_matches and user.password_hash == holder.password_hash:
+        raise limit.error
+    if is_right:
         return actor, user
     record_failure(session, holder, client, reason="password_again", at=at)
     raise PasswordWrong("This is not your current password.")

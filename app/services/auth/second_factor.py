@@ -93,7 +93,7 @@ async def remove_second_factor(
 ) -> None:
     """Turn off the caller's second factor. Raises LoginQueueFull, and the errors of `remove`."""
     holder = await tx.read(passwords.load_holder)
-    password_matches = await hasher.verify(data.password, holder.password_hash)
+    password_matches = await hasher.verify(data.password, holder.password_hash, network=client.network)
     await tx.write(remove, holder, client, data.code, password_matches=password_matches, at=at)
 
 

@@ -107,7 +107,7 @@ async def add_user(
     Raises WeakPassword, LoginQueueFull, and the errors of `create`.
     """
     await tx.read(check_caller)
-    password_hash = await hasher.hash(data.password)
+    password_hash = await hasher.hash(data.password, network=None)
     return await tx.write(create_with_password, data, password_hash=password_hash, at=at)
 
 

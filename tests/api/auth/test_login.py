@@ -167,7 +167,7 @@ def finish_login(database, email, in_between):
     """Log in with the right password, and call `in_between` during the check. Return None if the login is rejected."""
     attempt = LoginAttempt(email, None, TEST_CLIENT)
     with database.read_transaction() as session:
-        account = login.find_credentials(session, attempt, at=utc_now())
+        account = login.find_credentials(session, attempt)
     with database.write_transaction() as session:
         in_between(session)
     try:

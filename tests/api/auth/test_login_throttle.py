@@ -7,10 +7,12 @@ import pytest
 from sqlalchemy import event
 
 from app.core.errors import DomainError
+from app.core.time.clock import utc_now
 from app.models.tables import FAILED_LOGIN
-from app.services.auth import login
+from app.services.auth import login, login_throttle
 from app.services.auth.login import LoginAttempt
 from app.services.auth.login_sessions import Client
+from tests.support.audit_asserts import AuditLog
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, instant
 from tests.support.in_process_server import run_server
@@ -25,6 +27,18 @@ def ana(people):
 
 
 @pytest.fixture
+def close_address(database):
+    """Return a function that stores a hundred failed logins from an address: `close_address(OFFICE)`."""
+
+    def close(address, *, at=NINE):
+        rows = [{"account": f"person{number}", "address": address, "at": at} for number in range(100)]
+        with database.write_transaction() as session:
+            session.execute(FAILED_LOGIN.insert(), rows)
+
+    return close
+
+
+@pytest.fixture
 def attempt(database, ana):
     """Return a function that tries to log in: `attempt(OFFICE, right=False)` returns an error code or "in"."""
 
@@ -32,7 +46,7 @@ def attempt(database, ana):
         login_attempt = LoginAttempt(email, None, Client(address, "a test"))
         try:
             with database.read_transaction() as session:
-                account = login.find_credentials(session, login_attempt, at=at)
+                account = login.find_credentials(session, login_attempt)
             with database.write_transaction() as session:
                 login.open_login_session(session, login_attempt, account, password_matches=right, at=at)
         except DomainError as refusal:
@@ -194,6 +208,71 @@ def test_one_colleague_does_not_close_the_office_to_those_who_logged_in_there_be
     assert attempt(OFFICE, right=True) == "login_limit_reached", "Ana never was here"
 
 
+def test_a_closed_office_refuses_every_wrong_password_alike(ana, people, database, anonymous, close_address):
+    """Ana and Dan logged in there before, and Dan was deactivated since. No response tells that they work here."""
+    with database.write_transaction() as session:
+        for user in (ana, people.employee("Dan", is_active=False)):
+            login_throttle.remember_address(session, user.id, "127.0.0.1", at=utc_now())
+    close_address("127.0.0.1", at=utc_now())
+    wrong = dict.fromkeys(("ana@example.com", "nobody@example.com"), "wrong-lantern-42-harbour")
+
+    answers = [
+        anonymous.post("/auth/login", data={"username": email, "password": password})
+        for email, password in (wrong | {"dan@example.com": PASSWORD}).items()
+        for _ in range(11)
+    ]
+    without = {"request_id", "retry_after_seconds"}
+    bodies = [{name: value for name, value in answer.json().items() if name not in without} for answer in answers]
+
+    assert {answer.status_code for answer in answers} == {429}
+    assert bodies == bodies[:1] * 33
+    assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"login-address";q=100;w=300'}
+
+
+def test_a_closed_account_refuses_every_wrong_password_alike(attempt):
+    attempt(OFFICE, right=True)
+    for number in range(100):
+        attempt(f"192.0.2.{number}")
+
+    assert [attempt(address) for address in (OFFICE, HOME)] == ["login_limit_reached"] * 2
+    assert attempt(OFFICE, right=True) == "in"
+
+
+def test_ten_wrong_passwords_in_a_closed_office_close_it_to_the_right_one(attempt, close_address):
+    attempt(OFFICE, right=True)
+    for _ in range(4):
+        attempt(OFFICE)
+    close_address(OFFICE)
+    for _ in range(5):
+        attempt(OFFICE)
+    assert attempt(OFFICE, right=True) == "in"
+
+    attempt(OFFICE)
+
+    assert attempt(OFFICE, right=True) == "login_limit_reached"
+    assert attempt(OFFICE, right=True, at=NINE + timedelta(minutes=5)) == "in"
+
+
+def test_attempts_in_a_closed_office_do_not_keep_it_closed(attempt, close_address):
+    close_address(OFFICE)
+    for number in range(150):
+        attempt(OFFICE, email=f"person{number}@example.com", at=NINE + timedelta(minutes=4))
+    for _ in range(11):
+        attempt(OFFICE, right=True, at=NINE + timedelta(minutes=4))
+
+    assert attempt(OFFICE, right=True, at=NINE + timedelta(minutes=5)) == "in"
+
+
+def test_an_attempt_from_a_closed_address_writes_no_event(attempt, database, close_address):
+    attempt(OFFICE, right=True)
+    close_address(OFFICE)
+    audit_log = AuditLog(database)
+
+    assert [attempt(OFFICE), attempt(OFFICE, email="nobody@example.com")] == ["login_limit_reached"] * 2
+
+    assert audit_log.new_events() == []
+
+
 def test_a_clock_that_was_an_hour_ahead_closes_no_account(attempt):
     for _ in range(10):
         attempt(THIEF, at=NINE + timedelta(hours=1))
@@ -201,8 +280,12 @@ def test_a_clock_that_was_an_hour_ahead_closes_no_account(attempt):
     assert attempt(THIEF, right=True) == "in"
 
 
-def test_unknown_and_known_accounts_ask_the_database_the_same(attempt, database):
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_unknown_and_known_accounts_ask_the_database_the_same(attempt, database, close_address, is_closed):
     """An additional statement is an additional round trip, which a client can measure."""
+    attempt(THIEF, right=True)
+    if is_closed:
+        close_address(THIEF)
     statements = []
     event.listen(database.engine, "before_cursor_execute", lambda *_: statements.append(1))
     counts = []

@@ -53,10 +53,10 @@ async def change_my_password(
     responses=error_responses(*COMMON_ERRORS, LinkRefused, WeakPassword, LoginQueueFull),
 )
 async def set_password_by_link(
-    body: PasswordSetByLink, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now
+    body: PasswordSetByLink, client: ClientDep, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now
 ) -> None:
     """Set a new password with the token from a password link. The link works once. Log in afterwards."""
-    await passwords.set_password_by_link(tx, runtime.hasher, body, at=now)
+    await passwords.set_password_by_link(tx, runtime.hasher, body, client, at=now)
 
 
 @admin_router.put(
