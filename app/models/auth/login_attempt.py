@@ -12,6 +12,7 @@ class FailedLogin(SQLModel, table=True):
     """A failed login of the last hour. The next failed login deletes older ones.
 
     `account` is a keyed digest of the e-mail, whether or not such a user exists, so that the limit does not reveal it.
+    An attempt that was rejected by the limit of an address or account has another digest, and no address.
     """
 
     __tablename__ = "failed_login"
