@@ -132,6 +132,21 @@ def test_nginx_alone_says_in_our_words_that_nobody_answers_and_that_it_was_too_m
         assert answer.json()["request_id"] == "mine"
 
 
+def test_a_customer_with_a_whole_ipv6_network_has_the_limits_of_one_address():
+    """The bytes of a network may be line feeds (0a) or nulls. The real-IP module sets the address of each request."""
+    smaller = {
+        "burst=500 nodelay": "burst=1 nodelay",
+        "rate=50r/s": "rate=1r/m",
+        "limit_req_status 429;": "limit_req_status 429; set_real_ip_from 127.0.0.1; real_ip_header X-Address;",
+    }
+    same_network = ["2001:db8:a0a:a0a::1", "2001:db8:a0a:a0a:a0a:a0a:a0a:a0a", "2001:db8:a0a:a0a:ffff::"]
+    others = ["2001:db8:a0a:a0b::1", "192.0.2.1", "192.0.2.2"]
+    with run_nginx(f"127.0.0.1:{free_port()}", **smaller) as nginx, client_from(nginx) as client:
+        answers = [client.get("/", headers={"X-Address": address}) for address in same_network + others]
+
+    assert [answer.status_code for answer in answers] == [503, 503, 429, 503, 503, 503]
+
+
 class _ClosingHandler(socketserver.BaseRequestHandler):
     """Read a request and close the connection without a response."""
 
