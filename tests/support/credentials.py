@@ -61,7 +61,7 @@ def create_second_factor(database: Database, user: User) -> Authenticator:
 
 def create_password_link(database: Database, user: User, *, at: datetime | None = None) -> str:
     """Create a password link for the user and return its token. The issuing admin is not in the database."""
-    admin = Actor(2_000_000_000, Role.admin, "UTC")
+    admin = Actor(2_000_000_000, Role.admin, "UTC", session_id=2_000_000_000)
     with database.write_transaction("test") as session:
         return passwords.create_link(session, admin, user.id or 0, at=at or utc_now()).token
 

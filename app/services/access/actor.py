@@ -16,3 +16,7 @@ class Actor:
     role: Role
     time_zone: str
     session_id: int | None = None
+
+    @property
+    def uses_api_token(self) -> bool:
+        return self.session_id is None

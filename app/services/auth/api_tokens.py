@@ -14,6 +14,7 @@ from app.models.users import Role
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.services.access import locks
 from app.services.access.actor import Actor
+from app.services.access.api_token_limits import lock_for_change
 from app.services.access.authentication import require_role
 from app.services.audit import recorder
 from app.services.auth.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
@@ -65,12 +66,16 @@ def list_page(
 
 def revoke_own(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:
     """Revoke a token of the actor. It stops working at once. Raises ApiTokenNotFound."""
-    _revoke(session, actor, _find_owner_id(session, token_id, actor.id), token_id, at=at)
+    _find_owner_id(session, token_id, actor.id)
+    locks.lock_users(session, actor.id)
+    _delete(session, actor.id, actor.id, token_id, at=at)
 
 
 def revoke(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:
-    """Revoke the token of any user, as an admin. Raises ApiTokenNotFound."""
-    _revoke(session, actor, _find_owner_id(session, token_id, None), token_id, at=at)
+    """Revoke the token of any user, as an admin. Raises ApiTokenNotFound, and the errors of `lock_for_change`."""
+    owner_id = _find_owner_id(session, token_id, None)
+    lock_for_change(session, actor, owner_id)
+    _delete(session, actor.id, owner_id, token_id, at=at)
 
 
 def revoke_all(session: Session, actor_id: int | None, user_id: int, *, at: datetime) -> None:
@@ -92,11 +97,6 @@ def _find_owner_id(session: Session, token_id: int, user_id: int | None) -> int:
     if owner_id is None:
         raise ApiTokenNotFound("There is no API token with this id that you may revoke.")
     return owner_id
-
-
-def _revoke(session: Session, actor: Actor, owner_id: int, token_id: int, *, at: datetime) -> None:
-    locks.lock_users(session, owner_id)
-    _delete(session, actor.id, owner_id, token_id, at=at)
 
 
 def _delete(session: Session, actor_id: int | None, owner_id: int, token_id: int, *, at: datetime) -> None:

@@ -17,6 +17,7 @@ from app.models.tables import LOGIN_SESSION, USER
 from app.schemas.auth.session import SessionRead
 from app.services.access import locks
 from app.services.access.actor import Actor
+from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
 from app.services.auth.errors import SessionNotFound
 
@@ -142,7 +143,7 @@ def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
 
 def end_all(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
     """End all login sessions of a user, as an admin. Raises UserNotFound."""
-    locks.lock_users(session, user_id)
+    lock_for_change(session, actor, user_id)
     if count := delete_all(session, user_id):
         fields = {"sessions": count}
         recorder.record(session, "session:end_all", at=at, actor_id=actor.id, subject_id=user_id, before=fields)

@@ -17,6 +17,7 @@ from app.models.users import User
 from app.schemas.auth.password import PasswordChange, PasswordLinkRead, PasswordSet, PasswordSetByLink
 from app.services.access import locks
 from app.services.access.actor import Actor
+from app.services.access.api_token_limits import lock_for_change
 from app.services.access.authentication import authenticate, check_caller
 from app.services.audit import recorder
 from app.services.auth import login_sessions, login_throttle
@@ -175,7 +176,7 @@ def set_by_admin(
 ) -> User:
     """Set another user's password, as an admin. Their login sessions end at once. Raises OwnAccount, UserNotFound."""
     check_not_self(actor, user_id)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     _store(session, user, password_hash, must_change=resolve_must_change(session, must_change))
     fields = {"must_change_password": user.must_change_password}
     recorder.record(
@@ -192,10 +193,10 @@ def resolve_must_change(session: Session, requested: bool | None) -> bool:
 def create_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> IssuedLink:
     """Create a link with which another user can set their password. It replaces an earlier link of that user.
 
-    Raises OwnAccount, UserNotFound, UserInactive.
+    Raises OwnAccount, UserNotFound, UserInactive, and the errors of `lock_for_change`.
     """
     check_not_self(actor, user_id)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     if not user.is_active:
         raise UserInactive("This user is deactivated. Activate the user first.")
     token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)

@@ -20,6 +20,7 @@ from app.models.users import User
 from app.schemas.auth.second_factor import RecoveryCodes, SecondFactorEnrollment, SecondFactorRead, SecondFactorRemoval
 from app.services.access import locks
 from app.services.access.actor import Actor
+from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
 from app.services.auth import passwords
 from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
@@ -129,7 +130,7 @@ def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None
     Raises OwnAccount, UserNotFound, NoSecondFactor.
     """
     passwords.check_not_self(actor, user_id)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     if not user.has_second_factor:
         raise NoSecondFactor("This user has no second factor.")
     _disable(session, user)

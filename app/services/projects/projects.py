@@ -12,8 +12,8 @@ from app.models.projects import Project
 from app.models.tables import PROJECT, PROJECT_MEMBER, USER
 from app.models.users import User
 from app.schemas.projects import ProjectCreate, ProjectUpdate
-from app.services.access import locks
 from app.services.access.actor import Actor
+from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
 from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
 
@@ -102,7 +102,7 @@ def list_members(
 
 def add_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
     """Add a user to the project's members, unless they are a member. Raises UserNotFound, ProjectNotFound."""
-    locks.lock_users(session, user_id)
+    lock_for_change(session, actor, user_id)
     _load_for_update(session, project_id)
     if _is_member(session, project_id, user_id):
         return
@@ -115,7 +115,7 @@ def remove_member(session: Session, actor: Actor, project_id: int, user_id: int,
 
     A project without members can be booked by every user.
     """
-    locks.lock_users(session, user_id)
+    lock_for_change(session, actor, user_id)
     _load_for_update(session, project_id)
     if not _is_member(session, project_id, user_id):
         return

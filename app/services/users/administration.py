@@ -15,15 +15,16 @@ from app.core.database.dialect import instant_text, upsert
 from app.core.database.execution_options import PREPARE
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
-from app.core.security.passwords import PasswordHasher
+from app.core.security.passwords import UNUSABLE_PASSWORD, PasswordHasher
 from app.core.text import casefold_key
 from app.models.tables import TIME_ZONE, USER
 from app.models.users import Role, User
 from app.schemas.users.user import AccountRead, NewUser, UserCreate, UserFilter, UserUpdate
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
+from app.services.access.api_token_limits import lock_for_change, require_login_session
 from app.services.access.authentication import check_caller
-from app.services.access.errors import ScopeRequired, UserNotFound
+from app.services.access.errors import UserNotFound
 from app.services.audit import recorder
 from app.services.auth import passwords, revocation
 from app.services.time_entries import clock
@@ -75,12 +76,15 @@ def create(
 ) -> User:
     """Create a user. `actor` is None for the operator.
 
-    Raises EmailTaken, ManagerNotFound, ManagerInvalid, ManagerInactive, and the errors of `check_may_grant_role`.
+    Raises EmailTaken, ManagerNotFound, ManagerInvalid, ManagerInactive. For an API token, raises ScopeRequired if the
+    user gets a password, and the errors of `check_may_create_role` and `check_may_assign`.
     """
+    check_may_create_role(actor, data.role)
+    if password_hash != UNUSABLE_PASSWORD:
+        require_login_session(actor, "create a user with a password")
     if data.manager_id is not None:
         locks.lock_user_rules(session)
-        _check_manager(session, data.manager_id)
-    check_may_grant_role(actor, data.role)
+        _check_manager(session, actor, data.manager_id)
     _check_email_available(session, data.email)
     user = User(**as_row(session, data, password_hash=password_hash, at=at))
     user.must_change_password = must_change_password
@@ -170,15 +174,19 @@ def get(session: Session, _actor: Actor, user_id: int) -> User:
 def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at: datetime) -> User:
     """Change a user's e-mail, names, time zone or role.
 
-    Raises UserNotFound, EmailTaken, LastAdmin, HasReports, and the errors of `check_may_grant_role`.
+    Raises UserNotFound, EmailTaken, LastAdmin, HasReports. For an API token, raises ScopeRequired if the user is an
+    admin, gets another e-mail, or gets a role with more rights.
     """
     changes = data.model_dump(exclude_unset=True)
     if "role" in changes:
         locks.lock_user_rules(session)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     if "role" in changes and changes["role"] is not user.role:
-        check_may_grant_role(actor, changes["role"])
+        if changes["role"] is not Role.employee:
+            require_login_session(actor, "give a user more rights")
         _check_demotion(session, user, changes["role"])
+    if changes.get("email", user.email) != user.email:
+        require_login_session(actor, "change an e-mail, to which password links are sent,")
     if "email" in changes and casefold_key(changes["email"]) != user.email_key:
         _check_email_available(session, changes["email"])
         passwords.delete_link(session, user_id)  # it was sent to the old address
@@ -189,10 +197,10 @@ def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at
 def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
     """Deactivate a user. Their tokens are revoked, and their open entry is closed at `at`.
 
-    Raises UserNotFound, LastAdmin.
+    Raises UserNotFound, LastAdmin, and the errors of `lock_for_change`.
     """
     locks.lock_user_rules(session)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     if user.is_active:
         _check_admin_remains(session, user)
         clock.close_for_deactivation(session, actor, user_id, at=at)
@@ -202,9 +210,9 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
 
 
 def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
-    """Activate a user. Tokens that were revoked stay revoked. Raises UserNotFound."""
+    """Activate a user. Tokens that were revoked stay revoked. Raises UserNotFound, ScopeRequired."""
     locks.lock_user_rules(session)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     apply_changes(session, actor, user, {"is_active": True}, action="user:activate", at=at)
     return user
 
@@ -212,13 +220,14 @@ def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> U
 def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int, *, at: datetime) -> User:
     """Add a user to a manager's team.
 
-    Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle.
+    Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle, and the errors
+    of `lock_for_change` and `check_may_assign`.
     """
     locks.lock_user_rules(session)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     if manager_id == user_id:
         raise ManagerIsSelf("A user cannot be their own manager. Choose another manager.")
-    _check_manager(session, manager_id)
+    _check_manager(session, actor, manager_id)
     team = visibility.team_ids(user_id, include_indirect=True).subquery()
     if session.execute(select(team.c.id).where(team.c.id == manager_id)).first() is not None:
         raise ManagerCycle("This manager reports to the user, directly or indirectly. Reassign this manager first.")
@@ -227,9 +236,9 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
 
 
 def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
-    """Remove a user from their manager's team. Raises UserNotFound."""
+    """Remove a user from their manager's team. Raises UserNotFound, ScopeRequired."""
     locks.lock_user_rules(session)
-    (user,) = locks.lock_users(session, user_id)
+    user = lock_for_change(session, actor, user_id)
     apply_changes(session, actor, user, {"manager_id": None}, action="user:remove_manager", at=at)
     return user
 
@@ -267,10 +276,20 @@ def register_zone(session: Session, name: str) -> None:
     session.execute(upsert(TIME_ZONE).values(name=name).on_conflict_do_nothing())
 
 
-def check_may_grant_role(actor: Actor | None, role: Role) -> None:
+def check_may_create_role(actor: Actor | None, role: Role) -> None:
     """Raise ScopeRequired if an API token would create an admin. Its holder could then log in as that admin."""
-    if actor is not None and actor.session_id is None and role is Role.admin:
-        raise ScopeRequired("You cannot create an admin with an API token. Log in, and send the access token.")
+    if role is Role.admin:
+        require_login_session(actor, "create an admin")
+
+
+def check_may_assign(actor: Actor | None, manager_password_hash: str) -> None:
+    """Raise ScopeRequired if an API token would assign users to a manager without a password.
+
+    The token may have created this manager. A manager gets a password only if an admin's login session sets it or
+    creates a link, so the admin has then seen the account.
+    """
+    if manager_password_hash == UNUSABLE_PASSWORD:
+        require_login_session(actor, "assign users to a manager who has no password yet")
 
 
 def _apply_filter(statement: Select[Any], data: UserFilter) -> Select[Any]:
@@ -296,8 +315,9 @@ def _check_email_available(session: Session, email: str) -> None:
         raise EmailTaken("Another user has this e-mail. Choose another one.")
 
 
-def _check_manager(session: Session, manager_id: int) -> None:
-    manager = session.execute(select(USER.c.role, USER.c.is_active).where(USER.c.id == manager_id)).one_or_none()
+def _check_manager(session: Session, actor: Actor | None, manager_id: int) -> None:
+    columns = USER.c["role", "is_active", "password_hash"]
+    manager = session.execute(select(*columns).where(USER.c.id == manager_id)).one_or_none()
     if manager is None:
         raise ManagerNotFound("There is no user with the id in manager_id.")
     if manager.role not in (Role.manager, Role.admin):
@@ -306,6 +326,7 @@ def _check_manager(session: Session, manager_id: int) -> None:
         )
     if not manager.is_active:
         raise ManagerInactive("This manager is deactivated. Choose another manager.")
+    check_may_assign(actor, manager.password_hash)
 
 
 def _check_demotion(session: Session, user: User, role: Role) -> None:

@@ -66,10 +66,10 @@ async def import_people(
     return UserImportResult(dry_run=dry_run, users=len(plan.rows))
 
 
-def prepare(session: Session, _actor: Actor | None, content: bytes, *, at: datetime) -> ImportPlan:
+def prepare(session: Session, actor: Actor | None, content: bytes, *, at: datetime) -> ImportPlan:
     """Parse a file, and check it against the database. Raises ImportRefused with all errors of the file."""
     parsed = parse(content)
-    errors, _ = _check_against_database(session, parsed)
+    errors, _ = _check_against_database(session, actor, parsed)
     raise_if_any([*parsed.errors, *errors])
     rows = {
         csv_row: administration.as_row(session, csv_row.user, password_hash=UNUSABLE_PASSWORD, at=at)
@@ -92,9 +92,7 @@ def add(
     """
     locks.lock_user_rules(session)
     parsed, rows = plan.parsed, plan.rows
-    for csv_row in parsed.csv_rows:
-        administration.check_may_grant_role(actor, csv_row.user.role)
-    errors, managers = _check_against_database(session, parsed)
+    errors, managers = _check_against_database(session, actor, parsed)
     raise_if_any(errors)
     for zone in sorted({row["time_zone"] for row in rows.values()}):
         administration.register_zone(session, zone)
@@ -129,15 +127,25 @@ def write_csv(session: Session, out: Write) -> None:
     out(buffer.getvalue().encode())
 
 
-def _check_against_database(session: Session, parsed: ParsedFile) -> tuple[list[RowError], dict[str, int]]:
-    """Return the conflicts of the file with users in the database, and the ids of its managers found there."""
+def _check_against_database(
+    session: Session, actor: Actor | None, parsed: ParsedFile
+) -> tuple[list[RowError], dict[str, int]]:
+    """Return the conflicts of the file with users in the database, and the ids of its managers found there.
+
+    Raises the errors of `check_may_create_role` and `check_may_assign`. A manager in the file may have no password,
+    because all users in the file are new.
+    """
     errors: list[RowError] = []
+    for csv_row in parsed.csv_rows:
+        administration.check_may_create_role(actor, csv_row.user.role)
     taken = {row.email_key for row in _find_users(session, [csv_row.email_key for csv_row in parsed.csv_rows])}
     for csv_row in parsed.csv_rows:
         if csv_row.email_key in taken:
             message = "Another user already has this e-mail. Remove the line, or change that user instead."
             errors.append(RowError(csv_row.number, "email", message, "email_taken"))
     managers = {row.email_key: row for row in _find_users(session, parsed.rows_by_external_manager)}
+    for manager in managers.values():
+        administration.check_may_assign(actor, manager.password_hash)
     for key, reports in parsed.rows_by_external_manager.items():
         if problem := _manager_problem(managers.get(key)):
             code, message = problem
@@ -160,7 +168,7 @@ def _manager_problem(manager: Row[Any] | None) -> tuple[str, str] | None:
 
 
 def _find_users(session: Session, keys: Iterable[str]) -> Iterator[Row[Any]]:
-    columns = USER.c["id", "email_key", "role", "is_active"]
+    columns = USER.c["id", "email_key", "role", "is_active", "password_hash"]
     for batch in _batches(keys):
         yield from session.execute(select(*columns).where(USER.c.email_key.in_(batch)))
 

@@ -120,7 +120,7 @@ def test_whose_password_changes_while_it_is_checked_gets_no_token(database, peop
 
 def test_whose_email_goes_to_another_while_it_is_checked_gets_no_token_of_theirs(database, people):
     ana, bob, ada = people.employee("Ana"), people.employee("Bob"), people.admin("Ada")
-    actor = Actor(ada.id, ada.role, "UTC")
+    actor = Actor(ada.id, ada.role, "UTC", session_id=1)
 
     def in_between(session):
         administration.change(session, actor, ana.id, UserUpdate(email="former@example.com"), at=utc_now())

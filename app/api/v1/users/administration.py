@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.api.dependencies.authentication import AdminTransaction
+from app.api.dependencies.authentication import AdminTransaction, InteractiveAdminTransaction
 from app.api.dependencies.parameters import Now, PageDep, PathId, RuntimeDep
 from app.api.http.problems import error_responses
 from app.api.v1.paths import USER_PATH
@@ -89,7 +89,7 @@ async def deactivate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> Ac
 
 
 @router.put("/{user_id}/activate", summary="Activate a user", responses=error_responses(*ROLE_ERRORS, UserNotFound))
-async def activate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> AccountRead:
+async def activate_user(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> AccountRead:
     """Activate a user, who can then log in again."""
     return AccountRead.model_validate(await tx.write(administration.activate, user_id, at=now))
 
