@@ -39,7 +39,7 @@ MANAGER_ERRORS = (ManagerNotFound, ManagerInvalid, ManagerInactive)
 async def create_user(body: UserCreate, tx: AdminTransaction, runtime: RuntimeDep, now: Now) -> AccountRead:
     """Create a user. Without a password, the user needs a password link to log in.
 
-    E-mail addresses are unique, ignoring case.
+    E-mail addresses are unique, ignoring case. API tokens cannot set a password or create an admin.
     """
     user = await administration.add_user(tx, runtime.hasher, body, at=now)
     return AccountRead.model_validate(user)
@@ -74,7 +74,10 @@ async def get_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
     responses=error_responses(*ROLE_ERRORS, UserNotFound, EmailTaken, LastAdmin, HasReports),
 )
 async def update_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, now: Now) -> AccountRead:
-    """Change a user's e-mail address, names, time zone or role. A new role applies from their next request on."""
+    """Change a user's e-mail address, names, time zone or role. A new role applies from their next request on.
+
+    API tokens cannot change an e-mail address, an admin, or a role to one with more rights.
+    """
     return AccountRead.model_validate(await tx.write(administration.change, user_id, body, at=now))
 
 
@@ -105,7 +108,10 @@ async def assign_manager(
     tx: AdminTransaction,
     now: Now,
 ) -> AccountRead:
-    """Set the manager of a user to an active manager or admin. The manager sees the user's hours immediately."""
+    """Set the manager of a user to an active manager or admin. The manager sees the user's hours immediately.
+
+    API tokens can assign users only to managers who have a password.
+    """
     return AccountRead.model_validate(await tx.write(administration.assign_manager, employee_id, manager_id, at=now))
 
 
