@@ -28,16 +28,8 @@ from app.services.access.errors import UserNotFound
 from app.services.audit import recorder
 from app.services.auth import passwords, revocation
 from app.services.time_entries import clock
-from app.services.users.errors import (
-    EmailTaken,
-    HasReports,
-    LastAdmin,
-    ManagerCycle,
-    ManagerInactive,
-    ManagerInvalid,
-    ManagerIsSelf,
-    ManagerNotFound,
-)
+from app.services.users import role_rules
+from app.services.users.errors import EmailTaken, ManagerCycle, ManagerIsSelf
 
 AUDITED_FIELDS = (
     "email",
@@ -79,12 +71,12 @@ def create(
     Raises EmailTaken, ManagerNotFound, ManagerInvalid, ManagerInactive. For an API token, raises ScopeRequired if the
     user gets a password, and the errors of `check_may_create_role` and `check_may_assign`.
     """
-    check_may_create_role(actor, data.role)
+    role_rules.check_may_create_role(actor, data.role)
     if password_hash != UNUSABLE_PASSWORD:
         require_login_session(actor, "create a user with a password")
     if data.manager_id is not None:
         locks.lock_user_rules(session)
-        _check_manager(session, actor, data.manager_id)
+        role_rules.check_manager(session, actor, data.manager_id)
     _check_email_available(session, data.email)
     user = User(**as_row(session, data, password_hash=password_hash, at=at))
     user.must_change_password = must_change_password
@@ -184,7 +176,7 @@ def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at
     if "role" in changes and changes["role"] is not user.role:
         if changes["role"] is not Role.employee:
             require_login_session(actor, "give a user more rights")
-        _check_demotion(session, user, changes["role"])
+        role_rules.check_demotion(session, user, changes["role"])
     if changes.get("email", user.email) != user.email:
         require_login_session(actor, "change an e-mail, to which password links are sent,")
     if "email" in changes and casefold_key(changes["email"]) != user.email_key:
@@ -202,7 +194,7 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
     locks.lock_user_rules(session)
     user = lock_for_change(session, actor, user_id)
     if user.is_active:
-        _check_admin_remains(session, user)
+        role_rules.check_admin_remains(session, user)
         clock.close_for_deactivation(session, actor, user_id, at=at)
         revocation.revoke_all(session, actor.id, user_id, at=at)
         apply_changes(session, actor, user, {"is_active": False}, action="user:deactivate", at=at)
@@ -227,7 +219,7 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
     user = lock_for_change(session, actor, user_id)
     if manager_id == user_id:
         raise ManagerIsSelf("A user cannot be their own manager. Choose another manager.")
-    _check_manager(session, actor, manager_id)
+    role_rules.check_manager(session, actor, manager_id)
     team = visibility.team_ids(user_id, include_indirect=True).subquery()
     if session.execute(select(team.c.id).where(team.c.id == manager_id)).first() is not None:
         raise ManagerCycle("This manager reports to the user, directly or indirectly. Reassign this manager first.")
@@ -276,22 +268,6 @@ def register_zone(session: Session, name: str) -> None:
     session.execute(upsert(TIME_ZONE).values(name=name).on_conflict_do_nothing())
 
 
-def check_may_create_role(actor: Actor | None, role: Role) -> None:
-    """Raise ScopeRequired if an API token would create an admin. Its holder could then log in as that admin."""
-    if role is Role.admin:
-        require_login_session(actor, "create an admin")
-
-
-def check_may_assign(actor: Actor | None, manager_password_hash: str) -> None:
-    """Raise ScopeRequired if an API token would assign users to a manager without a password.
-
-    The token may have created this manager. A manager gets a password only if an admin's login session sets it or
-    creates a link, so the admin has then seen the account.
-    """
-    if manager_password_hash == UNUSABLE_PASSWORD:
-        require_login_session(actor, "assign users to a manager who has no password yet")
-
-
 def _apply_filter(statement: Select[Any], data: UserFilter) -> Select[Any]:
     if data.role is not None:
         statement = statement.where(USER.c.role == data.role)
@@ -313,32 +289,3 @@ def _snapshot(user: User) -> dict[str, Any]:
 def _check_email_available(session: Session, email: str) -> None:
     if session.execute(select(USER.c.id).where(USER.c.email_key == casefold_key(email))).first() is not None:
         raise EmailTaken("Another user has this e-mail. Choose another one.")
-
-
-def _check_manager(session: Session, actor: Actor | None, manager_id: int) -> None:
-    columns = USER.c["role", "is_active", "password_hash"]
-    manager = session.execute(select(*columns).where(USER.c.id == manager_id)).one_or_none()
-    if manager is None:
-        raise ManagerNotFound("There is no user with the id in manager_id.")
-    if manager.role not in (Role.manager, Role.admin):
-        raise ManagerInvalid(
-            "The user in manager_id is an employee. Change their role first, or choose another manager."
-        )
-    if not manager.is_active:
-        raise ManagerInactive("This manager is deactivated. Choose another manager.")
-    check_may_assign(actor, manager.password_hash)
-
-
-def _check_demotion(session: Session, user: User, role: Role) -> None:
-    if user.role is Role.admin:
-        _check_admin_remains(session, user)
-    if role is Role.employee and session.execute(select(USER.c.id).where(USER.c.manager_id == user.id)).first():
-        raise HasReports("This user has direct reports. Give them another manager first.")
-
-
-def _check_admin_remains(session: Session, user: User) -> None:
-    if user.role is not Role.admin or not user.is_active:
-        return
-    others = select(USER.c.id).where(USER.c.role == Role.admin, USER.c.is_active, USER.c.id != user.id)
-    if session.execute(others).first() is None:
-        raise LastAdmin("This user is the last active admin. Make another user an admin first.")

@@ -25,7 +25,7 @@ from app.schemas.users.csv_import import UserImportResult
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
-from app.services.users import administration
+from app.services.users import administration, role_rules
 from app.services.users.csv_format import COLUMNS, CsvRow, ParsedFile, RowError, parse, raise_if_any
 
 BATCH_SIZE = 1000
@@ -137,7 +137,7 @@ def _check_against_database(
     """
     errors: list[RowError] = []
     for csv_row in parsed.csv_rows:
-        administration.check_may_create_role(actor, csv_row.user.role)
+        role_rules.check_may_create_role(actor, csv_row.user.role)
     taken = {row.email_key for row in _find_users(session, [csv_row.email_key for csv_row in parsed.csv_rows])}
     for csv_row in parsed.csv_rows:
         if csv_row.email_key in taken:
@@ -145,7 +145,7 @@ def _check_against_database(
             errors.append(RowError(csv_row.number, "email", message, "email_taken"))
     managers = {row.email_key: row for row in _find_users(session, parsed.rows_by_external_manager)}
     for manager in managers.values():
-        administration.check_may_assign(actor, manager.password_hash)
+        role_rules.check_may_assign(actor, manager.password_hash)
     for key, reports in parsed.rows_by_external_manager.items():
         if problem := _manager_problem(managers.get(key)):
             code, message = problem
