@@ -30,7 +30,7 @@ def ids(people, database) -> dict[str, int]:
     website = people.project("Website")
     claims, admin, manager = (
         create_claims(database, ana),
-        Actor(ada.id, Role.admin, "UTC"),
+        Actor(ada.id, Role.admin, "UTC", session_id=1),
         Actor(mia.id, Role.manager, "UTC"),
     )
     with database.write_transaction("request-1") as session:
