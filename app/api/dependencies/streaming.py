@@ -71,7 +71,7 @@ async def stream_response(
 
         actor = await tx.write(admit)
         try:
-            spool = _start_spool(tx.anonymous, lambda session, write: produce(session, actor, write))
+            spool = _start_spool(tx.anonymous, actor.id, lambda session, write: produce(session, actor, write))
             cleanup.callback(spool.close_reader)
             async with asyncio.timeout(seconds):
                 if not await spool.wait_for_data():
@@ -85,7 +85,7 @@ async def stream_response(
         return SpooledResponse(spool, cleanup.pop_all(), seconds, media_type=media_type, headers=headers)
 
 
-def _start_spool(runner: RequestTransactionRunner, produce: Callable[[Session, Write], None]) -> Spool:
+def _start_spool(runner: RequestTransactionRunner, user_id: int, produce: Callable[[Session, Write], None]) -> Spool:
     """Return a spool that `produce` fills in a read-only transaction. A failure is logged. Raises OSError."""
     runtime, request_id = runner.runtime, runner.request_id
 
@@ -99,7 +99,7 @@ def _start_spool(runner: RequestTransactionRunner, produce: Callable[[Session, W
             message = f"{type(error).__name__}: {first_line(error)}"
             structlog.get_logger().warning("export_failed", request_id=request_id, error=message)
 
-    spool = Spool(lambda: runtime.report_limiter.run(work, writes=False))
+    spool = Spool(lambda: runtime.report_limiter.run(work, writes=False, user_id=user_id))
     runtime.spools.add(spool)
     spool.producer.add_done_callback(finish)
     return spool

@@ -20,6 +20,7 @@ from app.core.security.access_tokens import Claims
 from app.core.server.concurrency_limit import ConcurrencyLimiter
 from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds
+from app.services.access.actor import Actor
 from app.services.access.authentication import stale_credential, touch_last_used
 from app.services.audit.recorder import recorded_actions
 
@@ -47,10 +48,12 @@ class RequestTransactionRunner:
         """Run the service in a read-only transaction."""
         return await self._run_read(self.runtime.request_limiter, lambda session: service(session, *args, **options))
 
-    async def report(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
+    async def report(self, user_id: int, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a slow read-only transaction. It uses a permit of the report limiter, so that it never
-        delays a clock-in."""
-        return await self._run_read(self.runtime.report_limiter, lambda session: service(session, *args, **options))
+        delays a clock-in. The user, who must be verified, has a limited share of these permits."""
+        return await self._run_read(
+            self.runtime.report_limiter, lambda session: service(session, *args, **options), user_id=user_id
+        )
 
     async def write(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a writing transaction, which is committed before this returns."""
@@ -62,8 +65,12 @@ class RequestTransactionRunner:
             lambda: run_with_retry(lambda: self._write_once(work)), writes=True
         )
 
-    async def _run_read(self, limiter: ConcurrencyLimiter, work: Callable[[Session], T]) -> T:
-        result, stale_claims = await limiter.run(lambda: run_with_retry(lambda: self._read_once(work)), writes=False)
+    async def _run_read(
+        self, limiter: ConcurrencyLimiter, work: Callable[[Session], T], *, user_id: int | None = None
+    ) -> T:
+        result, stale_claims = await limiter.run(
+            lambda: run_with_retry(lambda: self._read_once(work)), writes=False, user_id=user_id
+        )
         if stale_claims is not None:
             self.runtime.run_in_background(stale_claims.credential, lambda: self.write(touch_last_used, stale_claims))
         return result
@@ -95,24 +102,54 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
     """
 
     def __init__(
-        self, runner: RequestTransactionRunner, identify: Callable[[Session], _Caller], *, credential: str
+        self,
+        runner: RequestTransactionRunner,
+        identify: Callable[[Session], _Caller],
+        *,
+        credential: str | None = None,
+        proven_user_id: int | None = None,
     ) -> None:
+        """`credential` is the one whose requests are counted. `proven_user_id` is the caller's id if the credential
+        proves it without the database.
+        """
         self.anonymous = runner
-        self._identify = identify
+        self.identify = identify
         self._credential = credential
+        self._user_id = proven_user_id
 
     def count_operations(self, count: int) -> None:
         """Count this request as `count` requests of the caller's credential. Raises TooManyRequests."""
-        self.anonymous.runtime.rate_limiter.acquire_operations(self._credential, count, at=monotonic_seconds())
+        if self._credential is not None:
+            self.anonymous.runtime.rate_limiter.acquire_operations(self._credential, count, at=monotonic_seconds())
+
+    async def user_id(self) -> int:
+        """Return the caller's id, by which shares of the report limiter are counted.
+
+        An API token proves nothing until the database has verified it. Otherwise forged tokens could use up another
+        user's share.
+        """
+        if self._user_id is None:
+            caller = await self.anonymous.read(self.identify)
+            assert isinstance(caller, Actor)  # only these callers ask for reports
+            self._user_id = caller.id
+        return self._user_id
 
     async def read(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
-        return await self.anonymous.read(lambda session: service(session, self._identify(session), *args, **options))
+        return await self.anonymous.read(lambda session: service(session, self.identify(session), *args, **options))
 
     async def report(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction that uses a permit of the report limiter."""
-        return await self.anonymous.report(lambda session: service(session, self._identify(session), *args, **options))
+        user_id = await self.user_id()
+        return await self.anonymous.report(
+            user_id, lambda session: service(session, self.identify(session), *args, **options)
+        )
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run slow work without a transaction, on a permit of the report limiter."""
+        user_id = await self.user_id()
+        return await self.anonymous.runtime.report_limiter.run(work, writes=False, user_id=user_id)
 
     async def write(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a writing transaction, which is committed before this returns."""
-        return await self.anonymous.write(lambda session: service(session, self._identify(session), *args, **options))
+        return await self.anonymous.write(lambda session: service(session, self.identify(session), *args, **options))

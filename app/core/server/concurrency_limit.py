@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from sqlalchemy.exc import OperationalError
 
@@ -15,33 +16,58 @@ WAIT_SECONDS = 2
 _Result = TypeVar("_Result")
 
 
+class PermitsPerUser:
+    """A semaphore for each user. One that nobody holds or waits for is dropped."""
+
+    def __init__(self, permits: int) -> None:
+        self._permits = permits
+        self._semaphores: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._semaphores)
+
+    def semaphore_of(self, user_id: int) -> asyncio.Semaphore:
+        """Return the semaphore of a user. Keep it while you hold or wait for a permit."""
+        return self._semaphores.setdefault(user_id, asyncio.Semaphore(self._permits))
+
+
 class ConcurrencyLimiter:
     """Runs work in threads, with one permit for each thread and connection. Work with a permit waits for neither.
 
     At most `max_writers` writers run at once, by default as many as there are permits. SQLite allows one writer, so the
     others queue here and not in the engine. On PostgreSQL one permit is reserved for readers, because all writers may
     block in COMMIT while the synchronous standby is down.
+
+    Work for a user, as `run` names them, has at most `permits_per_user` permits. More work of the user queues in front
+    of the common queue, so it delays nobody else.
     """
 
     def __init__(
-        self, name: str, *, permits: int, max_writers: int | None = None, wait_seconds: float = WAIT_SECONDS
+        self,
+        name: str,
+        *,
+        permits: int,
+        max_writers: int | None = None,
+        permits_per_user: int | None = None,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self._wait_seconds = wait_seconds
         self._running, self._queued = metrics.REQUESTS_RUNNING.labels(name), metrics.REQUESTS_QUEUED.labels(name)
         metrics.CONCURRENCY_LIMIT.labels(name).inc(permits)
         self._permits = asyncio.Semaphore(permits)
         self._writer_permits = asyncio.Semaphore(max_writers) if max_writers else None
+        self._user_permits = PermitsPerUser(permits_per_user or permits)
         self._waiters: set[asyncio.Timeout] = set()
         self._rejected: set[asyncio.Timeout] = set()
         self._executor = ThreadPoolExecutor(max_workers=permits, thread_name_prefix="request")
 
-    async def run(self, work: Callable[[], _Result], *, writes: bool) -> _Result:
+    async def run(self, work: Callable[[], _Result], *, writes: bool, user_id: int | None = None) -> _Result:
         """Run the work in a thread as soon as a permit is free.
 
         Raises ServiceBusy after `wait_seconds` in the queue. Raises DatabaseUnavailable if other work loses its
         connection meanwhile, so that queued requests fail at once.
         """
-        async with self._acquire_permits(writes):
+        async with self._acquire_permits(writes, user_id):
             future = asyncio.get_running_loop().run_in_executor(self._executor, work)
             try:
                 return await asyncio.shield(future)
@@ -63,10 +89,12 @@ class ConcurrencyLimiter:
                 wait.reschedule(now)
 
     @asynccontextmanager
-    async def _acquire_permits(self, writes: bool) -> AsyncIterator[None]:
+    async def _acquire_permits(self, writes: bool, user_id: int | None) -> AsyncIterator[None]:
         semaphores = (
             [self._writer_permits, self._permits] if writes and self._writer_permits is not None else [self._permits]
         )
+        if user_id is not None:
+            semaphores.insert(0, self._user_permits.semaphore_of(user_id))
         acquired: list[asyncio.Semaphore] = []
         try:
             if any(semaphore.locked() for semaphore in semaphores):

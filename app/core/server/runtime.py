@@ -28,7 +28,10 @@ class Runtime:
         self.request_limiter = ConcurrencyLimiter("requests", permits=settings.request_permits, max_writers=max_writers)
         # Reports and exports have their own permits, so that long reads never delay punches.
         self.report_limiter = ConcurrencyLimiter(
-            "reports", permits=settings.MAX_CONCURRENT_REPORTS, wait_seconds=REPORT_WAIT_SECONDS
+            "reports",
+            permits=settings.MAX_CONCURRENT_REPORTS,
+            permits_per_user=max(1, settings.MAX_CONCURRENT_REPORTS // 2),
+            wait_seconds=REPORT_WAIT_SECONDS,
         )
         self.spools: set[Spool] = set()
         self.hasher = PasswordHasher()

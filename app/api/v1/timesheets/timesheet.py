@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response, Security
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_user
-from app.api.dependencies.parameters import Now, RuntimeDep, set_as_of
+from app.api.dependencies.parameters import Now, set_as_of
 from app.api.http.problems import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
 from app.core.security.access_tokens import TokenScope
@@ -37,7 +37,6 @@ MAX_PDF_BYTES = 2**24
 async def export_timesheet_pdf(
     tx: UserTransaction,
     now: Now,
-    runtime: RuntimeDep,
     month: Annotated[Month, Query()],
     user_id: Annotated[
         int | None, Query(ge=1, le=MAX_ID, description="User of the timesheet. If omitted, you.")
@@ -56,7 +55,7 @@ async def export_timesheet_pdf(
     await tx.write(timesheet.authorize, user_id, period, at=now)
     sheet = await tx.report(timesheet.load, user_id, period, at=now)
     # Take a permit of the report limiter again, now without a connection.
-    pdf = await runtime.report_limiter.run(lambda: render(sheet), writes=False)
+    pdf = await tx.compute(lambda: render(sheet))
     file_name = f"timesheet_{sheet.user_id}_{sheet.month}.pdf"
     headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
     response = Response(pdf, media_type="application/pdf", headers=headers)
