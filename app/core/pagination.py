@@ -1,4 +1,7 @@
-"""Keyset pagination with opaque cursors. Rows that are added between two pages do not shift the pages."""
+"""Keyset pagination with opaque cursors, and the size of responses without pages.
+
+Rows that are added between two pages do not shift the pages.
+"""
 
 import base64
 import binascii
@@ -6,6 +9,8 @@ import json
 
 from app.core.errors import Invalid
 
+MAX_ROWS_IN_MEMORY = 2_000
+"""Number of rows up to which a response without pages is built in memory. A larger one is streamed from a file."""
 MAX_KEY = 2**32  # seconds until 2106, and larger than any user id
 MAX_LAST_KEY = 2**53  # an entry's id, or a position in a chain
 

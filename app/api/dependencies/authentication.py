@@ -53,7 +53,7 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
             RequestTransactionRunner(request),
             lambda session: self._identify(session, claims),
             credential=claims.credential,
-            proven_user_id=None if claims.session_id is None else claims.user_id,
+            verified_user_id=None if claims.session_id is None else claims.user_id,
         )
 
 

@@ -6,15 +6,18 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import structlog
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies.transactions import AuthenticatedTransactionRunner, RequestTransactionRunner
 from app.core.database.session import ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.logging import first_line
+from app.core.server.runtime import REPORT_WAIT_SECONDS
 from app.core.server.spool import ReaderGone, Spool, Write
 from app.services.access.actor import Actor
+
+JSON = "application/json"
 
 
 class InsufficientStorage(Unavailable):
@@ -59,7 +62,6 @@ async def stream_response(
     ServiceBusy, and what `begin` and `produce` raise.
     """
     runtime = tx.anonymous.runtime
-    seconds = runtime.settings.EXPORT_TIMEOUT_SECONDS
     with ExitStack() as cleanup:
         export = object()
         cleanup.callback(runtime.export_limiter.release, export)
@@ -70,19 +72,68 @@ async def stream_response(
             return actor
 
         actor = await tx.write(admit)
-        try:
-            spool = _start_spool(tx.anonymous, actor.id, lambda session, write: produce(session, actor, write))
-            cleanup.callback(spool.close_reader)
-            async with asyncio.timeout(seconds):
-                if not await spool.wait_for_data():
-                    spool.producer.result()
-        except TimeoutError as error:
-            raise ServiceBusy("The export took too long. Send a shorter period.") from error
-        except OSError as error:
-            message = "The server has no disk space left for the file. Try again later, or tell the operator."
-            raise InsufficientStorage(message) from error
         headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
-        return SpooledResponse(spool, cleanup.pop_all(), seconds, media_type=media_type, headers=headers)
+        return await _spooled_response(
+            tx.anonymous,
+            actor.id,
+            lambda session, write: produce(session, actor, write),
+            cleanup,
+            media_type=media_type,
+            headers=headers,
+        )
+
+
+async def json_response(
+    tx: AuthenticatedTransactionRunner[Actor],
+    body: bytes | None,
+    produce: Callable[[Session, Actor, Write], None],
+) -> Response:
+    """Return the body as a JSON response. If it is None, because it is large, stream what `produce` writes instead.
+
+    The stream uses the report limiter, and one of MAX_STREAMED_READS permits of the user until the client has read it.
+    Raises InsufficientStorage, ServiceBusy, and what `produce` raises before its first bytes.
+    """
+    if body is not None:
+        return Response(body, media_type=JSON)
+    runtime, user_id = tx.anonymous.runtime, await tx.user_id()
+    permit = runtime.streamed_reads.semaphore_of(user_id)
+    with ExitStack() as cleanup:
+        try:
+            async with asyncio.timeout(REPORT_WAIT_SECONDS):
+                await permit.acquire()
+        except TimeoutError as error:
+            raise ServiceBusy("Your earlier large responses are still being sent. Read them, then retry.") from error
+        cleanup.callback(permit.release)
+        return await _spooled_response(
+            tx.anonymous,
+            user_id,
+            lambda session, write: produce(session, tx.identify(session), write),
+            cleanup,
+            media_type=JSON,
+        )
+
+
+async def _spooled_response(
+    runner: RequestTransactionRunner,
+    user_id: int,
+    produce: Callable[[Session, Write], None],
+    cleanup: ExitStack,
+    **options: Any,
+) -> SpooledResponse:
+    """Return a response that streams what `produce` writes, as soon as the first bytes are written."""
+    seconds = runner.runtime.settings.EXPORT_TIMEOUT_SECONDS
+    try:
+        spool = _start_spool(runner, user_id, produce)
+        cleanup.callback(spool.close_reader)
+        async with asyncio.timeout(seconds):
+            if not await spool.wait_for_data():
+                spool.producer.result()
+    except TimeoutError as error:
+        raise ServiceBusy("The export took too long. Send a shorter period.") from error
+    except OSError as error:
+        message = "The server has no disk space left for the file. Try again later, or tell the operator."
+        raise InsufficientStorage(message) from error
+    return SpooledResponse(spool, cleanup.pop_all(), seconds, **options)
 
 
 def _start_spool(runner: RequestTransactionRunner, user_id: int, produce: Callable[[Session, Write], None]) -> Spool:

@@ -107,15 +107,15 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         identify: Callable[[Session], _Caller],
         *,
         credential: str | None = None,
-        proven_user_id: int | None = None,
+        verified_user_id: int | None = None,
     ) -> None:
-        """`credential` is the one whose requests are counted. `proven_user_id` is the caller's id if the credential
+        """`credential` is the one whose requests are counted. `verified_user_id` is the caller's id if the credential
         proves it without the database.
         """
         self.anonymous = runner
         self.identify = identify
         self._credential = credential
-        self._user_id = proven_user_id
+        self._user_id = verified_user_id
 
     def count_operations(self, count: int) -> None:
         """Count this request as `count` requests of the caller's credential. Raises TooManyRequests."""

@@ -7,11 +7,33 @@ slow client therefore holds a file handle, but no connection, thread or memory.
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 READ_BYTES = 256 * 1024
+WRITE_BYTES = 64 * 1024
 Write = Callable[[bytes], object]
+
+
+def write_chunks(chunks: Iterable[bytes], write: Write) -> None:
+    """Write small chunks in pieces of WRITE_BYTES or more, because each `write` is a system call."""
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        if len(buffer) >= WRITE_BYTES:
+            write(bytes(buffer))
+            buffer.clear()
+    write(bytes(buffer))
+
+
+def json_list(items: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks of a JSON list whose items are JSON already."""
+    separator = b"["
+    for item in items:
+        yield separator
+        yield item
+        separator = b","
+    yield b"]" if separator == b"," else b"[]"
 
 
 class ProducerFailed(Exception):

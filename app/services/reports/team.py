@@ -1,146 +1,129 @@
-"""Team reports and personal reports: hours in a period, read with a constant number of statements."""
+"""Team reports: hours of each user in a period, read with a constant number of statements."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, Select, select
 
+from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.session import Session
-from app.models.tables import ENTRY, USER
-from app.schemas.reports.report import Attribution, PersonalReport, PersonalReportDay, ReportScope, TeamMemberHours
-from app.schemas.time_entries.entry import TimeEntryWithProject
+from app.core.pagination import MAX_ROWS_IN_MEMORY
+from app.core.server.spool import Write, json_list, write_chunks
+from app.models.tables import USER
+from app.schemas.reports.report import Attribution, ReportScope, TeamMemberHours
 from app.schemas.types import hours
 from app.schemas.users.user import UserRead
 from app.services.access.actor import Actor
 from app.services.access.visibility import users_in_report
-from app.services.calendar.attribution import in_period, seconds_by_user, split_by_day
+from app.services.calendar.attribution import seconds_by_user
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period, resolve
 from app.services.time_entries.columns import ENTRY_COLUMNS, PROJECT_COLUMNS, EntryRows, row_as_json
-from app.services.time_entries.entries import ENTRY_WITH_PROJECT, as_response_with_project
+
+EntryJson = tuple[int, int | None, str]
+"""The user id, the seconds (None if open) and the TimeEntryWithProject JSON of an entry."""
 
 
-def team_report(
-    session: Session,
-    actor: Actor,
-    period: Period,
-    *,
-    attribution: Attribution,
-    scope: ReportScope,
-    include_indirect: bool,
-    include_entries: bool,
-    at: datetime,
-) -> bytes:
+@dataclass(frozen=True, slots=True)
+class TeamReportQuery:
+    """The filters of a team report."""
+
+    period: Period
+    attribution: Attribution
+    scope: ReportScope
+    include_indirect: bool
+    include_entries: bool
+
+
+def team_report(session: Session, actor: Actor, query: TeamReportQuery, *, at: datetime) -> bytes | None:
     """Return the seconds of each user's closed entries in the period, as a JSON list of TeamMemberHours ordered by id.
 
-    With `include_entries`, the entries are listed too, oldest first. Open entries are listed but not counted. Raises
-    RoleRequired (scope), PeriodTooLong (over 400 days with entries).
+    With `include_entries`, the entries are listed too, oldest first. Open entries are listed but not counted. Return
+    None if there are more than MAX_ROWS_IN_MEMORY users or entries; `write_team_report` writes any number of them.
+    Raises RoleRequired (scope), PeriodTooLong (over 400 days with entries).
     """
-    is_included = users_in_report(actor, scope=scope, include_indirect=include_indirect)
-    users = session.execute(
-        select(*(USER.c[name] for name in UserRead.model_fields)).where(is_included).order_by(USER.c.id)
-    ).all()
-    resolved, entries = resolve(session, period), dict[int, bytes]()
-    if include_entries:
-        period.require_at_most(MAX_REPORT_DAYS)
-        seconds = {}
-        entry_rows = _entries_as_json(EntryRows(session, resolved, attribution, is_included, at=at))
-        for user_id, rows in groupby(entry_rows, key=itemgetter(0)):
-            user_rows = list(rows)
-            seconds[user_id] = sum(length or 0 for _, length, _ in user_rows)
-            entries[user_id] = ",".join(text for *_, text in user_rows).encode()
+    is_included = _users(actor, query)
+    users = session.execute(_user_query(is_included).limit(MAX_ROWS_IN_MEMORY + 1)).all()
+    if len(users) > MAX_ROWS_IN_MEMORY:
+        return None
+    entries = list(_entries_as_json(session, query, is_included, at=at, limit=MAX_ROWS_IN_MEMORY + 1))
+    if len(entries) > MAX_ROWS_IN_MEMORY:
+        return None
+    if query.include_entries:
+        seconds: dict[int, int] = {}
+        for user_id, length, _ in entries:
+            seconds[user_id] = seconds.get(user_id, 0) + (length or 0)
     else:
-        seconds = seconds_by_user(session, resolved, attribution, is_included)
-    members = (_member_as_json(user, seconds.get(user.id, 0), entries.get(user.id, b"")) for user in users)
-    return b"[%b]" % b",".join(members)
+        seconds = seconds_by_user(session, resolve(session, query.period), query.attribution, is_included)
+    return b"".join(_json_chunks(users, seconds, entries))
 
 
-def _member_as_json(user: Row[Any], seconds: int, entries: bytes) -> bytes:
+def write_team_report(session: Session, actor: Actor, query: TeamReportQuery, out: Write, *, at: datetime) -> None:
+    """Write what `team_report` returns, row by row. The seconds are added up in the database first."""
+    session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
+    is_included = _users(actor, query)
+    seconds = seconds_by_user(session, resolve(session, query.period), query.attribution, is_included)
+    # Always closed: on SQLite an unfinished result keeps the snapshot of the connection.
+    with session.execute(_user_query(is_included), execution_options={"yield_per": FETCH_SIZE}) as users:
+        entries = _entries_as_json(session, query, is_included, at=at)
+        write_chunks(_json_chunks(users, seconds, entries), out)
+
+
+def _users(actor: Actor, query: TeamReportQuery) -> ColumnElement[bool]:
+    is_included = users_in_report(actor, scope=query.scope, include_indirect=query.include_indirect)
+    if query.include_entries:
+        query.period.require_at_most(MAX_REPORT_DAYS)
+    return is_included
+
+
+def _user_query(is_included: ColumnElement[bool]) -> Select[Any]:
+    return select(*(USER.c[name] for name in UserRead.model_fields)).where(is_included).order_by(USER.c.id)
+
+
+def _json_chunks(users: Iterable[Row[Any]], seconds: dict[int, int], entries: Iterable[EntryJson]) -> Iterator[bytes]:
+    """Yield the chunks of the JSON list. Users and entries must be ordered by user id."""
+    entries_by_user = groupby(entries, key=itemgetter(0))
+    user_id, user_entries = next(entries_by_user, (None, iter(())))
+    separator = b"["
+    for user in users:
+        yield separator + _member_as_json(user, seconds.get(user.id, 0)).removesuffix(b"[]}")
+        separator = b","
+        if user.id == user_id:
+            yield from json_list(text.encode() for *_, text in user_entries)
+            user_id, user_entries = next(entries_by_user, (None, iter(())))
+        else:
+            yield b"[]"
+        yield b"}"
+    yield b"]" if separator == b"," else b"[]"
+
+
+def _member_as_json(user: Row[Any], seconds: int) -> bytes:
     member = TeamMemberHours.model_construct(
         employee=UserRead.model_construct(**user._mapping),
         total_seconds=seconds,
         total_hours=hours(seconds),
         entries=[],
     )
-    return b"%b[%b]}" % (member.model_dump_json().removesuffix("[]}").encode(), entries)
+    return member.model_dump_json().encode()
 
 
-def _entries_as_json(rows: EntryRows) -> Iterator[tuple[int, int | None, str]]:
-    """Yield the user id, the seconds (None if open) and the TimeEntryWithProject JSON of each entry.
+def _entries_as_json(
+    session: Session,
+    query: TeamReportQuery,
+    is_included: ColumnElement[bool],
+    *,
+    at: datetime,
+    limit: int | None = None,
+) -> Iterator[EntryJson]:
+    """Yield the entries, ordered by user and start, or none without `include_entries`.
 
     The database renders the JSON, because model objects would be too slow for the entries of a team in one year.
     """
+    if not query.include_entries:
+        return iter(())
+    rows = EntryRows(session, resolve(session, query.period), query.attribution, is_included, at=at)
     entry = row_as_json(rows, ENTRY_COLUMNS, project=row_as_json(rows, PROJECT_COLUMNS))
-    return chain.from_iterable(rows.stream(rows.entry.user_id, rows.seconds, entry))
-
-
-def personal_report(
-    session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime
-) -> PersonalReport:
-    """Return the actor's hours for every day of the period. Raises PeriodTooLong (over 400 days)."""
-    period.require_at_most(MAX_REPORT_DAYS)
-    days = user_days(session, actor.id, period, attribution=attribution, at=at)
-    total = sum(day.total_seconds for day in days)
-    return PersonalReport.model_construct(
-        start_date=period.start,
-        end_date=period.end,
-        time_zone=period.zone or actor.time_zone,
-        attribution=attribution,
-        as_of=at,
-        total_seconds=total,
-        total_hours=hours(total),
-        days=days,
-    )
-
-
-def user_days(
-    session: Session, user_id: int, period: Period, *, attribution: Attribution, at: datetime
-) -> list[PersonalReportDay]:
-    """Return a user's hours for every day of the period. The calling function must check visibility."""
-    by_day: dict[date, list[TimeEntryWithProject]] = defaultdict(list)
-    entries = _load_entries(session, period, attribution, USER.c.id == user_id, at=at)
-    for day, segment in split_by_day(entries, period, attribution):
-        by_day[day].append(segment)
-    count = (period.end - period.start).days + 1
-    return [_own_day(day, by_day[day]) for day in (period.start + timedelta(days=number) for number in range(count))]
-
-
-def _own_day(day: date, entries: list[TimeEntryWithProject]) -> PersonalReportDay:
-    """Return the totals of one day. A break is the time between the end of an entry and the start of the next one."""
-    seconds = _total_seconds(entries)
-    breaks, last_end = timedelta(), None
-    for entry in entries:
-        if last_end is not None:
-            breaks += max(entry.start_time - last_end, timedelta())
-        if entry.end_time is not None:
-            last_end = entry.end_time if last_end is None else max(last_end, entry.end_time)
-    return PersonalReportDay.model_construct(
-        date=day,
-        total_seconds=seconds,
-        total_hours=hours(seconds),
-        first_start=entries[0].start_time if entries else None,
-        last_end=last_end,
-        break_seconds=int(breaks.total_seconds()),
-        entries=entries,
-    )
-
-
-def _load_entries(
-    session: Session, period: Period, attribution: Attribution, users: ColumnElement[bool], *, at: datetime
-) -> Iterable[TimeEntryWithProject]:
-    """Yield the users' entries that belong to the period, ordered by user and start."""
-    of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
-    rows = session.execute(
-        ENTRY_WITH_PROJECT.where(of_users, in_period(session, resolve(session, period), attribution, users)).order_by(
-            ENTRY.c.user_id, ENTRY.c.start_time, ENTRY.c.id
-        )
-    ).all()  # reads to the end, because on SQLite an unfinished result keeps the snapshot of the connection
-    return (as_response_with_project(session, row, now=at) for row in rows)
-
-
-def _total_seconds(entries: list[TimeEntryWithProject]) -> int:
-    lengths = (entry.end_time - entry.start_time for entry in entries if entry.end_time is not None)
-    return int(sum(lengths, timedelta()).total_seconds())
+    return chain.from_iterable(rows.stream(rows.entry.user_id, rows.seconds, entry, limit=limit))

@@ -49,24 +49,33 @@ class EntryRows:
     def needs_review(self) -> ColumnElement[bool]:
         return needs_review_clause(self.session, self._entries, at=self._at)
 
-    def select(self, *expressions: ColumnElement[Any]) -> Select[Any]:
-        """Return the statement that selects the expressions for each row, ordered by user and start."""
+    def select(self, *expressions: ColumnElement[Any], newest_first: bool = False) -> Select[Any]:
+        """Return the statement that selects the expressions for each row, ordered by user and start.
+
+        With `newest_first` it is ordered by start, for the entries of one user.
+        """
+        order: tuple[ColumnElement[Any], ...] = (self.entry.user_id, self.start, self.entry.id)
+        if newest_first:
+            order = (self.start.desc(), self.entry.id.desc())
         return (
             select(*expressions)
             .select_from(self._entries)
             .join(USER, USER.c.id == self.entry.user_id)
             .join(PROJECT, PROJECT.c.id == self.entry.project_id)
             .where(self._users, self._is_included)
-            .order_by(self.entry.user_id, self.start, self.entry.id)
+            .order_by(*order)
         )
 
-    def stream(self, *expressions: ColumnElement[Any]) -> Iterator[Sequence[Any]]:
+    def stream(
+        self, *expressions: ColumnElement[Any], newest_first: bool = False, limit: int | None = None
+    ) -> Iterator[Sequence[Any]]:
         """Run that statement and yield its rows in batches of FETCH_SIZE.
 
         The result is always closed. On SQLite, a result that is not read to its end keeps the snapshot of the
         connection. The next user of the connection would then read old data.
         """
-        with self.session.execute(self.select(*expressions), execution_options={"yield_per": FETCH_SIZE}) as rows:
+        statement = self.select(*expressions, newest_first=newest_first).limit(limit)
+        with self.session.execute(statement, execution_options={"yield_per": FETCH_SIZE}) as rows:
             yield from rows.partitions()
 
 

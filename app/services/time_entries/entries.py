@@ -3,6 +3,7 @@
 import string
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from pydantic_core import to_json
@@ -10,7 +11,7 @@ from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, insert, or_
 
 from app.core.database.dialect import ascii_lower
 from app.core.database.session import Session
-from app.core.pagination import decode_cursor, encode_cursor
+from app.core.pagination import MAX_ROWS_IN_MEMORY, decode_cursor, encode_cursor
 from app.models.tables import ENTRY, PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
@@ -43,17 +44,21 @@ def get_open(session: Session, actor: Actor, *, at: datetime) -> TimeEntryWithPr
     return None if row is None else as_response_with_project(session, row, now=at)
 
 
-def list_own(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> bytes:
+def list_own(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> bytes | None:
     """Return the actor's entries that belong to the period, newest first, as a JSON list of TimeEntryWithProject.
 
-    With attribution `split`, return their segments by local day.
+    With attribution `split`, return their segments by local day. Return None if there are more than MAX_ROWS_IN_MEMORY;
+    `own_entries.write_json` writes any number of them.
     """
     if attribution is Attribution.at_start:
-        return to_json(list(own_month.month_rows(session, actor, period, at=at)))
+        json_entries = own_month.month_rows(session, actor, period, at=at)
+        return None if json_entries is None else to_json(json_entries)
     is_included = in_period(session, resolve(session, period), attribution, USER.c.id == actor.id)
-    rows = session.execute(ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, is_included)).all()
-    entries = [as_response_with_project(session, row, now=at) for row in rows]
-    segments = [segment for _, segment in split_by_day(entries, period, attribution)]
+    query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, is_included).limit(MAX_ROWS_IN_MEMORY + 1)
+    entries = (as_response_with_project(session, row, now=at) for row in session.execute(query).all())
+    segments = [segment for _, segment in islice(split_by_day(entries, period, attribution), MAX_ROWS_IN_MEMORY + 1)]
+    if len(segments) > MAX_ROWS_IN_MEMORY:
+        return None
     return dump_entries(sorted(segments, key=lambda segment: (segment.start_time, segment.id), reverse=True))
 
 

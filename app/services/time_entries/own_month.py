@@ -4,7 +4,7 @@ The statement is built once and reads instants as seconds since 1970. It reads o
 period, so it needs no time zone. Python then selects the entries of the period by each entry's zone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select
 from app.core.database.dialect import epoch
 from app.core.database.execution_options import PREPARE
 from app.core.database.session import Session
+from app.core.pagination import MAX_ROWS_IN_MEMORY
 from app.core.time.zones import day_start_epoch
 from app.models.tables import ENTRY, PROJECT
 from app.schemas.types import format_epoch
@@ -37,17 +38,26 @@ _STATEMENT = (
     .join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
     .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("lower"), bindparam("upper")))
     .order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
+    .limit(MAX_ROWS_IN_MEMORY + 1)
     .execution_options(**{PREPARE: True})
 )
 
 
-def month_rows(session: Session, actor: Actor, period: Period, *, at: datetime) -> Iterator[JsonObject]:
-    """Yield the actor's entries that start on a day of the period, newest first, with TimeEntryWithProject's fields."""
+def month_rows(session: Session, actor: Actor, period: Period, *, at: datetime) -> list[JsonObject] | None:
+    """Return the actor's entries that start on a day of the period, newest first, with TimeEntryWithProject's fields.
+
+    Return None if there are more than MAX_ROWS_IN_MEMORY of them and on the days beside the period.
+    """
+    rows = _rows(session, actor, period)
+    return None if len(rows) > MAX_ROWS_IN_MEMORY else list(_json_objects(session, rows, period, at=at))
+
+
+def _json_objects(session: Session, rows: Sequence[Any], period: Period, *, at: datetime) -> Iterator[JsonObject]:
     day_after = period.end + _DAY
     bounds: dict[str, tuple[int, int]] = {}
     projects: dict[int, JsonObject] = {}
     stale_before = int((at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)).timestamp())
-    for row in _rows(session, actor, period):
+    for row in rows:
         entry_id, user_id, project_id, start, end, description, zone, flagged, version, created, updated, *project = row
         if zone not in bounds:
             bounds[zone] = (
@@ -75,11 +85,11 @@ def month_rows(session: Session, actor: Actor, period: Period, *, at: datetime) 
         }
 
 
-def _rows(session: Session, actor: Actor, period: Period) -> Any:
+def _rows(session: Session, actor: Actor, period: Period) -> Sequence[Any]:
     days = period.start - _DAY, period.end + 2 * _DAY  # a zone's midnight is at most one day from UTC's
     lower, upper = (datetime.combine(day, time.min, UTC) for day in days)
     params = {"user_id": actor.id, "lower": lower, "upper": upper}
-    return session.execute(_STATEMENT, params)
+    return session.execute(_STATEMENT, params).all()
 
 
 def _project(project_id: int, name: str, is_active: bool, created: int) -> JsonObject:

@@ -14,10 +14,9 @@ from zoneinfo import ZoneInfo
 import typst
 
 from app.core.time.zones import day_start_epoch, local_day
-from app.schemas.reports.report import PersonalReportDay
-from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import hours
-from app.services.timesheets.timesheet import Timesheet
+from app.services.reports.user_days import UserDay
+from app.services.timesheets.timesheet import Segment, Timesheet
 
 MAX_SEGMENTS_PER_DAY = 24
 """Limit on the segments shown for one day. Without it, a day with a thousand entries would take minutes to render."""
@@ -70,7 +69,7 @@ def _fonts() -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False)
 
 
-def _week(sheet: Timesheet, days: list[PersonalReportDay]) -> dict[str, Any]:
+def _week(sheet: Timesheet, days: list[UserDay[Segment]]) -> dict[str, Any]:
     label = f"Week {days[0].date.isocalendar()[1]}"
     if len(days) < 7:
         bounds = [_WEEKDAYS[day.date.weekday()] for day in (days[0], days[-1])]
@@ -79,7 +78,7 @@ def _week(sheet: Timesheet, days: list[PersonalReportDay]) -> dict[str, Any]:
     return {"label": label, "days": [_day(sheet, day) for day in days]} | total
 
 
-def _day(sheet: Timesheet, day: PersonalReportDay) -> dict[str, Any]:
+def _day(sheet: Timesheet, day: UserDay[Segment]) -> dict[str, Any]:
     entries = day.entries
     hidden = entries[MAX_SEGMENTS_PER_DAY - 1 : -1]
     return _length(day.total_seconds) | {
@@ -96,7 +95,7 @@ def _day(sheet: Timesheet, day: PersonalReportDay) -> dict[str, Any]:
     }
 
 
-def _groups(sheet: Timesheet, day: date, entries: list[TimeEntryWithProject]) -> list[dict[str, Any]]:
+def _groups(sheet: Timesheet, day: date, entries: list[Segment]) -> list[dict[str, Any]]:
     """Group consecutive entries by time zone. `zone` is None for the time zone of the sheet."""
     by_zone = groupby(entries, key=lambda entry: _zone(sheet, entry))
     return [
@@ -108,7 +107,7 @@ def _groups(sheet: Timesheet, day: date, entries: list[TimeEntryWithProject]) ->
     ]
 
 
-def _segment(day: date, entry: TimeEntryWithProject, zone: str) -> dict[str, Any]:
+def _segment(day: date, entry: Segment, zone: str) -> dict[str, Any]:
     started = int(entry.start_time.timestamp())
     text = _time(entry.start_time, zone)
     if local_day(started, zone) != day:  # an open entry that started before the month
@@ -120,7 +119,7 @@ def _segment(day: date, entry: TimeEntryWithProject, zone: str) -> dict[str, Any
     return {"text": f"{text}\u2013{end}", "open": False, "review": entry.needs_review}
 
 
-def _notes(sheet: Timesheet, day: PersonalReportDay) -> list[str]:
+def _notes(sheet: Timesheet, day: UserDay[Segment]) -> list[str]:
     notes = []
     if any(entry.end_time is None for entry in day.entries):
         notes.append("open: not counted")
@@ -130,7 +129,7 @@ def _notes(sheet: Timesheet, day: PersonalReportDay) -> list[str]:
     return notes + [f"clock change: day of {seconds / 3600:g} hours" for seconds in sorted(lengths)]
 
 
-def _zone(sheet: Timesheet, entry: TimeEntryWithProject) -> str:
+def _zone(sheet: Timesheet, entry: Segment) -> str:
     return sheet.time_zone if sheet.is_in_one_zone else entry.time_zone
 
 

@@ -6,20 +6,31 @@ GET /reports/me with `attribution=split`.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, select, true
 
 from app.core.database.session import Session
 from app.models.tables import AUDIT_CHAIN, USER
-from app.schemas.reports.report import Attribution, PersonalReportDay
+from app.schemas.reports.report import Attribution
+from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.errors import UserNotFound
 from app.services.audit import recorder
 from app.services.calendar.periods import Period
-from app.services.reports.team import user_days
+from app.services.reports.user_days import UserDay, user_days
 
 _MANAGER = USER.alias("manager")
+
+
+class Segment(NamedTuple):
+    """The part of an entry inside one local day, as the timesheet shows it."""
+
+    start_time: datetime
+    end_time: datetime | None
+    time_zone: str
+    needs_review: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,7 @@ class Timesheet:
     is_in_one_zone: bool
     """True if a time zone was requested. Otherwise days follow the time zone of each entry."""
     as_of: datetime
-    days: list[PersonalReportDay]
+    days: list[UserDay[Segment]]
     total_seconds: int
     chain_length: int
     chain_link: str
@@ -66,7 +77,7 @@ def load(session: Session, actor: Actor, user_id: int | None, period: Period, *,
 
 
 def load_for_operator(session: Session, user_id: int, period: Period, *, at: datetime) -> Timesheet:
-    """Load the month of any user, for operator commands. Raises UserNotFound."""
+    """Load the month of any user, for operator commands. Raises UserNotFound, TooManyEntries."""
     return _load(session, user_id, period, true(), at=at)
 
 
@@ -84,7 +95,7 @@ def _load(
     user = session.execute(query).one_or_none()
     if user is None:
         raise UserNotFound("There is no user with this id that you may see.")
-    days = user_days(session, user_id, period, attribution=Attribution.at_midnight, at=at)
+    days = user_days(session, user_id, period, _segment, attribution=Attribution.at_midnight, at=at)
     return Timesheet(
         user_id=user.id,
         name=f"{user.first_name} {user.last_name}",
@@ -99,6 +110,10 @@ def _load(
         chain_length=user.length or 0,
         chain_link=user.last_link or "",
     )
+
+
+def _segment(entry: TimeEntryWithProject) -> Segment:
+    return Segment(entry.start_time, entry.end_time, entry.time_zone, entry.needs_review)
 
 
 def _target_user_id(actor: Actor, user_id: int | None) -> int:

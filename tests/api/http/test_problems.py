@@ -144,6 +144,7 @@ CODES = {
         "period_too_long",
         "reason_required",
         "summary_too_large",
+        "too_many_entries",
         "too_many_rows",
         "validation_failed",
         "weak_password",

@@ -7,36 +7,54 @@ from fastapi import APIRouter, Query, Response, Security
 from app.api.dependencies.authentication import UserTransactionRunner, require_manager, require_user
 from app.api.dependencies.parameters import DateRange, Now, set_as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
+from app.api.dependencies.streaming import json_response
 from app.api.http.problems import error_responses
-from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS, ROLE_ERRORS
+from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS, ROLE_ERRORS, STREAM_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.reports.report import Attribution, PersonalReport, ReportScope, TeamMemberHours
 from app.services.calendar.periods import PeriodTooLong
-from app.services.reports import team as reports
+from app.services.reports import personal, team
+from app.services.reports.team import TeamReportQuery
+from app.services.reports.user_days import TooManyEntries
 
 router = APIRouter(prefix="/reports", tags=["reports"])
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.reports_read])]
 ManagerTransaction = Annotated[UserTransactionRunner, Security(require_manager, scopes=[TokenScope.reports_read])]
 
 
-@router.get("/me", summary="Get my report", responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong))
+@router.get(
+    "/me",
+    summary="Get my report",
+    response_model=PersonalReport,
+    responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, *STREAM_ERRORS, PeriodTooLong, TooManyEntries),
+)
 async def get_my_report(
     tx: UserTransaction,
     period: DateRange,
     now: Now,
-    response: Response,
     attribution: AttributionQuery = Attribution.at_start,
-) -> PersonalReport:
-    """Each day of the period with its hours, first start, last end, breaks and entries. At most 400 days."""
+) -> Response:
+    """Each day of the period with its hours, first start, last end, breaks and entries.
+
+    At most 400 days and 20,000 entries.
+    """
+    body = await tx.read(personal.personal_report, period, attribution=attribution, at=now)
+    response = await json_response(
+        tx,
+        body,
+        lambda session, actor, out: personal.write_personal_report(
+            session, actor, period, out, attribution=attribution, at=now
+        ),
+    )
     set_as_of(response, now)
-    return await tx.read(reports.personal_report, period, attribution=attribution, at=now)
+    return response
 
 
 @router.get(
     "/team",
     summary="Get my team's report",
     response_model=list[TeamMemberHours],
-    responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, PeriodTooLong),
+    responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, *STREAM_ERRORS, PeriodTooLong),
 )
 async def get_team_report(
     tx: ManagerTransaction,
@@ -54,15 +72,10 @@ async def get_team_report(
     Open entries are listed but not counted. With `attribution=split`, each item is the segment of an entry inside one
     local day.
     """
-    team = await tx.report(
-        reports.team_report,
-        period,
-        attribution=attribution,
-        scope=scope,
-        include_indirect=include_indirect,
-        include_entries=include_entries,
-        at=now,
+    query = TeamReportQuery(period, attribution, scope, include_indirect, include_entries)
+    body = await tx.report(team.team_report, query, at=now)
+    response = await json_response(
+        tx, body, lambda session, actor, out: team.write_team_report(session, actor, query, out, at=now)
     )
-    response = Response(team, media_type="application/json")
     set_as_of(response, now)
     return response

@@ -15,18 +15,19 @@ from app.api.dependencies.parameters import (
     with_etag,
 )
 from app.api.dependencies.report_parameters import AttributionQuery
+from app.api.dependencies.streaming import json_response
 from app.api.http.problems import error_responses
 from app.api.v1.paths import ENTRY_PATH
-from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS
+from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS, STREAM_ERRORS
 from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope
 from app.schemas.audit import TimeEntryHistoryItem
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, dump_entries
 from app.schemas.types import MAX_ID, SearchText
-from app.services.time_entries import entries
+from app.services.time_entries import entries, own_entries
 from app.services.time_entries.errors import EntryNotFound
-from app.services.time_entries.history import history
+from app.services.time_entries.history import list_history, write_history
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"])
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.entries_read])]
@@ -47,7 +48,7 @@ async def get_my_open_entry(tx: UserTransaction, now: Now, response: Response) -
     "/me",
     summary="List my entries",
     response_model=list[TimeEntryWithProject],
-    responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS),
+    responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, *STREAM_ERRORS),
 )
 async def list_my_entries(
     tx: UserTransaction,
@@ -60,8 +61,14 @@ async def list_my_entries(
     With `attribution=split`, each item is the segment of an entry inside one local day, so an entry may occur several
     times.
     """
-    own = await tx.read(entries.list_own, period, attribution=attribution, at=now)
-    response = Response(own, media_type="application/json")
+    body = await tx.read(entries.list_own, period, attribution=attribution, at=now)
+    response = await json_response(
+        tx,
+        body,
+        lambda session, actor, out: own_entries.write_json(
+            session, actor, period, out, attribution=attribution, at=now
+        ),
+    )
     set_as_of(response, now)
     return response
 
@@ -107,8 +114,12 @@ async def get_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, respon
 
 
 @router.get(
-    f"{ENTRY_PATH}/history", summary="Get an entry's history", responses=error_responses(*AUTH_ERRORS, EntryNotFound)
+    f"{ENTRY_PATH}/history",
+    summary="Get an entry's history",
+    response_model=list[TimeEntryHistoryItem],
+    responses=error_responses(*AUTH_ERRORS, *STREAM_ERRORS, EntryNotFound),
 )
-async def get_entry_history(entry_id: PathEntryId, tx: UserTransaction) -> list[TimeEntryHistoryItem]:
+async def get_entry_history(entry_id: PathEntryId, tx: UserTransaction) -> Response:
     """All events of an entry, oldest first, with actor, time and reason. A deleted entry has a history too."""
-    return await tx.read(history, entry_id)
+    body = await tx.read(list_history, entry_id)
+    return await json_response(tx, body, lambda session, actor, out: write_history(session, actor, entry_id, out))

@@ -12,6 +12,7 @@ from app.core.security.access_tokens import TokenScope
 from app.schemas.types import MAX_ID, Month, TimeZoneName
 from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import month_period
+from app.services.reports.user_days import TooManyEntries
 from app.services.timesheets import timesheet
 from app.services.timesheets.pdf import render
 
@@ -24,7 +25,7 @@ MAX_PDF_BYTES = 2**24
     "/export/pdf",
     summary="Export a monthly timesheet as PDF",
     response_class=Response,
-    responses=error_responses(*AUTH_ERRORS, UserNotFound)
+    responses=error_responses(*AUTH_ERRORS, UserNotFound, TooManyEntries)
     | {
         200: {
             "description": "A PDF file in A4 with lines for two signatures.",
