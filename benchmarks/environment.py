@@ -9,7 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +17,19 @@ from typing import TypeVar
 
 from sqlalchemy.engine import URL, make_url
 
-from benchmarks.company import DAYS_PER_YEAR, ENTRIES_PER_DAY, CompanySize
+from app.core.database.session import Database
+from app.services.reports.user_days import MAX_ENTRIES
+from benchmarks.company import DAYS_PER_YEAR, ENTRIES_PER_DAY, FIRST_EMPLOYEE, CompanySize
 from benchmarks.datasets import load_baseline, load_ours
 from benchmarks.services import BareAppService, BaselineService, OurService, Service
-from tests.support.databases import SQLITE, fresh_database, make_templates
+from tests.support.databases import SQLITE, fresh_database, make_templates, settings_for
+from tests.support.long_record import add_changes, add_long_record
 from tests.support.postgresql import PostgreSQLServer, execute
 
 S = TypeVar("S", bound=Service)
 SMALL_COMPANY = CompanySize(employees=50, days_per_employee=DAYS_PER_YEAR)
+FULL_REPORT_USER = FIRST_EMPLOYEE + 1
+"""The user with as many entries as a personal report may have."""
 GROWTH_START = CompanySize.with_entries(employees=1000, entries=100_000)
 
 
@@ -146,6 +151,21 @@ class Environment:
     def large(self) -> Scale:
         """A company with the numbers of employees and entries from the command line."""
         return self._scale(CompanySize.with_entries(self.options.employees, self.options.entries))
+
+    @cached_property
+    def long_record(self) -> Scale:
+        """A small company with all the entries of the command line in one month of one user."""
+        scale = self._scale(SMALL_COMPANY)
+        with closing(Database(settings_for(scale.url.render_as_string(hide_password=False)))) as database:
+            add_long_record(database, FIRST_EMPLOYEE, 1, self.options.entries)
+            add_long_record(database, FULL_REPORT_USER, 1, MAX_ENTRIES)
+            add_changes(database, self.changed_entry, FIRST_EMPLOYEE, self.options.entries // 5)
+        return scale
+
+    @property
+    def changed_entry(self) -> int:
+        """The entry of `long_record` that has many changes."""
+        return 1
 
     def _scale(self, company_size: CompanySize) -> Scale:
         return Scale(company_size, self._server, self.options)

@@ -42,8 +42,8 @@ def export_load(service: Service, scale: Scale, path: str, rows: int) -> Run:
     def run(_: float) -> Sample:
         service.restart()
         time.sleep(PAUSE_SECONDS)
-        before, _ = _peak(service, small)
-        after, answer = _peak(service, whole)
+        before, _ = measure_peak(service, small)
+        after, answer = measure_peak(service, whole)
         if not answer.is_good:
             return Sample(0, failures=Counter([answer.status]))
         count = answer.lines - 1 if path == CSV else expected
@@ -60,7 +60,8 @@ def _message(service: Service, scale: Scale, path: str, rows: int) -> bytes:
     return service.get(ADMIN, path, **dates(scale.company_size.period_of(rows)), scope="all")
 
 
-def _peak(service: Service, message: bytes) -> tuple[float, Answer]:
+def measure_peak(service: Service, message: bytes) -> tuple[float, Answer]:
+    """Return the peak memory in MB of one request, and the answer to it."""
     peak = PeakMemory(service.pid)
     peak.reset()
     answer = send_once(service.base_url, message)
