@@ -13,14 +13,14 @@ from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.session import Session
 from app.core.pagination import MAX_ROWS_IN_MEMORY
 from app.core.server.spool import Write, json_list, write_chunks
-from app.models.tables import USER
+from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution, ReportScope, TeamMemberHours
 from app.schemas.types import hours
 from app.schemas.users.user import UserRead
 from app.services.access.actor import Actor
 from app.services.access.visibility import users_in_report
-from app.services.calendar.attribution import seconds_by_user
-from app.services.calendar.periods import MAX_REPORT_DAYS, Period, resolve
+from app.services.calendar.attribution import in_period, seconds_by_user
+from app.services.calendar.periods import MAX_REPORT_DAYS, Period, ResolvedPeriod, resolve
 from app.services.time_entries.columns import ENTRY_COLUMNS, PROJECT_COLUMNS, EntryRows, row_as_json
 
 EntryJson = tuple[int, int | None, str]
@@ -46,10 +46,11 @@ def team_report(session: Session, actor: Actor, query: TeamReportQuery, *, at: d
     Raises RoleRequired (scope), PeriodTooLong (over 400 days with entries).
     """
     is_included = _users(actor, query)
+    resolved = resolve(session, query.period)
     users = session.execute(_user_query(is_included).limit(MAX_ROWS_IN_MEMORY + 1)).all()
-    if len(users) > MAX_ROWS_IN_MEMORY:
+    if len(users) > MAX_ROWS_IN_MEMORY or _has_many_to_split(session, query, resolved, is_included):
         return None
-    entries = list(_entries_as_json(session, query, is_included, at=at, limit=MAX_ROWS_IN_MEMORY + 1))
+    entries = list(_entries_as_json(session, query, resolved, is_included, at=at, limit=MAX_ROWS_IN_MEMORY + 1))
     if len(entries) > MAX_ROWS_IN_MEMORY:
         return None
     if query.include_entries:
@@ -57,7 +58,7 @@ def team_report(session: Session, actor: Actor, query: TeamReportQuery, *, at: d
         for user_id, length, _ in entries:
             seconds[user_id] = seconds.get(user_id, 0) + (length or 0)
     else:
-        seconds = seconds_by_user(session, resolve(session, query.period), query.attribution, is_included)
+        seconds = seconds_by_user(session, resolved, query.attribution, is_included)
     return b"".join(_json_chunks(users, seconds, entries))
 
 
@@ -65,10 +66,11 @@ def write_team_report(session: Session, actor: Actor, query: TeamReportQuery, ou
     """Write what `team_report` returns, row by row. The seconds are added up in the database first."""
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     is_included = _users(actor, query)
-    seconds = seconds_by_user(session, resolve(session, query.period), query.attribution, is_included)
+    resolved = resolve(session, query.period)
+    seconds = seconds_by_user(session, resolved, query.attribution, is_included)
     # Always closed: on SQLite an unfinished result keeps the snapshot of the connection.
     with session.execute(_user_query(is_included), execution_options={"yield_per": FETCH_SIZE}) as users:
-        entries = _entries_as_json(session, query, is_included, at=at)
+        entries = _entries_as_json(session, query, resolved, is_included, at=at)
         write_chunks(_json_chunks(users, seconds, entries), out)
 
 
@@ -77,6 +79,18 @@ def _users(actor: Actor, query: TeamReportQuery) -> ColumnElement[bool]:
     if query.include_entries:
         query.period.require_at_most(MAX_REPORT_DAYS)
     return is_included
+
+
+def _has_many_to_split(
+    session: Session, query: TeamReportQuery, resolved: ResolvedPeriod, is_included: ColumnElement[bool]
+) -> bool:
+    """Return True if more than MAX_ROWS_IN_MEMORY entries must be split. The database splits all before the first."""
+    if not query.include_entries or query.attribution is Attribution.at_start:
+        return False
+    may_be_split = in_period(session, resolved, query.attribution, is_included)
+    of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(is_included))
+    statement = select(ENTRY.c.id).where(of_users, may_be_split).limit(MAX_ROWS_IN_MEMORY + 1)
+    return len(session.execute(statement).all()) > MAX_ROWS_IN_MEMORY
 
 
 def _user_query(is_included: ColumnElement[bool]) -> Select[Any]:
@@ -113,6 +127,7 @@ def _member_as_json(user: Row[Any], seconds: int) -> bytes:
 def _entries_as_json(
     session: Session,
     query: TeamReportQuery,
+    resolved: ResolvedPeriod,
     is_included: ColumnElement[bool],
     *,
     at: datetime,
@@ -124,6 +139,6 @@ def _entries_as_json(
     """
     if not query.include_entries:
         return iter(())
-    rows = EntryRows(session, resolve(session, query.period), query.attribution, is_included, at=at)
+    rows = EntryRows(session, resolved, query.attribution, is_included, at=at)
     entry = row_as_json(rows, ENTRY_COLUMNS, project=row_as_json(rows, PROJECT_COLUMNS))
     return chain.from_iterable(rows.stream(rows.entry.user_id, rows.seconds, entry, limit=limit))
