@@ -38,6 +38,7 @@ ON_BOTH_ENGINES = (
     "tests/deploy/",
     "tests/faults/test_previous_release.py",
     "tests/migrations/",
+    "tests/services/audit/test_reconciliation.py",
     "tests/services/audit/test_recorder.py",
     "tests/services/calendar/",
     "tests/services/operations/test_backup.py",

@@ -8,6 +8,7 @@ import typer
 from app.cli.common import STATEMENT_TIMEOUT_SECONDS, CommandError, progress_bar, ready_database
 from app.core.time.clock import utc_now
 from app.services.audit import verification
+from app.services.audit.reconciliation import Reconciliation
 
 commands = typer.Typer()
 
@@ -18,20 +19,31 @@ def verify_audit(
         Path | None, typer.Option(help="File with lines from audit-checkpoint, to compare the chains with.")
     ] = None,
 ) -> None:
-    """Verify the audit log. Print the first broken or missing link, and exit with 1 if there is one."""
+    """Verify the audit log, and compare time entries, users, projects and API tokens with it.
+
+    Exit with 1 after printing the first broken or missing link, or what was added, changed or deleted without an event.
+    """
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
         task = progress.add_task("Links", visible=False)
-        with database.read_transaction("cli:verify-audit") as session:
+        with database.read_transaction("cli:verify-audit") as session, Reconciliation(session) as rows:
             result = verification.verify(
                 session,
                 lines,
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
+                reconciliation=rows,
             )
     typer.echo(
         f"Audit log verified: {result.chains} chains, {result.events} events "
         f"({result.erased} with erased personal values), {result.checkpoints} checkpoints."
     )
+    for name, count in sorted(rows.uncovered.items()):
+        typer.echo(f"Not covered: {count} values of {name}. The events of an earlier version do not hold them.")
+    for fault in rows.named_faults:
+        typer.secho(fault, fg="red", err=True)
+    if rows.faults:
+        typer.secho(f"The rows differ from the audit log: {rows.faults} faults.", fg="red", err=True)
+        raise typer.Exit(1)
 
 
 @commands.command()

@@ -24,7 +24,7 @@ from app.core.errors import DomainError
 from app.core.observability.logging import first_line
 from app.models.metadata import all_tables
 from app.services.audit.keys import check_newest_keys
-from app.services.audit.verification import AuditChainBroken
+from app.services.audit.stored_rows import AuditChainBroken
 from app.services.operations import demo
 from app.services.operations.backup import RestoreRefused
 

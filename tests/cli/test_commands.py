@@ -21,7 +21,7 @@ from tests.support.audit_asserts import AuditLog
 from tests.support.audit_tampering import AuditTamperer
 from tests.support.cli import clean_environment, create_unrelated_table, error_line
 from tests.support.databases import SQLITE, settings_for
-from tests.support.factories import PASSWORD
+from tests.support.factories import PASSWORD, instant
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
 UNUSED_PORT_URL = "postgresql://ana:pencil@127.0.0.1:1/ett"
@@ -197,6 +197,31 @@ def test_a_broken_record_is_one_line_that_names_the_link(run_command, people, da
     )
 
 
+def test_hours_and_a_role_that_were_changed_by_sql_are_named(run_command, people, database):
+    ana, website = people.employee("Ana"), people.project("Website")
+    entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")
+    with database.write_transaction() as session:
+        session.execute(update(USER).values(role="admin"))
+        session.execute(update(ENTRY).values(end_time=instant("2026-03-02 10:00")))
+
+    verification = run_command("verify-audit")
+
+    assert verification.exit_code == 1
+    assert verification.stderr.splitlines() == [
+        f"time_entry {entry} of user {ana.id} was changed in end_time without an event.",
+        f"user {ana.id} was changed in role without an event.",
+        "The rows differ from the audit log: 2 faults.",
+    ]
+
+
+def test_the_demo_company_agrees_with_its_audit_log(run_command):
+    run_command("demo")
+
+    verification = run_command("verify-audit")
+
+    assert (verification.exit_code, verification.stderr, len(verification.stdout.splitlines())) == (0, "", 1)
+
+
 def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, people, tmp_path):
     ana, file = people.employee("Ana"), tmp_path / "checkpoints"
     made = run_command("audit-checkpoint")
@@ -215,7 +240,8 @@ def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(run_command, peopl
     ana, file = people.employee("Ana"), tmp_path / "checkpoints"
     file.write_text(run_command("audit-checkpoint").stdout)
     AuditTamperer(database).execute(
-        *(delete(table).where(table.c.chain_id == ana.id) for table in (AUDIT_EVENT, AUDIT_CHAIN))
+        *(delete(table).where(table.c.chain_id == ana.id) for table in (AUDIT_EVENT, AUDIT_CHAIN)),
+        delete(USER).where(USER.c.id == ana.id),
     )
 
     assert run_command("verify-audit").exit_code == 0

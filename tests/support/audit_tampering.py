@@ -27,7 +27,8 @@ from app.core.database.column_types import Instant
 from app.core.database.session import Database, Session
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
 from app.services.audit import recorder, verification
-from app.services.audit.verification import AuditChainBroken, VerificationResult
+from app.services.audit.stored_rows import AuditChainBroken
+from app.services.audit.verification import VerificationResult
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.factories import instant
 

@@ -10,14 +10,19 @@ from app.core.database.session import Database
 from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
 from app.models.projects import Project
-from app.models.tables import ENTRY, PROJECT_MEMBER, USER
+from app.models.tables import ENTRY, USER
 from app.models.users import Role, User
-from app.schemas.projects import ProjectCreate
+from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.schemas.users.user import NewUser
+from app.services.access.actor import Actor
+from app.services.audit import recorder
 from app.services.projects import projects
+from app.services.time_entries import entries
 from app.services.users import administration
 
 PASSWORD = "violet-harbour-42-lantern"
+OPERATOR = Actor(2_000_000_000, Role.admin, "UTC")
+"""An admin who is not in the database."""
 
 
 @cache
@@ -49,10 +54,10 @@ class Company:
     def project(self, name: str, *, members: tuple[User, ...] = (), is_active: bool = True) -> Project:
         with self._database.write_transaction("test") as session:
             project = projects.create(session, None, ProjectCreate(name=name), at=utc_now())
-            project.is_active = is_active
-            session.flush()
+            if not is_active:
+                projects.change(session, OPERATOR, project.id, ProjectUpdate(is_active=False), at=utc_now())
             for member in members:
-                session.execute(insert(PROJECT_MEMBER).values(project_id=project.id, user_id=member.id))
+                projects.add_member(session, OPERATOR, project.id, member.id, at=utc_now())
         return project
 
     def entry(self, user: User, project: Project, start: str, end: str | None, **fields: Any) -> int:
@@ -71,7 +76,13 @@ class Company:
         } | fields
         with self._database.write_transaction("test") as session:
             administration.register_zone(session, values["time_zone"])
-            return int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
+            entry_id = int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
+            event = {"actor_id": user.id, "subject_id": user.id, "object_id": entry_id}
+            after = entries.snapshot(values)
+            recorder.record(session, "time_entry:create", at=values["created_at"], after=after, **event)
+            if values["updated_at"] != values["created_at"]:
+                recorder.record(session, "time_entry:change", at=values["updated_at"], **event)
+        return entry_id
 
     def reload(self, user: User) -> User:
         """Return the user as stored in the database now."""
@@ -91,5 +102,7 @@ class Company:
         )
         with self._database.write_transaction("test") as session:
             user = administration.create(session, None, data, password_hash=password_hash(), at=utc_now())
-            user.is_active = is_active
+            if not is_active:
+                changes = {"is_active": False}
+                administration.apply_changes(session, OPERATOR, user, changes, action="user:deactivate", at=utc_now())
         return user

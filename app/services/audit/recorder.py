@@ -98,6 +98,12 @@ def changes(before: Fields, after: Fields) -> tuple[Fields, Fields]:
     return {name: before.get(name) for name in changed}, {name: after[name] for name in changed}
 
 
+def pseudonym(user_id: int) -> Fields:
+    """Return the names and e-mail of an erased user. The audit log implies them, so they never change."""
+    email = f"erased-{user_id}@erased.invalid"  # RFC 2606: .invalid never resolves
+    return {"first_name": "Erased", "last_name": f"Person {user_id}", "email": email}
+
+
 def mac_payload(event: Fields, previous: str) -> Fields:
     """Return what the link of an event authenticates: its fields without personal values, and the previous link."""
     return {name: event[name] for name in _MAC_FIELDS} | {"at": event["at"].isoformat(), "previous": previous}
@@ -192,7 +198,7 @@ class _Redactor:
     def redact(self, side: str, fields: Fields | None) -> str | None:
         if fields is None:
             return None
-        json_fields = {name: _to_json_value(value) for name, value in fields.items()}
+        json_fields = {name: to_json_value(value) for name, value in fields.items()}
         for name in PERSONAL_FIELDS & json_fields.keys():
             json_fields[name] = self.redact_value(f"{side}.{name}", json_fields[name])
         return canonical_json(json_fields)
@@ -205,7 +211,7 @@ class _Redactor:
         return salted_digest(self._salt, path, value)
 
 
-def _to_json_value(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """Convert a value for JSON. Instants are in UTC and end with Z; enums become their value."""
     match value:
         case datetime():

@@ -1,7 +1,8 @@
 """Verification of the audit log: recompute every chain link by link, and compare the chains with external checkpoints.
 
 A changed event does not match its link. A removed event leaves a gap. A truncated chain is shorter than its head says.
-Truncating a chain and fixing its head, or tampering with the key in hand, is detected only with a checkpoint.
+Truncating a chain and fixing its head, or tampering with the key in hand, is detected only with a checkpoint. A
+`Reconciliation` compares the rows with the verified events.
 """
 
 import json
@@ -13,20 +14,16 @@ from hmac import compare_digest
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, Table, select, true, tuple_
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Row, select
 
-from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.session import Session
 from app.core.security.hash_chain import GENESIS, SALT_LENGTH, HashChainKeys, UnknownKey, canonical_json, salted_digest
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
+from app.services.audit.reconciliation import Reconciliation
 from app.services.audit.recorder import ERASE_ACTION, ORGANISATION_CHAIN, Fields, is_digest, mac_payload
+from app.services.audit.stored_rows import AuditChainBroken, read_rows
 
 CHECKPOINT_LINK_LENGTH = 32  # hexadecimal digits, 128 bits: keeps the line short
-
-
-class AuditChainBroken(Exception):
-    """The audit log or a checkpoint was changed. The message names the first broken link or line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +45,27 @@ class VerificationResult:
     checkpoints: int = 0
 
 
-def verify(session: Session, lines: Iterable[str], *, on_progress: Callable[[int, int], None]) -> VerificationResult:
+def verify(
+    session: Session,
+    lines: Iterable[str],
+    *,
+    on_progress: Callable[[int, int], None],
+    reconciliation: Reconciliation | None = None,
+) -> VerificationResult:
     """Verify every chain, also against the checkpoints in `lines`. Raises AuditChainBroken at the first fault.
 
+    With a `reconciliation`, also compare the rows with the verified events. It counts the faults of the rows.
     `on_progress` is called after each chain with the number of verified events and the number of all events.
     """
     result = VerificationResult()
     checkpoints = _read_checkpoints(session, lines, result)
-    heads = {head.chain_id: head for head in _rows(session, AUDIT_CHAIN)}
+    heads = {head.chain_id: head for head in read_rows(session, AUDIT_CHAIN)}
     total = sum(head.length for head in heads.values() if isinstance(head.length, int))
     if ORGANISATION_CHAIN not in heads:
         raise AuditChainBroken(f"Chain {ORGANISATION_CHAIN} has no head.")
     for chain_id, head, events in _chains(session, heads):
         verifier = _ChainVerifier(session.keyring.audit_keys, chain_id, checkpoints.pop(chain_id, []))
-        for event in events:
+        for event in events if reconciliation is None else reconciliation.follow(chain_id, events):
             verifier.verify_event(event)
         verifier.verify_head(head)
         result.chains += 1
@@ -71,6 +75,8 @@ def verify(session: Session, lines: Iterable[str], *, on_progress: Callable[[int
     for chain_id in sorted(checkpoints):
         at = checkpoints[chain_id][0].at
         raise AuditChainBroken(f"Chain {chain_id} is missing, but the checkpoint of {at} contains it.")
+    if reconciliation is not None:
+        reconciliation.finish()
     return result
 
 
@@ -113,35 +119,10 @@ def _read_checkpoints(
 
 def _chains(session: Session, heads: dict[int, Row[Any]]) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
     """Yield each chain that has events, by id, with its head. Then yield the heads without events."""
-    for chain_id, events in groupby(_rows(session, AUDIT_EVENT), key=lambda event: event.chain_id):
+    for chain_id, events in groupby(read_rows(session, AUDIT_EVENT), key=lambda event: event.chain_id):
         yield chain_id, heads.pop(chain_id, None), events
     for chain_id, head in heads.items():
         yield chain_id, head, ()
-
-
-def _rows(session: Session, table: Table) -> Iterator[Row[Any]]:
-    """Yield all rows in the order of their primary key, in batches.
-
-    If a batch cannot be read, its rows are read one by one, so that the error names the place of the unreadable row.
-    Raises AuditChainBroken.
-    """
-    key, last = tuple(table.primary_key), None
-    for batch_size in (FETCH_SIZE, 1):
-        after_last = true() if last is None else tuple_(*key) > tuple_(*(getattr(last, column.name) for column in key))
-        query = select(table).where(after_last).order_by(*key)
-        try:
-            with session.execute(query, execution_options={"yield_per": batch_size}) as rows:
-                for last in rows:
-                    yield last
-        except (TypeError, ValueError, OverflowError, OSError):  # a value of the wrong type, or out of range
-            continue
-        except OperationalError as error:
-            if "Could not decode" not in str(error.orig):  # SQLite: text that isn't UTF-8
-                raise
-            continue
-        return
-    location = "at the start" if last is None else f"after chain {last[0]}" + (f", link {last[1]}" * (len(key) > 1))
-    raise AuditChainBroken(f"The row of {table.name} {location} cannot be read. A column holds an invalid value.")
 
 
 @dataclass(slots=True)

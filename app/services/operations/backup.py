@@ -14,7 +14,7 @@ from app.core.database.session import Session
 from app.models.tables import AUDIT_EVENT, ENTRY, USER
 from app.schemas.operations.backup import DatabaseInventory, DumpFile, EngineName, Manifest
 from app.services.audit import recorder, verification
-from app.services.audit.verification import AuditChainBroken
+from app.services.audit.stored_rows import AuditChainBroken
 from app.services.operations.backup_inventory import collect_facts, describe_difference
 
 

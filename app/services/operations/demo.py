@@ -18,6 +18,7 @@ from app.schemas.projects import ProjectCreate
 from app.schemas.users.user import NewUser
 from app.services.audit import recorder
 from app.services.projects import projects
+from app.services.time_entries.entries import snapshot
 from app.services.users import administration
 
 PASSWORD = DEMO_PASSWORD
@@ -108,11 +109,10 @@ def _add_days(session: Session, rng: random.Random, user: User, team_projects: l
     rows = [
         row
         for days_ago in range(DAYS, 0, -1)
-        for row in _day(rng, user, team_projects, today - timedelta(days=days_ago))
+        for row in _day(rng, user, team_projects, today - timedelta(days=days_ago), at=at)
     ]
     inserted = session.execute(insert(ENTRY).returning(ENTRY.c.id, sort_by_parameter_order=True), rows)
     for row, entry_id in zip(rows, inserted.scalars().all(), strict=True):
-        fields = {name: row[name] for name in ("project_id", "start_time", "end_time", "description", "time_zone")}
         recorder.record(
             session,
             "time_entry:create",
@@ -120,13 +120,15 @@ def _add_days(session: Session, rng: random.Random, user: User, team_projects: l
             actor_id=user.id,
             subject_id=user.id,
             object_id=entry_id,
-            after=fields,
+            after=snapshot(row),
             reason="demo company",
         )
     return len(rows)
 
 
-def _day(rng: random.Random, user: User, team_projects: list[Project], day: date) -> Iterator[dict[str, Any]]:
+def _day(
+    rng: random.Random, user: User, team_projects: list[Project], day: date, *, at: datetime
+) -> Iterator[dict[str, Any]]:
     """Yield a morning and an afternoon entry with a lunch break. No entries on weekends and on 5 % of other days."""
     if day.weekday() > 4 or rng.random() < 0.05:
         return
@@ -145,6 +147,6 @@ def _day(rng: random.Random, user: User, team_projects: list[Project], day: date
             "time_zone": user.time_zone,
             "needs_review": False,
             "version": 1,
-            "created_at": end.astimezone(UTC),
-            "updated_at": end.astimezone(UTC),
+            "created_at": at,
+            "updated_at": at,
         }

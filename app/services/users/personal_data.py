@@ -133,9 +133,9 @@ def _check_retention(session: Session, user_id: int, *, at: datetime) -> None:
 
 
 def _pseudonymise(user: User) -> None:
-    user.first_name, user.last_name = "Erased", f"Person {user.id}"
+    for name, value in recorder.pseudonym(user.id or 0).items():
+        setattr(user, name, value)
     user.name_key = casefold_key(f"{user.first_name} {user.last_name}")
-    user.email = f"erased-{user.id}@erased.invalid"  # RFC 2606: .invalid never resolves
     user.email_key = casefold_key(user.email)
     user.password_hash = UNUSABLE_PASSWORD
     user.has_second_factor = False

@@ -7,7 +7,8 @@ from app.core.database.session import Database
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
 from app.services.audit import recorder
 from app.services.audit.recorder import ORGANISATION_CHAIN
-from app.services.audit.verification import AuditChainBroken, VerificationResult
+from app.services.audit.stored_rows import AuditChainBroken
+from app.services.audit.verification import VerificationResult
 from tests.support.audit_tampering import (
     NOW,
     AuditTamperer,

@@ -1,0 +1,143 @@
+"""Comparison of the rows with the audit log: what SQL added, changed or deleted behind the service.
+
+One chain at a time is replayed in memory. The rows of each table are read once, in the order of the chains.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Column, Row, Table
+
+from app.core.database.session import Session
+from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, USER
+from app.services.audit.recorder import ORGANISATION_CHAIN, Fields, to_json_value
+from app.services.audit.replay import ChainReplay, ObjectKey, describe
+from app.services.audit.stored_rows import read_rows
+
+MAX_NAMED_FAULTS = 20
+_NOT_IN_EVENTS = {
+    USER: {"password_hash"},
+    API_TOKEN: {"token_hash", "last_used_at"},
+    SECOND_FACTOR: {"secret", "last_step"},
+    PASSWORD_LINK: {"token_hash"},
+}
+"""Columns that no event holds: hashes and secrets, and times that are no change."""
+
+
+class Reconciliation:
+    """Comparison with the rows during a verification. Use it as a context manager, because it keeps cursors open.
+
+    `named_faults` has the first faults, and `uncovered` counts the values that no event holds, by column.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.faults = 0
+        self.named_faults: list[str] = []
+        self.uncovered: Counter[str] = Counter()
+        self._resources = ExitStack()
+        self._tables = [
+            _TableReader(session, self._resources, *table)
+            for table in (
+                (ENTRY, ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time),  # in the order of an index
+                (USER, USER.c.id, USER.c.id),
+                (PROJECT, None, PROJECT.c.id),
+                (PROJECT_MEMBER, PROJECT_MEMBER.c.user_id, PROJECT_MEMBER.c.project_id),
+                (API_TOKEN, API_TOKEN.c.user_id, API_TOKEN.c.id),
+                (SECOND_FACTOR, SECOND_FACTOR.c.user_id, SECOND_FACTOR.c.user_id),
+                (PASSWORD_LINK, PASSWORD_LINK.c.user_id, PASSWORD_LINK.c.user_id),
+            )
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._resources.close()
+
+    def follow(self, chain_id: int, events: Iterable[Row[Any]]) -> Iterator[Row[Any]]:
+        """Yield the events of a chain, and compare the rows with them afterwards. Chains come in the order of ids.
+
+        An event is replayed when the next one is requested, so the caller has verified it by then.
+        """
+        replay = ChainReplay(chain_id)
+        for event in events:
+            yield event
+            replay.apply(event)
+        for conflict in replay.conflicts:
+            self._add_fault(conflict)
+        self._compare_rows(chain_id, replay.objects)
+        for key in replay.objects:
+            self._add_fault(f"{describe(key, chain_id)} was deleted without an event.")
+
+    def finish(self) -> None:
+        """Count the remaining rows as faults, because their users have no chain."""
+        self._compare_rows(math.inf, {})
+
+    def _compare_rows(self, last_owner: float, expected: dict[ObjectKey, Fields]) -> None:
+        """Compare the rows up to those of this owner, and remove their objects from `expected`."""
+        for table in self._tables:
+            for owner, object_id, row in table.rows_until(last_owner):
+                key = (table.name, object_id)
+                state = expected.pop(key, None) if owner == last_owner else None
+                if state is None:
+                    self._add_fault(f"{describe(key, owner)} was added without an event.")
+                elif differing := self._differences(table, row, state):
+                    self._add_fault(f"{describe(key, owner)} was changed in {', '.join(differing)} without an event.")
+
+    def _differences(self, table: "_TableReader", row: Row[Any], state: Fields) -> list[str]:
+        differing = []
+        for name in table.compared:
+            if name not in state:
+                self.uncovered[f"{table.name}.{name}"] += 1
+            elif _as_json(getattr(row, name)) != state[name]:
+                differing.append(name)
+        return differing
+
+    def _add_fault(self, fault: str) -> None:
+        self.faults += 1
+        if len(self.named_faults) < MAX_NAMED_FAULTS:
+            self.named_faults.append(fault)
+
+
+class _TableReader:
+    """Rows of a table by owner, which is the user whose chain describes the row. Without one, it is chain 0."""
+
+    def __init__(
+        self,
+        session: Session,
+        resources: ExitStack,
+        table: Table,
+        owner: Column[Any] | None,
+        key: Column[Any],
+        *order: Column[Any],
+    ) -> None:
+        self.name = table.name
+        identity = dict.fromkeys(column for column in (owner, *order, key) if column is not None)
+        unaudited = _NOT_IN_EVENTS.get(table, set()) | {key.name} | ({owner.name} if owner is not None else set())
+        self.compared = [column.name for column in table.c if column.name not in unaudited]
+        columns = [column for column in table.c if column in identity or column.name in self.compared]
+        self._owner, self._key = owner.name if owner is not None else None, key.name
+        self._rows = resources.enter_context(closing(read_rows(session, table, columns, tuple(identity))))
+        self._next = next(self._rows, None)
+
+    def rows_until(self, last_owner: float) -> Iterator[tuple[Any, Any, Row[Any]]]:
+        """Yield the next rows up to those of an owner: their owner, their id, and the row."""
+        while (row := self._next) is not None:
+            owner = ORGANISATION_CHAIN if self._owner is None else getattr(row, self._owner)
+            position = (
+                owner if isinstance(owner, int) else math.inf
+            )  # SQLite stores text in any column, and sorts it last
+            if position > last_owner:
+                return
+            yield owner, getattr(row, self._key), row
+            self._next = next(self._rows, None)
+
+
+def _as_json(value: Any) -> Any:
+    """Convert a value as the recorder does, but keep a fraction of a second, which the service never stores."""
+    return value.isoformat() if isinstance(value, datetime) and value.microsecond else to_json_value(value)

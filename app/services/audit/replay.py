@@ -1,0 +1,164 @@
+"""Replay of one audit chain: the state of its objects after the last event, as far as events hold it.
+
+Events hold full snapshots of what they create or end, and differences of what they change. What no event of a chain
+holds stays unknown, for example the version of an entry that the demo command of 0.9 created.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import Row
+
+from app.core.text import casefold_key
+from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, USER
+from app.services.audit.recorder import Fields, is_digest, pseudonym, to_json_value
+
+ObjectKey = tuple[str, int]
+"""Name of a table, and the id that identifies a row among the rows of one chain."""
+_CREATING = {"create", "clock_in"}
+_ENDING = {"delete", "revoke"}
+_TABLES = {table.name: table for table in (ENTRY, USER, PROJECT, API_TOKEN)}
+
+
+class ChainReplay:
+    """State of the objects of one chain. `conflicts` names events that met an object in another state."""
+
+    def __init__(self, chain_id: int) -> None:
+        self.objects: dict[ObjectKey, Fields] = {}
+        self.conflicts: list[str] = []
+        self.chain_id = chain_id
+
+    def apply(self, event: Row[Any]) -> None:
+        """Apply a verified event. Events that change no object, such as logins and exports, have no effect."""
+        at = to_json_value(event.at)
+        if event.object_type in _TABLES and event.object_id is not None and event.action not in _MEMBERSHIPS:
+            self._apply_change(event, at)
+        if effect := _EFFECTS.get(event.action):
+            effect(self.objects, self.chain_id, event, at)
+
+    def _apply_change(self, event: Row[Any], at: str) -> None:
+        key, verb = (event.object_type, event.object_id), event.action.partition(":")[2]
+        before, after = (dict(known_fields(event, side)) for side in ("before", "after"))
+        state = self.objects.get(key)
+        if verb in _CREATING:
+            state = self.objects[key] = {}
+        elif state is None:  # if it still exists, its row is a fault
+            if verb in _ENDING:
+                self._add_conflict(key, "was added", event)
+            return
+        differing = [name for name, value in before.items() if name in state and state[name] != value]
+        if differing:
+            self._add_conflict(key, f"was changed in {', '.join(differing)}", event)
+        if verb in _ENDING:
+            del self.objects[key]
+            return
+        state.update(after)
+        _derive(event, state, at, created=verb in _CREATING)
+
+    def _add_conflict(self, key: ObjectKey, what: str, event: Row[Any]) -> None:
+        self.conflicts.append(f"{describe(key, self.chain_id)} {what} without an event, before link {event.position}.")
+
+
+def describe(key: ObjectKey, chain_id: int) -> str:
+    """Name an object, for example "time_entry 12 of user 3"."""
+    owner = f" of user {chain_id}" if chain_id and key[0] != USER.name else ""
+    return f"{key[0]} {key[1]}{owner}"
+
+
+def known_fields(event: Row[Any], side: str) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of `before` or `after` with personal values. Erased values are left out."""
+    text = getattr(event, side)
+    if text is None:
+        return
+    for name, value in json.loads(text).items():
+        if not is_digest(name, value):
+            yield name, value
+        elif event.personal:
+            yield name, json.loads(event.personal)["values"][f"{side}.{name}"]
+
+
+def _derive(event: Row[Any], state: Fields, at: str, *, created: bool) -> None:
+    """Add what follows from an event without being in it: its time, and the keys of names and e-mails."""
+    match event.object_type:
+        case "time_entry" if "version" in state:  # else from the demo command up to 0.9, whose times are invented
+            state["updated_at"] = at
+        case "user":
+            if "email" in state:
+                state["email_key"] = casefold_key(state["email"])
+            if state.keys() >= {"first_name", "last_name"}:
+                state["name_key"] = casefold_key(f"{state['first_name']} {state['last_name']}")
+        case "project" if "name" in state:
+            state["name_key"] = casefold_key(state["name"])
+    if created and (event.object_type != "time_entry" or "version" in state):
+        state["created_at"] = at
+    if created and event.object_type == "user":
+        state["has_second_factor"] = False
+
+
+Objects = dict[ObjectKey, Fields]
+
+
+def _user(objects: Objects, chain_id: int) -> Fields:
+    """Return the state of the chain's user. Without an event that creates the user, it is not kept."""
+    return objects.get((USER.name, chain_id), {})
+
+
+def _add_member(objects: Objects, _chain_id: int, event: Row[Any], _at: str) -> None:
+    objects[PROJECT_MEMBER.name, event.object_id] = {}
+
+
+def _remove_member(objects: Objects, _chain_id: int, event: Row[Any], _at: str) -> None:
+    objects.pop((PROJECT_MEMBER.name, event.object_id), None)
+
+
+def _begin_second_factor(objects: Objects, chain_id: int, _event: Row[Any], at: str) -> None:
+    objects[SECOND_FACTOR.name, chain_id] = {"created_at": at, "confirmed_at": None}
+
+
+def _confirm_second_factor(objects: Objects, chain_id: int, _event: Row[Any], at: str) -> None:
+    objects.setdefault((SECOND_FACTOR.name, chain_id), {})["confirmed_at"] = at
+    _user(objects, chain_id)["has_second_factor"] = True
+
+
+def _remove_second_factor(objects: Objects, chain_id: int, _event: Row[Any], _at: str) -> None:
+    objects.pop((SECOND_FACTOR.name, chain_id), None)
+    _user(objects, chain_id)["has_second_factor"] = False
+
+
+def _create_link(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    objects[PASSWORD_LINK.name, chain_id] = {"created_at": at} | dict(known_fields(event, "after"))
+
+
+def _remove_link(objects: Objects, chain_id: int, _event: Row[Any], _at: str) -> None:
+    objects.pop((PASSWORD_LINK.name, chain_id), None)
+
+
+def _set_own_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    _remove_link(objects, chain_id, event, at)
+    _user(objects, chain_id)["must_change_password"] = False
+
+
+def _erase(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    _remove_link(objects, chain_id, event, at)
+    _remove_second_factor(objects, chain_id, event, at)
+    user = _user(objects, chain_id)
+    user.update(pseudonym(chain_id))
+    _derive(event, user, at, created=False)
+
+
+_MEMBERSHIPS = {"project:add_member", "project:remove_member"}
+_EFFECTS: dict[str, Callable[[Objects, int, Row[Any], str], None]] = {
+    "project:add_member": _add_member,
+    "project:remove_member": _remove_member,
+    "second_factor:begin": _begin_second_factor,
+    "user:add_second_factor": _confirm_second_factor,
+    "user:remove_second_factor": _remove_second_factor,
+    "user:reset_second_factor": _remove_second_factor,
+    "password_link:create": _create_link,
+    "user:deactivate": _remove_link,
+    "user:set_password": _remove_link,
+    "user:change_password": _set_own_password,
+    "user:set_password_by_link": _set_own_password,
+    "user:erase": _erase,
+}
