@@ -39,6 +39,12 @@ def schema_state_of(db_url: str) -> SchemaState:
         return detect_schema_state(database)
 
 
+@pytest.fixture
+def people(people):
+    people.records_events = True
+    return people
+
+
 def test_migrate_makes_an_empty_database_ready(run_cli, empty_url):
     migrated = run_cli("migrate", DB_URL=empty_url)
 

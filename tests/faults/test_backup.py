@@ -151,6 +151,7 @@ def test_a_backup_under_load_comes_back_under_load(people, database, backend, be
 
 def test_a_restore_that_is_killed_leaves_what_was_there(people, database, run_command, db_url, tmp_path):
     website = people.project("Website")
+    people.records_events = True
     people.entry(people.employee("Ana"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="before")
     run_command("backup", "monday")
     people.entry(people.employee("Bob"), website, "2026-03-02 08:00", "2026-03-02 12:00", description="after")

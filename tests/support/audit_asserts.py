@@ -12,7 +12,6 @@ from sqlalchemy import select, tuple_
 from app.core.database.session import Database, Session
 from app.models.tables import API_TOKEN, AUDIT_CHAIN, AUDIT_EVENT, ENTRY, PROJECT, PROJECT_MEMBER, USER
 from app.services.audit import verification
-from app.services.audit.reconciliation import Reconciliation
 from app.services.audit.recorder import ORGANISATION_CHAIN, with_personal_values
 from tests.support.secret_scan import assert_no_secrets
 
@@ -127,13 +126,6 @@ class RowSnapshot:
                 for kind, (statement, _) in _ROW_QUERIES.items()
                 for row in connection.exec_driver_sql(statement).all()
             }
-
-
-def assert_rows_agree(database: Database) -> None:
-    """Verify all chains, and compare the rows with them as `verify-audit` does."""
-    with database.read_transaction() as session, Reconciliation(session) as rows:
-        verification.verify(session, [], on_progress=lambda done, total: None, reconciliation=rows)
-    assert (rows.named_faults, rows.uncovered) == ([], {})
 
 
 def assert_chains_intact(session: Session, ids: Collection[int]) -> None:

@@ -10,7 +10,7 @@ from app.core.database.session import Database
 from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
 from app.models.projects import Project
-from app.models.tables import ENTRY, USER
+from app.models.tables import ENTRY, PROJECT_MEMBER, USER
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.schemas.users.user import NewUser
@@ -39,6 +39,10 @@ def instant(text: str) -> datetime:
 class Company:
     """Create users by first name. All users have the given time zone unless the call names another."""
 
+    records_events = False
+    """True to record an audit event for each entry, member, deactivated user and archived project, as the service does.
+    Events of new users and projects are always recorded."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -54,10 +58,15 @@ class Company:
     def project(self, name: str, *, members: tuple[User, ...] = (), is_active: bool = True) -> Project:
         with self._database.write_transaction("test") as session:
             project = projects.create(session, None, ProjectCreate(name=name), at=utc_now())
-            if not is_active:
-                projects.change(session, OPERATOR, project.id, ProjectUpdate(is_active=False), at=utc_now())
+            if self.records_events:
+                projects.change(session, OPERATOR, project.id, ProjectUpdate(is_active=is_active), at=utc_now())
+                for member in members:
+                    projects.add_member(session, OPERATOR, project.id, member.id, at=utc_now())
+                return project
+            project.is_active = is_active
+            session.flush()
             for member in members:
-                projects.add_member(session, OPERATOR, project.id, member.id, at=utc_now())
+                session.execute(insert(PROJECT_MEMBER).values(project_id=project.id, user_id=member.id))
         return project
 
     def entry(self, user: User, project: Project, start: str, end: str | None, **fields: Any) -> int:
@@ -77,11 +86,10 @@ class Company:
         with self._database.write_transaction("test") as session:
             administration.register_zone(session, values["time_zone"])
             entry_id = int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
-            event = {"actor_id": user.id, "subject_id": user.id, "object_id": entry_id}
-            after = entries.snapshot(values)
-            recorder.record(session, "time_entry:create", at=values["created_at"], after=after, **event)
-            if values["updated_at"] != values["created_at"]:
-                recorder.record(session, "time_entry:change", at=values["updated_at"], **event)
+            if self.records_events:
+                event = {"actor_id": user.id, "subject_id": user.id, "object_id": entry_id}
+                after = entries.snapshot(values)
+                recorder.record(session, "time_entry:create", at=values["created_at"], after=after, **event)
         return entry_id
 
     def reload(self, user: User) -> User:
@@ -102,7 +110,8 @@ class Company:
         )
         with self._database.write_transaction("test") as session:
             user = administration.create(session, None, data, password_hash=password_hash(), at=utc_now())
-            if not is_active:
-                changes = {"is_active": False}
+            if self.records_events:
+                changes = {"is_active": is_active}
                 administration.apply_changes(session, OPERATOR, user, changes, action="user:deactivate", at=utc_now())
+            user.is_active = is_active
         return user

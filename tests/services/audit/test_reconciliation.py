@@ -37,6 +37,12 @@ COVERED = {
 
 
 @pytest.fixture
+def people(people):
+    people.records_events = True
+    return people
+
+
+@pytest.fixture
 def company(people, database) -> dict[str, int]:
     """Ana, in Mia's team, has an entry, an API token, a second factor and a password link. She is on the website."""
     mia, bob = people.manager("Mia"), people.employee("Bob")

@@ -39,6 +39,12 @@ BEFORE_0_9 = "2026_11_25_export_slots"
 
 
 @pytest.fixture
+def people(people):
+    people.records_events = True
+    return people
+
+
+@pytest.fixture
 def monday(people):
     """One user with an entry of 7.5 hours."""
     ana, website = people.employee("Ana"), people.project("Website")
@@ -82,7 +88,7 @@ def test_what_was_there_comes_back(run_command, people, database, monday, tmp_pa
 
     assert (taken.exit_code, restored.exit_code, taken.stderr, restored.stderr) == (0, 0, "", "")
     assert taken.stdout.startswith("Wrote and checked monday: 20")
-    assert taken.stdout.endswith(" UTC, 1 entries, 3 events.\n")
+    assert taken.stdout.endswith(" UTC, 1 entries, 4 events.\n")
     assert (names(database), hours(database)) == (["Ana"], then)
     assert (tmp_path / "monday").stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.glob(".*")) == []
