@@ -30,7 +30,7 @@ class Call:
         target = f"{address.path}?{urlencode(self.params)}" if self.params else address.path
         body = self._content()
         headers = self.headers | {
-            "Host": address.netloc,
+            "Host": address.netloc or "localhost",
             "Content-Type": "application/json" if self.form is None else "application/x-www-form-urlencoded",
             "Content-Length": str(len(body)),
         }
