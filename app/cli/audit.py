@@ -1,5 +1,6 @@
 """Commands on the audit log."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def verify_audit(
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
         task = progress.add_task("Links", visible=False)
-        with database.read_transaction("cli:verify-audit") as session, Reconciliation(session) as rows:
+        with database.read_transaction("cli:verify-audit") as session, closing(Reconciliation(session)) as rows:
             result = verification.verify(
                 session,
                 lines,

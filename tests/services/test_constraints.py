@@ -81,16 +81,6 @@ UPDATE_CASES = [
 ]
 
 
-@pytest.fixture
-def ana(people):
-    return people.employee("Ana")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
 def test_a_persons_entries_never_overlap(database, ana, website):
     results = []
     for existing, times, _ in INSERT_CASES:

@@ -21,16 +21,6 @@ LONG = "\N{FOX FACE}" * 2000  # 8,000 bytes
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-def ana(people):
-    return people.employee("Ana")
-
-
-@pytest.fixture
-def website(people):
-    return people.project("Website")
-
-
 def stored_by(database, user):
     """Return the number of the user's stored responses and their bytes."""
     sizes = select(func.count(), func.sum(byte_length(IDEMPOTENCY_KEY.c.answer)))

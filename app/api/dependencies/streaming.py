@@ -96,7 +96,7 @@ async def json_response(
     if body is not None:
         return Response(body, media_type=JSON)
     runtime, user_id = tx.anonymous.runtime, await tx.user_id()
-    permit = runtime.streamed_reads.semaphore_of(user_id)
+    permit = runtime.streamed_reads[user_id]
     with ExitStack() as cleanup:
         try:
             async with asyncio.timeout(REPORT_WAIT_SECONDS):

@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from functools import cache
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
 from passlib.hash import argon2
 from zxcvbn_rs_py import zxcvbn
 
 from app.core.errors import Invalid, Unavailable
+from app.core.keyed_semaphores import KeyedSemaphores
 
 MIN_LENGTH = 12
 MAX_LENGTH = 128
@@ -110,7 +110,7 @@ class PasswordHasher:
 
     def __init__(self) -> None:
         self._permit = asyncio.Lock()
-        self._network_permits: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._network_permits = KeyedSemaphores(1)
         self._executor = ThreadPoolExecutor(
             max_workers=1, thread_name_prefix="hash", initializer=_lower_thread_priority
         )
@@ -144,16 +144,12 @@ class PasswordHasher:
         async with AsyncExitStack() as permits:
             try:
                 async with asyncio.timeout(MAX_WAIT_SECONDS):
-                    await permits.enter_async_context(self._network_permit(network))
+                    if network is not None:
+                        await permits.enter_async_context(self._network_permits[network])
                     await permits.enter_async_context(self._permit)
             except TimeoutError:
                 raise LoginQueueFull("Too many logins are in progress. Try again in a few seconds.") from None
             return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
-
-    def _network_permit(self, network: str | None) -> asyncio.Lock:
-        """Return the lock of the network. It is shared as long as a request holds it or waits for it."""
-        permit = asyncio.Lock()
-        return permit if network is None else self._network_permits.setdefault(network, permit)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -5,30 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 from sqlalchemy.exc import OperationalError
 
 from app.core.database.session import DatabaseUnavailable, ServiceBusy
+from app.core.keyed_semaphores import KeyedSemaphores
 from app.core.observability import metrics
 
 WAIT_SECONDS = 2
 _Result = TypeVar("_Result")
-
-
-class PermitsPerUser:
-    """A semaphore for each user. One that nobody holds or waits for is dropped."""
-
-    def __init__(self, permits: int) -> None:
-        self._permits = permits
-        self._semaphores: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
-
-    def __len__(self) -> int:
-        return len(self._semaphores)
-
-    def semaphore_of(self, user_id: int) -> asyncio.Semaphore:
-        """Return the semaphore of a user. Keep it while you hold or wait for a permit."""
-        return self._semaphores.setdefault(user_id, asyncio.Semaphore(self._permits))
 
 
 class ConcurrencyLimiter:
@@ -56,7 +41,7 @@ class ConcurrencyLimiter:
         metrics.CONCURRENCY_LIMIT.labels(name).inc(permits)
         self._permits = asyncio.Semaphore(permits)
         self._writer_permits = asyncio.Semaphore(max_writers) if max_writers else None
-        self._user_permits = PermitsPerUser(permits_per_user or permits)
+        self._user_permits = KeyedSemaphores(permits_per_user or permits)
         self._waiters: set[asyncio.Timeout] = set()
         self._rejected: set[asyncio.Timeout] = set()
         self._executor = ThreadPoolExecutor(max_workers=permits, thread_name_prefix="request")
@@ -94,7 +79,7 @@ class ConcurrencyLimiter:
             [self._writer_permits, self._permits] if writes and self._writer_permits is not None else [self._permits]
         )
         if user_id is not None:
-            semaphores.insert(0, self._user_permits.semaphore_of(user_id))
+            semaphores.insert(0, self._user_permits[user_id])
         acquired: list[asyncio.Semaphore] = []
         try:
             if any(semaphore.locked() for semaphore in semaphores):

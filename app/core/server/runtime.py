@@ -7,11 +7,12 @@ import structlog
 
 from app.core.config.settings import Settings
 from app.core.database.session import Database
+from app.core.keyed_semaphores import KeyedSemaphores
 from app.core.mail import create_mailer
 from app.core.observability import metrics
 from app.core.security.access_tokens import TokenSigner
 from app.core.security.passwords import PasswordHasher
-from app.core.server.concurrency_limit import ConcurrencyLimiter, PermitsPerUser
+from app.core.server.concurrency_limit import ConcurrencyLimiter
 from app.core.server.export_limit import ExportLimiter
 from app.core.server.rate_limit import RateLimiter
 from app.core.server.spool import Spool
@@ -36,7 +37,7 @@ class Runtime:
         )
         self.spools: set[Spool] = set()
         # Until a client has read a streamed response, it is a file on disk.
-        self.streamed_reads = PermitsPerUser(MAX_STREAMED_READS)
+        self.streamed_reads = KeyedSemaphores(MAX_STREAMED_READS)
         self.hasher = PasswordHasher()
         self.signer = TokenSigner(settings)
         self.mailer = create_mailer(settings)

@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import Column, Row, Table
 
@@ -30,7 +29,7 @@ _NOT_IN_EVENTS = {
 
 
 class Reconciliation:
-    """Comparison with the rows during a verification. Use it as a context manager, because it keeps cursors open.
+    """Comparison with the rows during a verification. Close it, because it keeps cursors open.
 
     `named_faults` has the first faults, and `uncovered` counts the values that no event holds, by column.
     """
@@ -53,10 +52,8 @@ class Reconciliation:
             )
         ]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Close the cursors."""
         self._resources.close()
 
     def follow(self, chain_id: int, events: Iterable[Row[Any]]) -> Iterator[Row[Any]]:
@@ -129,9 +126,8 @@ class _TableReader:
         """Yield the next rows up to those of an owner: their owner, their id, and the row."""
         while (row := self._next) is not None:
             owner = ORGANISATION_CHAIN if self._owner is None else getattr(row, self._owner)
-            position = (
-                owner if isinstance(owner, int) else math.inf
-            )  # SQLite stores text in any column, and sorts it last
+            # SQLite stores text in any column, and sorts it last.
+            position = owner if isinstance(owner, int) else math.inf
             if position > last_owner:
                 return
             yield owner, getattr(row, self._key), row

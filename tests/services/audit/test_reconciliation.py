@@ -1,5 +1,6 @@
 """Comparison of the rows with the audit log: what SQL adds, changes or deletes behind the service is named."""
 
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -225,7 +226,7 @@ def test_a_value_of_another_type_is_named_by_its_row(company, database):
 
 
 def reconcile(session: Session) -> Reconciliation:
-    with Reconciliation(session) as reconciliation:
+    with closing(Reconciliation(session)) as reconciliation:
         verification.verify(session, [], on_progress=lambda done, total: None, reconciliation=reconciliation)
     return reconciliation
 
