@@ -2,7 +2,7 @@
 
 The response is stored under the caller's key in the transaction of the change. The caller's row is locked before the
 key is looked up, so a concurrent duplicate waits and then finds the stored response. What a user can store is bounded:
-a response has at most 64 KiB, and a user's oldest responses beyond the budget are deleted.
+a response has at most 64 KiB, and a user has about 1,000 responses and 4 MiB (the budget). Older ones are deleted.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ REPLACED_COLUMNS = ("fingerprint", "answer", "created_at")
 _STORED_QUERY = select(IDEMPOTENCY_KEY.c.fingerprint, IDEMPOTENCY_KEY.c.answer, IDEMPOTENCY_KEY.c.created_at).where(
     IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"), IDEMPOTENCY_KEY.c.key == bindparam("key")
 )
-# Deletes expired keys of all users, oldest first, because a user who never writes again would keep theirs. SKIP LOCKED
-# leaves out rows that another transaction is deleting.
+# Deletes expired keys of all users, oldest first, because those of a user who never writes again would stay forever.
+# SKIP LOCKED leaves out rows that another transaction is deleting.
 _EXPIRED_QUERY = (
     select(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key)
     .where(IDEMPOTENCY_KEY.c.created_at <= bindparam("until"))
@@ -160,7 +160,8 @@ def store_response(
     session.execute_later(_UPSERT, row | {"answer": answer, "created_at": at})
     if purge:
         session.execute_later(_EVICT, {"user_id": user_id})
-        # Last: it locks keys of other users, and waiting for a lock after that could deadlock.
+        # This is the last statement, because it locks keys of other users. Waiting for a lock after that could
+        # deadlock.
         session.execute_later(_PURGE, {"until": at - KEY_RETENTION})
 
 

@@ -98,13 +98,13 @@ async def _get_cursor_page(
 
 async def _get_optional_period(
     start_date: Annotated[
-        Day | None, Query(description="First day of the period. If omitted, there is no first day.")
+        Day | None, Query(description="First day of the period. If omitted, the period has no start.")
     ] = None,
     end_date: Annotated[
-        Day | None, Query(description="Last day of the period, inclusive. If omitted, there is no last day.")
+        Day | None, Query(description="Last day of the period, inclusive. If omitted, the period has no end.")
     ] = None,
     time_zone: Annotated[
-        TimeZoneName | None, Query(description="Time zone of the period's days; its default depends on the list.")
+        TimeZoneName | None, Query(description="Time zone of the days: each entry's own, or UTC for audit events.")
     ] = None,
 ) -> Period | None:
     if start_date is None and end_date is None:
@@ -182,8 +182,9 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[!-~]+$",
-        description="A new value for each new request, and the same value to retry it. For 24 hours, a retry of a "
-        "successful request with the same operation, parameters and body returns the stored response.",
+        description="A new value for each new request, and the same value to retry it. For up to 24 hours, a retry of "
+        "a successful request with the same operation, parameters and body returns the stored response. A bulk "
+        "request returns its entries as they are now.",
         examples=["2f1c9a34-0b6e-4f2e-9d0a-6a8f3f1f7c11"],
     ),
 ]

@@ -18,7 +18,7 @@ Record working time to the second: clock in and out, correct entries, report and
 `POST /time-entries/clock-in`, clock out, and list your entries with `GET /time-entries/me`.
 
 **Scripts and terminals:** create an API token with `POST /auth/api-tokens`. The `security` of each operation lists the
-scopes that it accepts. An operation with `OAuth2PasswordBearer` only accepts no API token.
+scopes that it accepts. An operation that lists only `OAuth2PasswordBearer` does not accept API tokens.
 
 **Times** are RFC 3339 instants in UTC. Dates are local days in the time zone of the entry, or in `time_zone`.
 **Errors** are `application/problem+json`. Check `code`, show `detail`, and quote `request_id` in support requests.

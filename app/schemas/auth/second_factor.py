@@ -30,7 +30,7 @@ class SecondFactorRemoval(RequestModel):
 class RecoveryCodes(ResponseModel):
     recovery_codes: Annotated[
         list[Annotated[str, Field(max_length=40)]],
-        Field(max_length=10, description="Each one replaces a one-time code once. Shown only once."),
+        Field(max_length=10, description="Use each one in place of a one-time code. Shown only once."),
     ]
 
 

@@ -52,7 +52,7 @@ class PersonalReportDay(ResponseModel):
     first_start: Annotated[UtcInstant | None, Field(description="Start of the first entry.")]
     last_end: Annotated[UtcInstant | None, Field(description="Latest end of a closed entry.")]
     break_seconds: Annotated[Seconds, Field(description="Total time between the entries, in seconds.", examples=[1800])]
-    entries: Annotated[list[TimeEntryWithProject], Field(description="Oldest first. With `split`, their segments.")]
+    entries: Annotated[list[TimeEntryWithProject], Field(description="Entries, oldest first; segments with `split`.")]
 
 
 class PersonalReport(ResponseModel):
@@ -62,7 +62,7 @@ class PersonalReport(ResponseModel):
         str,
         Field(
             max_length=64,
-            description="The requested `time_zone`. If omitted, yours, but days are those of each entry's zone.",
+            description="The `time_zone` of the request. If omitted, yours; each entry then counts on days of its own.",
         ),
     ]
     attribution: Attribution

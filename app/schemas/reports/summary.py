@@ -41,7 +41,7 @@ GroupByQuery = Annotated[
     Field(
         min_length=1,
         max_length=MAX_GROUPS,
-        description="One to three groups. Rows are sorted in their order. Repeat the parameter or use commas.",
+        description="One to three groups. Rows are sorted in this order. Repeat the parameter or use commas.",
         examples=[["user", "month"]],
         json_schema_extra={"uniqueItems": True},
     ),
@@ -95,7 +95,7 @@ class Summary(ResponseModel):
         str,
         Field(
             max_length=64,
-            description="The requested `time_zone`. If omitted, yours, but days are those of each entry's zone.",
+            description="The `time_zone` of the request. If omitted, yours; each entry then counts on days of its own.",
         ),
     ]
     attribution: Attribution

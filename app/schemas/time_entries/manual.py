@@ -91,7 +91,7 @@ class BulkRequest(RequestModel):
         Field(
             min_length=1,
             max_length=MAX_OPERATIONS,
-            description="Applied in this order, all or none. Each entry in one operation at most.",
+            description="They are applied in this order, all or none. An entry may occur in one operation only.",
             examples=[
                 [
                     {

@@ -68,8 +68,8 @@ _STATE_QUERY = (
     .outerjoin(PROJECT, PROJECT.c.id == bindparam("project_id"))
     .where(USER.c.id == _USER_ID)
 )
-# With an Idempotency-Key, also the response stored under it, the creation time of the oldest key of all users (index
-# lookup), and the number of the user's keys.
+# With an Idempotency-Key, the query also reads the response stored under it, the creation time of the oldest key of all
+# users (index lookup), and the number of the user's keys.
 _USER_KEYS = IDEMPOTENCY_KEY.alias("user_key")
 _STATE_QUERY_WITH_KEY = _STATE_QUERY.add_columns(
     IDEMPOTENCY_KEY.c.fingerprint,
@@ -193,7 +193,7 @@ def _check_can_clock_in(state: Row[Any], *, switch: bool) -> None:
             "You are already clocked in. Clock out first, or send switch=true.", entry_id=state.open_id
         )
     if state.project_id is None or not state.project_is_bookable:
-        raise ProjectNotFound("There is no project with this project_id that you may book.")
+        raise ProjectNotFound("There is no project with this project_id that you may clock in on.")
     if not state.project_is_active:
         raise ProjectInactive("This project is archived. Choose another project_id.")
 

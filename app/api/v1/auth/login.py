@@ -50,7 +50,7 @@ async def log_in(
 async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now) -> Token:
     """Exchange a refresh token for a new access token and the next refresh token.
 
-    A refresh token works once. If it is used again more than 10 seconds later, the login session ends.
+    Use a refresh token once. A retry within 10 seconds returns the same next token. Later use ends the login session.
     """
     token = runtime.database.keyring.refresh_tokens.decode(
         body.refresh_token

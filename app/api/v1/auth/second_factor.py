@@ -61,7 +61,7 @@ async def enroll_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnr
 async def confirm_second_factor(body: SecondFactorConfirmation, tx: UserTransaction, now: Now) -> RecoveryCodes:
     """Confirm your second factor with a one-time code. From then on, a login requires a code.
 
-    Keep the recovery codes. Each one replaces a one-time code once, for example if you lose your phone.
+    Keep the recovery codes. Use each one in place of a one-time code, for example if you lose your phone.
     """
     return await tx.write(second_factor.confirm, body.code, at=now)
 

@@ -40,7 +40,7 @@ async def get_hours_summary(
     ] = None,
     project_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only hours on this project.")] = None,
     fill: Annotated[
-        bool, Query(description="Also return days, active users and active projects without hours, with 0.")
+        bool, Query(description="Also return rows with 0 hours for days, active users and active projects.")
     ] = False,
     attribution: AttributionQuery = Attribution.at_start,
 ) -> Response:

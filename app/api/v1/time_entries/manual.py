@@ -102,5 +102,5 @@ async def delete_entry(
     versions: IfMatch,
     reason: Annotated[Reason, Query(description="Reason for the deletion, kept in the history.")],
 ) -> None:
-    """Delete an entry. Its history stays readable for all users who may see its user."""
+    """Delete an entry. Users who may see the entry's user can still read its history."""
     await tx.write(manual.delete_entry, entry_id, reason=reason, versions=versions, at=now)

@@ -57,7 +57,7 @@ async def import_users(
     users have no password. The export writes an apostrophe before text that a spreadsheet could run as a formula. The
     import removes it.
 
-    Each line counts as one request in the rate limit, and a file as one minute's requests at most.
+    For the rate limit each line counts as one request, but a file never as more than one minute's requests.
     """
     await tx.read(check_caller)  # before the file is read
     content = await _read_csv_body(request)
