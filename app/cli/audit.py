@@ -20,7 +20,7 @@ def verify_audit(
         Path | None, typer.Option(help="File with lines from audit-checkpoint, to compare the chains with.")
     ] = None,
 ) -> None:
-    """Verify the audit log, and compare time entries, users, projects and API tokens with it.
+    """Verify the audit log, and compare the rows with it (docs/security.md names the tables).
 
     Exit with 1 after printing the first broken or missing link, or what was added, changed or deleted without an event.
     """

@@ -26,7 +26,7 @@ def export(
     manager: Annotated[
         int | None, typer.Option(help="Export only the team of the manager with this id.", min=1, max=MAX_ID)
     ] = None,
-    include_indirect: Annotated[bool, typer.Option(help="With --manager: also the users further below.")] = False,
+    include_indirect: Annotated[bool, typer.Option(help="With --manager: also indirect reports.")] = False,
     columns: Annotated[ExportColumns, typer.Option(help="Columns to write.")] = ExportColumns.full,
     attribution: Annotated[
         Attribution, typer.Option(help="Count an entry on the day it starts, or split it at each midnight.")

@@ -17,12 +17,12 @@ class WorkerProcess(multiprocess.Process):
 
     _has_started = False
     _pinged_at: float | None = None
-    """Instant of the oldest ping without a reply. A parent process that was suspended itself finds the replies."""
+    """Instant of the oldest ping without a reply. If the parent process was suspended, it finds the replies later."""
 
     def is_alive(self, timeout: float = 5) -> bool:
         """Return False for a worker that has exited, or that has left a ping without a reply for too long.
 
-        That is REPLY_SECONDS, and `timeout` seconds for a worker that is starting.
+        Too long is REPLY_SECONDS, or `timeout` seconds while the worker is starting.
         """
         if not self.process.is_alive():
             return False

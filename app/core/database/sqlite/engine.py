@@ -45,8 +45,8 @@ def sqlite_engine(settings: Settings) -> Engine:
 class FileGuard:
     """Rejects every transaction once the database's path leads to another file, or to none.
 
-    An open connection goes on with the file that it has opened. After `rm` or `mv` it would acknowledge writes into a
-    file without a name, which is gone when the process ends. The service must be restarted to use another file.
+    An open connection goes on with the file that it has opened. After `rm` it would write into a file that is gone when
+    the process ends, after `mv` into one under another name. Restart the service to use another file.
     """
 
     def __init__(self, file: str) -> None:
@@ -56,7 +56,7 @@ class FileGuard:
     def check(self) -> None:
         """Raise OperationalError if the file was deleted or replaced since the engine was made."""
         if self._identity is not None and self._find_identity() != self._identity:
-            error = sqlite3.OperationalError("the database file was deleted or replaced: restart the service")
+            error = sqlite3.OperationalError("the database file was deleted or replaced: put it back or restart")
             raise OperationalError(None, None, error)
 
     def _find_identity(self) -> tuple[int, int] | None:
