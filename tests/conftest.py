@@ -42,6 +42,7 @@ ON_BOTH_ENGINES = (
     "tests/services/audit/test_recorder.py",
     "tests/services/calendar/",
     "tests/services/operations/test_backup.py",
+    "tests/services/operations/test_schema_check.py",
     "tests/services/test_",
     "tests/services/time_entries/",
     "tests/services/users/",

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from alembic.config import Config
@@ -18,6 +18,8 @@ from alembic import command
 from app.core.config.settings import Environment, Settings
 from app.core.database.postgresql import online_migration
 from app.core.database.session import Database
+from app.core.database.sqlite.operations import SQLiteOperations
+from app.core.security.keyring import Keyring
 
 ROOT = Path(__file__).resolve().parents[3]
 LOCK_RETRY_SECONDS = 0.02
@@ -181,11 +183,7 @@ def migrate(
     Raises UnknownSchema before any change, and MigrationBlocked.
     """
     _reject_unknown_schema(detect_schema_state(database))
-
-    def upgrade(connection: Connection) -> None:
-        config = _alembic_config()
-        config.attributes |= {"connection": connection, "keyring": database.keyring}
-        command.upgrade(config, revision)
+    upgrade = partial(_upgrade, keyring=database.keyring, revision=revision)
 
     if not database.settings.is_sqlite:
         url = database.settings.database_url
@@ -193,6 +191,19 @@ def migrate(
         return
     with connect_for_alembic(database) as connection:
         upgrade(connection)
+
+
+def create_sqlite_schema(keyring: Keyring, revision: str) -> dict[str, str]:
+    """Migrate a new SQLite database in memory, and return its objects as `Session.read_schema_objects` does."""
+    with create_engine("sqlite://").connect() as connection:
+        _upgrade(connection, keyring, revision)
+        return SQLiteOperations().read_schema_objects(connection, frozenset())
+
+
+def _upgrade(connection: Connection, keyring: Keyring, revision: str) -> None:
+    config = _alembic_config()
+    config.attributes |= {"connection": connection, "keyring": keyring}
+    command.upgrade(config, revision)
 
 
 def connect_for_alembic(database: Database) -> AbstractContextManager[Connection]:

@@ -1,6 +1,6 @@
 """Transactions and their operations, alike on SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,6 +64,13 @@ class Session(SQLModelSession):
     def allocate_ids(self, table: Table, count: int) -> Iterable[int]:
         """Return ids for new rows of a table, ascending. No other transaction gets the same ids."""
         return self.operations.allocate_ids(self.connection(), table, count)
+
+    def read_schema_objects(self, tables: Set[str]) -> dict[str, str]:
+        """Return the triggers and their definitions by kind and name. SQLite also returns tables, indexes and views.
+
+        PostgreSQL returns the triggers of these tables only, with digests as definitions.
+        """
+        return self.operations.read_schema_objects(self.connection(), tables)
 
     def write_csv(self, statement: Select[Any], write: Callable[[bytes], object]) -> None:
         """Write the rows of a statement as CSV (RFC 4180), in chunks. NULL is an empty cell.

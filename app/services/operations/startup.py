@@ -2,13 +2,20 @@
 
 from datetime import datetime
 
-from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, InvalidSettings, Settings
-from app.core.database.migrations import ensure_schema, open_database
+from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, Environment, InvalidSettings, Settings
+from app.core.database.migrations import (
+    UnusableDatabase,
+    current_revisions,
+    ensure_schema,
+    head_revision,
+    open_database,
+)
 from app.core.database.session import Session
 from app.models.metadata import all_tables
 from app.services.access import locks
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
 from app.services.auth import second_factor
+from app.services.operations.schema_check import find_differences
 from app.services.users import first_admin
 
 
@@ -22,7 +29,7 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
         ensure_schema(database, all_tables())
         with database.write_transaction("start:first-admin") as session:
             locks.lock_user_rules(session)  # the second of two concurrent first starts sees the event of the first
-            warnings = _check_keys(session)
+            warnings = [*_check_schema(session), *_check_keys(session)]
             created = first_admin.ensure(session, at=at)
     if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
         warnings.append(
@@ -30,6 +37,22 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
             "Change it before others can reach this service."
         )
     return warnings
+
+
+def _check_schema(session: Session) -> list[str]:
+    """Return a warning for each difference from the migrations. Raises UnusableDatabase in production.
+
+    The schema of a newer version, during a rolling upgrade, is not compared.
+    """
+    if current_revisions(session.connection()) != {head_revision()}:
+        return []
+    differences = find_differences(session)
+    if differences and session.settings.ENVIRONMENT is Environment.production:
+        raise UnusableDatabase(
+            f"The schema differs from what the migrations create. {' '.join(differences)} Find out who did that, and "
+            "undo it."
+        )
+    return differences
 
 
 def _check_keys(session: Session) -> list[str]:

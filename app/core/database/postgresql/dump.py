@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.core.database.execution_options import FETCH_SIZE
+from app.core.database.postgresql.catalog import OWN_TABLES
 from app.core.database.postgresql.engine import get_dbapi_connection
 from app.core.database.postgresql.online_migration import RETRY_PAUSE_SECONDS, TOTAL_WAIT_SECONDS, Report
 from app.core.time.clock import monotonic_seconds
@@ -38,20 +39,12 @@ PARTITION = re.compile(r"_(p\d+|\d{4}_\d{2}|rest)$")
 """Suffix of a partition's name, as in deploy/scaling. Dumps of version 0.7 and earlier list rows per partition."""
 DumpWriter = Callable[[IO[bytes]], None]
 """A function that writes a dump to a file."""
-_OWN_TABLES = """
-    WITH RECURSIVE ours AS (
-        SELECT oid FROM pg_class WHERE relkind IN ('r', 'p') AND relname = ANY(%(tables)s)
-        AND relnamespace = quote_ident(current_schema())::regnamespace
-        UNION SELECT inhrelid FROM pg_inherits JOIN ours ON inhparent = oid
-    )
-"""
-"""Our tables and their partitions. Other applications may have tables in the same schema."""
 _RELATIONS = f"""
-    {_OWN_TABLES} SELECT format('%%I.%%I', nspname, relname), relkind = 'r'
+    {OWN_TABLES} SELECT format('%%I.%%I', nspname, relname), relkind = 'r'
     FROM ours JOIN pg_class ON pg_class.oid = ours.oid JOIN pg_namespace ON pg_namespace.oid = relnamespace
 """  # noqa: S608 - built from constants, here and below
 _CONSTRAINT_STATEMENTS = f"""
-    {_OWN_TABLES} SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
+    {OWN_TABLES} SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', conrelid::regclass, conname),
         format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
     FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 AND conrelid IN (SELECT oid FROM ours)
     UNION ALL

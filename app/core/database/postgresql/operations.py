@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from functools import cache
 from typing import Any
 
@@ -11,9 +11,17 @@ from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, create
 from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 
+from app.core.database.postgresql.catalog import OWN_TABLES
 from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
 
 _CHUNK_BYTES = 256 * 1024
+_TRIGGERS = f"""
+    {OWN_TABLES} SELECT 'trigger ' || tgname, left(encode(sha256(convert_to(
+        concat_ws(' ', relname, tgtype, tgenabled, tgattr, tgqual, prosrc), 'UTF8')), 'hex'), 32)
+    FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_class ON pg_class.oid = ours.oid
+        JOIN pg_proc ON pg_proc.oid = tgfoid
+    WHERE NOT tgisinternal AND tgparentid = 0
+"""  # noqa: S608 - built from constants
 _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 
@@ -46,6 +54,11 @@ class PostgreSQLOperations:
         sequence = func.pg_get_serial_sequence(f'"{table.name}"', "id")
         ids = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
         return connection.execute(ids).scalars().all()
+
+    def read_schema_objects(self, connection: Connection, tables: Set[str]) -> dict[str, str]:
+        """Return the triggers of these tables, with a digest of the table, the conditions and the function."""
+        rows = connection.exec_driver_sql(_TRIGGERS, {"tables": list(tables)})
+        return {row[0]: row[1] for row in rows}
 
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
         """Stream the rows with COPY: PostgreSQL renders them, and Python builds no objects."""

@@ -2,12 +2,17 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, func, select
 
 from app.core.database.execution_options import FETCH_SIZE
+
+_SCHEMA_OBJECTS = (
+    "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+)
 
 
 class SQLiteOperations:
@@ -30,6 +35,11 @@ class SQLiteOperations:
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
         return range(last + 1, last + 1 + count)
+
+    def read_schema_objects(self, connection: Connection, _tables: Set[str]) -> dict[str, str]:
+        """Return all objects. Case, quotes and spaces depend on SQLite's version, so they are removed."""
+        rows = connection.exec_driver_sql(_SCHEMA_OBJECTS)
+        return {name: re.sub(r'[\s"`\[\]]', "", sql).casefold() for name, sql in rows}
 
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
         buffer = io.StringIO(newline="")

@@ -1,0 +1,102 @@
+"""Comparison of the schema with the migrations: guards that are missing, and triggers that somebody added."""
+
+import pytest
+from sqlalchemy import text
+
+from app.core.database.migrations import UnusableDatabase
+from app.core.database.session import Database
+from app.core.time.clock import utc_now
+from app.services.operations.schema_check import POSTGRESQL_GUARDS, find_differences
+from app.services.operations.startup import prepare
+from tests.services.audit.test_keys import PRODUCTION
+from tests.support.databases import POSTGRESQL, SQLITE, settings_for
+
+HOURS_FOR_SALE = {
+    SQLITE: [
+        "CREATE TRIGGER more_hours AFTER INSERT ON time_entry BEGIN UPDATE time_entry SET description = 'x'; END",
+    ],
+    POSTGRESQL: [
+        "CREATE FUNCTION more_hours() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "CREATE TRIGGER more_hours BEFORE INSERT ON time_entry FOR EACH ROW EXECUTE FUNCTION more_hours()",
+    ],
+}
+DROP_GUARD = {
+    SQLITE: "DROP TRIGGER audit_event_append_only_UPDATE",
+    POSTGRESQL: "DROP TRIGGER audit_event_append_only_row ON audit_event",
+}
+TAMPERED = [
+    (
+        SQLITE,
+        "DROP INDEX uq_time_entry_one_open_per_user",
+        "The index uq_time_entry_one_open_per_user is missing.",
+    ),
+    (SQLITE, "CREATE VIEW hours AS SELECT * FROM time_entry", "The view hours was added."),
+    (
+        POSTGRESQL,
+        "ALTER TABLE audit_event DISABLE TRIGGER audit_event_append_only_row",
+        "The trigger audit_event_append_only_row was changed.",
+    ),
+    (
+        POSTGRESQL,
+        "CREATE OR REPLACE FUNCTION audit_chain_only_grows() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "The trigger audit_chain_only_grows_row was changed. The trigger audit_chain_only_grows_truncate was changed.",
+    ),
+]
+
+
+def start(db_url: str, **settings: object) -> list[str]:
+    return prepare(settings_for(db_url, **settings), at=utc_now())
+
+
+def run_sql(database: Database, *statements: str) -> None:
+    with database.write_transaction() as session:
+        for statement in statements:
+            session.execute(text(statement))
+
+
+def test_the_migrations_differ_in_nothing_from_themselves(database, db_url):
+    with database.read_transaction() as session:
+        objects = session.read_schema_objects({"audit_chain", "audit_event", "time_entry"})
+
+        assert find_differences(session) == []
+        assert len(objects) == len(POSTGRESQL_GUARDS) or session.settings.is_sqlite
+
+
+def test_production_does_not_start_with_a_trigger_that_somebody_added(people, database, db_url, engine):
+    people.admin("Ada")
+    run_sql(database, *HOURS_FOR_SALE[engine])
+
+    with pytest.raises(UnusableDatabase, match=r"The trigger more_hours was added\.") as refused:
+        start(db_url, **PRODUCTION)
+
+    assert "\n" not in str(refused.value)
+
+
+def test_production_does_not_start_without_a_guard_of_the_audit_log(people, database, db_url, engine):
+    people.admin("Ada")
+    run_sql(database, DROP_GUARD[engine])
+
+    with pytest.raises(UnusableDatabase, match=f"The trigger {DROP_GUARD[engine].split()[2]} is missing"):
+        start(db_url, **PRODUCTION)
+
+
+def test_development_starts_with_a_warning(people, database, db_url, engine):
+    people.admin("Ada")
+    run_sql(database, *HOURS_FOR_SALE[engine])
+
+    assert start(db_url) == ["The trigger more_hours was added."]
+
+
+@pytest.mark.parametrize(("engine", "statement", "difference"), TAMPERED)
+def test_a_guard_that_is_weaker_is_named(people, database, db_url, statement, difference):
+    people.admin("Ada")
+    run_sql(database, statement)
+
+    assert " ".join(start(db_url)) == difference
+
+
+def test_an_index_and_a_table_of_the_operator_are_no_difference(people, database, db_url):
+    people.admin("Ada")
+    run_sql(database, "CREATE INDEX ix_description ON time_entry (description)", "CREATE TABLE holiday (day DATE)")
+
+    assert start(db_url, **PRODUCTION) == []
