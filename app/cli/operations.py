@@ -36,7 +36,6 @@ from app.services.operations.backup_inventory import collect_facts, describe_dif
 
 commands = typer.Typer()
 BACKUP_REQUEST_ID, RESTORE_REQUEST_ID = "cli:backup", "cli:restore"
-ChainError = str | None
 
 
 @commands.command()
@@ -57,7 +56,8 @@ def backup(
             manifest = backup_service.build_manifest(
                 session, facts, dump_database(session, facts, file, out, progress), at=at
             )
-            archive.add_manifest(out, manifest.model_dump_json().encode())
+            content = manifest.model_dump_json().encode()
+            archive.add_manifest(out, content, backup_service.authenticate_backup(database.keyring.audit_keys, content))
             archive.read_manifest(out)  # checks the size limit that a restore applies
             with progress_step(progress, "Check", manifest.content.bytes) as update:
                 archive.check(out, backup_service.get_dump(manifest), on_bytes=lambda size: update(advance=size))
@@ -69,7 +69,8 @@ def restore(
     file: Annotated[Path, typer.Argument(help="Backup file to restore.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the database even if it has users.")] = False,
     skip_verification: Annotated[
-        bool, typer.Option("--skip-verification", help="Restore even if the audit log cannot be verified.")
+        bool,
+        typer.Option("--skip-verification", help="Restore even if the backup cannot be verified."),
     ] = False,
 ) -> None:
     """Replace the content of the database with a checked backup. If a check fails, nothing is changed, except for a
@@ -78,18 +79,22 @@ def restore(
     The restore is recorded in the audit log.
     """
     with report_errors(), open_database(load_settings()) as database, progress_bar() as progress:
-        manifest = backup_service.parse_manifest(archive.read_manifest(file), engine=database.settings.database_kind)
+        content = archive.read_manifest(file)
+        manifest = backup_service.parse_manifest(content, engine=database.settings.database_kind)
+        faults = backup_service.require_authentic(
+            database.keyring.audit_keys, content, archive.read_manifest_mac(file), allow_unverified=skip_verification
+        )
         with inspect_connection(database) as connection:
             backup_service.require_replaceable(connection, force=force)
         with progress_step(progress, "Check", manifest.content.bytes) as update:
             archive.check(file, backup_service.get_dump(manifest), on_bytes=lambda size: update(advance=size))
         restore_database = _restore_sqlite if database.settings.is_sqlite else _restore_postgresql
-        chain_error = restore_database(database, file, manifest, progress, skip_verification)
-    if chain_error is not None:
-        typer.secho(f"The audit log cannot be verified. {chain_error}", fg="red", err=True)
+        faults += restore_database(database, file, manifest, progress, skip_verification)
+    for fault in faults:
+        typer.secho(f"The backup cannot be verified. {fault}", fg="red", err=True)
     migration_note = "" if manifest.facts.revision == head_revision() else f" It was migrated to {head_revision()}."
     typer.echo(f"Restored the backup of {backup_service.describe(manifest)}.{migration_note}")
-    if chain_error is not None and not skip_verification:
+    if faults and not skip_verification:
         raise typer.Exit(1)
 
 
@@ -154,7 +159,7 @@ def _dump_postgresql(
 
 def _restore_sqlite(
     database: Database, file: Path, manifest: Manifest, progress: Progress, skip_verification: bool
-) -> ChainError:
+) -> list[str]:
     database_file = Path(str(database.settings.database_url.database))
     with TemporaryDirectory(dir=database_file.parent, prefix=".restore-") as folder:
         staged = Path(folder) / "restored.db"
@@ -164,19 +169,20 @@ def _restore_sqlite(
         with open_database(load_settings(DB_URL=f"sqlite:///{staged}")) as restored:
             with restored.read_transaction(RESTORE_REQUEST_ID) as session:
                 backup_service.require_matches_manifest(session, manifest)
+                backup_service.require_own_schema(session, manifest)
             migrate(restored)
             with restored.write_transaction(RESTORE_REQUEST_ID) as session:
-                chain_error = _verify_audit_log(session, manifest, progress, skip_verification)
+                faults = _verify_audit_log(session, manifest, progress, skip_verification)
         with progress_step(progress, "Put in place") as update:
             sqlite_backup.replace_database(
                 staged, database.settings, on_pages=lambda done, total: update(completed=done, total=total)
             )
-    return chain_error
+    return faults
 
 
 def _restore_postgresql(
     database: Database, file: Path, manifest: Manifest, progress: Progress, skip_verification: bool
-) -> ChainError:
+) -> list[str]:
     pg_restore = dump.find_program("pg_restore", at_least=manifest.content.made_by)
     if detect_schema_state(database) is SchemaState.empty:
         migrate(database, manifest.facts.revision, report=_print_to_stderr)
@@ -209,7 +215,7 @@ def _all_or_nothing() -> Iterator[None]:
         raise CommandError(f"Database error, nothing was changed: {first_line(error.orig)}") from None
 
 
-def _verify_audit_log(session: Session, manifest: Manifest, progress: Progress, skip_verification: bool) -> ChainError:
+def _verify_audit_log(session: Session, manifest: Manifest, progress: Progress, skip_verification: bool) -> list[str]:
     with progress_step(progress, "Links") as update:
         return backup_service.verify_restored(
             session,

@@ -1,4 +1,4 @@
-"""The file format of a backup: a zip file with a database dump and a manifest. Any zip tool can open it.
+"""The file format of a backup: a zip file with a database dump, a manifest and its MAC. Any zip tool can open it.
 
 Two checksums cover the dump: the CRC-32 of the zip format, and the SHA-256 in the manifest.
 """
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-MANIFEST = "manifest.json"
+MANIFEST, MANIFEST_MAC = "manifest.json", "manifest.mac"
 CHUNK_BYTES = 1024 * 1024
+MAC_BYTES = 1024
+"""The maximum size of a MAC with the id of its key."""
 MANIFEST_MIB = 256
 """The maximum size of a manifest. A million users need about half of it, at some 120 bytes each."""
 ArchiveFile = Path | IO[bytes]
@@ -58,10 +60,11 @@ def pack(
     return ArchiveMember(name, size, digest.hexdigest())
 
 
-def add_manifest(out: IO[bytes], manifest: bytes) -> None:
-    """Append the manifest to an archive."""
+def add_manifest(out: IO[bytes], manifest: bytes, mac: str) -> None:
+    """Append the manifest and its MAC to an archive."""
     with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(MANIFEST, manifest)
+        archive.writestr(MANIFEST_MAC, mac)
 
 
 def read_manifest(file: ArchiveFile) -> bytes:
@@ -72,6 +75,15 @@ def read_manifest(file: ArchiveFile) -> bytes:
     if len(content) > limit:
         raise DamagedArchive(f"The file is not a backup: its manifest is larger than {MANIFEST_MIB} MiB.")
     return content
+
+
+def read_manifest_mac(file: ArchiveFile) -> str | None:
+    """Return the MAC of the manifest, or None for an archive without one. Raises DamagedArchive."""
+    with _open_archive(file) as archive:
+        if MANIFEST_MAC not in archive.namelist():
+            return None
+        with archive.open(MANIFEST_MAC) as stream:
+            return stream.read(MAC_BYTES).decode("ascii", errors="backslashreplace")
 
 
 def check(file: ArchiveFile, member: ArchiveMember, *, on_bytes: Callable[[int], None]) -> None:

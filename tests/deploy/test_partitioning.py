@@ -23,6 +23,7 @@ pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
 @pytest.fixture
 def company(people, database, db_url, engine):
     """Create Mia's team and an entry of last year before the tables are partitioned."""
+    people.records_events = True
     mia, website = people.manager("Mia"), people.project("Website")
     ana = people.employee("Ana", manager=mia)
     people.entry(ana, website, hours_ago_utc(9000), hours_ago_utc(8998))

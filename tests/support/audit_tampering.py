@@ -37,6 +37,11 @@ DISABLE_TRIGGERS = {
     POSTGRESQL: "SELECT 'ALTER TABLE ' || name || ' DISABLE TRIGGER ALL' "
     "FROM unnest(ARRAY['audit_event', 'audit_chain']) AS name",
 }
+RESTORE_TRIGGERS = {
+    SQLITE: "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE 'audit_%'",
+    POSTGRESQL: DISABLE_TRIGGERS[POSTGRESQL].replace("DISABLE", "ENABLE"),
+}
+"""Queries for the statements that restore the triggers, to run before they are disabled."""
 LATER_INSTANTS = {
     SQLITE: [literal_column("at + 1")],
     POSTGRESQL: [literal_column(f"at + interval '1 {step}'") for step in ("second", "microsecond")],
@@ -52,7 +57,9 @@ class AuditTamperer:
     def __init__(self, database: Database) -> None:
         self._database = database
         with database.write_transaction() as session:
-            for statement in session.scalars(text(DISABLE_TRIGGERS[session.get_bind().dialect.name])).all():
+            engine = session.get_bind().dialect.name
+            self._restore = session.scalars(text(RESTORE_TRIGGERS[engine])).all()
+            for statement in session.scalars(text(DISABLE_TRIGGERS[engine])).all():
                 session.execute(text(statement))
             self.events = session.execute(
                 select(AUDIT_EVENT).order_by(AUDIT_EVENT.c.chain_id, AUDIT_EVENT.c.position)
@@ -67,6 +74,10 @@ class AuditTamperer:
         with self._database.write_transaction() as session:
             for statement in statements:
                 session.execute(statement)
+
+    def restore_triggers(self) -> None:
+        """Cover the tracks: enable the triggers again."""
+        self.execute(*map(text, self._restore))
 
     def verify_after(self, *statements: Executable, checkpoints: tuple[str, ...] = ()) -> str | None:
         """Execute the statements, verify, and roll back.

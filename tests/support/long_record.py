@@ -3,17 +3,13 @@
 from sqlalchemy import text
 
 from app.core.database.session import Database
-from tests.support.audit_tampering import DISABLE_TRIGGERS
+from tests.support.audit_tampering import DISABLE_TRIGGERS, RESTORE_TRIGGERS
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.factories import instant
 
 _FIRST = int(instant("2026-03-01 00:00:07").timestamp())
 """Seven seconds after midnight, so that some entries cross the midnights."""
 _STORED = {SQLITE: "{}", POSTGRESQL: "to_timestamp({})"}
-_RESTORE_TRIGGERS = {
-    SQLITE: "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE 'audit_%'",
-    POSTGRESQL: DISABLE_TRIGGERS[POSTGRESQL].replace("DISABLE", "ENABLE"),
-}
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) "
 
 
@@ -53,7 +49,7 @@ def add_long_record(database: Database, user_id: int, project_id: int, count: in
 def add_changes(database: Database, entry_id: int, user_id: int, count: int) -> None:
     """Give the entry `count` more changes by its user, which are no links of the user's audit chain."""
     with database.write_transaction() as session:
-        restore = session.scalars(text(_RESTORE_TRIGGERS[database.settings.database_kind])).all()
+        restore = session.scalars(text(RESTORE_TRIGGERS[database.settings.database_kind])).all()
         stored = _STORED[database.settings.database_kind]
         session.disable_timeouts()
         for statement in session.scalars(text(DISABLE_TRIGGERS[database.settings.database_kind])).all():

@@ -1,7 +1,11 @@
-"""Backup and restore: audit events, the manifest, and the checks of a restored database before the commit."""
+"""Backup and restore: audit events, the manifest and its MAC, and the checks of a restored database."""
 
+import hashlib
+import re
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
+from hmac import compare_digest
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, inspect, select
@@ -11,11 +15,16 @@ from app import __version__
 from app.core.archive import ArchiveMember, DamagedArchive
 from app.core.database.migrations import UnknownSchema, current_revisions, is_known_revision
 from app.core.database.session import Session
+from app.core.security.hash_chain import HashChainKeys, UnknownKey
 from app.models.tables import AUDIT_EVENT, ENTRY, USER
 from app.schemas.operations.backup import DatabaseInventory, DumpFile, EngineName, Manifest
 from app.services.audit import recorder, verification
+from app.services.audit.reconciliation import Reconciliation
 from app.services.audit.stored_rows import AuditChainBroken
 from app.services.operations.backup_inventory import collect_facts, describe_difference
+from app.services.operations.schema_check import find_differences
+
+_MAC = re.compile(r"(?P<key>[0-9a-f]{16}) (?P<mac>[0-9a-f]{64})")
 
 
 class RestoreRefused(Exception):
@@ -42,6 +51,42 @@ def build_manifest(session: Session, facts: DatabaseInventory, dump: DumpFile, *
     return Manifest(
         format=1, version=__version__, engine=session.settings.database_kind, taken_at=at, facts=facts, content=dump
     )
+
+
+def authenticate_backup(keys: HashChainKeys, manifest: bytes) -> str:
+    """Return the MAC of a manifest, after the id of its key. The key is derived from AUDIT_KEY."""
+    return f"{keys.current_id} {_manifest_mac(keys, keys.current_id, manifest)}"
+
+
+def require_authentic(keys: HashChainKeys, manifest: bytes, mac: str | None, *, allow_unverified: bool) -> list[str]:
+    """Check that a manifest, and so the dump that it describes, is from a service with this AUDIT_KEY.
+
+    Returns no fault, or one if `allow_unverified` is true. Otherwise raises RestoreRefused for a fault.
+    """
+    fault = _find_forgery(keys, manifest, mac)
+    if fault is None:
+        return []
+    if not allow_unverified:
+        raise RestoreRefused(
+            f"{fault} Nothing was changed. If you know that this file is your own, use --skip-verification."
+        )
+    return [fault]
+
+
+def _find_forgery(keys: HashChainKeys, manifest: bytes, mac: str | None) -> str | None:
+    if mac is None:
+        return "The backup is not authenticated. It was created before version 0.10, or by somebody else."
+    parts = _MAC.fullmatch(mac)
+    try:
+        if parts is not None and compare_digest(_manifest_mac(keys, parts["key"], manifest), parts["mac"]):
+            return None
+    except UnknownKey as error:
+        return f"The backup cannot be authenticated. {error}."
+    return "The backup is not authentic. Its manifest was changed after it was created."
+
+
+def _manifest_mac(keys: HashChainKeys, key: str, manifest: bytes) -> str:
+    return keys.mac(key, {"backup_manifest_sha256": hashlib.sha256(manifest).hexdigest()})
 
 
 def describe(manifest: Manifest) -> str:
@@ -95,6 +140,15 @@ def require_matches_manifest(session: Session, manifest: Manifest) -> None:
         raise RestoreRefused(f"{difference} Nothing was changed.")
 
 
+def require_own_schema(session: Session, manifest: Manifest) -> None:
+    """Check that the tables, indexes, triggers and views are those of the backup's revision. Raises RestoreRefused.
+
+    On SQLite the backup becomes the database, with every trigger in it. A foreign trigger could change later writes.
+    """
+    if differences := find_differences(session, manifest.facts.revision):
+        raise RestoreRefused(f"The backup has another schema than the service. {differences[0]} Nothing was changed.")
+
+
 def verify_restored(
     session: Session,
     manifest: Manifest,
@@ -102,15 +156,16 @@ def verify_restored(
     allow_unverified: bool,
     at: datetime,
     on_progress: Callable[[int, int], None],
-) -> str | None:
-    """Verify the restored audit log, and record the restore in it. The schema must be at this version's revision.
+) -> list[str]:
+    """Verify the restored audit log, compare the rows with it, and record the restore in it.
 
-    Returns None, or the first fault if `allow_unverified` is true. Otherwise raises RestoreRefused for a fault.
+    The schema must be at this version's revision. Returns the faults if `allow_unverified` is true. Otherwise raises
+    RestoreRefused for the first one.
     """
-    fault = _find_fault(session, on_progress)
-    if fault is not None and not allow_unverified:
+    faults = _find_faults(session, on_progress)
+    if faults and not allow_unverified:
         raise RestoreRefused(
-            f"The backup is complete, but its audit log cannot be verified. {fault} Nothing was changed. Set the "
+            f"The backup is complete, but its audit log cannot be verified. {faults[0]} Nothing was changed. Set the "
             "AUDIT_KEY, SECRET_KEY and AUDIT_PREVIOUS_KEYS of that time, or use --skip-verification."
         )
     after = {"taken_at": manifest.taken_at, "version": manifest.version, "sha256": manifest.content.sha256}
@@ -119,15 +174,16 @@ def verify_restored(
             recorder.record(session, "backup:restore", at=at, actor_id=None, after=after)
             session.execute(select(1))  # sends the queued event, so that its error is raised here
     except IntegrityError:
-        if fault is None:
+        if not faults:
             raise
-        # A trigger rejects events on a broken chain. The caller prints the fault, and the data is restored anyway.
-    return fault
+        # A trigger rejects events on a broken chain. The caller prints the faults, and the data is restored anyway.
+    return faults
 
 
-def _find_fault(session: Session, on_progress: Callable[[int, int], None]) -> str | None:
-    try:
-        verification.verify(session, [], on_progress=on_progress)
-    except AuditChainBroken as fault:
-        return str(fault)  # not the error, because its traceback keeps a cursor open
-    return None
+def _find_faults(session: Session, on_progress: Callable[[int, int], None]) -> list[str]:
+    with closing(Reconciliation(session)) as reconciliation:
+        try:
+            verification.verify(session, [], on_progress=on_progress, reconciliation=reconciliation)
+        except AuditChainBroken as fault:
+            return [str(fault)]  # not the error, because its traceback keeps a cursor open
+    return reconciliation.named_faults

@@ -19,16 +19,18 @@ from app.core.archive import MANIFEST_MIB
 from app.core.database.migrations import SchemaState, detect_schema_state, head_revision
 from app.core.database.postgresql.dump import ProgramFailed, find_program
 from app.core.database.session import Database
+from app.core.security.hash_chain import HashChainKeys
 from app.core.time.clock import utc_now
 from app.models.tables import AUDIT_EVENT, ENTRY, USER
 from app.services.access.actor import Actor
+from app.services.operations.backup import authenticate_backup
 from app.services.users import administration
 from tests.deploy.test_partitioning import STATEMENTS
 from tests.migrations.test_migrations import objects_of
 from tests.support.audit_asserts import AuditLog
 from tests.support.audit_tampering import AuditTamperer
 from tests.support.cli import create_unrelated_table, error_line
-from tests.support.databases import POSTGRESQL, SQLITE, settings_for
+from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 from tests.support.export_files import becomes_true
 from tests.support.migrations import run_alembic
 from tests.support.postgresql import connect, execute
@@ -62,16 +64,41 @@ def hours(database):
         return [tuple(row) for row in session.execute(select(ENTRY).order_by(ENTRY.c.id))]
 
 
-def with_manifest(file: Path, change, dump: bytes | None = None) -> None:
-    """Rewrite the backup with a changed manifest, and with another dump if one is given."""
+def with_manifest(file: Path, change, dump: bytes | None = None, *, mac: bytes | None = None) -> None:
+    """Rewrite the backup with a changed manifest, and with another dump if one is given.
+
+    The manifest gets this MAC, by default the one that the service would compute.
+    """
     with zipfile.ZipFile(file) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(parts.pop("manifest.json"))
+    del parts["manifest.mac"]
     change(manifest)
+    content = json.dumps(manifest).encode()
     with zipfile.ZipFile(file, "w") as archive:
         for name, part in parts.items():
             archive.writestr(name, dump or part)
-        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.writestr("manifest.json", content)
+        if mac != b"":
+            archive.writestr("manifest.mac", mac or authenticate_backup(HashChainKeys(SECRET_KEY), content))
+
+
+def with_database(file: Path, folder: Path, *statements: str, mac: bytes | None = None) -> None:
+    """Run SQL in the SQLite database of a backup, and make its manifest match."""
+    with zipfile.ZipFile(file) as archive:
+        name = archive.extract("time_tracking.db", folder)
+    with closing(sqlite3.connect(name)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    dump = Path(name).read_bytes()
+    digest = hashlib.sha256(dump).hexdigest()
+    with_manifest(file, lambda manifest: manifest["content"].update(sha256=digest, bytes=len(dump)), dump, mac=mac)
+
+
+def mac_of(file: Path) -> bytes:
+    with zipfile.ZipFile(file) as archive:
+        return archive.read("manifest.mac")
 
 
 def test_what_was_there_comes_back(run_command, people, database, monday, tmp_path):
@@ -345,26 +372,93 @@ def test_a_record_that_cannot_be_proven_comes_back_only_when_the_operator_says_s
 
     refused = error_line(run_command("restore", "monday", "--force", SECRET_KEY=ANOTHER_KEY))
 
-    assert (
-        "The backup is complete, but its audit log cannot be verified. Chain 0, link 1 cannot be verified." in refused
-    )
+    assert refused.startswith("The backup cannot be authenticated. It was made with the key ")
     assert "which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS." in refused
     assert names(database) == ["Ana", "Bob"]
     restored = run_command("restore", "monday", "--force", "--skip-verification", SECRET_KEY=ANOTHER_KEY)
     assert restored.exit_code == 0
-    assert restored.stderr.startswith("The audit log cannot be verified. Chain 0, link 1 cannot be verified.")
+    assert "The backup cannot be verified. Chain 0, link 1 cannot be verified." in restored.stderr
     assert names(database) == ["Ana"]
 
 
 def test_a_break_in_is_found_when_the_backup_comes_back(run_command, database, monday):
     ana, _ = monday
-    AuditTamperer(database).execute(delete(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ana.id))
+    tamperer = AuditTamperer(database)
+    tamperer.execute(delete(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ana.id))
+    tamperer.restore_triggers()
     run_command("backup", "monday")
 
     assert "but its audit log cannot be verified. Chain " in error_line(run_command("restore", "monday", "--force"))
     restored = run_command("restore", "monday", "--force", "--skip-verification")
     assert (restored.exit_code, names(database)) == (0, ["Ana"])
-    assert restored.stderr.startswith("The audit log cannot be verified. Chain ")
+    assert restored.stderr.startswith("The backup cannot be verified. Chain ")
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_hours_altered_in_a_backup_are_refused_before_anything_is_restored(run_command, database, monday, tmp_path):
+    then = hours(database)
+    run_command("backup", "monday")
+    with_database(
+        tmp_path / "monday", tmp_path, "UPDATE time_entry SET description = 'Rest'", mac=mac_of(tmp_path / "monday")
+    )
+
+    refused = error_line(run_command("restore", "monday", "--force"))
+
+    assert refused.startswith("The backup is not authentic. Its manifest was changed after it was created. Nothing was")
+    assert hours(database) == then
+
+
+def test_a_backup_without_a_mac_is_restored_only_when_the_operator_says_so(run_command, database, monday, tmp_path):
+    """Backups of version 0.9 and earlier have none."""
+    run_command("backup", "monday")
+    with_manifest(tmp_path / "monday", lambda manifest: None, mac=b"")
+
+    refused = error_line(run_command("restore", "monday", "--force"))
+    assert refused.startswith(
+        "The backup is not authenticated. It was created before version 0.10, or by somebody else."
+    )
+
+    restored = run_command("restore", "monday", "--force", "--skip-verification")
+    assert (restored.exit_code, names(database)) == (0, ["Ana"])
+    assert restored.stderr.startswith("The backup cannot be verified. The backup is not authenticated.")
+
+
+@pytest.mark.parametrize("mac", [b"x", b"0123456789abcdef ", b"\xff" * 2000, b"\n"])
+def test_a_mac_of_another_form_is_refused(run_command, database, monday, tmp_path, mac):
+    run_command("backup", "monday")
+    with_manifest(tmp_path / "monday", lambda manifest: None, mac=mac)
+
+    assert error_line(run_command("restore", "monday", "--force")).startswith("The backup is not authentic. Its ")
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_trigger_in_a_backup_is_refused_even_without_verification(run_command, database, monday, tmp_path):
+    then = hours(database)
+    run_command("backup", "monday")
+    trigger = "CREATE TRIGGER more_hours AFTER INSERT ON time_entry BEGIN UPDATE time_entry SET version = 1; END"
+    with_database(tmp_path / "monday", tmp_path, trigger)
+
+    refused = error_line(run_command("restore", "monday", "--force", "--skip-verification"))
+
+    assert refused == (
+        "The backup has another schema than the service. The trigger more_hours was added. Nothing was changed."
+    )
+    assert hours(database) == then
+
+
+def test_hours_changed_by_sql_before_the_backup_are_found_at_the_restore(run_command, people, database, monday):
+    with database.write_transaction("test") as session:
+        session.execute(update(ENTRY).values(description="Something else"))
+    run_command("backup", "monday")
+    people.employee("Bob")
+
+    refused = error_line(run_command("restore", "monday", "--force"))
+
+    assert "time_entry 1 of user 1 was changed in description without an event." in refused
+    assert names(database) == ["Ana", "Bob"]
+    restored = run_command("restore", "monday", "--force", "--skip-verification")
+    assert (restored.exit_code, names(database)) == (0, ["Ana"])
+    assert "was changed in description without an event." in restored.stderr
 
 
 def test_somebody_elses_database_is_neither_taken_nor_replaced(run_cli, run_command, empty_url, monday):
