@@ -1,7 +1,5 @@
 """The previous release works on the schema of this release (F10)."""
 
-import subprocess
-import sys
 from contextlib import ExitStack, closing, contextmanager
 
 import httpx
@@ -19,7 +17,7 @@ from tests.support.credentials import create_login_session
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import Company
 from tests.support.openapi_operations import Operation
-from tests.support.releases import environment, extract_previous_release, start_migration
+from tests.support.releases import extract_previous_release, run_command_of, start_migration
 from tests.support.server_process import ROOT, TLS, Backend
 
 pytestmark = [pytest.mark.system, pytest.mark.high_volume]  # runs code of another release
@@ -117,11 +115,11 @@ def test_a_backup_that_the_release_before_made_comes_back(
     previous, run_cli, empty_url, engine, tmp_path, postgresql_server
 ):
     with empty_database(engine, tmp_path, postgresql_server) as db_url:
-        _command(previous, db_url, "migrate")
+        run_command_of(previous, db_url, "migrate")
         with closing(Database(settings_for(db_url))) as database:
             _create_data(Company(database))
             then = _hours(database)
-        _command(previous, db_url, "backup", str(tmp_path / "old"))
+        run_command_of(previous, db_url, "backup", str(tmp_path / "old"))
 
     restored = run_cli("restore", "--skip-verification", str(tmp_path / "old"), DB_URL=empty_url)
 
@@ -129,19 +127,6 @@ def test_a_backup_that_the_release_before_made_comes_back(
     with closing(Database(settings_for(empty_url))) as database:
         assert detect_schema_state(database) is SchemaState.current
         assert (_hours(database), len(then)) == (then, 10)
-
-
-def _command(release, db_url, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments],
-        cwd=release,
-        env=environment(release, db_url),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def _hours(database):

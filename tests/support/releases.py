@@ -24,10 +24,15 @@ _VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 
 def extract_previous_release(folder: Path) -> Path:
     """Extract the last commit of the previous version. Raises RuntimeError if it is not in the git history."""
-    target = folder / "previous"
-    with tarfile.open(fileobj=io.BytesIO(_git("archive", _last_commit_of_previous()))) as archive:
-        archive.extractall(target, filter="data")
-    return target
+    return _extract(folder / "previous", _last_commit_of_previous())
+
+
+def extract_release(folder: Path, version: str) -> Path:
+    """Extract the last commit of a version. Raises RuntimeError if it is not in the git history."""
+    for commit in _version_commits():
+        if _version_at(commit) != version and _version_at(before := f"{commit}^") == version:
+            return _extract(folder / version, before)
+    raise RuntimeError(NO_HISTORY)
 
 
 def copy_this_release(folder: Path) -> Path:
@@ -74,12 +79,36 @@ def environment(release: Path, db_url: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(release), "DB_URL": db_url, "SECRET_KEY": SECRET_KEY}
 
 
+def run_command_of(release: Path, db_url: str, *arguments: str, stdin: str = "") -> str:
+    """Run a command of a release, and return its output."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        cwd=release,
+        env=environment(release, db_url),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _extract(target: Path, commit: str) -> Path:
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit))) as archive:
+        archive.extractall(target, filter="data")
+    return target
+
+
+def _version_commits() -> list[str]:
+    """Return the commits that changed the version, the newest first."""
+    options = ("--first-parent", "--format=%H", "-G^version = ")
+    return _git("log", *options, "HEAD", "--", "pyproject.toml").decode().split()
+
+
 def _last_commit_of_previous() -> str:
     """Return HEAD if its version is not this one, else the parent of the commit that set this version."""
-    commits = (
-        _git("log", "--first-parent", "--format=%H", "-G^version = ", "HEAD", "--", "pyproject.toml").decode().split()
-    )
-    for commit in commits:
+    for commit in _version_commits():
         if _version_at(commit) == __version__:
             before = f"{commit}^"
             if _version_at(before) != __version__:

@@ -14,6 +14,7 @@ from typing import Any
 GENESIS = ""
 """The previous link of the first link."""
 DIGEST_PREFIX = "sha256:"
+MAC_PREFIX = "hmac-sha256:"
 SALT_LENGTH = 32  # hexadecimal digits
 _CANONICAL_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -37,6 +38,19 @@ class HashChainKeys:
         if key not in self:
             raise UnknownKey(f"It was made with the key {key}, which is neither AUDIT_KEY nor in AUDIT_PREVIOUS_KEYS")
         return hmac.new(self._keys_by_id[key], canonical_json(payload).encode(), hashlib.sha256).hexdigest()
+
+    def mac_of_secret(self, name: str, value: str, *, key: str | None = None) -> str:
+        """Return the MAC that stands for a stored secret in an event, after the id of its key.
+
+        Nobody can test a guess of the secret without the key. Raises UnknownKey.
+        """
+        made_with = self.current_id if key is None else key
+        return f"{MAC_PREFIX}{made_with}:{self.mac(made_with, {'secret': name, 'value': value})}"
+
+    def is_mac_of_secret(self, mac: str, name: str, value: str) -> bool:
+        """Return True if `mac_of_secret` made this MAC of this secret. Raises UnknownKey."""
+        key, _, _ = mac.removeprefix(MAC_PREFIX).partition(":")
+        return hmac.compare_digest(self.mac_of_secret(name, value, key=key), mac)
 
 
 def key_id(secret: str) -> str:

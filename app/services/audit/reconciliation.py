@@ -5,10 +5,10 @@ One chain at a time is replayed in memory. The rows of each table are read once,
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Row, Table
 
@@ -19,22 +19,31 @@ from app.services.audit.replay import ChainReplay, ObjectKey, describe
 from app.services.audit.stored_rows import read_rows
 
 MAX_NAMED_FAULTS = 20
-_NOT_IN_EVENTS = {
-    USER: {"password_hash"},
-    API_TOKEN: {"token_hash", "last_used_at"},
-    SECOND_FACTOR: {"secret", "last_step"},
-    PASSWORD_LINK: {"token_hash"},
-}
-"""Columns that no event holds: hashes and secrets, and times that are no change."""
+_NOT_IN_EVENTS = {API_TOKEN: {"last_used_at"}, SECOND_FACTOR: {"last_step"}}
+"""Columns that no event holds: times that are no change."""
+SECRET_COLUMNS = {"password_hash", "token_hash", "secret"}
+"""Columns with hashes and ciphertexts, of which events hold MACs."""
+
+
+class Uncovered(NamedTuple):
+    """Columns of a row that no event holds. `owner` is the chain that describes the row."""
+
+    table: str
+    owner: int
+    object_id: int
+    columns: tuple[str, ...]
 
 
 class Reconciliation:
     """Comparison with the rows during a verification. Close it, because it keeps cursors open.
 
     `named_faults` has the first faults, and `uncovered` counts the values that no event holds, by column.
+    `on_uncovered` is called for each row with such values.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, on_uncovered: Callable[[Uncovered], None] | None = None) -> None:
+        self._keys = session.keyring.audit_keys
+        self._on_uncovered = on_uncovered
         self.faults = 0
         self.named_faults: list[str] = []
         self.uncovered: Counter[str] = Counter()
@@ -83,17 +92,22 @@ class Reconciliation:
                 state = expected.pop(key, None) if owner == last_owner else None
                 if state is None:
                     self._add_fault(f"{describe(key, owner)} was added without an event.")
-                elif differing := self._differences(table, row, state):
+                elif differing := self._differences(table, owner, row, state):
                     self._add_fault(f"{describe(key, owner)} was changed in {', '.join(differing)} without an event.")
 
-    def _differences(self, table: "_TableReader", row: Row[Any], state: Fields) -> list[str]:
-        differing = []
-        for name in table.compared:
-            if name not in state:
-                self.uncovered[f"{table.name}.{name}"] += 1
-            elif _as_json(getattr(row, name)) != state[name]:
-                differing.append(name)
-        return differing
+    def _differences(self, table: "_TableReader", owner: int, row: Row[Any], state: Fields) -> list[str]:
+        uncovered = tuple(name for name in table.compared if name not in state)
+        if uncovered:
+            self.uncovered.update(f"{table.name}.{name}" for name in uncovered)
+            if self._on_uncovered is not None:
+                self._on_uncovered(Uncovered(table.name, owner, table.id_of(row), uncovered))
+        return [name for name in table.compared if name in state and not self._agrees(name, row, state[name])]
+
+    def _agrees(self, name: str, row: Row[Any], recorded: Any) -> bool:
+        value = getattr(row, name)
+        if name in SECRET_COLUMNS:
+            return isinstance(value, str) and self._keys.is_mac_of_secret(str(recorded), name, value)
+        return bool(_as_json(value) == recorded)
 
     def _add_fault(self, fault: str) -> None:
         self.faults += 1
@@ -121,6 +135,10 @@ class _TableReader:
         self._owner, self._key = owner.name if owner is not None else None, key.name
         self._rows = resources.enter_context(closing(read_rows(session, table, columns, tuple(identity))))
         self._next = next(self._rows, None)
+
+    def id_of(self, row: Row[Any]) -> int:
+        """Return the id of a row among the rows of its owner."""
+        return int(getattr(row, self._key))
 
     def rows_until(self, last_owner: float) -> Iterator[tuple[Any, Any, Row[Any]]]:
         """Yield the next rows up to those of an owner: their owner, their id, and the row."""

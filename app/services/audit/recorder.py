@@ -29,6 +29,8 @@ _HEAD_QUERY = select(AUDIT_CHAIN.c.length, AUDIT_CHAIN.c.last_link).where(
 )
 _ORGANISATION_HEAD_QUERY = _HEAD_QUERY.with_for_update()
 Fields = dict[str, Any]
+Secrets = dict[str, str]
+"""Stored hashes and ciphertexts, by column."""
 
 
 def record(
@@ -41,12 +43,14 @@ def record(
     object_id: int | None = None,
     before: Fields | None = None,
     after: Fields | None = None,
+    secrets: Secrets | None = None,
     reason: str | None = None,
 ) -> None:
     """Write one event. `action` is `<object>:<verb>`, and `subject_id` is the user whom the event concerns.
 
-    `before` and `after` must not hold secrets. The subject's row is locked here if the caller has not locked it. The
-    lock keeps the chain head unchanged until the commit.
+    `before` and `after` must not hold secrets. `secrets` are stored hashes and ciphertexts by column. `after` holds
+    their MACs, so that a later comparison finds an exchanged one. The subject's row is locked here if the caller has
+    not locked it. The lock keeps the chain head unchanged until the commit.
     """
     chain_id = subject_id or ORGANISATION_CHAIN
     event = _next_event(
@@ -58,23 +62,37 @@ def record(
         actor_id=actor_id,
         object_id=object_id,
         before=before,
-        after=after,
+        after=_with_macs(session, after, secrets),
         reason=reason,
     )
     session.execute_later(_INSERT, event)
 
 
 def record_created_users(
-    session: Session, action: str, created_users: Iterable[tuple[int, Fields]], *, at: datetime, actor_id: int | None
+    session: Session,
+    action: str,
+    created_users: Iterable[tuple[int, Fields]],
+    *,
+    secrets: Secrets,
+    at: datetime,
+    actor_id: int | None,
 ) -> None:
     """Write the first event of each user inserted in this transaction, in one statement.
 
-    `created_users` holds pairs of user id and `after`. No other transaction sees these users yet, so their chains are
-    empty, and no lock or read is needed.
+    `created_users` holds pairs of user id and `after`. All have the same `secrets`. No other transaction sees these
+    users yet, so their chains are empty, and no lock or read is needed.
     """
+    macs = _with_macs(session, None, secrets) or {}
     events = [
         _next_event(
-            session, user_id, (0, GENESIS), at=at, action=action, actor_id=actor_id, object_id=user_id, after=after
+            session,
+            user_id,
+            (0, GENESIS),
+            at=at,
+            action=action,
+            actor_id=actor_id,
+            object_id=user_id,
+            after=after | macs,
         )
         for user_id, after in created_users
     ]
@@ -166,6 +184,13 @@ def _next_event(
     _heads(session)[chain_id] = (length + 1, event["link"])
     recorded_actions(session).append(action)
     return event
+
+
+def _with_macs(session: Session, fields: Fields | None, secrets: Secrets | None) -> Fields | None:
+    if not secrets:
+        return fields
+    keys = session.keyring.audit_keys
+    return (fields or {}) | {name: keys.mac_of_secret(name, value) for name, value in secrets.items()}
 
 
 def _heads(session: Session) -> dict[int, tuple[int, str]]:

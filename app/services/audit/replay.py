@@ -16,6 +16,8 @@ from app.services.audit.recorder import Fields, is_digest, pseudonym, to_json_va
 
 ObjectKey = tuple[str, int]
 """Name of a table, and the id that identifies a row among the rows of one chain."""
+BASELINE_VERB = ":baseline"
+"""Ending of actions whose event holds present values that no earlier event holds."""
 _CREATING = {"create", "clock_in"}
 _ENDING = {"delete", "revoke"}
 _TABLES = {table.name: table for table in (ENTRY, USER, PROJECT, API_TOKEN)}
@@ -32,6 +34,9 @@ class ChainReplay:
     def apply(self, event: Row[Any]) -> None:
         """Apply a verified event. Events that change no object, such as logins and exports, have no effect."""
         at = to_json_value(event.at)
+        if event.action.endswith(BASELINE_VERB):
+            self.objects.get((event.object_type, event.object_id), {}).update(known_fields(event, "after"))
+            return
         if event.object_type in _TABLES and event.object_id is not None and event.action not in _MEMBERSHIPS:
             self._apply_change(event, at)
         if effect := _EFFECTS.get(event.action):
@@ -112,8 +117,9 @@ def _remove_member(objects: Objects, _chain_id: int, event: Row[Any], _at: str) 
     objects.pop((PROJECT_MEMBER.name, event.object_id), None)
 
 
-def _begin_second_factor(objects: Objects, chain_id: int, _event: Row[Any], at: str) -> None:
-    objects[SECOND_FACTOR.name, chain_id] = {"created_at": at, "confirmed_at": None}
+def _begin_second_factor(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    fields = dict(known_fields(event, "after"))
+    objects[SECOND_FACTOR.name, chain_id] = {"created_at": at, "confirmed_at": None} | fields
 
 
 def _confirm_second_factor(objects: Objects, chain_id: int, _event: Row[Any], at: str) -> None:

@@ -39,10 +39,18 @@ def create(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime
         raise TooManyApiTokens(f"You have {MAX_PER_USER} API tokens, which is the limit. Revoke one first.")
     token = new_api_token(actor.id)
     fields = {"name": data.name, "scopes": " ".join(sorted(data.scopes)), "expires_at": data.expires_at}
-    row = {"user_id": actor.id, "token_hash": digest(token), "created_at": at, **fields}
+    secrets = {"token_hash": digest(token)}
+    row = {"user_id": actor.id, "created_at": at, **fields, **secrets}
     created = session.execute(insert(API_TOKEN).values(row).returning(*_TOKEN_QUERY.selected_columns)).one()
     recorder.record(
-        session, "api_token:create", at=at, actor_id=actor.id, subject_id=actor.id, object_id=created.id, after=fields
+        session,
+        "api_token:create",
+        at=at,
+        actor_id=actor.id,
+        subject_id=actor.id,
+        object_id=created.id,
+        after=fields,
+        secrets=secrets,
     )
     return ApiTokenCreated.model_validate({**created._mapping, "token": token})
 

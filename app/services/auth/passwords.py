@@ -20,6 +20,7 @@ from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.access.authentication import authenticate, check_caller
 from app.services.audit import recorder
+from app.services.audit.recorder import Fields
 from app.services.auth import login_sessions, login_throttle
 from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, UserInactive
 from app.services.auth.login_sessions import Client, IssuedSession
@@ -167,7 +168,7 @@ def change(
     """
     actor, user = reauthenticate(session, claims, holder, client, password_matches=password_matches, at=at)
     _store(session, user, new_hash, must_change=False)
-    recorder.record(session, "user:change_password", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id)
+    _record(session, "user:change_password", user, actor.id, at=at)
     return login_sessions.issue(session, actor.id, client, at=at)
 
 
@@ -178,10 +179,8 @@ def set_by_admin(
     check_not_self(actor, user_id)
     user = lock_for_change(session, actor, user_id)
     _store(session, user, password_hash, must_change=resolve_must_change(session, must_change))
-    fields = {"must_change_password": user.must_change_password}
-    recorder.record(
-        session, "user:set_password", at=at, actor_id=actor.id, subject_id=user.id, object_id=user.id, after=fields
-    )
+    after = {"must_change_password": user.must_change_password}
+    _record(session, "user:set_password", user, actor.id, after=after, at=at)
     return user
 
 
@@ -200,10 +199,17 @@ def create_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -
     if not user.is_active:
         raise UserInactive("This user is deactivated. Activate the user first.")
     token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)
-    row = {"user_id": user_id, "token_hash": digest(token), "created_at": at, "expires_at": expires_at}
+    secrets = {"token_hash": digest(token)}
+    row = {"user_id": user_id, "created_at": at, "expires_at": expires_at, **secrets}
     session.execute(upsert(PASSWORD_LINK).values(row).on_conflict_do_update(index_elements=["user_id"], set_=row))
     recorder.record(
-        session, "password_link:create", at=at, actor_id=actor.id, subject_id=user_id, after={"expires_at": expires_at}
+        session,
+        "password_link:create",
+        at=at,
+        actor_id=actor.id,
+        subject_id=user_id,
+        after={"expires_at": expires_at},
+        secrets=secrets,
     )
     page_url = session.settings.PASSWORD_LINK_URL.replace("{token}", token) or None
     return IssuedLink(user_id, user.email, token, page_url, expires_at)
@@ -225,9 +231,7 @@ def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) ->
     (user,) = locks.lock_users(session, check_link(session, token, at=at))
     check_link(session, token, at=at)  # again under the lock: it may be used or deleted meanwhile
     _store(session, user, new_hash, must_change=False)
-    recorder.record(
-        session, "user:set_password_by_link", at=at, actor_id=user.id, subject_id=user.id, object_id=user.id
-    )
+    _record(session, "user:set_password_by_link", user, user.id, at=at)
 
 
 def delete_link(session: Session, user_id: int) -> None:
@@ -238,6 +242,22 @@ def delete_link(session: Session, user_id: int) -> None:
 def _record_rejection(session: Session, holder: PasswordHolder, *, reason: str, at: datetime) -> None:
     fields = {"why": reason}
     recorder.record(session, "login:refuse", at=at, actor_id=holder.user_id, subject_id=holder.user_id, after=fields)
+
+
+def _record(
+    session: Session, action: str, user: User, actor_id: int | None, *, after: Fields | None = None, at: datetime
+) -> None:
+    """Record a new password. The event holds the MAC of its hash."""
+    recorder.record(
+        session,
+        action,
+        at=at,
+        actor_id=actor_id,
+        subject_id=user.id,
+        object_id=user.id,
+        after=after,
+        secrets={"password_hash": user.password_hash},
+    )
 
 
 def _store(session: Session, user: User, password_hash: str, *, must_change: bool) -> None:

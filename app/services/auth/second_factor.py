@@ -53,7 +53,10 @@ def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrol
     session.execute(delete(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == actor.id))
     row = {"user_id": actor.id, "secret": ciphertext, "created_at": at, "confirmed_at": None, "last_step": 0}
     session.execute(insert(SECOND_FACTOR).values(row))
-    recorder.record(session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id)
+    secrets_of_row = {"secret": ciphertext}
+    recorder.record(
+        session, "second_factor:begin", at=at, actor_id=actor.id, subject_id=actor.id, secrets=secrets_of_row
+    )
     uri = pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=session.settings.TOTP_ISSUER)
     image = segno.make_qr(uri, error="m").svg_inline(scale=4, border=4)  # quiet zone as in ISO/IEC 18004
     return SecondFactorEnrollment(secret=secret, otpauth_uri=uri, qr_svg=image)

@@ -91,6 +91,7 @@ def create(
         subject_id=user.id,
         object_id=user.id,
         after=_snapshot(user),
+        secrets={"password_hash": password_hash},
     )
     return user
 

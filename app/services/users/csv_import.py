@@ -103,7 +103,8 @@ def add(
         batch = [rows[csv_row] | {"manager_id": managers.get(csv_row.manager_key or "")} for csv_row in csv_rows]
         session.execute(_INSERT, batch)
         created = ((row["id"], {name: row[name] for name in administration.AUDITED_FIELDS}) for row in batch)
-        recorder.record_created_users(session, "user:create", created, at=at, actor_id=actor.id if actor else None)
+        actor_id, secrets = actor.id if actor else None, {"password_hash": UNUSABLE_PASSWORD}
+        recorder.record_created_users(session, "user:create", created, secrets=secrets, at=at, actor_id=actor_id)
         done += len(batch)
         on_progress(done, len(rows))
 

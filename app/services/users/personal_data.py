@@ -84,7 +84,15 @@ def erase(session: Session, user_id: int, *, at: datetime) -> str:
     session.flush()
     session.execute(delete(IDEMPOTENCY_KEY).where(IDEMPOTENCY_KEY.c.user_id == user_id))
     revocation.erase(session, user_id, at=at)
-    recorder.record(session, recorder.ERASE_ACTION, at=at, actor_id=None, subject_id=user_id, object_id=user_id)
+    recorder.record(
+        session,
+        recorder.ERASE_ACTION,
+        at=at,
+        actor_id=None,
+        subject_id=user_id,
+        object_id=user_id,
+        secrets={"password_hash": user.password_hash},
+    )
     # After the event, because a trigger allows this only if the last event of the chain is an erase event.
     event = AUDIT_EVENT
     statement = update(event).where(event.c.chain_id == user_id, event.c.personal.is_not(None)).values(personal=None)

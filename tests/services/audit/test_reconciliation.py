@@ -1,5 +1,6 @@
 """Comparison of the rows with the audit log: what SQL adds, changes or deletes behind the service is named."""
 
+import json
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,18 @@ from sqlmodel import AutoString
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Database, Session
-from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, USER
+from app.core.security.hash_chain import GENESIS, MAC_PREFIX, canonical_json
+from app.models.tables import (
+    API_TOKEN,
+    AUDIT_CHAIN,
+    AUDIT_EVENT,
+    ENTRY,
+    PASSWORD_LINK,
+    PROJECT,
+    PROJECT_MEMBER,
+    SECOND_FACTOR,
+    USER,
+)
 from app.schemas.projects import ProjectUpdate
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.manual import TimeEntryUpdate
@@ -19,6 +31,7 @@ from app.services.audit.reconciliation import MAX_NAMED_FAULTS, Reconciliation
 from app.services.projects import projects
 from app.services.time_entries import clock, manual
 from app.services.users import administration, personal_data
+from tests.support.audit_tampering import AuditTamperer
 from tests.support.credentials import create_api_token, create_claims, create_password_link, create_second_factor
 from tests.support.databases import SQLITE
 from tests.support.factories import OPERATOR, instant
@@ -27,14 +40,14 @@ NOON, ONE = instant("2026-03-02 12:00"), instant("2026-03-02 13:00")
 LATER = instant("2026-03-03 09:00")
 COVERED = {
     ENTRY: {column.name for column in ENTRY.c},
-    USER: {column.name for column in USER.c} - {"password_hash"},
+    USER: {column.name for column in USER.c},
     PROJECT: {column.name for column in PROJECT.c},
     PROJECT_MEMBER: {column.name for column in PROJECT_MEMBER.c},
-    API_TOKEN: {column.name for column in API_TOKEN.c} - {"token_hash", "last_used_at"},
-    SECOND_FACTOR: {column.name for column in SECOND_FACTOR.c} - {"secret", "last_step"},
-    PASSWORD_LINK: {column.name for column in PASSWORD_LINK.c} - {"token_hash"},
+    API_TOKEN: {column.name for column in API_TOKEN.c} - {"last_used_at"},
+    SECOND_FACTOR: {column.name for column in SECOND_FACTOR.c} - {"last_step"},
+    PASSWORD_LINK: {column.name for column in PASSWORD_LINK.c},
 }
-"""All columns that an event holds or implies. The others are hashes, secrets and times of use."""
+"""All columns that an event holds or implies. The others are times of use."""
 
 
 @pytest.fixture
@@ -214,6 +227,33 @@ def test_values_that_events_of_an_earlier_version_do_not_hold_are_not_covered(co
     }
 
 
+def test_a_baseline_covers_what_events_of_an_earlier_version_do_not_hold(company, database, run_command):
+    """Up to 0.9, no event held a MAC of a password hash, of an API token, of a second factor or of a password link."""
+    forget_macs(database, company["Ana"])
+    found = run_command("verify-audit")
+    assert (found.exit_code, found.stdout.count("Not covered: 1 values of ")) == (0, 4)
+
+    written = run_command("audit-baseline")
+
+    assert (written.exit_code, written.stdout) == (0, "Recorded the values of 4 rows.\n")
+    assert faults(database) == []
+    with database.write_transaction() as session:
+        session.execute(update(USER).where(USER.c.id == company["Ana"]).values(password_hash="known to Bob"))
+    assert faults(database) == [f"user {company['Ana']} was changed in password_hash without an event."]
+    assert run_command("audit-baseline").exit_code == 1
+
+
+def test_no_baseline_covers_up_a_change_by_sql(company, database, run_command):
+    with database.write_transaction() as session:
+        session.execute(update(USER).where(USER.c.id == company["Bob"]).values(role="admin"))
+
+    refused = run_command("audit-baseline")
+
+    assert refused.exit_code == 1
+    assert "was changed in role without an event. No baseline was written." in refused.stderr
+    assert len(faults(database)) == 1
+
+
 @pytest.mark.parametrize("engine", [SQLITE])
 def test_a_value_of_another_type_is_named_by_its_row(company, database):
     with database.write_transaction() as session:
@@ -223,6 +263,24 @@ def test_a_value_of_another_type_is_named_by_its_row(company, database):
         session.execute(text("UPDATE time_entry SET created_at = 'yesterday'"))
         with pytest.raises(verification.AuditChainBroken, match="The row of time_entry at the start cannot be read"):
             reconcile(session)
+
+
+def forget_macs(database: Database, user_id: int) -> None:
+    """Chain the events of this user as version 0.9 did, without MACs."""
+    tamperer = AuditTamperer(database)
+    keys, link = database.keyring.audit_keys, GENESIS
+    statements = []
+    for event in tamperer.events_of_chain(user_id):
+        after = json.loads(event.after) if event.after else None
+        fields = event._asdict()
+        if after is not None:
+            fields["after"] = canonical_json({n: v for n, v in after.items() if not str(v).startswith(MAC_PREFIX)})
+        link = fields["link"] = keys.mac(event.key_id, recorder.mac_payload(fields, link))
+        changed = {"after": fields["after"], "link": link}
+        statements.append(update(AUDIT_EVENT).where(matches(AUDIT_EVENT, event)).values(changed))
+    statements.append(update(AUDIT_CHAIN).where(AUDIT_CHAIN.c.chain_id == user_id).values(last_link=link))
+    tamperer.execute(*statements)
+    tamperer.restore_triggers()
 
 
 def reconcile(session: Session) -> Reconciliation:
@@ -277,5 +335,6 @@ def other_values(column: Any, value: Any) -> list[Any]:
         case Integer():
             return [*others, (value or 0) + 1000] + ([] if column.primary_key else [(value or 0) + 1])
         case String() | AutoString():
-            return [f"{value} ", value.swapcase() or "x", value[1:] or "y"]
+            is_full = len(value) == column.type.length  # then PostgreSQL cuts off a space
+            return ([] if is_full else [f"{value} "]) + [value.swapcase() or "x", value[1:] or "y"]
     raise NotImplementedError(column)
