@@ -1,4 +1,4 @@
-"""What version 0.5 wrote still serves, verifies and restores: a database with the demo company, and its backup."""
+"""A database of version 0.5 still serves and verifies, and its backup still restores."""
 
 from collections.abc import Iterator
 from contextlib import closing

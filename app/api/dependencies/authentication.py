@@ -53,7 +53,8 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
             RequestTransactionRunner(request),
             lambda session: self._identify(session, claims),
             credential=claims.credential,
-            verified_user_id=None if claims.session_id is None else claims.user_id,
+            claimed_user_id=claims.user_id,
+            is_verified=claims.session_id is not None,
         )
 
 

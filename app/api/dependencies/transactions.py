@@ -6,6 +6,7 @@ is held while the request queues for the next thread. Therefore, with 300 concur
 then begins the transaction, authenticates the caller, runs the service and commits. Only then is the response created.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -22,7 +23,7 @@ from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds
 from app.services.access.actor import Actor
 from app.services.access.authentication import stale_credential, touch_last_used
-from app.services.audit.recorder import recorded_actions
+from app.services.audit.recorder import recorded_actions, recorded_bytes
 
 _Caller = TypeVar("_Caller")
 
@@ -61,9 +62,12 @@ class RequestTransactionRunner:
         def work(session: Session) -> T:
             return service(session, *args, **options)
 
-        return await self.runtime.request_limiter.run(
+        result, recorded = await self.runtime.request_limiter.run(
             lambda: run_with_retry(lambda: self._write_once(work)), writes=True
         )
+        for user_id, written_bytes in recorded.items():
+            self.runtime.write_limiter.charge(user_id, written_bytes, at=monotonic_seconds())
+        return result
 
     async def _run_read(
         self, limiter: ConcurrencyLimiter, work: Callable[[Session], T], *, user_id: int | None = None
@@ -79,7 +83,7 @@ class RequestTransactionRunner:
         with self.runtime.database.read_transaction(self.request_id) as session:
             return work(session), stale_credential(session)
 
-    def _write_once(self, work: Callable[[Session], T]) -> T:
+    def _write_once(self, work: Callable[[Session], T]) -> tuple[T, Counter[int]]:
         actions: list[str] = []
         try:
             with self.runtime.database.write_transaction(self.request_id) as session:
@@ -92,7 +96,7 @@ class RequestTransactionRunner:
                 count_audit_events(actions)
             raise
         count_audit_events(actions)
-        return result
+        return result, recorded_bytes(session)
 
 
 class AuthenticatedTransactionRunner(Generic[_Caller]):
@@ -107,15 +111,17 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         identify: Callable[[Session], _Caller],
         *,
         credential: str | None = None,
-        verified_user_id: int | None = None,
+        claimed_user_id: int | None = None,
+        is_verified: bool = False,
     ) -> None:
-        """`credential` is the one whose requests are counted. `verified_user_id` is the caller's id if the credential
-        proves it without the database.
+        """`credential` is the one whose requests are counted. `claimed_user_id` is the caller's id by the credential,
+        and `is_verified` is true if the credential proves it without the database.
         """
         self.anonymous = runner
         self.identify = identify
         self._credential = credential
-        self._user_id = verified_user_id
+        self._claimed_user_id = claimed_user_id
+        self._user_id = claimed_user_id if is_verified else None
 
     def count_operations(self, count: int) -> None:
         """Count this request as `count` requests of the caller's credential. Raises TooManyRequests."""
@@ -151,5 +157,10 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         return await self.anonymous.runtime.report_limiter.run(work, writes=False, user_id=user_id)
 
     async def write(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
-        """Run the service in a writing transaction, which is committed before this returns."""
+        """Run the service in a writing transaction, which is committed before this returns.
+
+        Raises TooManyChanges if the caller's earlier changes have used up the quota.
+        """
+        if self._claimed_user_id is not None:
+            self.anonymous.runtime.write_limiter.check(self._claimed_user_id, at=monotonic_seconds())
         return await self.anonymous.write(lambda session: service(session, self.identify(session), *args, **options))

@@ -6,7 +6,7 @@ from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.security.access_tokens import InvalidToken
 from app.core.server.export_limit import TooManyExports
-from app.core.server.rate_limit import TooManyRequests
+from app.core.server.rate_limit import TooManyChanges, TooManyRequests
 from app.services.access.errors import PasswordChangeRequired, RoleRequired, ScopeRequired, SecondFactorRequired
 from app.services.auth.errors import PasswordWrong
 from app.services.auth.login_throttle import LoginLimitReached
@@ -26,6 +26,7 @@ AUTH_ERRORS: ErrorTypes = (
     *COMMON_ERRORS,
     InvalidToken,
     TooManyRequests,
+    TooManyChanges,
     ScopeRequired,
     PasswordChangeRequired,
     SecondFactorRequired,

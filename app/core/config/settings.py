@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     MAIL_FROM: EmailStr | None = None
     DB_POOL_SIZE: int = Field(default=4, ge=2, le=64)
     REQUESTS_PER_MINUTE: int = Field(default=1200, ge=10, le=1_000_000)
+    MAX_AUDIT_MIB_PER_HOUR: int = Field(default=4, ge=1, le=10_000)
     MAX_CONCURRENT_REPORTS: int = Field(default=2, ge=1, le=16)
     EXPORT_TIMEOUT_SECONDS: int = Field(default=900, ge=1, le=86_400)
     DB_STATEMENT_TIMEOUT_SECONDS: int = Field(default=7, ge=1, le=600)

@@ -1,10 +1,13 @@
-"""Rate limit per credential: a burst of one minute's quota, then a constant refill."""
+"""Rate limits: a burst of the quota, then a constant refill. Requests count per credential, written bytes per user."""
 
+import math
 from collections import OrderedDict
 
 from app.core.errors import RateLimited, RateLimitPolicy
 
 WINDOW_SECONDS = 60
+HOUR_SECONDS = 3600
+MIB = 1024 * 1024
 MAX_KEYS = 10_000
 _SECOND = 1_000_000_000  # in nanoseconds, as integers because sums of fractions drift
 
@@ -12,6 +15,11 @@ _SECOND = 1_000_000_000  # in nanoseconds, as integers because sums of fractions
 class TooManyRequests(RateLimited):
     code = "too_many_requests"
     title = "Too many requests"
+
+
+class TooManyChanges(RateLimited):
+    code = "too_many_changes"
+    title = "Too many changes"
 
 
 class RateLimiter:
@@ -55,3 +63,35 @@ class RateLimiter:
                 policy=self.policy,
                 retry_after_seconds=seconds,
             )
+
+
+class WriteLimiter:
+    """A token bucket for each user, in bytes of the audit events that the user causes.
+
+    Events are never deleted, so without this limit one user could fill the disk. The size of an event is known only
+    after it is written. So a write may overdraw the bucket, by one quota at most, and the next one is rejected.
+    """
+
+    def __init__(self, mib_per_hour: int, *, max_keys: int = MAX_KEYS) -> None:
+        self.policy = RateLimitPolicy("written-bytes", mib_per_hour * MIB, HOUR_SECONDS)
+        self._max_keys = max_keys
+        self._full_at: OrderedDict[int, float] = OrderedDict()
+
+    def check(self, user_id: int, *, at: float) -> None:
+        """Raise TooManyChanges if the user's bucket is overdrawn at this monotonic second."""
+        wait = self._full_at.get(user_id, at) - at - HOUR_SECONDS
+        if wait > 0:
+            seconds = math.ceil(wait)
+            raise TooManyChanges(
+                f"Your changes of the last hour have filled {self.policy.quota // MIB} MiB of the audit log. "
+                f"Try again in {seconds} s.",
+                policy=self.policy,
+                retry_after_seconds=seconds,
+            )
+
+    def charge(self, user_id: int, written_bytes: int, *, at: float) -> None:
+        """Take the bytes of the user's new events out of the bucket."""
+        full_at = max(self._full_at.pop(user_id, at), at) + HOUR_SECONDS * written_bytes / self.policy.quota
+        self._full_at[user_id] = min(full_at, at + 2 * HOUR_SECONDS)
+        if len(self._full_at) > self._max_keys:
+            self._full_at.popitem(last=False)

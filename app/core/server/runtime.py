@@ -14,7 +14,7 @@ from app.core.security.access_tokens import TokenSigner
 from app.core.security.passwords import PasswordHasher
 from app.core.server.concurrency_limit import ConcurrencyLimiter
 from app.core.server.export_limit import ExportLimiter
-from app.core.server.rate_limit import RateLimiter
+from app.core.server.rate_limit import RateLimiter, WriteLimiter
 from app.core.server.spool import Spool
 
 REPORT_WAIT_SECONDS = 30
@@ -42,6 +42,7 @@ class Runtime:
         self.signer = TokenSigner(settings)
         self.mailer = create_mailer(settings)
         self.rate_limiter = RateLimiter(settings.REQUESTS_PER_MINUTE)
+        self.write_limiter = WriteLimiter(settings.MAX_AUDIT_MIB_PER_HOUR)
         self.export_limiter = ExportLimiter()
         self._background_tasks: dict[object, asyncio.Task[None]] = {}
 

@@ -5,6 +5,7 @@ Database triggers reject any update or delete of an event, and any insert that d
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -23,6 +24,9 @@ ERASE_ACTION = "user:erase"
 PERSONAL_FIELDS = frozenset({"email", "first_name", "last_name"})
 """Fields whose values can be erased. An event's reason can be erased too; triggers protect everything else."""
 _MAC_FIELDS = tuple(column.name for column in AUDIT_EVENT.c if column.name not in {"personal", "link"})
+_TEXTS = ("before", "after", "reason", "personal")
+_FIXED_BYTES = 500
+"""Approximate size of an event's other columns, with its part of three indexes."""
 _INSERT = insert(AUDIT_EVENT)
 _HEAD_QUERY = select(AUDIT_CHAIN.c.length, AUDIT_CHAIN.c.last_link).where(
     AUDIT_CHAIN.c.chain_id == bindparam("chain_id")
@@ -65,6 +69,8 @@ def record(
         after=_with_macs(session, after, secrets),
         reason=reason,
     )
+    if actor_id is not None:
+        recorded_bytes(session)[actor_id] += sum(len((event[name] or "").encode()) for name in _TEXTS) + _FIXED_BYTES
     session.execute_later(_INSERT, event)
 
 
@@ -108,6 +114,12 @@ def recorded_actions(session: Session) -> list[str]:
     """Return the actions recorded in this transaction so far, in order."""
     actions: list[str] = session.info.setdefault("recorded_actions", [])
     return actions
+
+
+def recorded_bytes(session: Session) -> Counter[int]:
+    """Return the approximate size of the events recorded in this transaction so far, by actor. Imports do not count."""
+    sizes: Counter[int] = session.info.setdefault("recorded_bytes", Counter())
+    return sizes
 
 
 def changes(before: Fields, after: Fields) -> tuple[Fields, Fields]:

@@ -149,7 +149,7 @@ CODES = {
         "validation_failed",
         "weak_password",
     ],
-    429: ["login_limit_reached", "too_many_exports", "too_many_requests"],
+    429: ["login_limit_reached", "too_many_changes", "too_many_exports", "too_many_requests"],
     500: ["internal_error"],
     503: [
         "audit_key_unknown",

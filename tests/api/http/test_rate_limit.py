@@ -109,3 +109,30 @@ def test_the_health_checks_and_the_login_are_not_counted(people, anonymous):
     codes = [anonymous.at_root("GET", "/health/live").status_code for _ in range(QUOTA + 5)]
 
     assert set(codes) == {200}
+
+
+def test_changes_that_fill_the_audit_log_are_rejected_in_all_sessions_of_the_user_and_for_nobody_else(db_url):
+    """A change of a description of 8 KB writes an event of 16 KB, so 1 MiB is used up by 64 changes."""
+    with run_server(settings_for(db_url, MAX_AUDIT_MIB_PER_HOUR=1)) as server:
+        company = Company(server.database)
+        ana, bob, website = company.employee("Ana"), company.employee("Bob"), company.project("Website")
+        with server.caller(server.token(ana)) as caller:
+            entry = caller.post("/time-entries", json=hour_entry(website, 0)).json()["id"]
+            statuses = [
+                caller.patch(
+                    f"/time-entries/{entry}", json={"description": character * 2000, "reason": "More"}
+                ).status_code
+                for character in "\N{RED APPLE}\N{GREEN APPLE}" * 40
+            ]
+            seconds = int(caller.clock_in(website.id).headers["Retry-After"])
+        with server.caller(server.token(ana)) as another_session:
+            refused, read = another_session.clock_in(website.id), another_session.get("/time-entries")
+        with server.caller(server.token(bob)) as other:
+            of_bob = other.clock_in(website.id)
+
+    assert statuses == [200] * statuses.count(200) + [429] * statuses.count(429)
+    assert 60 <= statuses.count(200) <= 68
+    assert 1 <= seconds <= 120
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_changes")
+    assert refused.headers["RateLimit-Policy"] == '"written-bytes";q=1048576;w=3600'
+    assert (read.status_code, of_bob.status_code) == (200, 200)

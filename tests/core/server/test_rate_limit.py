@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from app.core.server.rate_limit import RateLimiter, TooManyRequests
+from app.core.server.rate_limit import MIB, RateLimiter, TooManyChanges, TooManyRequests, WriteLimiter
 
 NOON = 1_234_567.25
 """A monotonic second on a machine that has been up for two weeks."""
@@ -141,3 +141,34 @@ def test_the_memory_is_bounded():
         limit.acquire(str(number), at=NOON)
 
     assert len(limit._full_at) == 10_000
+
+
+def test_a_change_may_overdraw_the_quota_once_and_the_next_one_waits_an_hour_at_most():
+    limit = WriteLimiter(1)
+    limit.check(1, at=NOON)
+    limit.charge(1, 50 * MIB, at=NOON)
+
+    with pytest.raises(TooManyChanges) as error:
+        limit.check(1, at=NOON)
+
+    assert error.value.retry_after_seconds == 3600
+    limit.check(1, at=NOON + 3600)
+    limit.check(2, at=NOON)
+
+
+def test_written_bytes_are_free_again_an_hour_later():
+    limit = WriteLimiter(1)
+    for minute in range(600):
+        limit.charge(1, MIB // 60, at=NOON + 60 * minute)
+        limit.check(1, at=NOON + 60 * minute)
+
+
+def test_a_limit_on_writes_remembers_a_bounded_number_of_users():
+    limit = WriteLimiter(1, max_keys=2)
+    for user in (1, 2, 3):
+        limit.charge(user, 2 * MIB, at=NOON)
+
+    limit.check(1, at=NOON)
+    for user in (2, 3):
+        with pytest.raises(TooManyChanges):
+            limit.check(user, at=NOON)
