@@ -36,6 +36,7 @@ ON_BOTH_ENGINES = (
     "tests/api/time_entries/test_entries.py",
     "tests/core/",
     "tests/deploy/",
+    "tests/faults/test_lost_rights.py",
     "tests/faults/test_previous_release.py",
     "tests/migrations/",
     "tests/services/audit/test_reconciliation.py",

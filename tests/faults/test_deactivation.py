@@ -3,21 +3,18 @@
 The request is either committed first or rejected.
 """
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
 from app.core.time.clock import utc_now
 from app.services.access import locks
-from tests.support.concurrency import Call, send_simultaneously
-from tests.support.databases import POSTGRESQL
+from tests.support.concurrency import send_simultaneously
 from tests.support.factories import PASSWORD
+from tests.support.lock_waits import build_call, count_waiting, wait_until
 
 SOON = f"{utc_now().date() + timedelta(days=2)}T00:00:00Z"
-TIMEOUT_SECONDS = 10
 ADMIN_REQUESTS = {
     "a password": ("PUT", "/admin/users/{ana}/password", {"password": PASSWORD}),
     "a link": ("POST", "/admin/users/{ana}/password-link", None),
@@ -68,25 +65,3 @@ def test_who_was_deactivated_keeps_nothing_that_lets_them_in(people, server, eng
         (off,), (done,) = first.result(), second.result()
 
     assert (off.status_code, done.status_code) == (200, 401)
-
-
-def build_call(server, user, method, path, body=None, **ids):
-    header = {"Authorization": f"Bearer {server.token(user)}"}
-    return Call(method, f"{server.base_url}/api/v1{path.format(**ids)}", header, body)
-
-
-def count_waiting(server, engine):
-    """Return the number of requests that wait for a lock. On SQLite they wait for the writer permit of the service."""
-    if engine == POSTGRESQL:
-        with server.database.read_transaction() as session:
-            blocked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            return session.execute(text(f"{blocked} AND wait_event_type = 'Lock'")).scalar_one()
-    writers = server.app.state.runtime.request_limiter._writer_permits
-    return int(writers.locked()) + len(writers._waiters or ())
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "timeout"
-        time.sleep(0.01)

@@ -66,17 +66,17 @@ async def stream_response(
         export = object()
         cleanup.callback(runtime.export_limiter.release, export)
 
-        def admit(session: Session, actor: Actor) -> Actor:
+        def admit(session: Session, actor: Actor) -> int:
             begin(session, actor)
             runtime.export_limiter.acquire(export, actor.id)
-            return actor
+            return actor.id
 
-        actor = await tx.write(admit)
+        user_id = await tx.write(admit)
         headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
         return await _spooled_response(
             tx.anonymous,
-            actor.id,
-            lambda session, write: produce(session, actor, write),
+            user_id,
+            lambda session, write: produce(session, tx.identify(session), write),
             cleanup,
             media_type=media_type,
             headers=headers,

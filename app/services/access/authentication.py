@@ -1,5 +1,6 @@
 """Authentication: find the user of an access token or API token, and read the user's current state."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -32,9 +33,27 @@ _CREDENTIAL_CONDITIONS = {
 _ACTOR_QUERY = select(*ACTOR_COLUMNS).where(USER.c.id == bindparam("user_id"))
 
 
-def authenticate(session: Session, claims: Claims) -> Actor:
-    """Return the active user of the credential. Raises what `actor_from_row` raises."""
-    row = session.execute(require_credential(_ACTOR_QUERY, claims), credential_params(claims)).one_or_none()
+def authenticate(session: Session, claims: Claims, *, beside: Iterable[int] = ()) -> Actor:
+    """Return the active user of the credential. Raises what `actor_from_row` raises.
+
+    In a write transaction, this first locks the user and the users `beside`, in the same round trip. So the user still
+    has the credential and the role at the commit. A service that locks other users passes them here, and gets the
+    claims instead of an actor. Otherwise it would lock the caller first, and two such services could deadlock.
+    """
+    return _read_actor(session, claims, locks.user_lock_options(claims.user_id, *beside) if session.writes else {})
+
+
+def authenticate_unlocked(session: Session, claims: Claims) -> Actor:
+    """Return the active user of the credential, who may lose their rights before the commit.
+
+    A service calls this to find out which users to lock, and then calls `authenticate`.
+    """
+    return _read_actor(session, claims, {})
+
+
+def _read_actor(session: Session, claims: Claims, options: dict[str, str]) -> Actor:
+    statement = require_credential(_ACTOR_QUERY, claims)
+    row = session.execute(statement, credential_params(claims), execution_options=options).one_or_none()
     return actor_from_row(session, row, claims)
 
 

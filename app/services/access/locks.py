@@ -1,13 +1,15 @@
-"""Locks on users. Every write locks the affected user first, then reads, then writes."""
+"""Locks on users. Every write locks the affected user first, then reads, then writes.
+
+The order is: the user rules, then users by ascending id, then everything else. An admin's change of users holds the
+lock on the user rules alone. So it may lock the admin first and then the user, whatever their ids.
+"""
 
 from sqlalchemy import select
 
 from app.core.database.execution_options import SEND_FIRST
 from app.core.database.session import Session
-from app.core.security.access_tokens import InvalidToken
 from app.models.tables import NAMED_LOCK
 from app.models.users import User
-from app.services.access.actor import Actor
 from app.services.access.errors import UserNotFound
 
 
@@ -30,25 +32,20 @@ def lock_users(session: Session, *user_ids: int) -> list[User]:
     return list(users)
 
 
-def lock_self(session: Session, actor: Actor) -> User:
-    """Lock the actor's own row and return its current state.
-
-    Raises InvalidToken if the actor was deactivated before the lock was granted.
-    """
-    (user,) = lock_users(session, actor.id)
-    if not user.is_active:
-        raise InvalidToken("The access token is invalid or has expired. Log in again.")
-    return user
-
-
-def user_lock_options(user_id: int) -> dict[str, str]:
-    """Return execution options that lock the user's row before the statement, sent together with it.
+def user_lock_options(*user_ids: int) -> dict[str, str]:
+    """Return execution options that lock the users' rows before the statement, sent together with it.
 
     The lock is a separate statement. The statement after it takes its snapshot when the lock is granted, so it sees
     what the previous lock holder committed. FOR UPDATE in the reading statement would join the current user row with
     outdated entries. On SQLite, a writing transaction already holds the lock of the database file.
+
+    Several users are locked together with the user rules, which others may share. So until the commit no role, active
+    flag or manager changes, also not that of a manager between two of them.
     """
-    return {SEND_FIRST: f'SELECT id FROM "user" WHERE id = {int(user_id)} FOR NO KEY UPDATE; '}  # noqa: S608 - an int
+    ids = sorted(set(user_ids))
+    rules = "SELECT name FROM global_lock WHERE name = 'people' FOR SHARE; " if len(ids) > 1 else ""
+    listed = ", ".join(str(int(user_id)) for user_id in ids)
+    return {SEND_FIRST: f'{rules}SELECT id FROM "user" WHERE id IN ({listed}) ORDER BY id FOR NO KEY UPDATE; '}  # noqa: S608 - ints
 
 
 def lock_user_rules(session: Session) -> None:

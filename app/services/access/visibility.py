@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, literal, select, true
 
 from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
 from app.models.tables import USER
 from app.models.users import Role
 from app.schemas.reports.report import ReportScope
 from app.services.access.actor import Actor
-from app.services.access.authentication import require_role
+from app.services.access.authentication import authenticate, authenticate_unlocked, require_role
 from app.services.access.errors import UserNotFound
 
 SMALL_TEAM_SIZE = 100
@@ -31,6 +32,28 @@ def team_ids(manager_id: int, *, include_indirect: bool) -> Select[tuple[int]]:
     # UNION, not UNION ALL, so that the recursion ends even if the table contains a manager cycle.
     below = below.union(select(USER.c.id).where(USER.c.manager_id == below.c.id))
     return select(below.c.id).where(below.c.id != manager_id)
+
+
+def lock_visible(
+    session: Session, claims: Claims, is_concerned: ColumnElement[bool] | None
+) -> tuple[Actor, dict[int, str]]:
+    """Lock the caller and the users concerned whom the caller may see. Return the caller, and time zones by user id.
+
+    `is_concerned` is a condition on USER, or None for the caller alone. The caller's rights are read twice: first to
+    lock no user whom the caller may not see, then behind the locks, so that they are still valid at the commit. Raises
+    what `authenticate` raises.
+    """
+    if is_concerned is None:
+        actor = authenticate(session, claims)
+        return actor, {actor.id: actor.time_zone}
+    caller = authenticate_unlocked(session, claims)
+    user_ids = session.scalars(select(USER.c.id).where(is_concerned, visible_to(caller, USER.c.id))).all()
+    actor = authenticate(session, claims, beside=user_ids)
+    zones = {actor.id: actor.time_zone}
+    if set(user_ids) - {actor.id}:
+        locked = select(USER.c.id, USER.c.time_zone).where(USER.c.id.in_(user_ids), visible_to(actor, USER.c.id))
+        zones |= {row.id: row.time_zone for row in session.execute(locked)}
+    return actor, zones
 
 
 def require_visible(session: Session, actor: Actor, user_ids: set[int]) -> None:

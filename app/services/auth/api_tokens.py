@@ -12,7 +12,6 @@ from app.core.security.opaque_tokens import digest, new_api_token
 from app.models.tables import API_TOKEN
 from app.models.users import Role
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
-from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.access.authentication import require_role
@@ -33,7 +32,6 @@ def create(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime
     latest = at + timedelta(days=session.settings.API_TOKEN_MAX_DAYS)
     if not at < data.expires_at <= latest:
         raise ExpiryOutOfRange(f"expires_at must be in the future, and not after {latest:%Y-%m-%dT%H:%M:%SZ}.")
-    locks.lock_self(session, actor)
     token_count = select(func.count()).select_from(API_TOKEN).where(API_TOKEN.c.user_id == actor.id)
     if session.execute(token_count).scalar_one() >= MAX_PER_USER:
         raise TooManyApiTokens(f"You have {MAX_PER_USER} API tokens, which is the limit. Revoke one first.")
@@ -75,7 +73,6 @@ def list_page(
 def revoke_own(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:
     """Revoke a token of the actor. It stops working at once. Raises ApiTokenNotFound."""
     _find_owner_id(session, token_id, actor.id)
-    locks.lock_users(session, actor.id)
     _delete(session, actor.id, actor.id, token_id, at=at)
 
 

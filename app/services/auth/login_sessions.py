@@ -120,13 +120,12 @@ def list_own(session: Session, actor: Actor, *, at: datetime) -> list[SessionRea
 
 
 def log_out(session: Session, actor: Actor, *, at: datetime) -> None:
-    """End the actor's current login session. Raises SessionNotFound if it has ended in the meantime."""
+    """End the actor's current login session."""
     end(session, actor, actor.session_id or 0, at=at)
 
 
 def end(session: Session, actor: Actor, session_id: int, *, at: datetime) -> None:
     """End one login session of the actor. Raises SessionNotFound."""
-    locks.lock_users(session, actor.id)
     if not _delete(session, LOGIN_SESSION.c.user_id == actor.id, LOGIN_SESSION.c.id == session_id):
         raise SessionNotFound("You have no login session with this id. It may have ended.")
     action = "session:log_out" if session_id == actor.session_id else "session:end"
@@ -135,7 +134,6 @@ def end(session: Session, actor: Actor, session_id: int, *, at: datetime) -> Non
 
 def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
     """End all login sessions of the actor except the current one."""
-    locks.lock_users(session, actor.id)
     if count := _delete(session, LOGIN_SESSION.c.user_id == actor.id, LOGIN_SESSION.c.id != actor.session_id):
         fields = {"sessions": count}
         recorder.record(session, "session:end_others", at=at, actor_id=actor.id, subject_id=actor.id, before=fields)

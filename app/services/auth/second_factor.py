@@ -18,7 +18,6 @@ from app.core.security.passwords import PasswordHasher
 from app.models.tables import RECOVERY_CODE, SECOND_FACTOR
 from app.models.users import User
 from app.schemas.auth.second_factor import RecoveryCodes, SecondFactorEnrollment, SecondFactorRead, SecondFactorRemoval
-from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
@@ -45,7 +44,7 @@ def get_status(session: Session, actor: Actor) -> SecondFactorRead:
 
 def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrollment:
     """Create a TOTP secret for the actor. The second factor is active after `confirm`. Raises SecondFactorExists."""
-    user = locks.lock_self(session, actor)
+    user = session.get_one(User, actor.id)
     if user.has_second_factor:
         raise SecondFactorExists("You already have a second factor. Remove it first.")
     secret = pyotp.random_base32()
@@ -67,7 +66,7 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
 
     Raises NotEnrolling, SecondFactorExists, CodeWrong.
     """
-    user = locks.lock_self(session, actor)
+    user = session.get_one(User, actor.id)
     if user.has_second_factor:
         raise SecondFactorExists("You already have a second factor. Remove it first.")
     if session.execute(select(SECOND_FACTOR.c.user_id).where(SECOND_FACTOR.c.user_id == actor.id)).first() is None:

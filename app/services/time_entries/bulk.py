@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from app.core.database.session import Session
 from app.core.errors import DomainError
+from app.core.security.access_tokens import Claims
 from app.models.tables import ENTRY, USER
-from app.models.users import User
 from app.schemas.time_entries.manual import (
     BulkChange,
     BulkCreate,
@@ -19,12 +19,12 @@ from app.schemas.time_entries.manual import (
     BulkResponse,
 )
 from app.services import idempotency
-from app.services.access import locks, visibility
+from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.errors import UserNotFound
 from app.services.time_entries import entries as time_entries
 from app.services.time_entries import manual
-from app.services.time_entries.errors import BulkRejected, EntryNotFound
+from app.services.time_entries.errors import BulkRejected
 
 BulkOperation = BulkCreate | BulkChange | BulkDelete
 
@@ -41,7 +41,7 @@ class _StoredResponse(BaseModel):
     results: list[_StoredResult]
 
 
-def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None, at: datetime) -> BulkResponse:
+def apply(session: Session, claims: Claims, data: BulkRequest, *, key: str | None, at: datetime) -> BulkResponse:
     """Apply the operations in order, once per Idempotency-Key. A change without a difference has no entry as result.
 
     A retry returns the entries as they are now.
@@ -51,16 +51,15 @@ def apply(session: Session, actor: Actor, data: BulkRequest, *, key: str | None,
     UserNotFound if a stored response contains entries of a user whom the actor may no longer see.
     """
     request = idempotency.for_key(key, "bulk", data.model_dump_json())
-    owner_ids = _visible_owner_ids(session, actor, data.operations)
     with idempotency.conflict_on_lock_timeout(request):
-        owners = {user.id: user for user in locks.lock_users(session, actor.id, *owner_ids)}
+        actor, zones = visibility.lock_visible(session, claims, _is_owner(data.operations))
     if stored := idempotency.find_response(session, actor.id, request, _StoredResponse, at=at):
         return _rebuild_response(session, actor, stored, at=at)
     results: list[BulkOperationResult] = []
     rejected: list[dict[str, Any]] = []
     for index, operation in enumerate(data.operations):
         try:
-            results.append(_apply_operation(session, actor, owners, operation, at=at))
+            results.append(_apply_operation(session, actor, zones, operation, at=at))
         except DomainError as error:
             loc = ["body", "operations", index]
             rejected.append({"loc": loc, "message": error.detail, "type": error.code})
@@ -96,43 +95,35 @@ def _rebuild_response(session: Session, actor: Actor, stored: _StoredResponse, *
     return BulkResponse.model_construct(results=results)
 
 
-def _visible_owner_ids(session: Session, actor: Actor, operations: list[BulkOperation]) -> list[int]:
-    """Return the ids of the users whose entries the operations concern, if the actor may see them."""
+def _is_owner(operations: list[BulkOperation]) -> ColumnElement[bool]:
+    """Return the condition that one of the operations concerns an entry of the user."""
     user_ids = {each.user_id for each in operations if isinstance(each, BulkCreate) and each.user_id is not None}
     entry_ids = [each.id for each in operations if not isinstance(each, BulkCreate)]
-    owners = select(ENTRY.c.user_id).where(ENTRY.c.id.in_(entry_ids))
-    visible = select(USER.c.id).where(
-        visibility.visible_to(actor, USER.c.id), USER.c.id.in_(user_ids) | USER.c.id.in_(owners)
-    )
-    return list(session.execute(visible).scalars())
+    return USER.c.id.in_(user_ids) | manual.owns_any_of(entry_ids)
 
 
 def _apply_operation(
-    session: Session, actor: Actor, owners: dict[int | None, User], operation: BulkOperation, *, at: datetime
+    session: Session, actor: Actor, zones: dict[int, str], operation: BulkOperation, *, at: datetime
 ) -> BulkOperationResult:
     match operation:
         case BulkCreate():
-            owner = owners.get(operation.user_id or actor.id)
-            if owner is None:
+            if (operation.user_id or actor.id) not in zones:
                 raise UserNotFound("There is no user with this id that you may see.")
-            created = manual.create_locked(session, actor, owner, operation, at=at)
+            created = manual.create_locked(session, actor, zones, operation, at=at)
             return BulkOperationResult.model_construct(action="create", id=created.id, entry=created)
         case BulkChange():
-            entry = _load_locked(session, actor, owners, operation)
+            entry = _load_locked(session, zones, operation)
             updated = manual.update_locked(session, actor, entry, operation, at=at)
             written = None if updated.version == entry["version"] else updated
             return BulkOperationResult.model_construct(action="change", id=updated.id, entry=written)
         case BulkDelete():
-            entry = _load_locked(session, actor, owners, operation)
+            entry = _load_locked(session, zones, operation)
             manual.delete_locked(session, actor, entry, reason=operation.reason, at=at)
             return BulkOperationResult.model_construct(action="delete", id=operation.id, entry=None)
 
 
 def _load_locked(
-    session: Session, actor: Actor, owners: dict[int | None, User], operation: BulkChange | BulkDelete
+    session: Session, zones: dict[int, str], operation: BulkChange | BulkDelete
 ) -> time_entries.EntryValues:
     versions = None if operation.version is None else frozenset({operation.version})
-    entry = manual.load_locked(session, actor, operation.id, versions)
-    if entry["user_id"] not in owners:  # inserted after the locks were taken
-        raise EntryNotFound("There is no entry with this id that you may see.")
-    return entry
+    return manual.load_locked(session, zones, operation.id, versions)

@@ -4,19 +4,22 @@ Every function here runs under the lock of the entry's user. A user's entries ne
 and last at most MAX_ENTRY_HOURS. A change of times, or of another user's entry, needs a reason for the audit log.
 """
 
+from collections.abc import Collection, Container, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from app.core.database.session import Session
-from app.models.tables import ENTRY, PROJECT
-from app.models.users import Role, User
+from app.core.security.access_tokens import Claims
+from app.models.tables import ENTRY, PROJECT, USER
+from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import TimeEntryCreate, TimeEntryUpdate
 from app.services import idempotency
-from app.services.access import locks, visibility
+from app.services.access import visibility
 from app.services.access.actor import Actor
+from app.services.access.errors import UserNotFound
 from app.services.audit import recorder
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
 from app.services.projects.projects import bookable_by
@@ -44,58 +47,66 @@ _TIME_FIELDS = ("start_time", "end_time")
 
 
 def create_entry(
-    session: Session, actor: Actor, data: TimeEntryCreate, *, key: str | None, at: datetime
+    session: Session, claims: Claims, data: TimeEntryCreate, *, key: str | None, at: datetime
 ) -> TimeEntryRead:
-    """Create an entry for the actor or for another visible user, once per Idempotency-Key.
+    """Create an entry for the caller or for another visible user, once per Idempotency-Key.
 
     Raises UserNotFound, IdempotencyKeyReused, RequestInFlight, and what `create_locked` raises.
     """
     request = idempotency.for_key(key, "create", data.model_dump_json())
-    owner_id = data.user_id or actor.id
-    visibility.require_visible(session, actor, {owner_id})
+    owner_id = data.user_id or claims.user_id
+    is_owner = None if owner_id == claims.user_id else USER.c.id == owner_id
     with idempotency.conflict_on_lock_timeout(request):
-        users = locks.lock_users(session, owner_id, *([actor.id] if request else []))
+        actor, zones = visibility.lock_visible(session, claims, is_owner)
+    if owner_id not in zones:
+        raise UserNotFound("There is no user with this id that you may see.")
     if stored_response := idempotency.find_response(session, actor.id, request, TimeEntryRead, at=at):
         return stored_response
-    owner = next(user for user in users if user.id == owner_id)
-    response = create_locked(session, actor, owner, data, at=at)
+    response = create_locked(session, actor, zones, data, at=at)
     idempotency.store_response(session, actor.id, request, response, at=at)
     return response
 
 
 def update_entry(
-    session: Session, actor: Actor, entry_id: int, data: TimeEntryUpdate, *, versions: ExpectedVersions, at: datetime
+    session: Session, claims: Claims, entry_id: int, data: TimeEntryUpdate, *, versions: ExpectedVersions, at: datetime
 ) -> TimeEntryRead:
     """Correct an entry. Raises EntryNotFound, EntryChanged, and what `update_locked` raises."""
-    locks.lock_users(session, _find_owner_id(session, actor, entry_id))
-    return update_locked(session, actor, load_locked(session, actor, entry_id, versions), data, at=at)
+    actor, zones = visibility.lock_visible(session, claims, owns_any_of([entry_id]))
+    return update_locked(session, actor, load_locked(session, zones, entry_id, versions), data, at=at)
 
 
 def delete_entry(
-    session: Session, actor: Actor, entry_id: int, *, reason: str, versions: ExpectedVersions, at: datetime
+    session: Session, claims: Claims, entry_id: int, *, reason: str, versions: ExpectedVersions, at: datetime
 ) -> None:
     """Delete an entry. Its history stays in the audit log. Raises EntryNotFound, EntryChanged, EditWindowClosed."""
-    locks.lock_users(session, _find_owner_id(session, actor, entry_id))
-    delete_locked(session, actor, load_locked(session, actor, entry_id, versions), reason=reason, at=at)
+    actor, zones = visibility.lock_visible(session, claims, owns_any_of([entry_id]))
+    delete_locked(session, actor, load_locked(session, zones, entry_id, versions), reason=reason, at=at)
 
 
-def create_locked(session: Session, actor: Actor, owner: User, data: TimeEntryCreate, *, at: datetime) -> TimeEntryRead:
-    """Create an entry for a locked user whom the actor may see.
+def owns_any_of(entry_ids: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition that a user owns one of these entries. The owner of an entry never changes."""
+    return USER.c.id.in_(select(ENTRY.c.user_id).where(ENTRY.c.id.in_(entry_ids)))
+
+
+def create_locked(
+    session: Session, actor: Actor, zones: Mapping[int, str], data: TimeEntryCreate, *, at: datetime
+) -> TimeEntryRead:
+    """Create an entry for a user in `zones`, which are the time zones of the locked users whom the actor may see.
 
     Raises ReasonRequired, EntryTooShort, EntryTooLong, EntryInFuture, EditWindowClosed, ProjectNotFound,
     ProjectInactive, EntryOverlaps.
     """
-    assert owner.id is not None
-    if owner.id != actor.id and data.reason is None:
+    owner_id = data.user_id or actor.id
+    if owner_id != actor.id and data.reason is None:
         raise ReasonRequired("This entry is for another user. Send a `reason`.")
     _check_times(session, data.start_time, data.end_time, at=at)
-    _check_window(session, actor, owner.id, data.start_time, at=at)
-    _check_bookable(session, data.project_id, owner.id)
-    _check_no_overlap(session, owner.id, data.start_time, data.end_time)
+    _check_window(session, actor, owner_id, data.start_time, at=at)
+    _check_bookable(session, data.project_id, owner_id)
+    _check_no_overlap(session, owner_id, data.start_time, data.end_time)
     entry = entries.insert_entry(
         session,
-        user_id=owner.id,
-        time_zone=owner.time_zone,
+        user_id=owner_id,
+        time_zone=zones[owner_id],
         project_id=data.project_id,
         description=data.description,
         start_time=data.start_time,
@@ -107,15 +118,13 @@ def create_locked(session: Session, actor: Actor, owner: User, data: TimeEntryCr
     return entries.as_response(session, entry, now=at)
 
 
-def load_locked(session: Session, actor: Actor, entry_id: int, versions: ExpectedVersions) -> EntryValues:
-    """Return the current state of an entry whose user is locked.
+def load_locked(session: Session, owner_ids: Container[int], entry_id: int, versions: ExpectedVersions) -> EntryValues:
+    """Return the current state of an entry of one of the locked users.
 
     Raises EntryNotFound. Raises EntryChanged if the entry has none of the `versions`.
     """
-    row = session.execute(
-        _ENTRY_QUERY.where(visibility.visible_to(actor, ENTRY.c.user_id)), {"entry_id": entry_id}
-    ).one_or_none()
-    if row is None:
+    row = session.execute(_ENTRY_QUERY, {"entry_id": entry_id}).one_or_none()
+    if row is None or row.user_id not in owner_ids:
         raise EntryNotFound("There is no entry with this id that you may see.")
     if versions is not None and row.version not in versions:
         raise EntryChanged(
@@ -165,15 +174,6 @@ def delete_locked(session: Session, actor: Actor, entry: EntryValues, *, reason:
     session.execute(delete(ENTRY).where(ENTRY.c.id == entry["id"]))
     before = entries.snapshot(entry)
     _record(session, actor, "time_entry:delete", entry, before=before, reason=reason, at=at)
-
-
-def _find_owner_id(session: Session, actor: Actor, entry_id: int) -> int:
-    """Return the id of the entry's user, which never changes. Raises EntryNotFound."""
-    query = select(ENTRY.c.user_id).where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
-    owner_id = session.execute(query).scalar_one_or_none()
-    if owner_id is None:
-        raise EntryNotFound("There is no entry with this id that you may see.")
-    return int(owner_id)
 
 
 def _check_times(session: Session, start: datetime, end: datetime | None, *, at: datetime) -> None:

@@ -5,7 +5,6 @@ from datetime import datetime
 from app.core.database.session import Session
 from app.models.users import User
 from app.schemas.users.user import AccountUpdate
-from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.users import administration
 
@@ -16,7 +15,7 @@ def get_me(session: Session, actor: Actor) -> User:
 
 def change_me(session: Session, actor: Actor, data: AccountUpdate, *, at: datetime) -> User:
     """Change the actor's names or time zone. A new time zone applies to new entries, not to existing ones."""
-    (user,) = locks.lock_users(session, actor.id)
+    user = session.get_one(User, actor.id)
     administration.apply_changes(
         session, actor, user, data.model_dump(exclude_unset=True), action="user:change_self", at=at
     )

@@ -28,11 +28,8 @@ def ids(people, database) -> dict[str, int]:
     ada, mia = people.admin("Ada"), people.manager("Mia")
     ana = people.employee("Ana", manager=mia, last_name="Ñandú")
     website = people.project("Website")
-    claims, admin, manager = (
-        create_claims(database, ana),
-        Actor(ada.id, Role.admin, "UTC", session_id=1),
-        Actor(mia.id, Role.manager, "UTC"),
-    )
+    claims, manager = create_claims(database, ana), create_claims(database, mia)
+    admin = Actor(ada.id, Role.admin, "UTC", session_id=1)
     with database.write_transaction("request-1") as session:
         administration.change(session, admin, ana.id, UserUpdate(first_name="Anna", email="anna@example.com"), at=NINE)
     with database.write_transaction("request-2") as session:

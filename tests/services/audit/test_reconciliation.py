@@ -132,7 +132,8 @@ def test_hours_changed_by_sql_stay_found_when_the_service_changes_the_entry(comp
         )
     with database.write_transaction() as session:
         change = TimeEntryUpdate(start_time="2026-03-02T07:00:00Z", reason="Forgot")
-        manual.update_entry(session, OPERATOR, company["entry"], change, versions=None, at=LATER)
+        entry = manual.load_locked(session, {company["Ana"]}, company["entry"], None)
+        manual.update_locked(session, OPERATOR, entry, change, at=LATER)
 
     (found,) = faults(database)
 
@@ -163,12 +164,14 @@ def test_an_entry_added_by_sql_stays_found_when_the_service_changes_it(company, 
         session.execute(insert(ENTRY).values(row._asdict() | {"id": 900, "start_time": NOON, "end_time": ONE}))
     with database.write_transaction() as session:
         change = TimeEntryUpdate(description="Mine", reason="Typing error")
-        manual.update_entry(session, OPERATOR, 900, change, versions=None, at=LATER)
+        entry = manual.load_locked(session, {company["Ana"]}, 900, None)
+        manual.update_locked(session, OPERATOR, entry, change, at=LATER)
 
     assert faults(database) == [f"time_entry 900 of user {company['Ana']} was added without an event."]
 
     with database.write_transaction() as session:
-        manual.delete_entry(session, OPERATOR, 900, reason="Not mine", versions=None, at=LATER)
+        entry = manual.load_locked(session, {company["Ana"]}, 900, None)
+        manual.delete_locked(session, OPERATOR, entry, reason="Not mine", at=LATER)
     (found,) = faults(database)
     assert found.startswith(f"time_entry 900 of user {company['Ana']} was added without an event, before link ")
 

@@ -15,7 +15,7 @@ from app.core.security.passwords import LoginQueueFull
 from app.schemas.auth.session import LoginForm, Token, TokenRefresh
 from app.services.auth import login as logins
 from app.services.auth import login_sessions
-from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable, SessionNotFound
+from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable
 from app.services.auth.login import LoginAttempt
 from app.services.auth.login_throttle import LoginLimitReached
 
@@ -59,7 +59,7 @@ async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousT
     return issue_tokens(runtime, login_session, at=now)
 
 
-@router.post("/logout", summary="Log out", status_code=204, responses=error_responses(*AUTH_ERRORS, SessionNotFound))
+@router.post("/logout", summary="Log out", status_code=204, responses=error_responses(*AUTH_ERRORS))
 async def log_out(tx: Annotated[UserTransactionRunner, Security(require_user_allow_pending)], now: Now) -> None:
     """End this login session. Its tokens stop working immediately."""
     await tx.write(login_sessions.log_out, at=now)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.authentication import UserTransactionRunner, require_user
+from app.api.dependencies.authentication import ClaimsTransactionRunner, require_claims
 from app.api.dependencies.parameters import IdempotencyKey, IfMatch, Now, PathEntryId, with_etag
 from app.api.http.problems import error_responses
 from app.api.v1.paths import ENTRY_PATH
@@ -30,7 +30,7 @@ from app.services.time_entries.errors import (
 )
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"])
-UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.entries_write])]
+ClaimsTransaction = Annotated[ClaimsTransactionRunner, Security(require_claims, scopes=[TokenScope.entries_write])]
 TIME_ERRORS = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonRequired)
 PROJECT_ERRORS = (ProjectNotFound, ProjectInactive)
 
@@ -43,7 +43,7 @@ PROJECT_ERRORS = (ProjectNotFound, ProjectInactive)
 )
 async def create_entry(
     body: TimeEntryCreate,
-    tx: UserTransaction,
+    tx: ClaimsTransaction,
     now: Now,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -58,7 +58,7 @@ async def create_entry(
     responses=error_responses(*AUTH_ERRORS, *IDEMPOTENCY_ERRORS, BulkRejected, UserNotFound),
 )
 async def bulk_change_entries(
-    body: BulkRequest, tx: UserTransaction, now: Now, idempotency_key: IdempotencyKey = None
+    body: BulkRequest, tx: ClaimsTransaction, now: Now, idempotency_key: IdempotencyKey = None
 ) -> BulkResponse:
     """Create, change and delete entries with up to 500 operations. They are applied in order, all or none.
 
@@ -77,7 +77,7 @@ async def bulk_change_entries(
 async def update_entry(
     entry_id: PathEntryId,
     body: TimeEntryUpdate,
-    tx: UserTransaction,
+    tx: ClaimsTransaction,
     now: Now,
     response: Response,
     versions: IfMatch,
@@ -97,7 +97,7 @@ async def update_entry(
 )
 async def delete_entry(
     entry_id: PathEntryId,
-    tx: UserTransaction,
+    tx: ClaimsTransaction,
     now: Now,
     versions: IfMatch,
     reason: Annotated[Reason, Query(description="Reason for the deletion, kept in the history.")],
