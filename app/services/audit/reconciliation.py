@@ -5,7 +5,7 @@ One chain at a time is replayed in memory. The rows of each table are read once,
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -107,7 +107,7 @@ class Reconciliation:
         value = getattr(row, name)
         if name in SECRET_COLUMNS:
             return isinstance(value, str) and self._keys.is_mac_of_secret(str(recorded), name, value)
-        return bool(_as_json(value) == recorded)
+        return _as_json(value) in _possible_values(recorded)
 
     def _add_fault(self, fault: str) -> None:
         self.faults += 1
@@ -150,6 +150,10 @@ class _TableReader:
                 return
             yield owner, getattr(row, self._key), row
             self._next = next(self._rows, None)
+
+
+def _possible_values(value: Any) -> Collection[Any]:
+    return value if isinstance(value, frozenset) else (value,)
 
 
 def _as_json(value: Any) -> Any:

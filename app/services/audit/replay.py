@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from app.core.text import casefold_key
+from app.core.text import casefold_key, name_key
 from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, USER
 from app.services.audit.recorder import Fields, is_digest, pseudonym, to_json_value
 
@@ -92,13 +92,18 @@ def _derive(event: Row[Any], state: Fields, at: str, *, created: bool) -> None:
             if "email" in state:
                 state["email_key"] = casefold_key(state["email"])
             if state.keys() >= {"first_name", "last_name"}:
-                state["name_key"] = casefold_key(f"{state['first_name']} {state['last_name']}")
+                state["name_key"] = _possible_keys(f"{state['first_name']} {state['last_name']}")
         case "project" if "name" in state:
-            state["name_key"] = casefold_key(state["name"])
+            state["name_key"] = _possible_keys(state["name"])
     if created and (event.object_type != "time_entry" or "version" in state):
         state["created_at"] = at
     if created and event.object_type == "user":
         state["has_second_factor"] = False
+
+
+def _possible_keys(name: str) -> frozenset[str]:
+    """Return the key of a name, and the key that version 0.9 stored. A migration cannot replace all of those."""
+    return frozenset({name_key(name), casefold_key(name)})
 
 
 Objects = dict[ObjectKey, Fields]

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, true
 
 from app.core.database.session import Session
-from app.core.text import casefold_key
+from app.core.text import name_key
 from app.models.projects import Project
 from app.models.tables import PROJECT, PROJECT_MEMBER, USER
 from app.models.users import User
@@ -38,7 +38,7 @@ def list_page(
     if is_active is not None:
         condition &= PROJECT.c.is_active == is_active
     if search is not None:
-        condition &= PROJECT.c.name_key.contains(casefold_key(search), autoescape=True)
+        condition &= PROJECT.c.name_key.contains(name_key(search), autoescape=True)
     return _list_matching(session, condition, skip=skip, limit=limit)
 
 
@@ -53,7 +53,7 @@ def get(session: Session, _actor: Actor, project_id: int) -> Project:
 def create(session: Session, actor: Actor | None, data: ProjectCreate, *, at: datetime) -> Project:
     """Create a project without members, which every user can book. Raises ProjectNameTaken."""
     _check_name_available(session, data.name)
-    project = Project(name=data.name, name_key=casefold_key(data.name), created_at=at)
+    project = Project(name=data.name, name_key=name_key(data.name), created_at=at)
     session.add(project)
     session.flush()
     actor_id = actor.id if actor else None
@@ -65,10 +65,10 @@ def change(session: Session, actor: Actor, project_id: int, data: ProjectUpdate,
     """Rename, archive or unarchive a project. Raises ProjectNotFound, ProjectNameTaken."""
     project = _load_for_update(session, project_id)
     before = _snapshot(project)
-    if data.name is not None:
-        if casefold_key(data.name) != project.name_key:
+    if data.name not in (None, project.name):
+        if name_key(data.name) != project.name_key:
             _check_name_available(session, data.name)
-        project.name, project.name_key = data.name, casefold_key(data.name)
+        project.name, project.name_key = data.name, name_key(data.name)
     if data.is_active is not None:
         project.is_active = data.is_active
     old_values, new_values = recorder.changes(before, _snapshot(project))
@@ -156,7 +156,7 @@ def _record_membership(
 
 
 def _check_name_available(session: Session, name: str) -> None:
-    if session.execute(select(PROJECT.c.id).where(PROJECT.c.name_key == casefold_key(name))).first() is not None:
+    if session.execute(select(PROJECT.c.id).where(PROJECT.c.name_key == name_key(name))).first() is not None:
         raise ProjectNameTaken("Another project has this name. Choose another name.")
 
 

@@ -16,7 +16,7 @@ from app.core.database.execution_options import PREPARE
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
 from app.core.security.passwords import UNUSABLE_PASSWORD, PasswordHasher
-from app.core.text import casefold_key
+from app.core.text import casefold_key, name_key
 from app.models.tables import TIME_ZONE, USER
 from app.models.users import Role, User
 from app.schemas.users.user import AccountRead, NewUser, UserCreate, UserFilter, UserUpdate
@@ -124,7 +124,7 @@ def as_row(session: Session, data: NewUser, *, password_hash: str, at: datetime)
         "email_key": casefold_key(data.email),
         "first_name": data.first_name,
         "last_name": data.last_name,
-        "name_key": casefold_key(f"{data.first_name} {data.last_name}"),
+        "name_key": name_key(f"{data.first_name} {data.last_name}"),
         "password_hash": password_hash,
         "role": data.role,
         "is_active": True,
@@ -247,7 +247,7 @@ def apply_changes(
         register_zone(session, changes["time_zone"])
     for name, value in changes.items():
         setattr(user, name, value)
-    user.name_key = casefold_key(f"{user.first_name} {user.last_name}")
+    user.name_key = name_key(f"{user.first_name} {user.last_name}")
     old_values, new_values = recorder.changes(before, _snapshot(user))
     if not new_values:
         return
@@ -277,9 +277,9 @@ def _apply_filter(statement: Select[Any], data: UserFilter) -> Select[Any]:
     if data.manager_id is not None:
         statement = statement.where(USER.c.manager_id == data.manager_id)
     if data.search is not None:
-        key = casefold_key(data.search)
-        is_match = or_(USER.c.name_key.contains(key, autoescape=True), USER.c.email_key.contains(key, autoescape=True))
-        statement = statement.where(is_match)
+        has_name = USER.c.name_key.contains(name_key(data.search), autoescape=True)
+        has_email = USER.c.email_key.contains(casefold_key(data.search), autoescape=True)
+        statement = statement.where(or_(has_name, has_email))
     return statement
 
 

@@ -17,7 +17,7 @@ from app.core.database.column_types import Instant
 from app.core.database.session import Session
 from app.core.security.passwords import UNUSABLE_PASSWORD
 from app.core.server.spool import Write
-from app.core.text import casefold_key
+from app.core.text import casefold_key, name_key
 from app.models.tables import (
     API_TOKEN,
     AUDIT_EVENT,
@@ -143,7 +143,7 @@ def _check_retention(session: Session, user_id: int, *, at: datetime) -> None:
 def _pseudonymise(user: User) -> None:
     for name, value in recorder.pseudonym(user.id or 0).items():
         setattr(user, name, value)
-    user.name_key = casefold_key(f"{user.first_name} {user.last_name}")
+    user.name_key = name_key(f"{user.first_name} {user.last_name}")
     user.email_key = casefold_key(user.email)
     user.password_hash = UNUSABLE_PASSWORD
     user.has_second_factor = False
