@@ -1,12 +1,12 @@
 """Projects."""
 
-from app.schemas.types import Id, IsActive, ProjectName, RequestModel, ResponseModel, UtcInstant
+from app.schemas.types import Id, IsActive, ProjectName, ProjectNameRead, RequestModel, ResponseModel, UtcInstant
 from app.schemas.users.user import PatchModel
 
 
 class ProjectRead(ResponseModel):
     id: Id
-    name: ProjectName
+    name: ProjectNameRead
     is_active: IsActive
     created_at: UtcInstant
 

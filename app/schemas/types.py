@@ -25,7 +25,14 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from app.core.security.passwords import length_problem
-from app.core.text import casefold_key
+from app.core.text import (
+    casefold_key,
+    find_format_control,
+    has_alphanumeric,
+    has_invisible,
+    is_visible,
+    remove_bidi_controls,
+)
 from app.core.time.zones import zone_names
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
@@ -71,8 +78,8 @@ class Pattern:
 
 PLAIN_TEXT = Pattern(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "Control characters are not allowed.")
 """Rejects NUL, which SQLite stores and PostgreSQL can't."""
-# Zero-width characters could make two names look alike, and bidirectional controls could reorder the text beside a
-# name. Zero-width joiners are allowed, because some scripts need them to spell words.
+# Invisible characters could make two names look alike, and bidirectional controls could reorder the text beside a name.
+# `_check_controls` also rejects all others, and joiners that no script needs. A pattern cannot express that.
 INVISIBLE = r"\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 ONE_LINE = Pattern(
     rf"^(?!\s*$)[^\x00-\x1f\x7f-\x9f\u2028\u2029{INVISIBLE}]+$",
@@ -88,6 +95,28 @@ def _check_key_length(text: str) -> str:
     if len(text) > MAX_KEY_LENGTH or len(casefold_key(text)) > MAX_KEY_LENGTH:
         raise ValueError("The text is too long after Unicode normalization. Use simpler characters.")
     return text
+
+
+def _check_controls(text: str) -> str:
+    """Reject format controls that the script does not need, and text without a visible character."""
+    if control := find_format_control(text):
+        raise ValueError(f"The character U+{ord(control):04X} is invisible. Remove it.")
+    if not is_visible(text):
+        raise ValueError("All characters are invisible. Send text that can be seen.")
+    return text
+
+
+def _check_letters(text: str) -> str:
+    if not has_alphanumeric(text):
+        raise ValueError("Send at least one letter or digit.")
+    return text
+
+
+def _check_local_part(email: str) -> str:
+    """Reject invisible characters. In the domain, joiners are part of the name and IDNA checks them."""
+    if has_invisible(email.rpartition("@")[0]):
+        raise ValueError("The part before @ has an invisible character. Remove it.")
+    return email
 
 
 def _check_time_zone(name: str) -> str:
@@ -150,18 +179,41 @@ def _format_utc(instant: datetime) -> str:
 Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[1]), BeforeValidator(_require_number)]
 EntryId = Annotated[int, Field(ge=1, le=MAX_ENTRY_ID, examples=[1]), BeforeValidator(_require_number)]
 IsActive = Annotated[StrictBool, Field(examples=[True])]
-SingleLine = Annotated[str, Field(min_length=1), ONE_LINE, AfterValidator(str.strip), AfterValidator(_check_key_length)]
-UserNamePart = Annotated[SingleLine, Field(max_length=100, examples=["Ana"])]
-ProjectName = Annotated[SingleLine, Field(max_length=200, examples=["Website"])]
-Description = Annotated[str, Field(max_length=2000, examples=["Landing page"]), PLAIN_TEXT]
+VisibleLine = Annotated[
+    str,
+    Field(min_length=1),
+    ONE_LINE,
+    AfterValidator(str.strip),
+    AfterValidator(_check_key_length),
+    AfterValidator(_check_controls),
+]
+LabelText = Annotated[VisibleLine, AfterValidator(_check_letters)]
+"""A name by which users tell things apart, with at least one letter or digit."""
+UserNamePart = Annotated[VisibleLine, Field(max_length=100, examples=["Ana"])]
+"""Letters are not required, because a user with one name only has "-" or "." as the other."""
+UserNamePartRead = Annotated[str, Field(max_length=100, examples=["Ana"])]
+"""Responses are not checked. They have names that an earlier version accepted."""
+ProjectName = Annotated[LabelText, Field(max_length=200, examples=["Website"])]
+ProjectNameRead = Annotated[str, Field(max_length=200, examples=["Website"])]
+DescriptionRead = Annotated[str, Field(max_length=2000, examples=["Landing page"])]
+Description = Annotated[DescriptionRead, PLAIN_TEXT, AfterValidator(remove_bidi_controls)]
+"""Bidirectional controls are removed instead of rejected. Copied text has them, and a punch must not fail for that."""
 Reason = Annotated[
     str,
     Field(min_length=1, max_length=500, examples=["Forgot to clock out"]),
     ONE_LINE,
     AfterValidator(str.strip),
+    AfterValidator(_check_controls),
 ]
-SearchText = Annotated[str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE]
-Email = Annotated[EmailStr, Field(max_length=254, examples=["ana@example.com"]), AfterValidator(_check_key_length)]
+SearchText = Annotated[
+    str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE, AfterValidator(_check_controls)
+]
+Email = Annotated[
+    EmailStr,
+    Field(max_length=254, examples=["ana@example.com"]),
+    AfterValidator(_check_key_length),
+    AfterValidator(_check_local_part),
+]
 NewPassword = Annotated[
     str,
     Field(

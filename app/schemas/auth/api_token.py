@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.core.security.access_tokens import TokenScope
-from app.schemas.types import Id, InputInstant, RequestModel, ResponseModel, SingleLine, UtcInstant
+from app.schemas.types import Id, InputInstant, LabelText, RequestModel, ResponseModel, UtcInstant
 
 
 def _require_unique(scopes: list[TokenScope]) -> list[TokenScope]:
@@ -18,7 +18,8 @@ def _split_scopes(scopes: object) -> object:
     return scopes.split() if isinstance(scopes, str) else scopes
 
 
-ApiTokenName = Annotated[SingleLine, Field(max_length=100, examples=["Terminal at the entrance"])]
+ApiTokenNameRead = Annotated[str, Field(max_length=100, examples=["Terminal at the entrance"])]
+ApiTokenName = Annotated[LabelText, Field(max_length=100, examples=["Terminal at the entrance"])]
 
 
 class ApiTokenCreate(RequestModel):
@@ -39,7 +40,7 @@ class ApiTokenCreate(RequestModel):
 class ApiTokenRead(ResponseModel):
     id: Id
     user_id: Id
-    name: ApiTokenName
+    name: ApiTokenNameRead
     scopes: Annotated[list[TokenScope], BeforeValidator(_split_scopes), Field(examples=[["entries:read"]])]
     created_at: UtcInstant
     expires_at: UtcInstant

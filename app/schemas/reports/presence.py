@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.types import Description, EntryId, Id, ResponseModel, Seconds, UtcInstant
+from app.schemas.types import DescriptionRead, EntryId, Id, ResponseModel, Seconds, UtcInstant
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Presence(ResponseModel):
     entry_id: EntryId
     project_id: Id
     project_name: Annotated[str, Field(max_length=200)]
-    description: Description
+    description: DescriptionRead
     start_time: UtcInstant
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
     needs_review: Annotated[bool, Field(description="True if the entry is flagged or has been open for too long.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from app.schemas.projects import ProjectRead
-from app.schemas.types import Description, EntryId, Id, ResponseModel, UtcInstant
+from app.schemas.types import DescriptionRead, EntryId, Id, ResponseModel, UtcInstant
 
 
 class TimeEntryRead(ResponseModel):
@@ -15,7 +15,7 @@ class TimeEntryRead(ResponseModel):
     project_id: Id
     start_time: UtcInstant
     end_time: Annotated[UtcInstant | None, Field(description="Null while the entry is open.")]
-    description: Description
+    description: DescriptionRead
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
     needs_review: Annotated[
         bool,

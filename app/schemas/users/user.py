@@ -16,6 +16,7 @@ from app.schemas.types import (
     ResponseModel,
     TimeZoneName,
     UserNamePart,
+    UserNamePartRead,
     UtcInstant,
 )
 
@@ -25,8 +26,8 @@ RoleField = Annotated[Role, Field(examples=["employee"])]
 class UserRead(ResponseModel):
     id: Id
     email: Annotated[str, Field(max_length=254, examples=["ana@example.com"])]
-    first_name: UserNamePart
-    last_name: Annotated[UserNamePart, Field(examples=["Silva"])]
+    first_name: UserNamePartRead
+    last_name: Annotated[UserNamePartRead, Field(examples=["Silva"])]
     is_active: IsActive
     role: RoleField
     manager_id: Id | None
