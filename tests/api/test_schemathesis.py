@@ -27,6 +27,7 @@ from app.core.pagination import encode_cursor
 from app.core.time.clock import utc_now
 from app.models.users import User
 from app.schemas.types import PLAIN_TEXT
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.auth import second_factor
 from app.services.users.csv_format import COLUMNS
@@ -102,7 +103,8 @@ def fresh_credentials(people, server) -> Iterator[None]:
 
 def _started_enrollment(database: Database, user: User) -> dict[str, str]:
     with database.write_transaction() as session:
-        secret = second_factor.enroll(session, Actor(user.id, user.role, "UTC"), at=utc_now()).secret
+        actor = Actor(user.id or 0, user.role, "UTC")
+        secret = second_factor.create_secret(session, actor, locks.lock_self(session, actor), at=utc_now()).secret
     return {"code": Authenticator(secret, []).code()}
 
 

@@ -10,6 +10,7 @@ from app.core.security.access_tokens import Claims, TokenScope
 from app.core.time.clock import utc_now
 from app.models.users import Role, User
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.auth import api_tokens, login_sessions, passwords, second_factor
 from app.services.auth.login_sessions import Client, IssuedSession
@@ -46,14 +47,16 @@ def create_api_token(database: Database, user: User, *scopes: str, name: str = "
         name=name, scopes=[TokenScope(scope) for scope in scopes], expires_at=utc_now() + timedelta(days=7)
     )
     with database.write_transaction("test") as session:
-        return api_tokens.create(session, _actor(user), data, at=utc_now())
+        return api_tokens.issue(session, _actor(user), data, at=utc_now())
 
 
 def create_second_factor(database: Database, user: User) -> Authenticator:
     """Create a second factor that the user confirmed yesterday."""
     yesterday = utc_now() - timedelta(days=1)
     with database.write_transaction("test") as session:
-        secret = second_factor.enroll(session, _actor(user), at=yesterday).secret
+        secret = second_factor.create_secret(
+            session, _actor(user), locks.lock_self(session, _actor(user)), at=yesterday
+        ).secret
         code = str(pyotp.TOTP(secret).at(yesterday))
         confirmed = second_factor.confirm(session, _actor(user), code, at=yesterday)
         return Authenticator(secret, confirmed.recovery_codes)

@@ -69,6 +69,7 @@ require_user_allow_pending = Authentication(authentication.authenticate, *Pendin
 require_user_allow_enrollment = Authentication(authentication.authenticate, PendingAction.second_factor)
 require_claims = Authentication(lambda _session, claims: claims)
 """For services that authenticate in a statement of their own, or again after they acquired a lock."""
+require_claims_allow_enrollment = Authentication(lambda _session, claims: claims, PendingAction.second_factor)
 require_claims_allow_pending = Authentication(lambda _session, claims: claims, *PendingAction)
 
 AdminTransaction = Annotated[UserTransactionRunner, Security(require_admin, scopes=[TokenScope.admin])]

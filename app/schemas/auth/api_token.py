@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.core.security.access_tokens import TokenScope
+from app.schemas.auth.password import PasswordUnlessRecentLogin
 from app.schemas.types import Id, InputInstant, LabelText, RequestModel, ResponseModel, UtcInstant
 
 
@@ -35,6 +36,7 @@ class ApiTokenCreate(RequestModel):
         AfterValidator(_require_unique),
     ]
     expires_at: Annotated[InputInstant, Field(examples=["2027-01-01T00:00:00Z"])]
+    current_password: PasswordUnlessRecentLogin = None
 
 
 class ApiTokenRead(ResponseModel):

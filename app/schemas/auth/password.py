@@ -16,6 +16,9 @@ CurrentPassword = Annotated[
     ),
     PLAIN_TEXT,
 ]
+PasswordUnlessRecentLogin = Annotated[
+    CurrentPassword | None, Field(description="Your current password. Required 5 minutes after your login.")
+]
 MustChangePassword = Annotated[
     Annotated[StrictBool, Field(examples=[False])] | None,
     Field(

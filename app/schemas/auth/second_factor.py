@@ -4,10 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.auth.password import CurrentPassword
+from app.schemas.auth.password import CurrentPassword, PasswordUnlessRecentLogin
 from app.schemas.types import PLAIN_TEXT, RequestModel, ResponseModel, UtcInstant
 
 OneTimeCode = Annotated[str, Field(max_length=40, examples=["492039"]), PLAIN_TEXT]
+
+
+class SecondFactorStart(RequestModel):
+    current_password: PasswordUnlessRecentLogin = None
 
 
 class SecondFactorEnrollment(ResponseModel):

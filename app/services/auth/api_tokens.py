@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, func, insert, select
 
 from app.core.database.session import Session
-from app.core.security.access_tokens import TokenScope
+from app.core.database.transactions import CallerTransactionRunner
+from app.core.security.access_tokens import Claims, TokenScope
 from app.core.security.opaque_tokens import digest, new_api_token
+from app.core.security.passwords import PasswordHasher
 from app.models.tables import API_TOKEN
 from app.models.users import Role
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
@@ -17,13 +19,31 @@ from app.services.access.api_token_limits import lock_for_change
 from app.services.access.authentication import require_role
 from app.services.audit import recorder
 from app.services.auth.errors import ApiTokenNotFound, ExpiryOutOfRange, TooManyApiTokens
+from app.services.auth.login_sessions import Client
+from app.services.auth.reauthentication import PasswordCheck, check_password, reauthenticate_unless_recent
 
 MAX_PER_USER = 50
 _TOKEN_QUERY = select(*(column for column in API_TOKEN.c if column.name != "token_hash")).order_by(API_TOKEN.c.id)
 
 
-def create(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime) -> ApiTokenCreated:
-    """Create an API token for the actor. Its text is returned only here, because only its SHA-256 is stored.
+async def create_api_token(
+    tx: CallerTransactionRunner[Claims], hasher: PasswordHasher, data: ApiTokenCreate, client: Client, *, at: datetime
+) -> ApiTokenCreated:
+    """Create an API token for the caller. Raises LoginQueueFull, and the errors of `create`."""
+    check = await check_password(tx, hasher, data.current_password, client)
+    return await tx.write(create, check, data, at=at)
+
+
+def create(
+    session: Session, claims: Claims, check: PasswordCheck, data: ApiTokenCreate, *, at: datetime
+) -> ApiTokenCreated:
+    """Create an API token for the caller. Raises the errors of `reauthenticate_unless_recent` and `issue`."""
+    actor, _user = reauthenticate_unless_recent(session, claims, check, at=at)
+    return issue(session, actor, data, at=at)
+
+
+def issue(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime) -> ApiTokenCreated:
+    """Create an API token for the actor, whose row is locked. Its text is returned only here, since it is not stored.
 
     Raises RoleRequired for the scope `admin` if the actor is not an admin, ExpiryOutOfRange, TooManyApiTokens.
     """

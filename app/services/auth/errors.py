@@ -32,6 +32,11 @@ class PasswordWrong(Forbidden):
     is_audited = True
 
 
+class PasswordRequired(Forbidden):
+    code = "current_password_required"
+    title = "Current password required"
+
+
 class CodeWrong(Forbidden):
     code = "invalid_code"
     title = "Invalid code"

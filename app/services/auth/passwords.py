@@ -18,21 +18,13 @@ from app.schemas.auth.password import PasswordChange, PasswordLinkRead, Password
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
-from app.services.access.authentication import authenticate, check_caller
+from app.services.access.authentication import check_caller
 from app.services.audit import recorder
 from app.services.audit.recorder import Fields
-from app.services.auth import login_sessions, login_throttle
-from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, PasswordWrong, UserInactive
+from app.services.auth import login_sessions
+from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, UserInactive
 from app.services.auth.login_sessions import Client, IssuedSession
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordHolder:
-    """The caller's stored values for checking their password again."""
-
-    user_id: int
-    email: str
-    password_hash: str
+from app.services.auth.reauthentication import PasswordCheck, check_password, load_holder, reauthenticate
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +57,11 @@ async def change_password(
 
     Raises PasswordUnchanged, WeakPassword, LoginQueueFull, and the errors of `change`.
     """
-    holder = await tx.read(load_holder)
+    await tx.read(load_holder)
     check_differs(data.current_password, data.new_password)
-    password_matches = await hasher.verify(data.current_password, holder.password_hash, network=client.network)
+    check = await check_password(tx, hasher, data.current_password, client)
     new_hash = await hasher.hash(data.new_password, network=client.network)
-    return await tx.write(change, holder, client, password_matches=password_matches, new_hash=new_hash, at=at)
+    return await tx.write(change, check, new_hash=new_hash, at=at)
 
 
 async def set_password_by_admin(
@@ -107,39 +99,6 @@ async def send_link(
     return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.page_url)
 
 
-def load_holder(session: Session, claims: Claims) -> PasswordHolder:
-    """Load the values for checking the caller's password again. Raises the errors of `authenticate`."""
-    user = session.get_one(User, authenticate(session, claims).id)
-    return PasswordHolder(user.id or 0, user.email, user.password_hash)
-
-
-def reauthenticate(
-    session: Session, claims: Claims, holder: PasswordHolder, client: Client, *, password_matches: bool, at: datetime
-) -> tuple[Actor, User]:
-    """Return the caller and their locked row if the password is right. A wrong password counts as a failed login.
-
-    Raises LoginLimitReached, PasswordWrong, and the errors of `authenticate`.
-    """
-    limit = login_throttle.find_reached_limit(session, holder.email, holder.user_id, client.address, at=at)
-    (user,) = locks.lock_users(session, holder.user_id)
-    actor = authenticate(session, claims)
-    is_right = password_matches and user.password_hash == holder.password_hash
-    if limit is not None and not (is_right and limit.accepts_right_password):
-        login_throttle.record_beyond_limit(session, limit, at=at)
-        _record_rejection(session, holder, reason="too_many", at=at)
-        raise limit.error
-    if is_right:
-        return actor, user
-    record_failure(session, holder, client, reason="password_again", at=at)
-    raise PasswordWrong("This is not your current password.")
-
-
-def record_failure(session: Session, holder: PasswordHolder, client: Client, *, reason: str, at: datetime) -> None:
-    """Count a wrong password or code as a failed login, and record it."""
-    login_throttle.record_failure(session, holder.email, client.address, at=at)
-    _record_rejection(session, holder, reason=reason, at=at)
-
-
 def check_not_self(actor: Actor, user_id: int) -> None:
     """Raise OwnAccount if the actor is this user. Otherwise an admin could skip their own password or code."""
     if actor.id == user_id:
@@ -152,24 +111,15 @@ def check_differs(current: str, new: str) -> None:
         raise PasswordUnchanged("The new password equals the current one. Choose another password.")
 
 
-def change(
-    session: Session,
-    claims: Claims,
-    holder: PasswordHolder,
-    client: Client,
-    *,
-    password_matches: bool,
-    new_hash: str,
-    at: datetime,
-) -> IssuedSession:
+def change(session: Session, claims: Claims, check: PasswordCheck, *, new_hash: str, at: datetime) -> IssuedSession:
     """Change the caller's password, end all their login sessions, and open a new one.
 
     Raises LoginLimitReached, PasswordWrong, and the errors of `authenticate`.
     """
-    actor, user = reauthenticate(session, claims, holder, client, password_matches=password_matches, at=at)
+    actor, user = reauthenticate(session, claims, check, at=at)
     _store(session, user, new_hash, must_change=False)
     _record(session, "user:change_password", user, actor.id, at=at)
-    return login_sessions.issue(session, actor.id, client, at=at)
+    return login_sessions.issue(session, actor.id, check.client, at=at)
 
 
 def set_by_admin(
@@ -237,11 +187,6 @@ def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) ->
 def delete_link(session: Session, user_id: int) -> None:
     """Delete the password link of a locked user, if there is one."""
     session.execute(delete(PASSWORD_LINK).where(PASSWORD_LINK.c.user_id == user_id))
-
-
-def _record_rejection(session: Session, holder: PasswordHolder, *, reason: str, at: datetime) -> None:
-    fields = {"why": reason}
-    recorder.record(session, "login:refuse", at=at, actor_id=holder.user_id, subject_id=holder.user_id, after=fields)
 
 
 def _record(

@@ -17,14 +17,26 @@ from app.core.security.opaque_tokens import digest
 from app.core.security.passwords import PasswordHasher
 from app.models.tables import RECOVERY_CODE, SECOND_FACTOR
 from app.models.users import User
-from app.schemas.auth.second_factor import RecoveryCodes, SecondFactorEnrollment, SecondFactorRead, SecondFactorRemoval
+from app.schemas.auth.second_factor import (
+    RecoveryCodes,
+    SecondFactorEnrollment,
+    SecondFactorRead,
+    SecondFactorRemoval,
+    SecondFactorStart,
+)
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
-from app.services.auth import passwords
 from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
 from app.services.auth.login_sessions import Client
-from app.services.auth.passwords import PasswordHolder
+from app.services.auth.passwords import check_not_self
+from app.services.auth.reauthentication import (
+    PasswordCheck,
+    check_password,
+    reauthenticate,
+    reauthenticate_unless_recent,
+    record_failure,
+)
 
 RECOVERY_CODE_COUNT = 10
 STEP_SECONDS = 30
@@ -42,9 +54,30 @@ def get_status(session: Session, actor: Actor) -> SecondFactorRead:
     return SecondFactorRead(confirmed_at=confirmed_at, recovery_codes_left=session.execute(remaining).scalar_one())
 
 
-def enroll(session: Session, actor: Actor, *, at: datetime) -> SecondFactorEnrollment:
-    """Create a TOTP secret for the actor. The second factor is active after `confirm`. Raises SecondFactorExists."""
-    user = session.get_one(User, actor.id)
+async def start_enrollment(
+    tx: CallerTransactionRunner[Claims],
+    hasher: PasswordHasher,
+    data: SecondFactorStart,
+    client: Client,
+    *,
+    at: datetime,
+) -> SecondFactorEnrollment:
+    """Create a TOTP secret for the caller. Raises LoginQueueFull, and the errors of `enroll`."""
+    check = await check_password(tx, hasher, data.current_password, client)
+    return await tx.write(enroll, check, at=at)
+
+
+def enroll(session: Session, claims: Claims, check: PasswordCheck, *, at: datetime) -> SecondFactorEnrollment:
+    """Create a TOTP secret for the caller. The second factor is active after `confirm`.
+
+    Raises SecondFactorExists, and the errors of `reauthenticate_unless_recent`.
+    """
+    actor, user = reauthenticate_unless_recent(session, claims, check, at=at)
+    return create_secret(session, actor, user, at=at)
+
+
+def create_secret(session: Session, actor: Actor, user: User, *, at: datetime) -> SecondFactorEnrollment:
+    """Create a TOTP secret for the actor, whose row is locked. Raises SecondFactorExists."""
     if user.has_second_factor:
         raise SecondFactorExists("You already have a second factor. Remove it first.")
     secret = pyotp.random_base32()
@@ -95,30 +128,20 @@ async def remove_second_factor(
     at: datetime,
 ) -> None:
     """Turn off the caller's second factor. Raises LoginQueueFull, and the errors of `remove`."""
-    holder = await tx.read(passwords.load_holder)
-    password_matches = await hasher.verify(data.password, holder.password_hash, network=client.network)
-    await tx.write(remove, holder, client, data.code, password_matches=password_matches, at=at)
+    check = await check_password(tx, hasher, data.password, client)
+    await tx.write(remove, check, data.code, at=at)
 
 
-def remove(
-    session: Session,
-    claims: Claims,
-    holder: PasswordHolder,
-    client: Client,
-    code: str,
-    *,
-    password_matches: bool,
-    at: datetime,
-) -> None:
+def remove(session: Session, claims: Claims, check: PasswordCheck, code: str, *, at: datetime) -> None:
     """Turn off the caller's second factor. A wrong password or code counts as a failed login.
 
     Raises LoginLimitReached, PasswordWrong, NoSecondFactor, CodeWrong.
     """
-    actor, user = passwords.reauthenticate(session, claims, holder, client, password_matches=password_matches, at=at)
+    actor, user = reauthenticate(session, claims, check, at=at)
     if not user.has_second_factor:
         raise NoSecondFactor("You have no second factor.")
     if not verify_code(session, actor.id, code, at=at):
-        passwords.record_failure(session, holder, client, reason="invalid_otp", at=at)
+        record_failure(session, check, reason="invalid_otp", at=at)
         raise CodeWrong("The code is wrong or was already used. Wait for the next code.")
     _disable(session, user)
     recorder.record(
@@ -131,7 +154,7 @@ def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None
 
     Raises OwnAccount, UserNotFound, NoSecondFactor.
     """
-    passwords.check_not_self(actor, user_id)
+    check_not_self(actor, user_id)
     user = lock_for_change(session, actor, user_id)
     if not user.has_second_factor:
         raise NoSecondFactor("This user has no second factor.")

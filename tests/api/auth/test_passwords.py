@@ -10,6 +10,7 @@ from app.core.time.clock import utc_now
 from app.services.access.actor import Actor
 from app.services.auth import passwords
 from app.services.auth.errors import LinkRefused
+from app.services.auth.reauthentication import PasswordCheck, load_holder
 from tests.support.credentials import (
     TEST_CLIENT,
     create_api_token,
@@ -104,13 +105,13 @@ def test_a_stolen_session_guesses_the_password_no_faster_than_a_login_does(ana, 
 def test_who_gets_another_password_while_theirs_is_checked_changes_nothing(database, people, ana):
     claims, ada = create_claims(database, ana), people.admin("Ada")
     with database.read_transaction() as session:
-        holder = passwords.load_holder(session, claims)
+        check = PasswordCheck(load_holder(session, claims), TEST_CLIENT, matches=True)
     with database.write_transaction() as session:
         admin = Actor(ada.id, ada.role, "UTC")
         passwords.set_by_admin(session, admin, ana.id, password_hash="the admin's", must_change=False, at=utc_now())
 
     with pytest.raises(InvalidToken), database.write_transaction() as session:
-        passwords.change(session, claims, holder, TEST_CLIENT, password_matches=True, new_hash="hers", at=utc_now())
+        passwords.change(session, claims, check, new_hash="hers", at=utc_now())
 
     assert people.reload(ana).password_hash == "the admin's"
 

@@ -81,6 +81,7 @@ CODES = {
         "otp_required",
     ],
     403: [
+        "current_password_required",
         "edit_window_closed",
         "invalid_code",
         "invalid_password",

@@ -4,10 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, Security
 
-from app.api.dependencies.authentication import AdminTransaction, UserTransactionRunner, require_user
-from app.api.dependencies.parameters import Now, PageDep, PathId
+from app.api.dependencies.authentication import (
+    AdminTransaction,
+    ClaimsTransactionRunner,
+    UserTransactionRunner,
+    require_claims,
+    require_user,
+)
+from app.api.dependencies.parameters import ClientDep, Now, PageDep, PathId, RuntimeDep
 from app.api.http.problems import error_responses
-from app.api.v1.shared_errors import AUTH_ERRORS, ROLE_ERRORS
+from app.api.v1.shared_errors import AUTH_ERRORS, RECENT_LOGIN_ERRORS, ROLE_ERRORS
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.schemas.types import MAX_ID
 from app.services.access.errors import RoleRequired
@@ -23,14 +29,20 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user)]
     "",
     summary="Create an API token",
     status_code=201,
-    responses=error_responses(*AUTH_ERRORS, RoleRequired, ExpiryOutOfRange, TooManyApiTokens),
+    responses=error_responses(*AUTH_ERRORS, *RECENT_LOGIN_ERRORS, RoleRequired, ExpiryOutOfRange, TooManyApiTokens),
 )
-async def create_api_token(body: ApiTokenCreate, tx: UserTransaction, now: Now) -> ApiTokenCreated:
+async def create_api_token(
+    body: ApiTokenCreate,
+    tx: Annotated[ClaimsTransactionRunner, Security(require_claims)],
+    client: ClientDep,
+    runtime: RuntimeDep,
+    now: Now,
+) -> ApiTokenCreated:
     """Create a token for a script or a terminal. It can do what its scopes allow, and never more than you.
 
-    The token is shown only once.
+    The token is shown only once. Send `current_password`, unless you logged in within 5 minutes.
     """
-    return await tx.write(api_tokens.create, body, at=now)
+    return await api_tokens.create_api_token(tx, runtime.hasher, body, client, at=now)
 
 
 @router.get("", summary="List my API tokens", responses=error_responses(*AUTH_ERRORS))

@@ -29,7 +29,7 @@ admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
 @router.post(
     "",
     summary="Change my password",
-    responses=error_responses(*AUTH_ERRORS, *PASSWORD_ERRORS, PasswordUnchanged, WeakPassword, LoginQueueFull),
+    responses=error_responses(*AUTH_ERRORS, *PASSWORD_ERRORS, PasswordUnchanged, WeakPassword),
 )
 async def change_my_password(
     body: PasswordChange,

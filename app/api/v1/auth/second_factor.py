@@ -9,18 +9,19 @@ from app.api.dependencies.authentication import (
     InteractiveAdminTransaction,
     UserTransactionRunner,
     require_claims,
+    require_claims_allow_enrollment,
     require_user_allow_enrollment,
 )
 from app.api.dependencies.parameters import ClientDep, Now, PathId, RuntimeDep
 from app.api.http.problems import error_responses
-from app.api.v1.shared_errors import AUTH_ERRORS, PASSWORD_ERRORS, ROLE_ERRORS
-from app.core.security.passwords import LoginQueueFull
+from app.api.v1.shared_errors import AUTH_ERRORS, PASSWORD_ERRORS, RECENT_LOGIN_ERRORS, ROLE_ERRORS
 from app.schemas.auth.second_factor import (
     RecoveryCodes,
     SecondFactorConfirmation,
     SecondFactorEnrollment,
     SecondFactorRead,
     SecondFactorRemoval,
+    SecondFactorStart,
 )
 from app.services.access.errors import UserNotFound
 from app.services.auth import second_factor
@@ -35,6 +36,8 @@ from app.services.auth.errors import (
 
 router = APIRouter(prefix="/auth/totp", tags=["auth"])
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
+NO_PASSWORD = SecondFactorStart()
+"""The body is optional, because earlier clients send none."""
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user_allow_enrollment)]
 
 
@@ -44,13 +47,24 @@ async def get_my_second_factor(tx: UserTransaction) -> SecondFactorRead:
     return await tx.read(second_factor.get_status)
 
 
-@router.post("", summary="Enroll a second factor", responses=error_responses(*AUTH_ERRORS, SecondFactorExists))
-async def enroll_second_factor(tx: UserTransaction, now: Now) -> SecondFactorEnrollment:
+@router.post(
+    "",
+    summary="Enroll a second factor",
+    responses=error_responses(*AUTH_ERRORS, *RECENT_LOGIN_ERRORS, SecondFactorExists),
+)
+async def enroll_second_factor(
+    tx: Annotated[ClaimsTransactionRunner, Security(require_claims_allow_enrollment)],
+    client: ClientDep,
+    runtime: RuntimeDep,
+    now: Now,
+    body: SecondFactorStart = NO_PASSWORD,
+) -> SecondFactorEnrollment:
     """Create a secret for your authenticator app. It is shown only once.
 
-    Logins require a code after you confirm it with `POST /auth/totp/confirm`.
+    Logins require a code after you confirm it with `POST /auth/totp/confirm`. Send `current_password`, unless you
+    logged in within 5 minutes.
     """
-    return await tx.write(second_factor.enroll, at=now)
+    return await second_factor.start_enrollment(tx, runtime.hasher, body, client, at=now)
 
 
 @router.post(
@@ -70,9 +84,7 @@ async def confirm_second_factor(body: SecondFactorConfirmation, tx: UserTransact
     "",
     summary="Remove my second factor",
     status_code=204,
-    responses=error_responses(
-        *AUTH_ERRORS, *PASSWORD_ERRORS, NoSecondFactor, CodeWrong, LoginQueueFull, SecondFactorUnreadable
-    ),
+    responses=error_responses(*AUTH_ERRORS, *PASSWORD_ERRORS, NoSecondFactor, CodeWrong, SecondFactorUnreadable),
 )
 async def remove_my_second_factor(
     body: SecondFactorRemoval,
