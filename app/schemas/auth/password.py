@@ -27,15 +27,22 @@ MustChangePassword = Annotated[
     ),
 ]
 
+KeepApiTokens = Annotated[
+    StrictBool,
+    Field(description="If true, the user's API tokens keep working. By default they are revoked.", examples=[False]),
+]
+
 
 class PasswordSet(RequestModel):
     password: NewPassword
     must_change_password: MustChangePassword = None
+    keep_api_tokens: KeepApiTokens = False
 
 
 class PasswordChange(RequestModel):
     current_password: CurrentPassword
     new_password: NewPassword
+    keep_api_tokens: KeepApiTokens = False
 
 
 class PasswordSetByLink(RequestModel):
@@ -46,6 +53,7 @@ class PasswordSetByLink(RequestModel):
         ),
     ]
     new_password: NewPassword
+    keep_api_tokens: KeepApiTokens = False
 
 
 class PasswordLinkRead(ResponseModel):

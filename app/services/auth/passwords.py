@@ -21,7 +21,7 @@ from app.services.access.api_token_limits import lock_for_change
 from app.services.access.authentication import check_caller
 from app.services.audit import recorder
 from app.services.audit.recorder import Fields
-from app.services.auth import login_sessions
+from app.services.auth import api_tokens, login_sessions
 from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, UserInactive
 from app.services.auth.login_sessions import Client, IssuedSession
 from app.services.auth.reauthentication import PasswordCheck, check_password, load_holder, reauthenticate
@@ -61,7 +61,7 @@ async def change_password(
     check_differs(data.current_password, data.new_password)
     check = await check_password(tx, hasher, data.current_password, client)
     new_hash = await hasher.hash(data.new_password, network=client.network)
-    return await tx.write(change, check, new_hash=new_hash, at=at)
+    return await tx.write(change, check, new_hash=new_hash, keep_api_tokens=data.keep_api_tokens, at=at)
 
 
 async def set_password_by_admin(
@@ -70,9 +70,7 @@ async def set_password_by_admin(
     """Set another user's password, as an admin. Raises WeakPassword, LoginQueueFull, the errors of `set_by_admin`."""
     await tx.read(check_caller)
     password_hash = await hasher.hash(data.password, network=None)
-    return await tx.write(
-        set_by_admin, user_id, password_hash=password_hash, must_change=data.must_change_password, at=at
-    )
+    return await tx.write(set_by_admin, user_id, data, password_hash=password_hash, at=at)
 
 
 async def set_password_by_link(
@@ -81,7 +79,7 @@ async def set_password_by_link(
     """Set the password of the user of a password link. Raises LinkRefused, WeakPassword, LoginQueueFull."""
     await tx.read(check_link, data.token, at=at)
     new_hash = await hasher.hash(data.new_password, network=client.network)
-    await tx.write(set_by_link, data.token, new_hash=new_hash, at=at)
+    await tx.write(set_by_link, data, new_hash=new_hash, at=at)
 
 
 async def send_link(
@@ -111,26 +109,35 @@ def check_differs(current: str, new: str) -> None:
         raise PasswordUnchanged("The new password equals the current one. Choose another password.")
 
 
-def change(session: Session, claims: Claims, check: PasswordCheck, *, new_hash: str, at: datetime) -> IssuedSession:
-    """Change the caller's password, end all their login sessions, and open a new one.
+def change(
+    session: Session, claims: Claims, check: PasswordCheck, *, new_hash: str, keep_api_tokens: bool, at: datetime
+) -> IssuedSession:
+    """Change the caller's password, end all their login sessions, and open a new one. API tokens end unless kept.
 
     Raises LoginLimitReached, PasswordWrong, and the errors of `authenticate`.
     """
     actor, user = reauthenticate(session, claims, check, at=at)
-    _store(session, user, new_hash, must_change=False)
+    _store(session, user, new_hash)
     _record(session, "user:change_password", user, actor.id, at=at)
+    if not keep_api_tokens:
+        api_tokens.revoke_all(session, actor.id, actor.id, at=at)
     return login_sessions.issue(session, actor.id, check.client, at=at)
 
 
 def set_by_admin(
-    session: Session, actor: Actor, user_id: int, *, password_hash: str, must_change: bool | None, at: datetime
+    session: Session, actor: Actor, user_id: int, data: PasswordSet, *, password_hash: str, at: datetime
 ) -> User:
-    """Set another user's password, as an admin. Their login sessions end at once. Raises OwnAccount, UserNotFound."""
+    """Set another user's password, as an admin. Their login sessions end at once, and API tokens unless kept.
+
+    Raises OwnAccount, UserNotFound.
+    """
     check_not_self(actor, user_id)
     user = lock_for_change(session, actor, user_id)
-    _store(session, user, password_hash, must_change=resolve_must_change(session, must_change))
+    _store(session, user, password_hash, must_change=resolve_must_change(session, data.must_change_password))
     after = {"must_change_password": user.must_change_password}
     _record(session, "user:set_password", user, actor.id, after=after, at=at)
+    if not data.keep_api_tokens:
+        api_tokens.revoke_all(session, actor.id, user_id, at=at)
     return user
 
 
@@ -176,12 +183,18 @@ def check_link(session: Session, token: str, *, at: datetime) -> int:
     return user_id
 
 
-def set_by_link(session: Session, token: str, *, new_hash: str, at: datetime) -> None:
-    """Set the password of the link's user, delete the link, and end their login sessions. Raises LinkRefused."""
-    (user,) = locks.lock_users(session, check_link(session, token, at=at))
-    check_link(session, token, at=at)  # again under the lock: it may be used or deleted meanwhile
-    _store(session, user, new_hash, must_change=False)
+def set_by_link(session: Session, data: PasswordSetByLink, *, new_hash: str, at: datetime) -> None:
+    """Set the password of the link's user, delete the link, and end their login sessions. API tokens end unless kept.
+
+    Raises LinkRefused.
+    """
+    user_id = check_link(session, data.token, at=at)
+    (user,) = locks.lock_users(session, user_id)
+    check_link(session, data.token, at=at)  # again under the lock: it may be used or deleted meanwhile
+    _store(session, user, new_hash)
     _record(session, "user:set_password_by_link", user, user.id, at=at)
+    if not data.keep_api_tokens:
+        api_tokens.revoke_all(session, user_id, user_id, at=at)
 
 
 def delete_link(session: Session, user_id: int) -> None:
@@ -205,7 +218,7 @@ def _record(
     )
 
 
-def _store(session: Session, user: User, password_hash: str, *, must_change: bool) -> None:
+def _store(session: Session, user: User, password_hash: str, *, must_change: bool = False) -> None:
     """Store the hash, delete the user's password link, and end their login sessions."""
     user.password_hash = password_hash
     user.must_change_password = must_change

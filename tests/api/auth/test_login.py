@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from app.core.time.clock import utc_now
+from app.schemas.auth.password import PasswordSet
 from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
 from app.services.auth import login, passwords
@@ -113,7 +114,8 @@ def test_whose_password_changes_while_it_is_checked_gets_no_token(database, peop
 
     def in_between(session):
         actor = Actor(ada.id, ada.role, "UTC")
-        passwords.set_by_admin(session, actor, ana.id, password_hash="new", must_change=False, at=utc_now())
+        data = PasswordSet(password="another-lantern-17-harbour")
+        passwords.set_by_admin(session, actor, ana.id, data, password_hash="new", at=utc_now())
 
     assert finish_login(database, "ana@example.com", in_between) is None
 

@@ -7,10 +7,12 @@ import pytest
 
 from app.core.security.access_tokens import InvalidToken
 from app.core.time.clock import utc_now
+from app.schemas.auth.password import PasswordSet, PasswordSetByLink
 from app.services.access.actor import Actor
 from app.services.auth import passwords
 from app.services.auth.errors import LinkRefused
 from app.services.auth.reauthentication import PasswordCheck, load_holder
+from tests.support.audit_asserts import AuditLog
 from tests.support.credentials import (
     TEST_CLIENT,
     create_api_token,
@@ -59,10 +61,42 @@ def test_a_new_password_ends_every_session_and_opens_a_new_one(ana, as_user, ano
     assert [log_in(anonymous, password).status_code for password in (PASSWORD, NEW)] == [401, 200]
 
 
-def test_an_api_token_outlives_a_new_password(ana, as_user, server):
+@pytest.fixture(params=["their own", "an admin's", "by a link"])
+def set_new_password(request, ana, ada, as_user, anonymous, server):
+    """Return a function that sets a new password for Ana in one of the three ways."""
+    ways = {
+        "their own": lambda fields: as_user(ana).post("/auth/password", json=fields | {"current_password": PASSWORD}),
+        "an admin's": lambda fields: ada.put(f"/admin/users/{ana.id}/password", json={"password": NEW, **fields}),
+        "by a link": lambda fields: anonymous.post(
+            "/auth/password/set", json=fields | {"token": create_password_link(server.database, ana)}
+        ),
+    }
+    name = "an admin's" if request.param == "an admin's" else "new"
+
+    def send(**fields):
+        response = ways[request.param](fields if name == "an admin's" else fields | {"new_password": NEW})
+        assert response.status_code in {200, 204}, response.text
+
+    return send
+
+
+def test_a_new_password_ends_the_api_tokens_that_a_thief_may_have_made(ana, people, server, set_new_password):
+    bob = people.employee("Bob")
+    token, bobs = (create_api_token(server.database, each, "entries:read").token for each in (ana, bob))
+    audit_log = AuditLog(server.database)
+
+    set_new_password()
+
+    with server.caller(token) as terminal, server.caller(bobs) as other:
+        assert terminal.get("/time-entries/current").status_code == 401
+        assert other.get("/time-entries/current").status_code == 204
+    assert "api_token:revoke" in [event.action for event in audit_log.new_events()]
+
+
+def test_a_new_password_leaves_the_api_tokens_that_the_request_asks_to_keep(ana, server, set_new_password):
     token = create_api_token(server.database, ana, "entries:read").token
 
-    change(as_user(ana))
+    set_new_password(keep_api_tokens=True)
 
     with server.caller(token) as terminal:
         assert terminal.get("/time-entries/current").status_code == 204
@@ -108,10 +142,11 @@ def test_who_gets_another_password_while_theirs_is_checked_changes_nothing(datab
         check = PasswordCheck(load_holder(session, claims), TEST_CLIENT, matches=True)
     with database.write_transaction() as session:
         admin = Actor(ada.id, ada.role, "UTC")
-        passwords.set_by_admin(session, admin, ana.id, password_hash="the admin's", must_change=False, at=utc_now())
+        data = PasswordSet(password=NEW)
+        passwords.set_by_admin(session, admin, ana.id, data, password_hash="the admin's", at=utc_now())
 
     with pytest.raises(InvalidToken), database.write_transaction() as session:
-        passwords.change(session, claims, check, new_hash="hers", at=utc_now())
+        passwords.change(session, claims, check, new_hash="hers", keep_api_tokens=False, at=utc_now())
 
     assert people.reload(ana).password_hash == "the admin's"
 
@@ -185,7 +220,8 @@ def test_a_link_ends_after_its_time(database, ana):
     token = create_password_link(database, ana, at=utc_now() - timedelta(hours=48))
 
     with pytest.raises(LinkRefused), database.write_transaction() as session:
-        passwords.set_by_link(session, token, new_hash="new", at=utc_now())
+        data = PasswordSetByLink(token=token, new_password=NEW)
+        passwords.set_by_link(session, data, new_hash="new", at=utc_now())
 
 
 def test_a_new_link_takes_the_place_of_the_last(database, ana):

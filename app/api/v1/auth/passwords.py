@@ -40,7 +40,7 @@ async def change_my_password(
 ) -> Token:
     """Change your password. All your login sessions end, and the response has the tokens of a new one.
 
-    API tokens keep working.
+    Your API tokens are revoked, unless you send `keep_api_tokens`.
     """
     login_session = await passwords.change_password(tx, runtime.hasher, body, client, at=now)
     return issue_tokens(runtime, login_session, at=now)
@@ -55,7 +55,10 @@ async def change_my_password(
 async def set_password_by_link(
     body: PasswordSetByLink, client: ClientDep, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now
 ) -> None:
-    """Set a new password with the token from a password link. The link works once. Log in afterwards."""
+    """Set a new password with the token from a password link. The link works once. Log in afterwards.
+
+    Your API tokens are revoked, unless you send `keep_api_tokens`.
+    """
     await passwords.set_password_by_link(tx, runtime.hasher, body, client, at=now)
 
 
@@ -71,7 +74,7 @@ async def set_user_password(
     runtime: RuntimeDep,
     now: Now,
 ) -> AccountRead:
-    """Set a new password for a user. Their login sessions end immediately.
+    """Set a new password for a user. Their login sessions end immediately, and API tokens without `keep_api_tokens`.
 
     Prefer a password link, because then only the user knows the password.
     """
