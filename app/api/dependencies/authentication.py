@@ -12,9 +12,11 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Request, Security
 from fastapi.security import OAuth2PasswordBearer, SecurityScopes
 
+from app.api.dependencies.parameters import client_address
 from app.api.dependencies.transactions import AuthenticatedTransactionRunner, RequestTransactionRunner, get_runtime
 from app.core.database.session import Session
 from app.core.security.access_tokens import AccessRule, Claims, PendingAction, TokenScope
+from app.core.server.ip_addresses import rate_limit_key
 from app.core.time.clock import monotonic_seconds, utc_now
 from app.services.access import authentication
 from app.services.access.actor import Actor
@@ -25,6 +27,7 @@ _Caller = TypeVar("_Caller")
 class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
     """Verify the request's token and apply its credential's rate limit, before the body is validated.
 
+    API tokens that may be made up share the limit of their network. Otherwise each would have a limit of its own.
     Raises InvalidToken, TooManyRequests. `identify` loads the caller from the database in each transaction. `pending`
     lists the actions that the caller may still have to do, such as changing the password.
 
@@ -47,14 +50,16 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
         token = await super().__call__(request)
         runtime = get_runtime(request)
         claims = runtime.signer.read(token, self._access_rule(tuple(security.scopes)), at=utc_now())
-        request.state.user_id = claims.user_id  # for the log; an API token's user is not verified yet
-        runtime.rate_limiter.acquire(claims.credential, at=monotonic_seconds())  # one per login session
+        request.state.user_id = claims.user_id  # for the log; an API token may be made up
+        limit_key = claims.credential if claims.is_authentic else f"unproven {rate_limit_key(client_address(request))}"
+        runtime.rate_limiter.acquire(limit_key, at=monotonic_seconds())
         return AuthenticatedTransactionRunner(
             RequestTransactionRunner(request),
             lambda session: self._identify(session, claims),
-            credential=claims.credential,
+            limit_key=limit_key,
             claimed_user_id=claims.user_id,
-            is_verified=claims.session_id is not None,
+            is_verified=claims.is_authentic,
+            on_success=lambda: runtime.signer.remember_accepted(claims),
         )
 
 

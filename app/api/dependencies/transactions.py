@@ -110,39 +110,45 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         runner: RequestTransactionRunner,
         identify: Callable[[Session], _Caller],
         *,
-        credential: str | None = None,
+        limit_key: str | None = None,
         claimed_user_id: int | None = None,
         is_verified: bool = False,
+        on_success: Callable[[], None] = lambda: None,
     ) -> None:
-        """`credential` is the one whose requests are counted. `claimed_user_id` is the caller's id by the credential,
-        and `is_verified` is true if the credential proves it without the database.
+        """`limit_key` is the key in the rate limiter by which the caller's requests are counted. `claimed_user_id` is
+        the caller's id by the credential, and `is_verified` is true if the credential proves it without the database.
+        `on_success` runs after each transaction, because the database has then accepted the credential.
         """
         self.anonymous = runner
         self.identify = identify
-        self._credential = credential
+        self._limit_key = limit_key
         self._claimed_user_id = claimed_user_id
         self._user_id = claimed_user_id if is_verified else None
+        self._on_success = on_success
 
     def count_operations(self, count: int) -> None:
         """Count this request as `count` requests of the caller's credential. Raises TooManyRequests."""
-        if self._credential is not None:
-            self.anonymous.runtime.rate_limiter.acquire_operations(self._credential, count, at=monotonic_seconds())
+        if self._limit_key is not None:
+            self.anonymous.runtime.rate_limiter.acquire_operations(self._limit_key, count, at=monotonic_seconds())
 
     async def user_id(self) -> int:
         """Return the caller's id, by which shares of the report limiter are counted.
 
-        An API token proves nothing until the database has verified it. Otherwise forged tokens could use up another
-        user's share.
+        An API token without a valid tag proves nothing until the database has verified it. Otherwise forged tokens
+        could use up another user's share.
         """
         if self._user_id is None:
             caller = await self.anonymous.read(self.identify)
             assert isinstance(caller, Actor)  # only these callers ask for reports
             self._user_id = caller.id
+            self._on_success()
         return self._user_id
 
     async def read(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
-        return await self.anonymous.read(lambda session: service(session, self.identify(session), *args, **options))
+        result = await self.anonymous.read(lambda session: service(session, self.identify(session), *args, **options))
+        self._on_success()
+        return result
 
     async def report(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction that uses a permit of the report limiter."""
@@ -163,4 +169,6 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         """
         if self._claimed_user_id is not None:
             self.anonymous.runtime.write_limiter.check(self._claimed_user_id, at=monotonic_seconds())
-        return await self.anonymous.write(lambda session: service(session, self.identify(session), *args, **options))
+        result = await self.anonymous.write(lambda session: service(session, self.identify(session), *args, **options))
+        self._on_success()
+        return result

@@ -6,13 +6,14 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from jose import JWTError, jwt
 
 from app.core.config.settings import Settings
 from app.core.errors import NotAuthenticated
 from app.core.security.keyring import Keyring
-from app.core.security.opaque_tokens import API_TOKEN_PREFIX, claimed_user_id, digest
+from app.core.security.opaque_tokens import API_TOKEN_PREFIX, digest
 from app.core.time.clock import utc_now
 
 ISSUER = "employee-time-tracking-api"
@@ -22,7 +23,7 @@ MAX_TOKEN_LENGTH = 2048
 MAX_USER_ID = 2**31 - 1
 MAX_SESSION_ID = 2**31 - 1
 VERIFIED_CACHE_SIZE = 10_000
-"""Number of verified tokens that a worker process caches: digest and claims, about 400 bytes each."""
+"""Number of verified tokens of each kind that a worker process caches: digest and claims, about 400 bytes each."""
 
 
 class InvalidToken(NotAuthenticated):
@@ -63,8 +64,9 @@ SESSION_ONLY = AccessRule()
 class Claims:
     """Claims of a request's access token or API token, with its time and the operation's access rule.
 
-    The signature of an access token is verified. The database decides if its login session or the API token is still
-    valid, and what its user may do. Role and active flag are never read from a token.
+    The signature of an access token is verified, and the tag of an API token if it `is_authentic`. The database decides
+    if its login session or the API token is still valid, and what its user may do. Role and active flag are never read
+    from a token.
     """
 
     user_id: int
@@ -74,6 +76,8 @@ class Claims:
     access: AccessRule = SESSION_ONLY
     issued_at: float = field(default=math.inf, compare=False)
     """Time at which the access token was signed, in seconds since 1970. Infinity for an API token."""
+    is_authentic: bool = field(default=True, compare=False)
+    """False for an API token without a valid tag, until the database has accepted it once: it may be made up."""
 
     @property
     def credential(self) -> str:
@@ -95,10 +99,13 @@ class TokenSigner:
     """Signs and verifies access tokens with the signing key and ALGORITHM. The token's header can't choose another."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key = Keyring(settings).signing_key
+        keyring = Keyring(settings)
+        self._key = keyring.signing_key
+        self._api_tokens = keyring.api_tokens
         self._algorithm = settings.ALGORITHM
         self.lifetime = timedelta(minutes=settings.ACCESS_TOKEN_EXPIRE_MINUTES)
         self._verified_tokens: dict[bytes, _VerifiedToken] = {}
+        self._accepted_api_tokens: dict[str, None] = {}
 
     def sign(self, user_id: int, session_id: int, *, at: datetime) -> str:
         """Return an access token for a user's login session. It expires after ACCESS_TOKEN_EXPIRE_MINUTES."""
@@ -123,13 +130,25 @@ class TokenSigner:
             raise InvalidToken("Log in and send the access token as `Authorization: Bearer ...`.")
         try:
             if token.startswith(API_TOKEN_PREFIX):
-                return Claims(
-                    _require_valid_user_id(claimed_user_id(token)), at, api_token_hash=digest(token), access=access
-                )
+                return self._read_api_token(token, access, at=at)
             verified = self._verify_cached(token)
         except (JWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise InvalidToken("The access token is invalid or has expired. Log in again.") from None
         return Claims(verified.user_id, at, session_id=verified.session_id, access=access, issued_at=verified.issued_at)
+
+    def remember_accepted(self, claims: Claims) -> None:
+        """Treat an API token without a valid tag as authentic from now on, because the database has accepted it."""
+        if claims.api_token_hash is not None and not claims.is_authentic:
+            _make_room(self._accepted_api_tokens)
+            self._accepted_api_tokens[claims.api_token_hash] = None
+
+    def _read_api_token(self, token: str, access: AccessRule, *, at: datetime) -> Claims:
+        user_id, has_valid_tag = self._api_tokens.decode(token)
+        token_hash = digest(token)
+        is_authentic = has_valid_tag or token_hash in self._accepted_api_tokens
+        return Claims(
+            _require_valid_user_id(user_id), at, api_token_hash=token_hash, access=access, is_authentic=is_authentic
+        )
 
     def _verify_cached(self, token: str) -> _VerifiedToken:
         """Verify a token's signature once, then cache its claims. Check its expiry each time.
@@ -142,8 +161,7 @@ class TokenSigner:
         verified = self._verified_tokens.get(key)
         if verified is None:
             verified = self._verify(token)
-            if len(self._verified_tokens) >= VERIFIED_CACHE_SIZE:
-                self._verified_tokens.pop(next(iter(self._verified_tokens)), None)
+            _make_room(self._verified_tokens)
             self._verified_tokens[key] = verified
         now = utc_now().timestamp()
         if verified.issued_at > now + 60:
@@ -170,6 +188,12 @@ class TokenSigner:
         if type(session_id) is not int or not 0 < session_id <= MAX_SESSION_ID:
             raise ValueError("not a session id")
         return _VerifiedToken(_require_valid_user_id(int(subject)), session_id, issued_at, expires_at)
+
+
+def _make_room(cache: dict[Any, Any]) -> None:
+    """Drop the oldest item of a cache that is full."""
+    if len(cache) >= VERIFIED_CACHE_SIZE:
+        cache.pop(next(iter(cache)), None)
 
 
 def _require_valid_user_id(user_id: int) -> int:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from app.core.config.settings import InvalidSettings, Settings, reject_weak_key
 from app.core.security.encryption import SecretBox
 from app.core.security.hash_chain import HashChainKeys
-from app.core.security.opaque_tokens import RefreshTokens
+from app.core.security.opaque_tokens import ApiTokens, RefreshTokens
 
 
 class Keyring:
@@ -38,6 +38,11 @@ class Keyring:
     def audit_keys(self) -> HashChainKeys:
         """Keys for the audit log's chains. Previous keys only verify."""
         return HashChainKeys(*self.audit_secrets)
+
+    @cached_property
+    def api_tokens(self) -> ApiTokens:
+        """Encoder and decoder of API tokens, with the signing key."""
+        return ApiTokens(self.signing_key)
 
     @cached_property
     def refresh_tokens(self) -> RefreshTokens:

@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, delete, func, insert, select
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
 from app.core.security.access_tokens import Claims, TokenScope
-from app.core.security.opaque_tokens import digest, new_api_token
+from app.core.security.opaque_tokens import digest
 from app.core.security.passwords import PasswordHasher
 from app.models.tables import API_TOKEN
 from app.models.users import Role
@@ -55,7 +55,7 @@ def issue(session: Session, actor: Actor, data: ApiTokenCreate, *, at: datetime)
     token_count = select(func.count()).select_from(API_TOKEN).where(API_TOKEN.c.user_id == actor.id)
     if session.execute(token_count).scalar_one() >= MAX_PER_USER:
         raise TooManyApiTokens(f"You have {MAX_PER_USER} API tokens, which is the limit. Revoke one first.")
-    token = new_api_token(actor.id)
+    token = session.keyring.api_tokens.new(actor.id)
     fields = {"name": data.name, "scopes": " ".join(sorted(data.scopes)), "expires_at": data.expires_at}
     secrets = {"token_hash": digest(token)}
     row = {"user_id": actor.id, "created_at": at, **fields, **secrets}

@@ -1,15 +1,18 @@
 """API tokens: scopes, expiry, shown only once, and never more rights than their owner."""
 
+import secrets
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
-from app.core.security.opaque_tokens import API_TOKEN_PREFIX, _decode_base64url, _encode_base64url
+from app.core.security.opaque_tokens import API_TOKEN_PREFIX, _decode_base64url, _encode_base64url, digest
 from app.core.time.clock import utc_now
 from app.models.tables import API_TOKEN
 from tests.support.credentials import create_api_token
-from tests.support.factories import PASSWORD
+from tests.support.databases import settings_for
+from tests.support.factories import PASSWORD, Company
+from tests.support.in_process_server import run_server
 
 
 @pytest.fixture
@@ -177,6 +180,65 @@ def test_a_token_that_names_another_person_is_nobodys(people, ana, server):
 
     with server.caller(API_TOKEN_PREFIX + _encode_base64url(bob.id.to_bytes(4) + content[4:])) as thief:
         assert thief.get("/auth/me").status_code == 401
+
+
+def made_up_token():
+    return API_TOKEN_PREFIX + _encode_base64url((1).to_bytes(4) + secrets.token_bytes(32))
+
+
+def replace_by_token_of_0_9(database, token):
+    """Give an API token the format of version 0.9, in which 256 bits are random."""
+    replacement = made_up_token()
+    with database.write_transaction() as session:
+        session.execute(update(API_TOKEN).where(API_TOKEN.c.id == token.id).values(token_hash=digest(replacement)))
+    return replacement
+
+
+class TestMadeUpTokens:
+    """A token that nobody issued costs a query, so one network may send as many of them as one credential requests."""
+
+    @pytest.fixture
+    def server(self, db_url):
+        with run_server(settings_for(db_url, REQUESTS_PER_MINUTE=10)) as started:
+            yield started
+
+    @pytest.fixture
+    def people(self, server):
+        return Company(server.database)
+
+    def test_a_new_token_for_each_request_helps_nobody(self, server):
+        answers = []
+        for _ in range(12):
+            with server.caller(made_up_token()) as guesser:
+                answers.append(guesser.get("/time-entries/current").status_code)
+
+        assert answers == [401] * 10 + [429] * 2
+
+    def test_a_terminal_in_the_same_network_works_on(self, ana, server):
+        token = create_api_token(server.database, ana, "entries:read").token
+        for _ in range(12):
+            with server.caller(made_up_token()) as guesser:
+                guesser.get("/time-entries/current")
+
+        with server.caller(token) as terminal:
+            assert terminal.get("/time-entries/current").status_code == 204
+
+    def test_a_token_of_0_9_works_and_has_a_limit_of_its_own_once_it_was_accepted(self, ana, server):
+        old = replace_by_token_of_0_9(server.database, create_api_token(server.database, ana, "entries:read"))
+        with server.caller(old) as terminal:
+            assert terminal.get("/time-entries/current").status_code == 204
+            for _ in range(12):
+                with server.caller(made_up_token()) as guesser:
+                    guesser.get("/time-entries/current")
+
+            assert [terminal.get("/time-entries/current").status_code for _ in range(11)] == [204] * 10 + [429]
+
+    def test_a_token_outlives_a_new_secret_key(self, ana, server):
+        token = create_api_token(server.database, ana, "entries:read").token
+        other_key = settings_for(str(server.settings.DB_URL), SECRET_KEY="another-secret-key-of-thirty-two-characters")
+
+        with run_server(other_key) as restarted, restarted.caller(token) as terminal:
+            assert terminal.get("/time-entries/current").status_code == 204
 
 
 def test_an_admins_token_does_not_become_an_admins_session(people, server):

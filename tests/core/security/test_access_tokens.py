@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jose import jwt
 
 from app.core.security.access_tokens import AUDIENCE, ISSUER, AccessRule, Claims, InvalidToken, TokenScope, TokenSigner
-from app.core.security.opaque_tokens import digest, new_api_token
+from app.core.security.opaque_tokens import ApiTokens, digest
 from app.core.time.clock import utc_now
 from tests.support.databases import SECRET_KEY, settings_for
 
@@ -60,14 +60,24 @@ def test_a_token_says_who_logged_in_and_in_which_session():
 
 def test_an_api_token_says_whose_it_is_and_is_looked_up_by_its_digest():
     """Only the database verifies the claimed user: the digest must belong to this user."""
-    made = new_api_token(7)
+    made = SIGNER._api_tokens.new(7)
     scopes = AccessRule(frozenset({TokenScope.entries_read}))
 
     claims = SIGNER.read(made, scopes, at=AT)
 
     assert claims == Claims(user_id=7, at=AT, api_token_hash=digest(made), access=scopes)
     assert made.startswith("ett_")
-    assert made != new_api_token(7)
+    assert made != SIGNER._api_tokens.new(7)
+    assert len(made) == 52, "as in 0.9, whose workers accept it during an upgrade"
+
+
+def test_only_an_api_token_that_this_key_made_is_authentic():
+    of_another_key = ApiTokens("another signing key").new(7)
+    made = SIGNER._api_tokens.new(7)
+
+    tokens = [made, of_another_key, made[:-1] + ("A" if made[-1] != "A" else "Q"), "ett_AAAAB" + "A" * 43]
+
+    assert [SIGNER.read(each, at=AT).is_authentic for each in tokens] == [True, False, False, False]
 
 
 def test_no_two_tokens_are_the_same():
