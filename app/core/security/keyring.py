@@ -1,6 +1,8 @@
 """Keys for signing, hash chains and encryption, derived from the secrets in the settings."""
 
+import os
 import secrets
+import stat
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +13,8 @@ from app.core.config.settings import InvalidSettings, Settings, reject_weak_key
 from app.core.security.encryption import SecretBox
 from app.core.security.hash_chain import HashChainKeys
 from app.core.security.opaque_tokens import ApiTokens, RefreshTokens
+
+_OPEN_TO_OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
 
 class Keyring:
@@ -64,11 +68,35 @@ def _load_or_create_key(path: Path) -> str:
     try:
         if not path.exists():
             _create_key_file(path)
-        key = path.read_text("ascii", errors="backslashreplace").strip()
+        key = _read_private_file(path)
     except OSError as error:
         raise InvalidSettings(f"SECRET_KEY_FILE can't be used ({error.strerror}). Set SECRET_KEY.") from None
     reject_weak_key("The key in SECRET_KEY_FILE", key)
     return key
+
+
+def find_exposed_files(settings: Settings) -> list[Path]:
+    """Return the files with secrets or personal data that other users of this machine may read or change."""
+    files = [Path(str(Settings.model_config.get("env_file")))]
+    if settings.is_sqlite:
+        files.append(Path(str(settings.database_url.database)))
+    return [file for file in files if file.exists() and _is_exposed(file.stat())]
+
+
+def _is_exposed(status: os.stat_result) -> bool:
+    """Return True if the group or others may read or write the file. Only POSIX has such permissions."""
+    return os.name == "posix" and bool(status.st_mode & _OPEN_TO_OTHERS)
+
+
+def _read_private_file(path: Path) -> str:
+    """Return the text of the key file. Raises InvalidSettings if another user could have read or written it."""
+    with path.open(encoding="ascii", errors="backslashreplace") as file:
+        status = os.fstat(file.fileno())
+        if _is_exposed(status):
+            raise InvalidSettings(f"SECRET_KEY_FILE can be read or changed by other users. Run: chmod 600 {path}")
+        if os.name == "posix" and status.st_uid not in {0, os.geteuid()}:
+            raise InvalidSettings(f"SECRET_KEY_FILE belongs to another user. Run: chown {os.geteuid()} {path}")
+        return file.read().strip()
 
 
 def _create_key_file(path: Path) -> None:

@@ -11,6 +11,7 @@ from app.core.database.migrations import (
     open_database,
 )
 from app.core.database.session import Session
+from app.core.security.keyring import find_exposed_files
 from app.models.metadata import all_tables
 from app.services.access import locks
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
@@ -29,7 +30,7 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
         ensure_schema(database, all_tables())
         with database.write_transaction("start:first-admin") as session:
             locks.lock_user_rules(session)  # the second of two concurrent first starts sees the event of the first
-            warnings = [*_check_schema(session), *_check_keys(session)]
+            warnings = [*_check_files(settings), *_check_schema(session), *_check_keys(session)]
             created = first_admin.ensure(session, at=at)
     if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
         warnings.append(
@@ -53,6 +54,13 @@ def _check_schema(session: Session) -> list[str]:
             "undo it."
         )
     return differences
+
+
+def _check_files(settings: Settings) -> list[str]:
+    return [
+        f"{file} can be read or changed by other users of this machine. Run: chmod 600 {file}"
+        for file in find_exposed_files(settings)
+    ]
 
 
 def _check_keys(session: Session) -> list[str]:

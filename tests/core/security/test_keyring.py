@@ -1,15 +1,19 @@
 """The signing key in development: created once, in a file that only its owner can read."""
 
+import os
 import stat
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from app.core.config.settings import InvalidSettings, load_settings
 from app.core.security.keyring import Keyring
+from app.core.time.clock import utc_now
+from app.services.operations.startup import prepare
 from tests.core.config.test_settings import OWN_KEY, WEAK_KEYS
 from tests.support.cli import clean_environment
 
@@ -37,6 +41,59 @@ def test_two_machines_make_two_keys():
 def test_an_own_secret_key_signs_and_leaves_no_file():
     assert signing_key(SECRET_KEY=OWN_KEY) == OWN_KEY
     assert not Path(".signing-key").exists()
+
+
+def write_key_file(content, *, mode=0o600):
+    file = Path(".signing-key")
+    file.write_text(content)
+    file.chmod(mode)
+    return file
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o602, 0o666])
+def test_a_key_file_that_other_users_can_read_or_write_is_refused_with_what_to_run(mode):
+    write_key_file(OWN_KEY, mode=mode)
+
+    with pytest.raises(InvalidSettings) as error:
+        signing_key()
+
+    assert str(error.value) == ("SECRET_KEY_FILE can be read or changed by other users. Run: chmod 600 .signing-key")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_key_file_of_its_owner_alone_is_read(mode):
+    write_key_file(OWN_KEY, mode=mode)
+
+    assert signing_key() == OWN_KEY
+
+
+def test_a_key_file_of_another_user_is_refused(monkeypatch):
+    file = write_key_file(OWN_KEY)
+    with suppress(PermissionError):  # as root, because a file of root is accepted
+        os.chown(file, 65534, 65534)
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+    with pytest.raises(
+        InvalidSettings, match=r"^SECRET_KEY_FILE belongs to another user\. Run: chown 4242 \.signing-key$"
+    ):
+        signing_key()
+
+
+def test_a_database_or_a_settings_file_that_others_can_read_is_named_at_the_start(tmp_path):
+    settings = load_settings(DB_URL="sqlite:///time.db")
+    for name, mode in {"time.db": 0o644, ".env": 0o640}.items():
+        Path(name).touch(mode=mode)
+        Path(name).chmod(mode)
+
+    warnings = prepare(settings, at=utc_now())
+
+    assert warnings[:2] == [
+        ".env can be read or changed by other users of this machine. Run: chmod 600 .env",
+        "time.db can be read or changed by other users of this machine. Run: chmod 600 time.db",
+    ]
+    for name in ("time.db", ".env"):
+        Path(name).chmod(0o600)
+    assert prepare(settings, at=utc_now()) == []
 
 
 TWENTY_STARTS = """
@@ -73,7 +130,7 @@ def test_twenty_processes_that_start_at_once_agree_on_one_signing_key(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "tea and biscuits", *WEAK_KEYS.values()])
 def test_a_key_file_without_a_good_key_is_refused(content):
-    Path(".signing-key").write_text(content)
+    write_key_file(content)
 
     with pytest.raises(InvalidSettings, match="SECRET_KEY_FILE is ") as error:
         signing_key()
