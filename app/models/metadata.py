@@ -23,6 +23,19 @@ def all_tables() -> MetaData:
     return SQLModel.metadata
 
 
+def required_privileges() -> dict[str, tuple[str, ...]]:
+    """Return the privileges on each table that the service's database role needs (deploy/postgresql)."""
+    fewer = {
+        "alembic_version": ("SELECT",),
+        "audit_event": ("SELECT", "INSERT"),
+        "audit_chain": ("SELECT", "INSERT", "UPDATE"),
+        "global_lock": ("SELECT", "UPDATE"),
+        "user": ("SELECT", "INSERT", "UPDATE"),
+        "project": ("SELECT", "INSERT", "UPDATE"),
+    }
+    return dict.fromkeys(all_tables().tables, ("SELECT", "INSERT", "UPDATE", "DELETE")) | fewer
+
+
 def own_tables() -> frozenset[str]:
     """Return the names of all tables that the migrations create at any revision, with `alembic_version`."""
     return frozenset(all_tables().tables) | DROPPED_TABLES | {"alembic_version"}

@@ -10,6 +10,7 @@ from app.core.database.migrations import current_revisions, is_behind_head
 from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.disk_space import find_low_space
+from app.models.metadata import required_privileges
 from app.schemas.operations.health import Liveness, Readiness
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
 
@@ -44,8 +45,8 @@ async def get_liveness() -> Liveness:
     responses=error_responses(*ANY_REQUEST_ERRORS, *READINESS_ERRORS, SchemaOutdated, DiskSpaceLow),
 )
 async def get_readiness(tx: AnonymousTransaction) -> Readiness:
-    """Return 200 if the database is reachable, its schema is recent enough, disk space is left and the keys of the
-    newest audit events are known.
+    """Return 200 if the database is reachable and grants the service what it needs, its schema is recent enough, disk
+    space is left and the keys of the newest audit events are known.
 
     A newer schema is accepted, because in a rolling upgrade the old workers serve requests until they are replaced.
     """
@@ -62,7 +63,7 @@ def _readiness(session: Session) -> Readiness:
 def check_ready(session: Session) -> set[str]:
     """Return the database's revisions if the service can run on it.
 
-    Raises DiskSpaceLow, SchemaOutdated, AuditKeyUnknown.
+    Raises DiskSpaceLow, SchemaOutdated, DatabaseUnavailable, AuditKeyUnknown.
     """
     if low_volumes := find_low_space(session.settings):
         volumes = ", ".join(low_volumes)
@@ -72,6 +73,9 @@ def check_ready(session: Session) -> set[str]:
         raise SchemaOutdated(
             f"The database schema is at {', '.join(revisions) or 'no revision'}. Run: python -m app.cli migrate"
         )
+    if missing := session.find_missing_privileges(required_privileges()):
+        _log.error("database_privilege_missing", missing=", ".join(missing))
+        raise DatabaseUnavailable("The service's database role lacks privileges. The log names them.")
     if warning := check_newest_keys(session):
         _log.warning("audit_key_unknown", detail=warning)
     return revisions

@@ -1,6 +1,6 @@
 """Transactions and their operations, alike on SQLite and PostgreSQL."""
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,6 +60,10 @@ class Session(SQLModelSession):
         Pass several keys in the same order everywhere, to avoid deadlocks.
         """
         self.operations.lock_keys(self.connection(), *keys)
+
+    def find_missing_privileges(self, required: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return the privileges on tables that the database role lacks. SQLite has none."""
+        return self.operations.find_missing_privileges(self.connection(), required)
 
     def allocate_ids(self, table: Table, count: int) -> Iterable[int]:
         """Return ids for new rows of a table, ascending. No other transaction gets the same ids."""

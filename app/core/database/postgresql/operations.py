@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.database.postgresql.catalog import OWN_TABLES
 from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
+from app.core.database.postgresql.privileges import find_missing_privileges
 
 _CHUNK_BYTES = 256 * 1024
 _TRIGGERS = f"""
@@ -49,6 +50,9 @@ class PostgreSQLOperations:
         """Lock the keys in the given order. Callers must use one order everywhere, to avoid deadlocks."""
         numbers = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True) for key in keys)
         connection.execute(select(*(func.pg_advisory_xact_lock(number) for number in numbers)))
+
+    def find_missing_privileges(self, connection: Connection, required: Mapping[str, Sequence[str]]) -> list[str]:
+        return find_missing_privileges(connection, required)
 
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         sequence = func.pg_get_serial_sequence(f'"{table.name}"', "id")

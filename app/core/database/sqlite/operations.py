@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, func, select
@@ -31,6 +31,10 @@ class SQLiteOperations:
 
     def lock_keys(self, connection: Connection, *keys: str) -> None:
         """Do nothing: the write transaction has locked the whole file already."""
+
+    def find_missing_privileges(self, connection: Connection, required: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return no privileges, because SQLite has none."""
+        return []
 
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
