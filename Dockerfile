@@ -4,11 +4,12 @@ ARG PYTHON=python:3.11-slim-bookworm
 FROM ${PYTHON} AS dependencies
 WORKDIR /build
 COPY constraints.txt pyproject.toml README.md ./
-# Uninstall the service itself. It runs from /srv, and its folder alembic/ would shadow the package alembic.
+# Uninstall the service itself. It runs from /srv, and its folder alembic/ would shadow the package alembic. Also
+# uninstall what python-jose requires but we never import, so that its vulnerabilities are not in the image.
 RUN mkdir app \
     && python -m venv --without-pip /opt/ett \
     && pip --python /opt/ett/bin/python install --no-cache-dir -c constraints.txt . \
-    && pip --python /opt/ett/bin/python uninstall --yes employee-time-tracking-api
+    && pip --python /opt/ett/bin/python uninstall --yes employee-time-tracking-api ecdsa rsa pyasn1
 
 FROM ${PYTHON} AS service
 ARG VERSION=unknown

@@ -1,11 +1,31 @@
 """The check of the dependencies' advisories, and the dependencies that the service never imports."""
 
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 
 from tests.support.audit_dependencies import judge_advisories
+from tests.support.cli import clean_environment
+from tests.support.server_process import ROOT
 
+NEVER_IMPORTED = ("ecdsa", "rsa", "pyasn1")
+"""Dependencies of python-jose. It has backends of its own on them, and we use the one on cryptography."""
+SERVICE_WITHOUT_THEM = """
+import pkgutil, sys
+from importlib import import_module
+sys.modules |= dict.fromkeys(sys.argv[1:])  # an import of them fails, as if they were not installed
+import app
+from app.core.security.access_tokens import TokenSigner
+from app.core.time.clock import utc_now
+from app.core.config.settings import Settings
+for module in pkgutil.walk_packages(app.__path__, "app."):
+    module.name.endswith("__main__") or import_module(module.name)
+signer = TokenSigner(Settings(_env_file=None, SECRET_KEY="thirty-two-characters-of-a-random-key"))
+print(signer.read(signer.sign(7, 3, at=utc_now()), at=utc_now()).user_id)
+"""
 CLEAN = {"name": "fastapi", "version": "0.165", "vulns": []}
 VULNERABLE = {"name": "jinja2", "version": "2.0", "vulns": [{"id": "PYSEC-1"}]}
 UNKNOWN = {"name": "uvicorn", "skip_reason": "not found"}
@@ -38,3 +58,23 @@ def test_a_vulnerable_package_fails_and_is_named(capsys, required):
 def test_a_complete_check_passes_where_it_is_required(capsys):
     assert judge(CLEAN, required=True) == 0
     assert capsys.readouterr().out == "1 packages checked for advisories, 0 vulnerable.\n"
+
+
+def test_the_service_runs_without_the_packages_that_the_image_leaves_out(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", SERVICE_WITHOUT_THEM, *NEVER_IMPORTED],
+        env=clean_environment(PYTHONPATH=str(ROOT)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (result.returncode, result.stdout) == (0, "7\n"), result.stderr
+
+
+def test_the_image_leaves_them_out():
+    uninstall = re.search(r"uninstall --yes (employee-time-tracking-api .*)", (ROOT / "Dockerfile").read_text())
+
+    assert uninstall is not None
+    assert uninstall[1].split() == ["employee-time-tracking-api", *NEVER_IMPORTED]
