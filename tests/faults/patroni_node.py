@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -33,13 +34,20 @@ class Node:
         self.name = settings["PATRONI_NAME"]
         self.address = settings["PATRONI_POSTGRESQL_CONNECT_ADDRESS"]
         self.rest_url = f"http://{settings['PATRONI_RESTAPI_CONNECT_ADDRESS']}"
-        self._folder, self._settings = folder, settings
+        self.etcd_url = settings["ETCD_ADVERTISE_CLIENT_URLS"]
+        self.tls = ssl.create_default_context(cafile=settings["PATRONI_ETCD3_CACERT"])
+        """The TLS context of a client of etcd, with Patroni's certificate."""
+        self.tls.load_cert_chain(settings["PATRONI_ETCD3_CERT"], settings["PATRONI_ETCD3_KEY"])
+        self._folder, self.settings = folder, settings
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
         """Start the services that start at boot."""
-        self._start("etcd", find_program("etcd"))
+        self.start_etcd()
         self.start_patroni()
+
+    def start_etcd(self) -> None:
+        self._start("etcd", find_program("etcd"))
 
     def start_patroni(self) -> None:
         self._start("patroni", sys.executable, "-m", "patroni", self._folder / "config")
@@ -102,10 +110,9 @@ class Node:
 
     def etcd_status(self) -> dict[str, Any]:
         """Return the status of etcd."""
-        address = f"{self._settings['ETCD_ADVERTISE_CLIENT_URLS']}/v3/maintenance/status"
-        status: dict[str, Any] = (
-            httpx.post(address, json={}, timeout=REQUEST_TIMEOUT_SECONDS, verify=TLS).raise_for_status().json()
-        )
+        address = f"{self.etcd_url}/v3/maintenance/status"
+        answer = httpx.post(address, json={}, timeout=REQUEST_TIMEOUT_SECONDS, verify=self.tls)
+        status: dict[str, Any] = answer.raise_for_status().json()
         return status
 
     def _start(self, name: str, *command: Any) -> None:
@@ -113,7 +120,7 @@ class Node:
             self._processes[name] = subprocess.Popen(
                 [*_setpriv_command(), *command],
                 cwd=self._folder,
-                env={"PATH": os.environ["PATH"]} | self._settings,
+                env={"PATH": os.environ["PATH"]} | self.settings,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -129,7 +136,7 @@ class Node:
 
         They are not children of Patroni, so that Patroni can restart without them.
         """
-        data = self._settings["PATRONI_POSTGRESQL_DATA_DIR"]
+        data = self.settings["PATRONI_POSTGRESQL_DATA_DIR"]
         return _process_trees(
             process
             for process in psutil.process_iter(["cmdline"])
@@ -142,17 +149,24 @@ def create_nodes(folder: Path) -> list[Node]:
     names = [f"node{number}" for number in range(1, SIZE + 1)]
     ports = iter(_free_ports(4 * SIZE))
     addresses = {name: [f"127.0.0.1:{next(ports)}" for _of_four in range(4)] for name in names}
-    members = ",".join(f"{name}=http://{peer}" for name, (peer, *_others) in addresses.items())
+    members = ",".join(f"{name}=https://{peer}" for name, (peer, *_others) in addresses.items())
     clients = ",".join(client for _peer, client, *_others in addresses.values())
     programs = str(binaries(folder))
+    certificates = folder / "tls"
+    machines = [f"{name}=127.0.0.1" for name in names]
+    subprocess.run([SHIPPED_FILES / "make_certificates", certificates, *machines], check=True, capture_output=True)
     nodes = []
     for name, (peer, client, database, rest_url) in addresses.items():
         home = _make_home(folder / name)
-        etcd = _fill_in("etcd.env", ETCD_INITIAL_CLUSTER=members, **_etcd(name, home, peer, client))
+        own = certificates / name
+        etcd = _fill_in("etcd.env", ETCD_INITIAL_CLUSTER=members, **_etcd(name, home, peer, client), **_etcd_tls(own))
         patroni = _fill_in(
             "patroni.env",
             PATRONI_ETCD3_HOSTS=clients,
             PATRONI_POSTGRESQL_BIN_DIR=programs,
+            PATRONI_ETCD3_CACERT=str(certificates / "ca.pem"),
+            PATRONI_ETCD3_CERT=str(own / "patroni.pem"),
+            PATRONI_ETCD3_KEY=str(own / "patroni-key.pem"),
             **_patroni(name, home, database, rest_url),
         )
         nodes.append(Node(home, etcd | patroni))
@@ -163,11 +177,16 @@ def _etcd(name: str, home: Path, peer: str, client: str) -> dict[str, str]:
     return {
         "ETCD_NAME": name,
         "ETCD_DATA_DIR": str(home / "etcd"),
-        "ETCD_LISTEN_CLIENT_URLS": f"http://{client}",
-        "ETCD_ADVERTISE_CLIENT_URLS": f"http://{client}",
-        "ETCD_LISTEN_PEER_URLS": f"http://{peer}",
-        "ETCD_INITIAL_ADVERTISE_PEER_URLS": f"http://{peer}",
+        "ETCD_LISTEN_CLIENT_URLS": f"https://{client}",
+        "ETCD_ADVERTISE_CLIENT_URLS": f"https://{client}",
+        "ETCD_LISTEN_PEER_URLS": f"https://{peer}",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": f"https://{peer}",
     }
+
+
+def _etcd_tls(own: Path) -> dict[str, str]:
+    files = {"TRUSTED_CA_FILE": own.parent / "ca.pem", "CERT_FILE": own / "etcd.pem", "KEY_FILE": own / "etcd-key.pem"}
+    return {f"ETCD_{side}{name}": str(file) for side in ("", "PEER_") for name, file in files.items()}
 
 
 def _patroni(name: str, home: Path, database: str, rest_url: str) -> dict[str, str]:
@@ -205,6 +224,7 @@ def _fill_in(file: str, **values: str) -> dict[str, str]:
     filled = {name: PASSWORD if value == "change-me" else value for name, value in shipped.items()} | values
     assert filled.keys() == shipped.keys()
     assert "10.0.0." not in str(filled), "an address of the examples"
+    assert "/etc/" not in str(filled), "a file of the examples"
     return filled
 
 

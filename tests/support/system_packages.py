@@ -11,6 +11,7 @@ PACKAGES = {
     "pgbouncer": "pgbouncer",
     "nginx": "nginx-light",
     "etcd": "etcd-server",
+    "openssl": "openssl",
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
 }
