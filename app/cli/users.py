@@ -16,6 +16,7 @@ from app.core.time.clock import utc_now
 from app.models.users import Role
 from app.schemas.types import MAX_ID
 from app.schemas.users.user import UserCreate
+from app.services.auth import passwords
 from app.services.users import administration, csv_import, personal_data
 from app.services.users.csv_format import MAX_FILE_BYTES
 from app.services.users.errors import ImportRefused
@@ -88,6 +89,15 @@ def erase_user(
         with database.write_transaction("cli:erase-user") as session:
             pseudonym = personal_data.erase(session, user_id, at=utc_now())
     typer.echo(f"User {user_id} is now {pseudonym}. Older backups still contain the name.")
+
+
+@commands.command()
+def create_password_link(user_id: Annotated[int, typer.Argument(help="The user's id.", min=1, max=MAX_ID)]) -> None:
+    """Create a link with which a user sets their password, and print it. No e-mail is sent."""
+    with ready_database() as database, database.write_transaction("cli:create-password-link") as session:
+        link = passwords.create_link(session, None, user_id, at=utc_now())
+    typer.echo(link.page_url or f"Token for POST /api/v1/auth/password/set: {link.token}")
+    typer.echo(f"It works once, until {link.expires_at:%Y-%m-%d %H:%M} UTC.")
 
 
 @contextmanager

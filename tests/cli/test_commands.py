@@ -308,6 +308,33 @@ def test_who_can_not_be_erased_is_told_in_one_line(run_command, people):
     assert "There is no user with this id." in error_line(run_command("erase-user", "2000000000", "--yes"))
 
 
+def test_the_operator_gets_a_password_link_for_a_user(run_command, people, database):
+    ana, audit_log = people.employee("Ana"), AuditLog(database)
+
+    created = run_command("create-password-link", str(ana.id))
+
+    assert created.exit_code == 0
+    assert created.stdout.startswith("Token for POST /api/v1/auth/password/set: ettl_")
+    (event,) = audit_log.new_events()
+    assert (event.action, event.actor_id, event.subject_id) == ("password_link:create", None, ana.id)
+    assert run_command("verify-audit").exit_code == 0
+
+
+def test_a_password_link_leads_to_the_page_of_the_front_end(run_command, people):
+    page = "http://localhost:3000/set-password#{token}"
+
+    created = run_command("create-password-link", str(people.employee("Ana").id), PASSWORD_LINK_URL=page)
+
+    assert created.stdout.startswith("http://localhost:3000/set-password#ettl_")
+
+
+def test_who_gets_no_password_link_is_told_in_one_line(run_command, people):
+    dan = people.employee("Dan", is_active=False)
+
+    assert "deactivated" in error_line(run_command("create-password-link", str(dan.id)))
+    assert "There is no user with this id." in error_line(run_command("create-password-link", "2000000000"))
+
+
 PEOPLE = "email,first_name,last_name,role,manager_email,time_zone\n"
 TEAM = f"{PEOPLE}ana@example.com,Ana,Almeida,employee,mia@example.com,\nmia@example.com,Mia,Meyer,manager,,\n"
 
@@ -491,6 +518,7 @@ def test_help_names_every_command(run_cli):
         "verify-audit",
         "audit-checkpoint",
         "erase-user",
+        "create-password-link",
         "openapi",
         "import-users",
     )

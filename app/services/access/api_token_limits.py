@@ -17,13 +17,13 @@ def require_login_session(actor: Actor | None, action: str) -> None:
         raise ScopeRequired(f"You cannot {action} with an API token. Log in, and send the access token.")
 
 
-def require_may_change(actor: Actor, user: User) -> None:
+def require_may_change(actor: Actor | None, user: User) -> None:
     """Raise ScopeRequired if an API token would change the account of an admin, including its owner's."""
     if user.role is Role.admin:
         require_login_session(actor, "change an admin's account")
 
 
-def lock_for_change(session: Session, actor: Actor, user_id: int) -> User:
+def lock_for_change(session: Session, actor: Actor | None, user_id: int) -> User:
     """Lock a user for a change by an admin, and return the user's current state.
 
     Every operation of admins on a user starts here, because the role is only certain behind the lock. Raises

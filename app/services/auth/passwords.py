@@ -97,9 +97,9 @@ async def send_link(
     return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.page_url)
 
 
-def check_not_self(actor: Actor, user_id: int) -> None:
+def check_not_self(actor: Actor | None, user_id: int) -> None:
     """Raise OwnAccount if the actor is this user. Otherwise an admin could skip their own password or code."""
-    if actor.id == user_id:
+    if actor is not None and actor.id == user_id:
         raise OwnAccount("This endpoint is for other users. For your own account, use the endpoints of /api/v1/auth.")
 
 
@@ -146,8 +146,10 @@ def resolve_must_change(session: Session, requested: bool | None) -> bool:
     return session.settings.REQUIRE_PASSWORD_CHANGE if requested is None else requested
 
 
-def create_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -> IssuedLink:
+def create_link(session: Session, actor: Actor | None, user_id: int, *, at: datetime) -> IssuedLink:
     """Create a link with which another user can set their password. It replaces an earlier link of that user.
+
+    `actor` is None for the operator.
 
     Raises OwnAccount, UserNotFound, UserInactive, and the errors of `lock_for_change`.
     """
@@ -163,7 +165,7 @@ def create_link(session: Session, actor: Actor, user_id: int, *, at: datetime) -
         session,
         "password_link:create",
         at=at,
-        actor_id=actor.id,
+        actor_id=actor.id if actor else None,
         subject_id=user_id,
         after={"expires_at": expires_at},
         secrets=secrets,
