@@ -5,7 +5,7 @@ from sqlmodel import SQLModel
 
 from app.models.audit import AuditChain, AuditEvent
 from app.models.auth.api_token import ApiToken
-from app.models.auth.login_attempt import FailedLogin, KnownAddress
+from app.models.auth.login_attempt import FailedLogin, KnownAddress, RefusedLogin
 from app.models.auth.login_session import LoginSession
 from app.models.auth.password_link import PasswordLink
 from app.models.auth.second_factor import RecoveryCode, SecondFactor
@@ -26,6 +26,7 @@ USER, TIME_ZONE, NAMED_LOCK = table_of(User), table_of(TimeZone), table_of(Named
 LOGIN_SESSION, API_TOKEN, PASSWORD_LINK = table_of(LoginSession), table_of(ApiToken), table_of(PasswordLink)
 SECOND_FACTOR, RECOVERY_CODE = table_of(SecondFactor), table_of(RecoveryCode)
 FAILED_LOGIN, KNOWN_ADDRESS = table_of(FailedLogin), table_of(KnownAddress)
+REFUSED_LOGIN = table_of(RefusedLogin)
 PROJECT, PROJECT_MEMBER = table_of(Project), table_of(ProjectMember)
 ENTRY = table_of(TimeEntry)
 IDEMPOTENCY_KEY = table_of(IdempotencyKey)

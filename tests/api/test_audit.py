@@ -9,7 +9,7 @@ def ana(people):
 
 
 @pytest.fixture
-def busy(people, as_user, anonymous, ada, ana):
+def busy(people, as_user, anonymous, server, ada, ana):
     """Create a project, two punches, a correction by Ada with a reason, and a rejected login of an unknown user."""
     admin = as_user(ada)
     website = admin.post("/admin/projects", json={"name": "Website"}).json()
@@ -17,6 +17,7 @@ def busy(people, as_user, anonymous, ada, ana):
     as_user(ana).clock_out()
     admin.patch(f"/time-entries/{entry['id']}", json={"description": "Shop", "reason": "Wrong text"})
     anonymous.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})
+    server.wait_for_background()  # the event of the rejected login
     return admin, entry["id"], website["id"]
 
 

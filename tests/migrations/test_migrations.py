@@ -205,6 +205,18 @@ code_hash VARCHAR(64) NOT NULL,
 PRIMARY KEY (user_id, code_hash),
 CONSTRAINT fk_recovery_code_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
 )
+CREATE TABLE refused_login (
+chain_id INTEGER NOT NULL,
+due_at BIGINT NOT NULL,
+first_at BIGINT,
+last_at BIGINT,
+wrong_passwords BIGINT NOT NULL,
+missing_codes BIGINT NOT NULL,
+rejected_codes BIGINT NOT NULL,
+over_limit BIGINT NOT NULL,
+PRIMARY KEY (chain_id)
+)
+CREATE INDEX ix_refused_login_due_at ON refused_login (due_at)
 CREATE TABLE second_factor (
 user_id INTEGER NOT NULL,
 secret VARCHAR(200) NOT NULL,
@@ -345,6 +357,14 @@ project_member.project_id integer not null
 project_member.user_id integer not null
 recovery_code.user_id integer not null
 recovery_code.code_hash character varying(64) not null
+refused_login.chain_id integer not null
+refused_login.due_at timestamp with time zone not null
+refused_login.first_at timestamp with time zone
+refused_login.last_at timestamp with time zone
+refused_login.wrong_passwords bigint not null
+refused_login.missing_codes bigint not null
+refused_login.rejected_codes bigint not null
+refused_login.over_limit bigint not null
 second_factor.user_id integer not null
 second_factor.secret character varying(200) not null
 second_factor.created_at timestamp with time zone not null
@@ -388,6 +408,7 @@ CREATE INDEX ix_idempotency_key_created_at ON public.idempotency_key USING btree
 CREATE INDEX ix_login_session_expires_at ON public.login_session USING btree (expires_at)
 CREATE INDEX ix_login_session_user_id ON public.login_session USING btree (user_id)
 CREATE INDEX ix_project_member_user_id ON public.project_member USING btree (user_id)
+CREATE INDEX ix_refused_login_due_at ON public.refused_login USING btree (due_at)
 CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
 CREATE INDEX ix_time_entry_start_time ON public.time_entry USING btree (start_time, id)
 CREATE INDEX ix_time_entry_user_id_start_time ON public.time_entry USING btree (user_id, start_time)
@@ -425,6 +446,7 @@ project_member: fk_project_member_user_id_user FOREIGN KEY (user_id) REFERENCES 
 project_member: project_member_pkey PRIMARY KEY (project_id, user_id)
 recovery_code: fk_recovery_code_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 recovery_code: recovery_code_pkey PRIMARY KEY (user_id, code_hash)
+refused_login: refused_login_pkey PRIMARY KEY (chain_id)
 second_factor: fk_second_factor_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 second_factor: second_factor_pkey PRIMARY KEY (user_id)
 time_entry: ck_time_entry_ends_after_start CHECK ((end_time >= start_time))

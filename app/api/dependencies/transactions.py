@@ -6,7 +6,6 @@ is held while the request queues for the next thread. Therefore, with 300 concur
 then begins the transaction, authenticates the caller, runs the service and commits. Only then is the response created.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -20,10 +19,11 @@ from app.core.errors import DomainError
 from app.core.security.access_tokens import Claims
 from app.core.server.concurrency_limit import ConcurrencyLimiter
 from app.core.server.runtime import Runtime
-from app.core.time.clock import monotonic_seconds
+from app.core.time.clock import monotonic_seconds, utc_now
 from app.services.access.actor import Actor
 from app.services.access.authentication import stale_credential, touch_last_used
 from app.services.audit.recorder import recorded_actions, recorded_bytes
+from app.services.auth import refused_logins
 
 _Caller = TypeVar("_Caller")
 
@@ -58,16 +58,18 @@ class RequestTransactionRunner:
 
     async def write(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a writing transaction, which is committed before this returns."""
+        committed: list[Session] = []
 
         def work(session: Session) -> T:
             return service(session, *args, **options)
 
-        result, recorded = await self.runtime.request_limiter.run(
-            lambda: run_with_retry(lambda: self._write_once(work)), writes=True
-        )
-        for user_id, written_bytes in recorded.items():
-            self.runtime.write_limiter.charge(user_id, written_bytes, at=monotonic_seconds())
-        return result
+        try:
+            return await self.runtime.request_limiter.run(
+                lambda: run_with_retry(lambda: self._write_once(work, committed)), writes=True
+            )
+        finally:
+            for session in committed:
+                self._follow_up(session)
 
     async def _run_read(
         self, limiter: ConcurrencyLimiter, work: Callable[[Session], T], *, user_id: int | None = None
@@ -83,20 +85,35 @@ class RequestTransactionRunner:
         with self.runtime.database.read_transaction(self.request_id) as session:
             return work(session), stale_credential(session)
 
-    def _write_once(self, work: Callable[[Session], T]) -> tuple[T, Counter[int]]:
-        actions: list[str] = []
+    def _write_once(self, work: Callable[[Session], T], committed: list[Session]) -> T:
+        """Run the work, and append its session to `committed` if the transaction was committed."""
+        opened: list[Session] = []
         try:
             with self.runtime.database.write_transaction(self.request_id) as session:
-                actions = recorded_actions(session)
+                opened.append(session)
                 result = work(session)
                 if (stale_claims := stale_credential(session)) is not None:
                     touch_last_used(session, stale_claims)
         except DomainError as error:
             if error.is_audited:
-                count_audit_events(actions)
+                _count_commit(opened, committed)
             raise
-        count_audit_events(actions)
-        return result, recorded_bytes(session)
+        _count_commit(opened, committed)
+        return result
+
+    def _follow_up(self, session: Session) -> None:
+        """Count what a committed transaction wrote, and start what follows it: the events of refused logins."""
+        for user_id, written_bytes in recorded_bytes(session).items():
+            self.runtime.write_limiter.charge(user_id, written_bytes, at=monotonic_seconds())
+        if refused_logins.had_attempt(session):
+            key = (refused_logins.record_due, self.request_id)
+            self.runtime.run_in_background(key, lambda: self.write(refused_logins.record_due, at=utc_now()))
+
+
+def _count_commit(opened: list[Session], committed: list[Session]) -> None:
+    committed += opened
+    for session in opened:
+        count_audit_events(recorded_actions(session))
 
 
 class AuthenticatedTransactionRunner(Generic[_Caller]):

@@ -1,8 +1,8 @@
-"""Failed logins and known addresses, for the limit on failed logins."""
+"""Failed logins and known addresses, for the limit on failed logins, and the count of refused logins."""
 
 from datetime import datetime
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, Integer
 from sqlmodel import Field, SQLModel
 
 from app.core.database.column_types import Instant
@@ -38,3 +38,23 @@ class KnownAddress(SQLModel, table=True):
     user_id: int = Field(primary_key=True)
     address: str = Field(primary_key=True, max_length=49)
     last_login_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+
+
+class RefusedLogin(SQLModel, table=True):
+    """Refused logins of an account that are not in the audit log yet.
+
+    `chain_id` is the user's id, or 0 for all e-mails that belong to no user. From `due_at` on, an event takes over the
+    counts. Without a refused login since the last event, `first_at` and `last_at` are null. Then the row is deleted.
+    """
+
+    __tablename__ = "refused_login"
+    __table_args__ = (Index("ix_refused_login_due_at", "due_at"),)
+
+    chain_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    due_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+    first_at: datetime | None = Field(default=None, sa_column=Column(Instant, nullable=True))
+    last_at: datetime | None = Field(default=None, sa_column=Column(Instant, nullable=True))
+    wrong_passwords: int = Field(sa_column=Column(BigInteger, nullable=False))
+    missing_codes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    rejected_codes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    over_limit: int = Field(sa_column=Column(BigInteger, nullable=False))

@@ -12,6 +12,8 @@ from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.schemas.types import EntryId, ResponseModel, UtcInstant
 from app.schemas.users.user import AccountRead
 
+Count = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[3])]
+
 
 class PersonalDataAction(ResponseModel):
     """An action of the user on another user or on a project. The changed values are not included, because they are not
@@ -39,6 +41,17 @@ class KnownAddressRead(ResponseModel):
     last_login_at: UtcInstant
 
 
+class RefusedLoginRead(ResponseModel):
+    """Refused logins of the user's account since the last audit event about them. Their next event has these counts."""
+
+    first_at: UtcInstant
+    last_at: UtcInstant
+    wrong_passwords: Count
+    missing_codes: Annotated[Count, Field(description="The password was right, and the one-time code was missing.")]
+    rejected_codes: Annotated[Count, Field(description="The password was right, and the code was not accepted.")]
+    over_limit: Annotated[Count, Field(description="Refused because of a limit on failed logins.")]
+
+
 class PersonalData(ResponseModel):
     exported_at: UtcInstant
     user: AccountRead
@@ -53,4 +66,7 @@ class PersonalData(ResponseModel):
     api_tokens: Annotated[list[ApiTokenRead], Field(description="The tokens themselves are not stored.")]
     known_addresses: Annotated[
         list[KnownAddressRead], Field(description="Addresses of your logins in the last 90 days.")
+    ]
+    refused_logins: Annotated[
+        list[RefusedLoginRead], Field(max_length=1, description="Refused logins of the last hour without an event yet.")
     ]

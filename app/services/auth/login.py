@@ -16,7 +16,7 @@ from app.core.text import casefold_key
 from app.models.tables import USER
 from app.services.access import locks
 from app.services.audit import recorder
-from app.services.auth import login_sessions, login_throttle, second_factor
+from app.services.auth import login_sessions, login_throttle, refused_logins, second_factor
 from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong
 from app.services.auth.login_sessions import Client, IssuedSession
 
@@ -64,30 +64,15 @@ async def log_in(
 def open_login_session(
     session: Session, attempt: LoginAttempt, credentials: Credentials | None, *, password_matches: bool, at: datetime
 ) -> IssuedSession:
-    """Open a login session, and record the login in the audit log.
-
-    A rejected login is recorded too, except from an address beyond its limit. Its event holds the user's id, or a
-    keyed digest of the e-mail that was sent. It never holds the e-mail itself, because users type passwords into that
-    field by mistake.
+    """Open a login session, and record the login in the audit log. A rejected login is counted (`refused_logins`).
 
     Raises LoginLimitReached. Raises LoginRefused with the same detail for an unknown e-mail, a wrong password and a
-    deactivated user. Raises OtpRequired or OtpWrong if the password is right, but the code is missing or wrong.
+    deactivated user. Raises OtpRequired or OtpWrong if the password is right.
     """
     user_id = credentials.user_id if credentials is not None else None
-    limit = login_throttle.find_reached_limit(session, attempt.email, user_id, attempt.client.address, at=at)
-    current = _load_credentials(session, attempt.email, lock_user_id=user_id)
-    is_refused = credentials is None or current != credentials or not credentials.is_active or not password_matches
-    if limit is not None and (is_refused or not limit.accepts_right_password):
-        login_throttle.record_beyond_limit(session, limit, at=at)
-        if not limit.is_of_address:  # one address can use any number of e-mails, and events are kept for ever
-            _record_rejection(session, attempt, current, at=at, reason="too_many")
-        raise limit.error
-    if credentials is None or is_refused:
-        login_throttle.record_failure(session, attempt.email, attempt.client.address, at=at)
-        _record_rejection(session, attempt, current, at=at)
-        raise LoginRefused("The e-mail or the password is wrong, or the account is deactivated.")
-    if credentials.has_second_factor:
-        _check_second_factor(session, attempt, credentials, at=at)
+    with refused_logins.count_refusal(session, user_id, at=at):
+        _check_credentials(session, attempt, credentials, user_id, password_matches=password_matches, at=at)
+    assert credentials is not None
     login_throttle.remember_address(session, credentials.user_id, attempt.client.address, at=at)
     issued = login_sessions.issue(session, credentials.user_id, attempt.client, at=at)
     fields = {"session_id": issued.session_id, "second_factor": credentials.has_second_factor}
@@ -95,24 +80,34 @@ def open_login_session(
     return issued
 
 
+def _check_credentials(
+    session: Session,
+    attempt: LoginAttempt,
+    credentials: Credentials | None,
+    user_id: int | None,
+    *,
+    password_matches: bool,
+    at: datetime,
+) -> None:
+    limit = login_throttle.find_reached_limit(session, attempt.email, user_id, attempt.client.address, at=at)
+    current = _load_credentials(session, attempt.email, lock_user_id=user_id)
+    is_refused = credentials is None or current != credentials or not credentials.is_active or not password_matches
+    if limit is not None and (is_refused or not limit.accepts_right_password):
+        login_throttle.record_beyond_limit(session, limit, at=at)
+        raise limit.error
+    if credentials is None or is_refused:
+        login_throttle.record_failure(session, attempt.email, attempt.client.address, at=at)
+        raise LoginRefused("The e-mail or the password is wrong, or the account is deactivated.")
+    if credentials.has_second_factor:
+        _check_second_factor(session, attempt, credentials, at=at)
+
+
 def _check_second_factor(session: Session, attempt: LoginAttempt, credentials: Credentials, *, at: datetime) -> None:
     if attempt.otp is None:
-        _record_rejection(session, attempt, credentials, at=at, reason="otp_required")
         raise OtpRequired("Send the code from your authenticator app, or a recovery code, in the form field otp.")
     if not second_factor.verify_code(session, credentials.user_id, attempt.otp, at=at):
         login_throttle.record_failure(session, attempt.email, attempt.client.address, at=at)
-        _record_rejection(session, attempt, credentials, at=at, reason="invalid_otp")
         raise OtpWrong("The code in otp is wrong or was already used. Wait for the next code.")
-
-
-def _record_rejection(
-    session: Session, attempt: LoginAttempt, credentials: Credentials | None, *, at: datetime, reason: str | None = None
-) -> None:
-    subject_id = credentials.user_id if credentials is not None else None
-    fields = {"why": reason} if reason else None
-    if subject_id is None:
-        fields = {"typed_digest": login_throttle.account_key(session, attempt.email)}
-    recorder.record(session, "login:refuse", at=at, actor_id=None, subject_id=subject_id, after=fields)
 
 
 def _load_credentials(session: Session, email: str, *, lock_user_id: int | None = None) -> Credentials | None:

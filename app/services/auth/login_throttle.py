@@ -71,10 +71,6 @@ class ReachedLimit:
     guess_key: str | None
     """The key under which a rejected attempt is counted. None after ACCOUNT_AND_ADDRESS_POLICY.quota attempts."""
 
-    @property
-    def is_of_address(self) -> bool:
-        return self.error.policy is ADDRESS_POLICY
-
 
 def find_reached_limit(
     session: Session, email: str, user_id: int | None, address: str, *, at: datetime

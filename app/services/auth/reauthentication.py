@@ -14,8 +14,7 @@ from app.models.users import User
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate
-from app.services.audit import recorder
-from app.services.auth import login_throttle
+from app.services.auth import login_throttle, refused_logins
 from app.services.auth.errors import PasswordRequired, PasswordWrong
 from app.services.auth.login_sessions import Client
 
@@ -68,18 +67,18 @@ def reauthenticate(session: Session, claims: Claims, check: PasswordCheck, *, at
     Raises LoginLimitReached, PasswordWrong, and the errors of `authenticate`.
     """
     holder = check.holder
-    limit = login_throttle.find_reached_limit(session, holder.email, holder.user_id, check.client.address, at=at)
-    (user,) = locks.lock_users(session, holder.user_id)
-    actor = authenticate(session, claims)
-    is_right = check.matches is True and user.password_hash == holder.password_hash
-    if limit is not None and not (is_right and limit.accepts_right_password):
-        login_throttle.record_beyond_limit(session, limit, at=at)
-        _record_rejection(session, holder, reason="too_many", at=at)
-        raise limit.error
-    if is_right:
-        return actor, user
-    record_failure(session, check, reason="password_again", at=at)
-    raise PasswordWrong("This is not your current password.")
+    with refused_logins.count_refusal(session, holder.user_id, at=at):
+        limit = login_throttle.find_reached_limit(session, holder.email, holder.user_id, check.client.address, at=at)
+        (user,) = locks.lock_users(session, holder.user_id)
+        actor = authenticate(session, claims)
+        is_right = check.matches is True and user.password_hash == holder.password_hash
+        if limit is not None and not (is_right and limit.accepts_right_password):
+            login_throttle.record_beyond_limit(session, limit, at=at)
+            raise limit.error
+        if not is_right:
+            login_throttle.record_failure(session, holder.email, check.client.address, at=at)
+            raise PasswordWrong("This is not your current password.")
+    return actor, user
 
 
 def reauthenticate_unless_recent(
@@ -102,14 +101,3 @@ def reauthenticate_unless_recent(
             f"Your login is older than {RECENT_LOGIN.seconds // 60} minutes. Send your password as current_password."
         )
     return actor, user
-
-
-def record_failure(session: Session, check: PasswordCheck, *, reason: str, at: datetime) -> None:
-    """Count a wrong password or code as a failed login, and record it."""
-    login_throttle.record_failure(session, check.holder.email, check.client.address, at=at)
-    _record_rejection(session, check.holder, reason=reason, at=at)
-
-
-def _record_rejection(session: Session, holder: PasswordHolder, *, reason: str, at: datetime) -> None:
-    fields = {"why": reason}
-    recorder.record(session, "login:refuse", at=at, actor_id=holder.user_id, subject_id=holder.user_id, after=fields)

@@ -27,6 +27,7 @@ from app.schemas.auth.second_factor import (
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
+from app.services.auth import login_throttle, refused_logins
 from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
 from app.services.auth.login_sessions import Client
 from app.services.auth.passwords import check_not_self
@@ -35,7 +36,6 @@ from app.services.auth.reauthentication import (
     check_password,
     reauthenticate,
     reauthenticate_unless_recent,
-    record_failure,
 )
 
 RECOVERY_CODE_COUNT = 10
@@ -140,9 +140,10 @@ def remove(session: Session, claims: Claims, check: PasswordCheck, code: str, *,
     actor, user = reauthenticate(session, claims, check, at=at)
     if not user.has_second_factor:
         raise NoSecondFactor("You have no second factor.")
-    if not verify_code(session, actor.id, code, at=at):
-        record_failure(session, check, reason="invalid_otp", at=at)
-        raise CodeWrong("The code is wrong or was already used. Wait for the next code.")
+    with refused_logins.count_refusal(session, actor.id, at=at):
+        if not verify_code(session, actor.id, code, at=at):
+            login_throttle.record_failure(session, check.holder.email, check.client.address, at=at)
+            raise CodeWrong("The code is wrong or was already used. Wait for the next code.")
     _disable(session, user)
     recorder.record(
         session, "user:remove_second_factor", at=at, actor_id=actor.id, subject_id=actor.id, object_id=actor.id

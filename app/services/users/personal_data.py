@@ -27,6 +27,7 @@ from app.models.tables import (
     LOGIN_SESSION,
     PROJECT,
     PROJECT_MEMBER,
+    REFUSED_LOGIN,
     USER,
 )
 from app.models.users import User
@@ -34,7 +35,7 @@ from app.schemas.auth.api_token import ApiTokenRead
 from app.schemas.auth.session import SessionRead
 from app.schemas.projects import ProjectRead
 from app.schemas.types import UtcInstant
-from app.schemas.users.personal_data import KnownAddressRead, PersonalDataAction, StoredResponse
+from app.schemas.users.personal_data import KnownAddressRead, PersonalDataAction, RefusedLoginRead, StoredResponse
 from app.schemas.users.user import AccountRead
 from app.services.access import locks
 from app.services.access.actor import Actor
@@ -122,6 +123,9 @@ def _json_chunks(session: Session, actor: Actor, *, at: datetime) -> Generator[b
         "known_addresses": (
             KnownAddressRead.model_validate(row) for row in _stream_rows(session, _rows_of_user(KNOWN_ADDRESS, actor))
         ),
+        "refused_logins": (
+            RefusedLoginRead.model_validate(row) for row in _stream_rows(session, _refused_logins(actor))
+        ),
     }
     for name, items in lists.items():
         yield f',"{name}":['.encode()
@@ -183,6 +187,11 @@ def _stored_responses(actor: Actor) -> Select[Any]:
         .where(IDEMPOTENCY_KEY.c.user_id == actor.id)
         .order_by(IDEMPOTENCY_KEY.c.created_at, IDEMPOTENCY_KEY.c.key)
     )
+
+
+def _refused_logins(actor: Actor) -> Select[Any]:
+    own = REFUSED_LOGIN.c.chain_id == actor.id
+    return select(REFUSED_LOGIN).where(own, REFUSED_LOGIN.c.first_at.is_not(None))
 
 
 def _rows_of_user(table: Table, actor: Actor) -> Select[Any]:

@@ -12,7 +12,6 @@ from app.models.tables import FAILED_LOGIN
 from app.services.auth import login, login_throttle
 from app.services.auth.login import LoginAttempt
 from app.services.auth.login_sessions import Client
-from tests.support.audit_asserts import AuditLog
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, instant
 from tests.support.in_process_server import run_server
@@ -261,16 +260,6 @@ def test_attempts_in_a_closed_office_do_not_keep_it_closed(attempt, close_addres
         attempt(OFFICE, right=True, at=NINE + timedelta(minutes=4))
 
     assert attempt(OFFICE, right=True, at=NINE + timedelta(minutes=5)) == "in"
-
-
-def test_an_attempt_from_a_closed_address_writes_no_event(attempt, database, close_address):
-    attempt(OFFICE, right=True)
-    close_address(OFFICE)
-    audit_log = AuditLog(database)
-
-    assert [attempt(OFFICE), attempt(OFFICE, email="nobody@example.com")] == ["login_limit_reached"] * 2
-
-    assert audit_log.new_events() == []
 
 
 def test_a_clock_that_was_an_hour_ahead_closes_no_account(attempt):

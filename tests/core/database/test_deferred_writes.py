@@ -83,11 +83,12 @@ def test_nothing_of_an_undone_transaction_travels_with_the_next(database):
     assert zones(database) == set()
 
 
-def test_an_event_is_kept_where_the_refusal_is_recorded(anonymous, server):
-    """A rejection with `is_audited` commits, including its deferred audit event."""
+def test_a_count_is_kept_where_the_refusal_is_recorded(anonymous, server):
+    """A rejection with `is_audited` commits, including its deferred count, which the event takes over afterwards."""
     audit_log = AuditLog(server.database)
 
     anonymous.post("/auth/login", data={"username": "nobody@example.com", "password": "whatever it was"})
+    server.wait_for_background()
 
     assert [event.action for event in audit_log.new_events()] == ["login:refuse"]
 

@@ -7,7 +7,7 @@ from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.manual import TimeEntryUpdate
 from app.schemas.users.user import UserUpdate
 from app.services.access.actor import Actor
-from app.services.auth import login
+from app.services.auth import login, refused_logins
 from app.services.auth.errors import LoginRefused
 from app.services.auth.login import LoginAttempt
 from app.services.time_entries import clock, manual
@@ -42,6 +42,8 @@ def ids(people, database) -> dict[str, int]:
     with pytest.raises(LoginRefused), database.write_transaction("request-5") as session:
         unknown = LoginAttempt("nobody@example.com", None, TEST_CLIENT)
         login.open_login_session(session, unknown, None, password_matches=False, at=NOW)
+    with database.write_transaction("request-5") as session:
+        refused_logins.record_due(session, at=NOW)
     return {"Ada": ada.id, "Mia": mia.id, "Ana": ana.id, "Website": website.id, "entry": entry.id}
 
 
