@@ -93,7 +93,10 @@ def erase_user(
 
 @commands.command()
 def create_password_link(user_id: Annotated[int, typer.Argument(help="The user's id.", min=1, max=MAX_ID)]) -> None:
-    """Create a link with which a user sets their password, and print it. No e-mail is sent."""
+    """Create a link with which a user sets their password, and print it. No e-mail is sent.
+
+    The new password unlocks a second factor that wrong codes have locked.
+    """
     with ready_database() as database, database.write_transaction("cli:create-password-link") as session:
         link = passwords.create_link(session, None, user_id, at=utc_now())
     typer.echo(link.page_url or f"Token for POST /api/v1/auth/password/set: {link.token}")

@@ -222,7 +222,7 @@ user_id INTEGER NOT NULL,
 secret VARCHAR(200) NOT NULL,
 created_at BIGINT NOT NULL,
 confirmed_at BIGINT,
-last_step BIGINT NOT NULL,
+last_step BIGINT NOT NULL, wrong_codes INTEGER DEFAULT 0 NOT NULL,
 PRIMARY KEY (user_id),
 CONSTRAINT fk_second_factor_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
 )
@@ -370,6 +370,7 @@ second_factor.secret character varying(200) not null
 second_factor.created_at timestamp with time zone not null
 second_factor.confirmed_at timestamp with time zone
 second_factor.last_step bigint not null
+second_factor.wrong_codes integer not null default 0
 time_entry.id integer not null default nextval('time_entry_id_seq'::regclass)
 time_entry.user_id integer not null
 time_entry.project_id integer not null

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 from app.core.errors import DomainError
 from app.core.observability.metrics import AUDIT_EVENTS, LOGIN_FAILURES
-from app.services.auth.errors import LoginRefused, OtpWrong
+from app.services.auth.errors import LoginRefused, OtpWrong, SecondFactorLocked
 from app.services.auth.login_throttle import LoginLimitReached
 
 FAILURE_REASONS: dict[type[DomainError], str] = {
     LoginRefused: "wrong",
     OtpWrong: "wrong_code",
+    SecondFactorLocked: "locked_code",
     LoginLimitReached: "limited",
 }
 

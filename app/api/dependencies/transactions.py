@@ -7,6 +7,7 @@ then begins the transaction, authenticates the caller, runs the service and comm
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from fastapi import Request
@@ -24,6 +25,7 @@ from app.services.access.actor import Actor
 from app.services.access.authentication import stale_credential, touch_last_used
 from app.services.audit.recorder import recorded_actions, recorded_bytes
 from app.services.auth import refused_logins
+from app.services.auth.code_attempts import queued_mails
 
 _Caller = TypeVar("_Caller")
 
@@ -102,9 +104,12 @@ class RequestTransactionRunner:
         return result
 
     def _follow_up(self, session: Session) -> None:
-        """Count what a committed transaction wrote, and start what follows it: the events of refused logins."""
+        """Count what a committed transaction wrote, and start what follows it: e-mails, events of refused logins."""
         for user_id, written_bytes in recorded_bytes(session).items():
             self.runtime.write_limiter.charge(user_id, written_bytes, at=monotonic_seconds())
+        if (mailer := self.runtime.mailer) is not None:
+            for mail in queued_mails(session):
+                self.runtime.run_in_background(mail, partial(mailer.send, mail))
         if refused_logins.had_attempt(session):
             key = (refused_logins.record_due, self.request_id)
             self.runtime.run_in_background(key, lambda: self.write(refused_logins.record_due, at=utc_now()))

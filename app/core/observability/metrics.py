@@ -56,7 +56,7 @@ PROBLEMS = Counter(
 )
 LOGIN_FAILURES = Counter(
     "ett_login_failures",
-    "Failed logins by reason: `wrong` (credentials), `wrong_code`, or `limited` (too many failed logins).",
+    "Failed logins by reason: `wrong` (credentials), `wrong_code`, `locked_code`, or `limited` (too many failed).",
     ["reason"],
     registry=_registry,
 )

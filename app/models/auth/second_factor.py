@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, ForeignKeyConstraint
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Integer, text
 from sqlmodel import Field, SQLModel
 
 from app.core.database.column_types import Instant
@@ -11,7 +11,8 @@ from app.core.database.column_types import Instant
 class SecondFactor(SQLModel, table=True):
     """A user's TOTP secret, encrypted. It is required at login after it was confirmed.
 
-    `last_step` is the time step of the last accepted code, so that no code works twice.
+    `last_step` is the time step of the last accepted code, so that no code works twice. `wrong_codes` counts the wrong
+    codes behind a right password. A login does not reset it.
     """
 
     __tablename__ = "second_factor"
@@ -22,6 +23,7 @@ class SecondFactor(SQLModel, table=True):
     created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
     confirmed_at: datetime | None = Field(default=None, sa_column=Column(Instant, nullable=True))
     last_step: int = Field(sa_column=Column(BigInteger, nullable=False))
+    wrong_codes: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
 
 
 class RecoveryCode(SQLModel, table=True):

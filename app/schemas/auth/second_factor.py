@@ -41,3 +41,9 @@ class RecoveryCodes(ResponseModel):
 class SecondFactorRead(ResponseModel):
     confirmed_at: Annotated[UtcInstant | None, Field(description="Null if you have no second factor.")]
     recovery_codes_left: Annotated[int, Field(ge=0, le=10, examples=[10])]
+    wrong_codes: Annotated[
+        int,
+        Field(
+            ge=0, le=20, examples=[0], description="Wrong codes that were sent with your right password. 20 lock it."
+        ),
+    ]

@@ -19,8 +19,8 @@ from app.services.audit.replay import ChainReplay, ObjectKey, describe
 from app.services.audit.stored_rows import read_rows
 
 MAX_NAMED_FAULTS = 20
-_NOT_IN_EVENTS = {API_TOKEN: {"last_used_at"}, SECOND_FACTOR: {"last_step"}}
-"""Columns that no event holds: times that are no change."""
+_NOT_IN_EVENTS = {API_TOKEN: {"last_used_at"}, SECOND_FACTOR: {"last_step", "wrong_codes"}}
+"""Columns that no event holds: times and counts that are no change."""
 SECRET_COLUMNS = {"password_hash", "token_hash", "secret"}
 """Columns with hashes and ciphertexts, of which events hold MACs."""
 

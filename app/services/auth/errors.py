@@ -43,6 +43,12 @@ class CodeWrong(Forbidden):
     is_audited = True
 
 
+class SecondFactorLocked(Forbidden):
+    code = "second_factor_locked"
+    title = "Second factor locked"
+    is_audited = True
+
+
 class OwnAccount(Forbidden):
     code = "own_account"
     title = "Own account"

@@ -67,7 +67,7 @@ def open_login_session(
     """Open a login session, and record the login in the audit log. A rejected login is counted (`refused_logins`).
 
     Raises LoginLimitReached. Raises LoginRefused with the same detail for an unknown e-mail, a wrong password and a
-    deactivated user. Raises OtpRequired or OtpWrong if the password is right.
+    deactivated user. Raises OtpRequired, OtpWrong or SecondFactorLocked if the password is right.
     """
     user_id = credentials.user_id if credentials is not None else None
     with refused_logins.count_refusal(session, user_id, at=at):

@@ -21,7 +21,7 @@ from app.services.access.api_token_limits import lock_for_change
 from app.services.access.authentication import check_caller
 from app.services.audit import recorder
 from app.services.audit.recorder import Fields
-from app.services.auth import api_tokens, login_sessions
+from app.services.auth import api_tokens, code_attempts, login_sessions
 from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, UserInactive
 from app.services.auth.login_sessions import Client, IssuedSession
 from app.services.auth.reauthentication import PasswordCheck, check_password, load_holder, reauthenticate
@@ -134,6 +134,7 @@ def set_by_admin(
     check_not_self(actor, user_id)
     user = lock_for_change(session, actor, user_id)
     _store(session, user, password_hash, must_change=resolve_must_change(session, data.must_change_password))
+    code_attempts.reset(session, user_id)
     after = {"must_change_password": user.must_change_password}
     _record(session, "user:set_password", user, actor.id, after=after, at=at)
     if not data.keep_api_tokens:
@@ -194,6 +195,7 @@ def set_by_link(session: Session, data: PasswordSetByLink, *, new_hash: str, at:
     (user,) = locks.lock_users(session, user_id)
     check_link(session, data.token, at=at)  # again under the lock: it may be used or deleted meanwhile
     _store(session, user, new_hash)
+    code_attempts.reset(session, user_id)
     _record(session, "user:set_password_by_link", user, user.id, at=at)
     if not data.keep_api_tokens:
         api_tokens.revoke_all(session, user_id, user_id, at=at)

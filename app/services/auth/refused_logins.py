@@ -24,7 +24,7 @@ from app.models.tables import REFUSED_LOGIN
 from app.services.access import locks
 from app.services.audit import recorder
 from app.services.audit.recorder import ORGANISATION_CHAIN
-from app.services.auth.errors import CodeWrong, LoginRefused, OtpRequired, OtpWrong, PasswordWrong
+from app.services.auth.errors import CodeWrong, LoginRefused, OtpRequired, OtpWrong, PasswordWrong, SecondFactorLocked
 from app.services.auth.login_throttle import LoginLimitReached
 
 RECORDING_INTERVAL = timedelta(hours=1)
@@ -35,6 +35,7 @@ _COLUMNS: dict[type[DomainError], str] = {
     OtpRequired: "missing_codes",
     OtpWrong: "rejected_codes",
     CodeWrong: "rejected_codes",
+    SecondFactorLocked: "rejected_codes",
     LoginLimitReached: "over_limit",
 }
 _ZEROS = dict.fromkeys(_COLUMNS.values(), 0)

@@ -27,7 +27,7 @@ from app.schemas.auth.second_factor import (
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
-from app.services.auth import login_throttle, refused_logins
+from app.services.auth import code_attempts, login_throttle, refused_logins
 from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
 from app.services.auth.login_sessions import Client
 from app.services.auth.passwords import check_not_self
@@ -46,12 +46,16 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # base 32 (RFC 4648): 5 bits eac
 
 
 def get_status(session: Session, actor: Actor) -> SecondFactorRead:
-    """Return when the actor's second factor was confirmed, and the number of unused recovery codes."""
-    confirmed_at = session.execute(
-        select(SECOND_FACTOR.c.confirmed_at).where(SECOND_FACTOR.c.user_id == actor.id)
-    ).scalar_one_or_none()
+    """Return when the actor's second factor was confirmed, the unused recovery codes, and the wrong codes so far."""
+    query = select(SECOND_FACTOR.c.confirmed_at, SECOND_FACTOR.c.wrong_codes)
+    row = session.execute(query.where(SECOND_FACTOR.c.user_id == actor.id)).one_or_none()
+    confirmed_at, wrong_codes = row or (None, 0)
     remaining = select(func.count()).select_from(RECOVERY_CODE).where(RECOVERY_CODE.c.user_id == actor.id)
-    return SecondFactorRead(confirmed_at=confirmed_at, recovery_codes_left=session.execute(remaining).scalar_one())
+    return SecondFactorRead(
+        confirmed_at=confirmed_at,
+        recovery_codes_left=session.execute(remaining).scalar_one(),
+        wrong_codes=wrong_codes,
+    )
 
 
 async def start_enrollment(
@@ -135,7 +139,7 @@ async def remove_second_factor(
 def remove(session: Session, claims: Claims, check: PasswordCheck, code: str, *, at: datetime) -> None:
     """Turn off the caller's second factor. A wrong password or code counts as a failed login.
 
-    Raises LoginLimitReached, PasswordWrong, NoSecondFactor, CodeWrong.
+    Raises LoginLimitReached, PasswordWrong, NoSecondFactor, CodeWrong, SecondFactorLocked.
     """
     actor, user = reauthenticate(session, claims, check, at=at)
     if not user.has_second_factor:
@@ -168,11 +172,17 @@ def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None
 def verify_code(session: Session, user_id: int, code: str, *, at: datetime) -> bool:
     """Return True if the one-time or recovery code of a locked user is right. A right code cannot be used again.
 
-    Raises SecondFactorUnreadable.
+    The caller has verified the password. So a wrong code is counted in `code_attempts`. Raises SecondFactorLocked,
+    SecondFactorUnreadable.
     """
+    code_attempts.check_not_locked(session, user_id)
     if len(_normalize(code)) == CODE_LENGTH:
-        return _use_totp_code(session, user_id, code, at=at)
-    return _use_recovery_code(session, user_id, code)
+        is_right = _use_totp_code(session, user_id, code, at=at)
+    else:
+        is_right = _use_recovery_code(session, user_id, code)
+    if not is_right:
+        code_attempts.count_wrong_code(session, user_id, at=at)
+    return is_right
 
 
 def find_unreadable(session: Session) -> str | None:

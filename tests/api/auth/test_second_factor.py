@@ -216,7 +216,7 @@ def test_a_second_factor_is_removed_with_password_and_code(ana, phone, as_user, 
     done = me.request("DELETE", "/auth/totp", json={"password": PASSWORD, "code": phone.code()})
 
     assert done.status_code == 204
-    assert me.get("/auth/totp").json() == {"confirmed_at": None, "recovery_codes_left": 0}
+    assert me.get("/auth/totp").json() == {"confirmed_at": None, "recovery_codes_left": 0, "wrong_codes": 0}
     assert log_in(anonymous).status_code == 200
 
 

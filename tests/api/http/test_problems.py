@@ -90,6 +90,7 @@ CODES = {
         "password_change_required",
         "role_required",
         "scope_required",
+        "second_factor_locked",
         "second_factor_required",
     ],
     404: [

@@ -15,7 +15,13 @@ from app.core.security.passwords import LoginQueueFull
 from app.schemas.auth.session import LoginForm, Token, TokenRefresh
 from app.services.auth import login as logins
 from app.services.auth import login_sessions
-from app.services.auth.errors import LoginRefused, OtpRequired, OtpWrong, SecondFactorUnreadable
+from app.services.auth.errors import (
+    LoginRefused,
+    OtpRequired,
+    OtpWrong,
+    SecondFactorLocked,
+    SecondFactorUnreadable,
+)
 from app.services.auth.login import LoginAttempt
 from app.services.auth.login_throttle import LoginLimitReached
 
@@ -26,7 +32,14 @@ router = APIRouter(prefix="/auth", tags=["auth"])
     "/login",
     summary="Log in",
     responses=error_responses(
-        *COMMON_ERRORS, LoginRefused, OtpRequired, OtpWrong, LoginLimitReached, LoginQueueFull, SecondFactorUnreadable
+        *COMMON_ERRORS,
+        LoginRefused,
+        OtpRequired,
+        OtpWrong,
+        SecondFactorLocked,
+        LoginLimitReached,
+        LoginQueueFull,
+        SecondFactorUnreadable,
     ),
 )
 async def log_in(

@@ -31,6 +31,7 @@ from app.services.auth.errors import (
     NotEnrolling,
     OwnAccount,
     SecondFactorExists,
+    SecondFactorLocked,
     SecondFactorUnreadable,
 )
 
@@ -43,7 +44,7 @@ UserTransaction = Annotated[UserTransactionRunner, Security(require_user_allow_e
 
 @router.get("", summary="Get my second factor", responses=error_responses(*AUTH_ERRORS))
 async def get_my_second_factor(tx: UserTransaction) -> SecondFactorRead:
-    """The time at which you confirmed your second factor, and the number of recovery codes left."""
+    """The time at which you confirmed your second factor, the recovery codes left, and the wrong codes so far."""
     return await tx.read(second_factor.get_status)
 
 
@@ -84,7 +85,14 @@ async def confirm_second_factor(body: SecondFactorConfirmation, tx: UserTransact
     "",
     summary="Remove my second factor",
     status_code=204,
-    responses=error_responses(*AUTH_ERRORS, *PASSWORD_ERRORS, NoSecondFactor, CodeWrong, SecondFactorUnreadable),
+    responses=error_responses(
+        *AUTH_ERRORS,
+        *PASSWORD_ERRORS,
+        NoSecondFactor,
+        CodeWrong,
+        SecondFactorLocked,
+        SecondFactorUnreadable,
+    ),
 )
 async def remove_my_second_factor(
     body: SecondFactorRemoval,
