@@ -10,9 +10,7 @@ from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select, text, update
 
-from app.core.config.settings import Settings
 from app.core.database.migrations import ROOT, SchemaState, detect_schema_state, head_revision, open_database
-from app.main import create_app
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT, ENTRY, USER
 from app.models.users import Role
 from app.services.operations import demo
@@ -22,6 +20,7 @@ from tests.support.audit_tampering import AuditTamperer
 from tests.support.cli import clean_environment, create_unrelated_table, error_line
 from tests.support.databases import SQLITE, settings_for
 from tests.support.factories import PASSWORD, instant
+from tests.support.in_process_server import openapi_document
 
 PERIOD = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
 UNUSED_PORT_URL = "postgresql://ana:pencil@127.0.0.1:1/ett"
@@ -488,7 +487,7 @@ def test_the_openapi_document_goes_to_standard_output(run_cli):
     written = run_cli("openapi")
 
     assert written.exit_code == 0
-    assert json.loads(written.stdout) == create_app(Settings.model_construct()).openapi()
+    assert json.loads(written.stdout) == openapi_document()
 
 
 def test_the_openapi_document_goes_to_a_file(run_cli, tmp_path):

@@ -9,12 +9,11 @@ import httpx
 import pytest
 
 from app.core.database.session import Database
-from app.main import create_app
 from app.services.reports.user_days import MAX_ENTRIES
 from benchmarks.memory import PeakMemory
 from tests.support.databases import ENGINES, fresh_database, settings_for
 from tests.support.factories import Company
-from tests.support.in_process_server import Server
+from tests.support.in_process_server import Server, openapi_document
 from tests.support.long_record import add_changes, add_long_record, days_of
 from tests.support.server_process import TLS, Backend
 
@@ -135,8 +134,8 @@ def _item(path: str) -> bytes:
     return f'"{name}":'.encode()
 
 
-def test_a_document_with_a_new_operation_without_pages_needs_a_row_here(tmp_path):
-    paths = create_app(settings_for(f"sqlite:///{tmp_path / 'x.db'}")).openapi()["paths"]
+def test_a_document_with_a_new_operation_without_pages_needs_a_row_here():
+    paths = openapi_document()["paths"]
     unpaged = {
         path.removeprefix("/api/v1")
         for path, operations in paths.items()

@@ -144,9 +144,14 @@ def _included_routers() -> dict[int, BaseRoute]:
 @cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
     """Return the operations by path pattern and method; paths without parameters come first."""
-    document = create_app(Settings.model_construct()).openapi()  # the document does not depend on the settings
-    paths = sorted(document["paths"].items(), key=lambda item: "{" in item[0])
+    paths = sorted(openapi_document()["paths"].items(), key=lambda item: "{" in item[0])
     return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in paths]
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document, built once per process. It does not depend on the settings."""
+    return create_app(Settings.model_construct()).openapi()
 
 
 class Caller(httpx.Client):

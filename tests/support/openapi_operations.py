@@ -8,11 +8,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.main import create_app
 from app.services.users.csv_format import MAX_FILE_BYTES
-from tests.support.databases import settings_for
+from tests.support.in_process_server import openapi_document
 
-DOCUMENT = create_app(settings_for("sqlite:///unused.db")).openapi()
+DOCUMENT = openapi_document()
 MIB = 1024 * 1024
 LOGIN = "POST /api/v1/auth/login"
 Schema = dict[str, Any]

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from app.main import create_app
 from app.services.users.csv_format import COLUMNS
-from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
+from tests.support.in_process_server import openapi_document
 
-DOCUMENT = create_app(settings_for("sqlite:///unused.db")).openapi()
+DOCUMENT = openapi_document()
 OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, methods in DOCUMENT["paths"].items()

@@ -18,6 +18,7 @@ from app.services.audit import recorder
 from tests.support.audit_asserts import AuditLog
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.factories import PASSWORD
+from tests.support.in_process_server import openapi_document
 
 PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
 NEW = {"email": "zoe@example.com", "first_name": "Zoe", "last_name": "Ng", "role": "employee", "password": PASSWORD}
@@ -194,7 +195,7 @@ def test_a_change_leaves_one_event_that_says_who_did_what(office, change):
 
 
 def test_every_operation_that_changes_something_has_an_event(server):
-    paths = server.app.openapi()["paths"].items()
+    paths = openapi_document()["paths"].items()
     changing = {f"{method.upper()} {path}" for path, methods in paths for method in methods if method != "get"}
     recorded = (
         [change.operation.partition("?")[0] for change in CHANGES] + ENTRY_OPERATIONS + ACCOUNT_OPERATIONS + UNRECORDED
@@ -299,7 +300,7 @@ def test_a_change_undone_behind_its_event_takes_the_event_along(database):
 def test_reading_changes_no_business_rows(office, server):
     before = business_rows(office.database)
     named = {"user_id": office.ids["Ana"], "project_id": office.ids["Secret"], "entry_id": office.ids["Anas"]}
-    paths = [path.format(**named) for path, methods in server.app.openapi()["paths"].items() if "get" in methods]
+    paths = [path.format(**named) for path, methods in openapi_document()["paths"].items() if "get" in methods]
     urls = [
         f"{path}?{PERIOD}&month=2026-03&group_by=user" if "/reports/" in path or path.endswith("/me") else path
         for path in paths
