@@ -115,14 +115,22 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(f"{count} {DESELECTED_NOTICES[name]}")
 
 
-def pytest_collection_finish() -> None:
-    """Exclude all existing objects from garbage collection, and collect less often than every 700 objects."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect tests without garbage collection, because nearly all new objects stay.
+
+    Afterwards, exclude them from garbage collection, and collect less often than every 700 objects.
+    """
+    gc.disable()
+    result = yield
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    gc.enable()
+    return result
     if hasattr(config, "workerinput"):
         return
     shutil.rmtree(os.environ[_TEMPLATES], ignore_errors=True)
