@@ -9,10 +9,11 @@ from sqlalchemy.engine import URL
 
 from app.core.database.column_types import Instant
 from app.core.text import casefold_key, name_key
+from app.core.security.passwords import hash_password
 from app.models.tables import ENTRY, PROJECT, TIME_ZONE, USER
 from benchmarks.bulk_load import advance_sequences, without_constraints
 from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, CompanySize
-from tests.support.factories import password_hash
+from tests.support.factories import PASSWORD
 
 FETCH_SIZE = 5000
 DESCRIPTION = "Minutes, and answers to mails"
@@ -39,7 +40,7 @@ _BASELINE_DAY = text(
 def load_ours(url: URL, company_size: CompanySize) -> None:
     """Fill a migrated database of this service."""
     now = datetime.now(UTC).replace(microsecond=0)
-    own = {"password_hash": password_hash(), "time_zone": "UTC", "created_at": now}
+    own = {"password_hash": hash_password(PASSWORD), "time_zone": "UTC", "created_at": now}
     with without_constraints(url, ENTRY.name) as connection:
         connection.execute(insert(TIME_ZONE), [{"name": "UTC"}])
         _insert(connection, insert(USER), (_with_keys(user) | own for user in company_size.users()))

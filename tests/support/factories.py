@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from passlib.hash import argon2
 from sqlalchemy import insert, select
 
 from app.core.database.session import Database
-from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
 from app.models.projects import Project
 from app.models.tables import ENTRY, PROJECT_MEMBER, USER
@@ -27,8 +27,12 @@ OPERATOR = Actor(2_000_000_000, Role.admin, "UTC")
 
 @cache
 def password_hash() -> str:
-    """Return the hash of PASSWORD, which all users of the tests share, computed once."""
-    return hash_password(PASSWORD)
+    """Return the hash of PASSWORD, which all users of the tests share.
+
+    It has the least cost that argon2id allows, because most logins of the tests only need a session. A login takes the
+    cost from the hash. Passwords set by the service have its cost.
+    """
+    return str(argon2.using(type="ID", memory_cost=8, rounds=1, parallelism=1).hash(PASSWORD))
 
 
 def instant(text: str) -> datetime:

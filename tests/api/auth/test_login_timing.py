@@ -5,10 +5,11 @@ from itertools import combinations
 from statistics import median
 
 import pytest
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, update
 
+from app.core.security.passwords import hash_password
 from app.core.time.clock import utc_now
-from app.models.tables import FAILED_LOGIN
+from app.models.tables import FAILED_LOGIN, USER
 from app.services.auth import login_throttle
 from app.services.auth.login_throttle import ACCOUNT_POLICY, ADDRESS_POLICY, account_key
 from tests.support.databases import settings_for
@@ -39,6 +40,7 @@ SAMPLES_PER_PREPARATION = 9
 def company(people, database):
     users = [people.employee("Ana"), people.employee("Dan", is_active=False), people.employee("Lea")]
     with database.write_transaction() as session:
+        session.execute(update(USER).values(password_hash=hash_password(PASSWORD)))  # with the service's cost
         for user in users[:2]:
             login_throttle.remember_address(session, user.id, OFFICE, at=utc_now())
 
