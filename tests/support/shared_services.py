@@ -34,22 +34,28 @@ SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
 
 
 class _PostgreSQL:
-    """A migrated PostgreSQL database that can be emptied. It keeps no connection open between tests."""
+    """A migrated PostgreSQL database that can be emptied.
+
+    It keeps its connection between tests, because a new one takes four times as long as all statements together.
+    """
 
     def __init__(self, url: URL) -> None:
-        self._url = url
-        with closing(_connect(url)) as connection, connection.cursor() as cursor:
+        self._connection = _connect(url)
+        with self._connection.cursor() as cursor:
             self._statements = _reset_statements(cursor)
             self._schema = _schema(cursor)
 
     def empty(self) -> bool:
         """Empty all tables. Returns False if that is impossible or the schema has changed."""
         try:
-            with closing(_connect(self._url)) as connection, connection.cursor() as cursor:
+            with self._connection.cursor() as cursor:
                 cursor.execute(self._statements)
                 return _schema(cursor) == self._schema
         except psycopg2.Error:
             return False
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 class SharedDatabase:
@@ -71,7 +77,7 @@ class SharedDatabase:
         self.url = self._resources.enter_context(self._create())
         self._empty = self._empty_sqlite
         if self._engine == POSTGRESQL:
-            self._empty = _PostgreSQL(make_url(self.url)).empty
+            self._empty = self._resources.enter_context(closing(_PostgreSQL(make_url(self.url)))).empty
         return self.url
 
     def close(self) -> None:
