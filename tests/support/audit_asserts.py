@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Engine, orm, select, tuple_
+from sqlalchemy.event import listen
 
 from app.core.database.session import Database, Session
 from app.core.security.hash_chain import MAC_PREFIX
@@ -106,13 +108,37 @@ def _heads(session: Session) -> dict[int, int]:
     return {head.chain_id: head.length for head in session.execute(select(AUDIT_CHAIN))}
 
 
+class CommitCounter:
+    """Counts the commits of this process, so that a snapshot is taken again only after one.
+
+    A session's commit is counted once its changes are visible, and before the response is sent.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        listen(Engine, "commit", self.add)
+        listen(orm.Session, "after_commit", self.add)
+
+    def add(self, _committing: object = None) -> None:
+        self.count += 1
+
+
+COMMITS = CommitCounter()
+
+
 class RowSnapshot:
     """Snapshot of the business tables before a request; `mismatch()` compares the changes with the new audit events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._commits = COMMITS.count
         self._audit_log = AuditLog(database)
         self._rows = self._read()
+
+    @property
+    def is_current(self) -> bool:
+        """Return True if nothing was committed since the snapshot."""
+        return self._commits == COMMITS.count
 
     def mismatch(self) -> str | None:
         """Return a description of the first mismatch, or None if each changed subject has exactly one new event."""
@@ -122,10 +148,8 @@ class RowSnapshot:
             (kind, row[_ROW_QUERIES[kind][1]], row if kind == "membership" else ()) for kind, row in self._rows ^ rows
         }
         expected = Counter(("project" if kind == "membership" else kind, number) for kind, number, _ in changed)
-        recorded = Counter(
-            (e.object_type, e.object_id) for e in self._audit_log.new_events() if e.object_type in AUDITED_TABLES
-        )
-        self._rows = rows
+        events = copy(self._audit_log).new_events()  # a copy, because concurrent requests may have the same snapshot
+        recorded = Counter((each.object_type, each.object_id) for each in events if each.object_type in AUDITED_TABLES)
         for each in (expected - recorded) | (recorded - expected):
             return f"{each} was changed {expected[each]} times, but has {recorded[each]} audit events"
         return None

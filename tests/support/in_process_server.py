@@ -81,6 +81,7 @@ class Server:
         self._signer = TokenSigner(settings)
         self.base_url = ""
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._snapshot: RowSnapshot | None = None
 
     def token(self, user: User) -> str:
         """Return an access token for the user, as a login does."""
@@ -92,12 +93,19 @@ class Server:
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.app.state.runtime.wait_for_background(), self.loop).result(20)
 
+    def snapshot(self) -> RowSnapshot:
+        """Return a snapshot of the business tables: the last one if nothing was committed since."""
+        if self._snapshot is None or not self._snapshot.is_current:
+            self._snapshot = RowSnapshot(self.database)
+        return self._snapshot
+
     def reset(self) -> None:
         """Reset the state to that after the start.
 
         Log to the output captured now, because an earlier command closed its log stream.
         """
         configure_logging(as_json=self.settings.logs_json)
+        self._snapshot = None
         self.app.dependency_overrides.clear()
         self.app.router.routes[:] = self._routes
 
@@ -142,16 +150,16 @@ def _included_routers() -> dict[int, BaseRoute]:
 
 
 @cache
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document, built once per process. It does not depend on the settings."""
+    return create_app(Settings.model_construct()).openapi()
+
+
+@cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
     """Return the operations by path pattern and method; paths without parameters come first."""
     paths = sorted(openapi_document()["paths"].items(), key=lambda item: "{" in item[0])
     return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in paths]
-
-
-@cache
-def openapi_document() -> dict[str, Any]:
-    """Return the OpenAPI document, built once per process. It does not depend on the settings."""
-    return create_app(Settings.model_construct()).openapi()
 
 
 class Caller(httpx.Client):
@@ -189,7 +197,7 @@ class Caller(httpx.Client):
 
     def _take_snapshot(self, request: httpx.Request) -> None:
         changes = request.method in {"POST", "PUT", "PATCH", "DELETE"}
-        self._snapshot = RowSnapshot(self._server.database) if changes else None
+        self._snapshot = self._server.snapshot() if changes else None
 
     def _compare_snapshot(self, response: httpx.Response) -> None:
         """Check that a successful change wrote exactly one audit event per changed subject (rules: R1)."""
