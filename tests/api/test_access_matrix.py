@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
 from app.models.tables import LOGIN_SESSION
 from tests.support.credentials import create_api_token
+from tests.support.databases import POSTGRESQL
 from tests.support.factories import PASSWORD
 from tests.support.in_process_server import openapi_document
 
@@ -26,6 +26,7 @@ YESTERDAY = utc_now().date() - timedelta(days=1)
 MORNING = {"project_id": "{website}", "start_time": f"{YESTERDAY}T08:00:00Z", "end_time": f"{YESTERDAY}T12:00:00Z"}
 TABLES = sorted(all_tables().tables.keys() - {"audit_event", "audit_chain", "failed_login", "refused_login"})
 """Tables that a rejected request must not change. It may add an audit event, and failed logins are counted."""
+ROWS_AS_TEXT = " UNION ALL ".join(f"SELECT '{table}', t::text FROM \"{table}\" t" for table in TABLES)
 
 
 @dataclass(frozen=True)
@@ -279,5 +280,9 @@ def _fill_in(value, ids):
 
 
 def _dump_tables(server):
+    """Return all rows of TABLES. PostgreSQL sends them as text in one response, which takes a tenth of the time."""
     with server.database.read_transaction() as session:
-        return {table: sorted(map(repr, session.execute(text(f'SELECT * FROM "{table}"')).all())) for table in TABLES}
+        connection = session.connection()
+        if connection.dialect.name == POSTGRESQL:
+            return sorted(connection.exec_driver_sql(ROWS_AS_TEXT).all())
+        return {table: sorted(map(repr, connection.exec_driver_sql(f'SELECT * FROM "{table}"'))) for table in TABLES}
