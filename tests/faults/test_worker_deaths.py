@@ -11,19 +11,30 @@ import pytest
 
 from app.core.server.worker_process import REPLY_SECONDS
 from run_backend import WORKER_START_SECONDS
-from tests.support.databases import SQLITE
+from tests.support.databases import SQLITE, fresh_database
 from tests.support.export_files import becomes_true
 from tests.support.server_process import TLS, Backend
 
-pytestmark = pytest.mark.parametrize("engine", [SQLITE])
 NOTICE_SECONDS = 5
 
 
+@pytest.fixture(scope="module")
+def shared_backend(tmp_path_factory, postgresql_server, templates):
+    """Return one service for all tests, because it replaces each worker that they kill."""
+    folder = tmp_path_factory.mktemp("workers")
+    with fresh_database(SQLITE, folder, postgresql_server, templates) as db_url:
+        service = Backend(db_url, folder, workers=2)
+        yield service
+        service.kill()
+
+
 @pytest.fixture
-def backend(db_url, tmp_path):
-    service = Backend(db_url, tmp_path, workers=2)
-    yield service
-    service.kill()
+def backend(shared_backend):
+    """Return the service with two workers that answered the parent process, and an empty log."""
+    assert becomes_true(lambda: len(workers_of(shared_backend)) == 2)
+    assert becomes_true(lambda: is_ready(shared_backend))
+    shared_backend.log.write_text("")
+    return shared_backend
 
 
 def workers_of(backend: Backend) -> list[int]:
