@@ -1,5 +1,6 @@
 """`run_backend.py` as operators run it: first start, failed start, workers, and shutdown (threats 16, F11)."""
 
+import os
 import re
 import signal
 import socket
@@ -8,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import psutil
@@ -17,6 +20,7 @@ import pytest
 from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 
+import run_backend
 from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD
 from app.core.database.migrations import ROOT, SchemaState, detect_schema_state, open_database
 from tests.support.cli import clean_environment, create_unrelated_table, empty_database
@@ -104,18 +108,23 @@ def started(folder: Path, *options: str, **settings: str) -> Iterator[StartedSer
 
 
 def startup_error(folder: Path, *options: str, **settings: str) -> str:
-    """Return the one error line of a failed start."""
-    result = subprocess.run(
-        [*COMMAND, *options],
-        cwd=folder,
-        env=clean_environment(**settings),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
-    assert (result.returncode, result.stdout) == (2, "")
-    (line,) = result.stderr.splitlines()
+    """Return the one error line of a failed start in this process, because a new one takes 2 s of CPU."""
+    output, errors = StringIO(), StringIO()
+    with ExitStack() as restored:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            restored.callback(signal.signal, number, signal.getsignal(number))
+        restored.enter_context(patch.dict(os.environ, clean_environment(**settings), clear=True))
+        restored.enter_context(patch.object(sys, "argv", [*COMMAND[1:], *options]))
+        restored.enter_context(chdir(folder))
+        restored.enter_context(redirect_stdout(output))
+        restored.enter_context(redirect_stderr(errors))
+        assert run_backend.main() == 2
+    return only_line(output.getvalue(), errors.getvalue())
+
+
+def only_line(output: str, errors: str) -> str:
+    assert output == ""
+    (line,) = errors.splitlines()
     assert line.startswith("Not started. ")
     return line
 
@@ -230,8 +239,12 @@ def test_in_production_it_starts_on_secrets_of_its_own(db_url, tmp_path):
 
 def test_in_production_a_file_that_was_lost_is_not_replaced_by_an_empty_one(tmp_path):
     own = {"FIRST_ADMIN_EMAIL": "ada@example.com", "FIRST_ADMIN_PASSWORD": PASSWORD, "SECRET_KEY": SECRET_KEY}
-    message = startup_error(tmp_path, ENVIRONMENT="production", DB_URL=f"sqlite:///{tmp_path}/lost.db", **own)
+    lost = clean_environment(ENVIRONMENT="production", DB_URL=f"sqlite:///{tmp_path}/lost.db", **own)
 
+    done = subprocess.run(COMMAND, cwd=tmp_path, env=lost, capture_output=True, text=True, check=False, timeout=SECONDS)
+
+    assert done.returncode == 2
+    message = only_line(done.stdout, done.stderr)
     assert message.startswith("Not started. DB_URL names an SQLite file without any tables.")
 
 
