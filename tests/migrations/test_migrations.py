@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
+from unittest.mock import patch
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import main as alembic_command_line
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -562,23 +565,23 @@ def test_a_database_with_somebody_elses_migrations_is_refused_and_left_alone(emp
     assert objects_of(empty) == before
 
 
-def test_alembic_from_the_command_line_refuses_somebody_elses_tables_in_one_line(empty, empty_url):
+def test_alembic_from_the_command_line_refuses_somebody_elses_tables_in_one_line(empty, empty_url, capsys):
     _run(empty, "CREATE TABLE invoice (id INTEGER PRIMARY KEY)")
     before = objects_of(empty)
 
-    done = _command_line(empty_url, "-m", "alembic", "upgrade", "head")
+    with pytest.raises(SystemExit) as failed:
+        _alembic(empty_url, "upgrade", "head")
 
-    assert done.returncode != 0
-    assert "nothing was changed" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert failed.value.code != 0
+    assert "nothing was changed" in "".join(capsys.readouterr())
     assert objects_of(empty) == before
 
 
 def test_alembic_from_the_command_line_takes_the_database_of_the_environment(empty, empty_url, engine):
     upgraded = _command_line(empty_url, "-m", "alembic", "upgrade", "head")
-    checked = _command_line(empty_url, "-m", "alembic", "check")
+    _alembic(empty_url, "check")
 
-    assert (upgraded.returncode, checked.returncode) == (0, 0), upgraded.stderr + checked.stderr
+    assert upgraded.returncode == 0, upgraded.stderr
     assert objects_of(empty) == AT_HEAD[engine].strip().splitlines()
 
 
@@ -634,9 +637,9 @@ def test_a_migration_that_fails_on_the_command_line_leaves_nothing(empty, empty_
     _run(empty, "CREATE VIEW audit_event AS SELECT 1 AS one")
     before = objects_of(empty)
 
-    done = _command_line(empty_url, "-m", "alembic", "upgrade", "head")
+    with pytest.raises(DBAPIError):
+        _alembic(empty_url, "upgrade", "head")
 
-    assert done.returncode != 0
     assert objects_of(empty) == before
 
 
@@ -665,6 +668,12 @@ def _command_line(db_url: str, *arguments: str) -> subprocess.CompletedProcess[s
         timeout=60,
         check=False,
     )
+
+
+def _alembic(db_url: str, *arguments: str) -> None:
+    """Run the command line of Alembic in this process, because a new one takes 1 s of CPU."""
+    with chdir(ROOT), patch.dict(os.environ, _environment(db_url)):
+        alembic_command_line(arguments)
 
 
 def _environment(db_url: str) -> dict[str, str]:
