@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Executable, Insert, bindparam, column, insert
 from sqlalchemy.engine import URL
 
 from app.core.database.column_types import Instant
-from app.core.text import casefold_key, name_key
 from app.core.security.passwords import hash_password
+from app.core.text import casefold_key, name_key
 from app.models.tables import ENTRY, PROJECT, TIME_ZONE, USER
 from benchmarks.bulk_load import advance_sequences, without_constraints
 from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, CompanySize

@@ -53,11 +53,12 @@ ON_BOTH_ENGINES = (
 Their subject is SQL that differs between the two, or they check all rules on SQLite. Other tests run on PostgreSQL, and
 on SQLite only in the extended run (`-m extended`).
 """
-DEFAULT_MARKERS = "not system and not extended"
+DEFAULT_MARKERS = "not system and not extended and not alone"
 DESELECTED_NOTICES = {
     "system": "tests that start other programs were deselected. Run them as root: pytest -m system "
     "(python -m tests.support.system_packages names the packages).",
     "extended": "tests of the extended run were deselected. Run them: pytest -m extended",
+    "alone": "tests that need the whole machine were deselected. Run them: pytest -m alone -n 0",
 }
 """Notices about deselected tests, by marker."""
 
@@ -81,6 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     engines = {item: _engine_of(item) for item in items}
     on_postgresql = {_function_of(item) for item, engine in engines.items() if engine == POSTGRESQL}
     for item, engine in engines.items():
+        if item.get_closest_marker("alone"):
+            continue
         if engine == SQLITE and _function_of(item) in on_postgresql and not item.nodeid.startswith(ON_BOTH_ENGINES):
             item.add_marker(pytest.mark.extended)
     counts = {name: sum(1 for item in items if item.get_closest_marker(name)) for name in DESELECTED_NOTICES}
@@ -126,11 +129,11 @@ def pytest_collection() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
+    return result
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    gc.enable()
-    return result
     if hasattr(config, "workerinput"):
         return
     shutil.rmtree(os.environ[_TEMPLATES], ignore_errors=True)

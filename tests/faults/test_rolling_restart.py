@@ -15,7 +15,7 @@ from tests.support.databases import POSTGRESQL
 from tests.support.releases import copy_this_release, make_next_release, start_migration
 from tests.support.server_process import TLS, Backend
 
-pytestmark = [pytest.mark.extended, pytest.mark.high_volume]
+pytestmark = pytest.mark.alone
 CLIENTS = 8
 SECONDS = 60
 EXPAND = """\

@@ -19,7 +19,7 @@ from tests.support.in_process_server import run_server
 pytestmark = pytest.mark.high_volume
 FORMS = [
     pytest.param(time.process_time, 12, 0.008, id="a-hash"),
-    pytest.param(time.perf_counter, 200, 0.002, id="anything", marks=pytest.mark.extended),
+    pytest.param(time.perf_counter, 200, 0.002, id="anything", marks=pytest.mark.alone),
 ]
 """A clock, the samples per round, and the difference in seconds that counts as a leak. The CPU time of this process is
 not disturbed by other processes, and shows a missing password hash (18 ms). The wall clock shows any leak of 2 ms."""
