@@ -104,7 +104,8 @@ def fresh_credentials(people, server) -> Iterator[None]:
 def _started_enrollment(database: Database, user: User) -> dict[str, str]:
     with database.write_transaction() as session:
         actor = Actor(user.id or 0, user.role, "UTC")
-        secret = second_factor.create_secret(session, actor, locks.lock_self(session, actor), at=utc_now()).secret
+        (user,) = locks.lock_users(session, actor.id)
+        secret = second_factor.create_secret(session, actor, user, at=utc_now()).secret
     return {"code": Authenticator(secret, []).code()}
 
 

@@ -54,9 +54,8 @@ def create_second_factor(database: Database, user: User) -> Authenticator:
     """Create a second factor that the user confirmed yesterday."""
     yesterday = utc_now() - timedelta(days=1)
     with database.write_transaction("test") as session:
-        secret = second_factor.create_secret(
-            session, _actor(user), locks.lock_self(session, _actor(user)), at=yesterday
-        ).secret
+        (locked_user,) = locks.lock_users(session, user.id or 0)
+        secret = second_factor.create_secret(session, _actor(user), locked_user, at=yesterday).secret
         code = str(pyotp.TOTP(secret).at(yesterday))
         confirmed = second_factor.confirm(session, _actor(user), code, at=yesterday)
         return Authenticator(secret, confirmed.recovery_codes)

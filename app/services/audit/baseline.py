@@ -11,8 +11,8 @@ from app.core.database.session import Database, Session
 from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, SECOND_FACTOR, USER
 from app.services.access import locks
 from app.services.audit import recorder, verification
-from app.services.audit.reconciliation import SECRET_COLUMNS, Reconciliation, Uncovered
-from app.services.audit.recorder import ORGANISATION_CHAIN
+from app.services.audit.reconciliation import Reconciliation, Uncovered
+from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS
 from app.services.audit.replay import BASELINE_VERB
 from app.services.audit.stored_rows import AuditChainBroken
 
@@ -72,7 +72,7 @@ def _record(session: Session, uncovered: Uncovered, *, at: datetime) -> int:
         actor_id=None,
         subject_id=uncovered.owner or None,
         object_id=uncovered.object_id,
-        after={name: value for name, value in values.items() if name not in SECRET_COLUMNS},
-        secrets={name: value for name, value in values.items() if name in SECRET_COLUMNS},
+        after={name: value for name, value in values.items() if name not in SECRET_FIELDS},
+        secrets={name: value for name, value in values.items() if name in SECRET_FIELDS},
     )
     return 1

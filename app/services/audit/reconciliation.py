@@ -14,15 +14,13 @@ from sqlalchemy import Column, Row, Table
 
 from app.core.database.session import Session
 from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, USER
-from app.services.audit.recorder import ORGANISATION_CHAIN, Fields, to_json_value
+from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS, Fields, to_json_value
 from app.services.audit.replay import ChainReplay, ObjectKey, describe
 from app.services.audit.stored_rows import read_rows
 
 MAX_NAMED_FAULTS = 20
 _NOT_IN_EVENTS = {API_TOKEN: {"last_used_at"}, SECOND_FACTOR: {"last_step", "wrong_codes"}}
 """Columns that no event holds: times and counts that are no change."""
-SECRET_COLUMNS = {"password_hash", "token_hash", "secret"}
-"""Columns with hashes and ciphertexts, of which events hold MACs."""
 
 
 class Uncovered(NamedTuple):
@@ -105,7 +103,7 @@ class Reconciliation:
 
     def _agrees(self, name: str, row: Row[Any], recorded: Any) -> bool:
         value = getattr(row, name)
-        if name in SECRET_COLUMNS:
+        if name in SECRET_FIELDS:
             return isinstance(value, str) and self._keys.is_mac_of_secret(str(recorded), name, value)
         return _as_json(value) in _possible_values(recorded)
 

@@ -23,6 +23,8 @@ ORGANISATION_CHAIN = 0
 ERASE_ACTION = "user:erase"
 PERSONAL_FIELDS = frozenset({"email", "first_name", "last_name"})
 """Fields whose values can be erased. An event's reason can be erased too; triggers protect everything else."""
+SECRET_FIELDS = frozenset({"password_hash", "token_hash", "secret"})
+"""Columns with hashes and ciphertexts. Events hold their MACs."""
 _MAC_FIELDS = tuple(column.name for column in AUDIT_EVENT.c if column.name not in {"personal", "link"})
 _TEXTS = ("before", "after", "reason", "personal")
 _FIXED_BYTES = 500
@@ -140,17 +142,23 @@ def mac_payload(event: Fields, previous: str) -> Fields:
 
 
 def with_personal_values(event: Row[Any]) -> Fields:
-    """Return before, after and reason with the personal values in place of the digests. Erased values are None."""
+    """Return before, after and reason with the personal values in place of the digests. Erased values are None.
+
+    The MACs of secrets are left out, because only `verify-audit` can use them.
+    """
     values = json.loads(event.personal)["values"] if event.personal else {}
 
     def restore(name: str) -> Fields | None:
         text = getattr(event, name)
         if text is None:
             return None
-        return {
+        fields = json.loads(text)
+        readable = {
             field: values.get(f"{name}.{field}") if is_digest(field, value) else value
-            for field, value in json.loads(text).items()
+            for field, value in fields.items()
+            if field not in SECRET_FIELDS
         }
+        return readable if readable or not fields else None
 
     return {"before": restore("before"), "after": restore("after"), "reason": values.get("reason")}
 
