@@ -145,14 +145,26 @@ def _remove_link(objects: Objects, chain_id: int, _event: Row[Any], _at: str) ->
     objects.pop((PASSWORD_LINK.name, chain_id), None)
 
 
-def _set_own_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+def _set_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     _remove_link(objects, chain_id, event, at)
+    _forget_former_hash(objects, chain_id, event)
+
+
+def _set_own_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    _set_password(objects, chain_id, event, at)
     _user(objects, chain_id)["must_change_password"] = False
+
+
+def _forget_former_hash(objects: Objects, chain_id: int, event: Row[Any]) -> None:
+    """Forget the MAC of the former hash if the event has none of the new one. A worker of 0.9 wrote it."""
+    if "password_hash" not in dict(known_fields(event, "after")):
+        _user(objects, chain_id).pop("password_hash", None)
 
 
 def _erase(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     _remove_link(objects, chain_id, event, at)
     _remove_second_factor(objects, chain_id, event, at)
+    _forget_former_hash(objects, chain_id, event)
     user = _user(objects, chain_id)
     user.update(pseudonym(chain_id))
     _derive(event, user, at, created=False)
@@ -168,7 +180,7 @@ _EFFECTS: dict[str, Callable[[Objects, int, Row[Any], str], None]] = {
     "user:reset_second_factor": _remove_second_factor,
     "password_link:create": _create_link,
     "user:deactivate": _remove_link,
-    "user:set_password": _remove_link,
+    "user:set_password": _set_password,
     "user:change_password": _set_own_password,
     "user:set_password_by_link": _set_own_password,
     "user:erase": _erase,

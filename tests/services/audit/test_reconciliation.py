@@ -26,6 +26,7 @@ from app.models.tables import (
 from app.schemas.projects import ProjectUpdate
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.manual import TimeEntryUpdate
+from app.services.access import locks
 from app.services.audit import recorder, verification
 from app.services.audit.reconciliation import MAX_NAMED_FAULTS, Reconciliation
 from app.services.projects import projects
@@ -244,6 +245,20 @@ def test_a_baseline_covers_what_events_of_an_earlier_version_do_not_hold(company
         session.execute(update(USER).where(USER.c.id == company["Ana"]).values(password_hash="known to Bob"))
     assert faults(database) == [f"user {company['Ana']} was changed in password_hash without an event."]
     assert run_command("audit-baseline").exit_code == 1
+
+
+def test_a_password_that_a_worker_of_0_9_sets_during_an_upgrade_is_not_covered_and_no_fault(company, database):
+    with database.write_transaction() as session:
+        locks.lock_users(session, company["Ana"])
+        session.execute(update(USER).where(USER.c.id == company["Ana"]).values(password_hash="another"))
+        session.execute(delete(PASSWORD_LINK).where(PASSWORD_LINK.c.user_id == company["Ana"]))
+        event = {"actor_id": None, "subject_id": company["Ana"], "object_id": company["Ana"]}
+        after = {"must_change_password": False}
+        recorder.record(session, "user:set_password", at=LATER, after=after, **event)
+    with database.read_transaction() as session:
+        reconciliation = reconcile(session)
+
+    assert (reconciliation.faults, reconciliation.uncovered) == (0, {"user.password_hash": 1})
 
 
 def test_no_baseline_covers_up_a_change_by_sql(company, database, run_command):
