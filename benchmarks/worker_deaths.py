@@ -26,7 +26,7 @@ from tests.support.databases import settings_for
 from tests.support.server_process import TLS, Backend
 
 CGROUP = Path("/sys/fs/cgroup/memory/ett-worker-deaths")
-LIMIT_BYTES = 2 * 1024 * 1024
+LIMIT_BYTES = 512 * 1024
 STOPPED_SECONDS = 1.2
 MAX_SECONDS = 60
 QUIET_SECONDS = 2
@@ -86,16 +86,16 @@ def _stop_and_kill(backend: Backend, victims: list[int]) -> None:
 
 
 def _run_out_of_memory(backend: Backend, victims: list[int]) -> None:
-    """Let no victim allocate more memory than LIMIT_BYTES, and send requests until the kernel has killed all."""
+    """Let no victim allocate more than LIMIT_BYTES from now on, and send requests until the kernel has killed all."""
     CGROUP.mkdir(exist_ok=True)
     (CGROUP / "memory.limit_in_bytes").write_text(str(LIMIT_BYTES))
     for victim in victims:
         (CGROUP / "cgroup.procs").write_text(str(victim))
-    bodies = httpx.Client(base_url=backend.base_url, verify=TLS, timeout=1)
-    while any(psutil.pid_exists(victim) and psutil.Process(victim).status() != "zombie" for victim in victims):
-        with suppress(httpx.HTTPError):
-            bodies.post("/api/v1/auth/login", data={"username": "ana@example.com", "password": "x" * 100_000})
-    bodies.close()
+    with httpx.Client(base_url=backend.base_url, verify=TLS, timeout=1) as client:
+        while set(victims) & set(_workers_of(backend)):
+            with suppress(httpx.HTTPError):
+                client.post("/api/v1/auth/login", content=b"x" * 900_000)
+    CGROUP.rmdir()
 
 
 def _workers_of(backend: Backend) -> list[int]:
