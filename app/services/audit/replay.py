@@ -145,6 +145,13 @@ def _remove_link(objects: Objects, chain_id: int, _event: Row[Any], _at: str) ->
     objects.pop((PASSWORD_LINK.name, chain_id), None)
 
 
+def _change_user(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    """Remove the password link if the e-mail changed, because the link was sent to the former address."""
+    before, after = (dict(known_fields(event, side)) for side in ("before", "after"))
+    if casefold_key(before.get("email", "")) != casefold_key(after.get("email", "")):
+        _remove_link(objects, chain_id, event, at)
+
+
 def _set_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     _remove_link(objects, chain_id, event, at)
     _forget_former_hash(objects, chain_id, event)
@@ -179,6 +186,7 @@ _EFFECTS: dict[str, Callable[[Objects, int, Row[Any], str], None]] = {
     "user:remove_second_factor": _remove_second_factor,
     "user:reset_second_factor": _remove_second_factor,
     "password_link:create": _create_link,
+    "user:change": _change_user,
     "user:deactivate": _remove_link,
     "user:set_password": _set_password,
     "user:change_password": _set_own_password,

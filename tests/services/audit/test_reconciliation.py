@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from app.models.tables import (
 from app.schemas.projects import ProjectUpdate
 from app.schemas.time_entries.clock import ClockIn
 from app.schemas.time_entries.manual import TimeEntryUpdate
+from app.schemas.users.user import UserUpdate
 from app.services.access import locks
 from app.services.audit import recorder, verification
 from app.services.audit.reconciliation import MAX_NAMED_FAULTS, Reconciliation
@@ -202,6 +204,25 @@ def test_an_erased_user_agrees_with_the_audit_log_and_a_name_given_back_by_sql_d
     with database.write_transaction() as session:
         session.execute(update(USER).where(USER.c.id == dan.id).values(first_name="Dan"))
     assert faults(database) == [f"user {dan.id} was changed in first_name without an event."]
+
+
+@pytest.mark.parametrize("email", ["ana@example.org", "ANA@example.com"])
+def test_a_password_link_agrees_after_the_email_changed_and_cannot_be_put_back(company, database, email):
+    """The link was sent to the former address. A change of upper and lower case only keeps it."""
+    with database.read_transaction() as session:
+        link = session.execute(select(PASSWORD_LINK)).one()
+    with database.write_transaction() as session:
+        administration.change(
+            session, replace(OPERATOR, session_id=1), company["Ana"], UserUpdate(email=email), at=LATER
+        )
+
+    assert faults(database) == []
+
+    with database.write_transaction() as session:
+        session.execute(delete(PASSWORD_LINK))
+        session.execute(insert(PASSWORD_LINK).values(link._asdict()))
+    added = f"password_link {company['Ana']} of user {company['Ana']} was added without an event."
+    assert faults(database) == ([] if email.endswith(".com") else [added])
 
 
 def test_a_member_who_was_removed_and_a_project_that_was_renamed_agree(company, database):
