@@ -70,9 +70,10 @@ class Session(SQLModelSession):
         return self.operations.allocate_ids(self.connection(), table, count)
 
     def read_schema_objects(self, tables: Set[str]) -> dict[str, str]:
-        """Return the triggers and their definitions by kind and name. SQLite also returns tables, indexes and views.
+        """Return definitions by kind and name: on SQLite of all tables, indexes, triggers and views.
 
-        PostgreSQL returns the triggers of these tables only, with digests as definitions.
+        On PostgreSQL, of the triggers, rules and policies of these tables, with digests as definitions. It also returns
+        whether each table has row security, an exclusion constraint and a partial unique index.
         """
         return self.operations.read_schema_objects(self.connection(), tables)
 

@@ -9,17 +9,19 @@ from app.core.database.session import Session
 from app.models.metadata import own_tables
 
 POSTGRESQL_GUARDS = {
-    "trigger audit_chain_only_grows_row": "44a73d033ed8c363e867c44758460912",
-    "trigger audit_chain_only_grows_truncate": "0b5cd1c1db7fc5619ca5ea75c2b29466",
-    "trigger audit_event_append_only_row": "65f9b2fd68eb4040a943466ecc182490",
-    "trigger audit_event_append_only_truncate": "0823ce32f1e30c8a2d59d9a081d55305",
-    "trigger audit_event_extends_its_chain": "cf54674a0ca4ec14ba402388790b60b1",
+    "trigger audit_chain_only_grows_row on audit_chain": "14555eb2a12546173e1540878d242c41",
+    "trigger audit_chain_only_grows_truncate on audit_chain": "3950ffab835738d866c5eaf0f1ea18ce",
+    "trigger audit_event_append_only_row on audit_event": "5ea9e4ce451c00db9d025be5ce021f3f",
+    "trigger audit_event_append_only_truncate on audit_event": "c02320ebab66a0ebb9760bd0204744ef",
+    "trigger audit_event_extends_its_chain on audit_event": "32b67ba2cbdb6ee3318f68ad4be0de4d",
+    "exclusion constraint on time_entry": "e3b0c44298fc1c149afbf4c8996fb924",
+    "partial unique index on time_entry": "e3b0c44298fc1c149afbf4c8996fb924",
 }
-"""The triggers at this version's revision on PostgreSQL, with a digest of each definition.
+"""The guards at this version's revision on PostgreSQL, with a digest of each definition.
 
-The other objects of PostgreSQL are not compared, because an operator may add partitions and indexes.
+Other constraints, indexes and tables are not compared, because an operator may add partitions and indexes.
 """
-_FORBIDDEN_KINDS = ("trigger ", "view ")
+_FORBIDDEN_KINDS = ("trigger ", "view ", "rule ", "policy ", "row security ")
 """Kinds of objects that nobody may add. An additional index or table changes no row."""
 
 

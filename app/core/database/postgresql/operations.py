@@ -16,13 +16,30 @@ from app.core.database.postgresql.engine import get_dbapi_connection, set_statem
 from app.core.database.postgresql.privileges import find_missing_privileges
 
 _CHUNK_BYTES = 256 * 1024
-_TRIGGERS = f"""
-    {OWN_TABLES} SELECT 'trigger ' || tgname, left(encode(sha256(convert_to(
-        concat_ws(' ', relname, tgtype, tgenabled, tgattr, tgqual, prosrc), 'UTF8')), 'hex'), 32)
-    FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_class ON pg_class.oid = ours.oid
-        JOIN pg_proc ON pg_proc.oid = tgfoid
-    WHERE NOT tgisinternal AND tgparentid = 0
+_SCHEMA_OBJECTS = f"""
+    {OWN_TABLES}, objects (kind, name, root, definition) AS (
+        SELECT 'trigger', tgname, root, concat_ws(' ', tgtype, tgenabled, tgattr, tgqual, prosrc)
+        FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_proc ON pg_proc.oid = tgfoid
+        WHERE NOT tgisinternal AND tgparentid = 0
+        UNION ALL SELECT 'rule', rulename, root, '' FROM ours JOIN pg_rewrite ON ev_class = ours.oid
+        UNION ALL SELECT 'policy', polname, root, '' FROM ours JOIN pg_policy ON polrelid = ours.oid
+        UNION ALL SELECT 'row security', '', root, '' FROM ours JOIN pg_class USING (oid) WHERE relrowsecurity
+        UNION ALL SELECT 'exclusion constraint', '', root, '' FROM ours JOIN pg_class USING (oid)
+        WHERE relkind = 'r' GROUP BY root HAVING bool_and(
+            EXISTS (SELECT FROM pg_constraint WHERE conrelid = ours.oid AND contype = 'x' AND convalidated))
+        UNION ALL SELECT 'partial unique index', '', root, '' FROM ours JOIN pg_class USING (oid)
+        WHERE relkind = 'r' GROUP BY root HAVING bool_and(
+            EXISTS (SELECT FROM pg_index WHERE indrelid = ours.oid AND indisunique AND indisvalid
+            AND indpred IS NOT NULL))
+    )
+    SELECT concat_ws(' ', kind, nullif(name, ''), 'on', root),
+        string_agg(DISTINCT left(encode(sha256(convert_to(definition, 'UTF8')), 'hex'), 32), ' ')
+    FROM objects GROUP BY 1
 """  # noqa: S608 - built from constants
+"""Triggers with digests of their conditions and functions, and what else can change or hide rows of the tables.
+
+Two triggers of one name on partitions of a table have two digests if they differ.
+"""
 _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 
@@ -60,8 +77,7 @@ class PostgreSQLOperations:
         return connection.execute(ids).scalars().all()
 
     def read_schema_objects(self, connection: Connection, tables: Set[str]) -> dict[str, str]:
-        """Return the triggers of these tables, with a digest of the table, the conditions and the function."""
-        rows = connection.exec_driver_sql(_TRIGGERS, {"tables": list(tables)})
+        rows = connection.exec_driver_sql(_SCHEMA_OBJECTS, {"tables": list(tables)})
         return {row[0]: row[1] for row in rows}
 
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:

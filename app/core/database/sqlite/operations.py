@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -10,9 +9,12 @@ from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, func, 
 
 from app.core.database.execution_options import FETCH_SIZE
 
-_SCHEMA_OBJECTS = (
-    "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
-)
+_SCHEMA_OBJECTS = """
+    SELECT lower(type) || ' ' || name, sql FROM sqlite_master
+    WHERE NOT (type = 'index' AND sql IS NULL)
+    AND NOT (type = 'table' AND name IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4'))
+"""
+"""All objects except those that SQLite itself creates. A trigger may have any name, and its type any case."""
 
 
 class SQLiteOperations:
@@ -41,9 +43,9 @@ class SQLiteOperations:
         return range(last + 1, last + 1 + count)
 
     def read_schema_objects(self, connection: Connection, _tables: Set[str]) -> dict[str, str]:
-        """Return all objects. Case, quotes and spaces depend on SQLite's version, so they are removed."""
+        """Return all objects. Their white space does not count."""
         rows = connection.exec_driver_sql(_SCHEMA_OBJECTS)
-        return {name: re.sub(r'[\s"`\[\]]', "", sql).casefold() for name, sql in rows}
+        return {name: " ".join(str(sql).split()) for name, sql in rows}
 
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
         buffer = io.StringIO(newline="")
