@@ -17,7 +17,8 @@ from app.models.tables import AUDIT_EVENT, ENTRY, LOGIN_SESSION, USER
 from app.models.users import Role
 from app.services.access import locks
 from tests.support.concurrency import send_simultaneously
-from tests.support.databases import POSTGRESQL
+from tests.support.databases import POSTGRESQL, settings_for
+from tests.support.in_process_server import run_server
 from tests.support.lock_waits import build_call, count_waiting, wait_until
 from tests.support.times import hour_entry
 
@@ -125,13 +126,14 @@ def test_a_user_who_is_logged_out_changes_nothing_of_their_own(server, engine, c
     assert_unchanged(server, company)
 
 
-def test_an_admin_who_logs_out_while_a_request_waits_changes_nothing(people, server, engine, company):
-    """The admin's login session ends without the lock that other admins' changes take."""
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_an_admin_who_logs_out_while_a_request_waits_changes_nothing(people, server, engine, company, db_url):
+    """The admin's login session ends in another worker process, without the lock that other admins' changes take."""
     eve, ana = people.admin("Eve"), company["ana"]
     pending = build_call(server, eve, "PATCH", f"/admin/users/{ana.id}", {"first_name": "Other"})
-    logout = build_call(server, eve, "DELETE", "/auth/sessions")
 
-    with holding(server, ana) as (elsewhere, _):
+    with run_server(settings_for(db_url)) as worker, holding(server, ana) as (elsewhere, _):
+        logout = build_call(worker, eve, "DELETE", "/auth/sessions")
         first = elsewhere.submit(send_simultaneously, [pending])
         wait_until(lambda: count_waiting(server, engine) == 1)
         second = elsewhere.submit(send_simultaneously, [logout])

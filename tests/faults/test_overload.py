@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import pytest
 from sqlalchemy import text
 
-from tests.support.concurrency import Call, send_simultaneously
-from tests.support.databases import SQLITE
+from app.services.access import locks
+from tests.support.concurrency import send_simultaneously
+from tests.support.databases import POSTGRESQL, SQLITE
+from tests.support.lock_waits import build_call, count_waiting, wait_until
 
 PUNCHES = 12
 
@@ -23,13 +26,13 @@ def _lock_everything(database) -> Iterator[None]:
 
 def test_a_hanging_database_turns_punches_away_with_retry_after_and_then_heals(people, server, engine, as_user):
     ana, website = people.employee("Ana"), people.project("Website")
-    header = {"Authorization": f"Bearer {server.token(ana)}"}
+    others = [people.employee(f"Person {number}") for number in range(PUNCHES - 1)]
     body = {"project_id": website.id, "description": ""}
     me = as_user(ana)
-    punch = Call("POST", f"{server.base_url}/api/v1/time-entries/clock-in", header, body)
+    punches = [build_call(server, user, "POST", "/time-entries/clock-in", body) for user in (ana, *others)]
 
     with ThreadPoolExecutor(1) as elsewhere, _lock_everything(server.database):
-        calls = elsewhere.submit(send_simultaneously, [punch] * PUNCHES)
+        calls = elsewhere.submit(send_simultaneously, punches)
         live = [me.at_root("GET", "/health/live").status_code for _ in range(20)]
         answers = calls.result()
 
@@ -49,3 +52,21 @@ def test_readers_of_sqlite_and_postgresql_are_served_while_writers_hang(people, 
         me = ana.get("/auth/me")
 
     assert me.status_code == 200
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_the_waiting_writes_of_one_user_keep_nobody_else_waiting(people, server, as_user, engine):
+    """Ana has sent more requests that wait for her row than there are permits for writes."""
+    ana, bob, website = people.employee("Ana"), people.employee("Bob"), people.project("Website")
+    change = build_call(server, ana, "PATCH", "/auth/me", {"last_name": "Almeida"})
+    count = 2 * server.database.settings.DB_POOL_SIZE
+    with ThreadPoolExecutor() as elsewhere:
+        with server.database.write_transaction() as session:
+            locks.lock_users(session, ana.id)
+            waiting = elsewhere.submit(send_simultaneously, [change] * count)
+            wait_until(lambda: count_waiting(server, engine) == 1)
+            of_bob = [as_user(bob).clock_in(website.id), as_user(bob).clock_out()]
+        answers = waiting.result()
+
+    assert [answer.status_code for answer in of_bob] == [200, 200]
+    assert {answer.status_code for answer in answers} <= {200, 503}

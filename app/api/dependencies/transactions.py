@@ -6,7 +6,7 @@ is held while the request queues for the next thread. Therefore, with 300 concur
 then begins the transaction, authenticates the caller, runs the service and commits. Only then is the response created.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -60,14 +60,14 @@ class RequestTransactionRunner:
 
     async def write(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a writing transaction, which is committed before this returns."""
+        return await self.write_for(None, lambda session: service(session, *args, **options))
+
+    async def write_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
+        """Run the work in a writing transaction. Writes of one user queue for one permit, so they delay nobody else."""
         committed: list[Session] = []
-
-        def work(session: Session) -> T:
-            return service(session, *args, **options)
-
         try:
             return await self.runtime.request_limiter.run(
-                lambda: run_with_retry(lambda: self._write_once(work, committed)), writes=True
+                lambda: run_with_retry(lambda: self._write_once(work, committed)), writes=True, user_id=user
             )
         finally:
             for session in committed:
@@ -144,7 +144,6 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         self.anonymous = runner
         self.identify = identify
         self._limit_key = limit_key
-        self._claimed_user_id = claimed_user_id
         self._user_id = claimed_user_id if is_verified else None
         self._on_success = on_success
 
@@ -189,8 +188,22 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
 
         Raises TooManyChanges if the caller's earlier changes have used up the quota.
         """
-        if self._claimed_user_id is not None:
-            self.anonymous.runtime.write_limiter.check(self._claimed_user_id, at=monotonic_seconds())
-        result = await self.anonymous.write(lambda session: service(session, self.identify(session), *args, **options))
+
+        def work(session: Session) -> T:
+            caller = self.identify(session)
+            self._check_quota(caller)
+            return service(session, caller, *args, **options)
+
+        # A token that proves nothing yet shares a permit with those of its network.
+        result = await self.anonymous.write_for(self._limit_key if self._user_id is None else self._user_id, work)
         self._on_success()
         return result
+
+    def _check_quota(self, caller: _Caller) -> None:
+        """Raise TooManyChanges for a proven caller. Otherwise a made-up token could find out about a user's quota.
+
+        It runs behind the user's permit, so the events of the write before have been counted.
+        """
+        user_id = caller.id if isinstance(caller, Actor) else self._user_id
+        if user_id is not None:
+            self.anonymous.runtime.write_limiter.check(user_id, at=monotonic_seconds())

@@ -1,7 +1,7 @@
 """Limit on concurrent database requests. Waiting requests hold neither a thread nor a connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -46,7 +46,7 @@ class ConcurrencyLimiter:
         self._rejected: set[asyncio.Timeout] = set()
         self._executor = ThreadPoolExecutor(max_workers=permits, thread_name_prefix="request")
 
-    async def run(self, work: Callable[[], _Result], *, writes: bool, user_id: int | None = None) -> _Result:
+    async def run(self, work: Callable[[], _Result], *, writes: bool, user_id: Hashable = None) -> _Result:
         """Run the work in a thread as soon as a permit is free.
 
         Raises ServiceBusy after `wait_seconds` in the queue. Raises DatabaseUnavailable if other work loses its
@@ -74,7 +74,7 @@ class ConcurrencyLimiter:
                 wait.reschedule(now)
 
     @asynccontextmanager
-    async def _acquire_permits(self, writes: bool, user_id: int | None) -> AsyncIterator[None]:
+    async def _acquire_permits(self, writes: bool, user_id: Hashable) -> AsyncIterator[None]:
         semaphores = (
             [self._writer_permits, self._permits] if writes and self._writer_permits is not None else [self._permits]
         )

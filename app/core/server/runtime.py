@@ -27,7 +27,12 @@ class Runtime:
         self.database = Database(settings)
         metrics.instrument_pool(self.database.engine, settings.max_db_connections)
         max_writers = 1 if settings.is_sqlite else settings.DB_POOL_SIZE
-        self.request_limiter = ConcurrencyLimiter("requests", permits=settings.request_permits, max_writers=max_writers)
+        self.request_limiter = ConcurrencyLimiter(
+            "requests",
+            permits=settings.request_permits,
+            max_writers=max_writers,
+            permits_per_user=1,  # of writes, which wait for the same row anyway
+        )
         # Reports and exports have their own permits, so that long reads never delay punches.
         self.report_limiter = ConcurrencyLimiter(
             "reports",
