@@ -176,6 +176,45 @@ def test_a_team_is_not_moved_while_its_former_manager_writes(people, server, eng
     assert owners_of_entries(server) == [ana.id, ana.id]
 
 
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_manager_who_keeps_correcting_is_deactivated_all_the_same(people, server, engine, company):
+    """Corrections share the lock on the user rules. The next one waits behind a deactivation that already waits."""
+    ada, mia = people.admin("Ada"), company["mia"]
+    request, _ = requests_about_ana(company)["create"]
+    deactivation = build_call(server, ada, "PUT", f"/admin/users/{mia.id}/deactivate")
+
+    with ThreadPoolExecutor(2) as elsewhere:
+        with server.database.write_transaction() as session:
+            options = locks.user_lock_options(company["max"].id, company["bo"].id)
+            session.execute(select(USER.c.id), execution_options=options)
+            first = elsewhere.submit(send_simultaneously, [deactivation])
+            wait_until(lambda: count_waiting(server, engine) == 1)
+            second = elsewhere.submit(send_simultaneously, [build_call(server, mia, *request)])
+            wait_until(lambda: count_waiting(server, engine) == 2 or second.done())
+            overtook = second.done()
+        (deactivated,), (corrected,) = first.result(), second.result()
+
+    assert (overtook, deactivated.status_code, corrected.status_code) == (False, 200, 401)
+    assert owners_of_entries(server) == [company["ana"].id]
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_an_admins_change_waits_for_one_by_a_worker_of_the_previous_release(people, server, engine, company):
+    """Version 0.9 locks the row of the user rules only."""
+    ada, bo = people.admin("Ada"), company["bo"]
+    change = build_call(server, ada, "PATCH", f"/admin/users/{bo.id}", {"first_name": "Bob"})
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with server.database.write_transaction() as session:
+            session.execute(text("SELECT name FROM global_lock WHERE name = 'people' FOR UPDATE"))
+            waiting = elsewhere.submit(send_simultaneously, [change])
+            wait_until(lambda: count_waiting(server, engine) == 1 or waiting.done())
+            assert not waiting.done()
+        (changed,) = waiting.result()
+
+    assert changed.status_code == 200
+
+
 def test_an_employee_cannot_make_the_row_of_another_user_wait(people, server, engine, company):
     """A request for a user whom the caller may not see is rejected without that user's lock."""
     bob = people.employee("Bob")

@@ -7,10 +7,14 @@ lock on the user rules alone. So it may lock the admin first and then the user, 
 from sqlalchemy import select
 
 from app.core.database.execution_options import SEND_FIRST
+from app.core.database.postgresql.operations import render_key_lock
 from app.core.database.session import Session
 from app.models.tables import NAMED_LOCK
 from app.models.users import User
 from app.services.access.errors import UserNotFound
+
+_RULES_KEY = "user rules"
+_LOCK_RULES, _SHARE_RULES = render_key_lock(_RULES_KEY), render_key_lock(_RULES_KEY, shared=True)
 
 
 def lock_users(session: Session, *user_ids: int) -> list[User]:
@@ -40,14 +44,20 @@ def user_lock_options(*user_ids: int) -> dict[str, str]:
     outdated entries. On SQLite, a writing transaction already holds the lock of the database file.
 
     Several users are locked together with the user rules, which others may share. So until the commit no role, active
-    flag or manager changes, also not that of a manager between two of them.
+    flag or manager changes, also not that of a manager between two of them. A change by a worker of version 0.9 is not
+    held back, because that version has no shared lock.
     """
     ids = sorted(set(user_ids))
-    rules = "SELECT name FROM global_lock WHERE name = 'people' FOR SHARE; " if len(ids) > 1 else ""
+    rules = _SHARE_RULES if len(ids) > 1 else ""
     listed = ", ".join(str(int(user_id)) for user_id in ids)
     return {SEND_FIRST: f'{rules}SELECT id FROM "user" WHERE id IN ({listed}) ORDER BY id FOR NO KEY UPDATE; '}  # noqa: S608 - ints
 
 
 def lock_user_rules(session: Session) -> None:
-    """Lock all changes of role, active flag and manager, because their rules concern several users at once."""
-    session.execute(select(NAMED_LOCK.c.name).where(NAMED_LOCK.c.name == "people").with_for_update())
+    """Lock all changes of role, active flag and manager, because their rules concern several users at once.
+
+    It is an advisory lock, because a row that others share again and again is never granted to an exclusive request.
+    The row is locked after it, for workers of version 0.9, which lock nothing else.
+    """
+    row = select(NAMED_LOCK.c.name).where(NAMED_LOCK.c.name == "people").with_for_update()
+    session.execute(row, execution_options={SEND_FIRST: _LOCK_RULES})

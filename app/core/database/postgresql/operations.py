@@ -43,6 +43,15 @@ Two triggers of one name on partitions of a table have two digests if they diffe
 _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 
+def render_key_lock(key: str, *, shared: bool = False) -> str:
+    """Return the statement that locks a key until the transaction ends, for SEND_FIRST. `lock_keys` uses the same lock.
+
+    Others that share the lock do not wait for each other. Requests are granted in order: who wants to share it waits
+    behind an exclusive request that already waits. For row locks PostgreSQL does not do that.
+    """
+    return f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({_lock_number(key)}); "
+
+
 class PostgreSQLOperations:
     """Deferred statements, timeouts, advisory locks, sequences and COPY."""
 
@@ -65,8 +74,7 @@ class PostgreSQLOperations:
 
     def lock_keys(self, connection: Connection, *keys: str) -> None:
         """Lock the keys in the given order. Callers must use one order everywhere, to avoid deadlocks."""
-        numbers = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True) for key in keys)
-        connection.execute(select(*(func.pg_advisory_xact_lock(number) for number in numbers)))
+        connection.execute(select(*(func.pg_advisory_xact_lock(_lock_number(key)) for key in keys)))
 
     def find_missing_privileges(self, connection: Connection, required: Mapping[str, Sequence[str]]) -> list[str]:
         return find_missing_privileges(connection, required)
@@ -121,6 +129,11 @@ class _CrlfLines(io.RawIOBase):
                 parts[number] = part.replace(b"\n", b"\r\n")
         self._is_quoted ^= len(parts) % 2 == 0
         return b'"'.join(parts)
+
+
+def _lock_number(key: str) -> int:
+    """Return the 64-bit number that PostgreSQL's advisory locks take, the same in every process."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], signed=True)
 
 
 @cache
