@@ -6,7 +6,6 @@ Two checksums cover the dump: the CRC-32 of the zip format, and the SHA-256 in t
 import errno
 import hashlib
 import lzma
-import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -88,20 +87,26 @@ def read_manifest_mac(file: ArchiveFile) -> str | None:
 
 def check(file: ArchiveFile, member: ArchiveMember, *, on_bytes: Callable[[int], None]) -> None:
     """Read the whole dump and compare its size and SHA-256 with the manifest. Raises DamagedArchive."""
-    with _open_archive(file) as archive, archive.open(member.name) as stream:
-        digest, size = hashlib.sha256(), 0
-        for chunk in _read_chunks(stream):
-            digest.update(chunk)
-            size += len(chunk)
-            on_bytes(len(chunk))
-    if (size, digest.hexdigest()) != (member.bytes, member.sha256):
-        raise DamagedArchive(f"The backup is damaged: {member.name} does not match its checksum.")
+    _read_member(file, member, lambda chunk: on_bytes(len(chunk)))
 
 
 def unpack(file: ArchiveFile, member: ArchiveMember, out: IO[bytes]) -> None:
-    """Write the dump to `out`. Raises DamagedArchive. Errors of `out` are raised unchanged."""
+    """Write the dump to `out`, and check it again, because the file may have changed since `check`.
+
+    Raises DamagedArchive at the end of the dump. Errors of `out` are raised unchanged.
+    """
+    _read_member(file, member, out.write)
+
+
+def _read_member(file: ArchiveFile, member: ArchiveMember, use: Callable[[bytes], object]) -> None:
+    digest, size = hashlib.sha256(), 0
     with _open_archive(file) as archive, archive.open(member.name) as stream:
-        shutil.copyfileobj(stream, out, CHUNK_BYTES)
+        for chunk in _read_chunks(stream):
+            digest.update(chunk)
+            size += len(chunk)
+            use(chunk)
+    if (size, digest.hexdigest()) != (member.bytes, member.sha256):
+        raise DamagedArchive(f"The backup is damaged: {member.name} does not match its checksum.")
 
 
 @contextmanager
