@@ -57,8 +57,7 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
             RequestTransactionRunner(request),
             lambda session: self._identify(session, claims),
             limit_key=limit_key,
-            claimed_user_id=claims.user_id,
-            is_verified=claims.is_authentic,
+            verified_user_id=claims.user_id if claims.is_authentic else None,
             on_success=lambda: runtime.signer.remember_accepted(claims),
         )
 

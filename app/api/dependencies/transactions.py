@@ -94,6 +94,7 @@ class RequestTransactionRunner:
             with self.runtime.database.write_transaction(self.request_id) as session:
                 opened.append(session)
                 result = work(session)
+                self._check_quota(session)
                 if (stale_claims := stale_credential(session)) is not None:
                     touch_last_used(session, stale_claims)
         except DomainError as error:
@@ -102,6 +103,16 @@ class RequestTransactionRunner:
             raise
         _count_commit(opened, committed)
         return result
+
+    def _check_quota(self, session: Session) -> None:
+        """Raise TooManyChanges if earlier events of the actor have used up the quota. A logout is always accepted.
+
+        It runs after the service, which has authenticated the caller, so a made-up token finds out nothing.
+        """
+        if all(action.startswith("session:") for action in recorded_actions(session)):
+            return
+        for user_id in recorded_bytes(session):
+            self.runtime.write_limiter.check(user_id, at=monotonic_seconds())
 
     def _follow_up(self, session: Session) -> None:
         """Count what a committed transaction wrote, and start what follows it: e-mails, events of refused logins."""
@@ -133,18 +144,17 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         identify: Callable[[Session], _Caller],
         *,
         limit_key: str | None = None,
-        claimed_user_id: int | None = None,
-        is_verified: bool = False,
+        verified_user_id: int | None = None,
         on_success: Callable[[], None] = lambda: None,
     ) -> None:
-        """`limit_key` is the key in the rate limiter by which the caller's requests are counted. `claimed_user_id` is
-        the caller's id by the credential, and `is_verified` is true if the credential proves it without the database.
+        """`limit_key` is the key in the rate limiter by which the caller's requests are counted. `verified_user_id` is
+        the caller's id if the credential proves it without the database.
         `on_success` runs after each transaction, because the database has then accepted the credential.
         """
         self.anonymous = runner
         self.identify = identify
         self._limit_key = limit_key
-        self._user_id = claimed_user_id if is_verified else None
+        self._user_id = verified_user_id
         self._on_success = on_success
 
     def count_operations(self, count: int) -> None:
@@ -186,24 +196,13 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
     async def write(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a writing transaction, which is committed before this returns.
 
-        Raises TooManyChanges if the caller's earlier changes have used up the quota.
+        Raises TooManyChanges if it records an event and the caller's earlier events have used up the quota.
         """
 
         def work(session: Session) -> T:
-            caller = self.identify(session)
-            self._check_quota(caller)
-            return service(session, caller, *args, **options)
+            return service(session, self.identify(session), *args, **options)
 
         # A token that proves nothing yet shares a permit with those of its network.
         result = await self.anonymous.write_for(self._limit_key if self._user_id is None else self._user_id, work)
         self._on_success()
         return result
-
-    def _check_quota(self, caller: _Caller) -> None:
-        """Raise TooManyChanges for a proven caller. Otherwise a made-up token could find out about a user's quota.
-
-        It runs behind the user's permit, so the events of the write before have been counted.
-        """
-        user_id = caller.id if isinstance(caller, Actor) else self._user_id
-        if user_id is not None:
-            self.anonymous.runtime.write_limiter.check(user_id, at=monotonic_seconds())

@@ -12,6 +12,7 @@ from app.api.v1.auth.tokens import issue_tokens
 from app.api.v1.shared_errors import AUTH_ERRORS, COMMON_ERRORS
 from app.core.security.opaque_tokens import RefreshRefused
 from app.core.security.passwords import LoginQueueFull
+from app.core.server.rate_limit import TooManyChanges
 from app.schemas.auth.session import LoginForm, Token, TokenRefresh
 from app.services.auth import login as logins
 from app.services.auth import login_sessions
@@ -38,6 +39,7 @@ router = APIRouter(prefix="/auth", tags=["auth"])
         OtpWrong,
         SecondFactorLocked,
         LoginLimitReached,
+        TooManyChanges,
         LoginQueueFull,
         SecondFactorUnreadable,
     ),

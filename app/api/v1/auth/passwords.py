@@ -15,6 +15,7 @@ from app.api.v1.auth.tokens import issue_tokens
 from app.api.v1.shared_errors import AUTH_ERRORS, COMMON_ERRORS, PASSWORD_ERRORS, ROLE_ERRORS
 from app.core.mail import MailNotSent
 from app.core.security.passwords import LoginQueueFull, WeakPassword
+from app.core.server.rate_limit import TooManyChanges
 from app.schemas.auth.password import PasswordChange, PasswordLinkRead, PasswordSet, PasswordSetByLink
 from app.schemas.auth.session import Token
 from app.schemas.users.user import AccountRead
@@ -50,7 +51,7 @@ async def change_my_password(
     "/set",
     summary="Set a password by a password link",
     status_code=204,
-    responses=error_responses(*COMMON_ERRORS, LinkRefused, WeakPassword, LoginQueueFull),
+    responses=error_responses(*COMMON_ERRORS, LinkRefused, WeakPassword, TooManyChanges, LoginQueueFull),
 )
 async def set_password_by_link(
     body: PasswordSetByLink, client: ClientDep, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now
