@@ -1,12 +1,17 @@
-"""An SQLite file that is deleted or replaced under the service gets no more writes (threats F15)."""
+"""An SQLite file that is deleted, replaced or emptied under the service gets no more writes (threats F15)."""
 
+import os
 import shutil
+import sqlite3
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from app.core.database.session import Database
 from tests.support.databases import SQLITE, settings_for
 from tests.support.in_process_server import run_server
 
@@ -27,7 +32,12 @@ def server(file):
 @pytest.fixture
 def ana(people, server):
     """A client of Ana, who is clocked in. Unlike a Caller it doesn't look into the database itself."""
-    user, project = people.employee("Ana"), people.project("Website")
+    with clocked_in(server, people.employee("Ana"), people.project("Website")) as client:
+        yield client
+
+
+@contextmanager
+def clocked_in(server, user, project):
     headers = {"Authorization": f"Bearer {server.token(user)}"}
     with httpx.Client(base_url=f"{server.base_url}/api/v1/time-entries", headers=headers) as client:
         assert client.post("/clock-in", json={"project_id": project.id, "description": ""}).status_code == 200
@@ -44,6 +54,29 @@ def replace(file):
     shutil.copy(file, file.with_suffix(".kept"))
     file.rename(file.with_suffix(".kept"))
     older.rename(file)
+
+
+def delete_both_logs(file):
+    delete_log(file)
+    file.with_name(f"{file.name}-shm").unlink()
+
+
+def delete_log(file):
+    file.with_name(f"{file.name}-wal").unlink()
+
+
+def delete_index(file):
+    file.with_name(f"{file.name}-shm").unlink()
+
+
+def replace_log(file):
+    log = file.with_name(f"{file.name}-wal")
+    shutil.copy(log, older := file.with_suffix(".older"))
+    older.rename(log)
+
+
+def empty(file):
+    os.truncate(file, 0)
 
 
 @pytest.mark.parametrize("disturb", [delete, replace])
@@ -65,3 +98,58 @@ def test_the_service_goes_on_when_its_file_is_back(ana, file):
 
     assert ana.post("/clock-out").status_code == 200
     assert ana.get("/current").status_code == 204
+
+
+@pytest.mark.parametrize("disturb", [delete_both_logs, delete_log, delete_index, replace_log, empty])
+def test_no_punch_is_acknowledged_that_a_crash_would_lose(server, ana, file, disturb):
+    disturb(file)
+
+    refused = [ana.post("/clock-out") for _ in range(20)]
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "database_unavailable")}
+    assert httpx.get(f"{server.base_url}/health/ready").json()["code"] == "database_unavailable"
+
+
+def test_what_was_acknowledged_before_the_log_was_deleted_is_there_after_a_clean_stop(people, database, db_url):
+    """SQLite copies the deleted log, which is still open, into the file."""
+    user, project = people.employee("Ana"), people.project("Website")
+    database.close()
+    file = Path(str(make_url(db_url).database))
+    with run_server(settings_for(db_url)) as server, clocked_in(server, user, project) as ana:
+        delete_both_logs(file)
+        assert ana.post("/clock-out").status_code == 503
+
+    with closing(sqlite3.connect(file)) as reopened:
+        assert reopened.execute("SELECT end_time FROM time_entry").fetchall() == [(None,)]
+
+
+def test_a_command_beside_the_service_and_a_checkpoint_are_no_fault(run_cli, ana, file):
+    assert run_cli("verify-audit", DB_URL=f"sqlite:///{file}").exit_code == 0
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    assert ana.post("/clock-out").status_code == 200
+
+
+def test_a_restore_of_a_smaller_database_under_the_service_is_no_fault(run_cli, server, ana, file, tmp_path):
+    url, backup = f"sqlite:///{file}", str(tmp_path / "small.backup")
+    assert run_cli("backup", backup, DB_URL=url).exit_code == 0
+    with closing(sqlite3.connect(file)) as grown:
+        grown.execute("CREATE TABLE much AS SELECT zeroblob(1000000)")
+        grown.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = file.stat().st_size
+
+    assert run_cli("restore", backup, "--force", DB_URL=url).exit_code == 0
+
+    assert file.stat().st_size < size
+    assert httpx.get(f"{server.base_url}/health/ready").status_code == 200
+
+
+def test_the_log_may_be_another_one_after_all_connections_were_closed(db_url):
+    """SQLite deletes it with the last connection, and creates another one with the next."""
+    database = Database(settings_for(db_url))
+    for _ in range(3):
+        with database.write_transaction() as session:
+            session.execute(text("SELECT 1"))
+        database.close()
+        assert not Path(f"{make_url(db_url).database}-wal").exists()

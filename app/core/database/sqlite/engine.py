@@ -4,6 +4,7 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -14,13 +15,14 @@ from app.core.config.settings import Settings
 from app.core.spreadsheet import escape_formula
 
 POOL_WAIT_SECONDS = 2
+Identity = tuple[int, int]
+"""The device and the inode of a file."""
 
 
 def sqlite_engine(settings: Settings) -> Engine:
     """Return an engine for the SQLite file of DB_URL. A write transaction takes the write lock at its beginning."""
     url = settings.database_url
     _create_private_file(str(url.database))
-    guard = FileGuard(str(url.database))
     engine = create_engine(
         url,
         pool_size=settings.max_db_connections,
@@ -34,37 +36,82 @@ def sqlite_engine(settings: Settings) -> Engine:
             "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
         },
     )
-    event.listen(engine, "connect", lambda *_: guard.check())  # before SQLite would create another file
-    event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", lambda _: guard.check())
+    FileGuard(str(url.database)).listen_to(engine)
     event.listen(engine, "begin", _begin_transaction)
     event.listen(engine, "reset", _roll_back)
     return engine
 
 
 class FileGuard:
-    """Rejects every transaction once the database's path leads to another file, or to none.
+    """Rejects every transaction once the database's files are not those that the connections have opened.
 
-    An open connection goes on with the file that it has opened. After `rm` it would write into a file that is gone when
-    the process ends, after `mv` into one under another name. Restart the service to use another file.
+    An open connection goes on with the files that it has opened. After `rm` it would write into a file that is gone
+    when the process ends, after `mv` into one under another name. A commit is only in the -wal file at first.
+
+    SQLite creates the -wal and -shm files with the first connection. It deletes them when the last one of all processes
+    is closed. So they are expected while this process has an open connection, and compared with those that it opened.
     """
 
     def __init__(self, file: str) -> None:
-        self._file = Path(file)
-        self._identity = self._find_identity()
+        self._file, real_file = Path(file), os.path.realpath(file)
+        self._log_files = Path(f"{real_file}-wal"), Path(f"{real_file}-shm")
+        self._identity = _identity_of(status) if (status := _status_of(self._file)) else None
+        self._log_identities: list[Identity | None] = []
+        self._connections: set[int] = set()
+        self._lock = Lock()  # the last connection is not closed between a look at the set and one at the files
+
+    def listen_to(self, engine: Engine) -> None:
+        """Check before the engine uses a new connection, and before each transaction."""
+        event.listen(engine, "connect", lambda *_: self.check())  # before SQLite would create other files
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "connect", self._add)
+        event.listen(engine, "close", self._remove)
+        event.listen(engine, "begin", lambda _: self.check())
 
     def check(self) -> None:
-        """Raise OperationalError if the file was deleted or replaced since the engine was made."""
-        if self._identity is not None and self._find_identity() != self._identity:
-            error = sqlite3.OperationalError("the database file was deleted or replaced: put it back or restart")
-            raise OperationalError(None, None, error)
+        """Raise OperationalError if a file was deleted, replaced or emptied since it was opened."""
+        with self._lock:
+            fault = self._find_fault()
+        if fault:
+            raise OperationalError(None, None, sqlite3.OperationalError(fault))
 
-    def _find_identity(self) -> tuple[int, int] | None:
-        try:
-            status = self._file.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+    def _find_fault(self) -> str:
+        if self._identity is None:  # there was no file, so the engine cannot be used
+            return ""
+        file = _status_of(self._file)
+        if file is None or _identity_of(file) != self._identity:
+            return "the database file was deleted or replaced: put it back or restart"
+        if self._connections and self._find_log_identities() != self._log_identities:
+            return "the -wal or -shm file was deleted or replaced: put it back, or stop without kill -9 and restart"
+        if self._connections and file.st_size == 0:  # the first connection writes a header into an empty file
+            return "the database file was emptied: restore a backup"
+        return ""
+
+    def _find_log_identities(self) -> list[Identity | None]:
+        return [_identity_of(status) if (status := _status_of(file)) else None for file in self._log_files]
+
+    def _add(self, connection: DBAPIConnection, _record: object) -> None:
+        assert isinstance(connection, sqlite3.Connection)
+        connection.execute("PRAGMA schema_version")  # opens both files, also those of a new database
+        with self._lock:
+            if not self._connections:
+                self._log_identities = self._find_log_identities()
+            self._connections.add(id(connection))
+
+    def _remove(self, connection: DBAPIConnection, _record: object) -> None:
+        with self._lock:
+            self._connections.discard(id(connection))
+
+
+def _status_of(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()  # never open(): closing the file would release SQLite's locks of the whole process
+    except OSError:
+        return None
+
+
+def _identity_of(file: os.stat_result) -> Identity:
+    return file.st_dev, file.st_ino
 
 
 def _create_private_file(file: str) -> None:
