@@ -10,10 +10,10 @@ from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Row, Table
+from sqlalchemy import Column, Row, Table, select, union
 
 from app.core.database.session import Session
-from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, USER
+from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, TIME_ZONE, USER
 from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS, Fields, to_json_value
 from app.services.audit.replay import ChainReplay, ObjectKey, describe
 from app.services.audit.stored_rows import read_rows
@@ -21,6 +21,14 @@ from app.services.audit.stored_rows import read_rows
 MAX_NAMED_FAULTS = 20
 _NOT_IN_EVENTS = {API_TOKEN: {"last_used_at"}, SECOND_FACTOR: {"last_step", "wrong_codes"}}
 """Columns that no event holds: times and counts that are no change."""
+
+_NAMED_ZONES = union(select(ENTRY.c.time_zone), select(USER.c.time_zone)).subquery()
+_MISSING_ZONES = (
+    select(_NAMED_ZONES.c.time_zone)
+    .where(_NAMED_ZONES.c.time_zone.not_in(select(TIME_ZONE.c.name)))
+    .order_by(_NAMED_ZONES.c.time_zone)
+)
+"""Reports read the zones of entries from a table, which no event describes."""
 
 
 class Uncovered(NamedTuple):
@@ -40,7 +48,7 @@ class Reconciliation:
     """
 
     def __init__(self, session: Session, *, on_uncovered: Callable[[Uncovered], None] | None = None) -> None:
-        self._keys = session.keyring.audit_keys
+        self._session, self._keys = session, session.keyring.audit_keys
         self._on_uncovered = on_uncovered
         self.faults = 0
         self.named_faults: list[str] = []
@@ -79,8 +87,10 @@ class Reconciliation:
             self._add_fault(f"{describe(key, chain_id)} was deleted without an event.")
 
     def finish(self) -> None:
-        """Count the remaining rows as faults, because their users have no chain."""
+        """Count as faults the remaining rows, because their users have no chain, and the zones that have no row."""
         self._compare_rows(math.inf, {})
+        for zone in self._session.scalars(_MISSING_ZONES):
+            self._add_fault(f"time_zone {zone} is missing. Hours in it are left out of reports.")
 
     def _compare_rows(self, last_owner: float, expected: dict[ObjectKey, Fields]) -> None:
         """Compare the rows up to those of this owner, and remove their objects from `expected`."""

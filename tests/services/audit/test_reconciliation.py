@@ -22,6 +22,7 @@ from app.models.tables import (
     PROJECT,
     PROJECT_MEMBER,
     SECOND_FACTOR,
+    TIME_ZONE,
     USER,
 )
 from app.schemas.projects import ProjectUpdate
@@ -223,6 +224,24 @@ def test_a_password_link_agrees_after_the_email_changed_and_cannot_be_put_back(c
         session.execute(insert(PASSWORD_LINK).values(link._asdict()))
     added = f"password_link {company['Ana']} of user {company['Ana']} was added without an event."
     assert faults(database) == ([] if email.endswith(".com") else [added])
+
+
+def test_a_zone_without_a_row_is_found_because_its_hours_are_left_out_of_reports(database, people, company, engine):
+    yui = people.employee("Yui", time_zone="Asia/Tokyo")
+    people.entry(yui, people.project("Kyoto"), "2026-03-02 01:00", "2026-03-02 09:00")
+    with database.write_transaction() as session:
+        administration.change(session, OPERATOR, yui.id, UserUpdate(time_zone="UTC"), at=LATER)
+    assert faults(database) == []
+
+    with database.write_transaction() as session:
+        session.execute(delete(TIME_ZONE).where(TIME_ZONE.c.name == "Asia/Tokyo"))
+    assert faults(database) == ["time_zone Asia/Tokyo is missing. Hours in it are left out of reports."]
+
+    with database.write_transaction() as session:
+        without_constraints(session, engine)
+        found = found_after(session, delete(TIME_ZONE))
+    missing = ("Asia/Tokyo", "UTC")
+    assert found == [f"time_zone {name} is missing. Hours in it are left out of reports." for name in missing]
 
 
 def test_a_member_who_was_removed_and_a_project_that_was_renamed_agree(company, database):
