@@ -63,7 +63,7 @@ class RequestTransactionRunner:
         return await self.write_for(None, lambda session: service(session, *args, **options))
 
     async def write_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
-        """Run the work in a writing transaction. Writes of one user queue for one permit, so they delay nobody else."""
+        """Run the work in a writing transaction. Writes of one user have half of the permits at most."""
         committed: list[Session] = []
         try:
             return await self.runtime.request_limiter.run(
