@@ -10,6 +10,7 @@ from app.cli.common import STATEMENT_TIMEOUT_SECONDS, CommandError, progress_bar
 from app.core.time.clock import utc_now
 from app.services.audit import baseline, verification
 from app.services.audit.reconciliation import Reconciliation
+from app.services.operations.schema_check import find_differences
 
 commands = typer.Typer()
 BASELINE_REQUEST_ID = "cli:audit-baseline"
@@ -24,6 +25,7 @@ def verify_audit(
     """Verify the audit log, and compare the rows with it (docs/security.md names the tables).
 
     Exit with 1 after printing the first broken or missing link, or what was added, changed or deleted without an event.
+    A trigger, rule, policy or view that somebody added counts too, and a guard that is missing.
     """
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
@@ -35,16 +37,20 @@ def verify_audit(
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
                 reconciliation=rows,
             )
+            differences = find_differences(session)
     typer.echo(
         f"Audit log verified: {result.chains} chains, {result.events} events "
         f"({result.erased} with erased personal values), {result.checkpoints} checkpoints."
     )
     for name, count in sorted(rows.uncovered.items()):
         typer.echo(f"Not covered: {count} values of {name}. The events of an earlier version do not hold them.")
-    for fault in rows.named_faults:
+    for fault in (*differences, *rows.named_faults):
         typer.secho(fault, fg="red", err=True)
+    if differences:
+        typer.secho("The schema differs from what the migrations create.", fg="red", err=True)
     if rows.faults:
         typer.secho(f"The rows differ from the audit log: {rows.faults} faults.", fg="red", err=True)
+    if differences or rows.faults:
         raise typer.Exit(1)
 
 

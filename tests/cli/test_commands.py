@@ -244,10 +244,12 @@ def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, peopl
 def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(run_command, people, database, tmp_path):
     ana, file = people.employee("Ana"), tmp_path / "checkpoints"
     file.write_text(run_command("audit-checkpoint").stdout)
-    AuditTamperer(database).execute(
+    tamperer = AuditTamperer(database)
+    tamperer.execute(
         *(delete(table).where(table.c.chain_id == ana.id) for table in (AUDIT_EVENT, AUDIT_CHAIN)),
         delete(USER).where(USER.c.id == ana.id),
     )
+    tamperer.restore_triggers()
 
     assert run_command("verify-audit").exit_code == 0
     assert error_line(run_command("verify-audit", "--checkpoint", str(file))).startswith(

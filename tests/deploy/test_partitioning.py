@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from app.models.tables import ENTRY
 from app.services.audit import verification
 from app.services.constraints import error_from_constraint
+from app.services.operations.schema_check import find_differences
 from tests.support.databases import POSTGRESQL
 from tests.support.postgresql import connect
 from tests.support.server_process import ROOT
@@ -96,6 +97,11 @@ def test_the_database_refuses_a_second_open_entry_an_overlap_and_a_change_of_the
     for change in ("UPDATE audit_event SET action = 'x'", "DELETE FROM audit_event", "TRUNCATE audit_event_rest"):
         with pytest.raises(DBAPIError, match="audit_event_is_append_only"), database.write_transaction() as session:
             session.execute(text(change))
+
+
+def test_partitions_are_no_difference_of_the_schema(company, database, engine):
+    with database.read_transaction() as session:
+        assert find_differences(session) == []
 
 
 def test_a_backup_takes_the_parts_and_brings_them_back(company, database, run_command, engine):

@@ -149,3 +149,22 @@ def test_an_index_and_a_table_of_the_operator_are_no_difference(people, database
     run_sql(database, "CREATE INDEX ix_description ON time_entry (description)", "CREATE TABLE holiday (day DATE)")
 
     assert start(db_url, **PRODUCTION) == []
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_verify_audit_names_a_policy_that_hides_hours(people, database, run_command):
+    people.records_events = True
+    people.employee("Ana")
+    assert run_command("verify-audit").exit_code == 0
+    run_sql(
+        database, "ALTER TABLE time_entry ENABLE ROW LEVEL SECURITY", "CREATE POLICY hide ON time_entry USING (id <> 1)"
+    )
+
+    verified = run_command("verify-audit")
+
+    assert verified.exit_code == 1
+    assert verified.stderr.splitlines() == [
+        "The policy hide on time_entry was added.",
+        "The row security on time_entry was added.",
+        "The schema differs from what the migrations create.",
+    ]
