@@ -1,12 +1,11 @@
 """Rate limits: a burst of the quota, then a constant refill. Requests count per credential, written bytes per user."""
 
-import math
 from collections import OrderedDict
+from collections.abc import Hashable
 
 from app.core.errors import RateLimited, RateLimitPolicy
 
-WINDOW_SECONDS = 60
-HOUR_SECONDS = 3600
+MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
 MIB = 1024 * 1024
 MAX_KEYS = 10_000
 _SECOND = 1_000_000_000  # in nanoseconds, as integers because sums of fractions drift
@@ -22,18 +21,35 @@ class TooManyChanges(RateLimited):
     title = "Too many changes"
 
 
-class RateLimiter:
-    """A token bucket for each key, in the memory of one worker process. Not thread-safe: use it in the event loop only.
+class _TokenBuckets:
+    """A token bucket for each key, in the memory of one worker process. Only the event loop may change it.
 
-    A bucket is stored as the time at which it will be full again (GCRA). Each request adds the refill time of one
-    token. If there are more than MAX_KEYS buckets, the least recently used one is dropped and counts as full.
+    A bucket is stored as the time at which it will be full again (GCRA). If there are more than `max_keys` buckets, the
+    least recently used one is dropped and counts as full.
     """
 
-    def __init__(self, per_minute: int, *, max_keys: int = MAX_KEYS) -> None:
-        self.policy = RateLimitPolicy("requests", per_minute, WINDOW_SECONDS)
-        self._cost = WINDOW_SECONDS * _SECOND // per_minute
+    def __init__(self, policy: RateLimitPolicy, max_keys: int) -> None:
+        self.policy = policy
+        self._window = policy.window_seconds * _SECOND
+        self._cost = self._window // policy.quota
         self._max_keys = max_keys
-        self._full_at: OrderedDict[str, int] = OrderedDict()
+        self._full_at: OrderedDict[Hashable, int] = OrderedDict()
+
+    def _find_full_at(self, key: Hashable, now: int) -> int:
+        return max(self._full_at.get(key, now), now)
+
+    def _store(self, key: Hashable, full_at: int) -> None:
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)
+        if len(self._full_at) > self._max_keys:
+            self._full_at.popitem(last=False)
+
+
+class RateLimiter(_TokenBuckets):
+    """A quota of requests for each credential. Each request takes one token."""
+
+    def __init__(self, per_minute: int, *, max_keys: int = MAX_KEYS) -> None:
+        super().__init__(RateLimitPolicy("requests", per_minute, MINUTE_SECONDS), max_keys)
 
     def acquire(self, key: str, *, at: float) -> None:
         """Count one request of the key at this monotonic second. Raises TooManyRequests and then does not count it."""
@@ -49,14 +65,10 @@ class RateLimiter:
     def _take(self, key: str, tokens: int, *, retry_tokens: int = 0, at: float) -> None:
         """Take the tokens, or raise TooManyRequests. A retry needs `retry_tokens` more."""
         now, cost = int(at * _SECOND), tokens * self._cost
-        full_at = max(self._full_at.get(key, now), now)
-        deficit = full_at + cost - now - WINDOW_SECONDS * _SECOND
-        is_rejected = deficit > 0
-        self._full_at[key] = full_at if is_rejected else full_at + cost
-        self._full_at.move_to_end(key)
-        if len(self._full_at) > self._max_keys:
-            self._full_at.popitem(last=False)
-        if is_rejected:
+        full_at = self._find_full_at(key, now)
+        deficit = full_at + cost - now - self._window
+        self._store(key, full_at if deficit > 0 else full_at + cost)
+        if deficit > 0:
             seconds = -(-(deficit + retry_tokens * self._cost) // _SECOND)
             raise TooManyRequests(
                 f"You may make {self.policy.quota} requests a minute. Try again in {seconds} s.",
@@ -65,23 +77,23 @@ class RateLimiter:
             )
 
 
-class WriteLimiter:
-    """A token bucket for each user, in bytes of the audit events that the user causes.
+class WriteLimiter(_TokenBuckets):
+    """A quota of bytes of audit events for each user. Each byte takes one token.
 
     Events are never deleted, so without this limit one user could fill the disk. The size of an event is known only
-    after it is written. So a write may overdraw the bucket, by one quota at most, and the next one is rejected.
+    after it is written. So concurrent writes may overdraw the bucket, and the next ones are rejected. What is overdrawn
+    by more than the quota is forgotten, so nobody waits for more than an hour.
     """
 
     def __init__(self, mib_per_hour: int, *, max_keys: int = MAX_KEYS) -> None:
-        self.policy = RateLimitPolicy("written-bytes", mib_per_hour * MIB, HOUR_SECONDS)
-        self._max_keys = max_keys
-        self._full_at: OrderedDict[int, float] = OrderedDict()
+        super().__init__(RateLimitPolicy("written-bytes", mib_per_hour * MIB, HOUR_SECONDS), max_keys)
 
     def check(self, user_id: int, *, at: float) -> None:
-        """Raise TooManyChanges if the user's bucket is overdrawn at this monotonic second."""
-        wait = self._full_at.get(user_id, at) - at - HOUR_SECONDS
-        if wait > 0:
-            seconds = math.ceil(wait)
+        """Raise TooManyChanges if the user's bucket is overdrawn at this monotonic second. Any thread may call it."""
+        now = int(at * _SECOND)
+        deficit = self._find_full_at(user_id, now) - now - self._window
+        if deficit > 0:
+            seconds = -(-deficit // _SECOND)
             raise TooManyChanges(
                 f"Your changes of the last hour have filled {self.policy.quota // MIB} MiB of the audit log. "
                 f"Try again in {seconds} s.",
@@ -91,7 +103,6 @@ class WriteLimiter:
 
     def charge(self, user_id: int, written_bytes: int, *, at: float) -> None:
         """Take the bytes of the user's new events out of the bucket."""
-        full_at = max(self._full_at.pop(user_id, at), at) + HOUR_SECONDS * written_bytes / self.policy.quota
-        self._full_at[user_id] = min(full_at, at + 2 * HOUR_SECONDS)
-        if len(self._full_at) > self._max_keys:
-            self._full_at.popitem(last=False)
+        now = int(at * _SECOND)
+        full_at = self._find_full_at(user_id, now) + written_bytes * self._cost
+        self._store(user_id, min(full_at, now + 2 * self._window))
