@@ -99,9 +99,10 @@ def restore(
 
 
 def _require_another_file(database: Database, file: Path) -> None:
-    if not database.settings.is_sqlite or not file.exists():
+    database_file = database.settings.database_file
+    if database_file is None or not file.exists():
         return
-    database_file = Path(str(database.settings.database_url.database)).resolve()
+    database_file = database_file.resolve()
     own_files = [database_file.with_name(database_file.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
     if any(own_file.exists() and own_file.samefile(file) for own_file in own_files):
         raise CommandError(f"{file} is the database file or its write-ahead log. Choose another name.")
@@ -160,7 +161,8 @@ def _dump_postgresql(
 def _restore_sqlite(
     database: Database, file: Path, manifest: Manifest, progress: Progress, skip_verification: bool
 ) -> list[str]:
-    database_file = Path(str(database.settings.database_url.database))
+    database_file = database.settings.database_file
+    assert database_file is not None
     with TemporaryDirectory(dir=database_file.parent, prefix=".restore-") as folder:
         staged = Path(folder) / "restored.db"
         with staged.open("wb") as out:

@@ -117,6 +117,11 @@ class Settings(BaseSettings):
         return self.database_url.get_backend_name() == "sqlite"
 
     @property
+    def database_file(self) -> Path | None:
+        """The SQLite file of DB_URL, or None for PostgreSQL."""
+        return Path(str(self.database_url.database)) if self.is_sqlite else None
+
+    @property
     def database_kind(self) -> Literal["sqlite", "postgresql"]:
         return "sqlite" if self.is_sqlite else "postgresql"
 

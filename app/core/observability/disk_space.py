@@ -15,8 +15,8 @@ def free_bytes(settings: Settings) -> dict[str, int]:
     A missing folder counts as 0.
     """
     paths = {"temporary": Path(tempfile.gettempdir())}
-    if settings.is_sqlite:
-        paths["database"] = Path(str(settings.database_url.database)).resolve().parent
+    if settings.database_file is not None:
+        paths["database"] = settings.database_file.resolve().parent
     return {name: _disk_free_bytes(path) for name, path in paths.items()}
 
 

@@ -78,8 +78,8 @@ def _load_or_create_key(path: Path) -> str:
 def find_exposed_files(settings: Settings) -> list[Path]:
     """Return the files with secrets or personal data that other users of this machine may read or change."""
     files = [Path(str(Settings.model_config.get("env_file")))]
-    if settings.is_sqlite:
-        files.append(Path(str(settings.database_url.database)))
+    if settings.database_file is not None:
+        files.append(settings.database_file)
     return [file for file in files if file.exists() and _is_exposed(file.stat())]
 
 

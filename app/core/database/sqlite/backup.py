@@ -48,7 +48,8 @@ def replace_database(staged: Path, settings: Settings, *, on_pages: PagesCallbac
 
     Raises CopyFailed if other processes lock the file for longer than DB_LOCK_TIMEOUT_SECONDS.
     """
-    live = str(settings.database_url.database)
+    live = settings.database_file
+    assert live is not None
     try:
         with (
             closing(sqlite3.connect(staged)) as source,
