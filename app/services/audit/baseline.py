@@ -8,25 +8,12 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from app.core.database.session import Database, Session
-from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, SECOND_FACTOR, USER
 from app.services.access import locks
 from app.services.audit import recorder, verification
 from app.services.audit.reconciliation import Reconciliation, Uncovered
 from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS
 from app.services.audit.replay import BASELINE_VERB
 from app.services.audit.stored_rows import AuditChainBroken
-
-_IDS = {
-    table.name: (table, column)
-    for table, column in (
-        (ENTRY, ENTRY.c.id),
-        (USER, USER.c.id),
-        (PROJECT, PROJECT.c.id),
-        (API_TOKEN, API_TOKEN.c.id),
-        (SECOND_FACTOR, SECOND_FACTOR.c.user_id),
-        (PASSWORD_LINK, PASSWORD_LINK.c.user_id),
-    )
-}
 
 
 def find_uncovered(session: Session) -> list[Uncovered]:
@@ -60,14 +47,14 @@ def write_baseline(database: Database, rows: list[Uncovered], *, request_id: str
 
 
 def _record(session: Session, uncovered: Uncovered, *, at: datetime) -> int:
-    table, key = _IDS[uncovered.table]
-    row: Row[Any] | None = session.execute(select(table).where(key == uncovered.object_id)).one_or_none()
+    table = uncovered.key.table
+    row: Row[Any] | None = session.execute(select(table).where(uncovered.key == uncovered.object_id)).one_or_none()
     if row is None:
         return 0
     values = {name: getattr(row, name) for name in uncovered.columns}
     recorder.record(
         session,
-        f"{uncovered.table}{BASELINE_VERB}",
+        f"{table.name}{BASELINE_VERB}",
         at=at,
         actor_id=None,
         subject_id=uncovered.owner or None,

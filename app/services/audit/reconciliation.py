@@ -32,9 +32,9 @@ _MISSING_ZONES = (
 
 
 class Uncovered(NamedTuple):
-    """Columns of a row that no event holds. `owner` is the chain that describes the row."""
+    """Columns of a row that no event holds. `owner` is the chain that describes the row, and `key` its id column."""
 
-    table: str
+    key: Column[Any]
     owner: int
     object_id: int
     columns: tuple[str, ...]
@@ -108,7 +108,7 @@ class Reconciliation:
         if uncovered:
             self.uncovered.update(f"{table.name}.{name}" for name in uncovered)
             if self._on_uncovered is not None:
-                self._on_uncovered(Uncovered(table.name, owner, table.id_of(row), uncovered))
+                self._on_uncovered(Uncovered(table.key, owner, getattr(row, table.key.name), uncovered))
         return [name for name in table.compared if name in state and not self._agrees(name, row, state[name])]
 
     def _agrees(self, name: str, row: Row[Any], recorded: Any) -> bool:
@@ -140,13 +140,10 @@ class _TableReader:
         unaudited = _NOT_IN_EVENTS.get(table, set()) | {key.name} | ({owner.name} if owner is not None else set())
         self.compared = [column.name for column in table.c if column.name not in unaudited]
         columns = [column for column in table.c if column in identity or column.name in self.compared]
-        self._owner, self._key = owner.name if owner is not None else None, key.name
+        self.key = key
+        self._owner = owner.name if owner is not None else None
         self._rows = resources.enter_context(closing(read_rows(session, table, columns, tuple(identity))))
         self._next = next(self._rows, None)
-
-    def id_of(self, row: Row[Any]) -> int:
-        """Return the id of a row among the rows of its owner."""
-        return int(getattr(row, self._key))
 
     def rows_until(self, last_owner: float) -> Iterator[tuple[Any, Any, Row[Any]]]:
         """Yield the next rows up to those of an owner: their owner, their id, and the row."""
@@ -156,7 +153,7 @@ class _TableReader:
             position = owner if isinstance(owner, int) else math.inf
             if position > last_owner:
                 return
-            yield owner, getattr(row, self._key), row
+            yield owner, getattr(row, self.key.name), row
             self._next = next(self._rows, None)
 
 
