@@ -28,9 +28,12 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
     with open_database(settings) as database:
         _ = database.keyring.signing_key  # read now, because in a worker process an error would be a traceback
         ensure_schema(database, all_tables())
+        warnings = _check_files(settings)
+        with database.read_transaction("start:schema") as session:
+            warnings += _check_schema(session)
         with database.write_transaction("start:first-admin") as session:
             locks.lock_user_rules(session)  # the second of two concurrent first starts sees the event of the first
-            warnings = [*_check_files(settings), *_check_schema(session), *_check_keys(session)]
+            warnings += _check_keys(session)
             created = first_admin.ensure(session, at=at)
     if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
         warnings.append(
