@@ -16,7 +16,6 @@ from app.api.dependencies.counters import count_audit_events
 from app.core.database.retry import run_with_retry
 from app.core.database.session import Session
 from app.core.database.transactions import CallerService, P, Service, T
-from app.core.errors import DomainError
 from app.core.security.access_tokens import Claims
 from app.core.server.concurrency_limit import ConcurrencyLimiter
 from app.core.server.runtime import Runtime
@@ -64,14 +63,15 @@ class RequestTransactionRunner:
 
     async def write_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
         """Run the work in a writing transaction. Writes of one user have half of the permits at most."""
-        committed: list[Session] = []
+        sessions: list[Session] = []  # of each try
         try:
             return await self.runtime.request_limiter.run(
-                lambda: run_with_retry(lambda: self._write_once(work, committed)), writes=True, user_id=user
+                lambda: run_with_retry(lambda: self._write_once(work, sessions)), writes=True, user_id=user
             )
         finally:
-            for session in committed:
-                self._follow_up(session)
+            for session in sessions:
+                if session.is_committed:
+                    self._follow_up(session)
 
     async def _run_read(
         self, limiter: ConcurrencyLimiter, work: Callable[[Session], T], *, user_id: int | None = None
@@ -87,21 +87,13 @@ class RequestTransactionRunner:
         with self.runtime.database.read_transaction(self.request_id) as session:
             return work(session), stale_credential(session)
 
-    def _write_once(self, work: Callable[[Session], T], committed: list[Session]) -> T:
-        """Run the work, and append its session to `committed` if the transaction was committed."""
-        opened: list[Session] = []
-        try:
-            with self.runtime.database.write_transaction(self.request_id) as session:
-                opened.append(session)
-                result = work(session)
-                self._check_quota(session)
-                if (stale_claims := stale_credential(session)) is not None:
-                    touch_last_used(session, stale_claims)
-        except DomainError as error:
-            if error.is_audited:
-                _count_commit(opened, committed)
-            raise
-        _count_commit(opened, committed)
+    def _write_once(self, work: Callable[[Session], T], sessions: list[Session]) -> T:
+        with self.runtime.database.write_transaction(self.request_id) as session:
+            sessions.append(session)
+            result = work(session)
+            self._check_quota(session)
+            if (stale_claims := stale_credential(session)) is not None:
+                touch_last_used(session, stale_claims)
         return result
 
     def _check_quota(self, session: Session) -> None:
@@ -116,6 +108,7 @@ class RequestTransactionRunner:
 
     def _follow_up(self, session: Session) -> None:
         """Count what a committed transaction wrote, and start what follows it: e-mails, events of refused logins."""
+        count_audit_events(recorded_actions(session))
         for user_id, written_bytes in recorded_bytes(session).items():
             self.runtime.write_limiter.charge(user_id, written_bytes, at=monotonic_seconds())
         if (mailer := self.runtime.mailer) is not None:
@@ -124,12 +117,6 @@ class RequestTransactionRunner:
         if refused_logins.had_attempt(session):
             key = (refused_logins.record_due, self.request_id)
             self.runtime.run_in_background(key, lambda: self.write(refused_logins.record_due, at=utc_now()))
-
-
-def _count_commit(opened: list[Session], committed: list[Session]) -> None:
-    committed += opened
-    for session in opened:
-        count_audit_events(recorded_actions(session))
 
 
 class AuthenticatedTransactionRunner(Generic[_Caller]):
@@ -148,8 +135,8 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         on_success: Callable[[], None] = lambda: None,
     ) -> None:
         """`limit_key` is the key in the rate limiter by which the caller's requests are counted. `verified_user_id` is
-        the caller's id if the credential proves it without the database.
-        `on_success` runs after each transaction, because the database has then accepted the credential.
+        the caller's id if the credential proves it without the database. `on_success` runs after each transaction,
+        because the database has then accepted the credential.
         """
         self.anonymous = runner
         self.identify = identify

@@ -38,6 +38,12 @@ class Session(SQLModelSession):
     request_id: str
     writes: bool
     """True in a write transaction."""
+    is_committed: bool = False
+
+    def commit(self) -> None:
+        """Commit the transaction, and remember that."""
+        super().commit()
+        self.is_committed = True
 
     def execute_later(self, statement: Insert | Update | Delete, values: dict[str, Any]) -> None:
         """Queue a statement and send it together with the next one, or with COMMIT, to save a round trip.
