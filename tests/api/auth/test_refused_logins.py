@@ -30,6 +30,7 @@ def log_in(anonymous, server):
     return send
 
 
+@pytest.mark.alone  # 300 passwords are hashed at the lowest priority
 @pytest.mark.high_volume
 def test_wrong_logins_from_300_networks_are_two_events(people, database, db_url, run_command):
     """Each attempt has another /64 network, so it reaches no limit of an address. One half is for Ana."""
