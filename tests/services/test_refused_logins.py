@@ -23,11 +23,6 @@ ONE_HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def ana(people):
-    return people.employee("Ana")
-
-
-@pytest.fixture
 def audit_log(database, ana):
     return AuditLog(database)
 

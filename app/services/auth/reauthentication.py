@@ -11,7 +11,6 @@ from app.core.security.access_tokens import Claims
 from app.core.security.passwords import PasswordHasher
 from app.models.tables import LOGIN_SESSION
 from app.models.users import User
-from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.access.authentication import authenticate
 from app.services.auth import login_throttle, refused_logins
@@ -69,8 +68,8 @@ def reauthenticate(session: Session, claims: Claims, check: PasswordCheck, *, at
     holder = check.holder
     with refused_logins.count_refusal(session, holder.user_id, at=at):
         limit = login_throttle.find_reached_limit(session, holder.email, holder.user_id, check.client.address, at=at)
-        (user,) = locks.lock_users(session, holder.user_id)
         actor = authenticate(session, claims)
+        user = session.get_one(User, actor.id)
         is_right = check.matches is True and user.password_hash == holder.password_hash
         if limit is not None and not (is_right and limit.accepts_right_password):
             login_throttle.record_beyond_limit(session, limit, at=at)
@@ -91,8 +90,8 @@ def reauthenticate_unless_recent(
     """
     if check.matches is not None:
         return reauthenticate(session, claims, check, at=at)
-    (user,) = locks.lock_users(session, check.holder.user_id)
     actor = authenticate(session, claims)
+    user = session.get_one(User, actor.id)
     created_at = session.execute(
         select(LOGIN_SESSION.c.created_at).where(LOGIN_SESSION.c.id == actor.session_id)
     ).scalar_one()
