@@ -46,8 +46,8 @@ _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 def render_key_lock(key: str, *, shared: bool = False) -> str:
     """Return the statement that locks a key until the transaction ends, for SEND_FIRST. `lock_keys` uses the same lock.
 
-    Others that share the lock do not wait for each other. Requests are granted in order: who wants to share it waits
-    behind an exclusive request that already waits. For row locks PostgreSQL does not do that.
+    Others that share the lock do not wait for each other. Requests are granted in order. So a shared request waits
+    behind an exclusive one that already waits. For row locks PostgreSQL does not do that.
     """
     return f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({_lock_number(key)}); "
 

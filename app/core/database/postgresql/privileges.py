@@ -26,7 +26,7 @@ ORDER BY 1
 def find_missing_privileges(connection: Connection, required: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the privileges on these tables and their sequences that the role lacks, as `INSERT on time_entry`.
 
-    A table that does not exist is left out: the schema's revision tells about it.
+    A table that does not exist is left out, because the check of the schema's revision reports it.
     """
     pairs = [(table, privilege) for table, privileges in required.items() for privilege in privileges]
     names, privileges = map(list, zip(*pairs, strict=True))
