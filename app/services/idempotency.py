@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import bindparam, delete, func, select, tuple_
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.dialect import byte_length, upsert
+from app.core.database.dialect import byte_length, delete_batch, upsert
 from app.core.database.session import Session, is_lock_timeout
 from app.core.errors import Conflict, Invalid
 from app.models.tables import IDEMPOTENCY_KEY
@@ -33,18 +33,13 @@ REPLACED_COLUMNS = ("fingerprint", "answer", "created_at")
 _STORED_QUERY = select(IDEMPOTENCY_KEY.c.fingerprint, IDEMPOTENCY_KEY.c.answer, IDEMPOTENCY_KEY.c.created_at).where(
     IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"), IDEMPOTENCY_KEY.c.key == bindparam("key")
 )
-# Deletes expired keys of all users, oldest first, because those of a user who never writes again would stay forever.
-# SKIP LOCKED leaves out rows that another transaction is deleting.
 _EXPIRED_QUERY = (
     select(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key)
     .where(IDEMPOTENCY_KEY.c.created_at <= bindparam("until"))
     .order_by(IDEMPOTENCY_KEY.c.created_at)
 )
-_PURGE = delete(IDEMPOTENCY_KEY).where(
-    tuple_(IDEMPOTENCY_KEY.c.user_id, IDEMPOTENCY_KEY.c.key).in_(
-        _EXPIRED_QUERY.limit(PURGE_BATCH_SIZE).with_for_update(skip_locked=True)
-    )
-)
+# All users' keys, because those of a user who never writes again would stay forever.
+_PURGE = delete_batch(_EXPIRED_QUERY, PURGE_BATCH_SIZE)
 _NEWEST_FIRST = (IDEMPOTENCY_KEY.c.created_at.desc(), IDEMPOTENCY_KEY.c.key)
 _OWN_KEYS = (
     select(

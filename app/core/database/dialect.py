@@ -5,9 +5,23 @@ A statement is therefore the same object on both, and can be built when its modu
 
 import string
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, TableValuedAlias, Text, literal, literal_column
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Delete,
+    Integer,
+    Select,
+    Table,
+    TableValuedAlias,
+    Text,
+    delete,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -17,6 +31,17 @@ from app.core.database.column_types import Instant, WallTime
 
 upsert = insert
 """INSERT with ON CONFLICT. SQLite's compiler accepts PostgreSQL's construct too."""
+
+
+def delete_batch(due: Select[Any], size: int) -> Delete:
+    """Return a DELETE of the first `size` rows of a query, which selects the primary key of its table.
+
+    Rows locked by another transaction are left out. The batch is a CTE, which PostgreSQL runs once. It may run a
+    subquery of the same text again for each row of the table, skip what it has already deleted, and delete more.
+    """
+    (table,) = due.get_final_froms()
+    batch = due.limit(size).with_for_update(skip_locked=True).cte("batch")
+    return delete(cast(Table, table)).where(tuple_(*due.selected_columns).in_(select(*batch.columns)))
 
 
 class _SqlFunction(FunctionElement[Any]):

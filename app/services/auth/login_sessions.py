@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import CursorResult, Row, bindparam, delete, insert, select, update
 
+from app.core.database.dialect import delete_batch
 from app.core.database.session import Session
 from app.core.security.opaque_tokens import RefreshRefused, RefreshToken, digest
 from app.core.server.ip_addresses import rate_limit_key
@@ -43,9 +44,7 @@ _EXPIRED = (
     .where(LOGIN_SESSION.c.expires_at <= bindparam("until"))
     .order_by(LOGIN_SESSION.c.expires_at)
 )
-_PURGE_EXPIRED = delete(LOGIN_SESSION).where(
-    LOGIN_SESSION.c.id.in_(_EXPIRED.limit(PURGE_BATCH_SIZE).with_for_update(skip_locked=True))
-)
+_PURGE_EXPIRED = delete_batch(_EXPIRED, PURGE_BATCH_SIZE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, ScalarSelect, and_, bindparam, delete, insert, or_, select
 
-from app.core.database.dialect import upsert
+from app.core.database.dialect import delete_batch, upsert
 from app.core.database.session import Session
 from app.core.errors import RateLimited, RateLimitPolicy
 from app.core.server.ip_addresses import rate_limit_key
@@ -36,13 +36,8 @@ earlier. Failures dated further ahead come from a wrong clock, so they are ignor
 BEYOND_LIMIT = "beyond a limit"
 """Stored as the address of a guess beyond a limit, so that the guess does not count for the limit of its address."""
 PURGE_BATCH_SIZE = 50
-_OLD_FAILURES = (
-    select(FAILED_LOGIN.c.id)
-    .where(FAILED_LOGIN.c.at <= bindparam("until"))
-    .order_by(FAILED_LOGIN.c.at)
-    .limit(PURGE_BATCH_SIZE)
-)
-_PURGE_FAILURES = delete(FAILED_LOGIN).where(FAILED_LOGIN.c.id.in_(_OLD_FAILURES.with_for_update(skip_locked=True)))
+_OLD_FAILURES = select(FAILED_LOGIN.c.id).where(FAILED_LOGIN.c.at <= bindparam("until")).order_by(FAILED_LOGIN.c.at)
+_PURGE_FAILURES = delete_batch(_OLD_FAILURES, PURGE_BATCH_SIZE)
 _INSERT_FAILURE = insert(FAILED_LOGIN).values({name: bindparam(name) for name in ("account", "address", "at")})
 _EXCESS_ADDRESSES = (
     select(KNOWN_ADDRESS.c.address)
