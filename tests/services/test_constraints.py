@@ -1,8 +1,10 @@
 """Constraints of the database, and the domain error for each violation (rules: E1, E2, P1, P4, J1).
 
 The tests write without a service. The constraints apply even if a service lacks the check before a write.
+`CONSTRAINT_EXAMPLES=1000` draws more examples of overlapping entries.
 """
 
+import os
 from datetime import datetime, timedelta
 
 import pytest
@@ -132,11 +134,12 @@ def test_the_id_of_a_deleted_entry_is_never_given_again(database, ana, website):
         assert connection.execute(INSERT, entry(ana, website, "10:00 12:00")).scalar_one() > gone
 
 
+EXAMPLES = int(os.environ.get("CONSTRAINT_EXAMPLES", "80"))
 TIME_RANGES = st.tuples(st.integers(0, 12), st.none() | st.integers(0, 5))
 STEPS = st.lists(st.tuples(st.none() | st.integers(0, 11), TIME_RANGES), max_size=12)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_the_database_accepts_exactly_what_overlaps_nothing(database, ana, website, steps):
     """Each step inserts an entry, or moves the existing entry with its number. The model is `overlap`."""
