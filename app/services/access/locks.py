@@ -4,12 +4,14 @@ The order is: the user rules, then users by ascending id, then everything else. 
 lock on the user rules alone. So it may lock the admin first and then the user, whatever their ids.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import select
 
 from app.core.database.execution_options import SEND_FIRST
 from app.core.database.postgresql.operations import render_key_lock
 from app.core.database.session import Session
-from app.models.tables import NAMED_LOCK
+from app.models.tables import NAMED_LOCK, USER
 from app.models.users import User
 from app.services.access.errors import UserNotFound
 
@@ -34,6 +36,12 @@ def lock_users(session: Session, *user_ids: int) -> list[User]:
     if len(users) != len(ids):
         raise UserNotFound("There is no user with this id.")
     return list(users)
+
+
+def lock_users_skip_locked(session: Session, user_ids: Iterable[int]) -> list[int]:
+    """Lock the users' rows, except those that another transaction has locked, and return the ids of the locked ones."""
+    users = select(USER.c.id).where(USER.c.id.in_(user_ids)).order_by(USER.c.id)
+    return list(session.scalars(users.with_for_update(key_share=True, skip_locked=True)))
 
 
 def user_lock_options(*user_ids: int) -> dict[str, str]:

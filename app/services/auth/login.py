@@ -89,8 +89,8 @@ def _check_credentials(
     password_matches: bool,
     at: datetime,
 ) -> None:
-    limit = login_throttle.find_reached_limit(session, attempt.email, user_id, attempt.client.address, at=at)
     current = _load_credentials(session, attempt.email, lock_user_id=user_id)
+    limit = login_throttle.find_reached_limit(session, attempt.email, user_id, attempt.client.address, at=at)
     is_refused = credentials is None or current != credentials or not credentials.is_active or not password_matches
     if limit is not None and (is_refused or not limit.accepts_right_password):
         login_throttle.record_beyond_limit(session, limit, at=at)

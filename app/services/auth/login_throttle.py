@@ -72,8 +72,10 @@ def find_reached_limit(
 ) -> ReachedLimit | None:
     """Return the limit that is reached for this attempt, or None.
 
-    Locks the account and the address until the commit, so concurrent attempts cannot exceed a limit. One statement
-    reads all limits, so the response time does not depend on which limit applies or whether the account exists.
+    Locks the address and the account until the commit, so concurrent attempts cannot exceed a limit. The caller has
+    locked the user's row before. Otherwise, everybody at the address would wait while one user's row is locked. One
+    statement reads all limits, so the response time does not depend on which limit applies or whether the account
+    exists.
     """
     network, account = rate_limit_key(address), account_key(session, email)
     guess_key = _digest(session, "login-beyond-limit", f"{network} {casefold_key(email)}")
@@ -166,5 +168,5 @@ def _window(policy: RateLimitPolicy) -> timedelta:
 
 
 def _lock(session: Session, network: str, account: str) -> None:
-    """Lock the address, then the account. The fixed order prevents deadlocks."""
+    """Lock the address, then the account, after the user's row. The fixed order prevents deadlocks."""
     session.lock_keys(network, account)

@@ -67,9 +67,9 @@ def reauthenticate(session: Session, claims: Claims, check: PasswordCheck, *, at
     """
     holder = check.holder
     with refused_logins.count_refusal(session, holder.user_id, at=at):
-        limit = login_throttle.find_reached_limit(session, holder.email, holder.user_id, check.client.address, at=at)
         actor = authenticate(session, claims)
         user = session.get_one(User, actor.id)
+        limit = login_throttle.find_reached_limit(session, holder.email, holder.user_id, check.client.address, at=at)
         is_right = check.matches is True and user.password_hash == holder.password_hash
         if limit is not None and not (is_right and limit.accepts_right_password):
             login_throttle.record_beyond_limit(session, limit, at=at)

@@ -83,15 +83,16 @@ def record_due(session: Session, *, at: datetime) -> None:
     """Record up to BATCH_SIZE counts that are due, one event for each account.
 
     It runs after every login in a transaction of its own. So the response does not wait for it, and users are locked in
-    ascending order.
+    ascending order. A user whose row is locked is left for the next login. Otherwise, that user's long request would
+    make the others in the batch wait.
     """
     is_due = REFUSED_LOGIN.c.due_at <= at
     due = select(REFUSED_LOGIN.c.chain_id).where(is_due).order_by(REFUSED_LOGIN.c.due_at).limit(BATCH_SIZE)
     chain_ids = session.scalars(due).all()
     if not chain_ids:
         return
-    locks.lock_users(session, *(each for each in chain_ids if each != ORGANISATION_CHAIN))
-    locked = select(REFUSED_LOGIN).where(REFUSED_LOGIN.c.chain_id.in_(chain_ids), is_due)
+    locked_ids = {ORGANISATION_CHAIN, *locks.lock_users_skip_locked(session, chain_ids)}
+    locked = select(REFUSED_LOGIN).where(REFUSED_LOGIN.c.chain_id.in_(locked_ids.intersection(chain_ids)), is_due)
     for row in session.execute(locked.order_by(REFUSED_LOGIN.c.chain_id).with_for_update()).all():
         same_account = REFUSED_LOGIN.c.chain_id == row.chain_id
         if row.first_at is None:
