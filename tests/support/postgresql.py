@@ -107,10 +107,19 @@ class PostgreSQLServer:
 
     def restart(self) -> None:
         """Restart as an operator does: close all connections and write everything to disk."""
+        self._shut_down()
+        self.start()
+
+    def restart_as_standby(self) -> None:
+        """Restart as a standby that has replayed everything and serves reads."""
+        self._shut_down()
+        (self._data / "standby.signal").touch()
+        self.start()
+
+    def _shut_down(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)  # fast shutdown
         self._reap()
-        self.start()
 
     def stop(self) -> None:
         """Stop the server at once and wait for its end. Its data are discarded."""

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from app.core import errors
-from app.core.database.postgresql.privileges import INSUFFICIENT_PRIVILEGE
+from app.core.database.postgresql.privileges import OPERATOR_ERRORS
 from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.observability.logging import first_line
@@ -255,8 +255,8 @@ def _allowed_methods(request: Request) -> str:
 
 def _database_unavailable(error: DBAPIError, scope: Mapping[str, Any]) -> Response:
     log, fields = structlog.get_logger(), {"request_id": _request_id(scope), "error": first_line(error.orig)}
-    if _sqlstate(error) == INSUFFICIENT_PRIVILEGE:
-        log.error("database_privilege_missing", **fields)
+    if event := OPERATOR_ERRORS.get(_sqlstate(error) or ""):
+        log.error(event, **fields)
     else:
         log.warning("database_error", **fields)
     return problem_response(DatabaseUnavailable("The database is unreachable or overloaded. Try again soon."), scope)
@@ -271,14 +271,14 @@ def _is_sqlite_unavailable(error: DBAPIError) -> bool:
 
 
 def _is_postgresql_unavailable(error: DBAPIError) -> bool:
-    """Return True for errors that a retry may resolve: lost connection, shutdown, insufficient resources, read-only
-    database, lock or statement timeout, deadlock. Also for a privilege that an operator must grant."""
+    """Return True for errors that a retry may resolve: lost connection, shutdown, insufficient resources, lock or
+    statement timeout, deadlock. Also for those that an operator must resolve."""
     if error.connection_invalidated:
         return True
     state = _sqlstate(error)
     if state is None:
         return isinstance(error.orig, PostgreSQLError)
-    return state[:2] in {"08", "53", "57", "58", "40"} or state in {"25006", "55P03", "25P03", INSUFFICIENT_PRIVILEGE}
+    return state[:2] in {"08", "53", "57", "58", "40"} or state in {"55P03", "25P03"} or state in OPERATOR_ERRORS
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -63,7 +63,8 @@ def _readiness(session: Session) -> Readiness:
 def check_ready(session: Session) -> set[str]:
     """Return the database's revisions if the service can run on it.
 
-    Raises DiskSpaceLow, SchemaOutdated, DatabaseUnavailable, AuditKeyUnknown.
+    Raises DiskSpaceLow, SchemaOutdated, DatabaseUnavailable, AuditKeyUnknown. Raises DBAPIError if the database is
+    read-only.
     """
     if low_volumes := find_low_space(session.settings):
         volumes = ", ".join(low_volumes)
@@ -73,6 +74,7 @@ def check_ready(session: Session) -> set[str]:
         raise SchemaOutdated(
             f"The database schema is at {', '.join(revisions) or 'no revision'}. Run: python -m app.cli migrate"
         )
+    session.check_writable()
     if missing := session.find_missing_privileges(required_privileges()):
         _log.error("database_privilege_missing", missing=", ".join(missing))
         raise DatabaseUnavailable("The service's database role lacks privileges. The log names them.")

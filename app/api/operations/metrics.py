@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from app.api.dependencies.transactions import get_runtime
@@ -95,7 +96,7 @@ class DatabaseProbe:
 def _is_ready(session: Session) -> bool:
     try:
         check_ready(session)
-    except Unavailable:
+    except (Unavailable, DBAPIError):  # DBAPIError: the database is read-only
         return False
     return True
 

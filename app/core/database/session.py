@@ -71,6 +71,10 @@ class Session(SQLModelSession):
         """Return the privileges on tables that the database role lacks. SQLite has none."""
         return self.operations.find_missing_privileges(self.connection(), required)
 
+    def check_writable(self) -> None:
+        """Raise DBAPIError, which names the cause, if write transactions on PostgreSQL would be read-only."""
+        self.operations.check_writable(self.connection())
+
     def allocate_ids(self, table: Table, count: int) -> Iterable[int]:
         """Return ids for new rows of a table, ascending. No other transaction gets the same ids."""
         return self.operations.allocate_ids(self.connection(), table, count)

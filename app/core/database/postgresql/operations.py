@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.database.postgresql.catalog import OWN_TABLES
 from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
-from app.core.database.postgresql.privileges import find_missing_privileges
+from app.core.database.postgresql.privileges import check_writable, find_missing_privileges
 
 _CHUNK_BYTES = 256 * 1024
 _SCHEMA_OBJECTS = f"""
@@ -78,6 +78,9 @@ class PostgreSQLOperations:
 
     def find_missing_privileges(self, connection: Connection, required: Mapping[str, Sequence[str]]) -> list[str]:
         return find_missing_privileges(connection, required)
+
+    def check_writable(self, connection: Connection) -> None:
+        check_writable(connection)
 
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         sequence = func.pg_get_serial_sequence(f'"{table.name}"', "id")

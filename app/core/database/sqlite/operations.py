@@ -38,6 +38,9 @@ class SQLiteOperations:
         """Return no privileges, because SQLite has none."""
         return []
 
+    def check_writable(self, connection: Connection) -> None:
+        """Do nothing: SQLite has no setting that makes transactions read-only."""
+
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
         return range(last + 1, last + 1 + count)
