@@ -5,7 +5,7 @@ An operation accepts access tokens, and API tokens that have one of its route's 
 no API token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Annotated, Generic, TypeVar
 
@@ -25,16 +25,21 @@ _Caller = TypeVar("_Caller")
 
 
 class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
-    """Verify the request's token and apply its credential's rate limit, before the body is validated.
+    """Verify the request's token and apply its user's rate limit, before the body is validated.
 
-    API tokens that may be made up share the limit of their network. Otherwise each would have a limit of its own.
+    All credentials of a user share one limit. API tokens that may be made up and credentials that the database has
+    rejected share the limit of their network. Otherwise they could use up the limit of the user whom they name.
+
     Raises InvalidToken, TooManyRequests. `identify` loads the caller from the database in each transaction. `pending`
-    lists the actions that the caller may still have to do, such as changing the password.
+    lists the actions that the caller may still have to do, such as changing the password. With `ends_credentials`, each
+    credential has a limit of its own. Otherwise a stolen one could keep its user from ending it.
 
     The class is the security scheme instead of depending on one, because each dependency costs time at each request.
     """
 
-    def __init__(self, identify: Callable[[Session, Claims], _Caller], *pending: PendingAction) -> None:
+    def __init__(
+        self, identify: Callable[[Session, Claims], _Caller], *pending: PendingAction, ends_credentials: bool = False
+    ) -> None:
         super().__init__(
             tokenUrl="/api/v1/auth/login",
             scheme_name=OAuth2PasswordBearer.__name__,
@@ -42,6 +47,7 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
             description="Log in with e-mail (as username) and password.",
         )
         self._identify = identify
+        self._ends_credentials = ends_credentials
         self._access_rule = cache(lambda scopes: AccessRule(frozenset(map(TokenScope, scopes)), frozenset(pending)))
 
     async def __call__(  # type: ignore[override]
@@ -51,15 +57,21 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
         runtime = get_runtime(request)
         claims = runtime.signer.read(token, self._access_rule(tuple(security.scopes)), at=utc_now())
         request.state.user_id = claims.user_id  # for the log; an API token may be made up
-        limit_key = claims.credential if claims.is_authentic else f"unproven {rate_limit_key(client_address(request))}"
+        limit_key = self._choose_limit_key(claims, request)
         runtime.rate_limiter.acquire(limit_key, at=monotonic_seconds())
         return AuthenticatedTransactionRunner(
             RequestTransactionRunner(request),
             lambda session: self._identify(session, claims),
             limit_key=limit_key,
             verified_user_id=claims.user_id if claims.is_authentic else None,
-            on_success=lambda: runtime.signer.remember_accepted(claims),
+            on_accepted=lambda: runtime.signer.remember_accepted(claims),
+            on_rejected=lambda: runtime.signer.remember_rejected(claims),
         )
+
+    def _choose_limit_key(self, claims: Claims, request: Request) -> Hashable:
+        if not claims.is_authentic:
+            return f"unproven {rate_limit_key(client_address(request))}"
+        return claims.credential if self._ends_credentials else claims.user_id
 
 
 UserTransactionRunner = AuthenticatedTransactionRunner[Actor]
@@ -71,12 +83,18 @@ require_admin = Authentication(authentication.authenticate_admin)
 require_user_allow_pending = Authentication(authentication.authenticate, *PendingAction)
 """Also accepts users who must first change their password or enroll a second factor."""
 require_user_allow_enrollment = Authentication(authentication.authenticate, PendingAction.second_factor)
+require_user_to_revoke = Authentication(authentication.authenticate, ends_credentials=True)
+require_user_to_log_out = Authentication(authentication.authenticate, *PendingAction, ends_credentials=True)
 require_claims = Authentication(lambda _session, claims: claims)
 """For services that authenticate in a statement of their own, or again after they acquired a lock."""
 require_claims_allow_enrollment = Authentication(lambda _session, claims: claims, PendingAction.second_factor)
-require_claims_allow_pending = Authentication(lambda _session, claims: claims, *PendingAction)
+require_claims_to_change_password = Authentication(
+    lambda _session, claims: claims, *PendingAction, ends_credentials=True
+)
 
 AdminTransaction = Annotated[UserTransactionRunner, Security(require_admin, scopes=[TokenScope.admin])]
+RevokingTransaction = Annotated[UserTransactionRunner, Security(require_user_to_revoke)]
+"""For operations by which a user ends credentials of their own."""
 InteractiveAdminTransaction = Annotated[UserTransactionRunner, Security(require_admin)]
 """For operations that grant access to an account. With them, an API token could create itself a login session, which
 has no scopes, outlasts the token, and bypasses the second factor."""

@@ -6,7 +6,7 @@ is held while the request queues for the next thread. Therefore, with 300 concur
 then begins the transaction, authenticates the caller, runs the service and commits. Only then is the response created.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -16,7 +16,7 @@ from app.api.dependencies.counters import count_audit_events
 from app.core.database.retry import run_with_retry
 from app.core.database.session import Session
 from app.core.database.transactions import CallerService, P, Service, T
-from app.core.security.access_tokens import Claims
+from app.core.security.access_tokens import Claims, InvalidToken
 from app.core.server.concurrency_limit import ConcurrencyLimiter
 from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds, utc_now
@@ -130,22 +130,23 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         runner: RequestTransactionRunner,
         identify: Callable[[Session], _Caller],
         *,
-        limit_key: str | None = None,
+        limit_key: Hashable = None,
         verified_user_id: int | None = None,
-        on_success: Callable[[], None] = lambda: None,
+        on_accepted: Callable[[], None] = lambda: None,
+        on_rejected: Callable[[], None] = lambda: None,
     ) -> None:
         """`limit_key` is the key in the rate limiter by which the caller's requests are counted. `verified_user_id` is
-        the caller's id if the credential proves it without the database. `on_success` runs after each transaction,
-        because the database has then accepted the credential.
+        the caller's id if the credential proves it without the database. After each transaction, `on_accepted` or
+        `on_rejected` runs, because the database has then accepted or rejected the credential.
         """
         self.anonymous = runner
         self.identify = identify
         self._limit_key = limit_key
         self._user_id = verified_user_id
-        self._on_success = on_success
+        self._on_accepted, self._on_rejected = on_accepted, on_rejected
 
     def count_operations(self, count: int) -> None:
-        """Count this request as `count` requests of the caller's credential. Raises TooManyRequests."""
+        """Count this request as `count` requests of the caller. Raises TooManyRequests."""
         if self._limit_key is not None:
             self.anonymous.runtime.rate_limiter.acquire_operations(self._limit_key, count, at=monotonic_seconds())
 
@@ -156,23 +157,22 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         could use up another user's share.
         """
         if self._user_id is None:
-            caller = await self.anonymous.read(self.identify)
+            caller = await self._judge(self.anonymous.read(self.identify))
             assert isinstance(caller, Actor)  # only these callers ask for reports
             self._user_id = caller.id
-            self._on_success()
         return self._user_id
 
     async def read(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
-        result = await self.anonymous.read(lambda session: service(session, self.identify(session), *args, **options))
-        self._on_success()
-        return result
+        return await self._judge(
+            self.anonymous.read(lambda session: service(session, self.identify(session), *args, **options))
+        )
 
     async def report(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction that uses a permit of the report limiter."""
         user_id = await self.user_id()
-        return await self.anonymous.report(
-            user_id, lambda session: service(session, self.identify(session), *args, **options)
+        return await self._judge(
+            self.anonymous.report(user_id, lambda session: service(session, self.identify(session), *args, **options))
         )
 
     async def compute(self, work: Callable[[], T]) -> T:
@@ -190,6 +190,15 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
             return service(session, self.identify(session), *args, **options)
 
         # A token that proves nothing yet shares a permit with those of its network.
-        result = await self.anonymous.write_for(self._limit_key if self._user_id is None else self._user_id, work)
-        self._on_success()
+        user = self._limit_key if self._user_id is None else self._user_id
+        return await self._judge(self.anonymous.write_for(user, work))
+
+    async def _judge(self, transaction: Awaitable[T]) -> T:
+        """Await the transaction, and report if the database accepted or rejected the credential."""
+        try:
+            result = await transaction
+        except InvalidToken:
+            self._on_rejected()
+            raise
+        self._on_accepted()
         return result

@@ -77,12 +77,13 @@ class Claims:
     issued_at: float = field(default=math.inf, compare=False)
     """Time at which the access token was signed, in seconds since 1970. Infinity for an API token."""
     is_authentic: bool = field(default=True, compare=False)
-    """False for an API token without a valid tag, until the database has accepted it once: it may be made up."""
+    """False for an API token without a valid tag, until the database has accepted it once: it may be made up. False for
+    a credential that the database has rejected: its user may have ended it because it was stolen."""
 
     @property
     def credential(self) -> str:
         """A key that is unique to this login session or API token."""
-        return self.api_token_hash or f"session {self.session_id}"
+        return self.api_token_hash or _session_key(self.session_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class TokenSigner:
         self.lifetime = timedelta(minutes=settings.ACCESS_TOKEN_EXPIRE_MINUTES)
         self._verified_tokens: dict[bytes, _VerifiedToken] = {}
         self._accepted_api_tokens: dict[str, None] = {}
+        self._rejected_credentials: dict[str, None] = {}
 
     def sign(self, user_id: int, session_id: int, *, at: datetime) -> str:
         """Return an access token for a user's login session. It expires after ACCESS_TOKEN_EXPIRE_MINUTES."""
@@ -134,18 +136,35 @@ class TokenSigner:
             verified = self._verify_cached(token)
         except (JWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             raise InvalidToken("The access token is invalid or has expired. Log in again.") from None
-        return Claims(verified.user_id, at, session_id=verified.session_id, access=access, issued_at=verified.issued_at)
+        return Claims(
+            verified.user_id,
+            at,
+            session_id=verified.session_id,
+            access=access,
+            issued_at=verified.issued_at,
+            is_authentic=_session_key(verified.session_id) not in self._rejected_credentials,
+        )
 
     def remember_accepted(self, claims: Claims) -> None:
-        """Treat an API token without a valid tag as authentic from now on, because the database has accepted it."""
-        if claims.api_token_hash is not None and not claims.is_authentic:
+        """Treat the credential as authentic from now on, because the database has accepted it."""
+        if claims.is_authentic:
+            return
+        self._rejected_credentials.pop(claims.credential, None)
+        if claims.api_token_hash is not None:
             _make_room(self._accepted_api_tokens)
             self._accepted_api_tokens[claims.api_token_hash] = None
+
+    def remember_rejected(self, claims: Claims) -> None:
+        """Treat the credential as not authentic from now on, because the database has rejected it."""
+        if claims.is_authentic:  # one that may be made up would only displace others
+            _make_room(self._rejected_credentials)
+            self._rejected_credentials[claims.credential] = None
 
     def _read_api_token(self, token: str, access: AccessRule, *, at: datetime) -> Claims:
         user_id, has_valid_tag = self._api_tokens.decode(token)
         token_hash = digest(token)
         is_authentic = has_valid_tag or token_hash in self._accepted_api_tokens
+        is_authentic = is_authentic and token_hash not in self._rejected_credentials
         return Claims(
             _require_valid_user_id(user_id), at, api_token_hash=token_hash, access=access, is_authentic=is_authentic
         )
@@ -188,6 +207,10 @@ class TokenSigner:
         if type(session_id) is not int or not 0 < session_id <= MAX_SESSION_ID:
             raise ValueError("not a session id")
         return _VerifiedToken(_require_valid_user_id(int(subject)), session_id, issued_at, expires_at)
+
+
+def _session_key(session_id: int | None) -> str:
+    return f"session {session_id}"
 
 
 def _make_room(cache: dict[Any, Any]) -> None:

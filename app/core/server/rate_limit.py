@@ -1,4 +1,4 @@
-"""Rate limits: a burst of the quota, then a constant refill. Requests count per credential, written bytes per user."""
+"""Rate limits of a user: a burst of the quota, then a constant refill. They count requests, and written bytes."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -46,23 +46,23 @@ class _TokenBuckets:
 
 
 class RateLimiter(_TokenBuckets):
-    """A quota of requests for each credential. Each request takes one token."""
+    """A quota of requests for each key, which is a user or a network. Each request takes one token."""
 
     def __init__(self, per_minute: int, *, max_keys: int = MAX_KEYS) -> None:
         super().__init__(RateLimitPolicy("requests", per_minute, MINUTE_SECONDS), max_keys)
 
-    def acquire(self, key: str, *, at: float) -> None:
+    def acquire(self, key: Hashable, *, at: float) -> None:
         """Count one request of the key at this monotonic second. Raises TooManyRequests and then does not count it."""
         self._take(key, 1, at=at)
 
-    def acquire_operations(self, key: str, count: int, *, at: float) -> None:
+    def acquire_operations(self, key: Hashable, count: int, *, at: float) -> None:
         """Count a request of several operations, which `acquire` counted as one, as `count` requests.
 
         It counts as the quota at most, so that every request is accepted after a minute. Raises TooManyRequests.
         """
         self._take(key, max(min(count, self.policy.quota), 1) - 1, retry_tokens=1, at=at)
 
-    def _take(self, key: str, tokens: int, *, retry_tokens: int = 0, at: float) -> None:
+    def _take(self, key: Hashable, tokens: int, *, retry_tokens: int = 0, at: float) -> None:
         """Take the tokens, or raise TooManyRequests. A retry needs `retry_tokens` more."""
         now, cost = int(at * _SECOND), tokens * self._cost
         full_at = self._find_full_at(key, now)

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from tests.support.credentials import create_api_token
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, Company
 from tests.support.in_process_server import run_server
@@ -48,7 +49,7 @@ def test_every_operation_counts_and_a_refused_one_changes_nothing(people, as_use
     refused = ana.clock_in(website.id)
 
     assert refused.status_code == 429
-    assert as_user(ana_herself).get("/time-entries/current").status_code == 204
+    assert as_user(people.admin("Ada")).get("/reports/presence").json() == []
 
 
 def test_a_bulk_counts_as_its_number_of_operations_and_a_refused_one_changes_nothing(people, as_user):
@@ -63,7 +64,8 @@ def test_a_bulk_counts_as_its_number_of_operations_and_a_refused_one_changes_not
     assert (done.status_code, refused.status_code, refused.json()["code"]) == (200, 429, "too_many_requests")
     assert 1 <= int(refused.headers["Retry-After"]) <= 12
     assert codes == [204, 204, 204, 429], "the refused one counted as one request"
-    assert len(as_user(ana_herself).get("/time-entries").json()) == 6
+    entries = as_user(people.admin("Ada")).get("/time-entries", params={"user_id": ana_herself.id}).json()
+    assert len(entries) == 6
 
 
 def test_an_import_counts_as_its_number_of_lines_and_a_refused_one_creates_nobody(people, as_user):
@@ -77,6 +79,59 @@ def test_an_import_counts_as_its_number_of_lines_and_a_refused_one_creates_nobod
 
     assert (dry_run.status_code, refused.status_code, refused.json()["code"]) == (200, 429, "too_many_requests")
     assert len(users.json()) == 1
+
+
+def test_all_credentials_of_a_user_share_one_limit(people, server, as_user):
+    ana_herself, bob = people.employee("Ana"), as_user(people.employee("Bob"))
+    tokens = [server.token(ana_herself) for _ in range(10)]
+    tokens += [create_api_token(server.database, ana_herself, "entries:read").token for _ in range(10)]
+
+    answers = [read_with(server, token) for token in tokens]
+
+    assert answers == [204] * QUOTA + [429] * QUOTA
+    assert bob.get("/time-entries/current").status_code == 204
+
+
+def test_a_credential_that_ana_has_ended_uses_up_nothing_of_hers(people, server, as_user):
+    """A thief goes on with what was stolen. Only the first request after the end counts for Ana, on each worker."""
+    ana_herself = people.employee("Ana")
+    stolen, me = server.token(ana_herself), as_user(ana_herself)
+    api_token = create_api_token(server.database, ana_herself, "entries:read")
+    me.delete("/auth/sessions")
+    me.delete(f"/auth/api-tokens/{api_token.id}")
+
+    of_the_thief = [read_with(server, token) for token in (stolen, api_token.token) for _ in range(QUOTA)]
+
+    assert of_the_thief == [401] * 12 + [429] * 8, "two of Ana's, and ten of the network's"
+    assert [read_with_caller(me) for _ in range(QUOTA - 2)] == [204] * (QUOTA - 2)
+
+
+def test_a_stolen_token_that_uses_up_the_limit_does_not_keep_ana_from_ending_it(people, server, as_user):
+    ana_herself = people.employee("Ana")
+    stolen, me = server.token(ana_herself), as_user(ana_herself)
+    api_token = create_api_token(server.database, ana_herself, "entries:read")
+    for _ in range(QUOTA):
+        read_with(server, stolen)
+    assert read_with_caller(me) == 429
+
+    ended = [me.delete("/auth/sessions"), me.delete(f"/auth/api-tokens/{api_token.id}")]
+    changed = me.post(
+        "/auth/password", json={"current_password": PASSWORD, "new_password": "another-lantern-17-harbour"}
+    )
+
+    assert [answer.status_code for answer in ended] == [204, 204]
+    assert changed.status_code == 200
+    with server.caller(changed.json()["access_token"]) as new_session:
+        assert new_session.post("/auth/logout").status_code == 204
+
+
+def read_with_caller(caller):
+    return caller.get("/time-entries/current").status_code
+
+
+def read_with(server, token):
+    with server.caller(token) as caller:
+        return read_with_caller(caller)
 
 
 def test_another_spelling_of_a_token_is_counted_with_it(people, server):

@@ -1,4 +1,4 @@
-"""A burst of one minute's quota and then a constant refill, for each credential separately."""
+"""A burst of one minute's quota and then a constant refill, for each user separately."""
 
 import itertools
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response, Security
 from app.api.dependencies.authentication import (
     AdminTransaction,
     ClaimsTransactionRunner,
+    RevokingTransaction,
     UserTransactionRunner,
     require_claims,
     require_user,
@@ -57,7 +58,7 @@ async def list_my_api_tokens(tx: UserTransaction) -> list[ApiTokenRead]:
     status_code=204,
     responses=error_responses(*AUTH_ERRORS, ApiTokenNotFound),
 )
-async def revoke_my_api_token(token_id: PathId, tx: UserTransaction, now: Now) -> None:
+async def revoke_my_api_token(token_id: PathId, tx: RevokingTransaction, now: Now) -> None:
     """Revoke one of your API tokens. It stops working immediately."""
     await tx.write(api_tokens.revoke_own, token_id, at=now)
 

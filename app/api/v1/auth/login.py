@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Security
 
-from app.api.dependencies.authentication import UserTransactionRunner, require_user_allow_pending
+from app.api.dependencies.authentication import UserTransactionRunner, require_user_to_log_out
 from app.api.dependencies.counters import count_login_failures
 from app.api.dependencies.parameters import AnonymousTransaction, ClientDep, Now, RuntimeDep
 from app.api.http.problems import error_responses
@@ -75,6 +75,6 @@ async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousT
 
 
 @router.post("/logout", summary="Log out", status_code=204, responses=error_responses(*AUTH_ERRORS))
-async def log_out(tx: Annotated[UserTransactionRunner, Security(require_user_allow_pending)], now: Now) -> None:
+async def log_out(tx: Annotated[UserTransactionRunner, Security(require_user_to_log_out)], now: Now) -> None:
     """End this login session. Its tokens stop working immediately."""
     await tx.write(login_sessions.log_out, at=now)

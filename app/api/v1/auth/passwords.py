@@ -7,7 +7,7 @@ from fastapi import APIRouter, Security
 from app.api.dependencies.authentication import (
     ClaimsTransactionRunner,
     InteractiveAdminTransaction,
-    require_claims_allow_pending,
+    require_claims_to_change_password,
 )
 from app.api.dependencies.parameters import AnonymousTransaction, ClientDep, Now, PathId, RuntimeDep
 from app.api.http.problems import error_responses
@@ -34,7 +34,7 @@ admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
 )
 async def change_my_password(
     body: PasswordChange,
-    tx: Annotated[ClaimsTransactionRunner, Security(require_claims_allow_pending)],
+    tx: Annotated[ClaimsTransactionRunner, Security(require_claims_to_change_password)],
     client: ClientDep,
     runtime: RuntimeDep,
     now: Now,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Security
 
-from app.api.dependencies.authentication import UserTransactionRunner, require_user
+from app.api.dependencies.authentication import RevokingTransaction, UserTransactionRunner, require_user
 from app.api.dependencies.parameters import Now, PathId
 from app.api.http.problems import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
@@ -23,7 +23,7 @@ async def list_my_sessions(tx: UserTransaction, now: Now) -> list[SessionRead]:
 
 
 @router.delete("", summary="End my other login sessions", status_code=204, responses=error_responses(*AUTH_ERRORS))
-async def end_my_other_sessions(tx: UserTransaction, now: Now) -> None:
+async def end_my_other_sessions(tx: RevokingTransaction, now: Now) -> None:
     """End all your login sessions except this one. Their tokens stop working immediately."""
     await tx.write(login_sessions.end_others, at=now)
 
@@ -34,6 +34,6 @@ async def end_my_other_sessions(tx: UserTransaction, now: Now) -> None:
     status_code=204,
     responses=error_responses(*AUTH_ERRORS, SessionNotFound),
 )
-async def end_my_session(session_id: PathId, tx: UserTransaction, now: Now) -> None:
+async def end_my_session(session_id: PathId, tx: RevokingTransaction, now: Now) -> None:
     """End one of your login sessions, for example on a lost phone. Its tokens stop working immediately."""
     await tx.write(login_sessions.end, session_id, at=now)
