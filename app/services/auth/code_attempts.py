@@ -2,10 +2,11 @@
 
 The sender of such a code knows the password. The limits on failed logins count for an hour, so they allow 2,400 guesses
 a day, and each is right with a chance of 3 in 1,000,000. Therefore MAX_WRONG_CODES wrong codes lock the second factor.
-A right code does not reset the count, because the owner logs in every day, and the attacker could go on guessing.
+A right code does not reset the count, because the owner logs in every day, and the attacker could go on guessing. It
+only forgets one wrong code in two weeks (FORGETTING). So the typing errors of many years do not add up.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -17,6 +18,7 @@ from app.services.auth.errors import SecondFactorLocked
 
 MAX_WRONG_CODES = 20
 WARNING_AT = 5
+FORGETTING = timedelta(days=14)
 _UNLOCK_HINT = "Ask your admin for a password link. A password that you set through it unlocks your second factor."
 
 
@@ -42,6 +44,20 @@ def count_wrong_code(session: Session, user_id: int, *, at: datetime) -> None:
     if count in {WARNING_AT, MAX_WRONG_CODES}:
         email: str = session.execute(select(USER.c.email).where(USER.c.id == user_id)).scalar_one()
         queued_mails(session).append(_make_warning(email, count, at=at))
+
+
+def forget_old(session: Session, user_id: int, *, last_right_at: datetime, at: datetime) -> None:
+    """Forget one wrong code of a locked user for each period of FORGETTING that ended between two right codes.
+
+    The periods begin with the enrollment. So the number does not depend on how often the user logs in.
+    """
+    columns = (SECOND_FACTOR.c.created_at, SECOND_FACTOR.c.wrong_codes)
+    row = session.execute(select(*columns).where(SECOND_FACTOR.c.user_id == user_id)).one()
+    since = max(last_right_at, row.created_at)
+    forgotten = (at - row.created_at) // FORGETTING - (since - row.created_at) // FORGETTING
+    if forgotten > 0 and row.wrong_codes > 0:
+        remaining = max(row.wrong_codes - forgotten, 0)
+        session.execute(update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == user_id).values(wrong_codes=remaining))
 
 
 def reset(session: Session, user_id: int) -> None:

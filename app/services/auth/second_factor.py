@@ -3,7 +3,7 @@
 import hmac
 import secrets
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pyotp
 import segno
@@ -232,10 +232,14 @@ def _use_totp_code(session: Session, user_id: int, code: str, *, at: datetime) -
     ]
     if not matching_steps or matching_steps[-1] <= row.last_step:
         return False
-    session.execute(
-        update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == user_id).values(last_step=matching_steps[-1])
-    )
+    step = matching_steps[-1]
+    session.execute(update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == user_id).values(last_step=step))
+    code_attempts.forget_old(session, user_id, last_right_at=_start_of(row.last_step), at=_start_of(step))
     return True
+
+
+def _start_of(step: int) -> datetime:
+    return datetime.fromtimestamp(step * STEP_SECONDS, UTC)
 
 
 def _use_recovery_code(session: Session, user_id: int, code: str) -> bool:

@@ -1,14 +1,16 @@
-"""Wrong codes behind a right password: they are counted for good, and lock the second factor (threats 13)."""
+"""Wrong codes behind a right password: they are counted for long, and lock the second factor (threats 13)."""
 
 from datetime import timedelta
 from itertools import count
 
 import pytest
+from sqlalchemy import select
 
+from app.core.errors import DomainError
 from app.core.time.clock import utc_now
-from app.models.tables import FAILED_LOGIN
+from app.models.tables import FAILED_LOGIN, SECOND_FACTOR
 from app.services.auth import second_factor
-from app.services.auth.code_attempts import MAX_WRONG_CODES, WARNING_AT
+from app.services.auth.code_attempts import FORGETTING, MAX_WRONG_CODES, WARNING_AT
 from tests.support.audit_asserts import AuditLog
 from tests.support.concurrency import Call, send_simultaneously
 from tests.support.credentials import create_password_link, create_second_factor
@@ -54,6 +56,21 @@ def send_login(caller, otp, password=PASSWORD, **options):
     return caller.post("/auth/login", data=form, **options).json().get("code", "in")
 
 
+def use_code(server, user, code, *, at):
+    """Send a code behind a right password at an instant. Returns "right", "wrong" or an error code."""
+    try:
+        with server.database.write_transaction() as session:
+            return "right" if second_factor.verify_code(session, user.id, code, at=at) else "wrong"
+    except DomainError as error:
+        return error.code
+
+
+def count_wrong_codes(server, user):
+    query = select(SECOND_FACTOR.c.wrong_codes).where(SECOND_FACTOR.c.user_id == user.id)
+    with server.database.read_transaction() as session:
+        return session.execute(query).scalar_one()
+
+
 def next_day(database):
     """Forget the failed logins, which the limits count for an hour at most."""
     with database.write_transaction() as session:
@@ -75,6 +92,33 @@ def test_a_login_of_the_owner_does_not_reset_the_count(phone, guess, log_in):
     guess(1)
 
     assert log_in(phone.recovery_codes[0]) == "second_factor_locked"
+
+
+def test_typing_errors_of_years_do_not_lock_the_second_factor(ana, phone, server):
+    """Ana mistypes a code every two weeks."""
+    for number in range(1, 60):
+        at = utc_now() + number * FORGETTING
+        assert use_code(server, ana, "no-code", at=at) == "wrong"
+        assert use_code(server, ana, phone.code(at=at), at=at) == "right"
+
+
+def test_an_attacker_gets_one_more_guess_in_two_weeks(ana, phone, server):
+    """Ana logs in every day. The attacker guesses as often as it does not lock the second factor."""
+    guesses, days = 0, 75
+    for day in range(days):
+        at = utc_now() + timedelta(days=day)
+        assert use_code(server, ana, phone.code(at=at), at=at) == "right"
+        while count_wrong_codes(server, ana) < MAX_WRONG_CODES - 1:
+            guesses += use_code(server, ana, "no-code", at=at) == "wrong"
+
+    assert guesses == MAX_WRONG_CODES - 1 + timedelta(days=days) // FORGETTING
+
+
+def test_time_unlocks_nothing(ana, phone, guess, server):
+    guess(MAX_WRONG_CODES)
+    at = utc_now() + 100 * FORGETTING
+
+    assert use_code(server, ana, phone.code(at=at), at=at) == "second_factor_locked"
 
 
 def test_the_lock_tells_nothing_without_the_right_password(phone, guess, log_in):
