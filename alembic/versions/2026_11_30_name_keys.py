@@ -1,4 +1,4 @@
-"""Leave invisible characters out of the keys of names.
+"""Leave invisible characters out of the keys of names, and fold runs of blanks.
 
 Why: two projects could have names that look alike, and a search for a name did not find its other spelling.
 
@@ -29,7 +29,7 @@ _PROJECT = sa.table("project", sa.column("id"), sa.column("name"), sa.column("na
 
 
 def upgrade() -> None:
-    _replace_keys(_key_without_invisible)
+    _replace_keys(_key_of_what_is_seen)
 
 
 def downgrade() -> None:
@@ -60,5 +60,5 @@ def _key(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().casefold())
 
 
-def _key_without_invisible(text: str) -> str:
-    return _key(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+def _key_of_what_is_seen(text: str) -> str:
+    return " ".join(_key(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).split())

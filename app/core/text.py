@@ -51,8 +51,11 @@ def casefold_key(text: str) -> str:
 
 
 def name_key(text: str) -> str:
-    """Return the key under which a name is unique and found: `casefold_key` without the invisible characters."""
-    return casefold_key(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+    """Return the key under which a name is unique and found.
+
+    It is `casefold_key` without the invisible characters, and with one space for each run of blanks.
+    """
+    return " ".join(casefold_key(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text))).split())
 
 
 def has_invisible(text: str) -> bool:
@@ -68,6 +71,14 @@ def is_visible(text: str) -> bool:
 def has_alphanumeric(text: str) -> bool:
     """Return True if the text has a visible letter or digit of any script."""
     return any(unicodedata.category(each)[0] in "LN" for each in name_key(text))
+
+
+def find_unassigned(text: str) -> str | None:
+    """Return the first code point that Unicode has not assigned (category Cn), or None.
+
+    Python has the version of Unicode that `unicodedata.unidata_version` names. Newer characters are unassigned too.
+    """
+    return next((each for each in text if unicodedata.category(each) == "Cn"), None)
 
 
 def find_format_control(text: str) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Annotated, Any
+from unicodedata import unidata_version
 
 from annotated_types import Ge, Le
 from pydantic import (
@@ -28,6 +29,7 @@ from app.core.security.passwords import length_problem
 from app.core.text import (
     casefold_key,
     find_format_control,
+    find_unassigned,
     has_alphanumeric,
     has_invisible,
     is_visible,
@@ -103,6 +105,13 @@ def _check_controls(text: str) -> str:
         raise ValueError(f"The character U+{ord(control):04X} is invisible. Remove it.")
     if not is_visible(text):
         raise ValueError("All characters are invisible. Send text that can be seen.")
+    return text
+
+
+def _check_assigned(text: str) -> str:
+    """Reject code points without a character, which fonts show alike or not at all."""
+    if unassigned := find_unassigned(text):
+        raise ValueError(f"U+{ord(unassigned):04X} is no character of Unicode {unidata_version}. Remove it.")
     return text
 
 
@@ -186,6 +195,7 @@ VisibleLine = Annotated[
     AfterValidator(str.strip),
     AfterValidator(_check_key_length),
     AfterValidator(_check_controls),
+    AfterValidator(_check_assigned),
 ]
 LabelText = Annotated[VisibleLine, AfterValidator(_check_letters)]
 """A name by which users tell things apart, with at least one letter or digit."""

@@ -9,6 +9,7 @@ from tests.support.times import hours_ago, refusal, two_hour_entry
 
 IGNORED = ["\u3164", "\u034f", "\ufe0f", "\u2800", "\u115f", "\uffa0", "\U000e0100", "\U0001d159"]
 REJECTED = ["\u200d", "\u200c", "\u061c", "\u180e", "\U000e0041", "\U0001d173", "\u202e", "\u2066", "\ufff9"]
+BLANKS = ["  ", " \u00a0", "\u00a0", "\u1680", "\u3000 \u2003", " \u3164 "]
 BLANK = ["\u3164", "\u2800\u2800", " \u034f", "\ufe0f"]
 PERSIAN = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"
 HEADER = "email,first_name,last_name,role,manager_email,time_zone"
@@ -29,6 +30,50 @@ def test_an_ignored_character_makes_no_other_project(people, admin, character):
     answers.append(admin.patch(f"/admin/projects/{other.id}", json={"name": f"P1{character}"}))
 
     assert list(map(refusal, answers)) == [(409, "project_name_taken")] * 3
+
+
+@pytest.mark.parametrize("blanks", BLANKS)
+def test_more_blanks_between_two_words_make_no_other_project(people, admin, blanks):
+    people.project("Web site")
+    other = people.project("Other")
+
+    answers = [
+        admin.post("/admin/projects", json={"name": f"Web{blanks}site"}),
+        admin.patch(f"/admin/projects/{other.id}", json={"name": f"web{blanks}Site"}),
+    ]
+
+    assert list(map(refusal, answers)) == [(409, "project_name_taken")] * 2
+
+
+def test_a_name_is_found_with_any_number_of_blanks_and_stays_as_it_was_typed(people, admin):
+    people.employee("Ali", first_name="Ana  Maria")
+    people.project("Web   site")
+
+    for search in ("a maria", "ANA    MARIA", "Ana\u2003\u2003Maria"):
+        users = admin.get("/admin/users", params={"search": search}).json()
+        assert [user["first_name"] for user in users] == ["Ana  Maria"]
+    assert [each["name"] for each in admin.get("/admin/projects", params={"search": "web site"}).json()] == [
+        "Web   site"
+    ]
+
+
+@pytest.mark.parametrize("character", ["\u0378", "\ufdd0", "\U000e1000", "\U0010ffff"])
+def test_a_code_point_that_unicode_has_not_assigned_is_rejected_in_every_name(admin, ana, website, as_user, character):
+    name = f"P{character}1"
+    person = f"bob@example.com,{name},Silva,employee,,"
+    answers = [
+        admin.post("/admin/projects", json={"name": name}),
+        admin.patch(f"/admin/projects/{website.id}", json={"name": name}),
+        admin.patch(f"/admin/users/{ana.id}", json={"last_name": name}),
+        as_user(ana).patch("/auth/me", json={"first_name": name}),
+        as_user(ana).post("/auth/api-tokens", json=token(name)),
+        admin.post(
+            "/admin/users/import", content=f"{HEADER}\r\n{person}\r\n".encode(), headers={"Content-Type": "text/csv"}
+        ),
+    ]
+
+    assert [refusal(answer)[0] for answer in answers] == [422] * 6
+    assert f"U+{ord(character):04X} is no character" in answers[0].json()["detail"]
 
 
 @pytest.mark.parametrize("character", REJECTED)
@@ -135,7 +180,7 @@ class TestStoredNames:
             for project, name in ((twin, "Website\u3164"), (blank, "\u2800")):
                 change = update(PROJECT).where(PROJECT.c.id == project.id)
                 session.execute(change.values(name=name, name_key=name.lower().replace("\u3164", "\u1160")))
-            names = {"first_name": "\u200dAna", "last_name": "\u3164", "email": "ana\u3164@example.com"}
+            names = {"first_name": "\u200dAna\u0378", "last_name": "\u3164", "email": "ana\u3164@example.com"}
             names["email_key"] = "ana\u1160@example.com"
             session.execute(update(USER).where(USER.c.id == ana.id).values(names))
             session.execute(update(API_TOKEN).where(API_TOKEN.c.id == token_id).values(name="\u3164"))
@@ -145,7 +190,7 @@ class TestStoredNames:
     def test_they_are_read(self, stored, admin, ana, mia, as_user):
         me, march = as_user(ana), {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 
-        assert me.get("/auth/me").json()["first_name"] == "\u200dAna"
+        assert me.get("/auth/me").json()["first_name"] == "\u200dAna\u0378"
         assert me.get(f"/time-entries/{stored['entry']}").json()["description"] == "\u202eevil"
         assert [each["name"] for each in me.get("/auth/api-tokens").json()] == ["\u3164"]
         names = [each["name"] for each in admin.get("/admin/projects").json()]

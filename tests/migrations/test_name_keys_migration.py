@@ -1,4 +1,4 @@
-"""The migration that leaves invisible characters out of the keys of names."""
+"""The migration that leaves invisible characters out of the keys of names, and folds runs of blanks."""
 
 import pytest
 from sqlalchemy import select, update
@@ -7,12 +7,24 @@ from app.models.tables import PROJECT, USER
 from tests.support.migrations import run_alembic
 
 PERSIAN = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"
-BEFORE = {"P1\u034f": "p1\u034f", "P1\u3164": "p1\u1160", "P2": "p2", "P2\u200d": "p2\u200d", PERSIAN: PERSIAN}
+BEFORE = {
+    "P1\u034f": "p1\u034f",
+    "P1\u3164": "p1\u1160",
+    "P2": "p2",
+    "P2\u200d": "p2\u200d",
+    "P 3": "p 3",
+    "P  3": "p  3",
+    "P \u00a0 4": "p   4",
+    PERSIAN: PERSIAN,
+}
 AFTER = {
     "P1\u034f": "p1",
     "P1\u3164": "p1\u1160",
     "P2": "p2",
     "P2\u200d": "p2\u200d",
+    "P 3": "p 3",
+    "P  3": "p  3",
+    "P \u00a0 4": "p 4",
     PERSIAN: PERSIAN.replace("\u200c", ""),
 }
 
@@ -31,7 +43,7 @@ def ana(people, database):
     return ana
 
 
-def test_keys_lose_what_is_invisible_unless_another_project_has_the_key(database, ana):
+def test_keys_hold_what_a_reader_sees_unless_another_project_has_the_key(database, ana):
     run_alembic(database, "upgrade", "head")
 
     assert keys_by_name(database) == AFTER

@@ -468,7 +468,7 @@ def test_the_export_has_everybody_by_id_and_the_record_says_so(server, boss, peo
 NASTY = [
     "=1+1", "+1", "-1", "@SUM(1)", "'=1", "''=1", "'", "''", "'Ana", "O'Neil", 'Say "Ana"', '"', '","', "a;=1", "a; =1",
     "a;'=1", "a; '=1", ";", ";;=", ",", "\uff1d1", "'\uff1d1", "\u207a1", "\ufb29", "Ana,Maria", "Ägidius", "日本語",
-    "😀", "NULL", "0x1F", "1e9", "a'=b", "'-'", "-'", "=;=;=", "' =1", "'a;=1", "\u034f=1", "\u0378=1",
+    "😀", "NULL", "0x1F", "1e9", "a'=b", "'-'", "-'", "=;=;=", "' =1", "'a;=1", "\u034f=1",
 ]  # fmt: skip
 
 
