@@ -6,14 +6,13 @@ import time
 from contextlib import suppress
 
 import httpx
-import psutil
 import pytest
 
 from app.core.server.worker_process import REPLY_SECONDS
 from run_backend import WORKER_START_SECONDS
 from tests.support.databases import SQLITE, fresh_database
 from tests.support.export_files import becomes_true
-from tests.support.server_process import TLS, Backend
+from tests.support.server_process import TLS, Backend, workers_of
 
 NOTICE_SECONDS = 5
 
@@ -35,14 +34,6 @@ def backend(shared_backend):
     assert becomes_true(lambda: is_ready(shared_backend))
     shared_backend.log.write_text("")
     return shared_backend
-
-
-def workers_of(backend: Backend) -> list[int]:
-    found = []
-    for child in psutil.Process(backend.pid).children():
-        with suppress(psutil.Error):
-            found += [child.pid] if "spawn_main" in " ".join(child.cmdline()) else []
-    return found
 
 
 def is_noticed(backend: Backend, worker: int) -> bool:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.support.databases import NO_LIMIT, SECRET_KEY
 from tests.support.processes import free_port
@@ -86,3 +87,12 @@ class Backend:
         code = self._process.wait(START_SECONDS)
         assert_no_secrets(self.log.read_text(), "the log")
         return code
+
+
+def workers_of(backend: Backend) -> list[int]:
+    """Return the process ids of the worker processes."""
+    found = []
+    for child in psutil.Process(backend.pid).children():
+        with suppress(psutil.Error):
+            found += [child.pid] if "spawn_main" in " ".join(child.cmdline()) else []
+    return found

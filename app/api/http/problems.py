@@ -266,7 +266,16 @@ def _is_sqlite_unavailable(error: DBAPIError) -> bool:
     message = str(error.orig)
     return any(
         fragment in message
-        for fragment in ("locked", "disk I/O", "disk is full", "unable to open", "readonly", "replaced", "emptied")
+        for fragment in (
+            "locked",
+            "disk I/O",
+            "disk is full",
+            "unable to open",
+            "readonly",
+            "deleted",
+            "emptied",
+            "truncated",
+        )
     )
 
 

@@ -18,6 +18,7 @@ from alembic import command
 from app.core.config.settings import Environment, Settings
 from app.core.database.postgresql import online_migration
 from app.core.database.session import Database
+from app.core.database.sqlite.engine import check_file
 from app.core.database.sqlite.operations import SQLiteOperations
 from app.core.security.keyring import Keyring
 
@@ -98,6 +99,7 @@ def inspect_connection(database: Database) -> Iterator[Connection]:
         with database.engine.connect() as connection:
             yield connection
         return
+    check_file(database.settings)
     with create_engine(database.settings.database_url, poolclass=NullPool).connect() as connection:
         connection.exec_driver_sql("BEGIN")  # one snapshot: another process may be migrating
         yield connection

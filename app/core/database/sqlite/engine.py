@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -15,6 +16,7 @@ from app.core.config.settings import Settings
 from app.core.spreadsheet import escape_formula
 
 POOL_WAIT_SECONDS = 2
+WAL_HEADER_BYTES, WAL_FRAME_HEADER_BYTES = 32, 24
 Identity = tuple[int, int]
 """The device and the inode of a file."""
 
@@ -42,6 +44,11 @@ def sqlite_engine(settings: Settings) -> Engine:
     return engine
 
 
+def check_file(settings: Settings) -> None:
+    """Raise OperationalError if another process uses a -wal or -shm file that was deleted. See FileGuard."""
+    FileGuard(str(settings.database_url.database)).check()
+
+
 class FileGuard:
     """Rejects every transaction once the database's files are not those that the connections have opened.
 
@@ -50,6 +57,10 @@ class FileGuard:
 
     SQLite creates the -wal and -shm files with the first connection. It deletes them when the last one of all processes
     is closed. So they are expected while this process has an open connection, and compared with those that it opened.
+
+    A process whose -wal file was deleted holds commits that no other process can read. So another process opens no
+    connection meanwhile. Otherwise it would go on from an older state, and the last process to stop would decide which
+    commits are lost.
     """
 
     def __init__(self, file: str) -> None:
@@ -57,6 +68,7 @@ class FileGuard:
         self._log_files = Path(f"{real_file}-wal"), Path(f"{real_file}-shm")
         self._identity = _identity_of(status) if (status := _status_of(self._file)) else None
         self._log_identities: list[Identity | None] = []
+        self._log_size = 0
         self._connections: set[int] = set()
         self._lock = Lock()  # the last connection is not closed between a look at the set and one at the files
 
@@ -66,14 +78,15 @@ class FileGuard:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "connect", self._add)
         event.listen(engine, "close", self._remove)
-        event.listen(engine, "begin", lambda _: self.check())
+        event.listen(engine, "begin", self._check_transaction)
+        event.listen(engine, "checkin", lambda *_: self._note_log_size())
 
     def check(self) -> None:
         """Raise OperationalError if a file was deleted, replaced or emptied since it was opened."""
         with self._lock:
             fault = self._find_fault()
         if fault:
-            raise OperationalError(None, None, sqlite3.OperationalError(fault))
+            raise _make_error(fault)
 
     def _find_fault(self) -> str:
         if self._identity is None:  # there was no file, so the engine cannot be used
@@ -81,14 +94,31 @@ class FileGuard:
         file = _status_of(self._file)
         if file is None or _identity_of(file) != self._identity:
             return "the database file was deleted or replaced: put it back or restart"
-        if self._connections and self._find_log_identities() != self._log_identities:
+        if not self._connections:
+            pid = _find_process_with_deleted(self._log_files, file.st_ino)
+            return f"process {pid} uses a deleted -wal or -shm file: stop it without kill -9" if pid else ""
+        if self._find_log_identities() != self._log_identities:
             return "the -wal or -shm file was deleted or replaced: put it back, or stop without kill -9 and restart"
-        if self._connections and file.st_size == 0:  # the first connection writes a header into an empty file
+        if file.st_size == 0:  # the first connection writes a header into an empty file
             return "the database file was emptied: restore a backup"
         return ""
 
     def _find_log_identities(self) -> list[Identity | None]:
         return [_identity_of(status) if (status := _status_of(file)) else None for file in self._log_files]
+
+    def _check_transaction(self, connection: Connection) -> None:
+        self.check()
+        size = _size_of(self._log_files[0])
+        if size < self._log_size:
+            if not _is_log_complete(connection, size):
+                raise _make_error(
+                    "the -wal file was truncated, so commits are lost: restart, and compare with a backup"
+                )
+            self._log_size = size
+
+    def _note_log_size(self) -> None:
+        """Note the size of the -wal file. It shrinks only if another process has moved all of it into the database."""
+        self._log_size = max(self._log_size, _size_of(self._log_files[0]))
 
     def _add(self, connection: DBAPIConnection, _record: object) -> None:
         assert isinstance(connection, sqlite3.Connection)
@@ -96,6 +126,7 @@ class FileGuard:
         with self._lock:
             if not self._connections:
                 self._log_identities = self._find_log_identities()
+                self._log_size = 0
             self._connections.add(id(connection))
 
     def _remove(self, connection: DBAPIConnection, _record: object) -> None:
@@ -103,11 +134,61 @@ class FileGuard:
             self._connections.discard(id(connection))
 
 
+def _find_process_with_deleted(files: Iterable[Path], inode: int) -> str:
+    """Return the id of a process that uses the database and has one of these files open after it was deleted, or "".
+
+    It finds processes of the same user and container only, and on Linux only. A file that was moved is not deleted.
+    """
+    links = {f"{file} (deleted)" for file in files}
+    for pid in _find_lock_holders(inode):
+        with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
+            if any(_read_link(Path(descriptor)) in links for descriptor in descriptors):
+                return pid
+    return ""
+
+
+def _find_lock_holders(inode: int) -> set[str]:
+    """Return the ids of the processes that have a lock on a file. Every connection has one on its database."""
+    try:
+        locks = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return set()
+    return {fields[4] for fields in map(str.split, locks) if fields[5].endswith(f":{inode}")}
+
+
+def _read_link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
+
+
+def _is_log_complete(connection: Connection, size: int) -> bool:
+    """Return True if the -wal file of this size has all frames that SQLite expects in it.
+
+    SQLite tells their number with a checkpoint. It moves frames into the database, which is what they are for.
+    """
+    try:
+        _, frames, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+        page_size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    except OperationalError:  # a frame could not be read
+        return False
+    return frames <= 0 or size >= WAL_HEADER_BYTES + frames * (WAL_FRAME_HEADER_BYTES + page_size)
+
+
+def _make_error(fault: str) -> OperationalError:
+    return OperationalError(None, None, sqlite3.OperationalError(fault))
+
+
 def _status_of(file: Path) -> os.stat_result | None:
     try:
         return file.stat()  # never open(): closing the file would release SQLite's locks of the whole process
     except OSError:
         return None
+
+
+def _size_of(file: Path) -> int:
+    return status.st_size if (status := _status_of(file)) else 0
 
 
 def _identity_of(file: os.stat_result) -> Identity:
