@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Annotated, Any
-from unicodedata import unidata_version
 
 from annotated_types import Ge, Le
 from pydantic import (
@@ -26,16 +25,9 @@ from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from app.core.security.passwords import length_problem
-from app.core.text import (
-    casefold_key,
-    find_format_control,
-    find_unassigned,
-    has_alphanumeric,
-    has_invisible,
-    is_visible,
-    remove_bidi_controls,
-)
+from app.core.text import remove_bidi_controls
 from app.core.time.zones import zone_names
+from app.schemas import text_checks
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
 _FIRST_INSTANT, _LAST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -44,7 +36,6 @@ MAX_ID = 2**31 - 1
 MAX_ENTRY_ID = 2**53 - 1
 """The largest integer that every JSON parser reads exactly. Only a partitioned database (docs/scaling.md) has ids above
 MAX_ID."""
-MAX_KEY_LENGTH = 400
 
 
 class RequestModel(BaseModel):
@@ -81,51 +72,12 @@ class Pattern:
 PLAIN_TEXT = Pattern(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "Control characters are not allowed.")
 """Rejects NUL, which SQLite stores and PostgreSQL can't."""
 # Invisible characters could make two names look alike, and bidirectional controls could reorder the text beside a name.
-# `_check_controls` also rejects all others, and joiners that no script needs. A pattern cannot express that.
+# `check_controls` also rejects all others, and joiners that no script needs. A pattern cannot express that.
 INVISIBLE = r"\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 ONE_LINE = Pattern(
     rf"^(?!\s*$)[^\x00-\x1f\x7f-\x9f\u2028\u2029{INVISIBLE}]+$",
     "Send one line that is not blank, without control or invisible characters.",
 )
-
-
-def _check_key_length(text: str) -> str:
-    """Reject text whose key is too long for its column. NFKC can turn one character into 18 (U+FDFA).
-
-    The length is checked before normalization, because a million combining marks take minutes to sort.
-    """
-    if len(text) > MAX_KEY_LENGTH or len(casefold_key(text)) > MAX_KEY_LENGTH:
-        raise ValueError("The text is too long after Unicode normalization. Use simpler characters.")
-    return text
-
-
-def _check_controls(text: str) -> str:
-    """Reject format controls that the script does not need, and text without a visible character."""
-    if control := find_format_control(text):
-        raise ValueError(f"The character U+{ord(control):04X} is invisible. Remove it.")
-    if not is_visible(text):
-        raise ValueError("All characters are invisible. Send text that can be seen.")
-    return text
-
-
-def _check_assigned(text: str) -> str:
-    """Reject code points without a character, which fonts show alike or not at all."""
-    if unassigned := find_unassigned(text):
-        raise ValueError(f"U+{ord(unassigned):04X} is no character of Unicode {unidata_version}. Remove it.")
-    return text
-
-
-def _check_letters(text: str) -> str:
-    if not has_alphanumeric(text):
-        raise ValueError("Send at least one letter or digit.")
-    return text
-
-
-def _check_local_part(email: str) -> str:
-    """Reject invisible characters. In the domain, joiners are part of the name and IDNA checks them."""
-    if has_invisible(email.rpartition("@")[0]):
-        raise ValueError("The part before @ has an invisible character. Remove it.")
-    return email
 
 
 def _check_time_zone(name: str) -> str:
@@ -193,11 +145,11 @@ VisibleLine = Annotated[
     Field(min_length=1),
     ONE_LINE,
     AfterValidator(str.strip),
-    AfterValidator(_check_key_length),
-    AfterValidator(_check_controls),
-    AfterValidator(_check_assigned),
+    AfterValidator(text_checks.check_key_length),
+    AfterValidator(text_checks.check_controls),
+    AfterValidator(text_checks.check_assigned),
 ]
-LabelText = Annotated[VisibleLine, AfterValidator(_check_letters)]
+LabelText = Annotated[VisibleLine, AfterValidator(text_checks.check_letters)]
 """A name by which users tell things apart, with at least one letter or digit."""
 UserNamePart = Annotated[VisibleLine, Field(max_length=100, examples=["Ana"])]
 """Letters are not required, because a user with one name only has "-" or "." as the other."""
@@ -213,16 +165,16 @@ Reason = Annotated[
     Field(min_length=1, max_length=500, examples=["Forgot to clock out"]),
     ONE_LINE,
     AfterValidator(str.strip),
-    AfterValidator(_check_controls),
+    AfterValidator(text_checks.check_controls),
 ]
 SearchText = Annotated[
-    str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE, AfterValidator(_check_controls)
+    str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE, AfterValidator(text_checks.check_controls)
 ]
 Email = Annotated[
     EmailStr,
     Field(max_length=254, examples=["ana@example.com"]),
-    AfterValidator(_check_key_length),
-    AfterValidator(_check_local_part),
+    AfterValidator(text_checks.check_key_length),
+    AfterValidator(text_checks.check_local_part),
 ]
 NewPassword = Annotated[
     str,

@@ -266,16 +266,7 @@ def _is_sqlite_unavailable(error: DBAPIError) -> bool:
     message = str(error.orig)
     return any(
         fragment in message
-        for fragment in (
-            "locked",
-            "disk I/O",
-            "disk is full",
-            "unable to open",
-            "readonly",
-            "deleted",
-            "emptied",
-            "truncated",
-        )
+        for fragment in ("locked", "disk I/O", "disk is full", "unable to open", "readonly", "file was ")  # FileGuard
     )
 
 

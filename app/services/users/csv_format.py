@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from app.core.spreadsheet import unescape_cell
 from app.core.text import casefold_key
 from app.models.users import Role
-from app.schemas.types import MAX_KEY_LENGTH
+from app.schemas.text_checks import MAX_KEY_LENGTH
 from app.schemas.users.csv_import import MAX_IMPORT_ROWS, ImportedUser
 from app.services.users.errors import ImportRefused
 

@@ -16,7 +16,8 @@ from app.core.config.settings import Settings
 from app.core.spreadsheet import escape_formula
 
 POOL_WAIT_SECONDS = 2
-WAL_HEADER_BYTES, WAL_FRAME_HEADER_BYTES = 32, 24
+LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
+"""Bytes at the start of the -wal file, and in front of each page in it."""
 Identity = tuple[int, int]
 """The device and the inode of a file."""
 
@@ -96,7 +97,8 @@ class FileGuard:
             return "the database file was deleted or replaced: put it back or restart"
         if not self._connections:
             pid = _find_process_with_deleted(self._log_files, file.st_ino)
-            return f"process {pid} uses a deleted -wal or -shm file: stop it without kill -9" if pid else ""
+            fault = f"the -wal or -shm file was deleted, and process {pid} still uses it: stop it without kill -9"
+            return fault if pid else ""
         if self._find_log_identities() != self._log_identities:
             return "the -wal or -shm file was deleted or replaced: put it back, or stop without kill -9 and restart"
         if file.st_size == 0:  # the first connection writes a header into an empty file
@@ -108,12 +110,13 @@ class FileGuard:
 
     def _check_transaction(self, connection: Connection) -> None:
         self.check()
-        size = _size_of(self._log_files[0])
-        if size < self._log_size:
-            if not _is_log_complete(connection, size):
-                raise _make_error(
-                    "the -wal file was truncated, so commits are lost: restart, and compare with a backup"
-                )
+        if _size_of(self._log_files[0]) >= self._log_size:
+            return
+        expected_size = _find_expected_size(connection)
+        size = _size_of(self._log_files[0])  # again, because another process may have written to it
+        if expected_size is None or size < expected_size:
+            raise _make_error("the -wal file was truncated, and commits are lost: restart, and compare with a backup")
+        if expected_size >= 0:
             self._log_size = size
 
     def _note_log_size(self) -> None:
@@ -148,11 +151,11 @@ def _find_process_with_deleted(files: Iterable[Path], inode: int) -> str:
 
 
 def _find_lock_holders(inode: int) -> set[str]:
-    """Return the ids of the processes that have a lock on a file. Every connection has one on its database."""
+    """Return the ids of the processes that may have a lock on a file. Every connection has one on its database."""
     try:
         locks = Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return set()
+    except OSError:  # ProcSubset=pid of systemd hides it. Then all processes are searched
+        return {folder.name for folder in Path("/proc").glob("[0-9]*")}
     return {fields[4] for fields in map(str.split, locks) if fields[5].endswith(f":{inode}")}
 
 
@@ -163,17 +166,19 @@ def _read_link(path: Path) -> str:
         return ""
 
 
-def _is_log_complete(connection: Connection, size: int) -> bool:
-    """Return True if the -wal file of this size has all frames that SQLite expects in it.
+def _find_expected_size(connection: Connection) -> int | None:
+    """Return the size that the -wal file must have at least, -1 if it is not known now, or None if it is too small.
 
-    SQLite tells their number with a checkpoint. It moves frames into the database, which is what they are for.
+    A checkpoint returns the number of frames. It moves them into the database, which is what they are for.
     """
     try:
         _, frames, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
         page_size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
     except OperationalError:  # a frame could not be read
-        return False
-    return frames <= 0 or size >= WAL_HEADER_BYTES + frames * (WAL_FRAME_HEADER_BYTES + page_size)
+        return None
+    if frames <= 0:  # -1 during another checkpoint
+        return int(frames)
+    return LOG_HEADER_BYTES + int(frames) * (FRAME_HEADER_BYTES + int(page_size))
 
 
 def _make_error(fault: str) -> OperationalError:

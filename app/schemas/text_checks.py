@@ -1,0 +1,53 @@
+"""Checks of the texts in requests. Each returns the text, or raises ValueError."""
+
+from unicodedata import unidata_version
+
+from app.core.text import (
+    casefold_key,
+    find_format_control,
+    find_unassigned,
+    has_alphanumeric,
+    has_invisible,
+    is_visible,
+)
+
+MAX_KEY_LENGTH = 400
+
+
+def check_key_length(text: str) -> str:
+    """Reject text whose key is too long for its column. NFKC can turn one character into 18 (U+FDFA).
+
+    The length is checked before normalization, because a million combining marks take minutes to sort.
+    """
+    if len(text) > MAX_KEY_LENGTH or len(casefold_key(text)) > MAX_KEY_LENGTH:
+        raise ValueError("The text is too long after Unicode normalization. Use simpler characters.")
+    return text
+
+
+def check_controls(text: str) -> str:
+    """Reject format controls that the script does not need, and text without a visible character."""
+    if control := find_format_control(text):
+        raise ValueError(f"The character U+{ord(control):04X} is invisible. Remove it.")
+    if not is_visible(text):
+        raise ValueError("All characters are invisible. Send text that can be seen.")
+    return text
+
+
+def check_assigned(text: str) -> str:
+    """Reject code points without a character, which fonts show alike or not at all."""
+    if unassigned := find_unassigned(text):
+        raise ValueError(f"U+{ord(unassigned):04X} is no character of Unicode {unidata_version}. Remove it.")
+    return text
+
+
+def check_letters(text: str) -> str:
+    if not has_alphanumeric(text):
+        raise ValueError("Send at least one letter or digit.")
+    return text
+
+
+def check_local_part(email: str) -> str:
+    """Reject invisible characters. In the domain, joiners are part of the name and IDNA checks them."""
+    if has_invisible(email.rpartition("@")[0]):
+        raise ValueError("The part before @ has an invisible character. Remove it.")
+    return email
