@@ -248,12 +248,12 @@ def people(request: pytest.FixtureRequest) -> Company:
 
 
 @pytest.fixture
-def as_user(server: Server) -> Iterator[Callable[[User], Caller]]:
+def as_user(server: Server, people: Company) -> Iterator[Callable[[User], Caller]]:
     """Return clients logged in as a user: `as_user(ana).clock_in(project.id)`."""
     callers: list[Caller] = []
 
     def call(user: User) -> Caller:
-        callers.append(server.caller(server.token(user)))
+        callers.append(server.caller(server.token(user, is_recorded=people.records_events)))
         return callers[-1]
 
     yield call

@@ -46,7 +46,7 @@ def ana(people, server):
 
 @contextmanager
 def clocked_in(server, user, project):
-    headers = {"Authorization": f"Bearer {server.token(user)}"}
+    headers = {"Authorization": f"Bearer {server.token(user, is_recorded=True)}"}
     with httpx.Client(base_url=f"{server.base_url}/api/v1/time-entries", headers=headers) as client:
         assert client.post("/clock-in", json={"project_id": project.id, "description": ""}).status_code == 200
         yield client

@@ -184,5 +184,5 @@ def values_of_other_type(column: Column[Any], value: Any) -> list[str]:
     if isinstance(column.type, Instant | Integer):
         wrong += ["'yesterday'", f'"{column.name}" + 0.5', "4611686018427387904", "1e300"]
     if isinstance(column.type, Instant):
-        wrong.append("at + 0.0000003")  # lost by rounding when the value is read as a datetime
+        wrong.append(f'"{column.name}" + 0.0000003')  # lost by rounding when the value is read as a datetime
     return wrong

@@ -12,6 +12,7 @@ from app.models.users import Role, User
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated
 from app.services.access import locks
 from app.services.access.actor import Actor
+from app.services.audit import recorder
 from app.services.auth import api_tokens, login_sessions, passwords, second_factor
 from app.services.auth.login_sessions import Client, IssuedSession
 
@@ -30,15 +31,23 @@ class Authenticator:
         return str(pyotp.TOTP(self.secret).at((at or utc_now()) + timedelta(seconds=30 * steps)))
 
 
-def create_login_session(database: Database, user: User, *, at: datetime | None = None) -> IssuedSession:
-    """Create a login session for the user, as a login does."""
+def create_login_session(
+    database: Database, user: User, *, at: datetime | None = None, is_recorded: bool = False
+) -> IssuedSession:
+    """Create a login session for the user. If `is_recorded` is true, record the login, as the service does."""
+    at = at or utc_now()
     with database.write_transaction("test") as session:
-        return login_sessions.issue(session, user.id or 0, TEST_CLIENT, at=at or utc_now())
+        issued = login_sessions.issue(session, user.id or 0, TEST_CLIENT, at=at)
+        after = {"session_id": issued.session_id, "second_factor": False}
+        if is_recorded:
+            recorder.record(session, "login:accept", at=at, actor_id=user.id, subject_id=user.id, after=after)
+        return issued
 
 
-def create_claims(database: Database, user: User) -> Claims:
+def create_claims(database: Database, user: User, *, is_recorded: bool = False) -> Claims:
     """Return the claims of an access token for the user that is valid for several days."""
-    return Claims(user.id or 0, utc_now(), session_id=create_login_session(database, user).session_id)
+    login_session = create_login_session(database, user, is_recorded=is_recorded)
+    return Claims(user.id or 0, utc_now(), session_id=login_session.session_id)
 
 
 def create_api_token(database: Database, user: User, *scopes: str, name: str = "Terminal") -> ApiTokenCreated:

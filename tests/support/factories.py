@@ -44,7 +44,7 @@ class Company:
     """Create users by first name. All users have the given time zone unless the call names another."""
 
     records_events = False
-    """True to record an audit event for each entry, member, deactivated user and archived project, as the service does.
+    """True to record an audit event for each entry, member, login (`as_user`), deactivated user and archived project.
     Events of new users and projects are always recorded."""
 
     def __init__(self, database: Database) -> None:

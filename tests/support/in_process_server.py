@@ -83,9 +83,9 @@ class Server:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._snapshot: RowSnapshot | None = None
 
-    def token(self, user: User) -> str:
-        """Return an access token for the user, as a login does."""
-        login_session = create_login_session(self.database, user)
+    def token(self, user: User, *, is_recorded: bool = False) -> str:
+        """Return an access token for the user. If `is_recorded` is true, record the login, as the service does."""
+        login_session = create_login_session(self.database, user, is_recorded=is_recorded)
         return self._signer.sign(login_session.user_id, login_session.session_id, at=utc_now())
 
     def wait_for_background(self) -> None:

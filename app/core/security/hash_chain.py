@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 GENESIS = ""
@@ -46,6 +47,10 @@ class HashChainKeys:
         """
         made_with = self.current_id if key is None else key
         return f"{MAC_PREFIX}{made_with}:{self.mac(made_with, {'secret': name, 'value': value})}"
+
+    def macs_of_secret(self, name: str, value: str) -> Iterator[str]:
+        """Yield the MAC of a secret under each key."""
+        return (self.mac_of_secret(name, value, key=key) for key in self._keys_by_id)
 
     def is_mac_of_secret(self, mac: str, name: str, value: str) -> bool:
         """Return True if `mac_of_secret` made this MAC of this secret. Raises UnknownKey."""

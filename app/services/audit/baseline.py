@@ -48,7 +48,10 @@ def write_baseline(database: Database, rows: list[Uncovered], *, request_id: str
 
 def _record(session: Session, uncovered: Uncovered, *, at: datetime) -> int:
     table = uncovered.key.table
-    row: Row[Any] | None = session.execute(select(table).where(uncovered.key == uncovered.object_id)).one_or_none()
+    query = select(table).where(uncovered.key == uncovered.object_id)
+    if uncovered.owner != ORGANISATION_CHAIN:
+        query = query.where(table.c.get("user_id", uncovered.key) == uncovered.owner)
+    row: Row[Any] | None = session.execute(query).one_or_none()
     if row is None:
         return 0
     values = {name: getattr(row, name) for name in uncovered.columns}
@@ -58,7 +61,7 @@ def _record(session: Session, uncovered: Uncovered, *, at: datetime) -> int:
         at=at,
         actor_id=None,
         subject_id=uncovered.owner or None,
-        object_id=uncovered.object_id,
+        object_id=uncovered.object_id if isinstance(uncovered.object_id, int) else None,
         after={name: value for name, value in values.items() if name not in SECRET_FIELDS},
         secrets={name: value for name, value in values.items() if name in SECRET_FIELDS},
     )

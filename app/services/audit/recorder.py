@@ -6,7 +6,7 @@ Database triggers reject any update or delete of an event, and any insert that d
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
@@ -23,7 +23,7 @@ ORGANISATION_CHAIN = 0
 ERASE_ACTION = "user:erase"
 PERSONAL_FIELDS = frozenset({"email", "first_name", "last_name"})
 """Fields whose values can be erased. An event's reason can be erased too; triggers protect everything else."""
-SECRET_FIELDS = frozenset({"password_hash", "token_hash", "secret"})
+SECRET_FIELDS = frozenset({"password_hash", "token_hash", "secret", "code_hash"})
 """Columns with hashes and ciphertexts. Events hold their MACs."""
 _MAC_FIELDS = tuple(column.name for column in AUDIT_EVENT.c if column.name not in {"personal", "link"})
 _TEXTS = ("before", "after", "reason", "personal")
@@ -35,8 +35,8 @@ _HEAD_QUERY = select(AUDIT_CHAIN.c.length, AUDIT_CHAIN.c.last_link).where(
 )
 _ORGANISATION_HEAD_QUERY = _HEAD_QUERY.with_for_update()
 Fields = dict[str, Any]
-Secrets = dict[str, str]
-"""Stored hashes and ciphertexts, by column."""
+Secrets = Mapping[str, str | Sequence[str]]
+"""Stored hashes and ciphertexts, by column. A list has those of several rows."""
 
 
 def record(
@@ -210,7 +210,12 @@ def _with_macs(session: Session, fields: Fields | None, secrets: Secrets | None)
     if not secrets:
         return fields
     keys = session.keyring.audit_keys
-    return (fields or {}) | {name: keys.mac_of_secret(name, value) for name, value in secrets.items()}
+    return (fields or {}) | {
+        name: keys.mac_of_secret(name, value)
+        if isinstance(value, str)
+        else [keys.mac_of_secret(name, each) for each in value]
+        for name, value in secrets.items()
+    }
 
 
 def _heads(session: Session) -> dict[int, tuple[int, str]]:

@@ -8,19 +8,34 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, Table
 
 from app.core.text import casefold_key, name_key
-from app.models.tables import API_TOKEN, ENTRY, PASSWORD_LINK, PROJECT, PROJECT_MEMBER, SECOND_FACTOR, USER
+from app.models.tables import (
+    API_TOKEN,
+    ENTRY,
+    LOGIN_SESSION,
+    PASSWORD_LINK,
+    PROJECT,
+    PROJECT_MEMBER,
+    RECOVERY_CODE,
+    SECOND_FACTOR,
+    USER,
+)
 from app.services.audit.recorder import Fields, is_digest, pseudonym, to_json_value
 
-ObjectKey = tuple[str, int]
-"""Name of a table, and the id that identifies a row among the rows of one chain."""
+ObjectKey = tuple[str, int | str | None]
+"""Name of a table, and what identifies a row among the rows of one chain: its id, or for a recovery code its MAC.
+
+With None, the state is that of any rows of which no event holds the id. An event of an earlier version added them.
+"""
 BASELINE_VERB = ":baseline"
 """Ending of actions whose event holds present values that no earlier event holds."""
 _CREATING = {"create", "clock_in"}
 _ENDING = {"delete", "revoke"}
 _TABLES = {table.name: table for table in (ENTRY, USER, PROJECT, API_TOKEN)}
+_UNNAMED = {LOGIN_SESSION.name, RECOVERY_CODE.name}
+"""Tables whose rows events of earlier versions added without their id."""
 
 
 class ChainReplay:
@@ -35,12 +50,21 @@ class ChainReplay:
         """Apply a verified event. Events that change no object, such as logins and exports, have no effect."""
         at = to_json_value(event.at)
         if event.action.endswith(BASELINE_VERB):
-            self.objects.get((event.object_type, event.object_id), {}).update(known_fields(event, "after"))
+            self._apply_baseline(event)
             return
         if event.object_type in _TABLES and event.object_id is not None and event.action not in _MEMBERSHIPS:
             self._apply_change(event, at)
         if effect := _EFFECTS.get(event.action):
             effect(self.objects, self.chain_id, event, at)
+
+    def _apply_baseline(self, event: Row[Any]) -> None:
+        fields = dict(known_fields(event, "after"))
+        if event.object_type in _UNNAMED:
+            self.objects.pop((event.object_type, None), None)
+            key = (event.object_type, fields.pop("code_hash", event.object_id))
+            self.objects[key] = fields
+            return
+        self.objects.get((event.object_type, event.object_id), {}).update(fields)
 
     def _apply_change(self, event: Row[Any], at: str) -> None:
         key, verb = (event.object_type, event.object_id), event.action.partition(":")[2]
@@ -68,7 +92,8 @@ class ChainReplay:
 def describe(key: ObjectKey, chain_id: int) -> str:
     """Name an object, for example "time_entry 12 of user 3"."""
     owner = f" of user {chain_id}" if chain_id and key[0] != USER.name else ""
-    return f"{key[0]} {key[1]}{owner}"
+    number = "" if key[0] == RECOVERY_CODE.name else f" {key[1]}"
+    return f"{key[0]}{number}{owner}"
 
 
 def known_fields(event: Row[Any], side: str) -> Iterator[tuple[str, Any]]:
@@ -127,14 +152,57 @@ def _begin_second_factor(objects: Objects, chain_id: int, event: Row[Any], at: s
     objects[SECOND_FACTOR.name, chain_id] = {"created_at": at, "confirmed_at": None} | fields
 
 
-def _confirm_second_factor(objects: Objects, chain_id: int, _event: Row[Any], at: str) -> None:
+def _confirm_second_factor(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     objects.setdefault((SECOND_FACTOR.name, chain_id), {})["confirmed_at"] = at
     _user(objects, chain_id)["has_second_factor"] = True
+    for mac in dict(known_fields(event, "after")).get("code_hash", [None]):
+        objects[RECOVERY_CODE.name, mac] = {}
+
+
+def _use_recovery_code(objects: Objects, _chain_id: int, event: Row[Any], _at: str) -> None:
+    objects.pop((RECOVERY_CODE.name, dict(known_fields(event, "after"))["code_hash"]), None)
 
 
 def _remove_second_factor(objects: Objects, chain_id: int, _event: Row[Any], _at: str) -> None:
     objects.pop((SECOND_FACTOR.name, chain_id), None)
+    _remove_all(objects, RECOVERY_CODE)
     _user(objects, chain_id)["has_second_factor"] = False
+
+
+def _open_session(objects: Objects, _chain_id: int, event: Row[Any], at: str) -> None:
+    session_id = dict(known_fields(event, "after")).get("session_id")
+    if session_id is not None:
+        objects[LOGIN_SESSION.name, session_id] = {"created_at": at}
+        return
+    unnamed = objects.setdefault((LOGIN_SESSION.name, None), {"created_at": frozenset()})
+    unnamed["created_at"] |= {at}
+
+
+def _end_session(objects: Objects, _chain_id: int, event: Row[Any], _at: str) -> None:
+    objects.pop((LOGIN_SESSION.name, event.object_id), None)
+
+
+def _end_other_sessions(objects: Objects, _chain_id: int, event: Row[Any], _at: str) -> None:
+    """Remove all login sessions but one. Up to 0.9 the event does not say which one is left, so any of them may be."""
+    current: ObjectKey = (LOGIN_SESSION.name, dict(known_fields(event, "after")).get("session_id"))
+    if current[1] is None:
+        for name, session_id in objects:
+            if name == LOGIN_SESSION.name and session_id is not None:
+                objects[name, session_id] = {}
+        return
+    state = objects.get(current, objects.get((LOGIN_SESSION.name, None)))
+    _remove_all(objects, LOGIN_SESSION)
+    if state is not None:
+        objects[current] = state
+
+
+def _end_all_sessions(objects: Objects, _chain_id: int, _event: Row[Any], _at: str) -> None:
+    _remove_all(objects, LOGIN_SESSION)
+
+
+def _remove_all(objects: Objects, table: Table) -> None:
+    for key in [key for key in objects if key[0] == table.name]:
+        del objects[key]
 
 
 def _create_link(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
@@ -152,14 +220,24 @@ def _change_user(objects: Objects, chain_id: int, event: Row[Any], at: str) -> N
         _remove_link(objects, chain_id, event, at)
 
 
-def _set_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+def _revoke_access(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     _remove_link(objects, chain_id, event, at)
+    _remove_all(objects, LOGIN_SESSION)
+
+
+def _set_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    _revoke_access(objects, chain_id, event, at)
     _forget_former_hash(objects, chain_id, event)
 
 
 def _set_own_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     _set_password(objects, chain_id, event, at)
     _user(objects, chain_id)["must_change_password"] = False
+
+
+def _change_own_password(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    _set_own_password(objects, chain_id, event, at)
+    _open_session(objects, chain_id, event, at)
 
 
 def _forget_former_hash(objects: Objects, chain_id: int, event: Row[Any]) -> None:
@@ -169,7 +247,7 @@ def _forget_former_hash(objects: Objects, chain_id: int, event: Row[Any]) -> Non
 
 
 def _erase(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
-    _remove_link(objects, chain_id, event, at)
+    _revoke_access(objects, chain_id, event, at)
     _remove_second_factor(objects, chain_id, event, at)
     _forget_former_hash(objects, chain_id, event)
     user = _user(objects, chain_id)
@@ -185,11 +263,18 @@ _EFFECTS: dict[str, Callable[[Objects, int, Row[Any], str], None]] = {
     "user:add_second_factor": _confirm_second_factor,
     "user:remove_second_factor": _remove_second_factor,
     "user:reset_second_factor": _remove_second_factor,
+    "recovery_code:use": _use_recovery_code,
+    "login:accept": _open_session,
+    "session:log_out": _end_session,
+    "session:end": _end_session,
+    "session:end_on_reuse": _end_session,
+    "session:end_others": _end_other_sessions,
+    "session:end_all": _end_all_sessions,
     "password_link:create": _create_link,
     "user:change": _change_user,
-    "user:deactivate": _remove_link,
+    "user:deactivate": _revoke_access,
     "user:set_password": _set_password,
-    "user:change_password": _set_own_password,
+    "user:change_password": _change_own_password,
     "user:set_password_by_link": _set_own_password,
     "user:erase": _erase,
 }

@@ -15,7 +15,7 @@ class AuditChainBroken(Exception):
 
 
 def read_rows(
-    session: Session, table: Table, columns: Sequence[Column[Any]] = (), order: Sequence[Column[Any]] = ()
+    session: Session, table: Table, columns: Sequence[ColumnElement[Any]] = (), order: Sequence[Column[Any]] = ()
 ) -> Generator[Row[Any]]:
     """Yield the rows of a table in batches, with all columns and by primary key unless given.
 

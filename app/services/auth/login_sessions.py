@@ -134,8 +134,15 @@ def end(session: Session, actor: Actor, session_id: int, *, at: datetime) -> Non
 def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
     """End all login sessions of the actor except the current one."""
     if count := _delete(session, LOGIN_SESSION.c.user_id == actor.id, LOGIN_SESSION.c.id != actor.session_id):
-        fields = {"sessions": count}
-        recorder.record(session, "session:end_others", at=at, actor_id=actor.id, subject_id=actor.id, before=fields)
+        recorder.record(
+            session,
+            "session:end_others",
+            at=at,
+            actor_id=actor.id,
+            subject_id=actor.id,
+            before={"sessions": count},
+            after={"session_id": actor.session_id},
+        )
 
 
 def end_all(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:

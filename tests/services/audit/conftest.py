@@ -1,4 +1,4 @@
-"""Fixtures for the verification of the audit log: a working day of events, and a tamperer with database access."""
+"""Fixtures for the verification of the audit log: working days of events, and a tamperer with database access."""
 
 import pytest
 
@@ -13,7 +13,14 @@ from app.services.auth.login import LoginAttempt
 from app.services.time_entries import clock, manual
 from app.services.users import administration
 from tests.support.audit_tampering import NOW, AuditTamperer
-from tests.support.credentials import TEST_CLIENT, create_claims
+from tests.support.credentials import (
+    TEST_CLIENT,
+    create_api_token,
+    create_claims,
+    create_login_session,
+    create_password_link,
+    create_second_factor,
+)
 from tests.support.factories import instant
 
 NINE, NOON = instant("2026-03-02 09:00"), instant("2026-03-02 12:00")
@@ -50,3 +57,20 @@ def ids(people, database) -> dict[str, int]:
 @pytest.fixture
 def tamperer(ids, database) -> AuditTamperer:
     return AuditTamperer(database)
+
+
+@pytest.fixture
+def company(people, database) -> dict[str, int]:
+    """Ana, in Mia's team, is logged in and on the website. She has an entry and one of each other credential."""
+    people.records_events = True
+    mia, bob = people.manager("Mia"), people.employee("Bob")
+    ana = people.employee("Ana", manager=mia)
+    website = people.project("Website", members=(ana,))
+    intranet = people.project("Intranet", is_active=False)
+    entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00", description="Plan")
+    people.entry(bob, intranet, "2026-03-02 08:00", "2026-03-02 09:00", needs_review=True)
+    token = create_api_token(database, ana, "entries:read").id
+    create_second_factor(database, ana)
+    create_password_link(database, ana)
+    create_login_session(database, ana, is_recorded=True)
+    return {"Mia": mia.id, "Ana": ana.id, "Bob": bob.id, "Website": website.id, "entry": entry, "token": token}

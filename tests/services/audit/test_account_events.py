@@ -23,10 +23,12 @@ CHANGES = [
     Change("Ana", "POST /auth/logout", "session:log_out", "{Ana}", "{session}"),
     Change("Ana", "DELETE /auth/sessions/{session}", "session:log_out", "{Ana}", "{session}"),
     Change("Ana", "DELETE /auth/sessions/{phone}", "session:end", "{Ana}", "{phone}"),
-    Change("Ana", "DELETE /auth/sessions", "session:end_others", "{Ana}", None, before={"sessions": 1}),
+    Change("Ana", "DELETE /auth/sessions", "session:end_others", "{Ana}", None,
+           before={"sessions": 1}, after={"session_id": ANY}),
     Change("Ada", "DELETE /admin/users/{Ana}/sessions", "session:end_all", "{Ana}", None, before={"sessions": 2}),
     Change("Ana", "POST /auth/password", "user:change_password", "{Ana}", "{Ana}",
-           body={"current_password": PASSWORD, "new_password": ANOTHER, "keep_api_tokens": True}),
+           body={"current_password": PASSWORD, "new_password": ANOTHER, "keep_api_tokens": True},
+           after={"session_id": ANY}),
     Change("Ana", "POST /auth/password/set", "user:set_password_by_link", "{Ana}", "{Ana}",
            body={"token": "{link}", "new_password": ANOTHER, "keep_api_tokens": True}),
     Change("Ada", "POST /admin/users/{Ana}/password-link", "password_link:create", "{Ana}", None,
@@ -40,7 +42,7 @@ CHANGES = [
            before={"name": "Terminal", "scopes": "entries:read"}),
     Change("Ana", "POST /auth/totp", "second_factor:begin", "{Ana}", None),
     Change("Eve", "DELETE /auth/totp", "user:remove_second_factor", "{Eve}", "{Eve}",
-           body={"password": PASSWORD, "code": "{recovery_code}"}),
+           body={"password": PASSWORD, "code": "{code}"}),
     Change("Ada", "DELETE /admin/users/{Eve}/totp", "user:reset_second_factor", "{Eve}", "{Eve}"),
 ]  # fmt: skip
 
@@ -60,7 +62,7 @@ def ids(people, as_user, server):
         "phone": create_login_session(server.database, ana).session_id,
         "token": create_api_token(server.database, ana, "entries:read").id,
         "link": create_password_link(server.database, ana),
-        "recovery_code": create_second_factor(server.database, eve).recovery_codes[0],
+        "code": create_second_factor(server.database, eve).code(),
     }
 
 
@@ -92,6 +94,18 @@ def test_confirming_a_second_factor_is_on_record(people, as_user, server):
 
     (event,) = audit_log.new_events()
     assert (event.action, event.subject_id, event.object_id) == ("user:add_second_factor", ana.id, ana.id)
+
+
+def test_a_recovery_code_that_was_used_is_on_record(people, as_user, server):
+    eve = people.employee("Eve")
+    code = create_second_factor(server.database, eve).recovery_codes[0]
+    me, audit_log = as_user(eve), AuditLog(server.database)
+
+    assert me.request("DELETE", "/auth/totp", json={"password": PASSWORD, "code": code}).status_code == 204
+
+    used, removed = audit_log.new_events()
+    assert (used.action, used.subject_id, used.actor_id, used.after) == ("recovery_code:use", eve.id, eve.id, None)
+    assert removed.action == "user:remove_second_factor"
 
 
 def test_every_operation_on_accounts_is_in_the_table():
