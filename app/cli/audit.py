@@ -10,7 +10,7 @@ from app.cli.common import STATEMENT_TIMEOUT_SECONDS, CommandError, progress_bar
 from app.core.time.clock import utc_now
 from app.services.audit import baseline, verification
 from app.services.audit.reconciliation import Reconciliation
-from app.services.operations.schema_check import find_differences
+from app.services.operations.schema_check import find_differences, find_missing_rows
 
 commands = typer.Typer()
 BASELINE_REQUEST_ID = "cli:audit-baseline"
@@ -37,20 +37,20 @@ def verify_audit(
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
                 reconciliation=rows,
             )
-            differences = find_differences(session)
+            missing_rows, differences = find_missing_rows(session), find_differences(session)
     typer.echo(
         f"Audit log verified: {result.chains} chains, {result.events} events "
         f"({result.erased} with erased personal values), {result.checkpoints} checkpoints."
     )
     for name, count in sorted(rows.uncovered.items()):
         typer.echo(f"Not covered: {count} values of {name}. The events of an earlier version do not hold them.")
-    for fault in (*differences, *rows.named_faults):
+    for fault in (*missing_rows, *differences, *rows.named_faults):
         typer.secho(fault, fg="red", err=True)
     if differences:
         typer.secho("The schema differs from what the migrations create.", fg="red", err=True)
     if rows.faults:
         typer.secho(f"The rows differ from the audit log: {rows.faults} faults.", fg="red", err=True)
-    if differences or rows.faults:
+    if missing_rows or differences or rows.faults:
         raise typer.Exit(1)
 
 

@@ -13,6 +13,8 @@ from app.core.observability.disk_space import find_low_space
 from app.models.metadata import required_privileges
 from app.schemas.operations.health import Liveness, Readiness
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
+from app.services.calendar.periods import find_unknown_zones
+from app.services.operations.schema_check import find_missing_rows
 
 SERVICE_NAME = "employee-time-tracking-api"
 ANY_REQUEST_ERRORS = (BodyTooLarge, UnsupportedContentEncoding, InternalError)
@@ -78,6 +80,11 @@ def check_ready(session: Session) -> set[str]:
     if missing := session.find_missing_privileges(required_privileges()):
         _log.error("database_privilege_missing", missing=", ".join(missing))
         raise DatabaseUnavailable("The service's database role lacks privileges. The log names them.")
+    if missing_rows := find_missing_rows(session):
+        _log.error("database_row_missing", missing=" ".join(missing_rows))
+        raise DatabaseUnavailable("A row that the service locks is missing. The log names it.")
+    if unknown_zones := find_unknown_zones(session):
+        _log.warning("time_zone_unknown", names=", ".join(unknown_zones))
     if warning := check_newest_keys(session):
         _log.warning("audit_key_unknown", detail=warning)
     return revisions

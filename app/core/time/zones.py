@@ -25,6 +25,15 @@ def zone_names() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory", "posixrules"})
 
 
+@lru_cache(maxsize=1024)
+def zone_info(name: str) -> ZoneInfo:
+    """Return the zone. A stored name that this version does not know counts as UTC, so that nothing fails for it.
+
+    SQL may have stored it, or a worker with newer zones. `verify-audit` and the start of the service name it.
+    """
+    return ZoneInfo(name if name in zone_names() else "UTC")
+
+
 @lru_cache(maxsize=8192)
 def day_start(day: date, zone: str) -> datetime:
     """Return the UTC instant at which the local day begins: the first one whose local date is that day.
@@ -33,15 +42,15 @@ def day_start(day: date, zone: str) -> datetime:
     midnight occurs twice, the day begins at the first. A skipped day (Pacific/Apia, 2011-12-30) is empty: it begins and
     ends at the same instant.
     """
-    zone_info = ZoneInfo(zone)
-    midnight = datetime.combine(day, time.min, tzinfo=zone_info)
+    local_zone = zone_info(zone)
+    midnight = datetime.combine(day, time.min, tzinfo=local_zone)
     start = midnight.astimezone(UTC)
     before = midnight.replace(fold=1).astimezone(UTC)
     # Only for a skipped midnight is fold=1 earlier than fold=0 (PEP 495). The change of the clock is between them, and
     # the bisection finds it to the second.
     while start - before > timedelta(seconds=1):
         middle = (before + (start - before) / 2).replace(microsecond=0)
-        if middle.astimezone(zone_info).date() < day:
+        if middle.astimezone(local_zone).date() < day:
             before = middle
         else:
             start = middle
@@ -54,7 +63,7 @@ def local_day(second: int, zone: str) -> date:
     It is the local date, with one exception. If a clock is set back over midnight (America/St_Johns, 2010-11-07), the
     repeated minutes belong to the day that had already begun.
     """
-    local = datetime.fromtimestamp(second, ZoneInfo(zone))
+    local = datetime.fromtimestamp(second, zone_info(zone))
     day = local.date()
     if not local.fold:  # this local time occurs once, or for the first time
         return day
@@ -147,6 +156,6 @@ def _first_second_with(offset: int, before: int, after: int, zone: str) -> int:
 
 
 def _offset(second: int, zone: str) -> int:
-    offset = datetime.fromtimestamp(second, ZoneInfo(zone)).utcoffset()
+    offset = datetime.fromtimestamp(second, zone_info(zone)).utcoffset()
     assert offset is not None
     return int(offset.total_seconds())

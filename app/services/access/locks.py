@@ -10,11 +10,13 @@ from sqlalchemy import select
 
 from app.core.database.execution_options import SEND_FIRST
 from app.core.database.postgresql.operations import render_key_lock
-from app.core.database.session import Session
+from app.core.database.session import DatabaseUnavailable, Session
 from app.models.tables import NAMED_LOCK, USER
 from app.models.users import User
 from app.services.access.errors import UserNotFound
 
+RULES_ROW = "people"
+"""The row of `global_lock` that `lock_user_rules` locks. A migration inserts it."""
 _RULES_KEY = "user rules"
 _LOCK_RULES, _SHARE_RULES = render_key_lock(_RULES_KEY), render_key_lock(_RULES_KEY, shared=True)
 
@@ -66,6 +68,11 @@ def lock_user_rules(session: Session) -> None:
 
     It is an advisory lock, because a row that others share again and again is never granted to an exclusive request.
     The row is locked after it, for workers of version 0.9, which lock nothing else.
+
+    Raises DatabaseUnavailable if somebody deleted the row, because the statement would lock nothing then.
     """
-    row = select(NAMED_LOCK.c.name).where(NAMED_LOCK.c.name == "people").with_for_update()
-    session.execute(row, execution_options={SEND_FIRST: _LOCK_RULES})
+    row = select(NAMED_LOCK.c.name).where(NAMED_LOCK.c.name == RULES_ROW).with_for_update()
+    if session.execute(row, execution_options={SEND_FIRST: _LOCK_RULES}).one_or_none() is None:
+        raise DatabaseUnavailable(
+            f"The row {RULES_ROW} of global_lock is missing. Ask the operator to insert it again."
+        )

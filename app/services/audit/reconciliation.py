@@ -28,6 +28,7 @@ from app.models.tables import (
 from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS, Fields, to_json_value
 from app.services.audit.replay import ChainReplay, ObjectKey, describe
 from app.services.audit.stored_rows import read_rows
+from app.services.calendar.periods import find_unknown_zones
 
 MAX_NAMED_FAULTS = 20
 _NOT_IN_EVENTS = {
@@ -114,6 +115,8 @@ class Reconciliation:
         self._compare_rows(math.inf, {})
         for zone in self._session.scalars(_MISSING_ZONES):
             self._add_fault(f"time_zone {zone} is missing. Hours in it are left out of reports.")
+        for zone in find_unknown_zones(self._session):
+            self._add_fault(f"time_zone {zone} is not a time zone. Hours in it are left out of reports.")
 
     def _compare_rows(self, last_owner: float, expected: dict[ObjectKey, Fields]) -> None:
         """Compare the rows up to those of this owner, and remove their objects from `expected`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select
 
-from app.core.database.session import Session
+from app.core.database.session import DatabaseUnavailable, Session
 from app.core.security.hash_chain import DIGEST_PREFIX, GENESIS, canonical_json, new_salt, salted_digest
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
 from app.services.access import locks
@@ -230,6 +230,8 @@ def _head(session: Session, chain_id: int) -> tuple[int, str]:
         head = _ORGANISATION_HEAD_QUERY if chain_id == ORGANISATION_CHAIN else _HEAD_QUERY
         locking = locks.user_lock_options(chain_id)  # without the lock, two writers would fork the chain
         row = session.execute(head, {"chain_id": chain_id}, execution_options=locking).one_or_none()
+        if row is None and chain_id == ORGANISATION_CHAIN:  # then nothing was locked
+            raise DatabaseUnavailable("The head of audit chain 0 is missing. Ask the operator to restore a backup.")
         cache_head(session, chain_id, *(row or (None, None)))
     return heads[chain_id]
 

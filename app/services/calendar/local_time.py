@@ -46,6 +46,7 @@ class LocalTime:
         for zone in resolved.zones:
             offsets = offset_periods(resolved.offsets_from, resolved.offsets_until, zone)
             self._zones_by_offsets[tuple(offsets)].append(zone)
+        self._utc_offsets = tuple(offset_periods(resolved.offsets_from, resolved.offsets_until, "UTC"))
 
     def with_zone(self, zone: ColumnElement[str]) -> "LocalTime":
         """Return a copy that reads the entry's zone from another column."""
@@ -95,7 +96,9 @@ class LocalTime:
         values = [(zones, value(zones[0], offsets)) for offsets, zones in self._zones_by_offsets.items()]
         if len(values) == 1:
             return values[0][1]
-        return case(*((self._zone.in_(zones), each) for zones, each in values))
+        # A zone that SQL stored in an entry. With NULL instead, the reports of all users would fail.
+        unknown = value("UTC", self._utc_offsets)
+        return case(*((self._zone.in_(zones), each) for zones, each in values), else_=unknown)
 
 
 def days_since_1970(day: date) -> int:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from app.core.database.session import Session
 from app.core.errors import Invalid
-from app.core.time.zones import day_range
+from app.core.time.zones import day_range, zone_names
 from app.models.tables import ENTRY, TIME_ZONE
 
 MAX_REPORT_DAYS = 400
@@ -108,7 +108,7 @@ def resolve(session: Session, period: Period, *, offsets_until: datetime | None 
     zones: list[str] = []
     if period.zone is None or offsets_until is not None:
         rows = session.execute(_ZONES_QUERY if offsets_until is None else _ZONES_AND_ENTRY_RANGE_QUERY).all()
-        zones = [row.name for row in rows]
+        zones = [row.name for row in rows if row.name in zone_names()] or ["UTC"]
     first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
     if offsets_until is None:
         first, margin = first - _ZONE_MARGIN, _ZONE_MARGIN
@@ -122,6 +122,11 @@ def resolve(session: Session, period: Period, *, offsets_until: datetime | None 
         last = min(last, max(latest, offsets_until))
     since, until = int(min(first, last).timestamp()), int((last + margin).timestamp())
     return ResolvedPeriod(period, zones if period.zone is None else [period.zone], since, until)
+
+
+def find_unknown_zones(session: Session) -> list[str]:
+    """Return the names of registered zones that this version does not know. `resolve` leaves them out."""
+    return [name for name in session.scalars(_ZONES_QUERY) if name not in zone_names()]
 
 
 def envelope(bounds: Bounds) -> tuple[datetime, datetime]:

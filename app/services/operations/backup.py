@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from app import __version__
 from app.core.archive import ArchiveMember, DamagedArchive
 from app.core.database.migrations import UnknownSchema, current_revisions, is_known_revision
-from app.core.database.session import Session
+from app.core.database.session import DatabaseUnavailable, Session
 from app.core.security.hash_chain import HashChainKeys, UnknownKey
 from app.models.tables import AUDIT_EVENT, ENTRY, USER
 from app.schemas.operations.backup import DatabaseInventory, DumpFile, EngineName, Manifest
@@ -173,7 +173,7 @@ def verify_restored(
         with session.begin_nested():
             recorder.record(session, "backup:restore", at=at, actor_id=None, after=after)
             session.execute(select(1))  # sends the queued event, so that its error is raised here
-    except IntegrityError:
+    except (IntegrityError, DatabaseUnavailable):
         if not faults:
             raise
         # A trigger rejects events on a broken chain. The caller prints the faults, and the data is restored anyway.

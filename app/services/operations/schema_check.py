@@ -4,9 +4,14 @@ A trigger or a view of somebody else can change hours behind the service. Withou
 events can be changed.
 """
 
+from sqlalchemy import select
+
 from app.core.database.migrations import create_sqlite_schema, head_revision
 from app.core.database.session import Session
 from app.models.metadata import own_tables
+from app.models.tables import AUDIT_CHAIN, NAMED_LOCK
+from app.services.access.locks import RULES_ROW
+from app.services.audit.recorder import ORGANISATION_CHAIN
 
 POSTGRESQL_GUARDS = {
     "trigger audit_chain_only_grows_row on audit_chain": "14555eb2a12546173e1540878d242c41",
@@ -21,8 +26,21 @@ POSTGRESQL_GUARDS = {
 
 Other constraints, indexes and tables are not compared, because an operator may add partitions and indexes.
 """
-_FORBIDDEN_KINDS = ("trigger ", "view ", "rule ", "policy ", "row security ")
+_FORBIDDEN_KINDS = ("trigger ", "event trigger ", "view ", "rule ", "policy ", "row security ")
 """Kinds of objects that nobody may add. An additional index or table changes no row."""
+
+
+_SINGLE_ROWS = ((NAMED_LOCK.c.name, RULES_ROW), (AUDIT_CHAIN.c.chain_id, ORGANISATION_CHAIN))
+"""Rows that the migrations insert and that transactions lock. Without its row, a statement locks nothing."""
+
+
+def find_missing_rows(session: Session) -> list[str]:
+    """Return one sentence for each row that transactions lock and that somebody deleted."""
+    return [
+        f"The row {value} of {column.table.name} is missing."
+        for column, value in _SINGLE_ROWS
+        if session.execute(select(column).where(column == value)).first() is None
+    ]
 
 
 def find_differences(session: Session, revision: str | None = None) -> list[str]:

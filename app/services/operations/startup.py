@@ -16,7 +16,8 @@ from app.models.metadata import all_tables
 from app.services.access import locks
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
 from app.services.auth import second_factor
-from app.services.operations.schema_check import find_differences
+from app.services.calendar.periods import find_unknown_zones
+from app.services.operations.schema_check import find_differences, find_missing_rows
 from app.services.users import first_admin
 
 
@@ -31,6 +32,9 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
         warnings = _check_files(settings)
         with database.read_transaction("start:schema") as session:
             warnings += _check_schema(session)
+            warnings += [
+                f"time_zone {zone} is not a time zone of this version." for zone in find_unknown_zones(session)
+            ]
         with database.write_transaction("start:first-admin") as session:
             locks.lock_user_rules(session)  # the second of two concurrent first starts sees the event of the first
             warnings += _check_keys(session)
@@ -46,8 +50,13 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
 def _check_schema(session: Session) -> list[str]:
     """Return a warning for each difference from the migrations. Raises UnusableDatabase in production.
 
-    The schema of a newer version, during a rolling upgrade, is not compared.
+    The schema of a newer version, during a rolling upgrade, is not compared. A row that transactions lock is always
+    needed, also in development.
     """
+    if missing := find_missing_rows(session):
+        raise UnusableDatabase(
+            f"{' '.join(missing)} Find out who deleted it, and insert it again (docs/operations.md)."
+        )
     if current_revisions(session.connection()) != {head_revision()}:
         return []
     differences = find_differences(session)

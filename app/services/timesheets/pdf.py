@@ -9,11 +9,10 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import typst
 
-from app.core.time.zones import day_start_epoch, local_day
+from app.core.time.zones import day_start_epoch, local_day, zone_info
 from app.schemas.types import hours
 from app.services.reports.user_days import UserDay
 from app.services.timesheets.timesheet import Segment, Timesheet
@@ -45,7 +44,7 @@ def render(sheet: Timesheet) -> bytes:
 def build_template_data(sheet: Timesheet) -> dict[str, Any]:
     """Build the data for the template. Numbers are formatted as text."""
     first, last = sheet.days[0].date, sheet.days[-1].date
-    created_at = sheet.as_of.astimezone(ZoneInfo(sheet.time_zone)).replace(microsecond=0)
+    created_at = sheet.as_of.astimezone(zone_info(sheet.time_zone)).replace(microsecond=0)
     return {
         "month": sheet.month,
         "title": f"{_MONTHS[first.month - 1]} {first.year}",
@@ -139,7 +138,7 @@ def _day_seconds(day: date, zone: str) -> int:
 
 def _time(instant: datetime, zone: str) -> str:
     """Format the local time to the minute. Add the UTC offset if a DST change repeats this local time."""
-    local = instant.astimezone(ZoneInfo(zone))
+    local = instant.astimezone(zone_info(zone))
     is_twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
     return local.isoformat(timespec="minutes")[11:] if is_twice else f"{local:%H:%M}"
 

@@ -74,6 +74,14 @@ TAMPERED = [
     (
         POSTGRESQL,
         [
+            "CREATE FUNCTION more_hours() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
+            "CREATE EVENT TRIGGER more_hours ON ddl_command_end EXECUTE FUNCTION more_hours()",
+        ],
+        "The event trigger more_hours on ddl_command_end was added.",
+    ),
+    (
+        POSTGRESQL,
+        [
             "CREATE TRIGGER audit_event_append_only_row BEFORE UPDATE ON project FOR EACH ROW "
             "EXECUTE FUNCTION audit_event_is_append_only()"
         ],

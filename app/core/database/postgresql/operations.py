@@ -21,6 +21,9 @@ _SCHEMA_OBJECTS = f"""
         SELECT 'trigger', tgname, root, concat_ws(' ', tgtype, tgenabled, tgattr, tgqual, prosrc)
         FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_proc ON pg_proc.oid = tgfoid
         WHERE NOT tgisinternal AND tgparentid = 0
+        UNION ALL SELECT 'event trigger', evtname, evtevent, concat_ws(' ', evtenabled, prosrc)
+        FROM pg_event_trigger JOIN pg_proc ON pg_proc.oid = evtfoid JOIN pg_language ON pg_language.oid = prolang
+        WHERE evtenabled <> 'D' AND lanname NOT IN ('c', 'internal')
         UNION ALL SELECT 'rule', rulename, root, '' FROM ours JOIN pg_rewrite ON ev_class = ours.oid
         UNION ALL SELECT 'policy', polname, root, '' FROM ours JOIN pg_policy ON polrelid = ours.oid
         UNION ALL SELECT 'row security', '', root, '' FROM ours JOIN pg_class USING (oid) WHERE relrowsecurity
@@ -38,7 +41,8 @@ _SCHEMA_OBJECTS = f"""
 """  # noqa: S608 - built from constants
 """Triggers with digests of their conditions and functions, and what else can change or hide rows of the tables.
 
-Two triggers of one name on partitions of a table have two digests if they differ.
+Two triggers of one name on partitions of a table have two digests if they differ. Event triggers belong to the whole
+database. Those in C are left out, because only the owner of the machine can add one. Extensions such as pgaudit do.
 """
 _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
