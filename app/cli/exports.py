@@ -78,6 +78,8 @@ def timesheet_command(
             sheet = timesheet.load_for_operator(session, user_id, period, at=now)
         with write_atomically(target) as file:
             file.write(pdf.render(sheet))
+    if not sheet.comparison.agrees:
+        typer.secho(f"WARNING: The audit log {sheet.comparison}", fg="red", err=True)
     typer.echo(f"Wrote {target}.")
 
 

@@ -31,6 +31,8 @@ from app.services.audit.stored_rows import read_rows
 from app.services.calendar.periods import find_unknown_zones
 
 MAX_NAMED_FAULTS = 20
+_TableKeys = tuple[Any, ...]
+"""A table, the column of the user whose chain describes the row (None for chain 0), its id, and the order by it."""
 _NOT_IN_EVENTS = {
     API_TOKEN: {"last_used_at"},
     SECOND_FACTOR: {"last_step", "wrong_codes"},
@@ -42,6 +44,20 @@ _MAY_BE_MISSING = {LOGIN_SESSION.name, RECOVERY_CODE.name}
 
 A missing row gives nobody access.
 """
+
+_TABLES_OF_TIMESHEETS: tuple[_TableKeys, ...] = (
+    (ENTRY, ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time),  # in the order of an index
+    (USER, USER.c.id, USER.c.id),
+)
+_OTHER_TABLES: tuple[_TableKeys, ...] = (
+    (PROJECT, None, PROJECT.c.id),
+    (PROJECT_MEMBER, PROJECT_MEMBER.c.user_id, PROJECT_MEMBER.c.project_id),
+    (API_TOKEN, API_TOKEN.c.user_id, API_TOKEN.c.id),
+    (SECOND_FACTOR, SECOND_FACTOR.c.user_id, SECOND_FACTOR.c.user_id),
+    (PASSWORD_LINK, PASSWORD_LINK.c.user_id, PASSWORD_LINK.c.user_id),
+    (RECOVERY_CODE, RECOVERY_CODE.c.user_id, RECOVERY_CODE.c.code_hash),
+    (LOGIN_SESSION, LOGIN_SESSION.c.user_id, LOGIN_SESSION.c.id),
+)
 
 _NAMED_ZONES = union(select(ENTRY.c.time_zone), select(USER.c.time_zone)).subquery()
 _MISSING_ZONES = (
@@ -65,30 +81,29 @@ class Reconciliation:
     """Comparison with the rows during a verification. Close it, because it keeps cursors open.
 
     `named_faults` has the first faults, and `uncovered` counts the values that no event holds, by column.
-    `on_uncovered` is called for each row with such values.
+    `on_uncovered` is called for each row with such values. `on_fault` is called for each fault, with its object, the
+    expected values and the row, as far as they exist. With `user_id`, only this user and their entries are compared.
     """
 
-    def __init__(self, session: Session, *, on_uncovered: Callable[[Uncovered], None] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        user_id: int | None = None,
+        on_uncovered: Callable[[Uncovered], None] | None = None,
+        on_fault: Callable[[ObjectKey, Fields, Fields], None] | None = None,
+    ) -> None:
         self._session, self._keys = session, session.keyring.audit_keys
-        self._on_uncovered = on_uncovered
+        self._on_uncovered, self._on_fault = on_uncovered, on_fault
         self.faults = 0
         self.named_faults: list[str] = []
         self.uncovered: Counter[str] = Counter()
         self._resources = ExitStack()
+        tables = _TABLES_OF_TIMESHEETS if user_id is not None else (*_TABLES_OF_TIMESHEETS, *_OTHER_TABLES)
         self._tables = [
-            _TableReader(session, self._resources, *table)
-            for table in (
-                (ENTRY, ENTRY.c.user_id, ENTRY.c.id, ENTRY.c.start_time),  # in the order of an index
-                (USER, USER.c.id, USER.c.id),
-                (PROJECT, None, PROJECT.c.id),
-                (PROJECT_MEMBER, PROJECT_MEMBER.c.user_id, PROJECT_MEMBER.c.project_id),
-                (API_TOKEN, API_TOKEN.c.user_id, API_TOKEN.c.id),
-                (SECOND_FACTOR, SECOND_FACTOR.c.user_id, SECOND_FACTOR.c.user_id),
-                (PASSWORD_LINK, PASSWORD_LINK.c.user_id, PASSWORD_LINK.c.user_id),
-                (RECOVERY_CODE, RECOVERY_CODE.c.user_id, RECOVERY_CODE.c.code_hash),
-                (LOGIN_SESSION, LOGIN_SESSION.c.user_id, LOGIN_SESSION.c.id),
-            )
+            _TableReader(session, self._resources, table, owner, *key, user_id=user_id) for table, owner, *key in tables
         ]
+        self._compared = {table.name for table in self._tables}
 
     def close(self) -> None:
         """Close the cursors."""
@@ -103,12 +118,12 @@ class Reconciliation:
         for event in events:
             yield event
             replay.apply(event)
-        for conflict in replay.conflicts:
-            self._add_fault(conflict)
+        for key, conflict in replay.conflicts:
+            self._add_fault(conflict, key, replay.objects.get(key))
         self._compare_rows(chain_id, replay.objects)
         for key in replay.objects:
-            if key[0] not in _MAY_BE_MISSING:
-                self._add_fault(f"{describe(key, chain_id)} was deleted without an event.")
+            if key[0] in self._compared - _MAY_BE_MISSING:
+                self._add_fault(f"{describe(key, chain_id)} was deleted without an event.", key, replay.objects[key])
 
     def finish(self) -> None:
         """Count as faults the remaining rows, because their users have no chain, and the zones that have no row."""
@@ -127,13 +142,12 @@ class Reconciliation:
                 if state is not None:
                     self._note_uncovered(table, owner, row, [name for name in table.compared if name not in state])
                     if differing := self._differences(table, row, state):
-                        self._add_fault(
-                            f"{describe(key, owner)} was changed in {', '.join(differing)} without an event."
-                        )
+                        changed = f"{describe(key, owner)} was changed in {', '.join(differing)} without an event."
+                        self._add_fault(changed, key, state, row)
                 elif owner == last_owner and self._may_be_unnamed(table, row, expected):
                     self._note_uncovered(table, owner, row, table.compared or [table.key.name])
                 else:
-                    self._add_fault(f"{describe(key, owner)} was added without an event.")
+                    self._add_fault(f"{describe(key, owner)} was added without an event.", key, None, row)
 
     def _key_of(self, table: "_TableReader", object_id: Any, expected: dict[ObjectKey, Fields]) -> ObjectKey:
         """Return what identifies the row in `expected`. For a secret that is its MAC, with any of the keys."""
@@ -164,10 +178,14 @@ class Reconciliation:
             return isinstance(value, str) and self._keys.is_mac_of_secret(str(recorded), name, value)
         return _as_json(value) in _possible_values(recorded)
 
-    def _add_fault(self, fault: str) -> None:
+    def _add_fault(
+        self, fault: str, key: ObjectKey | None = None, state: Fields | None = None, row: Row[Any] | None = None
+    ) -> None:
         self.faults += 1
         if len(self.named_faults) < MAX_NAMED_FAULTS:
             self.named_faults.append(fault)
+        if self._on_fault is not None and key is not None:
+            self._on_fault(key, state or {}, {} if row is None else row._asdict())
 
 
 class _TableReader:
@@ -181,6 +199,7 @@ class _TableReader:
         owner: Column[Any] | None,
         key: Column[Any],
         *order: Column[Any],
+        user_id: int | None = None,
     ) -> None:
         self.name = table.name
         identity = dict.fromkeys(column for column in (owner, *order, key) if column is not None)
@@ -189,7 +208,8 @@ class _TableReader:
         columns = [_raw(column) for column in table.c if column in identity or column.name in self.compared]
         self.key = key
         self._owner = owner.name if owner is not None else None
-        self._rows = resources.enter_context(closing(read_rows(session, table, columns, tuple(identity))))
+        of_user = None if user_id is None or owner is None else owner == user_id
+        self._rows = resources.enter_context(closing(read_rows(session, table, columns, tuple(identity), of_user)))
         self._next = next(self._rows, None)
 
     def rows_until(self, last_owner: float) -> Iterator[tuple[Any, Any, Row[Any]]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, Table
 
+from app.core.security.hash_chain import DIGEST_PREFIX
 from app.core.text import casefold_key, name_key
 from app.models.tables import (
     API_TOKEN,
@@ -43,7 +44,7 @@ class ChainReplay:
 
     def __init__(self, chain_id: int) -> None:
         self.objects: dict[ObjectKey, Fields] = {}
-        self.conflicts: list[str] = []
+        self.conflicts: list[tuple[ObjectKey, str]] = []
         self.chain_id = chain_id
 
     def apply(self, event: Row[Any]) -> None:
@@ -86,7 +87,8 @@ class ChainReplay:
         _derive(event, state, at, created=verb in _CREATING)
 
     def _add_conflict(self, key: ObjectKey, what: str, event: Row[Any]) -> None:
-        self.conflicts.append(f"{describe(key, self.chain_id)} {what} without an event, before link {event.position}.")
+        text = f"{describe(key, self.chain_id)} {what} without an event, before link {event.position}."
+        self.conflicts.append((key, text))
 
 
 def describe(key: ObjectKey, chain_id: int) -> str:
@@ -100,6 +102,9 @@ def known_fields(event: Row[Any], side: str) -> Iterator[tuple[str, Any]]:
     """Yield the fields of `before` or `after` with personal values. Erased values are left out."""
     text = getattr(event, side)
     if text is None:
+        return
+    if DIGEST_PREFIX not in text:
+        yield from json.loads(text).items()
         return
     for name, value in json.loads(text).items():
         if not is_digest(name, value):

@@ -15,9 +15,13 @@ class AuditChainBroken(Exception):
 
 
 def read_rows(
-    session: Session, table: Table, columns: Sequence[ColumnElement[Any]] = (), order: Sequence[Column[Any]] = ()
+    session: Session,
+    table: Table,
+    columns: Sequence[ColumnElement[Any]] = (),
+    order: Sequence[Column[Any]] = (),
+    where: ColumnElement[bool] | None = None,
 ) -> Generator[Row[Any]]:
-    """Yield the rows of a table in batches, with all columns and by primary key unless given.
+    """Yield the rows of a table in batches: all rows, with all columns and by primary key unless given.
 
     `order` must be unique and among `columns`. If a batch cannot be read, its rows are read one by one, so that the
     error names the place of the unreadable row. Raises AuditChainBroken.
@@ -28,7 +32,7 @@ def read_rows(
         if last is not None:
             last_key = tuple_(*(getattr(last, column.name) for column in key), types=[column.type for column in key])
             after_last = tuple_(*key) > last_key
-        query = select(*(columns or table.c)).where(after_last).order_by(*key)
+        query = select(*(columns or table.c)).where(after_last, true() if where is None else where).order_by(*key)
         try:
             with session.execute(query, execution_options={"yield_per": batch_size}) as rows:
                 for last in rows:

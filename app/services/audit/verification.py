@@ -8,6 +8,7 @@ Truncating a chain and fixing its head, or tampering with the key in hand, is de
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -17,7 +18,15 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from app.core.database.session import Session
-from app.core.security.hash_chain import GENESIS, SALT_LENGTH, HashChainKeys, UnknownKey, canonical_json, salted_digest
+from app.core.security.hash_chain import (
+    DIGEST_PREFIX,
+    GENESIS,
+    SALT_LENGTH,
+    HashChainKeys,
+    UnknownKey,
+    canonical_json,
+    salted_digest,
+)
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
 from app.services.audit.reconciliation import Reconciliation
 from app.services.audit.recorder import ERASE_ACTION, ORGANISATION_CHAIN, Fields, is_digest, mac_payload
@@ -78,6 +87,20 @@ def verify(
     if reconciliation is not None:
         reconciliation.finish()
     return result
+
+
+def verify_user(session: Session, user_id: int, reconciliation: Reconciliation) -> None:
+    """Verify the chain of one user, and compare the rows of this user with it. Raises AuditChainBroken.
+
+    `reconciliation` must be made for this user.
+    """
+    head = session.execute(select(AUDIT_CHAIN).where(AUDIT_CHAIN.c.chain_id == user_id)).one_or_none()
+    verifier = _ChainVerifier(session.keyring.audit_keys, user_id, [])
+    with closing(read_rows(session, AUDIT_EVENT, where=AUDIT_EVENT.c.chain_id == user_id)) as events:
+        for event in reconciliation.follow(user_id, events):
+            verifier.verify_event(event)
+    if head is not None or verifier.position:
+        verifier.verify_head(head)
 
 
 def create_checkpoint(session: Session, *, at: datetime) -> str:
@@ -209,7 +232,8 @@ class _ChainVerifier:
 
 def _digests(event: Row[Any]) -> Fields:
     """Return the digests of personal values in an event, by path, for example `after.email`."""
-    sides = {name: json.loads(text) for name in ("before", "after") if (text := getattr(event, name)) is not None}
+    texts = ((name, getattr(event, name)) for name in ("before", "after"))
+    sides = {name: json.loads(text) for name, text in texts if text is not None and DIGEST_PREFIX in text}
     digests = {
         f"{side}.{name}": value
         for side, fields in sides.items()

@@ -59,6 +59,7 @@ def build_template_data(sheet: Timesheet) -> dict[str, Any]:
         ],
         "total": _length(sheet.total_seconds) | {"seconds": f"{sheet.total_seconds:,}"},
         "chain": {"length": str(sheet.chain_length), "link": sheet.chain_link},
+        "audit": {"text": str(sheet.comparison), "alarm": not sheet.comparison.agrees},
     }
 
 
@@ -119,7 +120,7 @@ def _segment(day: date, entry: Segment, zone: str) -> dict[str, Any]:
 
 
 def _notes(sheet: Timesheet, day: UserDay[Segment]) -> list[str]:
-    notes = []
+    notes = ["differs from the audit log"] if day.date in sheet.comparison.days else []
     if any(entry.end_time is None for entry in day.entries):
         notes.append("open: not counted")
     if any(entry.needs_review for entry in day.entries):

@@ -20,6 +20,7 @@ from app.services.access.errors import UserNotFound
 from app.services.audit import recorder
 from app.services.calendar.periods import Period
 from app.services.reports.user_days import UserDay, user_days
+from app.services.timesheets.audit_comparison import AuditComparison, compare_with_audit_log
 
 _MANAGER = USER.alias("manager")
 
@@ -52,6 +53,7 @@ class Timesheet:
     chain_length: int
     chain_link: str
     """The head of the user's audit chain, from the same snapshot as the hours."""
+    comparison: AuditComparison
 
 
 def authorize(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> None:
@@ -109,6 +111,7 @@ def _load(
         total_seconds=sum(day.total_seconds for day in days),
         chain_length=user.length or 0,
         chain_link=user.last_link or "",
+        comparison=compare_with_audit_log(session, user.id, period, chain_length=user.length or 0),
     )
 
 
