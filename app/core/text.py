@@ -73,14 +73,6 @@ def has_alphanumeric(text: str) -> bool:
     return any(unicodedata.category(each)[0] in "LN" for each in name_key(text))
 
 
-def find_unassigned(text: str) -> str | None:
-    """Return the first code point that Unicode has not assigned (category Cn), or None.
-
-    Python has the version of Unicode that `unicodedata.unidata_version` names. Newer characters are unassigned too.
-    """
-    return next((each for each in text if unicodedata.category(each) == "Cn"), None)
-
-
 def find_format_control(text: str) -> str | None:
     """Return the first format control (category Cf) that the text's script does not need, or None.
 

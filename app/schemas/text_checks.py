@@ -1,11 +1,8 @@
 """Checks of the texts in requests. Each returns the text, or raises ValueError."""
 
-from unicodedata import unidata_version
-
 from app.core.text import (
     casefold_key,
     find_format_control,
-    find_unassigned,
     has_alphanumeric,
     has_invisible,
     is_visible,
@@ -30,13 +27,6 @@ def check_controls(text: str) -> str:
         raise ValueError(f"The character U+{ord(control):04X} is invisible. Remove it.")
     if not is_visible(text):
         raise ValueError("All characters are invisible. Send text that can be seen.")
-    return text
-
-
-def check_assigned(text: str) -> str:
-    """Reject code points without a character, which fonts show alike or not at all."""
-    if unassigned := find_unassigned(text):
-        raise ValueError(f"U+{ord(unassigned):04X} is no character of Unicode {unidata_version}. Remove it.")
     return text
 
 

@@ -147,7 +147,6 @@ VisibleLine = Annotated[
     AfterValidator(str.strip),
     AfterValidator(text_checks.check_key_length),
     AfterValidator(text_checks.check_controls),
-    AfterValidator(text_checks.check_assigned),
 ]
 LabelText = Annotated[VisibleLine, AfterValidator(text_checks.check_letters)]
 """A name by which users tell things apart, with at least one letter or digit."""

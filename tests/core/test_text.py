@@ -9,7 +9,6 @@ from hypothesis import strategies as some
 from app.core.text import (
     casefold_key,
     find_format_control,
-    find_unassigned,
     has_alphanumeric,
     has_invisible,
     is_visible,
@@ -24,7 +23,6 @@ INVISIBLE = (
     "\U000e0041\U000e0100"
 )
 MIXED = some.text(some.sampled_from(f"aÄß1\u0131\u0301\u0323 \u0645\u0915\u094d\U0001f468{INVISIBLE}"), max_size=20)
-UNASSIGNED = "\u0378\u0e3b\ufdd0\uffff\U000e1000\U0010ffff"
 NEEDED = {
     "Persian": "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
     "Malayalam, at the end": "\u0d2e\u0d4b\u0d39\u0d28\u0d4d\u200d",
@@ -88,11 +86,6 @@ def test_joiners_are_accepted_where_a_script_needs_them(name):
 )
 def test_joiners_are_rejected_elsewhere(name):
     assert find_format_control(name) in ("\u200c", "\u200d")
-
-
-def test_code_points_without_a_character_are_found():
-    assert [find_unassigned(f"P{each}1") for each in UNASSIGNED] == list(UNASSIGNED)
-    assert [find_unassigned(name) for name in ("P 1", "日本", "\U0001f680", "\ue000", *NEEDED.values())] == [None] * 11
 
 
 def test_letters_and_digits_count_in_every_script_but_only_visible_ones():
