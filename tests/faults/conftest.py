@@ -14,6 +14,7 @@ from app.core.time.clock import utc_now
 from app.models.users import User
 from tests.support.credentials import create_login_session
 from tests.support.databases import settings_for
+from tests.support.factories import Company
 from tests.support.postgresql import PostgreSQLServer
 from tests.support.server_process import Backend
 from tests.support.shared_services import SharedDatabase, SharedServices
@@ -71,13 +72,13 @@ def own_db_url(own_postgresql: PostgreSQLServer) -> str:
 
 
 @pytest.fixture
-def bearer(db_url: str) -> Iterator[Callable[[User], dict[str, str]]]:
+def bearer(db_url: str, people: Company) -> Iterator[Callable[[User], dict[str, str]]]:
     """Return a function that makes the Authorization header with a user's access token."""
     settings = settings_for(db_url)
     signer, database = TokenSigner(settings), Database(settings)
 
     def header(user: User) -> dict[str, str]:
-        login_session = create_login_session(database, user)
+        login_session = create_login_session(database, user, is_recorded=people.records_events)
         return {"Authorization": f"Bearer {signer.sign(login_session.user_id, login_session.session_id, at=utc_now())}"}
 
     yield header

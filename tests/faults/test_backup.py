@@ -123,6 +123,7 @@ def test_a_backup_under_load_comes_back_under_load(people, database, backend, be
     Requests fail for a moment at most. The service continues with the restored database, and loses nothing that it
     acknowledges afterwards. Counts, sums and chains agree, because restore verifies them.
     """
+    people.records_events = True
     website = people.project("Website")
     headers = [bearer(people.employee(f"Person {number}")) for number in range(WRITERS)]
     punches = Punches(backend, headers, website.id or 0)
