@@ -11,6 +11,8 @@ from app.core.errors import Invalid
 
 MAX_ROWS_IN_MEMORY = 2_000
 """Number of rows up to which a response without pages is built in memory. A larger one is streamed from a file."""
+MAX_OWN_ROWS = 500
+"""The same for reads that use the permits of punches: own entries, the personal report and the history of an entry."""
 MAX_KEY = 2**32  # seconds until 2106, and larger than any user id
 MAX_LAST_KEY = 2**53  # an entry's id, or a position in a chain
 

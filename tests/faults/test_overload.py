@@ -70,3 +70,24 @@ def test_the_waiting_writes_of_one_user_keep_nobody_else_waiting(people, server,
 
     assert [answer.status_code for answer in of_bob] == [200, 200]
     assert {answer.status_code for answer in answers} <= {200, 503}
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_the_waiting_reads_of_one_user_keep_nobody_else_waiting(people, server, engine):
+    """Ana has sent more requests than there are permits. All read her API tokens, whose table is locked."""
+    ana, bob, website = people.employee("Ana"), people.employee("Bob"), people.project("Website")
+    read = build_call(server, ana, "GET", "/auth/api-tokens")
+    clock_in = build_call(server, bob, "POST", "/time-entries/clock-in", {"project_id": website.id, "description": ""})
+    share = server.settings.DB_POOL_SIZE // 2
+    with ThreadPoolExecutor() as elsewhere:
+        with server.database.write_transaction() as session:
+            session.execute(text("LOCK TABLE api_token IN ACCESS EXCLUSIVE MODE"))
+            waiting = elsewhere.submit(send_simultaneously, [read] * 2 * server.settings.request_permits)
+            wait_until(lambda: count_waiting(server, engine) >= share)
+            of_bob = send_simultaneously([clock_in])
+            running = count_waiting(server, engine)
+        answers = waiting.result()
+
+    assert [answer.status_code for answer in of_bob] == [200]
+    assert running <= share
+    assert {answer.status_code for answer in answers} <= {200, 503}

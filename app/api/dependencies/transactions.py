@@ -48,7 +48,11 @@ class RequestTransactionRunner:
 
     async def read(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
-        return await self._run_read(self.runtime.request_limiter, lambda session: service(session, *args, **options))
+        return await self.read_for(None, lambda session: service(session, *args, **options))
+
+    async def read_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
+        """Run the work in a read-only transaction. Reads and writes of one user have half of the permits at most."""
+        return await self._run_read(self.runtime.request_limiter, work, user_id=user)
 
     async def report(self, user_id: int, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a slow read-only transaction. It uses a permit of the report limiter, so that it never
@@ -62,7 +66,7 @@ class RequestTransactionRunner:
         return await self.write_for(None, lambda session: service(session, *args, **options))
 
     async def write_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
-        """Run the work in a writing transaction. Writes of one user have half of the permits at most."""
+        """Run the work in a writing transaction. Reads and writes of one user have half of the permits at most."""
         sessions: list[Session] = []  # of each try
         try:
             return await self.runtime.request_limiter.run(
@@ -73,9 +77,7 @@ class RequestTransactionRunner:
                 if session.is_committed:
                     self._follow_up(session)
 
-    async def _run_read(
-        self, limiter: ConcurrencyLimiter, work: Callable[[Session], T], *, user_id: int | None = None
-    ) -> T:
+    async def _run_read(self, limiter: ConcurrencyLimiter, work: Callable[[Session], T], *, user_id: Hashable) -> T:
         result, stale_claims = await limiter.run(
             lambda: run_with_retry(lambda: self._read_once(work)), writes=False, user_id=user_id
         )
@@ -157,16 +159,18 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         could use up another user's share.
         """
         if self._user_id is None:
-            caller = await self._judge(self.anonymous.read(self.identify))
+            caller = await self._judge(self.anonymous.read_for(self._permit_key, self.identify))
             assert isinstance(caller, Actor)  # only these callers ask for reports
             self._user_id = caller.id
         return self._user_id
 
     async def read(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
-        return await self._judge(
-            self.anonymous.read(lambda session: service(session, self.identify(session), *args, **options))
-        )
+
+        def work(session: Session) -> T:
+            return service(session, self.identify(session), *args, **options)
+
+        return await self._judge(self.anonymous.read_for(self._permit_key, work))
 
     async def report(self, service: CallerService[_Caller, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction that uses a permit of the report limiter."""
@@ -189,9 +193,12 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
         def work(session: Session) -> T:
             return service(session, self.identify(session), *args, **options)
 
-        # A token that proves nothing yet shares a permit with those of its network.
-        user = self._limit_key if self._user_id is None else self._user_id
-        return await self._judge(self.anonymous.write_for(user, work))
+        return await self._judge(self.anonymous.write_for(self._permit_key, work))
+
+    @property
+    def _permit_key(self) -> Hashable:
+        """The key by which permits are counted. A token that proves nothing yet shares those of its network."""
+        return self._limit_key if self._user_id is None else self._user_id
 
     async def _judge(self, transaction: Awaitable[T]) -> T:
         """Await the transaction, and report if the database accepted or rejected the credential."""

@@ -31,7 +31,7 @@ class Runtime:
             "requests",
             permits=settings.request_permits,
             max_writers=max_writers,
-            permits_per_user=max(1, settings.DB_POOL_SIZE // 2),  # of writes, which may all wait for the user's row
+            permits_per_user=max(1, settings.DB_POOL_SIZE // 2),  # whose writes may all wait for the user's row
         )
         # Reports and exports have their own permits, so that long reads never delay punches.
         self.report_limiter = ConcurrencyLimiter(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from app.core.database.session import Session
-from app.core.pagination import MAX_ROWS_IN_MEMORY
+from app.core.pagination import MAX_OWN_ROWS
 from app.core.server.spool import Write, write_chunks
 from app.schemas.reports.report import Attribution, PersonalReport, PersonalReportDay
 from app.schemas.time_entries.entry import TimeEntryWithProject
@@ -19,11 +19,11 @@ def personal_report(
 ) -> bytes | None:
     """Return the actor's hours for every day of the period, as the JSON of a PersonalReport.
 
-    Return None if there are more than MAX_ROWS_IN_MEMORY entries; `write_personal_report` writes up to MAX_ENTRIES.
+    Return None if there are more than MAX_OWN_ROWS entries; `write_personal_report` writes up to MAX_ENTRIES.
     Raises PeriodTooLong (over 400 days).
     """
     try:
-        chunks = _json_chunks(session, actor, period, attribution=attribution, at=at, max_entries=MAX_ROWS_IN_MEMORY)
+        chunks = _json_chunks(session, actor, period, attribution=attribution, at=at, max_entries=MAX_OWN_ROWS)
         return b"".join(chunks)
     except TooManyEntries:
         return None

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, insert, or_
 
 from app.core.database.dialect import ascii_lower
 from app.core.database.session import Session
-from app.core.pagination import MAX_ROWS_IN_MEMORY, decode_cursor, encode_cursor
+from app.core.pagination import MAX_OWN_ROWS, decode_cursor, encode_cursor
 from app.models.tables import ENTRY, PROJECT, USER
 from app.schemas.projects import ProjectRead
 from app.schemas.reports.report import Attribution
@@ -47,17 +47,17 @@ def get_open(session: Session, actor: Actor, *, at: datetime) -> TimeEntryWithPr
 def list_own(session: Session, actor: Actor, period: Period, *, attribution: Attribution, at: datetime) -> bytes | None:
     """Return the actor's entries that belong to the period, newest first, as a JSON list of TimeEntryWithProject.
 
-    With attribution `split`, return their segments by local day. Return None if there are more than MAX_ROWS_IN_MEMORY;
+    With attribution `split`, return their segments by local day. Return None if there are more than MAX_OWN_ROWS;
     `own_entries.write_json` writes any number of them.
     """
     if attribution is Attribution.at_start:
         json_entries = own_month.month_rows(session, actor, period, at=at)
         return None if json_entries is None else to_json(json_entries)
     is_included = in_period(session, resolve(session, period), attribution, USER.c.id == actor.id)
-    query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, is_included).limit(MAX_ROWS_IN_MEMORY + 1)
+    query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, is_included).limit(MAX_OWN_ROWS + 1)
     entries = (as_response_with_project(session, row, now=at) for row in session.execute(query).all())
-    segments = [segment for _, segment in islice(split_by_day(entries, period, attribution), MAX_ROWS_IN_MEMORY + 1)]
-    if len(segments) > MAX_ROWS_IN_MEMORY:
+    segments = [segment for _, segment in islice(split_by_day(entries, period, attribution), MAX_OWN_ROWS + 1)]
+    if len(segments) > MAX_OWN_ROWS:
         return None
     return dump_entries(sorted(segments, key=lambda segment: (segment.start_time, segment.id), reverse=True))
 

@@ -6,7 +6,7 @@ from sqlalchemy import Row, Select, and_, select
 
 from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.session import Session
-from app.core.pagination import MAX_ROWS_IN_MEMORY
+from app.core.pagination import MAX_OWN_ROWS
 from app.core.server.spool import Write, json_list, write_chunks
 from app.models.tables import AUDIT_EVENT, ENTRY
 from app.schemas.audit import TimeEntryHistoryItem
@@ -19,14 +19,14 @@ from app.services.time_entries.errors import EntryNotFound
 def list_history(session: Session, actor: Actor, entry_id: int) -> bytes | None:
     """Return the history of an entry, oldest event first, as a JSON list of TimeEntryHistoryItem.
 
-    A deleted entry keeps its history. Return None if there are more than MAX_ROWS_IN_MEMORY events; `write_history`
+    A deleted entry keeps its history. Return None if there are more than MAX_OWN_ROWS events; `write_history`
     writes any number of them. Raises EntryNotFound if there is no such entry, or if the actor may not see its user.
     """
-    rows = session.execute(_events(actor, entry_id).limit(MAX_ROWS_IN_MEMORY + 1)).all()
+    rows = session.execute(_events(actor, entry_id).limit(MAX_OWN_ROWS + 1)).all()
     query = select(ENTRY.c.id).where(ENTRY.c.id == entry_id, visibility.visible_to(actor, ENTRY.c.user_id))
     if not rows and session.execute(query).first() is None:
         raise EntryNotFound("There is no entry with this id that you may see.")
-    return None if len(rows) > MAX_ROWS_IN_MEMORY else b"".join(json_list(map(_as_json, rows)))
+    return None if len(rows) > MAX_OWN_ROWS else b"".join(json_list(map(_as_json, rows)))
 
 
 def write_history(session: Session, actor: Actor, entry_id: int, out: Write) -> None:

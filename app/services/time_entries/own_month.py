@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 from app.core.database.dialect import epoch
 from app.core.database.execution_options import PREPARE
 from app.core.database.session import Session
-from app.core.pagination import MAX_ROWS_IN_MEMORY
+from app.core.pagination import MAX_OWN_ROWS
 from app.core.time.zones import day_start_epoch
 from app.models.tables import ENTRY, PROJECT
 from app.schemas.types import format_epoch
@@ -38,7 +38,7 @@ _STATEMENT = (
     .join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
     .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("lower"), bindparam("upper")))
     .order_by(ENTRY.c.start_time.desc(), ENTRY.c.id.desc())
-    .limit(MAX_ROWS_IN_MEMORY + 1)
+    .limit(MAX_OWN_ROWS + 1)
     .execution_options(**{PREPARE: True})
 )
 
@@ -46,10 +46,10 @@ _STATEMENT = (
 def month_rows(session: Session, actor: Actor, period: Period, *, at: datetime) -> list[JsonObject] | None:
     """Return the actor's entries that start on a day of the period, newest first, with TimeEntryWithProject's fields.
 
-    Return None if there are more than MAX_ROWS_IN_MEMORY of them and on the days beside the period.
+    Return None if there are more than MAX_OWN_ROWS of them and on the days beside the period.
     """
     rows = _rows(session, actor, period)
-    return None if len(rows) > MAX_ROWS_IN_MEMORY else list(_json_objects(session, rows, period, at=at))
+    return None if len(rows) > MAX_OWN_ROWS else list(_json_objects(session, rows, period, at=at))
 
 
 def _json_objects(session: Session, rows: Sequence[Any], period: Period, *, at: datetime) -> Iterator[JsonObject]:

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from app.core.pagination import MAX_OWN_ROWS
 from app.models.users import Role
 from app.schemas.reports.report import Attribution, ReportScope
 from app.services.access.actor import Actor
@@ -11,7 +12,9 @@ from app.services.calendar.periods import Period
 from app.services.reports import personal, team
 from app.services.reports.team import TeamReportQuery
 from app.services.time_entries import entries, own_entries
+from tests.support.export_files import add_entries
 from tests.support.factories import instant
+from tests.support.long_record import add_changes
 
 NOW = instant("2026-03-10 12:00")
 MARCH = Period(date(2026, 3, 1), date(2026, 3, 31))
@@ -72,3 +75,37 @@ def test_a_team_without_employees_is_an_empty_list_streamed(database, people):
         team.write_team_report(session, Actor(mia.id, Role.manager, "UTC"), query, streamed.extend, at=NOW)
 
     assert streamed == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/time-entries/me", {}),
+        ("/time-entries/me", {"attribution": "split"}),
+        ("/reports/me", {}),
+        ("/reports/me", {"attribution": "split"}),
+    ],
+)
+def test_own_entries_of_more_than_a_busy_month_use_the_permits_of_reports(database, people, as_user, path, params):
+    """Only a streamed response has no length, and only the report permits stream."""
+    ana, zoe, website = people.employee("Ana"), people.employee("Zoe"), people.project("Website")
+    add_entries(database, ana, website.id, count=MAX_OWN_ROWS, description="")
+    add_entries(database, zoe, website.id, count=MAX_OWN_ROWS + 1, description="")
+    march = params | {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+
+    answers = [as_user(user).get(path, params=march) for user in (ana, zoe)]
+
+    assert [answer.text.count('"needs_review"') for answer in answers] == [MAX_OWN_ROWS, MAX_OWN_ROWS + 1]
+    assert ["content-length" in answer.headers for answer in answers] == [True, False]
+
+
+def test_so_does_a_history_of_many_changes(database, people, as_user):
+    ana, website = people.employee("Ana"), people.project("Website")
+    entries = [people.entry(ana, website, f"2026-03-0{day} 08:00", f"2026-03-0{day} 09:00") for day in (1, 2)]
+    add_changes(database, entries[1], ana.id, MAX_OWN_ROWS + 1)
+
+    short, long = (as_user(ana).get(f"/time-entries/{entry}/history") for entry in entries)
+
+    assert len(long.json()) == MAX_OWN_ROWS + 1
+    assert "content-length" in short.headers
+    assert "content-length" not in long.headers
