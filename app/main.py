@@ -14,6 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
 from app.api.http.body_limits import BodyLimitMiddleware
+from app.api.http.large_responses import LargeResponseMiddleware
 from app.api.http.problems import register_exception_handlers
 from app.api.http.request_middleware import RequestMiddleware
 from app.api.openapi.docs_pages import add_docs_pages
@@ -146,6 +147,7 @@ def _add_middlewares(app: FastAPI, settings: Settings) -> None:
         limit_overrides={("POST", f"{API_PREFIX}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
         timeout_seconds=settings.BODY_TIMEOUT_SECONDS,
     )
+    app.add_middleware(LargeResponseMiddleware, timeout_seconds=settings.EXPORT_TIMEOUT_SECONDS)
     _add_cors(app, settings)
     app.add_middleware(
         RequestMiddleware,

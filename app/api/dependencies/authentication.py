@@ -57,7 +57,7 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
         runtime = get_runtime(request)
         claims = runtime.signer.read(token, self._access_rule(tuple(security.scopes)), at=utc_now())
         request.state.user_id = claims.user_id  # for the log; an API token may be made up
-        limit_key = self._choose_limit_key(claims, request)
+        request.state.limit_key = limit_key = self._choose_limit_key(claims, request)
         runtime.rate_limiter.acquire(limit_key, at=monotonic_seconds())
         return AuthenticatedTransactionRunner(
             RequestTransactionRunner(request),
