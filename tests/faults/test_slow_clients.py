@@ -10,15 +10,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlencode
 
 import httpx
+import psutil
 import pytest
 from fastapi import Request
 from starlette.responses import StreamingResponse
 
+from app.api.http.body_limits import BODY_BUDGET_BYTES, MAX_BODY_BYTES, SMALL_BODY_BYTES
 from app.core.server.protocol import MAX_HEAD_BYTES
 from tests.support.concurrency import Call, exchange, open_connection
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.export_files import LONG_DESCRIPTION, add_entries, becomes_true, spool_files
 from tests.support.in_process_server import run_server
+from tests.support.server_process import Backend
 
 SLOW = 200
 MIB = 1024  # in KiB, the unit of the kernel's memory figures
@@ -299,3 +302,54 @@ def test_who_asks_for_a_web_socket_gets_what_everybody_gets():
         answer = httpx.get(server.base_url, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
 
     assert answer.status_code == 200
+
+
+def _stall(server, stack, size=1024 * 1024):
+    """Announce a body and send a part of it that is too large for the free buffer of a connection."""
+    client = stack.enter_context(connect(server))
+    client.sendall(LOGIN.replace(b"1000", str(size).encode()) + b"x" * (SMALL_BODY_BYTES // 2))
+    return client
+
+
+def test_large_bodies_that_stall_leave_room_for_small_ones_and_are_turned_away_in_the_end():
+    """A body that is small needs no permit. Large ones that wait for one too long get 503."""
+    with run_strict_server(BODY_TIMEOUT_SECONDS=2) as server, ExitStack() as stack:
+        stalled = [_stall(server, stack) for _ in range(40)]
+        small = httpx.post(f"{server.base_url}/api/v1/auth/login", data={"password": "x"})
+
+        answers = Counter(read_answer(client).split(b" ")[1] for client in stalled)
+
+    assert small.status_code == 422
+    assert answers.keys() == {b"408", b"503"}
+
+
+def test_a_large_body_waits_until_one_that_stalls_is_given_up():
+    with run_strict_server(BODY_TIMEOUT_SECONDS=2) as server, ExitStack() as stack:
+        stalled = [_stall(server, stack) for _ in range(BODY_BUDGET_BYTES // MAX_BODY_BYTES // 2)]
+        whole = httpx.post(f"{server.base_url}/api/v1/auth/login", content=b"x" * MAX_BODY_BYTES, timeout=SECONDS)
+
+        assert whole.status_code == 422
+        assert {read_answer(client).split(b" ")[1] for client in stalled} == {b"408"}
+
+
+def test_unfinished_bodies_of_many_clients_do_not_fill_the_memory(tmp_path):
+    backend = Backend(f"sqlite:///{tmp_path / 'time.db'}", tmp_path)
+    process = psutil.Process(backend.pid)
+    address = httpx.URL(backend.base_url)
+    head = LOGIN.replace(b"1000", str(MAX_BODY_BYTES).encode())
+
+    def megabytes():
+        return sum(each.memory_full_info().uss for each in (process, *process.children(recursive=True))) / 1024**2
+
+    before = megabytes()
+    with ExitStack() as stack:
+        for _ in range(300):
+            client = stack.enter_context(socket.create_connection((address.host, address.port), timeout=1))
+            with suppress(TimeoutError):  # the service does not read all of it, and the kernel may not hold the rest
+                client.sendall(head + b"x" * (MAX_BODY_BYTES - 1))
+        ready = {httpx.get(f"{backend.base_url}/health/ready").status_code for _ in range(20)}  # it reads meanwhile
+        growth = megabytes() - before
+    backend.stop()
+
+    assert ready == {200}
+    assert growth < 100
