@@ -4,6 +4,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from urllib.parse import urlencode
 
 import httpx
@@ -11,7 +12,7 @@ import psutil
 import pytest
 from sqlalchemy import insert, text
 
-from app.api.http.large_responses import MAX_UNREAD
+from app.api.http.large_responses import MAX_BYTES_IN_MEMORY, MAX_UNREAD
 from app.core.database.session import Database
 from app.core.pagination import MAX_OWN_ROWS
 from app.models.tables import ENTRY
@@ -50,6 +51,15 @@ class Service:
     def get(self, path: str, params: dict[str, str]) -> httpx.Response:
         url = f"{self._backend.base_url}/api/v1{path.format(entry_id=self._entry_id)}"
         return httpx.get(url, params=params, headers=self._header, timeout=60)
+
+    def create(self, count: int) -> httpx.Response:
+        """Create entries of one minute with long descriptions, in December 2025."""
+        url = f"{self._backend.base_url}/api/v1/time-entries/bulk"
+        entry = {"action": "create", "project_id": 1, "description": LONGEST}
+        minutes = [f"2025-12-01T08:{minute:02}:00Z" for minute in range(count + 1)]
+        times = [{"start_time": start, "end_time": end} for start, end in pairwise(minutes)]
+        operations = [entry | each for each in times]
+        return httpx.post(url, json={"operations": operations}, headers=self._header, timeout=60)
 
     def begin(self, path: str, params: dict[str, str], stack: ExitStack) -> int:
         """Send a request and return the status of its response, whose body is not read."""
@@ -127,3 +137,16 @@ def test_responses_that_nobody_reads_wait_in_files_and_a_user_has_few_of_them(se
     assert min(sizes) > 1024**2
     assert growth < MAX_MEGABYTES
     assert statuses == {200: MAX_UNREAD, 503: CLIENTS - MAX_UNREAD}
+
+
+def test_a_write_that_was_committed_is_answered_however_much_is_unread(service):
+    """After a 503 its client would repeat it."""
+    with ExitStack() as stack:
+        statuses = {service.begin("/time-entries", {"limit": "1000"}, stack) for _ in range(MAX_UNREAD)}
+        refused = service.get("/time-entries", {"limit": "1000"})
+        written = service.create(12)
+
+    assert statuses == {200}
+    assert (refused.status_code, refused.json()["code"]) == (503, "service_busy")
+    assert written.status_code == 200
+    assert len(written.content) > MAX_BYTES_IN_MEMORY

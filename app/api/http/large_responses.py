@@ -46,13 +46,14 @@ class LargeResponseMiddleware:
 
         async def send_or_keep(message: Message) -> None:
             nonlocal head, read
-            if message["type"] == "http.response.start" and _length(message) > MAX_BYTES_IN_MEMORY:
-                head = message
-                return
-            if head is not None and message["type"] == "http.response.body" and not message.get("more_body"):
+            if message["type"] == "http.response.start":  # the second one, if the first response failed
+                head = message if _length(message) > MAX_BYTES_IN_MEMORY else None
+                if head is not None:
+                    return
+            elif head is not None and not message.get("more_body"):
                 read = await self._keep(scope, head, message["body"], cleanup)
                 return
-            if head is not None:  # a file that the application reads in chunks
+            elif head is not None:  # a file that the application reads in chunks
                 await send(head)
                 head = None
             await send(message)
