@@ -27,7 +27,8 @@ _Caller = TypeVar("_Caller")
 class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
     """Verify the request's token and apply its user's rate limit, before the body is validated.
 
-    All credentials of a user share one limit. API tokens that may be made up and credentials that the database has
+    All login sessions of a user share one limit, and all API tokens another one. So a stolen API token uses up nothing
+    that its user needs to find and end it. API tokens that may be made up and credentials that the database has
     rejected share the limit of their network. Otherwise they could use up the limit of the user whom they name.
 
     Raises InvalidToken, TooManyRequests. `identify` loads the caller from the database in each transaction. `pending`
@@ -60,7 +61,7 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
         request.state.limit_key = limit_key = self._choose_limit_key(claims, request)
         runtime.rate_limiter.acquire(limit_key, at=monotonic_seconds())
         return AuthenticatedTransactionRunner(
-            RequestTransactionRunner(request),
+            RequestTransactionRunner(request, uses_api_token=claims.uses_api_token),
             lambda session: self._identify(session, claims),
             limit_key=limit_key,
             verified_user_id=claims.user_id if claims.is_authentic else None,
@@ -71,7 +72,9 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
     def _choose_limit_key(self, claims: Claims, request: Request) -> Hashable:
         if not claims.is_authentic:
             return f"unproven {rate_limit_key(client_address(request))}"
-        return claims.credential if self._ends_credentials else claims.user_id
+        if self._ends_credentials:
+            return claims.credential
+        return f"API tokens of {claims.user_id}" if claims.uses_api_token else claims.user_id
 
 
 UserTransactionRunner = AuthenticatedTransactionRunner[Actor]

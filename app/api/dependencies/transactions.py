@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from fastapi import Request
 
 from app.api.dependencies.counters import count_audit_events
+from app.api.dependencies.write_quota import WriteQuota
 from app.core.database.retry import run_with_retry
 from app.core.database.session import Session
 from app.core.database.transactions import CallerService, P, Service, T
@@ -22,7 +23,7 @@ from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds, utc_now
 from app.services.access.actor import Actor
 from app.services.access.authentication import stale_credential, touch_last_used
-from app.services.audit.recorder import recorded_actions, recorded_bytes
+from app.services.audit.recorder import recorded_actions
 from app.services.auth import refused_logins
 from app.services.auth.code_attempts import queued_mails
 
@@ -42,9 +43,11 @@ class RequestTransactionRunner:
     example, e-mail is sent after the commit.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, uses_api_token: bool = False) -> None:
         self.runtime = get_runtime(request)
         self.request_id: str = request.state.request_id
+        self._uses_api_token = uses_api_token
+        self._quota = WriteQuota(self.runtime.write_limiter, uses_api_token=uses_api_token)
 
     async def read(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
@@ -66,11 +69,18 @@ class RequestTransactionRunner:
         return await self.write_for(None, lambda session: service(session, *args, **options))
 
     async def write_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
-        """Run the work in a writing transaction. Reads and writes of one user have half of the permits at most."""
+        """Run the work in a writing transaction. Reads and writes of one user have half of the permits at most.
+
+        Writes with the user's API tokens have one permit. They all lock the user's row, so more of them would only
+        delay the user who revokes the token.
+        """
         sessions: list[Session] = []  # of each try
         try:
             return await self.runtime.request_limiter.run(
-                lambda: run_with_retry(lambda: self._write_once(work, sessions)), writes=True, user_id=user
+                lambda: run_with_retry(lambda: self._write_once(work, sessions)),
+                writes=True,
+                user_id=user,
+                uses_api_token=self._uses_api_token,
             )
         finally:
             for session in sessions:
@@ -93,26 +103,15 @@ class RequestTransactionRunner:
         with self.runtime.database.write_transaction(self.request_id) as session:
             sessions.append(session)
             result = work(session)
-            self._check_quota(session)
+            self._quota.check(session)  # behind the service, which has authenticated the caller
             if (stale_claims := stale_credential(session)) is not None:
                 touch_last_used(session, stale_claims)
         return result
 
-    def _check_quota(self, session: Session) -> None:
-        """Raise TooManyChanges if earlier events of the actor have used up the quota. A logout is always accepted.
-
-        It runs after the service, which has authenticated the caller, so a made-up token finds out nothing.
-        """
-        if all(action.startswith("session:") for action in recorded_actions(session)):
-            return
-        for user_id in recorded_bytes(session):
-            self.runtime.write_limiter.check(user_id, at=monotonic_seconds())
-
     def _follow_up(self, session: Session) -> None:
         """Count what a committed transaction wrote, and start what follows it: e-mails, events of refused logins."""
         count_audit_events(recorded_actions(session))
-        for user_id, written_bytes in recorded_bytes(session).items():
-            self.runtime.write_limiter.charge(user_id, written_bytes, at=monotonic_seconds())
+        self._quota.charge(session)
         if (mailer := self.runtime.mailer) is not None:
             for mail in queued_mails(session):
                 self.runtime.run_in_background(mail, partial(mailer.send, mail))

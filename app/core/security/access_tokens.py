@@ -81,6 +81,10 @@ class Claims:
     a credential that the database has rejected: its user may have ended it because it was stolen."""
 
     @property
+    def uses_api_token(self) -> bool:
+        return self.api_token_hash is not None
+
+    @property
     def credential(self) -> str:
         """A key that is unique to this login session or API token."""
         return self.api_token_hash or _session_key(self.session_id)

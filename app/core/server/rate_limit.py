@@ -78,7 +78,7 @@ class RateLimiter(_TokenBuckets):
 
 
 class WriteLimiter(_TokenBuckets):
-    """A quota of bytes of audit events for each user. Each byte takes one token.
+    """A quota of bytes of audit events for each key, which is a user and a kind of write. Each byte takes one token.
 
     Events are never deleted, so without this limit one user could fill the disk. The size of an event is known only
     after it is written. So concurrent writes may overdraw the bucket, and the next ones are rejected. What is overdrawn
@@ -88,10 +88,10 @@ class WriteLimiter(_TokenBuckets):
     def __init__(self, mib_per_hour: int, *, max_keys: int = MAX_KEYS) -> None:
         super().__init__(RateLimitPolicy("written-bytes", mib_per_hour * MIB, HOUR_SECONDS), max_keys)
 
-    def check(self, user_id: int, *, at: float) -> None:
-        """Raise TooManyChanges if the user's bucket is overdrawn at this monotonic second. Any thread may call it."""
+    def check(self, key: Hashable, *, at: float) -> None:
+        """Raise TooManyChanges if the key's bucket is overdrawn at this monotonic second. Any thread may call it."""
         now = int(at * _SECOND)
-        deficit = self._find_full_at(user_id, now) - now - self._window
+        deficit = self._find_full_at(key, now) - now - self._window
         if deficit > 0:
             seconds = -(-deficit // _SECOND)
             raise TooManyChanges(
@@ -101,8 +101,8 @@ class WriteLimiter(_TokenBuckets):
                 retry_after_seconds=seconds,
             )
 
-    def charge(self, user_id: int, written_bytes: int, *, at: float) -> None:
-        """Take the bytes of the user's new events out of the bucket."""
+    def charge(self, key: Hashable, written_bytes: int, *, at: float) -> None:
+        """Take the bytes of new events out of the key's bucket."""
         now = int(at * _SECOND)
-        full_at = self._find_full_at(user_id, now) + written_bytes * self._cost
-        self._store(user_id, min(full_at, now + 2 * self._window))
+        full_at = self._find_full_at(key, now) + written_bytes * self._cost
+        self._store(key, min(full_at, now + 2 * self._window))

@@ -3,6 +3,9 @@
 import httpx
 import pytest
 
+from app.api.dependencies.write_quota import WriteKind
+from app.core.server.rate_limit import MIB
+from app.core.time.clock import monotonic_seconds
 from tests.support.credentials import create_api_token
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, Company
@@ -81,14 +84,14 @@ def test_an_import_counts_as_its_number_of_lines_and_a_refused_one_creates_nobod
     assert len(users.json()) == 1
 
 
-def test_all_credentials_of_a_user_share_one_limit(people, server, as_user):
+def test_all_login_sessions_of_a_user_share_one_limit_and_all_api_tokens_another_one(people, server, as_user):
     ana_herself, bob = people.employee("Ana"), as_user(people.employee("Bob"))
-    tokens = [server.token(ana_herself) for _ in range(10)]
-    tokens += [create_api_token(server.database, ana_herself, "entries:read").token for _ in range(10)]
+    sessions = [server.token(ana_herself) for _ in range(QUOTA + 2)]
+    api_tokens = [create_api_token(server.database, ana_herself, "entries:read").token for _ in range(QUOTA + 2)]
 
-    answers = [read_with(server, token) for token in tokens]
+    answers = [[read_with(server, token) for token in tokens] for tokens in (sessions, api_tokens)]
 
-    assert answers == [204] * QUOTA + [429] * QUOTA
+    assert answers == [[204] * QUOTA + [429] * 2] * 2
     assert bob.get("/time-entries/current").status_code == 204
 
 
@@ -103,7 +106,7 @@ def test_a_credential_that_ana_has_ended_uses_up_nothing_of_hers(people, server,
     of_the_thief = [read_with(server, token) for token in (stolen, api_token.token) for _ in range(QUOTA)]
 
     assert of_the_thief == [401] * 12 + [429] * 8, "two of Ana's, and ten of the network's"
-    assert [read_with_caller(me) for _ in range(QUOTA - 2)] == [204] * (QUOTA - 2)
+    assert [read_with_caller(me) for _ in range(QUOTA - 1)] == [204] * (QUOTA - 1)
 
 
 def test_a_stolen_token_that_uses_up_the_limit_does_not_keep_ana_from_ending_it(people, server, as_user):
@@ -190,5 +193,26 @@ def test_changes_that_fill_the_audit_log_are_rejected_in_all_sessions_of_the_use
     assert 1 <= seconds <= 120
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_changes")
     assert refused.headers["RateLimit-Policy"] == '"written-bytes";q=1048576;w=3600'
-    assert (logged_in.status_code, logged_in.json()["code"]) == (429, "too_many_changes")
     assert (read.status_code, logged_out.status_code, of_bob.status_code) == (200, 204, 200)
+    assert logged_in.status_code == 200, "logins have a quota of their own"
+
+
+@pytest.mark.parametrize("used_up", WriteKind)
+def test_each_kind_of_write_has_a_quota_of_its_own(people, server, as_user, used_up):
+    ana, website = people.employee("Ana"), people.project("Website")
+    terminal_token = create_api_token(server.database, ana, "entries:write").token
+    form = {"username": ana.email, "password": PASSWORD}
+    new_password = {"current_password": PASSWORD, "new_password": "another-lantern-17-harbour"}
+    server.app.state.runtime.write_limiter.charge((ana.id, used_up), 10 * MIB, at=monotonic_seconds())
+
+    with server.caller(terminal_token) as terminal, as_user(ana) as me:
+        answers = {
+            WriteKind.api_tokens: terminal.clock_in(website.id),
+            WriteKind.changes: me.patch("/auth/me", json={"first_name": "Anna"}),
+            WriteKind.logins: me.post("/auth/login", data=form, headers={"Authorization": ""}),
+            WriteKind.access: me.post("/auth/password", json=new_password),
+        }
+
+    assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(WriteKind, 200) | {
+        used_up: 429
+    }
