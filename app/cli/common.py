@@ -2,10 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -17,7 +17,8 @@ from app.core.archive import DamagedArchive
 from app.core.config.settings import InvalidSettings, load_settings
 from app.core.database.migrations import UnusableDatabase, ensure_schema, open_database
 from app.core.database.postgresql.dump import ProgramFailed
-from app.core.database.session import Database
+from app.core.database.retry import run_with_retry
+from app.core.database.session import Database, Session
 from app.core.database.sqlite.backup import CopyFailed
 from app.core.database.transactions import CallerService, P, T
 from app.core.errors import DomainError
@@ -28,6 +29,7 @@ from app.services.audit.stored_rows import AuditChainBroken
 from app.services.operations import demo
 from app.services.operations.backup import RestoreRefused
 
+_Result = TypeVar("_Result")
 UNFINISHED_PREFIX = ".unfinished-"
 STATEMENT_TIMEOUT_SECONDS = 600  # for statements that read whole tables; they block no requests
 
@@ -51,8 +53,19 @@ class OperatorTransactions:
 
     async def write(self, service: CallerService[None, P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a writing transaction."""
-        with self._database.write_transaction(self._request_id) as session:
-            return service(session, None, *args, **options)
+        return run_in_write_transaction(
+            self._database, self._request_id, lambda session: service(session, None, *args, **options)
+        )
+
+
+def run_in_write_transaction(database: Database, request_id: str, work: Callable[[Session], _Result]) -> _Result:
+    """Run the work in a writing transaction, which is retried like that of a request."""
+
+    def write_once() -> _Result:
+        with database.write_transaction(request_id) as session:
+            return work(session)
+
+    return run_with_retry(write_once, lock_wait_seconds=database.settings.DB_LOCK_TIMEOUT_SECONDS)
 
 
 REPORTED_ERRORS = (

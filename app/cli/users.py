@@ -10,7 +10,13 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.cli.common import CommandError, OperatorTransactions, progress_bar, ready_database
+from app.cli.common import (
+    CommandError,
+    OperatorTransactions,
+    progress_bar,
+    ready_database,
+    run_in_write_transaction,
+)
 from app.core.security.passwords import PasswordHasher, WeakPassword
 from app.core.time.clock import utc_now
 from app.models.users import Role
@@ -86,8 +92,9 @@ def erase_user(
     with ready_database() as database:
         if not yes and not typer.confirm(f"Erase the name and e-mail of user {user_id} permanently?", err=True):
             raise CommandError("Nothing was erased.")
-        with database.write_transaction("cli:erase-user") as session:
-            pseudonym = personal_data.erase(session, user_id, at=utc_now())
+        pseudonym = run_in_write_transaction(
+            database, "cli:erase-user", lambda session: personal_data.erase(session, user_id, at=utc_now())
+        )
     typer.echo(f"User {user_id} is now {pseudonym}. Older backups still contain the name.")
 
 

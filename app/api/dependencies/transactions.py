@@ -77,7 +77,10 @@ class RequestTransactionRunner:
         sessions: list[Session] = []  # of each try
         try:
             return await self.runtime.request_limiter.run(
-                lambda: run_with_retry(lambda: self._write_once(work, sessions)),
+                lambda: run_with_retry(
+                    lambda: self._write_once(work, sessions),
+                    lock_wait_seconds=self.runtime.settings.DB_LOCK_TIMEOUT_SECONDS,
+                ),
                 writes=True,
                 user_id=user,
                 uses_api_token=self._uses_api_token,

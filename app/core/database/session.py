@@ -56,6 +56,13 @@ class Session(SQLModelSession):
         """Set the timeout in seconds for each statement of this transaction. SQLite has no timeout."""
         self.operations.set_statement_timeout(self.connection(), seconds)
 
+    def set_lock_timeout(self, milliseconds: int) -> None:
+        """Set the timeout for each wait for a lock in the rest of this transaction. It is sent with the next statement.
+
+        After a shorter timeout than DB_LOCK_TIMEOUT_SECONDS, `run_with_retry` retries the transaction.
+        """
+        self.operations.set_lock_timeout(self.connection(), milliseconds)
+
     def disable_timeouts(self) -> None:
         """Remove all timeouts from this transaction. Use it only for commands that an operator supervises."""
         self.operations.disable_timeouts(self.connection())

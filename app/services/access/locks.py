@@ -18,6 +18,8 @@ from app.services.access.errors import UserNotFound
 RULES_ROW = "people"
 """The row of `global_lock` that `lock_user_rules` locks. A migration inserts it."""
 _RULES_KEY = "user rules"
+ROW_WAIT_MS = 200
+"""Time for which a holder of the user rules waits for a row. Meanwhile, corrections for other users wait too."""
 _LOCK_RULES, _SHARE_RULES = render_key_lock(_RULES_KEY), render_key_lock(_RULES_KEY, shared=True)
 
 
@@ -69,6 +71,10 @@ def lock_user_rules(session: Session) -> None:
     It is an advisory lock, because a row that others share again and again is never granted to an exclusive request.
     The row is locked after it, for workers of version 0.9, which lock nothing else.
 
+    Behind it, the transaction waits for each lock for ROW_WAIT_MS only. A user's bulk request holds the user's row for
+    seconds, and nobody else could be corrected until then. After the timeout the transaction is rolled back, which
+    releases the user rules, and retried (`run_with_retry`).
+
     Raises DatabaseUnavailable if somebody deleted the row, because the statement would lock nothing then.
     """
     row = select(NAMED_LOCK.c.name).where(NAMED_LOCK.c.name == RULES_ROW).with_for_update()
@@ -76,3 +82,4 @@ def lock_user_rules(session: Session) -> None:
         raise DatabaseUnavailable(
             f"The row {RULES_ROW} of global_lock is missing. Ask the operator to insert it again."
         )
+    session.set_lock_timeout(ROW_WAIT_MS)

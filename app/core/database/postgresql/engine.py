@@ -24,6 +24,7 @@ CALL_GRACE_SECONDS = 0.5
 APPLICATION_NAME = "employee-time-tracking-api"
 ROLLED_BACK_SQLSTATES = frozenset({"40001", "40P01"})
 """serialization_failure and deadlock_detected: PostgreSQL rolled the transaction back because of another one."""
+LOCK_NOT_AVAILABLE = "55P03"
 STALE_CONNECTION_SQLSTATES = frozenset({"0A000", "26000", "25006"})
 """Errors of a stale connection, which must be replaced.
 
@@ -80,6 +81,11 @@ def is_retryable(error: DBAPIError) -> bool:
         getattr(error.orig, "pgcode", None) in ROLLED_BACK_SQLSTATES | STALE_CONNECTION_SQLSTATES
         or error.connection_invalidated
     )
+
+
+def is_lock_not_available(error: DBAPIError) -> bool:
+    """Return True if a statement has waited for a lock for the lock timeout. Its transaction is rolled back."""
+    return getattr(error.orig, "pgcode", None) == LOCK_NOT_AVAILABLE
 
 
 def get_dbapi_connection(connection: Connection) -> BatchingConnection:

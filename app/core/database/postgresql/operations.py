@@ -72,6 +72,10 @@ class PostgreSQLOperations:
     def set_statement_timeout(self, connection: Connection, seconds: int) -> None:
         set_statement_timeout(connection, seconds)
 
+    def set_lock_timeout(self, connection: Connection, milliseconds: int) -> None:
+        """Queue the statement in front of the next one."""
+        get_dbapi_connection(connection).queue_statement(f"SET LOCAL lock_timeout = '{milliseconds}ms'; ")
+
     def disable_timeouts(self, connection: Connection) -> None:
         set_statement_timeout(connection, 0)
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")

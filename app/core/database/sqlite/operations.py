@@ -28,6 +28,9 @@ class SQLiteOperations:
     def set_statement_timeout(self, connection: Connection, seconds: int) -> None:
         """Do nothing: SQLite has no timeouts."""
 
+    def set_lock_timeout(self, connection: Connection, milliseconds: int) -> None:
+        """Do nothing: the write transaction has locked the whole file already."""
+
     def disable_timeouts(self, connection: Connection) -> None:
         """Do nothing: SQLite has no timeouts."""
 
