@@ -13,7 +13,7 @@ from jose import JWTError, jwt
 from app.core.config.settings import Settings
 from app.core.errors import NotAuthenticated
 from app.core.security.keyring import Keyring
-from app.core.security.opaque_tokens import API_TOKEN_PREFIX, digest
+from app.core.security.opaque_tokens import API_TOKEN_PREFIX, decode_base64url, digest
 from app.core.time.clock import utc_now
 
 ISSUER = "employee-time-tracking-api"
@@ -194,6 +194,8 @@ class TokenSigner:
         return verified
 
     def _verify(self, token: str) -> _VerifiedToken:
+        for part in token.split("."):
+            decode_base64url(part)  # python-jose also accepts other spellings of a token
         claims = jwt.decode(
             token,
             self._key,

@@ -52,7 +52,7 @@ class ApiTokens:
 
     def decode(self, text: str) -> tuple[int, bool]:
         """Return the user's id in an API token, and True if its tag is valid. Raises ValueError for another text."""
-        content = _decode_base64url(text.removeprefix(API_TOKEN_PREFIX))
+        content = decode_base64url(text.removeprefix(API_TOKEN_PREFIX))
         if len(content) != _USER_BYTES + _SECRET_BYTES:
             raise ValueError("not as long as an API token")
         tagged, tag = content[:-_API_TAG_BYTES], content[-_API_TAG_BYTES:]
@@ -99,7 +99,7 @@ class RefreshTokens:
     def decode(self, text: str) -> RefreshToken:
         """Return the token in a text. Raises RefreshRefused if its tag is invalid."""
         try:
-            content = _decode_base64url(text.removeprefix(REFRESH_TOKEN_PREFIX))
+            content = decode_base64url(text.removeprefix(REFRESH_TOKEN_PREFIX))
         except ValueError:
             content = b""
         content, tag = content[:-_TAG_BYTES], content[-_TAG_BYTES:]
@@ -126,8 +126,12 @@ def _encode_base64url(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def _decode_base64url(text: str) -> bytes:
+def decode_base64url(text: str) -> bytes:
+    """Decode base64url without padding (RFC 4648). Raises ValueError for any other spelling of the same bytes."""
     try:
-        return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        content = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raise ValueError("not base64url") from None
+    if _encode_base64url(content) != text:
+        raise ValueError("another spelling of the same bytes")
+    return content

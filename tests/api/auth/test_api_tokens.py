@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from app.core.security.opaque_tokens import API_TOKEN_PREFIX, _decode_base64url, _encode_base64url, digest
+from app.core.security.opaque_tokens import API_TOKEN_PREFIX, _encode_base64url, decode_base64url, digest
 from app.core.time.clock import utc_now
 from app.models.tables import API_TOKEN
 from tests.support.credentials import create_api_token
@@ -176,7 +176,7 @@ def test_a_token_that_names_another_person_is_nobodys(people, ana, server):
     """The user id in the token only says which user to lock first. It grants nothing."""
     bob = people.employee("Bob")
     token = create_api_token(server.database, ana, "entries:read").token
-    content = _decode_base64url(token.removeprefix(API_TOKEN_PREFIX))
+    content = decode_base64url(token.removeprefix(API_TOKEN_PREFIX))
 
     with server.caller(API_TOKEN_PREFIX + _encode_base64url(bob.id.to_bytes(4) + content[4:])) as thief:
         assert thief.get("/auth/me").status_code == 401
