@@ -12,7 +12,8 @@ class SecondFactor(SQLModel, table=True):
     """A user's TOTP secret, encrypted. It is required at login after it was confirmed.
 
     `last_step` is the time step of the last accepted code, so that no code works twice. `wrong_codes` counts the wrong
-    codes behind a right password. A login does not reset it.
+    codes behind a right password. A login does not reset it. Before the confirmation, it
+    counts the wrong codes for the enrollment.
     """
 
     __tablename__ = "second_factor"

@@ -44,6 +44,10 @@ class SecondFactorRead(ResponseModel):
     wrong_codes: Annotated[
         int,
         Field(
-            ge=0, le=20, examples=[0], description="Wrong codes that were sent with your right password. 20 lock it."
+            ge=0,
+            le=20,
+            examples=[0],
+            description="Wrong codes that were sent with your right password. 20 lock it. "
+            "Before the confirmation: wrong codes for the enrollment. 10 discard it.",
         ),
     ]

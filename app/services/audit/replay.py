@@ -168,8 +168,12 @@ def _use_recovery_code(objects: Objects, _chain_id: int, event: Row[Any], _at: s
     objects.pop((RECOVERY_CODE.name, dict(known_fields(event, "after"))["code_hash"]), None)
 
 
-def _remove_second_factor(objects: Objects, chain_id: int, _event: Row[Any], _at: str) -> None:
+def _discard_second_factor(objects: Objects, chain_id: int, _event: Row[Any], _at: str) -> None:
     objects.pop((SECOND_FACTOR.name, chain_id), None)
+
+
+def _remove_second_factor(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
+    _discard_second_factor(objects, chain_id, event, at)
     _remove_all(objects, RECOVERY_CODE)
     _user(objects, chain_id)["has_second_factor"] = False
 
@@ -265,6 +269,7 @@ _EFFECTS: dict[str, Callable[[Objects, int, Row[Any], str], None]] = {
     "project:add_member": _add_member,
     "project:remove_member": _remove_member,
     "second_factor:begin": _begin_second_factor,
+    "second_factor:discard": _discard_second_factor,
     "user:add_second_factor": _confirm_second_factor,
     "user:remove_second_factor": _remove_second_factor,
     "user:reset_second_factor": _remove_second_factor,

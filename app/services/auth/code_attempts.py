@@ -4,6 +4,9 @@ The sender of such a code knows the password. The limits on failed logins count 
 a day, and each is right with a chance of 3 in 1,000,000. Therefore MAX_WRONG_CODES wrong codes lock the second factor.
 A right code does not reset the count, because the owner logs in every day, and the attacker could go on guessing. It
 only forgets one wrong code in two weeks (FORGETTING). So the typing errors of many years do not add up.
+
+The sender of a code that confirms an enrollment may be a thief of the login session, without the secret. After
+MAX_ENROLLMENT_CODES wrong ones the enrollment is discarded. A right one confirms it, and the count starts at 0.
 """
 
 from datetime import datetime, timedelta
@@ -17,6 +20,7 @@ from app.services.audit import recorder
 from app.services.auth.errors import SecondFactorLocked
 
 MAX_WRONG_CODES = 20
+MAX_ENROLLMENT_CODES = 10
 WARNING_AT = 5
 FORGETTING = timedelta(days=14)
 _UNLOCK_HINT = "Ask your admin for a password link. A password that you set through it unlocks your second factor."
@@ -31,13 +35,7 @@ def check_not_locked(session: Session, user_id: int) -> None:
 
 def count_wrong_code(session: Session, user_id: int, *, at: datetime) -> None:
     """Count a wrong code of a locked user. At WARNING_AT and MAX_WRONG_CODES, the user gets an e-mail."""
-    statement = (
-        update(SECOND_FACTOR)
-        .where(SECOND_FACTOR.c.user_id == user_id)
-        .values(wrong_codes=SECOND_FACTOR.c.wrong_codes + 1)
-        .returning(SECOND_FACTOR.c.wrong_codes)
-    )
-    count = session.execute(statement).scalar_one_or_none()
+    count = _increment(session, user_id)
     if count == MAX_WRONG_CODES:
         fields = {"wrong_codes": count}
         recorder.record(session, "second_factor:lock", at=at, actor_id=None, subject_id=user_id, after=fields)
@@ -60,6 +58,11 @@ def forget_old(session: Session, user_id: int, *, last_right_at: datetime, at: d
         session.execute(update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == user_id).values(wrong_codes=remaining))
 
 
+def count_enrollment_code(session: Session, user_id: int) -> int:
+    """Count a wrong code of a locked user for the enrollment, and return the count."""
+    return _increment(session, user_id) or 0
+
+
 def reset(session: Session, user_id: int) -> None:
     """Reset the count of a locked user, whose new password came by a link or from an admin.
 
@@ -73,6 +76,17 @@ def queued_mails(session: Session) -> list[Mail]:
     """Return the e-mails that the transaction runner sends after the commit."""
     mails: list[Mail] = session.info.setdefault("queued_mails", [])
     return mails
+
+
+def _increment(session: Session, user_id: int) -> int | None:
+    """Increment and return the count of wrong codes. None if the user has no second factor."""
+    statement = (
+        update(SECOND_FACTOR)
+        .where(SECOND_FACTOR.c.user_id == user_id)
+        .values(wrong_codes=SECOND_FACTOR.c.wrong_codes + 1)
+        .returning(SECOND_FACTOR.c.wrong_codes)
+    )
+    return session.execute(statement).scalar_one_or_none()
 
 
 def _make_warning(email: str, count: int, *, at: datetime) -> Mail:

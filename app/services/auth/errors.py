@@ -43,6 +43,12 @@ class CodeWrong(Forbidden):
     is_audited = True
 
 
+class EnrollmentDiscarded(Forbidden):
+    code = "enrollment_discarded"
+    title = "Enrollment discarded"
+    is_audited = True
+
+
 class SecondFactorLocked(Forbidden):
     code = "second_factor_locked"
     title = "Second factor locked"

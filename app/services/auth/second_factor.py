@@ -4,6 +4,7 @@ import hmac
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pyotp
 import segno
@@ -28,7 +29,14 @@ from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
 from app.services.auth import code_attempts, login_throttle, refused_logins
-from app.services.auth.errors import CodeWrong, NoSecondFactor, NotEnrolling, SecondFactorExists, SecondFactorUnreadable
+from app.services.auth.errors import (
+    CodeWrong,
+    EnrollmentDiscarded,
+    NoSecondFactor,
+    NotEnrolling,
+    SecondFactorExists,
+    SecondFactorUnreadable,
+)
 from app.services.auth.login_sessions import Client
 from app.services.auth.passwords import check_not_self
 from app.services.auth.reauthentication import (
@@ -101,7 +109,7 @@ def create_secret(session: Session, actor: Actor, user: User, *, at: datetime) -
 def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> RecoveryCodes:
     """Turn on the second factor if the code is right, and return the recovery codes. They cannot be read again.
 
-    Raises NotEnrolling, SecondFactorExists, CodeWrong.
+    Raises NotEnrolling, SecondFactorExists, CodeWrong, EnrollmentDiscarded.
     """
     user = session.get_one(User, actor.id)
     if user.has_second_factor:
@@ -109,8 +117,9 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
     if session.execute(select(SECOND_FACTOR.c.user_id).where(SECOND_FACTOR.c.user_id == actor.id)).first() is None:
         raise NotEnrolling("You have not started an enrollment. Call POST /api/v1/auth/totp first.")
     if not _use_totp_code(session, actor.id, code, at=at):
-        raise CodeWrong("The code is wrong. Send the code that your authenticator app shows now.")
-    session.execute(update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == actor.id).values(confirmed_at=at))
+        _reject_enrollment_code(session, actor, at=at)
+    confirmed = {"confirmed_at": at, "wrong_codes": 0}
+    session.execute(update(SECOND_FACTOR).where(SECOND_FACTOR.c.user_id == actor.id).values(confirmed))
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODE_COUNT)]
     hashes = [digest(_normalize(each)) for each in codes]
     session.execute(insert(RECOVERY_CODE), [{"user_id": actor.id, "code_hash": each} for each in hashes])
@@ -126,6 +135,15 @@ def confirm(session: Session, actor: Actor, code: str, *, at: datetime) -> Recov
         secrets={"code_hash": hashes},
     )
     return RecoveryCodes(recovery_codes=codes)
+
+
+def _reject_enrollment_code(session: Session, actor: Actor, *, at: datetime) -> NoReturn:
+    """Count a wrong code. Raises CodeWrong, or after MAX_ENROLLMENT_CODES EnrollmentDiscarded."""
+    if code_attempts.count_enrollment_code(session, actor.id) < code_attempts.MAX_ENROLLMENT_CODES:
+        raise CodeWrong("The code is wrong. Send the code that your authenticator app shows now.")
+    delete_all(session, actor.id)
+    recorder.record(session, "second_factor:discard", at=at, actor_id=actor.id, subject_id=actor.id)
+    raise EnrollmentDiscarded("Too many wrong codes. Start again: POST /api/v1/auth/totp.")
 
 
 async def remove_second_factor(

@@ -9,11 +9,12 @@ from sqlalchemy import select
 from app.core.errors import DomainError
 from app.core.time.clock import utc_now
 from app.models.tables import FAILED_LOGIN, SECOND_FACTOR
+from app.services.audit.verification import verify
 from app.services.auth import second_factor
 from app.services.auth.code_attempts import FORGETTING, MAX_WRONG_CODES, WARNING_AT
 from tests.support.audit_asserts import AuditLog
 from tests.support.concurrency import Call, send_simultaneously
-from tests.support.credentials import create_password_link, create_second_factor
+from tests.support.credentials import Authenticator, create_password_link, create_second_factor
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
 from tests.support.in_process_server import run_server
@@ -257,3 +258,36 @@ def test_of_fifty_parallel_guesses_twenty_are_checked(people, database, db_url, 
     assert (codes.count("invalid_otp"), codes.count("second_factor_locked")) == (MAX_WRONG_CODES, 30)
     assert after.json()["code"] == "second_factor_locked"
     assert run_command("verify-audit").exit_code == 0
+
+
+def test_ten_wrong_codes_discard_an_enrollment(ana, server, as_user):
+    """A thief of a login session meets the enrollment that Ana has begun, without its secret (threats 13)."""
+    me, audit_log = as_user(ana), AuditLog(server.database)
+    app = Authenticator(me.post("/auth/totp").json()["secret"], [])
+
+    codes = [confirm(me, app.code(steps=100 + number)) for number in range(10)]
+
+    assert codes == ["invalid_code"] * 9 + ["enrollment_discarded"]
+    assert confirm(me, app.code()) == "enrollment_not_started"
+    assert not me.get("/auth/me").json()["has_second_factor"]
+    events = [(event.action, event.actor_id) for event in audit_log.new_events()]
+    assert events == [("second_factor:begin", ana.id), ("second_factor:discard", ana.id)]
+    with server.database.read_transaction() as session:
+        verify(session, (), on_progress=lambda done, total: None)
+
+
+def test_a_discarded_enrollment_is_begun_again_and_the_count_starts_at_zero(ana, as_user):
+    me = as_user(ana)
+    for _ in range(2):
+        app = Authenticator(me.post("/auth/totp").json()["secret"], [])
+        assert {confirm(me, app.code(steps=100)) for _ in range(9)} == {"invalid_code"}
+    assert me.get("/auth/totp").json()["wrong_codes"] == 9
+
+    assert confirm(me, app.code()) == "confirmed"
+
+    assert me.get("/auth/totp").json()["wrong_codes"] == 0
+
+
+def confirm(caller, code):
+    """Send a code for the enrollment. Return the error code or "confirmed"."""
+    return caller.post("/auth/totp/confirm", json={"code": code}).json().get("code", "confirmed")

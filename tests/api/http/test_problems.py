@@ -83,6 +83,7 @@ CODES = {
     403: [
         "current_password_required",
         "edit_window_closed",
+        "enrollment_discarded",
         "invalid_code",
         "invalid_password",
         "not_your_entry",

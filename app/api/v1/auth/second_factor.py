@@ -27,6 +27,7 @@ from app.services.access.errors import UserNotFound
 from app.services.auth import second_factor
 from app.services.auth.errors import (
     CodeWrong,
+    EnrollmentDiscarded,
     NoSecondFactor,
     NotEnrolling,
     OwnAccount,
@@ -71,10 +72,14 @@ async def enroll_second_factor(
 @router.post(
     "/confirm",
     summary="Confirm my second factor",
-    responses=error_responses(*AUTH_ERRORS, SecondFactorExists, NotEnrolling, CodeWrong, SecondFactorUnreadable),
+    responses=error_responses(
+        *AUTH_ERRORS, SecondFactorExists, NotEnrolling, CodeWrong, EnrollmentDiscarded, SecondFactorUnreadable
+    ),
 )
 async def confirm_second_factor(body: SecondFactorConfirmation, tx: UserTransaction, now: Now) -> RecoveryCodes:
     """Confirm your second factor with a one-time code. From then on, a login requires a code.
+
+    After 10 wrong codes the secret is discarded. Then begin again.
 
     Keep the recovery codes. Use each one in place of a one-time code, for example if you lose your phone.
     """
