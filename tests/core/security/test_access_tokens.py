@@ -252,32 +252,6 @@ def test_what_is_no_token_is_refused(text):
         read(text)
 
 
-@pytest.mark.parametrize("tail", ["=", "==", "!!!!", "\n", " ", "."], ids=repr)
-@pytest.mark.parametrize("part", [0, 1, 2])
-def test_another_spelling_of_a_token_is_refused(part, tail):
-    """base64 decoding ignores these characters."""
-    parts = SIGNER.sign(7, 3, at=utc_now()).split(".")
-    parts[part] += tail
-
-    with pytest.raises(InvalidToken):
-        read(".".join(parts))
-
-
-def test_other_unused_bits_at_the_end_of_a_signature_are_refused():
-    """32 bytes are 43 characters, whose last two bits are unused."""
-    signed = SIGNER.sign(7, 3, at=utc_now())
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-    with pytest.raises(InvalidToken):
-        read(signed[:-1] + alphabet[alphabet.index(signed[-1]) + 1])
-
-
-@pytest.mark.parametrize("tail", ["=", "==", "===="])
-def test_another_spelling_of_an_api_token_is_refused(tail):
-    with pytest.raises(InvalidToken):
-        read(ApiTokens(SECRET_KEY).new(7) + tail)
-
-
 def test_a_token_that_was_read_before_still_ends(monkeypatch):
     """The signature is verified once and cached, but the expiry is checked each time."""
     signed = SIGNER.sign(7, 3, at=utc_now())
