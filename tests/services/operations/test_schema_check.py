@@ -25,6 +25,7 @@ DROP_GUARD = {
     SQLITE: "DROP TRIGGER audit_event_append_only_UPDATE",
     POSTGRESQL: "DROP TRIGGER audit_event_append_only_row ON audit_event",
 }
+SPY = "CREATE FUNCTION copy_of(id int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN id; END'"
 TAMPERED = [
     (
         SQLITE,
@@ -95,6 +96,42 @@ TAMPERED = [
         ],
         "The exclusion constraint on time_entry is missing. The partial unique index on time_entry is missing.",
     ),
+    (
+        POSTGRESQL,
+        [
+            "ALTER TABLE time_entry DROP CONSTRAINT ex_time_entry_no_overlap, ADD CONSTRAINT ex_time_entry_no_overlap "
+            "EXCLUDE USING gist (int4range(user_id, user_id, '[]') WITH =, tstzrange(start_time, end_time) WITH &&) "
+            "WHERE (id < 0)",
+            "DROP INDEX uq_time_entry_one_open_per_user",
+            "CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON time_entry (user_id) WHERE id < 0",
+        ],
+        "The exclusion constraint on time_entry was changed. The partial unique index on time_entry was changed.",
+    ),
+    (
+        POSTGRESQL,
+        ["ALTER FUNCTION audit_event_extends_its_chain() SET search_path = elsewhere, public"],
+        "The trigger audit_event_extends_its_chain on audit_event was changed.",
+    ),
+    (
+        POSTGRESQL,
+        ["ALTER FUNCTION audit_event_extends_its_chain() SECURITY DEFINER"],
+        "The trigger audit_event_extends_its_chain on audit_event was changed.",
+    ),
+    (
+        POSTGRESQL,
+        [SPY, "ALTER TABLE time_entry ADD CONSTRAINT ck_time_entry_sane CHECK (copy_of(user_id) > 0) NOT VALID"],
+        "The function in constraint ck_time_entry_sane on time_entry was added.",
+    ),
+    (
+        POSTGRESQL,
+        [SPY, "ALTER TABLE time_entry ALTER version SET DEFAULT copy_of(1)"],
+        "The function in default version on time_entry was added.",
+    ),
+    (
+        POSTGRESQL,
+        [SPY, "CREATE INDEX ix_copies ON time_entry (copy_of(user_id))"],
+        "The function in index ix_copies on time_entry was added.",
+    ),
 ]
 
 
@@ -155,6 +192,21 @@ def test_a_guard_that_is_weaker_is_named(people, database, db_url, statements, d
 def test_an_index_and_a_table_of_the_operator_are_no_difference(people, database, db_url):
     people.admin("Ada")
     run_sql(database, "CREATE INDEX ix_description ON time_entry (description)", "CREATE TABLE holiday (day DATE)")
+
+    assert start(db_url, **PRODUCTION) == []
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_constraint_a_fill_factor_and_an_extension_of_the_operator_are_no_difference(people, database, db_url):
+    people.admin("Ada")
+    run_sql(
+        database,
+        "CREATE EXTENSION btree_gist",
+        "CREATE INDEX ix_distance ON time_entry USING gist (id)",
+        "ALTER TABLE time_entry ADD CONSTRAINT ck_short CHECK (length(description) < 9000)",
+        "ALTER INDEX uq_time_entry_one_open_per_user SET (fillfactor = 70)",
+        "ALTER INDEX ex_time_entry_no_overlap SET (fillfactor = 70)",
+    )
 
     assert start(db_url, **PRODUCTION) == []
 

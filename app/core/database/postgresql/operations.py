@@ -11,39 +11,11 @@ from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, create
 from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.postgresql.catalog import OWN_TABLES
 from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
 from app.core.database.postgresql.privileges import check_writable, find_missing_privileges
+from app.core.database.postgresql.schema_objects import SCHEMA_OBJECTS
 
 _CHUNK_BYTES = 256 * 1024
-_SCHEMA_OBJECTS = f"""
-    {OWN_TABLES}, objects (kind, name, root, definition) AS (
-        SELECT 'trigger', tgname, root, concat_ws(' ', tgtype, tgenabled, tgattr, tgqual, prosrc)
-        FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_proc ON pg_proc.oid = tgfoid
-        WHERE NOT tgisinternal AND tgparentid = 0
-        UNION ALL SELECT 'event trigger', evtname, evtevent, concat_ws(' ', evtenabled, prosrc)
-        FROM pg_event_trigger JOIN pg_proc ON pg_proc.oid = evtfoid JOIN pg_language ON pg_language.oid = prolang
-        WHERE evtenabled <> 'D' AND lanname NOT IN ('c', 'internal')
-        UNION ALL SELECT 'rule', rulename, root, '' FROM ours JOIN pg_rewrite ON ev_class = ours.oid
-        UNION ALL SELECT 'policy', polname, root, '' FROM ours JOIN pg_policy ON polrelid = ours.oid
-        UNION ALL SELECT 'row security', '', root, '' FROM ours JOIN pg_class USING (oid) WHERE relrowsecurity
-        UNION ALL SELECT 'exclusion constraint', '', root, '' FROM ours JOIN pg_class USING (oid)
-        WHERE relkind = 'r' GROUP BY root HAVING bool_and(
-            EXISTS (SELECT FROM pg_constraint WHERE conrelid = ours.oid AND contype = 'x' AND convalidated))
-        UNION ALL SELECT 'partial unique index', '', root, '' FROM ours JOIN pg_class USING (oid)
-        WHERE relkind = 'r' GROUP BY root HAVING bool_and(
-            EXISTS (SELECT FROM pg_index WHERE indrelid = ours.oid AND indisunique AND indisvalid
-            AND indpred IS NOT NULL))
-    )
-    SELECT concat_ws(' ', kind, nullif(name, ''), 'on', root),
-        string_agg(DISTINCT left(encode(sha256(convert_to(definition, 'UTF8')), 'hex'), 32), ' ')
-    FROM objects GROUP BY 1
-"""  # noqa: S608 - built from constants
-"""Triggers with digests of their conditions and functions, and what else can change or hide rows of the tables.
-
-Two triggers of one name on partitions of a table have two digests if they differ. Event triggers belong to the whole
-database. Those in C are left out, because only the owner of the machine can add one. Extensions such as pgaudit do.
-"""
 _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 
@@ -96,7 +68,7 @@ class PostgreSQLOperations:
         return connection.execute(ids).scalars().all()
 
     def read_schema_objects(self, connection: Connection, tables: Set[str]) -> dict[str, str]:
-        rows = connection.exec_driver_sql(_SCHEMA_OBJECTS, {"tables": list(tables)})
+        rows = connection.exec_driver_sql(SCHEMA_OBJECTS, {"tables": list(tables)})
         return {row[0]: row[1] for row in rows}
 
     def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
