@@ -175,7 +175,9 @@ _compile_as(from_epoch, sqlite="({0})", postgresql="to_timestamp(CAST({0} AS DOU
 _compile_as(seconds_between, sqlite="({1} - {0})", postgresql="CAST(date_part('epoch', {1} - {0}) AS BIGINT)")
 _compile_as(earliest, sqlite="min({0}, {1})", postgresql="least({0}, {1})")
 _compile_as(latest, sqlite="max({0}, {1})", postgresql="greatest({0}, {1})")
-_compile_as(wall_time, sqlite="({0} + {1})", postgresql="timezone(make_interval(secs => {1}), {0})")
+_compile_as(
+    wall_time, sqlite="({0} + {1})", postgresql="timezone(make_interval(secs => CAST({1} AS DOUBLE PRECISION)), {0})"
+)
 _compile_as(
     instant_text, sqlite=_RFC_3339_PATTERN, postgresql="to_char(timezone('UTC', {0}), 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 )

@@ -26,7 +26,9 @@ POSTGRESQL_GUARDS = {
 
 Other constraints, indexes and tables are not compared, because an operator may add partitions and indexes.
 """
-_FORBIDDEN_KINDS = ("trigger ", "event trigger ", "view ", "rule ", "policy ", "row security ", "function ")
+_FORBIDDEN_KINDS = (
+    "trigger ", "event trigger ", "view ", "rule ", "policy ", "row security ", "function ", "operator ", "cast ",
+)  # fmt: skip
 """Kinds of objects that nobody may add. An additional index or table changes no row, unless it calls a function."""
 
 _SINGLE_ROWS = ((NAMED_LOCK.c.name, RULES_ROW), (AUDIT_CHAIN.c.chain_id, ORGANISATION_CHAIN))

@@ -132,6 +132,35 @@ TAMPERED = [
         [SPY, "CREATE INDEX ix_copies ON time_entry (copy_of(user_id))"],
         "The function in index ix_copies on time_entry was added.",
     ),
+    (
+        POSTGRESQL,
+        [
+            "CREATE FUNCTION make_interval(years int DEFAULT 0, secs int DEFAULT 0) RETURNS interval LANGUAGE sql "
+            "AS $$ SELECT interval '5 hours' $$"
+        ],
+        "The function public.make_interval(years integer, secs integer) was added.",
+    ),
+    (
+        POSTGRESQL,
+        [
+            "CREATE FUNCTION half(bigint, numeric) RETURNS numeric LANGUAGE sql AS $$ SELECT $1::numeric / $2 / 2 $$",
+            "CREATE OPERATOR / (LEFTARG = bigint, RIGHTARG = numeric, FUNCTION = half)",
+        ],
+        "The operator public./(bigint, numeric) was added.",
+    ),
+    (
+        POSTGRESQL,
+        ["CREATE AGGREGATE public.sum(bigint) (SFUNC = int8pl, STYPE = bigint, INITCOND = '99')"],
+        "The function public.sum(bigint) was added.",
+    ),
+    (
+        POSTGRESQL,
+        [
+            "CREATE FUNCTION nine(bigint) RETURNS text LANGUAGE sql AS $$ SELECT '9' $$",
+            "CREATE CAST (bigint AS text) WITH FUNCTION nine(bigint)",
+        ],
+        "The cast from bigint to text was added.",
+    ),
 ]
 
 
@@ -197,15 +226,18 @@ def test_an_index_and_a_table_of_the_operator_are_no_difference(people, database
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_a_constraint_a_fill_factor_and_an_extension_of_the_operator_are_no_difference(people, database, db_url):
+def test_what_an_operator_adds_without_code_of_its_own_is_no_difference(people, database, db_url):
     people.admin("Ada")
     run_sql(
         database,
-        "CREATE EXTENSION btree_gist",
+        *(f"CREATE EXTENSION {name}" for name in ("btree_gist", "pg_stat_statements", "pg_trgm", "citext")),
         "CREATE INDEX ix_distance ON time_entry USING gist (id)",
         "ALTER TABLE time_entry ADD CONSTRAINT ck_short CHECK (length(description) < 9000)",
         "ALTER INDEX uq_time_entry_one_open_per_user SET (fillfactor = 70)",
         "ALTER INDEX ex_time_entry_no_overlap SET (fillfactor = 70)",
+        SPY,
+        "CREATE SCHEMA other",
+        "CREATE FUNCTION other.make_interval(secs int) RETURNS interval LANGUAGE sql AS 'SELECT NULL::interval'",
     )
 
     assert start(db_url, **PRODUCTION) == []

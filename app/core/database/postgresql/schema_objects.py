@@ -33,8 +33,28 @@ _CODE = """
     )
 """
 """What runs functions when a row is written, or when the table is analyzed."""
+_OVERLOADS = """
+    overloads (kind, name, class, oid) AS (
+        SELECT 'function', concat(nspname, '.', proname, '(', pg_get_function_identity_arguments(pg_proc.oid), ')'),
+            'pg_proc'::regclass, pg_proc.oid
+        FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+        WHERE nspname = ANY(current_schemas(true)) AND proname IN (SELECT proname FROM pg_proc WHERE oid < 16384)
+        UNION ALL SELECT 'operator', concat(nspname, '.', oprname, '(',
+            concat_ws(', ', format_type(nullif(oprleft, 0), NULL), format_type(nullif(oprright, 0), NULL)), ')'),
+            'pg_operator'::regclass, pg_operator.oid
+        FROM pg_operator JOIN pg_namespace ON pg_namespace.oid = oprnamespace
+        WHERE nspname = ANY(current_schemas(true)) AND oprname IN (SELECT oprname FROM pg_operator WHERE oid < 16384)
+        UNION ALL SELECT 'cast', concat('from ', format_type(castsource, NULL), ' to ', format_type(casttarget, NULL)),
+            'pg_cast'::regclass, oid
+        FROM pg_cast WHERE castsource < 16384 AND casttarget < 16384
+    )
+"""
+"""What has the name of a function or operator of the server, and casts between its types.
+
+For arguments that fit better, or as well, PostgreSQL prefers it to the server's own.
+"""
 SCHEMA_OBJECTS = f"""
-    {OWN_TABLES}, {_GUARDS}, {_CODE}, objects (kind, name, root, definition) AS (
+    {OWN_TABLES}, {_GUARDS}, {_CODE}, {_OVERLOADS}, objects (kind, name, root, definition) AS (
         SELECT 'trigger', tgname, root,
             concat_ws(' ', tgtype, tgenabled, tgattr, tgqual, prosrc, proconfig, prosecdef, lanname)
         FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_proc ON pg_proc.oid = tgfoid
@@ -54,8 +74,10 @@ SCHEMA_OBJECTS = f"""
             AND (kind NOT IN ('index', 'statistics') OR NOT EXISTS (
                 SELECT FROM pg_depend AS member WHERE member.classid = pg_depend.refclassid
                 AND member.objid = pg_depend.refobjid AND member.deptype = 'e')))
+        UNION ALL SELECT kind, name, NULL, '' FROM overloads WHERE oid >= 16384 AND NOT EXISTS (
+            SELECT FROM pg_depend WHERE classid = overloads.class AND objid = overloads.oid AND deptype = 'e')
     )
-    SELECT concat_ws(' ', kind, nullif(name, ''), 'on', root),
+    SELECT concat_ws(' on ', concat_ws(' ', kind, nullif(name, '')), root),
         string_agg(DISTINCT left(encode(sha256(convert_to(definition, 'UTF8')), 'hex'), 32), ' ')
     FROM objects GROUP BY 1
 """  # noqa: S608 - built from constants
@@ -63,5 +85,5 @@ SCHEMA_OBJECTS = f"""
 
 Two triggers of one name on partitions of a table have two digests if they differ. Event triggers belong to the whole
 database. Those in C are left out, because only the owner of the machine can add one. Extensions such as pgaudit do.
-16384 is the first oid after those of the server's own functions. An index may use functions of an extension.
+16384 is the first oid after those of the server's own objects. Extensions may add functions, and an index may use them.
 """
