@@ -10,7 +10,7 @@ from app.core.database.migrations import current_revisions, is_behind_head
 from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.disk_space import find_low_space
-from app.models.metadata import required_privileges
+from app.models.metadata import own_tables, required_privileges
 from app.schemas.operations.health import Liveness, Readiness
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
 from app.services.calendar.periods import find_unknown_zones
@@ -77,6 +77,9 @@ def check_ready(session: Session) -> set[str]:
             f"The database schema is at {', '.join(revisions) or 'no revision'}. Run: python -m app.cli migrate"
         )
     session.check_writable()
+    if hidden := session.find_hidden_tables(own_tables()):
+        _log.error("database_table_hidden", hidden=" ".join(hidden))
+        raise DatabaseUnavailable("Another relation hides a table of the service. The log names it.")
     if missing := session.find_missing_privileges(required_privileges()):
         _log.error("database_privilege_missing", missing=", ".join(missing))
         raise DatabaseUnavailable("The service's database role lacks privileges. The log names them.")

@@ -82,6 +82,10 @@ class Session(SQLModelSession):
         """Raise DBAPIError, which names the cause, if write transactions on PostgreSQL would be read-only."""
         self.operations.check_writable(self.connection())
 
+    def find_hidden_tables(self, tables: Set[str]) -> list[str]:
+        """Return one sentence for each table that another relation hides by its schema. SQLite has none."""
+        return self.operations.find_hidden_tables(self.connection(), tables)
+
     def allocate_ids(self, table: Table, count: int) -> Iterable[int]:
         """Return ids for new rows of a table, ascending. No other transaction gets the same ids."""
         return self.operations.allocate_ids(self.connection(), table, count)

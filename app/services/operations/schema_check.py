@@ -28,6 +28,7 @@ Other constraints, indexes and tables are not compared, because an operator may 
 """
 _FORBIDDEN_KINDS = (
     "trigger ", "event trigger ", "view ", "rule ", "policy ", "row security ", "function ", "operator ", "cast ",
+    "setting ", "relation ",
 )  # fmt: skip
 """Kinds of objects that nobody may add. An additional index or table changes no row, unless it calls a function."""
 

@@ -12,7 +12,7 @@ from app.core.database.migrations import (
 )
 from app.core.database.session import Session
 from app.core.security.keyring import find_exposed_files
-from app.models.metadata import all_tables
+from app.models.metadata import all_tables, own_tables
 from app.services.access import locks
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
 from app.services.auth import second_factor
@@ -53,6 +53,10 @@ def _check_schema(session: Session) -> list[str]:
     The schema of a newer version, during a rolling upgrade, is not compared. A row that transactions lock is always
     needed, also in development.
     """
+    if hidden := session.find_hidden_tables(own_tables()):
+        raise UnusableDatabase(
+            f"{' '.join(hidden)} Find out who did that, and correct search_path (docs/operations.md)."
+        )
     if missing := find_missing_rows(session):
         raise UnusableDatabase(
             f"{' '.join(missing)} Find out who deleted it, and insert it again (docs/operations.md)."

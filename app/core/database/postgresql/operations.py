@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
 from app.core.database.postgresql.privileges import check_writable, find_missing_privileges
 from app.core.database.postgresql.schema_objects import SCHEMA_OBJECTS
+from app.core.database.postgresql.search_path import find_hidden_tables
 
 _CHUNK_BYTES = 256 * 1024
 _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
@@ -61,6 +62,9 @@ class PostgreSQLOperations:
 
     def check_writable(self, connection: Connection) -> None:
         check_writable(connection)
+
+    def find_hidden_tables(self, connection: Connection, tables: Set[str]) -> list[str]:
+        return find_hidden_tables(connection, tables)
 
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         sequence = func.pg_get_serial_sequence(f'"{table.name}"', "id")

@@ -1,6 +1,7 @@
 """The query for what can change or hide rows of the service's tables, on PostgreSQL."""
 
 from app.core.database.postgresql.catalog import OWN_TABLES
+from app.core.database.postgresql.search_path import ROLE_SETTINGS
 
 _STORAGE_PARAMETERS = r" WITH \([a-z_]+=[^)]*\)"
 _GUARDS = rf"""
@@ -54,7 +55,7 @@ _OVERLOADS = """
 For arguments that fit better, or as well, PostgreSQL prefers it to the server's own.
 """
 SCHEMA_OBJECTS = f"""
-    {OWN_TABLES}, {_GUARDS}, {_CODE}, {_OVERLOADS}, objects (kind, name, root, definition) AS (
+    {OWN_TABLES}, {_GUARDS}, {_CODE}, {_OVERLOADS}, {ROLE_SETTINGS}, objects (kind, name, root, definition) AS (
         SELECT 'trigger', tgname, root,
             concat_ws(' ', tgtype, tgenabled, tgattr, tgqual, prosrc, proconfig, prosecdef, lanname)
         FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_proc ON pg_proc.oid = tgfoid
@@ -76,6 +77,10 @@ SCHEMA_OBJECTS = f"""
                 AND member.objid = pg_depend.refobjid AND member.deptype = 'e')))
         UNION ALL SELECT kind, name, NULL, '' FROM overloads WHERE oid >= 16384 AND NOT EXISTS (
             SELECT FROM pg_depend WHERE classid = overloads.class AND objid = overloads.oid AND deptype = 'e')
+        UNION ALL SELECT 'setting', concat(name, ' of ', coalesce(role, 'all roles')), NULL, '' FROM foreign_settings
+        UNION ALL SELECT 'relation', concat(nspname, '.', relname), NULL, ''
+        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN servants ON rolname = nspname
+        WHERE relname = ANY(%(tables)s) AND nspname <> current_schema()
     )
     SELECT concat_ws(' on ', concat_ws(' ', kind, nullif(name, '')), root),
         string_agg(DISTINCT left(encode(sha256(convert_to(definition, 'UTF8')), 'hex'), 32), ' ')

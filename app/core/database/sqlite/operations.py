@@ -44,6 +44,10 @@ class SQLiteOperations:
     def check_writable(self, connection: Connection) -> None:
         """Do nothing: SQLite has no setting that makes transactions read-only."""
 
+    def find_hidden_tables(self, _connection: Connection, _tables: Set[str]) -> list[str]:
+        """Return no tables, because an SQLite file has one schema."""
+        return []
+
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
         return range(last + 1, last + 1 + count)
