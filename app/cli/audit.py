@@ -25,7 +25,8 @@ def verify_audit(
     """Verify the audit log, and compare the rows with it (docs/security.md names the tables).
 
     Exit with 1 after printing the first broken or missing link, or what was added, changed or deleted without an event.
-    A trigger, rule, policy or view that somebody added counts too, and a guard that is missing.
+    A trigger, rule, policy or view that somebody added counts too, and a guard that is missing. So does damage of an
+    SQLite file, such as a row that is missing from an index.
     """
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
@@ -38,19 +39,22 @@ def verify_audit(
                 reconciliation=rows,
             )
             missing_rows, differences = find_missing_rows(session), find_differences(session)
+            damage = session.find_damage()
     typer.echo(
         f"Audit log verified: {result.chains} chains, {result.events} events "
         f"({result.erased} with erased personal values), {result.checkpoints} checkpoints."
     )
     for name, count in sorted(rows.uncovered.items()):
         typer.echo(f"Not covered: {count} values of {name}. The events of an earlier version do not hold them.")
-    for fault in (*missing_rows, *differences, *rows.named_faults):
+    for fault in (*damage, *missing_rows, *differences, *rows.named_faults):
         typer.secho(fault, fg="red", err=True)
     if differences:
         typer.secho("The schema differs from what the migrations create.", fg="red", err=True)
     if rows.faults:
         typer.secho(f"The rows differ from the audit log: {rows.faults} faults.", fg="red", err=True)
-    if missing_rows or differences or rows.faults:
+    if damage:
+        typer.secho("The database is damaged.", fg="red", err=True)
+    if damage or missing_rows or differences or rows.faults:
         raise typer.Exit(1)
 
 

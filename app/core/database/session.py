@@ -86,6 +86,13 @@ class Session(SQLModelSession):
         """Return one sentence for each table that another relation hides by its schema. SQLite has none."""
         return self.operations.find_hidden_tables(self.connection(), tables)
 
+    def find_damage(self) -> list[str]:
+        """Return one sentence for each row that is missing from an index, and for other damage of an SQLite file.
+
+        It reads the whole file. On PostgreSQL nothing is checked.
+        """
+        return self.operations.find_damage(self.connection())
+
     def allocate_ids(self, table: Table, count: int) -> Iterable[int]:
         """Return ids for new rows of a table, ascending. No other transaction gets the same ids."""
         return self.operations.allocate_ids(self.connection(), table, count)

@@ -16,6 +16,8 @@ _SCHEMA_OBJECTS = """
 """
 """All objects except those that SQLite itself creates. A trigger may have any name, and its type any case."""
 
+_MAX_NAMED_DAMAGES = 20
+
 
 class SQLiteOperations:
     """Operations without deferred statements, timeouts or locks: a write transaction locks the whole file."""
@@ -47,6 +49,10 @@ class SQLiteOperations:
     def find_hidden_tables(self, _connection: Connection, _tables: Set[str]) -> list[str]:
         """Return no tables, because an SQLite file has one schema."""
         return []
+
+    def find_damage(self, connection: Connection) -> list[str]:
+        results = connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_NAMED_DAMAGES})").scalars()
+        return [f"{' '.join(result.split())}." for result in results if result != "ok"]
 
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
