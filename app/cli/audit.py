@@ -8,6 +8,7 @@ import typer
 
 from app.cli.common import STATEMENT_TIMEOUT_SECONDS, CommandError, progress_bar, ready_database
 from app.core.time.clock import utc_now
+from app.models.metadata import own_tables
 from app.services.audit import baseline, verification
 from app.services.audit.reconciliation import Reconciliation
 from app.services.operations.schema_check import find_differences, find_missing_rows
@@ -25,8 +26,8 @@ def verify_audit(
     """Verify the audit log, and compare the rows with it (docs/security.md names the tables).
 
     Exit with 1 after printing the first broken or missing link, or what was added, changed or deleted without an event.
-    A trigger, rule, policy or view that somebody added counts too, and a guard that is missing. So does damage of an
-    SQLite file, such as a row that is missing from an index.
+    A trigger, rule, policy or view that somebody added counts too, and a guard that is missing. So does a row
+    that is missing from an index.
     """
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
@@ -39,7 +40,7 @@ def verify_audit(
                 reconciliation=rows,
             )
             missing_rows, differences = find_missing_rows(session), find_differences(session)
-            damage = session.find_damage()
+            damage = session.find_damage(own_tables())
     typer.echo(
         f"Audit log verified: {result.chains} chains, {result.events} events "
         f"({result.erased} with erased personal values), {result.checkpoints} checkpoints."

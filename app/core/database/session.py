@@ -86,12 +86,12 @@ class Session(SQLModelSession):
         """Return one sentence for each table that another relation hides by its schema. SQLite has none."""
         return self.operations.find_hidden_tables(self.connection(), tables)
 
-    def find_damage(self) -> list[str]:
+    def find_damage(self, tables: Set[str]) -> list[str]:
         """Return one sentence for each row that is missing from an index, and for other damage of an SQLite file.
 
-        It reads the whole file. On PostgreSQL nothing is checked.
+        It reads the whole file, on PostgreSQL the indexes of these tables, if the extension amcheck is installed.
         """
-        return self.operations.find_damage(self.connection())
+        return self.operations.find_damage(self.connection(), tables)
 
     def allocate_ids(self, table: Table, count: int) -> Iterable[int]:
         """Return ids for new rows of a table, ascending. No other transaction gets the same ids."""

@@ -4,9 +4,10 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from tests.support.databases import SQLITE
+from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.times import hours_ago_utc
 
 
@@ -24,6 +25,36 @@ def test_verify_audit_names_an_entry_that_is_missing_from_an_index(people, datab
     assert verified.exit_code == 1
     assert f"row {entry} missing from index ix_time_entry_start_time." in verified.stderr.splitlines()[0]
     assert verified.stderr.splitlines()[-1] == "The database is damaged."
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_verify_audit_names_an_entry_that_is_missing_from_an_index_if_amcheck_is_installed(
+    people, database, run_command
+):
+    people.records_events = True
+    ana, website = people.employee("Ana"), people.project("Website")
+    entry = people.entry(ana, website, hours_ago_utc(9), hours_ago_utc(8))
+    run_sql(database, "CREATE SCHEMA tools", "CREATE EXTENSION amcheck SCHEMA tools")
+    complete = run_command("verify-audit")
+    run_sql(
+        database,
+        "DROP INDEX ix_time_entry_start_time",
+        f"CREATE INDEX ix_time_entry_start_time ON time_entry (start_time) WHERE id <> {entry}",
+        "UPDATE pg_index SET indpred = NULL WHERE indexrelid = 'ix_time_entry_start_time'::regclass",
+    )
+
+    verified = run_command("verify-audit")
+
+    assert (complete.exit_code, complete.stderr) == (0, "")
+    assert verified.exit_code == 1
+    assert 'lacks matching index tuple within index "ix_time_entry_start_time".' in verified.stderr
+    assert verified.stderr.splitlines()[-1] == "The database is damaged."
+
+
+def run_sql(database, *statements):
+    with database.write_transaction() as session:
+        for statement in statements:
+            session.execute(text(statement))
 
 
 def leave_out(file, index, entry_id):

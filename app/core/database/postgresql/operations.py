@@ -12,6 +12,7 @@ from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
+from app.core.database.postgresql.index_check import find_index_damage
 from app.core.database.postgresql.privileges import check_writable, find_missing_privileges
 from app.core.database.postgresql.schema_objects import SCHEMA_OBJECTS
 from app.core.database.postgresql.search_path import find_hidden_tables
@@ -66,9 +67,8 @@ class PostgreSQLOperations:
     def find_hidden_tables(self, connection: Connection, tables: Set[str]) -> list[str]:
         return find_hidden_tables(connection, tables)
 
-    def find_damage(self, _connection: Connection) -> list[str]:
-        """Return nothing, because PostgreSQL compares rows with indexes only by an extension."""
-        return []
+    def find_damage(self, connection: Connection, tables: Set[str]) -> list[str]:
+        return find_index_damage(connection, tables)
 
     def allocate_ids(self, connection: Connection, table: Table, count: int) -> Iterable[int]:
         sequence = func.pg_get_serial_sequence(f'"{table.name}"', "id")

@@ -50,7 +50,7 @@ class SQLiteOperations:
         """Return no tables, because an SQLite file has one schema."""
         return []
 
-    def find_damage(self, connection: Connection) -> list[str]:
+    def find_damage(self, connection: Connection, _tables: Set[str]) -> list[str]:
         results = connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_NAMED_DAMAGES})").scalars()
         return [f"{' '.join(result.split())}." for result in results if result != "ok"]
 
