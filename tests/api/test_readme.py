@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.factories import PASSWORD
 from tests.support.server_process import Backend
 
 pytestmark = pytest.mark.system
@@ -26,10 +27,15 @@ def fresh_service(db_url, tmp_path):
     backend.stop()
 
 
-def run_commands(page, service, folder):
-    script = "\n".join(COMMANDS.findall(page.read_text())).replace("http://127.0.0.1:8000", service.base_url)
-    command = ["bash", "-euo", "pipefail", "-c", script]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=folder)
+def run_commands(commands, service, folder, *options):
+    script = commands.replace("http://127.0.0.1:8000", service.base_url)
+    command = ["bash", *options, "-c", script]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=folder)
+
+
+def run_page(page, service, folder):
+    """Run all commands of a page, each of which must succeed, and return their output."""
+    done = run_commands("\n".join(COMMANDS.findall(page.read_text())), service, folder, "-euo", "pipefail")
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -40,7 +46,7 @@ def without_variables(output):
 
 
 def test_a_newcomer_follows_the_tour_from_login_to_csv(fresh_service, tmp_path):
-    output = run_commands(TUTORIAL, fresh_service, tmp_path)
+    output = run_page(TUTORIAL, fresh_service, tmp_path)
 
     rows = csv.DictReader(io.StringIO(output[output.index("employee_id,employee_name") :]))
     assert {(row["employee_name"], row["project_name"]) for row in rows} == {("Ana Silva", "Website")}
@@ -50,6 +56,46 @@ def test_a_newcomer_follows_the_tour_from_login_to_csv(fresh_service, tmp_path):
 
 
 def test_the_quickstart_of_the_readme_clocks_in_and_out(fresh_service, tmp_path):
-    output = run_commands(README, fresh_service, tmp_path)
+    output = run_page(README, fresh_service, tmp_path)
 
     assert re.search(r'"end_time":"[^"]+"', output)
+
+
+def test_the_quickstart_again_names_what_is_taken_and_clocks_in_all_the_same(fresh_service, tmp_path):
+    """As in a shell, where a failed command does not end the following ones."""
+    (quickstart,) = COMMANDS.findall(README.read_text())
+    run_page(README, fresh_service, tmp_path)
+
+    again = run_commands(quickstart, fresh_service, tmp_path)
+
+    assert '"code": "project_name_taken"' in again.stdout
+    assert re.search(r'"end_time":"[^"]+"', again.stdout)
+    assert "Traceback" not in again.stdout
+
+
+def test_the_quickstart_on_a_server_that_is_not_there_names_the_cause(fresh_service, tmp_path):
+    (quickstart,) = COMMANDS.findall(README.read_text())
+    fresh_service.stop()
+
+    done = run_commands(quickstart, fresh_service, tmp_path)
+
+    assert done.stdout.startswith("curl: (7) ")
+    assert "Traceback" not in done.stdout
+
+
+def test_a_wrong_password_in_the_tutorial_is_named_by_the_response(fresh_service, tmp_path):
+    helpers = COMMANDS.findall(TUTORIAL.read_text())[0]
+
+    done = run_commands(f"{helpers}\nlogin admin@example.com forgotten", fresh_service, tmp_path)
+
+    assert '"code": "invalid_credentials"' in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_user_with_a_plus_in_the_address_logs_in_as_in_the_tutorial(people, fresh_service, tmp_path):
+    people.employee("Ana", email="ana+time@example.com")
+    helpers = COMMANDS.findall(TUTORIAL.read_text())[0]
+
+    done = run_commands(f'{helpers}\nlogin ana+time@example.com "{PASSWORD}"', fresh_service, tmp_path)
+
+    assert re.fullmatch(r"[\w.-]{100,}\n", done.stdout), done.stdout

@@ -14,8 +14,13 @@ from app.schemas.types import MAX_ENTRY_ID
 DESCRIPTION = """
 Record working time to the second: clock in and out, correct entries, report and export hours.
 
-**Try it here:** click *Authorize*, and enter your e-mail address as the username and your password. Then clock in with
-`POST /time-entries/clock-in`, clock out, and list your entries with `GET /time-entries/me`.
+**Try it here:**
+
+1. Click *Authorize*, and enter your e-mail address as the username and your password.
+2. A new server has no projects. As an admin, create one with `POST /admin/projects`. Its response has the `id`.
+   `GET /projects` lists the projects that you may clock in on.
+3. Clock in with `POST /time-entries/clock-in` and that `id` as `project_id`.
+4. Clock out with `POST /time-entries/clock-out`, and list your entries with `GET /time-entries/me`.
 
 **Scripts and terminals:** create an API token with `POST /auth/api-tokens`. The `security` of each operation lists the
 scopes that it accepts. An operation that lists only `OAuth2PasswordBearer` does not accept API tokens.

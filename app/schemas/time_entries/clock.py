@@ -5,4 +5,4 @@ from app.schemas.types import Description, Id, RequestModel
 
 class ClockIn(RequestModel):
     project_id: Id
-    description: Description
+    description: Description = ""

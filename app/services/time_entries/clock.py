@@ -193,7 +193,10 @@ def _check_can_clock_in(state: Row[Any], *, switch: bool) -> None:
             "You are already clocked in. Clock out first, or send switch=true.", entry_id=state.open_id
         )
     if state.project_id is None or not state.project_is_bookable:
-        raise ProjectNotFound("There is no project with this project_id that you may clock in on.")
+        raise ProjectNotFound(
+            "There is no project with this project_id that you may clock in on. GET /projects lists yours. An admin "
+            "creates one with POST /admin/projects."
+        )
     if not state.project_is_active:
         raise ProjectInactive("This project is archived. Choose another project_id.")
 

@@ -203,7 +203,10 @@ def _check_window(session: Session, actor: Actor, owner_id: int, start: datetime
 def _check_bookable(session: Session, project_id: int, owner_id: int) -> None:
     project = session.execute(_BOOKABLE_QUERY, {"project_id": project_id, "user_id": owner_id}).one_or_none()
     if project is None or not project.is_bookable:
-        raise ProjectNotFound("There is no project with this project_id that the user may book.")
+        raise ProjectNotFound(
+            "There is no project with this project_id that the user may book. GET /projects lists yours. An admin "
+            "creates one with POST /admin/projects."
+        )
     if not project.is_active:
         raise ProjectInactive("This project is archived. Choose another project_id.")
 

@@ -338,6 +338,14 @@ def test_the_login_ignores_fields_that_it_does_not_know(people, anonymous, extra
     assert anonymous.get("/auth/me", headers={"Authorization": f"Bearer {answer.json()['access_token']}"}).is_success
 
 
+def test_the_page_names_the_steps_of_a_first_punch_in_their_order():
+    steps = ["Authorize", "POST /admin/projects", "POST /time-entries/clock-in", "POST /time-entries/clock-out"]
+
+    places = [DOCUMENT["info"]["description"].index(step) for step in steps]
+
+    assert places == sorted(places)
+
+
 def test_a_new_admin_can_press_execute_on_every_example(people, as_user):
     """On a fresh system all examples work unchanged, because the first admin and the first project have id 1."""
     admin = as_user(people.admin("First"))

@@ -33,6 +33,23 @@ def test_ana_clocks_in_and_out_and_sees_her_hours(people, as_user):
     assert hours.headers["X-As-Of"].endswith("Z")
 
 
+def test_a_project_is_all_that_a_clock_in_needs(people, as_user):
+    ana, website = people.employee("Ana"), people.project("Website")
+
+    started = as_user(ana).post("/time-entries/clock-in", json={"project_id": website.id})
+
+    assert (started.status_code, started.json()["description"]) == (200, "")
+
+
+def test_a_clock_in_on_no_project_names_the_way_to_one(people, as_user):
+    """The first request of a newcomer, on a server without projects."""
+    refused = as_user(people.admin("Ada")).clock_in(1)
+
+    assert (refused.status_code, refused.json()["code"]) == (404, "project_not_found")
+    assert "GET /projects" in refused.json()["detail"]
+    assert "POST /admin/projects" in refused.json()["detail"]
+
+
 def test_nobody_can_clock_in_twice(people, as_user):
     ana, website = people.employee("Ana"), people.project("Website")
     first = as_user(ana).clock_in(website.id).json()
