@@ -12,8 +12,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
 from app.core.config.local_hosts import is_local_host_header, is_loopback_host, url_host
-from app.core.config.renamed import first_renamed
-from app.core.config.types import POSTGRESQL_BACKENDS, DatabaseUrl, Host, Network, Origin, ZoneName
+from app.core.config.names import first_misspelled, first_renamed
+from app.core.config.types import (
+    POSTGRESQL_BACKENDS,
+    DatabaseUrl,
+    Host,
+    ListSetting,
+    Network,
+    Origin,
+    RoleName,
+    ZoneName,
+)
 
 DEFAULT_ADMIN_EMAIL = "admin@example.com"
 DEFAULT_ADMIN_PASSWORD = "adminpassword"  # noqa: S105 - the published default, which production rejects
@@ -25,6 +34,7 @@ KNOWN_SECRET_KEYS = frozenset(
         "change-me-change-me-change-me-change-me-change-me",  # from .env.example
     }
 )
+ENV_FILE, ENV_FILE_ENCODING = ".env", "utf-8-sig"  # editors on Windows begin a file with a byte order mark
 MIN_SECRET_KEY_LENGTH = 32  # characters. HS256 requires a key as long as its digest (RFC 7518, section 3.2).
 
 
@@ -44,15 +54,22 @@ class InvalidSettings(Exception):
 
 
 class Settings(BaseSettings):
-    """All settings of the service. `.env.example` explains each of them."""
+    """All settings of the service. `.env.example` explains each of them. An empty value counts as not set."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE,
+        env_file_encoding=ENV_FILE_ENCODING,
+        env_ignore_empty=True,
+        enable_decoding=False,  # ListSetting decodes
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
 
     DB_URL: DatabaseUrl = "sqlite:///./time_tracking.db"
     SECRET_KEY: SecretStr | None = None
     SECRET_KEY_FILE: Path = Path(".signing-key")
     AUDIT_KEY: SecretStr | None = None
-    AUDIT_PREVIOUS_KEYS: list[SecretStr] = Field(default=[], max_length=20)
+    AUDIT_PREVIOUS_KEYS: ListSetting[SecretStr] = Field(default=[], max_length=20)
     ALGORITHM: Literal["HS256", "HS384", "HS512"] = "HS256"
     ACCESS_TOKEN_EXPIRE_MINUTES: int = Field(default=30, ge=1, le=1440)
     REFRESH_TOKEN_EXPIRE_DAYS: int = Field(default=14, ge=1, le=90)
@@ -62,9 +79,9 @@ class Settings(BaseSettings):
     PASSWORD_LINK_URL: str = Field(default="", max_length=500)
     API_TOKEN_MAX_DAYS: int = Field(default=366, ge=1, le=3660)
     TOTP_KEY: SecretStr | None = None
-    TOTP_PREVIOUS_KEYS: list[SecretStr] = Field(default=[], max_length=20)
+    TOTP_PREVIOUS_KEYS: ListSetting[SecretStr] = Field(default=[], max_length=20)
     TOTP_ISSUER: str = Field(default="Time Tracking", min_length=1, max_length=60, pattern="^[^:]+$")
-    REQUIRE_TOTP_ROLES: frozenset[Literal["employee", "manager", "admin"]] = frozenset()
+    REQUIRE_TOTP_ROLES: ListSetting[RoleName] = []
     ENVIRONMENT: Environment = Environment.development
     LOG_FORMAT: Literal["json", "text"] | None = None
     METRICS_TOKEN: SecretStr | None = None
@@ -80,10 +97,10 @@ class Settings(BaseSettings):
     RETENTION_DAYS: int = Field(default=1826, ge=0, le=36_600)
     FIRST_ADMIN_EMAIL: EmailStr = DEFAULT_ADMIN_EMAIL
     FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)
-    CORS_ORIGINS: list[Origin] = Field(default=[], max_length=100)
+    CORS_ORIGINS: ListSetting[Origin] = Field(default=[], max_length=100)
     CORS_ALLOW_CREDENTIALS: bool = False
-    TRUSTED_PROXIES: list[Network] = Field(default=[], max_length=100)
-    TRUSTED_HOSTS: list[Host] = Field(default=[], max_length=100)
+    TRUSTED_PROXIES: ListSetting[Network] = Field(default=[], max_length=100)
+    TRUSTED_HOSTS: ListSetting[Host] = Field(default=[], max_length=100)
     DOCS: bool | None = None
     HEADER_TIMEOUT_SECONDS: int = Field(default=10, ge=1, le=600)
     BODY_TIMEOUT_SECONDS: int = Field(default=20, ge=1, le=600)
@@ -254,8 +271,10 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         raise InvalidSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
-    except ValueError as error:  # a list setting is not JSON. The message of pydantic-settings names the setting.
-        raise InvalidSettings(f"{error}.") from None
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"{ENV_FILE} is not encoded in UTF-8. Save it as UTF-8.") from None
+    if misspelled := first_misspelled(Settings.model_fields, ENV_FILE, encoding=ENV_FILE_ENCODING):
+        raise InvalidSettings(f"{misspelled[0]} in {ENV_FILE} is not a setting. Did you mean {misspelled[1]}?")
     if renamed := first_renamed(settings.model_fields_set, Settings.model_config):
         raise InvalidSettings("{} was renamed to {}. Set the new name.".format(*renamed))
     return settings.ensure_valid()

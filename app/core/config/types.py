@@ -5,9 +5,9 @@ The predicate is a half-sentence because `load_settings` puts the name of the se
 
 import re
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -15,6 +15,8 @@ from app.core.time.zones import zone_names
 
 SQLITE_DRIVERS = frozenset({"sqlite", "sqlite+pysqlite"})
 POSTGRESQL_BACKENDS = frozenset({"postgresql", "postgres"})
+_JSON_START = re.compile(r'\s*(\[\s*["\]]|\{)')
+"""Start of a JSON list of strings, or of an object. A list of hosts may begin with the bracket of an IPv6 address."""
 _HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 
 
@@ -61,6 +63,21 @@ def _validate_origin(text: str) -> str:
     return text
 
 
+def _parse_list(value: Any) -> Any:
+    """Parse the text of a list: JSON, or parts separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if not _JSON_START.match(value):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return TypeAdapter(list[Any]).validate_json(value)
+    except ValidationError:
+        raise ValueError('must be a list, separated by commas or in JSON: a, b or ["a", "b"]') from None
+
+
+Item = TypeVar("Item")
+ListSetting = Annotated[list[Item], BeforeValidator(_parse_list)]
+"""A list, separated by commas or in JSON. JSON is needed only if an item contains a comma."""
 DatabaseUrl = Annotated[str, AfterValidator(_validate_database_url)]
 """The URL of an SQLite file or of a PostgreSQL database."""
 Host = Annotated[str, AfterValidator(_validate_host)]
@@ -69,5 +86,6 @@ Network = Annotated[str, AfterValidator(_validate_network)]
 """An IP address or network. The network of all addresses is rejected."""
 Origin = Annotated[str, AfterValidator(_validate_origin)]
 """An origin as browsers send it, or * for all. `null` is rejected because any sandboxed page can send it."""
+RoleName = Literal["employee", "manager", "admin"]
 ZoneName = Annotated[str, AfterValidator(_validate_zone_name)]
 """The name of a time zone in the IANA tz database."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from app.core.config.renamed import RENAMED
+from app.core.config.names import RENAMED
 from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, DEMO_PASSWORD, InvalidSettings, Settings, load_settings
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -56,10 +56,11 @@ BAD = [
     ("ALGORITHM", "none"),
     ("ALGORITHM", "RS256"),
     ("API_TOKEN_MAX_DAYS", "3661"),
-    ("AUDIT_PREVIOUS_KEYS", "not a list"),
+    ("AUDIT_PREVIOUS_KEYS", '["pencil", "stapler"'),
+    ("AUDIT_PREVIOUS_KEYS", '{"pencil": "stapler"}'),
     ("CORS_ALLOW_CREDENTIALS", "perhaps"),
     ("BODY_TIMEOUT_SECONDS", "601"),
-    ("CORS_ORIGINS", "https://app.example.com"),
+    ("CORS_ORIGINS", "https://app.example.com, app.example.com"),
     ("CORS_ORIGINS", '["null"]'),
     ("CORS_ORIGINS", '["app.example.com"]'),
     ("CORS_ORIGINS", '["https://app.example.com/"]'),
@@ -96,11 +97,11 @@ BAD = [
     ("PASSWORD_LINK_URL", "https://time.example.com/set-password"),
     ("REFRESH_TOKEN_EXPIRE_DAYS", "91"),
     ("REQUIRE_TOTP_ROLES", '["boss"]'),
-    ("REQUIRE_TOTP_ROLES", "admin"),
+    ("REQUIRE_TOTP_ROLES", "admin boss"),
     ("RESPONSE_WRITE_TIMEOUT_SECONDS", "3601"),
     ("SESSION_MAX_DAYS", "367"),
     ("TOTP_ISSUER", "ett:time"),
-    ("TOTP_PREVIOUS_KEYS", "neither a list"),
+    ("TOTP_PREVIOUS_KEYS", '["stapler",]'),
     ("PORT", "70000"),
     ("PORT", "http"),
     ("RETENTION_DAYS", "for good"),
@@ -110,13 +111,13 @@ BAD = [
     ("SMTP_TLS", "ssl"),
     ("SMTP_USER", "x" * 255),
     ("STALE_ENTRY_HOURS", "forever"),
-    ("TRUSTED_HOSTS", "time.example.com"),
+    ("TRUSTED_HOSTS", "time.example.com; localhost"),
     ("TRUSTED_HOSTS", '["https://time.example.com"]'),
     ("TRUSTED_HOSTS", '["time.example.com:8000"]'),
     ("TRUSTED_HOSTS", '["*"]'),
     ("TRUSTED_HOSTS", '["*.example.com"]'),
     ("TRUSTED_HOSTS", '["time.example.com\\n"]'),
-    ("TRUSTED_PROXIES", "10.0.0.5"),
+    ("TRUSTED_PROXIES", "10.0.0.5 10.0.0.6"),
     ("TRUSTED_PROXIES", '["proxy.example.com"]'),
     ("TRUSTED_PROXIES", '["10.0.0.5/8"]'),
     ("TRUSTED_PROXIES", '["*"]'),
@@ -159,6 +160,104 @@ def test_a_bad_value_stops_the_start_with_one_line_that_names_the_variable_and_n
     assert name in message
     assert "\n" not in message
     assert all(part not in message for part in (value, "pencil", "stapler"))
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_refusal_uses_no_word_of_a_programmer(environment, name, value):
+    environment(**{name: value})
+
+    with pytest.raises(InvalidSettings) as error:
+        load_settings()
+
+    assert re.search(r"error parsing|Source|Error\b|dict\b|NoneType", str(error.value)) is None
+
+
+@pytest.mark.parametrize("written", ["{}, {}", "{},{}", " {} ,{}, ", '["{}", "{}"]', '[ "{}","{}" ]'])
+@pytest.mark.parametrize(
+    ("name", "items"),
+    [
+        ("CORS_ORIGINS", ["https://a.example.com", "https://b.example.com"]),
+        ("TRUSTED_HOSTS", ["[2001:db8::1]", "time.example.com"]),
+        ("TRUSTED_PROXIES", ["10.0.0.0/8", "fd00::/64"]),
+        ("REQUIRE_TOTP_ROLES", ["admin", "manager"]),
+    ],
+)
+def test_a_list_is_written_with_commas_or_as_json(environment, name, items, written):
+    environment(**OWN_SECRETS, **{name: written.format(*items)})
+
+    assert getattr(load_settings(), name) == items
+
+
+@pytest.mark.parametrize("written", [f"{OWN_KEY}, {OWN_KEY[::-1]}", json.dumps([OWN_KEY, OWN_KEY[::-1]])])
+@pytest.mark.parametrize("name", ["AUDIT_PREVIOUS_KEYS", "TOTP_PREVIOUS_KEYS"])
+def test_previous_keys_are_written_with_commas_or_as_json(environment, name, written):
+    environment(**{name: written})
+
+    assert [key.get_secret_value() for key in getattr(load_settings(), name)] == [OWN_KEY, OWN_KEY[::-1]]
+
+
+def test_a_setting_without_a_value_counts_as_not_set(environment):
+    """As `docker compose` passes a variable that is not set."""
+    defaults = load_settings()
+    environment(**dict.fromkeys(Settings.model_fields, ""))
+
+    assert load_settings() == defaults
+
+
+def test_an_empty_variable_leaves_the_value_of_the_file(environment):
+    Path(".env").write_text("DEFAULT_TIME_ZONE=Europe/Lisbon\n")
+    environment(DEFAULT_TIME_ZONE="")
+
+    assert load_settings().DEFAULT_TIME_ZONE == "Europe/Lisbon"
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("ACESS_TOKEN_EXPIRE_MINUTES", "ACCESS_TOKEN_EXPIRE_MINUTES"),
+        ("trusted_host", "TRUSTED_HOSTS"),
+        ("SMTP_USERNAME", "SMTP_USER"),
+        ("WORKER", "WORKERS"),
+        ("SECRET_KEY_FLIE", "SECRET_KEY_FILE"),
+    ],
+)
+def test_a_misspelled_setting_in_the_file_stops_the_start_with_the_right_name(written, name):
+    Path(".env").write_text(f"{written}=5\n")
+
+    with pytest.raises(InvalidSettings) as error:
+        load_settings()
+
+    assert str(error.value) == f"{written} in .env is not a setting. Did you mean {name}?"
+
+
+def test_variables_of_other_programs_are_left_alone(environment):
+    """Those of compose.yaml and of PostgreSQL in the file, and any in the environment."""
+    compose = re.findall(r"\$\{(\w+)", EXAMPLE.with_name("compose.yaml").read_text())
+    others = {
+        *compose,
+        "POSTGRES_PASSWORD",
+        "PGHOST",
+        "DB_USER",
+        "APP_SECRET_KEY",
+        "EDITOR",
+    } - Settings.model_fields.keys()
+    Path(".env").write_text("".join(f"{name}=1\n" for name in others))
+    environment(ACESS_TOKEN_EXPIRE_MINUTES="5")
+
+    assert load_settings().ACCESS_TOKEN_EXPIRE_MINUTES == 30
+
+
+def test_a_file_of_an_editor_on_windows_is_read(environment):
+    Path(".env").write_bytes("\ufeffWORKERS=2\r\nPORT=9001\r\n".encode())
+
+    assert (load_settings().WORKERS, load_settings().PORT) == (2, 9001)
+
+
+def test_a_file_that_is_not_in_utf_8_stops_the_start():
+    Path(".env").write_bytes("TOTP_ISSUER=Büro\n".encode("latin-1"))
+
+    with pytest.raises(InvalidSettings, match=r"^\.env is not encoded in UTF-8\."):
+        load_settings()
 
 
 @pytest.mark.parametrize(("former", "name"), RENAMED.items())
