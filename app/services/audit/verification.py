@@ -72,15 +72,16 @@ def verify(
     total = sum(head.length for head in heads.values() if isinstance(head.length, int))
     if ORGANISATION_CHAIN not in heads:
         raise AuditChainBroken(f"Chain {ORGANISATION_CHAIN} has no head.")
-    for chain_id, head, events in _chains(session, heads):
-        verifier = _ChainVerifier(session.keyring.audit_keys, chain_id, checkpoints.pop(chain_id, []))
-        for event in events if reconciliation is None else reconciliation.follow(chain_id, events):
-            verifier.verify_event(event)
-        verifier.verify_head(head)
-        result.chains += 1
-        result.events += verifier.position
-        result.erased += verifier.erased
-        on_progress(result.events, total)
+    with closing(read_rows(session, AUDIT_EVENT)) as all_events:  # a fault would leave its cursor open
+        for chain_id, head, events in _chains(all_events, heads):
+            verifier = _ChainVerifier(session.keyring.audit_keys, chain_id, checkpoints.pop(chain_id, []))
+            for event in events if reconciliation is None else reconciliation.follow(chain_id, events):
+                verifier.verify_event(event)
+            verifier.verify_head(head)
+            result.chains += 1
+            result.events += verifier.position
+            result.erased += verifier.erased
+            on_progress(result.events, total)
     for chain_id in sorted(checkpoints):
         at = checkpoints[chain_id][0].at
         raise AuditChainBroken(f"Chain {chain_id} is missing, but the checkpoint of {at} contains it.")
@@ -140,9 +141,11 @@ def _read_checkpoints(
     return checkpoints
 
 
-def _chains(session: Session, heads: dict[int, Row[Any]]) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
+def _chains(
+    all_events: Iterable[Row[Any]], heads: dict[int, Row[Any]]
+) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
     """Yield each chain that has events, by id, with its head. Then yield the heads without events."""
-    for chain_id, events in groupby(read_rows(session, AUDIT_EVENT), key=lambda event: event.chain_id):
+    for chain_id, events in groupby(all_events, key=lambda event: event.chain_id):
         yield chain_id, heads.pop(chain_id, None), events
     for chain_id, head in heads.items():
         yield chain_id, head, ()

@@ -1,6 +1,7 @@
 """Exports as CSV and JSON lines. The database renders the text, because building rows in Python is slower."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from app.core.database.rendering import csv_cell
 from app.core.server.spool import Write
@@ -25,6 +26,7 @@ def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows:
 
 def write_json_lines(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
     """Write one JSON object per row and line. Texts are not escaped for spreadsheets, because programs read them."""
-    for lines in rows.stream(row_as_json(rows, columns)):
-        write("".join(f"{line}\n" for (line,) in lines).encode())
-        on_rows(len(lines))
+    with closing(rows.stream(row_as_json(rows, columns))) as batches:  # `write` fails if the reader is gone
+        for lines in batches:
+            write("".join(f"{line}\n" for (line,) in lines).encode())
+            on_rows(len(lines))

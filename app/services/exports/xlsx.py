@@ -3,6 +3,7 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -41,12 +42,13 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
         write(b"")  # detects a closed connection early, because the file is only written at the end
         on_rows(count)
 
-    entries = totals.add_up(limit_rows(_read_rows(rows, columns, on_rows_read)))
+    batches = rows.stream(*(column.expression(rows) for column in columns))
+    entries = totals.add_up(limit_rows(_read_rows(batches, columns, on_rows_read)))
     header = Format().set_bold().set_border_bottom("thin")
     formats = {
         column.name: _format(_NUMBER_FORMATS[column.type]) for column in columns if column.type in _NUMBER_FORMATS
     }
-    with tempfile.TemporaryFile() as file:
+    with closing(batches), tempfile.TemporaryFile() as file:
         # The library needs a path. This one leads to an unnamed file, which leaves nothing behind after a crash.
         workbook = FastExcel(f"/proc/self/fd/{file.fileno()}", output_format="xlsx").freeze(row=1)
         workbook.sheet(
@@ -70,10 +72,12 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
             write(chunk)
 
 
-def _read_rows(rows: EntryRows, columns: Sequence[Column], on_rows: Callable[[int], None]) -> Iterator[RowDict]:
-    """Yield each row as Python values by column name. Rows are read in batches."""
+def _read_rows(
+    batches: Iterable[Sequence[Any]], columns: Sequence[Column], on_rows: Callable[[int], None]
+) -> Iterator[RowDict]:
+    """Yield each row as Python values by column name."""
     cells = [(column.name, _FORMATTERS.get(column.type)) for column in columns]
-    for batch in rows.stream(*(column.expression(rows) for column in columns)):
+    for batch in batches:
         for row in batch:
             yield {
                 name: value if format_value is None or value is None else format_value(value)

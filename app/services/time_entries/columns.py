@@ -4,7 +4,7 @@ A column is an expression over an entry or its segment. Its type and the format 
 (see core/database/rendering.py).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -68,7 +68,7 @@ class EntryRows:
 
     def stream(
         self, *expressions: ColumnElement[Any], newest_first: bool = False, limit: int | None = None
-    ) -> Iterator[Sequence[Any]]:
+    ) -> Generator[Sequence[Any]]:
         """Run that statement and yield its rows in batches of FETCH_SIZE.
 
         The result is always closed. On SQLite, a result that is not read to its end keeps the snapshot of the
