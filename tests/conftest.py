@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 from typer.testing import CliRunner, Result
 
-from app.cli.__main__ import app
+from app.cli.application import app
 from app.core.config.settings import Settings
 from app.core.database.session import Database
 from app.core.observability.logging import configure_logging

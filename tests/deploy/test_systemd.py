@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from run_backend import SHUTDOWN_TIMEOUT_SECONDS
+from app.cli.serve import SHUTDOWN_TIMEOUT_SECONDS
 from tests.support.server_process import ROOT
 from tests.support.system_packages import find_program
 

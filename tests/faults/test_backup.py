@@ -26,7 +26,7 @@ WRITERS = 8
 RESTORE_AND_DIE = """
 import os, signal
 from sqlalchemy import Engine, event
-from app.cli.__main__ import app
+from app.cli.application import app
 from app.core.database.sqlite import backup as sqlite_backup
 
 def die_half_way(on_pages):

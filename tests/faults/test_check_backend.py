@@ -10,16 +10,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app import __version__
-from app.core.database.migrations import head_revision
+from app.core.database.migrations import ROOT, head_revision
+from tests.support.cli import clean_environment
 
-SCRIPT = Path(__file__).resolve().parents[2] / "check_backend.py"
-COMMAND = [sys.executable, "-I", "-S", str(SCRIPT)]
+COMMAND = [sys.executable, "-I", "-S", str(ROOT / "check_backend.py")]
 HEALTHY = {"status": "ok", "service": "employee-time-tracking-api"}
 Responder = Callable[[socket.socket, threading.Event], object]
 
@@ -69,9 +69,9 @@ def http(status: int, body: str | bytes, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + sent
 
 
-def check(*arguments: str) -> subprocess.CompletedProcess[str]:
+def check(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the script as an operator does, in a Python without packages."""
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30, **options)
 
 
 def error_line(result: subprocess.CompletedProcess[str], *, code: int = 1) -> str:
@@ -94,6 +94,43 @@ def test_a_backend_behind_a_path_is_found():
         assert check("--url", f"{proxy.url}/time/").returncode == 0
 
         assert proxy.requests == ["GET /time/health/ready HTTP/1.1"]
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_backend_is_found_at_the_host_and_port_that_it_takes_from_the_environment(host):
+    with stub(http(200, json.dumps(HEALTHY))) as server:
+        result = check(env=clean_environment(HOST=host, PORT=server.url.rpartition(":")[2]))
+
+    assert (result.returncode, len(server.requests)) == (0, 1), result.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["PORT={}", "port = {}", "export PORT='{}'", 'PORT="{}" # of this machine', "PORT={} # x"]
+)
+def test_a_backend_is_found_at_the_port_of_its_env_file(tmp_path, line):
+    with stub(http(200, json.dumps(HEALTHY))) as server:
+        port = server.url.rpartition(":")[2]
+        (tmp_path / ".env").write_text(f"# PORT=1\nPORT=1\nHOST=\nTRANSPORT=1\n{line.format(port)}\n")
+        result = check(env=clean_environment(), cwd=tmp_path)
+        overridden = check(env=clean_environment(PORT="1"), cwd=tmp_path)
+
+    assert (result.returncode, overridden.returncode) == (0, 1), result.stderr
+    assert "http://127.0.0.1:1:" in overridden.stderr
+
+
+def test_an_option_overrides_the_settings():
+    with stub(http(200, json.dumps(HEALTHY))) as server:
+        assert check("--url", server.url, env=clean_environment(PORT="1")).returncode == 0
+
+
+@pytest.mark.parametrize(("host", "address"), [("::", "http://[::1]:1"), ("::1", "http://[::1]:1")])
+def test_an_ipv6_address_is_put_in_brackets(host, address):
+    assert f"not healthy at {address}: " in error_line(check(env=clean_environment(HOST=host, PORT="1")))
+
+
+@pytest.mark.parametrize("port", ["http", "0", "70000"])
+def test_a_port_that_no_server_can_have_is_told_with_the_names_of_the_settings(port):
+    assert "HOST and PORT" in error_line(check(env=clean_environment(PORT=port)), code=2)
 
 
 def test_an_unhealthy_backend_is_told_with_its_own_words(server):
@@ -257,7 +294,7 @@ def test_ctrl_c_ends_it_with_a_word():
 
 
 def test_it_needs_nothing_but_python():
-    nodes = list(ast.walk(ast.parse(SCRIPT.read_text())))
+    nodes = list(ast.walk(ast.parse((ROOT / "app" / "cli" / "check.py").read_text())))
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
 

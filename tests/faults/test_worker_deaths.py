@@ -8,8 +8,8 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from app.cli.serve import WORKER_START_SECONDS
 from app.core.server.worker_process import REPLY_SECONDS
-from run_backend import WORKER_START_SECONDS
 from tests.support.databases import SQLITE, fresh_database
 from tests.support.export_files import becomes_true
 from tests.support.server_process import TLS, Backend, workers_of

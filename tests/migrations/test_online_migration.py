@@ -27,7 +27,7 @@ with autocommit():
 KILLED_AT = """
 import os, signal, sys
 from sqlalchemy import Engine, event
-from app.cli.__main__ import app
+from app.cli.application import app
 
 @event.listens_for(Engine, "after_cursor_execute")
 def die(connection, cursor, statement, *rest):

@@ -23,6 +23,8 @@ from app.core.database.sqlite.operations import SQLiteOperations
 from app.core.security.keyring import Keyring
 
 ROOT = Path(__file__).resolve().parents[3]
+_WHEEL_SCRIPTS = Path(__file__).with_name("migration_scripts")
+"""The migrations in an installed wheel, which setup.py copies there. In the repository they are in ROOT."""
 LOCK_RETRY_SECONDS = 0.02
 
 
@@ -48,7 +50,8 @@ class NotMigrated(UnusableDatabase):
 
 
 def _alembic_config() -> Config:
-    return Config(ROOT / "alembic.ini")
+    folder = _WHEEL_SCRIPTS if _WHEEL_SCRIPTS.exists() else ROOT
+    return Config(folder / "alembic.ini")
 
 
 @cache

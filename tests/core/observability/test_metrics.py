@@ -1,7 +1,6 @@
 """Metrics without a running service: permits, aborted requests, and the folder that worker processes share."""
 
 import asyncio
-import importlib
 import os
 import stat
 import subprocess
@@ -135,7 +134,7 @@ def test_a_folder_that_cannot_be_made_stops_the_start(metrics_path):
 
 def test_who_starts_the_workers_has_no_metrics_of_its_own():
     """Otherwise its metrics would be created before the folder, or in a folder that another process uses."""
-    loads = "import run_backend, sys; sys.exit('prometheus_client' in sys.modules)"
+    loads = "import run_backend, app.cli, sys; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", loads], cwd=ROOT, check=False, timeout=60).returncode == 0
 
@@ -143,7 +142,9 @@ def test_who_starts_the_workers_has_no_metrics_of_its_own():
 def test_commands_leave_the_folder_of_the_service_alone(monkeypatch):
     """A command may share the service's environment, but the folder exists only while the service runs."""
     monkeypatch.setenv(MULTIPROC_DIR, "/nowhere")
+    monkeypatch.setattr(sys, "argv", ["time-tracking", "--version"])
 
-    importlib.reload(app.cli)
+    with pytest.raises(SystemExit):
+        app.cli.main()
 
     assert MULTIPROC_DIR not in os.environ
