@@ -97,14 +97,24 @@ def report_errors() -> Iterator[None]:
 
 
 @contextmanager
-def ready_database(**overrides: object) -> Iterator[Database]:
-    """Open the database of the settings, and ensure that it is at this version's revision. SQLite is migrated."""
-    with report_errors(), open_database(load_settings(**overrides)) as database:
-        ensure_schema(database, all_tables())
-        with database.read_transaction("cli:check-keys") as session:
-            if warning := check_newest_keys(session):
-                typer.echo(f"WARNING: {warning}", err=True)
-        yield database
+def ready_database(*, create: bool = False, **overrides: object) -> Iterator[Database]:
+    """Open the database of the settings, and ensure that it is at this version's revision. SQLite is migrated.
+
+    A missing SQLite file is an error, unless `create` is true. Afterwards the database is named on standard error,
+    because in another working directory it may be another one.
+    """
+    with report_errors():
+        settings = load_settings(**overrides)
+        file = settings.database_file
+        if not create and file is not None and not (file.exists() and file.stat().st_size):
+            raise CommandError(f"There is no database {file}. Set DB_URL, or change to the folder of the service.")
+        with open_database(settings) as database:
+            ensure_schema(database, all_tables())
+            with database.read_transaction("cli:check-keys") as session:
+                if warning := check_newest_keys(session):
+                    typer.echo(f"WARNING: {warning}", err=True)
+            yield database
+        typer.echo(f"Database: {settings.redacted_database_url}", err=True)
 
 
 def parse_value(value_type: Any, text: str) -> Any:

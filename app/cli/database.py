@@ -25,7 +25,7 @@ def migrate_command(
     """Migrate the database to this version's revision. The previous version can keep running meanwhile."""
     with report_errors(), open_database(load_settings()) as database:
         migrate(database, total_wait_seconds=lock_timeout, report=lambda line: typer.echo(line, err=True))
-    typer.echo(f"The database is at revision {head_revision()}.")
+    typer.echo(f"{database.settings.redacted_database_url} is at revision {head_revision()}.")
 
 
 @commands.command("demo")
@@ -36,7 +36,7 @@ def demo_command(
     ] = demo.PASSWORD,
 ) -> None:
     """Fill the database with a demo company: 3 teams, 30 users, 90 days of entries."""
-    with ready_database() as database, progress_bar() as progress:
+    with ready_database(create=True) as database, progress_bar() as progress:
         if reason := strength_problem(password):
             raise CommandError(f"--password: {reason}")
         if password == demo.PASSWORD and database.settings.is_exposed:

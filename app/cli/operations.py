@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,7 @@ from app.core.database.postgresql import dump
 from app.core.database.session import Database, Session
 from app.core.database.sqlite import backup as sqlite_backup
 from app.core.observability.logging import first_line
+from app.core.security.keyring import Keyring
 from app.core.time.clock import utc_now
 from app.models.metadata import own_tables
 from app.schemas.operations.backup import DatabaseInventory, DumpFile, Manifest
@@ -61,7 +62,7 @@ def backup(
             archive.read_manifest(out)  # checks the size limit that a restore applies
             with progress_step(progress, "Check", manifest.content.bytes) as update:
                 archive.check(out, backup_service.get_dump(manifest), on_bytes=lambda size: update(advance=size))
-    typer.echo(f"Wrote and checked {file}: {backup_service.describe(manifest)}.")
+    typer.echo(f"Wrote and checked {file}: {backup_service.describe(manifest)}, of {_name(database)}.")
 
 
 @commands.command()
@@ -93,16 +94,19 @@ def restore(
     for fault in faults:
         typer.secho(f"The backup cannot be verified. {fault}", fg="red", err=True)
     migration_note = "" if manifest.facts.revision == head_revision() else f" It was migrated to {head_revision()}."
-    typer.echo(f"Restored the backup of {backup_service.describe(manifest)}.{migration_note}")
+    typer.echo(f"Restored the backup of {backup_service.describe(manifest)}, to {_name(database)}.{migration_note}")
     if faults and not skip_verification:
         raise typer.Exit(1)
+
+
+def _name(database: Database) -> str:
+    return database.settings.redacted_database_url
 
 
 def _require_another_file(database: Database, file: Path) -> None:
     database_file = database.settings.database_file
     if database_file is None or not file.exists():
         return
-    database_file = database_file.resolve()
     own_files = [database_file.with_name(database_file.name + ending) for ending in ("", "-wal", "-shm", "-journal")]
     if any(own_file.exists() and own_file.samefile(file) for own_file in own_files):
         raise CommandError(f"{file} is the database file or its write-ahead log. Choose another name.")
@@ -131,7 +135,7 @@ def _dump_sqlite(session: Session, facts: DatabaseInventory, file: Path, out: Bi
         with progress_step(progress, "Copy") as update:
             sqlite_backup.copy_database(source, copy, on_pages=lambda done, total: update(completed=done, total=total))
         with (
-            open_database(load_settings(DB_URL=f"sqlite:///{copy}")) as database,
+            _open_copy(session.keyring, copy) as database,
             database.read_transaction(BACKUP_REQUEST_ID) as copy_session,
         ):
             if difference := describe_difference(facts, collect_facts(copy_session)):
@@ -158,6 +162,11 @@ def _dump_postgresql(
     return backup_service.build_content(member, made_by=dump.program_major(pg_dump))
 
 
+def _open_copy(keyring: Keyring, file: Path) -> AbstractContextManager[Database]:
+    """Open a copy of the SQLite file with the keys of the database, whose key file is not beside the copy."""
+    return open_database(load_settings(DB_URL=f"sqlite:///{file}", SECRET_KEY_FILE=keyring.key_file))
+
+
 def _restore_sqlite(
     database: Database, file: Path, manifest: Manifest, progress: Progress, skip_verification: bool
 ) -> list[str]:
@@ -168,7 +177,7 @@ def _restore_sqlite(
         with staged.open("wb") as out:
             archive.unpack(file, backup_service.get_dump(manifest), out)
         sqlite_backup.finalize_copy(staged)
-        with open_database(load_settings(DB_URL=f"sqlite:///{staged}")) as restored:
+        with _open_copy(database.keyring, staged) as restored:
             with restored.read_transaction(RESTORE_REQUEST_ID) as session:
                 backup_service.require_matches_manifest(session, manifest)
                 backup_service.require_own_schema(session, manifest)

@@ -42,7 +42,7 @@ def create_admin(
         if sys.stdin.isatty()
         else _read_password_line()
     )
-    with ready_database() as database:
+    with ready_database(create=True) as database:
         try:
             data = UserCreate(
                 email=email, first_name=first_name, last_name=last_name, password=password, role=Role.admin
@@ -64,7 +64,7 @@ def import_users(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file without importing it.")] = False,
 ) -> None:
     """Import all users of a CSV file, without passwords. If the file has errors, print them and import no user."""
-    with ready_database() as database, progress_bar() as progress:
+    with ready_database(create=True) as database, progress_bar() as progress:
         with file.open("rb") as opened_file:
             content = opened_file.read(MAX_FILE_BYTES + 1)
         task = progress.add_task("Users", total=None)

@@ -141,7 +141,11 @@ def test_the_first_start_in_an_empty_folder_needs_nothing_and_says_who_may_log_i
 
         assert server.get_me(token).json()["role"] == "admin"
         assert server.address.startswith("http://127.0.0.1:")
-        assert server.errors.startswith("WARNING: created admin admin@example.com with the password adminpassword.")
+        assert server.errors.startswith(
+            "WARNING: created admin admin@example.com with the password adminpassword in "
+            f"sqlite:///{tmp_path}/time_tracking.db."
+        )
+        assert f" database=sqlite:///{tmp_path}/time_tracking.db" in server.errors
     assert stat.S_IMODE((tmp_path / ".signing-key").stat().st_mode) == 0o600
     assert (tmp_path / "time_tracking.db").exists()
 
@@ -159,6 +163,19 @@ def test_two_that_start_at_once_in_an_empty_folder_share_database_admin_and_key(
 
         assert other.get_me(token).json()["id"] == 1
         assert one.errors.count("WARNING") == 1
+
+
+def test_in_another_folder_it_serves_the_same_company_with_the_same_key(tmp_path):
+    """With an absolute DB_URL. Without one, the log names the file, as the test above shows."""
+    db_url = f"sqlite:///{tmp_path}/time_tracking.db"
+    with started(tmp_path, DB_URL=db_url) as server:
+        token = server.log_in(DEFAULT_ADMIN).json()["access_token"]
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+
+    with started(elsewhere, DB_URL=db_url) as server:
+        assert server.get_me(token).status_code == 200
+        assert "WARNING" not in server.errors
+    assert [file.name for file in elsewhere.iterdir()] == ["errors"]
 
 
 def test_options_override_settings(tmp_path):

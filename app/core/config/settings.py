@@ -135,8 +135,14 @@ class Settings(BaseSettings):
 
     @property
     def database_file(self) -> Path | None:
-        """The SQLite file of DB_URL, or None for PostgreSQL."""
-        return Path(str(self.database_url.database)) if self.is_sqlite else None
+        """The absolute path of the SQLite file of DB_URL, or None for PostgreSQL."""
+        return Path(str(self.database_url.database)).resolve() if self.is_sqlite else None
+
+    @property
+    def secret_key_file(self) -> Path:
+        """The absolute path of SECRET_KEY_FILE, which is relative to the SQLite file or else the working directory."""
+        folder = Path.cwd() if self.database_file is None else self.database_file.parent
+        return folder / self.SECRET_KEY_FILE
 
     @property
     def database_kind(self) -> Literal["sqlite", "postgresql"]:
@@ -144,8 +150,13 @@ class Settings(BaseSettings):
 
     @property
     def redacted_database_url(self) -> str:
-        """The database's kind, host and name, for logs. The URL's user, password and options are left out."""
+        """The database's kind, host and name, for logs. The URL's user, password and options are left out.
+
+        An SQLite file has its absolute path, because a relative one is another file in another working directory.
+        """
         url = self.database_url
+        if self.is_sqlite:
+            return f"sqlite:///{self.database_file}"
         hosts = url.query.get("host", url.host)
         host = "" if hosts is None else hosts if isinstance(hosts, str) else ",".join(hosts)
         return f"{self.database_kind}://{host}/{url.database}"

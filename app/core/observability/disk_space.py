@@ -16,7 +16,7 @@ def free_bytes(settings: Settings) -> dict[str, int]:
     """
     paths = {"temporary": Path(tempfile.gettempdir())}
     if settings.database_file is not None:
-        paths["database"] = settings.database_file.resolve().parent
+        paths["database"] = settings.database_file.parent
     return {name: _disk_free_bytes(path) for name, path in paths.items()}
 
 

@@ -22,6 +22,8 @@ class Keyring:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.key_file = _find_key_file(settings)
+        """SECRET_KEY_FILE, which is used if SECRET_KEY is not set. It may not exist yet."""
 
     @cached_property
     def signing_key(self) -> str:
@@ -31,7 +33,18 @@ class Keyring:
         """
         if self._settings.SECRET_KEY is not None:
             return self._settings.SECRET_KEY.get_secret_value()
-        return _load_or_create_key(self._settings.SECRET_KEY_FILE)
+        return _load_or_create_key(self.key_file)
+
+    @property
+    def is_audit_key_missing(self) -> bool:
+        """True if the audit key would be generated at its first use, so it has chained no event."""
+        is_set = self._settings.SECRET_KEY is not None or self._settings.AUDIT_KEY is not None
+        return not is_set and not self.key_file.exists()
+
+    @property
+    def is_key_file_misplaced(self) -> bool:
+        """True if the signing key is in a file that only processes with this working directory find."""
+        return self._settings.SECRET_KEY is None and self.key_file != self._settings.secret_key_file
 
     @property
     def audit_secrets(self) -> list[str]:
@@ -61,6 +74,17 @@ class Keyring:
     def _secrets(self, own: SecretStr | None, old: list[SecretStr]) -> list[str]:
         current = self.signing_key if own is None else own.get_secret_value()
         return [current, *(key.get_secret_value() for key in old)]
+
+
+def _find_key_file(settings: Settings) -> Path:
+    """Return the path of SECRET_KEY_FILE, or its path in version 0.10 and earlier if the file is only there.
+
+    It was relative to the working directory. A new database does not take over a file there, because that is the key
+    of another database.
+    """
+    file, former, database = settings.secret_key_file, Path.cwd() / settings.SECRET_KEY_FILE, settings.database_file
+    is_upgrade = database is not None and database.exists() and not file.exists() and former.exists()
+    return former if is_upgrade else file
 
 
 def _load_or_create_key(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from sqlalchemy import select
 
-from app.core.config.settings import Environment
 from app.core.database.session import Session
 from app.core.errors import Unavailable
 from app.models.tables import AUDIT_EVENT
@@ -26,11 +25,16 @@ class AuditKeyUnknown(Unavailable):
 def check_newest_keys(session: Session) -> str | None:
     """Return a warning if a key of the newest events is not in the settings, or None.
 
-    Raises AuditKeyUnknown in production if none of their keys is. This process would chain events with a key that the
-    other workers do not have, and `verify-audit` could not verify the past events.
+    Raises AuditKeyUnknown if none of their keys is. This process would chain events with a key that the other workers
+    do not have, and `verify-audit` could not verify the past events. It does not generate the key that is missing.
     """
-    keys = session.keyring.audit_keys
     newest = set(session.execute(_NEWEST_KEYS).scalars())
+    if newest and session.keyring.is_audit_key_missing:
+        raise AuditKeyUnknown(
+            f"The key of the audit events is missing: {session.keyring.key_file} does not exist. Set SECRET_KEY, or "
+            "copy the file from the folder in which the service was started before."
+        )
+    keys = session.keyring.audit_keys
     unknown = sorted(key_id for key_id in newest if key_id not in keys)
     if not unknown:
         return None
@@ -38,6 +42,6 @@ def check_newest_keys(session: Session) -> str | None:
         f"The newest audit events were chained with another key ({', '.join(unknown)}). Set the same AUDIT_KEY for all "
         "servers. If it was changed, add the former AUDIT_KEY, or else SECRET_KEY, to AUDIT_PREVIOUS_KEYS."
     )
-    if len(unknown) == len(newest) and session.settings.ENVIRONMENT is Environment.production:
+    if len(unknown) == len(newest):
         raise AuditKeyUnknown(problem)
     return problem

@@ -10,7 +10,7 @@ from app.core.database.migrations import (
     head_revision,
     open_database,
 )
-from app.core.database.session import Session
+from app.core.database.session import Database, Session
 from app.core.security.keyring import find_exposed_files
 from app.models.metadata import all_tables, own_tables
 from app.services.access import locks
@@ -27,9 +27,8 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
     Returns warnings for the operator. Raises InvalidSettings, UnusableDatabase.
     """
     with open_database(settings) as database:
-        _ = database.keyring.signing_key  # read now, because in a worker process an error would be a traceback
         ensure_schema(database, all_tables())
-        warnings = _check_files(settings)
+        warnings = _check_files(database)
         with database.read_transaction("start:schema") as session:
             warnings += _check_schema(session)
             warnings += [
@@ -41,8 +40,8 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
             created = first_admin.ensure(session, at=at)
     if created is not None and settings.FIRST_ADMIN_PASSWORD.get_secret_value() == DEFAULT_ADMIN_PASSWORD:
         warnings.append(
-            f"created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD}. "
-            "Change it before others can reach this service."
+            f"created admin {created.email} with the password {DEFAULT_ADMIN_PASSWORD} in "
+            f"{settings.redacted_database_url}. Change it before others can reach this service."
         )
     return warnings
 
@@ -72,17 +71,26 @@ def _check_schema(session: Session) -> list[str]:
     return differences
 
 
-def _check_files(settings: Settings) -> list[str]:
-    return [
+def _check_files(database: Database) -> list[str]:
+    settings, keyring = database.settings, database.keyring
+    warnings = [
         f"{file} can be read or changed by other users of this machine. Run: chmod 600 {file}"
         for file in find_exposed_files(settings)
     ]
+    if keyring.is_key_file_misplaced:
+        warnings.append(
+            f"SECRET_KEY_FILE is in the working directory. A start in another folder does not find it. Run: "
+            f"cp -p {keyring.key_file} {settings.secret_key_file}"
+        )
+    return warnings
 
 
 def _check_keys(session: Session) -> list[str]:
     """Return a warning for each key that was changed without its previous one. Raises InvalidSettings."""
     try:
-        warnings = [check_newest_keys(session), second_factor.find_unreadable(session)]
+        audit_warning = check_newest_keys(session)
     except AuditKeyUnknown as error:
         raise InvalidSettings(error.detail) from None
+    _ = session.keyring.signing_key  # read now, because in a worker process an error would be a traceback
+    warnings = [audit_warning, second_factor.find_unreadable(session)]
     return [warning for warning in warnings if warning is not None]

@@ -299,7 +299,7 @@ def test_production_logs_json_and_development_text_unless_told_otherwise(environ
 @pytest.mark.parametrize(
     ("db_url", "redacted"),
     [
-        ("sqlite:///./time_tracking.db", "sqlite:///./time_tracking.db"),
+        ("sqlite:////var/lib/ett/time.db", "sqlite:////var/lib/ett/time.db"),
         ("postgresql://ana:pencil@db.example.com:6432/ett", "postgresql://db.example.com/ett"),
         ("postgresql://ana:pencil@/ett?host=a:5432&host=b:5432", "postgresql://a:5432,b:5432/ett"),
         ("postgresql://db.example.com/ett?user=ana&password=pencil", "postgresql://db.example.com/ett"),
@@ -310,6 +310,10 @@ def test_a_log_names_the_database_and_nobody_who_may_use_it(environment, db_url,
     environment(DB_URL=db_url)
 
     assert load_settings().redacted_database_url == redacted
+
+
+def test_a_log_names_the_sqlite_file_with_its_folder(tmp_path):
+    assert load_settings().redacted_database_url == f"sqlite:///{tmp_path}/time_tracking.db"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])

@@ -52,12 +52,12 @@ def write_key_file(content, *, mode=0o600):
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o602, 0o666])
 def test_a_key_file_that_other_users_can_read_or_write_is_refused_with_what_to_run(mode):
-    write_key_file(OWN_KEY, mode=mode)
+    file = write_key_file(OWN_KEY, mode=mode)
 
     with pytest.raises(InvalidSettings) as error:
         signing_key()
 
-    assert str(error.value) == ("SECRET_KEY_FILE can be read or changed by other users. Run: chmod 600 .signing-key")
+    assert str(error.value) == f"SECRET_KEY_FILE can be read or changed by other users. Run: chmod 600 {file.resolve()}"
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
@@ -74,7 +74,7 @@ def test_a_key_file_of_another_user_is_refused(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
 
     with pytest.raises(
-        InvalidSettings, match=r"^SECRET_KEY_FILE belongs to another user\. Run: chown 4242 \.signing-key$"
+        InvalidSettings, match=r"^SECRET_KEY_FILE belongs to another user\. Run: chown 4242 /.+/\.signing-key$"
     ):
         signing_key()
 
@@ -89,11 +89,64 @@ def test_a_database_or_a_settings_file_that_others_can_read_is_named_at_the_star
 
     assert warnings[:2] == [
         ".env can be read or changed by other users of this machine. Run: chmod 600 .env",
-        "time.db can be read or changed by other users of this machine. Run: chmod 600 time.db",
+        f"{tmp_path}/time.db can be read or changed by other users of this machine. Run: chmod 600 {tmp_path}/time.db",
     ]
     for name in ("time.db", ".env"):
         Path(name).chmod(0o600)
     assert prepare(settings, at=utc_now()) == []
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Change to another folder, and return it."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_key_lies_beside_the_sqlite_file_wherever_the_service_is_started(tmp_path, elsewhere):
+    db_url = f"sqlite:///{tmp_path}/time.db"
+
+    key = signing_key(DB_URL=db_url)
+
+    assert (tmp_path / ".signing-key").read_text() == key
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_two_names_of_one_sqlite_file_lead_to_one_key(tmp_path, elsewhere):
+    (elsewhere / "link.db").symlink_to(tmp_path / "time.db")
+
+    assert signing_key(DB_URL="sqlite:///link.db") == signing_key(DB_URL=f"sqlite:///{tmp_path}/time.db")
+
+
+def test_with_postgresql_the_key_lies_in_the_working_directory(elsewhere):
+    key = signing_key(DB_URL="postgresql://db.example.com/ett")
+
+    assert (elsewhere / ".signing-key").read_text() == key
+
+
+def test_a_key_that_an_earlier_version_made_in_the_working_directory_is_still_used(tmp_path, elsewhere):
+    """Version 0.10 began a relative SECRET_KEY_FILE at the working directory."""
+    write_key_file(OWN_KEY)
+    (tmp_path / "time.db").touch()
+
+    assert signing_key(DB_URL=f"sqlite:///{tmp_path}/time.db") == OWN_KEY
+    assert not (tmp_path / ".signing-key").exists()
+
+
+def test_a_new_database_does_not_take_the_key_of_another_one_in_the_working_directory(tmp_path, elsewhere):
+    write_key_file(OWN_KEY)
+
+    assert signing_key(DB_URL=f"sqlite:///{tmp_path}/time.db") != OWN_KEY
+
+
+def test_a_key_beside_the_database_counts_before_one_in_the_working_directory(tmp_path, elsewhere):
+    key = signing_key(DB_URL=f"sqlite:///{tmp_path}/time.db")
+    (tmp_path / "time.db").touch()
+    write_key_file(OWN_KEY)
+
+    assert signing_key(DB_URL=f"sqlite:///{tmp_path}/time.db") == key
 
 
 TWENTY_STARTS = """

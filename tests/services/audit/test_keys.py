@@ -1,14 +1,16 @@
 """A service starts, and is ready, only with the key that the newest audit events were chained with."""
 
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import select
 
-from app.core.config.settings import InvalidSettings, Settings
+from app.core.config.settings import InvalidSettings, Settings, load_settings
 from app.core.database.session import Database
 from app.core.security.hash_chain import key_id
 from app.core.time.clock import utc_now
@@ -75,19 +77,84 @@ def test_production_does_not_start_under_another_key(production, ada, other):
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda settings: next(iter(settings)))
-def test_development_starts_under_another_key_with_a_warning(db_url, ada, other):
-    (warning,) = prepare(settings_for(db_url, **other), at=utc_now())
+def test_development_does_not_start_under_another_key_either(db_url, ada, other):
+    with pytest.raises(InvalidSettings, match="AUDIT_PREVIOUS_KEYS"):
+        prepare(settings_for(db_url, **other), at=utc_now())
 
-    assert "AUDIT_PREVIOUS_KEYS" in warning
-    assert readiness(settings_for(db_url, **other)) == (200, None)
+    assert readiness(settings_for(db_url, **other)) == (503, "audit_key_unknown")
 
 
-def test_in_development_the_readiness_check_warns_too(db_url, ada, capfd):
-    readiness(settings_for(db_url))
-    assert "AUDIT_PREVIOUS_KEYS" not in capfd.readouterr().err
+def test_the_readiness_check_warns_of_a_key_that_only_some_events_have(db_url, ada, capfd):
+    write(settings_for(db_url, AUDIT_KEY=OTHER_KEY), ada.id)
 
-    readiness(settings_for(db_url, SECRET_KEY=OTHER_KEY))
+    assert readiness(settings_for(db_url)) == (200, None)
     assert "AUDIT_PREVIOUS_KEYS" in capfd.readouterr().err
+
+
+def test_commands_in_two_folders_chain_one_audit_log(run_cli, tmp_path, monkeypatch):
+    """With one absolute DB_URL, and the key that development generates."""
+    own = {"DB_URL": f"sqlite:///{tmp_path}/time.db", "SECRET_KEY": ""}
+    (tmp_path / "elsewhere").mkdir()
+
+    assert run_cli("demo", **own).exit_code == 0
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run_cli("create-admin", "ada@example.com", stdin=PASSWORD, **own).exit_code == 0
+
+    assert run_cli("verify-audit", **own).exit_code == 0
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("other", ["", OTHER_KEY], ids=["missing", "another"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["demo", "--force"], ["create-admin", "bob@example.com"], ["verify-audit"], ["audit-checkpoint"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_no_command_goes_on_without_the_key_of_the_database(run_cli, tmp_path, arguments, other):
+    own = {"DB_URL": f"sqlite:///{tmp_path}/time.db", "SECRET_KEY": ""}
+    run_cli("create-admin", "ada@example.com", stdin=PASSWORD, **own)
+    (tmp_path / ".signing-key").unlink()
+
+    message = error_line(run_cli(*arguments, stdin=PASSWORD, **own | {"SECRET_KEY": other}))
+
+    assert ("AUDIT_PREVIOUS_KEYS" if other else f"{tmp_path}/.signing-key does not exist") in message
+    assert not (tmp_path / ".signing-key").exists()
+
+
+def test_a_start_without_the_key_of_the_database_is_refused_and_makes_no_other(run_cli, tmp_path):
+    settings = load_settings(DB_URL=f"sqlite:///{tmp_path}/time.db")
+    prepare(settings, at=utc_now())
+    (tmp_path / ".signing-key").unlink()
+
+    with pytest.raises(InvalidSettings, match=r"\.signing-key does not exist\. Set SECRET_KEY, or copy"):
+        prepare(settings, at=utc_now())
+
+    assert not (tmp_path / ".signing-key").exists()
+
+
+def test_an_upgrade_finds_the_key_in_the_working_directory_and_says_where_it_belongs(run_cli, tmp_path, monkeypatch):
+    """As version 0.10 left it, with DB_URL in another folder."""
+    settings = load_settings(DB_URL=f"sqlite:///{tmp_path}/time.db")
+    prepare(settings, at=utc_now())
+    (tmp_path / "service").mkdir()
+    (tmp_path / ".signing-key").rename(tmp_path / "service" / ".signing-key")
+    monkeypatch.chdir(tmp_path / "service")
+
+    (warning,) = prepare(settings, at=utc_now())
+
+    command = f"cp -p {tmp_path}/service/.signing-key {tmp_path}/.signing-key"
+    assert warning.endswith(f"Run: {command}")
+    subprocess.run(command.split(), check=True)
+    assert prepare(settings, at=utc_now()) == []
+
+
+def test_with_an_audit_key_the_signing_key_may_be_lost(run_cli, tmp_path):
+    settings = load_settings(DB_URL=f"sqlite:///{tmp_path}/time.db", AUDIT_KEY=OTHER_KEY)
+    prepare(settings, at=utc_now())
+    (tmp_path / ".signing-key").unlink()
+
+    assert prepare(settings, at=utc_now()) == []
+    assert (tmp_path / ".signing-key").exists()
 
 
 @pytest.mark.parametrize("rotated", ROTATED, ids=["SECRET_KEY", "AUDIT_KEY", "SECRET_KEY beside AUDIT_KEY"])
