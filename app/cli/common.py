@@ -1,11 +1,12 @@
-"""Shared parts of the commands: the database, error messages, progress bars, and atomic file writes."""
+"""Shared parts of the commands: the database, error messages, progress bars, and the files that they write."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -30,8 +31,12 @@ from app.services.operations import demo
 from app.services.operations.backup import RestoreRefused
 
 _Result = TypeVar("_Result")
+STANDARD_OUTPUT = Path("-")
 UNFINISHED_PREFIX = ".unfinished-"
 STATEMENT_TIMEOUT_SECONDS = 600  # for statements that read whole tables; they block no requests
+
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")]
 
 
 class CommandError(Exception):
@@ -124,6 +129,24 @@ def parse_value(value_type: Any, text: str) -> Any:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         raise CommandError(f"{text!r}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def require_writable(target: Path, *, force: bool) -> None:
+    """Raise CommandError if the file exists, unless `force` is true. Call this before the command has any effect."""
+    if target != STANDARD_OUTPUT and target.exists() and not force:
+        raise CommandError(f"{target} already exists. Choose another name, or use --force.")
+
+
+@contextmanager
+def open_output(target: Path) -> Iterator[BinaryIO]:
+    """Open a file that is written atomically, or standard output for the name `-`. Afterwards, print its name."""
+    if target == STANDARD_OUTPUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with write_atomically(target) as file:
+        yield file
+    typer.echo(f"Wrote {target}.")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def demo_command(
                 at=utc_now(),
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
             )
-    typer.echo(
-        f"Created {company.users} users and {company.entries} entries. Log in as {company.boss_email}, "
-        f"{company.manager_email} or {company.employee_email} with the password {password!r}."
-    )
+    typer.echo(f"Created {company.users} users and {company.entries} entries. Everybody's password is {password!r}.")
+    typer.echo(f"Manager of the three managers: {company.boss_email}")
+    typer.echo(f"Manager of a team: {company.manager_email}")
+    typer.echo(f"Employee in that team: {company.employee_email}")

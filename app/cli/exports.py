@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import CommandError, parse_value, progress_bar, ready_database, write_atomically
+from app.cli.common import (
+    STANDARD_OUTPUT,
+    CommandError,
+    Force,
+    open_output,
+    parse_value,
+    progress_bar,
+    ready_database,
+    require_writable,
+)
 from app.core.time.clock import utc_now
 from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
@@ -20,7 +29,12 @@ commands = typer.Typer()
 
 @commands.command()
 def export(
-    target: Annotated[Path, typer.Argument(help="File to write. The suffix sets the format: .csv, .xlsx or .jsonl.")],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            help="File to write. The suffix sets the format: .csv, .xlsx or .jsonl. `-` writes CSV to standard output."
+        ),
+    ],
     start_date: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")],
     end_date: Annotated[str, typer.Option(help="Last day, inclusive, YYYY-MM-DD.")],
     manager: Annotated[
@@ -32,10 +46,12 @@ def export(
         Attribution, typer.Option(help="Count an entry on the day it starts, or split it at each midnight.")
     ] = Attribution.at_start,
     time_zone: Annotated[str | None, typer.Option(help="Time zone of the days. Default: each entry's own.")] = None,
+    force: Force = False,
 ) -> None:
     """Export the entries of all users or of one team to a file. The export is recorded in the audit log."""
     with ready_database() as database, progress_bar() as progress:
         export_format = _export_format(target)
+        require_writable(target, force=force)
         scope = ReportScope.all if manager is None else ReportScope.team
         query = ExportQuery(
             _parse_period(start_date, end_date, time_zone), scope, include_indirect, columns, attribution
@@ -45,7 +61,7 @@ def export(
             locks.lock_users(session, *([manager] if manager else []))
             exports.record_export(session, export_format, query, scope=scope, actor=None, at=(now := utc_now()))
         task = progress.add_task("Entries", total=None)
-        with database.read_transaction("cli:export") as session, write_atomically(target) as file:
+        with database.read_transaction("cli:export") as session, open_output(target) as file:
             progress.update(task, total=exports.count_entries(session, included, query))
             exports.write(
                 session,
@@ -56,18 +72,19 @@ def export(
                 at=now,
                 on_rows=lambda rows: progress.update(task, advance=rows),
             )
-    typer.echo(f"Wrote {target}.")
 
 
 @commands.command("timesheet")
 def timesheet_command(
     user_id: Annotated[int, typer.Argument(help="The user's id.", min=1, max=MAX_ID)],
     month: Annotated[str, typer.Argument(help="Month, YYYY-MM.")],
-    target: Annotated[Path, typer.Argument(help="File to write.")],
+    target: Annotated[Path, typer.Argument(help="File to write. `-` is standard output.")],
     time_zone: Annotated[str | None, typer.Option(help="Time zone of the days. Default: each entry's own.")] = None,
+    force: Force = False,
 ) -> None:
     """Write a user's timesheet for a month as PDF. The export is recorded in the audit log."""
     with ready_database() as database:
+        require_writable(target, force=force)
         period = month_period(
             parse_value(Month, month), None if time_zone is None else parse_value(TimeZoneName, time_zone)
         )
@@ -76,15 +93,16 @@ def timesheet_command(
             timesheet.record_export(session, user_id, period, actor=None, at=(now := utc_now()))
         with database.read_transaction("cli:timesheet") as session:
             sheet = timesheet.load_for_operator(session, user_id, period, at=now)
-        with write_atomically(target) as file:
+        with open_output(target) as file:
             file.write(pdf.render(sheet))
     if not sheet.comparison.agrees:
         typer.secho(f"WARNING: The audit log {sheet.comparison}", fg="red", err=True)
-    typer.echo(f"Wrote {target}.")
 
 
 def _export_format(target: Path) -> ExportFormat:
     formats_by_suffix = {".csv": ExportFormat.csv, ".xlsx": ExportFormat.xlsx, ".jsonl": ExportFormat.json}
+    if target == STANDARD_OUTPUT:
+        return ExportFormat.csv
     if target.suffix not in formats_by_suffix:
         raise CommandError(f"{target}: the name must end with one of {', '.join(formats_by_suffix)}.")
     return formats_by_suffix[target.suffix]

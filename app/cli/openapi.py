@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import report_errors
+from app.cli.common import STANDARD_OUTPUT, Force, open_output, report_errors, require_writable
 from app.core.config.settings import Settings
 
 commands = typer.Typer()
@@ -14,14 +14,14 @@ commands = typer.Typer()
 
 @commands.command()
 def openapi(
-    target: Annotated[Path | None, typer.Argument(help="File to write. Default: standard output.")] = None,
+    target: Annotated[Path, typer.Argument(help="File to write. `-` is standard output.")] = STANDARD_OUTPUT,
+    force: Force = False,
 ) -> None:
     """Write the OpenAPI document. It does not depend on settings, so none are read."""
     from app.main import create_app  # noqa: PLC0415 - the other commands start in half the time without FastAPI
 
     document = json.dumps(create_app(Settings.model_construct()).openapi(), indent=2)
     with report_errors():
-        if target is None:
-            typer.echo(document)
-        else:
-            target.write_text(f"{document}\n")
+        require_writable(target, force=force)
+        with open_output(target) as file:
+            file.write(f"{document}\n".encode())

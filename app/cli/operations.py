@@ -12,7 +12,15 @@ import typer
 from rich.progress import Progress
 from sqlalchemy.exc import DBAPIError
 
-from app.cli.common import CommandError, progress_bar, report_errors, write_atomically
+from app.cli.common import (
+    STANDARD_OUTPUT,
+    CommandError,
+    Force,
+    progress_bar,
+    report_errors,
+    require_writable,
+    write_atomically,
+)
 from app.core import archive
 from app.core.config.settings import load_settings
 from app.core.database.migrations import (
@@ -42,12 +50,13 @@ BACKUP_REQUEST_ID, RESTORE_REQUEST_ID = "cli:backup", "cli:restore"
 @commands.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="File to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+    force: Force = False,
 ) -> None:
     """Write a backup of the database to one file, and check it. The backup is recorded in the audit log."""
     with report_errors(), open_database(load_settings()) as database, progress_bar() as progress:
-        if file.exists() and not force:
-            raise CommandError(f"{file} already exists. Choose another name, or use --force.")
+        if file == STANDARD_OUTPUT:
+            raise CommandError("A backup is read again to check it, so it cannot go to standard output. Name a file.")
+        require_writable(file, force=force)
         _require_another_file(database, file)
         _record_backup(database)
         with database.read_transaction(BACKUP_REQUEST_ID) as session, write_atomically(file) as out:

@@ -61,16 +61,16 @@ def test_the_quickstart_of_the_readme_clocks_in_and_out(fresh_service, tmp_path)
     assert re.search(r'"end_time":"[^"]+"', output)
 
 
-def test_the_quickstart_again_names_what_is_taken_and_clocks_in_all_the_same(fresh_service, tmp_path):
+def test_a_second_quickstart_names_what_is_taken_and_clocks_in_all_the_same(fresh_service, tmp_path):
     """As in a shell, where a failed command does not end the following ones."""
     (quickstart,) = COMMANDS.findall(README.read_text())
     run_page(README, fresh_service, tmp_path)
 
-    again = run_commands(quickstart, fresh_service, tmp_path)
+    second = run_commands(quickstart, fresh_service, tmp_path)
 
-    assert '"code": "project_name_taken"' in again.stdout
-    assert re.search(r'"end_time":"[^"]+"', again.stdout)
-    assert "Traceback" not in again.stdout
+    assert '"code": "project_name_taken"' in second.stdout
+    assert re.search(r'"end_time":"[^"]+"', second.stdout)
+    assert "Traceback" not in second.stdout
 
 
 def test_the_quickstart_on_a_server_that_is_not_there_names_the_cause(fresh_service, tmp_path):

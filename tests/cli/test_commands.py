@@ -1,6 +1,7 @@
 """Commands for operators on both databases. Expected errors are one line."""
 
 import json
+import re
 import subprocess
 import sys
 from io import BytesIO
@@ -10,6 +11,7 @@ from pypdf import PdfReader
 from python_calamine import CalamineWorkbook
 from sqlalchemy import delete, func, select, text, update
 
+from app import __version__
 from app.core.database.migrations import ROOT, SchemaState, detect_schema_state, head_revision, open_database
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT, ENTRY, USER
 from app.models.users import Role
@@ -18,7 +20,7 @@ from app.services.users.csv_format import MAX_FILE_BYTES
 from tests.support.audit_asserts import AuditLog
 from tests.support.audit_tampering import AuditTamperer
 from tests.support.cli import clean_environment, create_unrelated_table, error_line
-from tests.support.databases import SQLITE, settings_for
+from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.factories import PASSWORD, instant
 from tests.support.in_process_server import openapi_document
 
@@ -31,6 +33,11 @@ def counts(database) -> tuple[int, int]:
     with database.read_transaction() as session:
         people, entries = (session.execute(select(func.count()).select_from(t)).scalar_one() for t in (USER, ENTRY))
     return people, entries
+
+
+def database_line(db_url: str) -> str:
+    """Return the line that a command prints on standard error when it succeeded."""
+    return f"Database: {settings_for(db_url).redacted_database_url}\n"
 
 
 def schema_state_of(db_url: str) -> SchemaState:
@@ -47,7 +54,8 @@ def people(people):
 def test_migrate_makes_an_empty_database_ready(run_cli, empty_url):
     migrated = run_cli("migrate", DB_URL=empty_url)
 
-    assert (migrated.exit_code, migrated.stdout) == (0, f"The database is at revision {head_revision()}.\n")
+    expected = f"{settings_for(empty_url).redacted_database_url} is at revision {head_revision()}.\n"
+    assert (migrated.exit_code, migrated.stdout) == (0, expected)
     assert schema_state_of(empty_url) is SchemaState.current
 
 
@@ -138,12 +146,28 @@ def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(run_com
 
     assert made.exit_code == 0, made.stderr
     assert made.stdout.startswith("Created 30 users and ")
-    credentials = {"username": "ben.becker@example.com", "password": demo.PASSWORD}
+    (manager,) = re.findall("^Manager of a team: (.+)$", made.stdout, re.MULTILINE)
+    credentials = {"username": manager, "password": demo.PASSWORD}
     login = anonymous.post("/auth/login", data=credentials).json()
     with server.caller(login["access_token"]) as ben:
         report = ben.get("/reports/team", params=PERIOD | {"include_entries": False}).json()
     assert len(report) == 8
     assert all(350 < user["total_hours"] < 600 for user in report)
+
+
+def test_the_demo_names_a_user_of_each_role(run_command, anonymous, server):
+    lines = dict(line.split(": ") for line in run_command("demo").stdout.splitlines()[1:])
+
+    roles = {}
+    for name, email in lines.items():
+        login = anonymous.post("/auth/login", data={"username": email, "password": demo.PASSWORD}).json()
+        with server.caller(login["access_token"]) as user:
+            roles[name] = user.get("/auth/me").json()["role"]
+    assert roles == {
+        "Manager of the three managers": Role.manager,
+        "Manager of a team": Role.manager,
+        "Employee in that team": Role.employee,
+    }
 
 
 def test_the_demo_company_does_not_move_in_with_people_unless_forced(run_command, database, people):
@@ -179,13 +203,13 @@ def test_where_others_can_reach_it_the_demo_company_needs_a_password_of_its_own(
     assert login.status_code == 200
 
 
-def test_an_intact_record_is_proven_with_its_counts(run_command, people):
+def test_an_intact_record_is_proven_with_its_counts(run_command, people, db_url):
     people.employee("Ana")
     people.project("Website")
 
     verification = run_command("verify-audit")
 
-    assert (verification.exit_code, verification.stderr) == (0, "")
+    assert (verification.exit_code, verification.stderr) == (0, database_line(db_url))
     assert verification.stdout == (
         "Audit log verified: 2 chains, 2 events (0 with erased personal values), 0 checkpoints.\n"
     )
@@ -202,7 +226,7 @@ def test_a_broken_record_is_one_line_that_names_the_link(run_command, people, da
     )
 
 
-def test_hours_and_a_role_that_were_changed_by_sql_are_named(run_command, people, database):
+def test_hours_and_a_role_that_were_changed_by_sql_are_named(run_command, people, database, db_url):
     ana, website = people.employee("Ana"), people.project("Website")
     entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 09:00")
     with database.write_transaction() as session:
@@ -213,18 +237,20 @@ def test_hours_and_a_role_that_were_changed_by_sql_are_named(run_command, people
 
     assert verification.exit_code == 1
     assert verification.stderr.splitlines() == [
+        database_line(db_url).strip(),
         f"time_entry {entry} of user {ana.id} was changed in end_time without an event.",
         f"user {ana.id} was changed in role without an event.",
         "The rows differ from the audit log: 2 faults.",
     ]
 
 
-def test_the_demo_company_agrees_with_its_audit_log(run_command):
+def test_the_demo_company_agrees_with_its_audit_log(run_command, db_url):
     run_command("demo")
 
     verification = run_command("verify-audit")
 
-    assert (verification.exit_code, verification.stderr, len(verification.stdout.splitlines())) == (0, "", 1)
+    assert (verification.exit_code, verification.stderr) == (0, database_line(db_url))
+    assert len(verification.stdout.splitlines()) == 1
 
 
 def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, people, tmp_path):
@@ -236,7 +262,7 @@ def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, peopl
 
     verification = run_command("verify-audit", "--checkpoint", str(file))
 
-    assert (made.exit_code, made.stderr, verification.exit_code) == (0, "", 0)
+    assert (made.exit_code, verification.exit_code) == (0, 0), made.stderr
     assert json.loads(checkpoint)["chains"].keys() == {"0", str(ana.id)}
     assert verification.stdout.endswith(", 2 checkpoints.\n")
 
@@ -345,7 +371,7 @@ def test_a_company_moves_in_from_a_file(run_command, database, tmp_path):
 
     imported = run_command("import-users", "people.csv")
 
-    assert (imported.exit_code, imported.stdout, imported.stderr) == (0, "2 users imported.\n", "")
+    assert (imported.exit_code, imported.stdout) == (0, "2 users imported.\n"), imported.stderr
     assert counts(database) == (2, 0)
     assert run_command("verify-audit").exit_code == 0
 
@@ -417,6 +443,73 @@ def test_an_operator_writes_the_files_that_the_api_gives(run_command, people, se
     ]
 
 
+MARCH = ["--start-date", "2026-03-01", "--end-date", "2026-03-31"]
+
+
+@pytest.fixture
+def ana(people):
+    """An employee with hours in March."""
+    ana = people.employee("Ana")
+    people.entry(ana, people.project("Website"), "2026-03-02 08:00", "2026-03-02 15:30")
+    return ana
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "written", *MARCH],
+        ["timesheet", "1", "2026-03", "written"],
+        ["openapi", "written"],
+        ["backup", "written"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_no_command_overwrites_a_file_unless_forced(run_command, database, ana, tmp_path, arguments):
+    file = tmp_path / "written.csv"
+    file.write_text("the hours of February")
+    arguments = [file.name if argument == "written" else argument for argument in arguments]
+    audit_log = AuditLog(database)
+
+    message = error_line(run_command(*arguments))
+
+    assert message == "written.csv already exists. Choose another name, or use --force."
+    assert file.read_text() == "the hours of February"
+    assert audit_log.new_events() == []
+    assert run_command(*arguments, "--force").exit_code == 0
+    assert b"February" not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["export", "-", *MARCH], b"employee_id,employee_name"),
+        (["timesheet", "1", "2026-03", "-"], b"%PDF-"),
+        (["openapi", "-"], b"{\n"),
+    ],
+    ids=["export", "timesheet", "openapi"],
+)
+def test_a_dash_writes_to_standard_output_alone(run_command, ana, tmp_path, arguments, start):
+    before = set(tmp_path.iterdir())
+
+    written = run_command(*arguments)
+
+    assert (written.exit_code, written.stdout_bytes[: len(start)]) == (0, start), written.stderr
+    assert b"Wrote" not in written.stdout_bytes
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_an_export_to_standard_output_is_the_file_that_the_command_writes(run_command, ana, tmp_path):
+    piped = run_command("export", "-", *MARCH)
+    run_command("export", "hours.csv", *MARCH)
+
+    assert piped.stdout_bytes == (tmp_path / "hours.csv").read_bytes()
+
+
+def test_a_backup_does_not_go_to_standard_output(run_command, tmp_path):
+    assert "standard output" in error_line(run_command("backup", "-"))
+    assert not (tmp_path / "-").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -480,8 +573,7 @@ def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
     )
 
     assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.decode("ascii").splitlines()
-    assert line.startswith("Created 30 users and ")
+    assert done.stdout.decode("ascii").startswith("Created 30 users and ")
     assert b"\x1b" not in done.stderr
 
 
@@ -495,7 +587,7 @@ def test_the_openapi_document_goes_to_standard_output(run_cli):
 def test_the_openapi_document_goes_to_a_file(run_cli, tmp_path):
     written = run_cli("openapi", str(tmp_path / "openapi.json"))
 
-    assert (written.exit_code, written.stdout) == (0, "")
+    assert (written.exit_code, written.stdout) == (0, f"Wrote {tmp_path}/openapi.json.\n")
     assert "/api/v1/auth/login" in json.loads((tmp_path / "openapi.json").read_text())["paths"]
 
 
@@ -522,5 +614,57 @@ def test_help_names_every_command(run_cli):
         "create-password-link",
         "openapi",
         "import-users",
+        "serve",
+        "check",
     )
     assert all(name in message for name in commands)
+
+
+def test_the_version_is_printed_on_request(run_cli):
+    assert run_cli("--version").stdout == f"time-tracking {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify-audit"],
+        ["audit-checkpoint"],
+        ["export", "hours.csv", *MARCH],
+        ["timesheet", "1", "2026-03", "hours.pdf"],
+        ["erase-user", "1", "--yes"],
+        ["create-password-link", "1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_in_the_wrong_folder_makes_no_empty_database(run_cli, tmp_path, arguments):
+    message = error_line(run_cli(*arguments))
+
+    assert message.startswith(f"There is no database {tmp_path}/time_tracking.db. Set DB_URL")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_makes_a_database_names_its_file(run_cli, tmp_path):
+    created = run_cli("create-admin", "ada@example.com", stdin=PASSWORD)
+
+    assert (created.exit_code, created.stderr) == (0, f"Database: sqlite:///{tmp_path}/time_tracking.db\n")
+
+
+@pytest.mark.parametrize("engine", [SQLITE])
+def test_a_broken_record_leaves_no_other_word_behind(people, database, db_url, tmp_path):
+    """Cursors that are closed after the database would be logged."""
+    ana = people.employee("Ana")
+    AuditTamperer(database).execute(
+        update(AUDIT_EVENT).where(AUDIT_EVENT.c.chain_id == ana.id).values(request_id="forged")
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "verify-audit"],
+        env=clean_environment(PYTHONPATH=str(ROOT), DB_URL=db_url, SECRET_KEY=SECRET_KEY),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Chain {ana.id}, link 1 was changed. It does not match its content.\n"

@@ -346,6 +346,10 @@ def test_the_page_names_the_steps_of_a_first_punch_in_their_order():
     assert places == sorted(places)
 
 
+def test_the_page_says_how_an_admin_without_a_team_reads_all_hours():
+    assert "`scope=all`" in OPERATIONS["GET /api/v1/reports/team"]["description"]
+
+
 def test_a_new_admin_can_press_execute_on_every_example(people, as_user):
     """On a fresh system all examples work unchanged, because the first admin and the first project have id 1."""
     admin = as_user(people.admin("First"))

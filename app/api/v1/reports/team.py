@@ -69,8 +69,8 @@ async def get_team_report(
 ) -> Response:
     """The hours of closed entries in the period for each user, and the entries, oldest first.
 
-    Open entries are listed but not counted. With `attribution=split`, each item is the segment of an entry inside one
-    local day.
+    An admin without a team gets an empty list; `scope=all` has all users. Open entries are listed but not counted.
+    With `attribution=split`, each item is the segment of an entry inside one local day.
     """
     query = TeamReportQuery(period, attribution, scope, include_indirect, include_entries)
     body = await tx.report(team.team_report, query, at=now)
