@@ -69,7 +69,10 @@ class StartedServer:
 
     def is_listening(self) -> bool:
         processes = self.workers() or [psutil.Process(self.process.pid)]
-        return any(each.status == psutil.CONN_LISTEN for process in processes for each in process.net_connections())
+        try:
+            return any(each.status == psutil.CONN_LISTEN for process in processes for each in process.net_connections())
+        except psutil.NoSuchProcess:  # one has just ended, so ask the others
+            return self.is_listening()
 
     def log_in(self, credentials: dict[str, str]) -> httpx.Response:
         return httpx.post(f"{self.address}/api/v1/auth/login", data=credentials)
@@ -262,7 +265,7 @@ def test_in_production_a_file_that_was_lost_is_not_replaced_by_an_empty_one(tmp_
 
     assert done.returncode == 2
     message = only_line(done.stdout, done.stderr)
-    assert message.startswith("Not started. DB_URL names an SQLite file without any tables.")
+    assert message.startswith(f"Not started. The SQLite file of DB_URL, {tmp_path}/lost.db, has no tables.")
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
@@ -282,6 +285,10 @@ def test_a_port_that_is_taken_is_told_before_anything_is_made(tmp_path):
         (
             {"HOST": "192.0.2.1", "SECRET_KEY": SECRET_KEY, "FIRST_ADMIN_PASSWORD": PASSWORD},
             "Cannot assign requested address",
+        ),
+        (
+            {"DB_URL": "sqlite:////dev/null/time.db"},
+            "The database of DB_URL can't be used: unable to open database file (sqlite:////dev/null/time.db)",
         ),
         ({"DB_URL": "sqlite:///errors.txt"}, "The database of DB_URL can't be used: file is not a database"),
         ({"DB_URL": "postgresql://ana:pencil@127.0.0.1:1/ett"}, "The database of DB_URL can't be used: connection to"),

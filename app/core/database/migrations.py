@@ -142,7 +142,9 @@ def open_database(settings: Settings) -> Iterator[Database]:
         yield database
     except DBAPIError as error:
         reason = str(error.orig).strip().partition("\n")[0]
-        raise UnusableDatabase(f"The database of DB_URL can't be used: {reason}") from error
+        raise UnusableDatabase(
+            f"The database of DB_URL can't be used: {reason} ({settings.redacted_database_url})"
+        ) from error
     finally:
         database.close()
 
@@ -163,8 +165,8 @@ def ensure_schema(database: Database, metadata: MetaData) -> None:
     if database.settings.is_sqlite:
         if state is SchemaState.empty and database.settings.ENVIRONMENT is Environment.production:
             raise NotMigrated(
-                "DB_URL names an SQLite file without any tables. If this is the first start, run: "
-                "python -m app.cli migrate. Else the file was deleted or DB_URL is wrong."
+                f"The SQLite file of DB_URL, {database.settings.database_file}, has no tables. If this is the first "
+                "start, run: python -m app.cli migrate. Else the file was deleted or DB_URL is wrong."
             )
         migrate(database)
         return
