@@ -174,6 +174,8 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
             "X-As-Of",
             "ETag",
             "Link",
+            "Location",
+            "Idempotent-Replayed",
             "Retry-After",
             "RateLimit-Policy",
             "RateLimit",

@@ -63,6 +63,7 @@ _UPSERT = _INSERT.on_conflict_do_update(
     index_elements=["user_id", "key"], set_={name: _INSERT.excluded[name] for name in REPLACED_COLUMNS}
 )
 _Response = TypeVar("_Response", bound=BaseModel)
+_REPLAYED = "idempotency_replayed"  # a key of session.info
 
 
 class RequestInFlight(Conflict):
@@ -100,10 +101,16 @@ def find_response(
     if request is None:
         return None
     stored = session.execute(_STORED_QUERY, {"user_id": user_id, "key": request.key}).one_or_none()
-    return None if stored is None else replay(request, response_type, *stored, at=at)
+    return None if stored is None else replay(session, request, response_type, *stored, at=at)
+
+
+def is_replayed(session: Session) -> bool:
+    """Return True if this transaction has found the stored response to its request."""
+    return _REPLAYED in session.info
 
 
 def replay(
+    session: Session,
     request: IdempotentRequest,
     response_type: type[_Response],
     fingerprint: str | None,
@@ -122,6 +129,7 @@ def replay(
         raise IdempotencyKeyReused(
             "This Idempotency-Key was used for a different request. Use a new key for each new request."
         )
+    session.info[_REPLAYED] = True
     return response_type.model_validate_json(stored)
 
 

@@ -75,6 +75,8 @@ MATRIX = [
         body={"name": "Gate", "scopes": ["entries:read"], "expires_at": SOON}),
     Row("POST /api/v1/auth/api-tokens",                            "401 401 401 401 403 403 403 403 403 201",
         body={"name": "Script", "scopes": ["admin"], "expires_at": SOON}),
+    Row("GET /api/v1/auth/api-tokens/{anas_token}",                "401 401 401 401 404 200 404 404 404 404"),
+    Row("GET /api/v1/auth/api-tokens/{missing}",                   "401 401 401 401 404 404 404 404 404 404"),
     Row("DELETE /api/v1/auth/api-tokens/{anas_token}",             "401 401 401 401 404 204 404 404 404 404"),
     Row("DELETE /api/v1/auth/api-tokens/{missing}",                "401 401 401 401 404 404 404 404 404 404"),
     Row("GET /api/v1/auth/totp",                                   "401 401 401 401 200 200 200 200 200 200"),

@@ -44,6 +44,7 @@ MATRIX = {
     "DELETE /auth/sessions/{session_id}": SESSION,
     "GET /auth/api-tokens": SESSION,
     "POST /auth/api-tokens": SESSION,
+    "GET /auth/api-tokens/{token_id}": SESSION,
     "DELETE /auth/api-tokens/{token_id}": SESSION,
     "GET /auth/totp": ENROL,
     "POST /auth/totp": ENROL,

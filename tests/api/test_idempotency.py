@@ -74,6 +74,8 @@ class TestTheSameRequest:
 
         assert first.is_success
         assert comparable(repeated) == comparable(first)
+        assert first.headers.get("Location") == repeated.headers.get("Location")
+        assert [each.headers.get("Idempotent-Replayed") for each in (first, repeated)] == [None, "true"]
         assert entries_in(server.database) == 1
         assert len(audit_log.new_events()) == 1
 

@@ -59,9 +59,10 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
         claims = runtime.signer.read(token, self._access_rule(tuple(security.scopes)), at=utc_now())
         request.state.user_id = claims.user_id  # for the log; an API token may be made up
         request.state.limit_key = limit_key = self._choose_limit_key(claims, request)
-        runtime.rate_limiter.acquire(limit_key, at=monotonic_seconds())
+        runner = RequestTransactionRunner(request, uses_api_token=claims.uses_api_token)
+        runner.set_remaining_quota(runtime.rate_limiter.acquire(limit_key, at=monotonic_seconds()))
         return AuthenticatedTransactionRunner(
-            RequestTransactionRunner(request, uses_api_token=claims.uses_api_token),
+            runner,
             lambda session: self._identify(session, claims),
             limit_key=limit_key,
             verified_user_id=claims.user_id if claims.is_authentic else None,

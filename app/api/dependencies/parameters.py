@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Header, Path, Query, Request, Response
 
 from app.api.dependencies.transactions import RequestTransactionRunner, get_runtime
-from app.api.http.problems import etag
+from app.api.http.response_headers import etag
 from app.core.server.ip_addresses import normalize_address
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now

@@ -14,13 +14,16 @@ from fastapi import Request
 
 from app.api.dependencies.counters import count_audit_events
 from app.api.dependencies.write_quota import WriteQuota
+from app.api.http.response_headers import rate_limit_headers
 from app.core.database.retry import run_with_retry
 from app.core.database.session import Session
 from app.core.database.transactions import CallerService, P, Service, T
 from app.core.security.access_tokens import Claims, InvalidToken
 from app.core.server.concurrency_limit import ConcurrencyLimiter
+from app.core.server.rate_limit import RemainingQuota
 from app.core.server.runtime import Runtime
 from app.core.time.clock import monotonic_seconds, utc_now
+from app.services import idempotency
 from app.services.access.actor import Actor
 from app.services.access.authentication import stale_credential, touch_last_used
 from app.services.audit.recorder import recorded_actions
@@ -48,6 +51,8 @@ class RequestTransactionRunner:
         self.request_id: str = request.state.request_id
         self._uses_api_token = uses_api_token
         self._quota = WriteQuota(self.runtime.write_limiter, uses_api_token=uses_api_token)
+        self.response_headers: dict[str, str] = request.state.response_headers
+        """Headers of the response, also if it is an error response."""
 
     async def read(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
@@ -111,8 +116,17 @@ class RequestTransactionRunner:
                 touch_last_used(session, stale_claims)
         return result
 
+    def set_remaining_quota(self, quota: RemainingQuota) -> None:
+        """Set the RateLimit headers of the response."""
+        self.response_headers |= rate_limit_headers(self.runtime.rate_limiter.policy, quota)
+
     def _follow_up(self, session: Session) -> None:
-        """Count what a committed transaction wrote, and start what follows it: e-mails, events of refused logins."""
+        """Count what a committed transaction wrote, and start what follows it: e-mails, events of refused logins.
+
+        Also mark the response if an Idempotency-Key had already been used for it.
+        """
+        if idempotency.is_replayed(session):
+            self.response_headers["Idempotent-Replayed"] = "true"
         count_audit_events(recorded_actions(session))
         self._quota.charge(session)
         if (mailer := self.runtime.mailer) is not None:
@@ -152,7 +166,10 @@ class AuthenticatedTransactionRunner(Generic[_Caller]):
     def count_operations(self, count: int) -> None:
         """Count this request as `count` requests of the caller. Raises TooManyRequests."""
         if self._limit_key is not None:
-            self.anonymous.runtime.rate_limiter.acquire_operations(self._limit_key, count, at=monotonic_seconds())
+            limiter = self.anonymous.runtime.rate_limiter
+            self.anonymous.set_remaining_quota(
+                limiter.acquire_operations(self._limit_key, count, at=monotonic_seconds())
+            )
 
     async def user_id(self) -> int:
         """Return the caller's id, by which shares of the report limiter are counted.

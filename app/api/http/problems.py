@@ -2,7 +2,6 @@
 
 import json
 import traceback
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,20 +12,24 @@ from fastapi.routing import iter_route_contexts
 from psycopg2 import Error as PostgreSQLError
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from app.api.http.response_headers import etag, rate_limit_headers
 from app.core import errors
 from app.core.database.postgresql.privileges import OPERATOR_ERRORS
 from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.errors import DomainError
 from app.core.observability.logging import first_line
 from app.core.observability.metrics import PROBLEMS
+from app.core.server.rate_limit import RemainingQuota
 from app.services.constraints import error_from_constraint
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 100
+FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 STATUS: dict[type[DomainError], int] = {
     errors.NotAuthenticated: 401,
@@ -81,6 +84,16 @@ class UnsupportedContentEncoding(errors.UnsupportedMediaType):
     title = "Unsupported content encoding"
 
 
+class JsonRequired(errors.UnsupportedMediaType):
+    code = "json_required"
+    title = "JSON required"
+
+
+class FormRequired(errors.UnsupportedMediaType):
+    code = "form_required"
+    title = "Form required"
+
+
 class CsvRequired(errors.UnsupportedMediaType):
     code = "csv_required"
     title = "CSV required"
@@ -95,11 +108,6 @@ def status_of(error_type: type[DomainError]) -> int:
     """Return the status code of an error, which its base class in app.core.errors decides."""
     family = next(parent for parent in error_type.__mro__ if parent.__module__ == errors.__name__)
     return STATUS[family]
-
-
-def etag(version: int) -> str:
-    """Return the entity tag of a version (RFC 9110, section 8.8.3)."""
-    return f'"{version}"'
 
 
 def problem_response(
@@ -144,34 +152,17 @@ def exception_response(error: Exception, scope: Mapping[str, Any]) -> Response:
             return problem_response(InternalError(detail, **extensions), scope)
 
 
-def error_responses(*error_types: type[DomainError]) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses for these errors by status, with the code and an example of each error."""
-    types_by_status: dict[int, list[type[DomainError]]] = defaultdict(list)
-    for error_type in error_types:
-        types_by_status[status_of(error_type)].append(error_type)
-    return {
-        status: {
-            "description": "; ".join(f"{error_type.title} (`{error_type.code}`)" for error_type in types),
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "examples": {error_type.code: {"value": _example_problem(error_type)} for error_type in types},
-                }
-            },
-        }
-        for status, types in types_by_status.items()
-    }
-
-
 def register_exception_handlers(app: FastAPI) -> None:
     """Register handlers that turn every exception into an error response."""
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
+        if media_type_error := _media_type_error(error, request):
+            return problem_response(media_type_error, request.scope)
         invalid = [
             {
                 "loc": [part if isinstance(part, int) else str(part)[:100] for part in each["loc"]],
-                "message": _validation_message(each, error.body),
+                "message": str(each["msg"]).removeprefix("Value error, ")[:300],
                 "type": each["type"],
             }
             for each in error.errors()[:MAX_ERRORS]
@@ -202,7 +193,7 @@ def register_exception_handlers(app: FastAPI) -> None:
 
 
 def _error_headers(error: DomainError) -> dict[str, str]:
-    """Return the headers of an error response. RateLimit follows draft-ietf-httpapi-ratelimit-headers."""
+    """Return the headers of an error response."""
     match error:
         case errors.NotAuthenticated():
             return {"WWW-Authenticate": "Bearer"}
@@ -211,8 +202,7 @@ def _error_headers(error: DomainError) -> dict[str, str]:
         case errors.RateLimited(policy=policy, retry_after_seconds=seconds):
             return {
                 "Retry-After": str(seconds),
-                "RateLimit-Policy": f'"{policy.name}";q={policy.quota};w={policy.window_seconds}',
-                "RateLimit": f'"{policy.name}";r=0;t={seconds}',
+                **rate_limit_headers(policy, RemainingQuota(requests=0, seconds=seconds)),
             }
         case errors.RequestTimeout():
             return {"Connection": "close"}
@@ -239,10 +229,14 @@ def _request_id(scope: Mapping[str, Any]) -> str:
     return str(scope.get("state", {}).get("request_id", ""))
 
 
-def _validation_message(invalid: Mapping[str, Any], body: Any) -> str:
-    if invalid["loc"] == ("body",) and isinstance(body, bytes):  # sent with another media type, so not parsed
-        return "Send the body as application/json."
-    return str(invalid["msg"]).removeprefix("Value error, ")[:300]
+def _media_type_error(error: RequestValidationError, request: Request) -> DomainError | None:
+    """Return the error if the body was not parsed, because it was sent with another media type, or else None."""
+    if isinstance(error.body, bytes):
+        return JsonRequired("The Content-Type is not application/json. Send the body as JSON.")
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if isinstance(error.body, FormData) and media_type and media_type not in FORM_MEDIA_TYPES:
+        return FormRequired("The Content-Type is not application/x-www-form-urlencoded. Send the fields as a form.")
+    return None
 
 
 def _allowed_methods(request: Request) -> str:
@@ -285,15 +279,3 @@ def _sqlstate(error: DBAPIError) -> str | None:
     """Return the SQLSTATE of an error that PostgreSQL reported, or None."""
     state: str | None = getattr(error.orig, "pgcode", None)
     return state
-
-
-def _example_problem(error_type: type[DomainError]) -> dict[str, Any]:
-    return {
-        "type": f"urn:employee-time-tracking:{error_type.code}",
-        "title": error_type.title,
-        "status": status_of(error_type),
-        "detail": "What happened, and what to do next.",
-        "code": error_type.code,
-        "instance": "/api/v1/...",
-        "request_id": "6f1c0f6e2b7f4d6a",
-    }

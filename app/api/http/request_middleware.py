@@ -3,7 +3,8 @@
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import structlog
 from starlette.datastructures import Headers
@@ -63,8 +64,9 @@ class RequestMiddleware:
         started_at = time.perf_counter()
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = _choose_request_id(headers)
+        state["request_id"] = _choose_request_id(headers)
         state["status"] = 0
+        state["response_headers"] = {}  # of any response to this request, unless it sets the same header itself
         is_complete = False
         needs_hsts = self._is_production and scope["scheme"] == "https"
 
@@ -73,7 +75,7 @@ class RequestMiddleware:
             is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
                 state["status"] = message["status"]
-                message["headers"] = [*message["headers"], *_extra_headers(message["headers"], request_id)]
+                message["headers"] = [*message["headers"], *_extra_headers(message["headers"], state)]
                 if needs_hsts:
                     message["headers"].append(HSTS_HEADER)
             await send(message)
@@ -125,12 +127,15 @@ def _choose_request_id(headers: Headers) -> str:
     return client_id if _REQUEST_ID.fullmatch(client_id) else secrets.token_hex(8)
 
 
-def _extra_headers(headers: list[tuple[bytes, bytes]], request_id: str) -> Iterator[tuple[bytes, bytes]]:
+def _extra_headers(headers: list[tuple[bytes, bytes]], state: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the headers that every response has beside its own."""
-    yield b"x-request-id", request_id.encode()
+    yield b"x-request-id", state["request_id"].encode()
     yield from _SECURITY_HEADERS
     names = {name for name, _ in headers}
     yield from (header for header in _DEFAULT_HEADERS if header[0] not in names)
+    for name, value in state["response_headers"].items():
+        if (raw_name := name.lower().encode()) not in names:
+            yield raw_name, value.encode()
 
 
 def _route_of(scope: Scope) -> str | None:

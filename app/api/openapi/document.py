@@ -7,7 +7,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from app import __version__
-from app.api.http.problems import BodyTooSlow, HostNotServed, error_responses
+from app.api.http.problems import MEDIA_TYPE, BodyTooSlow, FormRequired, HostNotServed, JsonRequired
+from app.api.openapi.error_responses import error_responses
 from app.core.errors import DomainError
 from app.schemas.types import MAX_ENTRY_ID
 
@@ -112,8 +113,18 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1, "maximum": 3600},
     },
+    "Location": {
+        "description": "URL of what was created. For a password link, of its user.",
+        "required": True,
+        "schema": {"type": "string", "maxLength": 300},
+    },
+    "Idempotent-Replayed": {
+        "description": "`true` if the Idempotency-Key was used before, and nothing was changed now. Else absent.",
+        "schema": {"const": "true"},
+    },
     "RateLimit-Policy": {
-        "description": "Limit that you reached: its name, its quota (`q`) and its window in seconds (`w`).",
+        "description": "Limit of your credential, or the one that you reached: its name, its quota (`q`) and its "
+        "window in seconds (`w`).",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[a-z-]+";q=[0-9]+;w=[0-9]+$', "maxLength": 100},
     },
@@ -124,17 +135,21 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
 }
 API_TOKEN_SCHEME = "ApiToken"  # noqa: S105 - the name of a security scheme
+RATE_LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 HEADERS_BY_STATUS = {
+    "201": ("Location",),
     "401": ("WWW-Authenticate",),
     "412": ("ETag",),
-    "429": ("Retry-After", "RateLimit-Policy", "RateLimit"),
+    "429": ("Retry-After", *RATE_LIMIT_HEADERS),
     "503": ("Retry-After",),
 }
+MEDIA_TYPE_ERRORS = {"application/json": JsonRequired, "application/x-www-form-urlencoded": FormRequired}
 HEADERS_BY_PARAMETER = {
     "skip": ("X-Total-Count", "Link"),
     "cursor": ("Link",),
     "start_date": ("X-As-Of",),
     "month": ("X-As-Of",),
+    "Idempotency-Key": ("Idempotent-Replayed",),
 }
 HEADERS_BY_TAG = {"reports": ("X-As-Of",)}
 HEADER_BY_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
@@ -198,12 +213,19 @@ def _add_security(operation: dict[str, Any]) -> None:
 
 
 def _add_common_errors(operation: dict[str, Any]) -> None:
-    """Add the error responses of the middlewares."""
+    """Add the error responses of the middlewares, and those of a body with another media type."""
     error_types: list[type[DomainError]] = [HostNotServed]
-    if "requestBody" in operation:
+    media_types = operation.get("requestBody", {}).get("content", {})
+    if media_types:
         error_types.append(BodyTooSlow)
-    common = {str(status): response for status, response in error_responses(*error_types).items()}
-    operation["responses"] = dict(sorted((operation["responses"] | common).items()))
+    error_types += [error for media_type, error in MEDIA_TYPE_ERRORS.items() if media_type in media_types]
+    responses = operation["responses"]
+    for status, response in error_responses(*error_types).items():
+        present = responses.setdefault(str(status), response)
+        if present is not response:
+            present["description"] += f"; {response['description']}"
+            present["content"][MEDIA_TYPE]["examples"] |= response["content"][MEDIA_TYPE]["examples"]
+    operation["responses"] = dict(sorted(responses.items()))
 
 
 def _add_headers(operation: dict[str, Any]) -> None:
@@ -211,8 +233,10 @@ def _add_headers(operation: dict[str, Any]) -> None:
     parameter_names = [parameter["name"] for parameter in operation.get("parameters", [])]
     success_headers = [header for name in parameter_names for header in HEADERS_BY_PARAMETER.get(name, ())]
     success_headers += [header for tag in operation["tags"] for header in HEADERS_BY_TAG.get(tag, ())]
+    if "security" in operation:
+        success_headers += RATE_LIMIT_HEADERS
     for status, response in operation["responses"].items():
-        header_names = success_headers if status == "200" else list(HEADERS_BY_STATUS.get(status, ()))
+        header_names = list(HEADERS_BY_STATUS.get(status, ())) + (success_headers if status < "300" else [])
         schema = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
         header_names = header_names + [
             HEADER_BY_SCHEMA[name] for name in [schema.rpartition("/")[2]] if name in HEADER_BY_SCHEMA

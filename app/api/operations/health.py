@@ -5,7 +5,8 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.api.dependencies.parameters import AnonymousTransaction
-from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding, error_responses
+from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding
+from app.api.openapi.error_responses import error_responses
 from app.core.database.migrations import current_revisions, is_behind_head
 from app.core.database.session import DatabaseUnavailable, ServiceBusy, Session
 from app.core.errors import Unavailable

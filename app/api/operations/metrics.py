@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 
 from app.api.dependencies.transactions import get_runtime
-from app.api.http.problems import RouteNotFound, error_responses
+from app.api.http.problems import RouteNotFound
+from app.api.openapi.error_responses import error_responses
 from app.api.operations.health import ANY_REQUEST_ERRORS, check_ready
 from app.core.config.settings import Settings
 from app.core.database.session import Session

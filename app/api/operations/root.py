@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding, error_responses
+from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding
+from app.api.openapi.error_responses import error_responses
 from app.schemas.operations.root import Welcome
 
 router = APIRouter(tags=["health"])

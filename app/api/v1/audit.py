@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from app.api.dependencies.authentication import AdminTransaction
 from app.api.dependencies.parameters import CursorPageDep, Now, OptionalDateRange, set_as_of
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import PERIOD_ERRORS, ROLE_ERRORS
 from app.core.pagination import InvalidCursor
 from app.schemas.audit import ActionFilter, AuditEventRead, EventFilter, ObjectTypeFilter

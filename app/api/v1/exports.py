@@ -10,7 +10,7 @@ from app.api.dependencies.authentication import UserTransactionRunner, require_m
 from app.api.dependencies.parameters import DateRange, Now, set_as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.api.dependencies.streaming import stream_response
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import EXPORT_ERRORS, PERIOD_ERRORS, ROLE_ERRORS
 from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS

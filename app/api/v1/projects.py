@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response, Security
+from fastapi import APIRouter, Query, Request, Response, Security
 
 from app.api.dependencies.authentication import AdminTransaction, UserTransactionRunner, require_user
 from app.api.dependencies.parameters import Now, PageDep, PathId
-from app.api.http.problems import error_responses
+from app.api.http.response_headers import set_location
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, ROLE_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.projects import ProjectCreate, ProjectRead, ProjectUpdate
@@ -34,9 +35,13 @@ async def list_bookable_projects(tx: UserTransaction, page: PageDep, response: R
 @admin_router.post(
     "", summary="Create a project", status_code=201, responses=error_responses(*ROLE_ERRORS, ProjectNameTaken)
 )
-async def create_project(body: ProjectCreate, tx: AdminTransaction, now: Now) -> ProjectRead:
+async def create_project(
+    body: ProjectCreate, tx: AdminTransaction, now: Now, request: Request, response: Response
+) -> ProjectRead:
     """All users may clock in on the project until it has members. The name must be unique, ignoring case."""
-    return ProjectRead.model_validate(await tx.write(projects.create, body, at=now))
+    project = ProjectRead.model_validate(await tx.write(projects.create, body, at=now))
+    set_location(request, response, project.id)
+    return project
 
 
 @admin_router.get("", summary="List projects", responses=error_responses(*ROLE_ERRORS))

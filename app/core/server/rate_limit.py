@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import NamedTuple
 
 from app.core.errors import RateLimited, RateLimitPolicy
 
@@ -19,6 +20,13 @@ class TooManyRequests(RateLimited):
 class TooManyChanges(RateLimited):
     code = "too_many_changes"
     title = "Too many changes"
+
+
+class RemainingQuota(NamedTuple):
+    """The requests that a credential may make now, and the seconds until it may make one more than that."""
+
+    requests: int
+    seconds: int
 
 
 class _TokenBuckets:
@@ -51,18 +59,18 @@ class RateLimiter(_TokenBuckets):
     def __init__(self, per_minute: int, *, max_keys: int = MAX_KEYS) -> None:
         super().__init__(RateLimitPolicy("requests", per_minute, MINUTE_SECONDS), max_keys)
 
-    def acquire(self, key: Hashable, *, at: float) -> None:
+    def acquire(self, key: Hashable, *, at: float) -> RemainingQuota:
         """Count one request of the key at this monotonic second. Raises TooManyRequests and then does not count it."""
-        self._take(key, 1, at=at)
+        return self._take(key, 1, at=at)
 
-    def acquire_operations(self, key: Hashable, count: int, *, at: float) -> None:
+    def acquire_operations(self, key: Hashable, count: int, *, at: float) -> RemainingQuota:
         """Count a request of several operations, which `acquire` counted as one, as `count` requests.
 
         It counts as the quota at most, so that every request is accepted after a minute. Raises TooManyRequests.
         """
-        self._take(key, max(min(count, self.policy.quota), 1) - 1, retry_tokens=1, at=at)
+        return self._take(key, max(min(count, self.policy.quota), 1) - 1, retry_tokens=1, at=at)
 
-    def _take(self, key: Hashable, tokens: int, *, retry_tokens: int = 0, at: float) -> None:
+    def _take(self, key: Hashable, tokens: int, *, retry_tokens: int = 0, at: float) -> RemainingQuota:
         """Take the tokens, or raise TooManyRequests. A retry needs `retry_tokens` more."""
         now, cost = int(at * _SECOND), tokens * self._cost
         full_at = self._find_full_at(key, now)
@@ -75,6 +83,8 @@ class RateLimiter(_TokenBuckets):
                 policy=self.policy,
                 retry_after_seconds=seconds,
             )
+        requests, part = divmod(-deficit, self._cost)
+        return RemainingQuota(requests, -((part - self._cost) // _SECOND))
 
 
 class WriteLimiter(_TokenBuckets):

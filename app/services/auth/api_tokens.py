@@ -78,6 +78,12 @@ def list_own(session: Session, actor: Actor) -> list[ApiTokenRead]:
     return _as_responses(session.execute(_TOKEN_QUERY.where(API_TOKEN.c.user_id == actor.id)).all())
 
 
+def get_own(session: Session, actor: Actor, token_id: int) -> ApiTokenRead:
+    """Return a token of the actor. Raises ApiTokenNotFound."""
+    _find_owner_id(session, token_id, actor.id)
+    return _as_responses(session.execute(_TOKEN_QUERY.where(API_TOKEN.c.id == token_id)).all())[0]
+
+
 def list_page(
     session: Session, _actor: Actor, user_id: int | None, *, skip: int, limit: int
 ) -> tuple[list[ApiTokenRead], int]:
@@ -120,7 +126,7 @@ def _find_owner_id(session: Session, token_id: int, user_id: int | None) -> int:
         query = query.where(API_TOKEN.c.user_id == user_id)
     owner_id: int | None = session.execute(query).scalar_one_or_none()
     if owner_id is None:
-        raise ApiTokenNotFound("There is no API token with this id that you may revoke.")
+        raise ApiTokenNotFound("There is no API token with this id that you may see.")
     return owner_id
 
 
@@ -128,7 +134,7 @@ def _delete(session: Session, actor_id: int | None, owner_id: int, token_id: int
     statement = delete(API_TOKEN).where(API_TOKEN.c.id == token_id).returning(API_TOKEN.c.name, API_TOKEN.c.scopes)
     row = session.execute(statement).one_or_none()
     if row is None:
-        raise ApiTokenNotFound("There is no API token with this id that you may revoke.")
+        raise ApiTokenNotFound("There is no API token with this id that you may see.")
     recorder.record(
         session,
         "api_token:revoke",

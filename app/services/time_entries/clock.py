@@ -184,7 +184,8 @@ def _load_state(
     recorder.cache_head(session, actor.id, row.chain_length, row.last_link)
     if request is None:
         return row, actor, None
-    return row, actor, idempotency.replay(request, TimeEntryRead, row.fingerprint, row.answer, row.stored_at, at=at)
+    stored = (row.fingerprint, row.answer, row.stored_at)
+    return row, actor, idempotency.replay(session, request, TimeEntryRead, *stored, at=at)
 
 
 def _check_can_clock_in(state: Row[Any], *, switch: bool) -> None:

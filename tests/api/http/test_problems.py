@@ -20,6 +20,7 @@ from tests.support.databases import POSTGRESQL, SQLITE, TEMPLATE, settings_for
 from tests.support.factories import PASSWORD, Company
 from tests.support.in_process_server import PROBLEM, openapi_document, run_server
 from tests.support.metrics import Scrape
+from tests.support.openapi_operations import LOGIN, OPERATIONS
 from tests.support.postgresql import execute
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
@@ -51,7 +52,7 @@ BODIES = [
     b"{" + b",".join(b'"k%d": 1' % number for number in range(10_000)) + b"}",
 ]
 FORMS = [
-    ("application/json", json.dumps({"username": "ana@example.com", "password": PASSWORD}).encode()),
+    ("", b"username=ana%40example.com"),
     ("multipart/form-data", b"username=ana@example.com"),
     ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--"),
     ("multipart/form-data; boundary=" + "x" * 500, b"--x"),
@@ -132,7 +133,7 @@ CODES = {
     ],
     412: ["entry_changed"],
     413: ["body_too_large"],
-    415: ["csv_required", "unsupported_content_encoding"],
+    415: ["csv_required", "form_required", "json_required", "unsupported_content_encoding"],
     421: ["host_not_allowed"],
     422: [
         "entry_in_future",
@@ -252,16 +253,30 @@ def test_a_body_that_cannot_be_meant_is_422_and_changes_nothing(people, server, 
     assert dump_tables(server) == before
 
 
-def test_json_that_is_not_sent_as_json_is_422_and_says_how_to_send_it(people, as_user):
-    ana, website = as_user(people.employee("Ana")), people.project("Website")
-    body = json.dumps({"project_id": website.id, "description": ""})
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.fields and each.name != LOGIN], ids=lambda each: each.name
+)
+def test_a_body_that_is_not_sent_as_json_is_415_and_says_how_to_send_it(people, as_user, operation):
+    people.project("Website")
+    first_admin = as_user(people.admin("Ada"))
 
     for content_type in ("text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense", ""):
-        answer = ana.post("/time-entries/clock-in", content=body, headers={"Content-Type": content_type})
+        headers, body = {"Content-Type": content_type}, json.dumps({"project_id": 1})
+        answer = first_admin.at_root(operation.method, operation.address, content=body, headers=headers)
 
-        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), content_type
-        assert answer.json()["detail"] == "body: Send the body as application/json."
-        assert [error["loc"] for error in answer.json()["errors"]] == [["body"]]
+        assert (answer.status_code, answer.json()["code"]) == (415, "json_required"), content_type
+        assert answer.json()["detail"] == "The Content-Type is not application/json. Send the body as JSON."
+
+
+def test_a_login_that_is_not_sent_as_a_form_is_415_and_says_how_to_send_it(people, anonymous):
+    ana = people.employee("Ana")
+    fields = {"username": ana.email, "password": PASSWORD}
+
+    for content_type in ("application/json", "text/plain", "nonsense"):
+        headers = {"Content-Type": content_type}
+        answer = anonymous.post("/auth/login", content=json.dumps(fields), headers=headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (415, "form_required"), content_type
 
 
 def test_a_login_form_that_cannot_be_read_is_422(people, anonymous):

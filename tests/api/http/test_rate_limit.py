@@ -1,5 +1,7 @@
 """The rate limit of a user: a 429 with the seconds to wait, and no effect on other users."""
 
+import re
+
 import httpx
 import pytest
 
@@ -40,6 +42,31 @@ def test_the_request_after_a_minutes_worth_is_429_and_says_when_to_come_back(peo
     assert refused.headers["RateLimit-Policy"] == f'"requests";q={QUOTA};w=60'
     assert refused.headers["RateLimit"] == f'"requests";r=0;t={seconds}'
     assert of_bob.status_code == 200
+
+
+def test_every_answer_to_a_credential_says_how_many_requests_are_left(people, as_user, anonymous):
+    ana, bob = as_user(people.employee("Ana")), people.employee("Bob")
+    website = people.project("Website")
+
+    answers = [
+        ana.get("/auth/me"),
+        ana.clock_in(website.id),
+        ana.clock_in(website.id),
+        ana.get(f"/admin/users/{bob.id}"),
+        ana.get("/time-entries/0"),
+        ana.get("/auth/me/export"),
+    ]
+    bulk = ana.post(
+        "/time-entries/bulk",
+        json={"operations": [{"action": "delete", "id": number, "reason": "Twice"} for number in (7, 8, 9)]},
+    )
+
+    assert [answer.status_code for answer in answers] == [200, 200, 409, 403, 422, 200]
+    assert {answer.headers["RateLimit-Policy"] for answer in [*answers, bulk]} == {f'"requests";q={QUOTA};w=60'}
+    left = [re.fullmatch(r'"requests";r=(\d+);t=([1-6])', answer.headers["RateLimit"]) for answer in [*answers, bulk]]
+    assert [int(match[1]) for match in left] == [9, 8, 7, 6, 5, 4, 1]
+    assert "RateLimit" not in anonymous.get("/auth/me").headers
+    assert "RateLimit" not in anonymous.at_root("GET", "/health/live").headers
 
 
 def test_every_operation_counts_and_a_refused_one_changes_nothing(people, as_user):

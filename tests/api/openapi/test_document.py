@@ -64,6 +64,7 @@ OPERATION_IDS = [
     "get_liveness",
     "get_metrics",
     "get_my_account",
+    "get_my_api_token",
     "get_my_open_entry",
     "get_my_report",
     "get_my_second_factor",
@@ -268,12 +269,15 @@ def test_answers_name_their_headers():
     hours = OPERATIONS["GET /api/v1/time-entries/me"]["responses"]
     sheet = OPERATIONS["GET /api/v1/reports/export/pdf"]["responses"]
 
-    assert people["200"]["headers"].keys() == {"X-Request-ID", "X-Total-Count", "Link"}
+    limits = {"RateLimit-Policy", "RateLimit"}
+    created = OPERATIONS["POST /api/v1/time-entries"]["responses"]["201"]["headers"]
+    assert people["200"]["headers"].keys() == {"X-Request-ID", "X-Total-Count", "Link"} | limits
+    assert created.keys() == {"X-Request-ID", "Location", "Idempotent-Replayed", "ETag"} | limits
     assert people["401"]["headers"].keys() == {"X-Request-ID", "WWW-Authenticate"}
     assert people["429"]["headers"].keys() == {"X-Request-ID", "Retry-After", "RateLimit-Policy", "RateLimit"}
     assert people["503"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
-    assert hours["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"}
-    assert sheet["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"}
+    assert hours["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"} | limits
+    assert sheet["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"} | limits
     assert sheet["200"]["content"].keys() == {"application/pdf"}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response, Security
+from fastapi import APIRouter, Query, Request, Response, Security
 
 from app.api.dependencies.authentication import (
     AdminTransaction,
@@ -13,7 +13,8 @@ from app.api.dependencies.authentication import (
     require_user,
 )
 from app.api.dependencies.parameters import ClientDep, Now, PageDep, PathId, RuntimeDep
-from app.api.http.problems import error_responses
+from app.api.http.response_headers import set_location
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, RECENT_LOGIN_ERRORS, ROLE_ERRORS
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.schemas.types import MAX_ID
@@ -38,18 +39,30 @@ async def create_api_token(
     client: ClientDep,
     runtime: RuntimeDep,
     now: Now,
+    request: Request,
+    response: Response,
 ) -> ApiTokenCreated:
     """Create a token for a script or a terminal. It can do what its scopes allow, and never more than you.
 
     The token is shown only once. Send `current_password`, unless you logged in within 5 minutes.
     """
-    return await api_tokens.create_api_token(tx, runtime.hasher, body, client, at=now)
+    token = await api_tokens.create_api_token(tx, runtime.hasher, body, client, at=now)
+    set_location(request, response, token.id)
+    return token
 
 
 @router.get("", summary="List my API tokens", responses=error_responses(*AUTH_ERRORS))
 async def list_my_api_tokens(tx: UserTransaction) -> list[ApiTokenRead]:
     """Your API tokens, including expired ones, with their last use."""
     return await tx.read(api_tokens.list_own)
+
+
+@router.get(
+    "/{token_id}", summary="Get one of my API tokens", responses=error_responses(*AUTH_ERRORS, ApiTokenNotFound)
+)
+async def get_my_api_token(token_id: PathId, tx: UserTransaction) -> ApiTokenRead:
+    """One of your API tokens with its scopes and last use, but without its text."""
+    return await tx.read(api_tokens.get_own, token_id)
 
 
 @router.delete(

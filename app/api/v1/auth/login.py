@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Security
 from app.api.dependencies.authentication import UserTransactionRunner, require_user_to_log_out
 from app.api.dependencies.counters import count_login_failures
 from app.api.dependencies.parameters import AnonymousTransaction, ClientDep, Now, RuntimeDep
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.auth.tokens import issue_tokens
 from app.api.v1.shared_errors import AUTH_ERRORS, COMMON_ERRORS
 from app.core.security.opaque_tokens import RefreshRefused

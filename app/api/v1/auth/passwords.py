@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Security
+from fastapi import APIRouter, Request, Response, Security
 
 from app.api.dependencies.authentication import (
     ClaimsTransactionRunner,
@@ -10,7 +10,8 @@ from app.api.dependencies.authentication import (
     require_claims_to_change_password,
 )
 from app.api.dependencies.parameters import AnonymousTransaction, ClientDep, Now, PathId, RuntimeDep
-from app.api.http.problems import error_responses
+from app.api.http.response_headers import set_location
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.auth.tokens import issue_tokens
 from app.api.v1.shared_errors import AUTH_ERRORS, COMMON_ERRORS, PASSWORD_ERRORS, ROLE_ERRORS
 from app.core.mail import MailNotSent
@@ -90,13 +91,21 @@ async def set_user_password(
     responses=error_responses(*ROLE_ERRORS, OwnAccount, UserNotFound, UserInactive, MailNotSent),
 )
 async def create_password_link(
-    user_id: PathId, tx: InteractiveAdminTransaction, runtime: RuntimeDep, now: Now
+    user_id: PathId,
+    tx: InteractiveAdminTransaction,
+    runtime: RuntimeDep,
+    now: Now,
+    request: Request,
+    response: Response,
 ) -> PasswordLinkRead:
     """Create a link with which the user sets their password. It works once, and it replaces an older link.
 
-    If e-mail is configured, the link is sent to the user. Otherwise it is in the response.
+    If e-mail is configured, the link is sent to the user. Otherwise it is in the response. `Location` is the URL of the
+    user, because nobody can read the link again.
     """
-    return await passwords.send_link(tx, runtime.mailer, user_id, at=now)
+    link = await passwords.send_link(tx, runtime.mailer, user_id, at=now)
+    set_location(request, response)
+    return link
 
 
 @admin_router.delete(

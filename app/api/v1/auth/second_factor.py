@@ -13,7 +13,7 @@ from app.api.dependencies.authentication import (
     require_user_allow_enrollment,
 )
 from app.api.dependencies.parameters import ClientDep, Now, PathId, RuntimeDep
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, PASSWORD_ERRORS, RECENT_LOGIN_ERRORS, ROLE_ERRORS
 from app.schemas.auth.second_factor import (
     RecoveryCodes,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Security
 
 from app.api.dependencies.authentication import RevokingTransaction, UserTransactionRunner, require_user
 from app.api.dependencies.parameters import Now, PathId
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
 from app.schemas.auth.session import SessionRead
 from app.services.auth import login_sessions

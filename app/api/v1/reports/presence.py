@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_user
 from app.api.dependencies.parameters import CursorPageDep, Now, set_as_of
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
 from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope

@@ -8,7 +8,7 @@ from app.api.dependencies.authentication import UserTransactionRunner, require_m
 from app.api.dependencies.parameters import DateRange, Now, set_as_of
 from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
 from app.api.dependencies.streaming import json_response
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS, ROLE_ERRORS, STREAM_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.reports.report import Attribution, PersonalReport, ReportScope, TeamMemberHours

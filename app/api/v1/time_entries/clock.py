@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response, Security
 
 from app.api.dependencies.authentication import ClaimsTransactionRunner, require_claims
 from app.api.dependencies.parameters import IdempotencyKey, Now, PathEntryId, entry_response
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, IDEMPOTENCY_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.time_entries.clock import ClockIn

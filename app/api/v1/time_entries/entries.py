@@ -16,7 +16,7 @@ from app.api.dependencies.parameters import (
 )
 from app.api.dependencies.report_parameters import AttributionQuery
 from app.api.dependencies.streaming import json_response
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.paths import ENTRY_PATH
 from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS, STREAM_ERRORS
 from app.core.pagination import InvalidCursor

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response, Security
+from fastapi import APIRouter, Query, Request, Response, Security
 
 from app.api.dependencies.authentication import ClaimsTransactionRunner, require_claims
 from app.api.dependencies.parameters import IdempotencyKey, IfMatch, Now, PathEntryId, with_etag
-from app.api.http.problems import error_responses
+from app.api.http.response_headers import set_location
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.paths import ENTRY_PATH
 from app.api.v1.shared_errors import AUTH_ERRORS, IDEMPOTENCY_ERRORS
 from app.core.security.access_tokens import TokenScope
@@ -45,11 +46,14 @@ async def create_entry(
     body: TimeEntryCreate,
     tx: ClaimsTransaction,
     now: Now,
+    request: Request,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> TimeEntryRead:
     """Add time that was worked but not clocked. To add it for another user, send `user_id` and `reason`."""
-    return with_etag(response, await tx.write(manual.create_entry, body, key=idempotency_key, at=now))
+    entry = await tx.write(manual.create_entry, body, key=idempotency_key, at=now)
+    set_location(request, response, entry.id)
+    return with_etag(response, entry)
 
 
 @router.post(

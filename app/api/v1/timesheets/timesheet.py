@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response, Security
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_user
 from app.api.dependencies.parameters import Now, set_as_of
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.types import MAX_ID, Month, TimeZoneName

@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 from app.api.dependencies.authentication import UserTransactionRunner, require_user, require_user_allow_pending
 from app.api.dependencies.parameters import Now
 from app.api.dependencies.streaming import stream_response
-from app.api.http.problems import error_responses
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, EXPORT_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.users.personal_data import PersonalData

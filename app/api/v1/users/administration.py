@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.api.dependencies.authentication import AdminTransaction, InteractiveAdminTransaction
 from app.api.dependencies.parameters import Now, PageDep, PathId, RuntimeDep
-from app.api.http.problems import error_responses
+from app.api.http.response_headers import set_location
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.paths import USER_PATH
 from app.api.v1.shared_errors import ROLE_ERRORS
 from app.core.security.passwords import LoginQueueFull, WeakPassword
@@ -36,13 +37,16 @@ MANAGER_ERRORS = (ManagerNotFound, ManagerInvalid, ManagerInactive)
     status_code=201,
     responses=error_responses(*ROLE_ERRORS, *MANAGER_ERRORS, EmailTaken, LoginQueueFull, WeakPassword),
 )
-async def create_user(body: UserCreate, tx: AdminTransaction, runtime: RuntimeDep, now: Now) -> AccountRead:
+async def create_user(
+    body: UserCreate, tx: AdminTransaction, runtime: RuntimeDep, now: Now, request: Request, response: Response
+) -> AccountRead:
     """Create a user. Without a password, the user needs a password link to log in.
 
     E-mail addresses are unique, ignoring case. API tokens cannot set a password or create an admin.
     """
-    user = await administration.add_user(tx, runtime.hasher, body, at=now)
-    return AccountRead.model_validate(user)
+    user = AccountRead.model_validate(await administration.add_user(tx, runtime.hasher, body, at=now))
+    set_location(request, response, user.id)
+    return user
 
 
 @router.get("", summary="List users", response_model=list[AccountRead], responses=error_responses(*ROLE_ERRORS))

@@ -9,7 +9,8 @@ from starlette.responses import StreamingResponse
 from app.api.dependencies.authentication import AdminTransaction
 from app.api.dependencies.parameters import Now
 from app.api.dependencies.streaming import stream_response
-from app.api.http.problems import CsvRequired, ValidationFailed, error_responses
+from app.api.http.problems import CsvRequired, ValidationFailed
+from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import EXPORT_ERRORS, ROLE_ERRORS
 from app.schemas.users.csv_import import MAX_IMPORT_ROWS, UserImportResult
 from app.services.access.authentication import check_caller
