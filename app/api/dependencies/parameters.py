@@ -21,7 +21,7 @@ from app.services.calendar.periods import Period
 MAX_PAGE_SIZE = 1000
 MAX_DEVICE_LENGTH = 200
 _UNPRINTABLE = re.compile(r"[^ -~]")
-_ETAGS = re.compile(r'(?<!W/)"([0-9]{1,10})"')
+_ETAGS = re.compile(r'"([0-9]{1,10})"')
 _Entry = TypeVar("_Entry", bound=TimeEntryRead | None)
 
 
@@ -124,7 +124,8 @@ async def _get_versions(
 ) -> frozenset[int] | None:
     """Return the versions that If-Match names, or None if any version matches.
 
-    A weak tag matches no version (RFC 9110, section 13.1.1), nor does a tag in another format.
+    A weak tag counts as the strong one. RFC 9110 (section 13.1.1) says that it matches nothing, but a proxy that
+    compresses a response makes its tag weak. A tag in another format matches no version.
     """
     if if_match is None or if_match.strip() == "*":
         return None

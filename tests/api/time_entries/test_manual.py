@@ -413,7 +413,9 @@ class TestVersions:
             ('"1"', 200),
             ('"7", "1"', 200),
             ('"7"', 412),
-            ('W/"1"', 412),
+            ('W/"1"', 200),  # as nginx passes on the tag of a response that it compresses
+            ('W/"7", W/"1"', 200),
+            ('W/"7"', 412),
             ('"abc"', 412),
             ('"99999999999999999999"', 412),
             ('"٣"', 412),
@@ -421,7 +423,9 @@ class TestVersions:
             ("", 412),
         ],
     )
-    def test_if_match_is_read_as_rfc_9110_says(self, as_user, ana, manual_entry, tags, status):
+    def test_a_change_is_meant_for_any_of_the_versions_in_if_match_also_in_their_weak_form(
+        self, as_user, ana, manual_entry, tags, status
+    ):
         headers = {"If-Match": tags.encode()}
         response = as_user(ana).patch(
             f"/time-entries/{manual_entry['id']}", json={"description": "New"}, headers=headers
