@@ -1,7 +1,7 @@
 """Responses that a thread writes to a spool while the client reads them (see core/server/spool.py)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -47,20 +47,32 @@ class SpooledResponse(StreamingResponse):
         self._cleanup.close()  # before the last chunk: a client with the whole file may start its next export at once
 
 
+def headers_only(media_type: str, headers: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Return the response to HEAD without Content-Length, which is known only when a file has been made."""
+    return StreamingResponse(iter(()), media_type=media_type, headers=headers)
+
+
 async def stream_response(
     tx: AuthenticatedTransactionRunner[Actor],
     begin: Callable[[Session, Actor], None],
     produce: Callable[[Session, Actor, Write], None],
     *,
+    check: Callable[[Session, Actor], object] = lambda _session, _actor: None,
     media_type: str,
     file_name: str,
-) -> SpooledResponse:
+) -> StreamingResponse:
     """Record an export in a writing transaction, then stream the file that `produce` writes in a read-only one.
 
     Returns when the first bytes are written, so that an earlier failure is still an error response. A later one breaks
-    the connection. Raises TooManyExports (nothing is recorded then), InsufficientStorage if the file can't be written,
-    ServiceBusy, and what `begin` and `produce` raise.
+    the connection. For HEAD, only `check` runs. No file is made and nothing is recorded, because no data is sent.
+
+    Raises TooManyExports (nothing is recorded then), InsufficientStorage if the file can't be written, ServiceBusy, and
+    what `check`, `begin` and `produce` raise.
     """
+    headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
+    if tx.anonymous.is_head:
+        await tx.read(check)
+        return headers_only(media_type, headers)
     runtime = tx.anonymous.runtime
     with ExitStack() as cleanup:
         export = object()
@@ -72,7 +84,6 @@ async def stream_response(
             return actor.id
 
         user_id = await tx.write(admit)
-        headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
         return await _spooled_response(
             tx.anonymous,
             user_id,
@@ -95,6 +106,8 @@ async def json_response(
     """
     if body is not None:
         return Response(body, media_type=JSON)
+    if tx.anonymous.is_head:
+        return headers_only(JSON)
     runtime, user_id = tx.anonymous.runtime, await tx.user_id()
     permit = runtime.streamed_reads[user_id]
     with ExitStack() as cleanup:

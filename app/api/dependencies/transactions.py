@@ -53,6 +53,8 @@ class RequestTransactionRunner:
         self._quota = WriteQuota(self.runtime.write_limiter, uses_api_token=uses_api_token)
         self.response_headers: dict[str, str] = request.state.response_headers
         """Headers of the response, also if it is an error response."""
+        self.is_head: bool = request.state.is_head
+        """True if the client wants only the headers of the response."""
 
     async def read(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""

@@ -244,7 +244,8 @@ def _allowed_methods(request: Request) -> str:
     routes = (
         route for route in iter_route_contexts(request.app.routes) if route.matches(request.scope)[0] is not Match.NONE
     )
-    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
+    methods = {method for route in routes for method in route.methods or ()}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def _database_unavailable(error: DBAPIError, scope: Mapping[str, Any]) -> Response:

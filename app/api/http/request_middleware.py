@@ -41,6 +41,8 @@ _log = structlog.get_logger()
 class RequestMiddleware:
     """Assign the request ID, check the host, add common headers, and count and log the request.
 
+    A HEAD request is handled as the GET request for the same URL, and its response is sent without the body.
+
     A client's X-Request-ID of 1 to 64 plain characters is kept, so that one ID can be traced through several systems.
     If there are `trusted_hosts`, a request for another host is rejected first. With `is_production`, responses over
     TLS have the Strict-Transport-Security header.
@@ -67,6 +69,8 @@ class RequestMiddleware:
         state["request_id"] = _choose_request_id(headers)
         state["status"] = 0
         state["response_headers"] = {}  # of any response to this request, unless it sets the same header itself
+        state["is_head"] = is_head = scope["method"] == "HEAD"
+        inner_scope = {**scope, "method": "GET"} if is_head else scope
         is_complete = False
         needs_hsts = self._is_production and scope["scheme"] == "https"
 
@@ -78,15 +82,18 @@ class RequestMiddleware:
                 message["headers"] = [*message["headers"], *_extra_headers(message["headers"], state)]
                 if needs_hsts:
                     message["headers"].append(HSTS_HEADER)
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
             if reason := self._reject_reason(scope, headers):
                 await problem_response(HostNotServed(reason), scope)(scope, receive, send_with_headers)
             else:
-                await self.app(scope, receive, send_with_headers)
+                await self.app(inner_scope, receive, send_with_headers)
         finally:
-            _count_and_log(scope, time.perf_counter() - started_at, is_complete=is_complete)
+            seconds = time.perf_counter() - started_at
+            _count_and_log(scope["method"], inner_scope, seconds, is_complete=is_complete)
 
     def _reject_reason(self, scope: Scope, headers: Headers) -> str | None:
         """Return why the request must not be served here and what to do, or None if it may be served."""
@@ -105,17 +112,17 @@ class RequestMiddleware:
         return "The Host header names another service. Check the host name in the URL."
 
 
-def _count_and_log(scope: Scope, seconds: float, *, is_complete: bool) -> None:
+def _count_and_log(method: str, scope: Scope, seconds: float, *, is_complete: bool) -> None:
     """Count the request by its status, or as aborted or truncated, and write its log event."""
     route, status = _route_of(scope), scope["state"]["status"]
-    count_request(scope["method"], route, status if is_complete else "truncated" if status else "aborted", seconds)
+    count_request(method, route, status if is_complete else "truncated" if status else "aborted", seconds)
     log = _log.warning if seconds >= SLOW_SECONDS else _log.info
     log(
         "request",
         request_id=scope["state"]["request_id"],
         user_id=scope["state"].get("user_id"),
         address=normalize_address((scope.get("client") or ("", 0))[0]),
-        method=scope["method"],
+        method=method,
         route=route,
         status=status,
         ms=round(seconds * 1000, 1),

@@ -26,6 +26,8 @@ Record working time to the second: clock in and out, correct entries, report and
 **Scripts and terminals:** create an API token with `POST /auth/api-tokens`. The `security` of each operation lists the
 scopes that it accepts. An operation that lists only `OAuth2PasswordBearer` does not accept API tokens.
 
+**HEAD** is accepted wherever GET is.
+
 **Times** are RFC 3339 instants in UTC. Dates are local days in the time zone of the entry, or in `time_zone`.
 **Errors** are `application/problem+json`. Check `code`, show `detail`, and quote `request_id` in support requests.
 """

@@ -76,6 +76,7 @@ class _ExportRequest:
             self.tx,
             begin,
             produce,
+            check=lambda session, actor: exports.actor_filter(session, actor, query),
             media_type=_MEDIA_TYPES[export_format],
             file_name=exports.file_name(query, export_format),
         )

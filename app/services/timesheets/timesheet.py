@@ -56,14 +56,19 @@ class Timesheet:
     comparison: AuditComparison
 
 
-def authorize(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> None:
-    """Check that the actor may read the user's timesheet, and record the export. Without `user_id`, it is their own.
+def check(session: Session, actor: Actor, user_id: int | None) -> int:
+    """Return the id of the timesheet's user, by default the actor.
 
     Raises UserNotFound if the actor may not see the user.
     """
     target_id = _target_user_id(actor, user_id)
     visibility.require_visible(session, actor, {target_id})
-    record_export(session, target_id, period, actor=actor, at=at)
+    return target_id
+
+
+def authorize(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> None:
+    """Check that the actor may read the user's timesheet, and record the export. Raises UserNotFound."""
+    record_export(session, check(session, actor, user_id), period, actor=actor, at=at)
 
 
 def record_export(session: Session, user_id: int, period: Period, *, actor: Actor | None, at: datetime) -> None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response, Security
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_user
 from app.api.dependencies.parameters import Now, set_as_of
+from app.api.dependencies.streaming import headers_only
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
 from app.core.security.access_tokens import TokenScope
@@ -19,6 +20,7 @@ from app.services.timesheets.pdf import render
 router = APIRouter(prefix="/reports", tags=["exports"])
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.reports_read])]
 MAX_PDF_BYTES = 2**24
+PDF = "application/pdf"
 
 
 @router.get(
@@ -29,9 +31,7 @@ MAX_PDF_BYTES = 2**24
     | {
         200: {
             "description": "A PDF file in A4 with lines for two signatures.",
-            "content": {
-                "application/pdf": {"schema": {"type": "string", "format": "binary", "maxLength": MAX_PDF_BYTES}}
-            },
+            "content": {PDF: {"schema": {"type": "string", "format": "binary", "maxLength": MAX_PDF_BYTES}}},
         }
     },
 )
@@ -53,12 +53,18 @@ async def export_timesheet_pdf(
     shown but not counted.
     """
     period = month_period(month, time_zone)
-    await tx.write(timesheet.authorize, user_id, period, at=now)
-    sheet = await tx.report(timesheet.load, user_id, period, at=now)
-    # Take a permit of the report limiter again, now without a connection.
-    pdf = await tx.compute(lambda: render(sheet))
-    file_name = f"timesheet_{sheet.user_id}_{sheet.month}.pdf"
-    headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
-    response = Response(pdf, media_type="application/pdf", headers=headers)
+    if tx.anonymous.is_head:  # no PDF is made, and nothing is recorded
+        response: Response = headers_only(PDF, _headers(await tx.read(timesheet.check, user_id), month))
+    else:
+        await tx.write(timesheet.authorize, user_id, period, at=now)
+        sheet = await tx.report(timesheet.load, user_id, period, at=now)
+        # Take a permit of the report limiter again, now without a connection.
+        pdf = await tx.compute(lambda: render(sheet))
+        response = Response(pdf, media_type=PDF, headers=_headers(sheet.user_id, sheet.month))
     set_as_of(response, now)
     return response
+
+
+def _headers(user_id: int, month: str) -> dict[str, str]:
+    file_name = f"timesheet_{user_id}_{month}.pdf"
+    return {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
