@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from app import __version__
 from app.api.http.body_limits import BodyLimitMiddleware
+from app.api.http.forwarded import ForwardedMiddleware
 from app.api.http.large_responses import LargeResponseMiddleware
 from app.api.http.problems import register_exception_handlers
 from app.api.http.request_middleware import RequestMiddleware
@@ -93,8 +93,8 @@ def create_app(settings: Settings | None = None, *, prepare_database: bool = Fal
         lifespan=partial(_lifespan, settings=app_settings, prepare_database=prepare_database),
         debug=app_settings.DEBUG,
         redirect_slashes=False,
-        openapi_url="/openapi.json" if app_settings.has_docs else None,
-        docs_url=None,  # see add_docs_pages: FastAPI's pages load their scripts from a CDN
+        openapi_url=None,  # see add_docs_pages
+        docs_url=None,
         redoc_url=None,
         generate_unique_id_function=operation_id,
     )
@@ -152,6 +152,7 @@ def _add_middlewares(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         RequestMiddleware,
         trusted_hosts=settings.TRUSTED_HOSTS,
+        path_prefix=settings.ROOT_PATH,
         is_production=settings.ENVIRONMENT is Environment.production,
         is_exposed=settings.is_exposed,
     )
@@ -185,7 +186,6 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_proxy_headers(app: FastAPI, settings: Settings) -> None:
-    """Take the client's address from X-Forwarded-For if a proxy in TRUSTED_PROXIES sent it. Outermost, so that all
-    other middlewares see it."""
+    """Apply the headers of a proxy in TRUSTED_PROXIES. Outermost, so that all other middlewares see the result."""
     if settings.TRUSTED_PROXIES:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
+        app.add_middleware(ForwardedMiddleware, trusted_hosts=settings.trusted_proxies)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import socket
 import socketserver
 import threading
@@ -113,6 +114,37 @@ def _check_slow_header_is_closed(nginx):
     ):
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_below_a_path_of_nginx_the_documentation_can_log_in_and_every_link_leads_on(people, db_url, tmp_path):
+    ada, below_a_path = people.admin("Ada"), "location /zeit/ {\n        proxy_pass http://employee_time_tracking/;"
+    for number in range(3):
+        people.project(f"Project {number}")
+    changes = {
+        "location / {\n        proxy_pass http://employee_time_tracking;": below_a_path,
+        'X-Forwarded-Prefix ""': 'X-Forwarded-Prefix "/zeit"',
+    }
+    settings = {"TRUSTED_PROXIES": '["127.0.0.1"]', "DOCS": "true"}
+    backend = Backend(db_url, tmp_path, **settings, FIRST_ADMIN_PASSWORD=PASSWORD)
+    try:
+        with run_nginx(backend.base_url.removeprefix("http://"), **changes) as nginx, client_from(nginx) as client:
+            page = client.get("/zeit/docs")
+            document_url = page.url.join(re.search(r"url: '([^']+)'", page.text)[1])
+            document = client.get(document_url).json()
+            flow = document["components"]["securitySchemes"]["OAuth2PasswordBearer"]["flows"]["password"]
+            login = client.post(document_url.join(flow["tokenUrl"]), data={"username": ada.email, "password": PASSWORD})
+            client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+            api = f"{document['servers'][0]['url']}/api/v1"
+            first = client.get(f"{api}/admin/projects", params={"limit": 2})
+            second = client.get(first.links["next"]["url"])
+            created = client.post(f"{api}/admin/projects", json={"name": "Website"})
+            found = client.get(created.headers["Location"])
+    finally:
+        backend.stop()
+
+    assert [len(first.json()), len(second.json())] == [2, 1]
+    assert (created.status_code, found.json()) == (201, created.json())
 
 
 def test_nginx_alone_says_in_our_words_that_nobody_answers_and_that_it_was_too_much():

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Header, Path, Query, Request, Response
 
 from app.api.dependencies.transactions import RequestTransactionRunner, get_runtime
-from app.api.http.response_headers import etag
+from app.api.http.response_headers import etag, external_path
 from app.core.server.ip_addresses import normalize_address
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now
@@ -54,7 +54,7 @@ class Page:
         if self.skip + self.limit < total:
             query: dict[str, Any] = dict(self.request.query_params)
             query |= {"skip": self.skip + self.limit, "limit": self.limit}
-            response.headers["Link"] = f'<{self.request.url.path}?{urlencode(query)}>; rel="next"'
+            response.headers["Link"] = f'<{external_path(self.request)}?{urlencode(query)}>; rel="next"'
 
 
 async def _get_page(
@@ -77,7 +77,7 @@ class CursorPage:
         """Set Link if there is a next page."""
         if next_cursor is not None:
             query: dict[str, Any] = dict(self.request.query_params) | {"cursor": next_cursor, "limit": self.limit}
-            response.headers["Link"] = f'<{self.request.url.path}?{urlencode(query)}>; rel="next"'
+            response.headers["Link"] = f'<{external_path(self.request)}?{urlencode(query)}>; rel="next"'
 
 
 async def _get_cursor_page(

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from app.api.http.forwarded import path_prefix
 from app.api.http.response_headers import etag, rate_limit_headers
 from app.core import errors
 from app.core.database.postgresql.privileges import OPERATOR_ERRORS
@@ -123,7 +124,7 @@ def problem_response(
         "status": status,
         "detail": error.detail,
         "code": error.code,
-        "instance": scope["path"][:2000],
+        "instance": f"{path_prefix(scope)}{scope['path']}"[:2000],
         "request_id": _request_id(scope),
         **error.extensions,
     }

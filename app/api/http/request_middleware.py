@@ -41,6 +41,8 @@ _log = structlog.get_logger()
 class RequestMiddleware:
     """Assign the request ID, check the host, add common headers, and count and log the request.
 
+    `path_prefix` is put in front of the paths in responses, unless the proxy names another one.
+
     A HEAD request is handled as the GET request for the same URL, and its response is sent without the body.
 
     A client's X-Request-ID of 1 to 64 plain characters is kept, so that one ID can be traced through several systems.
@@ -53,9 +55,12 @@ class RequestMiddleware:
     address (DNS rebinding).
     """
 
-    def __init__(self, app: ASGIApp, *, trusted_hosts: Sequence[str], is_production: bool, is_exposed: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, trusted_hosts: Sequence[str], path_prefix: str, is_production: bool, is_exposed: bool
+    ) -> None:
         self.app = app
         self._is_exposed = is_exposed
+        self._path_prefix = path_prefix
         self._trusted_hosts = frozenset(trusted_hosts)
         self._is_production = is_production
 
@@ -69,6 +74,7 @@ class RequestMiddleware:
         state["request_id"] = _choose_request_id(headers)
         state["status"] = 0
         state["response_headers"] = {}  # of any response to this request, unless it sets the same header itself
+        state.setdefault("path_prefix", self._path_prefix)
         state["is_head"] = is_head = scope["method"] == "HEAD"
         inner_scope = {**scope, "method": "GET"} if is_head else scope
         is_complete = False

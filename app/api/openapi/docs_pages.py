@@ -1,4 +1,7 @@
-"""The pages /docs and /redoc with their scripts and styles, so that a browser loads nothing from other hosts."""
+"""/openapi.json, and the pages /docs and /redoc with their scripts and styles.
+
+FastAPI's own pages load their scripts from another host.
+"""
 
 import base64
 import hashlib
@@ -8,7 +11,10 @@ from pathlib import Path
 import fastapi_offline
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from app.api.http.forwarded import path_prefix
+from app.api.openapi.document import document_below
 
 STATIC_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
 _STATIC_DIRECTORY = Path(fastapi_offline.__file__).parent / "static"
@@ -20,7 +26,9 @@ _CSP = (
 
 
 def add_docs_pages(app: FastAPI) -> None:
-    """Add the two pages and their static files. URLs are relative, so that they work behind any path prefix."""
+    """Add the document, the two pages and their static files. The pages refer to the others by relative URLs."""
+    app.openapi_url = "/openapi.json"
+    app.add_route(app.openapi_url, _serve_document, include_in_schema=False)
     swagger = get_swagger_ui_html(
         openapi_url="openapi.json",
         title=app.title,
@@ -42,6 +50,10 @@ def add_docs_pages(app: FastAPI) -> None:
     _add_page(app, "/redoc", bytes(redoc.body).decode())
     for name in STATIC_FILES:
         _add_file(app, name)
+
+
+async def _serve_document(request: Request) -> Response:
+    return JSONResponse(document_below(path_prefix(request.scope), request.app.openapi()))
 
 
 def _add_page(app: FastAPI, path: str, html: str) -> None:

@@ -136,6 +136,8 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
     },
 }
+LOGIN_PATH = "/api/v1/auth/login"
+PASSWORD_SCHEME = "OAuth2PasswordBearer"  # noqa: S105 - the name of a security scheme
 API_TOKEN_SCHEME = "ApiToken"  # noqa: S105 - the name of a security scheme
 RATE_LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 HEADERS_BY_STATUS = {
@@ -191,10 +193,19 @@ def install_openapi(app: FastAPI) -> None:
                 "description": "An API token with one of the scopes that the operation lists. An operation without "
                 "scopes accepts no API token.",
             }
-            app.openapi_schema = document
+            app.openapi_schema = document_below("", document)
         return app.openapi_schema
 
     app.openapi = build_document  # type: ignore[method-assign]
+
+
+def document_below(prefix: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document for clients that reach the API below this path. Its URLs name no host."""
+    schemes = document["components"]["securitySchemes"]
+    flow = {"tokenUrl": f"{prefix}{LOGIN_PATH}", "scopes": {}}
+    password = {**schemes[PASSWORD_SCHEME], "flows": {"password": flow}}
+    components = document["components"] | {"securitySchemes": schemes | {PASSWORD_SCHEME: password}}
+    return document | {"servers": [{"url": prefix or "/"}], "components": components}
 
 
 def _remove_null_type(operation: dict[str, Any]) -> None:

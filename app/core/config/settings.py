@@ -20,6 +20,7 @@ from app.core.config.types import (
     ListSetting,
     Network,
     Origin,
+    PathPrefix,
     RoleName,
     ZoneName,
 )
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     CORS_ALLOW_CREDENTIALS: bool = False
     TRUSTED_PROXIES: ListSetting[Network] = Field(default=[], max_length=100)
     TRUSTED_HOSTS: ListSetting[Host] = Field(default=[], max_length=100)
+    ROOT_PATH: PathPrefix = Field(default="", max_length=200)
     DOCS: bool | None = None
     HEADER_TIMEOUT_SECONDS: int = Field(default=10, ge=1, le=600)
     BODY_TIMEOUT_SECONDS: int = Field(default=20, ge=1, le=600)

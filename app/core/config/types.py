@@ -17,6 +17,7 @@ SQLITE_DRIVERS = frozenset({"sqlite", "sqlite+pysqlite"})
 POSTGRESQL_BACKENDS = frozenset({"postgresql", "postgres"})
 _JSON_START = re.compile(r'\s*(\[\s*["\]]|\{)')
 """Start of a JSON list of strings, or of an object. A list of hosts may begin with the bracket of an IPv6 address."""
+PATH_PREFIX = r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"
 _HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]")
 
 
@@ -46,6 +47,13 @@ def _validate_network(text: str) -> str:
     if network.prefixlen == 0:
         raise ValueError("contains a network of all addresses, so any client could forge its address")
     return str(network)
+
+
+def _validate_path_prefix(text: str) -> str:
+    prefix = text.rstrip("/")
+    if not re.fullmatch(PATH_PREFIX, prefix):
+        raise ValueError("is not a path like /time")
+    return prefix
 
 
 def _validate_host(text: str) -> str:
@@ -87,5 +95,7 @@ Network = Annotated[str, AfterValidator(_validate_network)]
 Origin = Annotated[str, AfterValidator(_validate_origin)]
 """An origin as browsers send it, or * for all. `null` is rejected because any sandboxed page can send it."""
 RoleName = Literal["employee", "manager", "admin"]
+PathPrefix = Annotated[str, AfterValidator(_validate_path_prefix)]
+"""The path under which a proxy serves the API, without a slash at its end."""
 ZoneName = Annotated[str, AfterValidator(_validate_zone_name)]
 """The name of a time zone in the IANA tz database."""
