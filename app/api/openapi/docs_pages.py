@@ -14,7 +14,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from app.api.http.forwarded import path_prefix
-from app.api.openapi.document import document_below
+from app.api.openapi.security import document_below
 
 STATIC_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
 _STATIC_DIRECTORY = Path(fastapi_offline.__file__).parent / "static"

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from app import __version__
 from app.api.http.problems import MEDIA_TYPE, BodyTooSlow, FormRequired, HostNotServed, JsonRequired
 from app.api.openapi.error_responses import error_responses
+from app.api.openapi.security import SECURITY_SCHEMES, add_security, document_below
 from app.core.errors import DomainError
 from app.schemas.types import MAX_ENTRY_ID
 
@@ -17,14 +18,16 @@ Record working time to the second: clock in and out, correct entries, report and
 
 **Try it here:**
 
-1. Click *Authorize*, and enter your e-mail address as the username and your password.
+1. Click *Authorize*, and enter your e-mail address as the username and your password. With a second factor, send
+   `POST /auth/login` with `otp`, and enter the `access_token` under *AccessToken*.
 2. A new server has no projects. As an admin, create one with `POST /admin/projects`. Its response has the `id`.
    `GET /projects` lists the projects that you may clock in on.
 3. Clock in with `POST /time-entries/clock-in` and that `id` as `project_id`.
 4. Clock out with `POST /time-entries/clock-out`, and list your entries with `GET /time-entries/me`.
 
-**Scripts and terminals:** create an API token with `POST /auth/api-tokens`. The `security` of each operation lists the
-scopes that it accepts. An operation that lists only `OAuth2PasswordBearer` does not accept API tokens.
+**Scripts and terminals:** create an API token with `POST /auth/api-tokens`. Here you can enter it under *ApiToken*. The
+`security` of each operation lists the scopes of `ApiToken` that it accepts. An operation without them does not accept
+API tokens.
 
 **HEAD** is accepted wherever GET is.
 
@@ -136,9 +139,6 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
     },
 }
-LOGIN_PATH = "/api/v1/auth/login"
-PASSWORD_SCHEME = "OAuth2PasswordBearer"  # noqa: S105 - the name of a security scheme
-API_TOKEN_SCHEME = "ApiToken"  # noqa: S105 - the name of a security scheme
 RATE_LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
 HEADERS_BY_STATUS = {
     "201": ("Location",),
@@ -181,31 +181,17 @@ def install_openapi(app: FastAPI) -> None:
             for operations in document["paths"].values():
                 for operation in operations.values():
                     _remove_null_type(operation)
-                    _add_security(operation)
+                    add_security(operation)
                     _add_common_errors(operation)
                     _add_headers(operation)
                     _add_body_example(operation, schemas)
             schemas["Problem"] = PROBLEM_SCHEMA
             document["components"]["headers"] = HEADERS
-            document["components"]["securitySchemes"][API_TOKEN_SCHEME] = {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "An API token with one of the scopes that the operation lists. An operation without "
-                "scopes accepts no API token.",
-            }
+            document["components"]["securitySchemes"] |= SECURITY_SCHEMES
             app.openapi_schema = document_below("", document)
         return app.openapi_schema
 
     app.openapi = build_document  # type: ignore[method-assign]
-
-
-def document_below(prefix: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document for clients that reach the API below this path. Its URLs name no host."""
-    schemes = document["components"]["securitySchemes"]
-    flow = {"tokenUrl": f"{prefix}{LOGIN_PATH}", "scopes": {}}
-    password = {**schemes[PASSWORD_SCHEME], "flows": {"password": flow}}
-    components = document["components"] | {"securitySchemes": schemes | {PASSWORD_SCHEME: password}}
-    return document | {"servers": [{"url": prefix or "/"}], "components": components}
 
 
 def _remove_null_type(operation: dict[str, Any]) -> None:
@@ -213,16 +199,6 @@ def _remove_null_type(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", []):
         variants = [variant for variant in parameter["schema"].pop("anyOf", []) if variant != {"type": "null"}]
         parameter["schema"] |= variants[0] if variants else {}
-
-
-def _add_security(operation: dict[str, Any]) -> None:
-    """List an access token and, for each scope, an API token as alternatives.
-
-    FastAPI lists all scopes under one requirement, which means that a token must have every one of them.
-    """
-    for requirement in operation.get("security", []):
-        ((scheme, scopes),) = requirement.items()
-        operation["security"] = [{scheme: []}, *({API_TOKEN_SCHEME: [scope]} for scope in scopes)]
 
 
 def _add_common_errors(operation: dict[str, Any]) -> None:
@@ -246,7 +222,7 @@ def _add_headers(operation: dict[str, Any]) -> None:
     parameter_names = [parameter["name"] for parameter in operation.get("parameters", [])]
     success_headers = [header for name in parameter_names for header in HEADERS_BY_PARAMETER.get(name, ())]
     success_headers += [header for tag in operation["tags"] for header in HEADERS_BY_TAG.get(tag, ())]
-    if "security" in operation:
+    if operation["security"]:
         success_headers += RATE_LIMIT_HEADERS
     for status, response in operation["responses"].items():
         header_names = list(HEADERS_BY_STATUS.get(status, ())) + (success_headers if status < "300" else [])
