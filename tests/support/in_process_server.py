@@ -155,6 +155,19 @@ def openapi_document() -> dict[str, Any]:
     return create_app(Settings.model_construct()).openapi()
 
 
+def documented_codes(operation: Operation, status: int) -> set[str]:
+    """Return the error codes that the document lists for a status of an operation: its own and the shared ones."""
+    shared_name = operation["responses"][f"{status // 100}XX"]["$ref"].rpartition("/")[2]
+    shared = openapi_document()["components"]["responses"][shared_name]
+    own = operation["responses"].get(str(status), {})
+    return {
+        code
+        for response in (own, shared)
+        for code, example in response.get("content", {}).get(PROBLEM, {}).get("examples", {}).items()
+        if example["value"]["status"] == status
+    }
+
+
 @cache
 def _operations() -> list[tuple[re.Pattern[str], dict[str, Operation]]]:
     """Return the operations by path pattern and method; paths without parameters come first."""
@@ -219,8 +232,7 @@ class Caller(httpx.Client):
         assert problem["request_id"] == response.headers["X-Request-ID"]
         operation = self._server.operation(response.request.method, response.request.url.path)
         if operation is not None:
-            documented = operation["responses"].get(str(response.status_code), {}).get("content", {}).get(PROBLEM, {})
-            assert problem["code"] in documented.get("examples", {}), (
+            assert problem["code"] in documented_codes(operation, response.status_code), (
                 f"{problem['code']} is not documented for {response.request.url}"
             )
 

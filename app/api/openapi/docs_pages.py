@@ -18,6 +18,13 @@ from app.api.openapi.security import document_below
 
 STATIC_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "favicon.png")
 _STATIC_DIRECTORY = Path(fastapi_offline.__file__).parent / "static"
+SWAGGER_UI_PARAMETERS = {
+    "validatorUrl": None,  # else Swagger UI sends the document's URL to an external validator
+    "persistAuthorization": True,  # in the local storage of the browser, so that a reload keeps the login
+    "filter": True,
+    "defaultModelsExpandDepth": -1,  # no list of all models below the operations
+    "docExpansion": "list",
+}
 _CSP = (
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -35,9 +42,7 @@ def add_docs_pages(app: FastAPI) -> None:
         swagger_js_url="docs/swagger-ui-bundle.js",
         swagger_css_url="docs/swagger-ui.css",
         swagger_favicon_url="docs/favicon.png",
-        swagger_ui_parameters={
-            "validatorUrl": None
-        },  # else Swagger UI sends the document's URL to an external validator
+        swagger_ui_parameters=SWAGGER_UI_PARAMETERS,
     )
     redoc = get_redoc_html(
         openapi_url="openapi.json",

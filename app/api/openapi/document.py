@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's own, with our error responses, response headers and API tokens."""
 
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
@@ -7,10 +8,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from app import __version__
-from app.api.http.problems import MEDIA_TYPE, BodyTooSlow, FormRequired, HostNotServed, JsonRequired
-from app.api.openapi.error_responses import error_responses
+from app.api.openapi.error_responses import shared_responses, use_shared_responses
+from app.api.openapi.fields import complete_parameters, complete_response, complete_schemas
+from app.api.openapi.headers import HEADERS, add_headers, add_shared_headers
 from app.api.openapi.security import SECURITY_SCHEMES, add_security, document_below
-from app.core.errors import DomainError
 from app.schemas.types import MAX_ENTRY_ID
 
 DESCRIPTION = """
@@ -32,7 +33,8 @@ API tokens.
 **HEAD** is accepted wherever GET is.
 
 **Times** are RFC 3339 instants in UTC. Dates are local days in the time zone of the entry, or in `time_zone`.
-**Errors** are `application/problem+json`. Check `code`, show `detail`, and quote `request_id` in support requests.
+**Errors** are `application/problem+json`. Check `code`, show `detail`, and quote `request_id` in support requests. Each
+operation lists its own errors, and under `4XX` and `5XX` those that all operations share.
 """
 TAGS = [
     {"name": "auth", "description": "Login, your account, password, second factor, login sessions and API tokens."},
@@ -75,7 +77,13 @@ PROBLEM_SCHEMA: dict[str, Any] = {
                     "loc": {
                         "type": "array",
                         "maxItems": 100,
-                        "items": {"type": ["string", "integer"], "maxLength": 100, "minimum": 0, "maximum": 2**31 - 1},
+                        "description": "Place of the value in the request.",
+                        "items": {
+                            "anyOf": [
+                                {"type": "string", "maxLength": 100},
+                                {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+                            ]
+                        },
                     },
                     "message": {"type": "string", "maxLength": 2000},
                     "type": {"type": "string", "maxLength": 100},
@@ -84,79 +92,6 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         },
     },
 }
-
-
-HEADERS: dict[str, dict[str, Any]] = {
-    "X-Request-ID": {
-        "description": "ID of the request in the server's log. The server keeps the one that you send if it matches "
-        "the pattern.",
-        "required": True,
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": 64},
-    },
-    "X-Total-Count": {
-        "description": "Total number of items on all pages.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
-    },
-    "Link": {
-        "description": 'URL of the next page (`rel="next"`). Absent on the last page.',
-        "schema": {"type": "string", "maxLength": 2**18},
-    },
-    "X-As-Of": {
-        "description": "Instant at which the response was computed.",
-        "required": True,
-        "schema": {"type": "string", "format": "date-time"},
-    },
-    "ETag": {
-        "description": "Version of the entry, for If-Match.",
-        "required": True,
-        "schema": {"type": "string", "maxLength": 16},
-    },
-    "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
-    "Retry-After": {
-        "description": "Seconds to wait before you retry.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 1, "maximum": 3600},
-    },
-    "Location": {
-        "description": "URL of what was created. For a password link, of its user.",
-        "required": True,
-        "schema": {"type": "string", "maxLength": 300},
-    },
-    "Idempotent-Replayed": {
-        "description": "`true` if the Idempotency-Key was used before, and nothing was changed now. Else absent.",
-        "schema": {"const": "true"},
-    },
-    "RateLimit-Policy": {
-        "description": "Limit of your credential, or the one that you reached: its name, its quota (`q`) and its "
-        "window in seconds (`w`).",
-        "required": True,
-        "schema": {"type": "string", "pattern": '^"[a-z-]+";q=[0-9]+;w=[0-9]+$', "maxLength": 100},
-    },
-    "RateLimit": {
-        "description": "Remaining quota (`r`), and seconds until there is more (`t`).",
-        "required": True,
-        "schema": {"type": "string", "pattern": '^"[a-z-]+";r=[0-9]+;t=[0-9]+$', "maxLength": 100},
-    },
-}
-RATE_LIMIT_HEADERS = ("RateLimit-Policy", "RateLimit")
-HEADERS_BY_STATUS = {
-    "201": ("Location",),
-    "401": ("WWW-Authenticate",),
-    "412": ("ETag",),
-    "429": ("Retry-After", *RATE_LIMIT_HEADERS),
-    "503": ("Retry-After",),
-}
-MEDIA_TYPE_ERRORS = {"application/json": JsonRequired, "application/x-www-form-urlencoded": FormRequired}
-HEADERS_BY_PARAMETER = {
-    "skip": ("X-Total-Count", "Link"),
-    "cursor": ("Link",),
-    "start_date": ("X-As-Of",),
-    "month": ("X-As-Of",),
-    "Idempotency-Key": ("Idempotent-Replayed",),
-}
-HEADERS_BY_TAG = {"reports": ("X-As-Of",)}
-HEADER_BY_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
 
 
 def operation_id(route: APIRoute) -> str:
@@ -172,67 +107,30 @@ def install_openapi(app: FastAPI) -> None:
 
     def build_document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = get_openapi(
-                title=app.title, version=__version__, description=DESCRIPTION, routes=app.routes, tags=TAGS
-            )
+            options: dict[str, Any] = {"title": app.title, "version": __version__, "description": DESCRIPTION}
+            # A copy, because FastAPI puts parts of the routers' arguments into the document.
+            document = deepcopy(get_openapi(**options, routes=app.routes, tags=TAGS))
             schemas = document["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for operations in document["paths"].values():
+            for path, operations in document["paths"].items():
                 for operation in operations.values():
-                    _remove_null_type(operation)
+                    complete_parameters(operation)
                     add_security(operation)
-                    _add_common_errors(operation)
-                    _add_headers(operation)
+                    use_shared_responses(path, operation)
+                    complete_response(operation)
+                    add_headers(operation)
                     _add_body_example(operation, schemas)
-            schemas["Problem"] = PROBLEM_SCHEMA
+            schemas["Problem"] = deepcopy(PROBLEM_SCHEMA)
+            complete_schemas(schemas)
             document["components"]["headers"] = HEADERS
+            document["components"]["responses"] = responses = shared_responses()
+            add_shared_headers(responses)
             document["components"]["securitySchemes"] |= SECURITY_SCHEMES
             app.openapi_schema = document_below("", document)
         return app.openapi_schema
 
     app.openapi = build_document  # type: ignore[method-assign]
-
-
-def _remove_null_type(operation: dict[str, Any]) -> None:
-    """Remove null from the types of optional parameters, because no query or header can contain null."""
-    for parameter in operation.get("parameters", []):
-        variants = [variant for variant in parameter["schema"].pop("anyOf", []) if variant != {"type": "null"}]
-        parameter["schema"] |= variants[0] if variants else {}
-
-
-def _add_common_errors(operation: dict[str, Any]) -> None:
-    """Add the error responses of the middlewares, and those of a body with another media type."""
-    error_types: list[type[DomainError]] = [HostNotServed]
-    media_types = operation.get("requestBody", {}).get("content", {})
-    if media_types:
-        error_types.append(BodyTooSlow)
-    error_types += [error for media_type, error in MEDIA_TYPE_ERRORS.items() if media_type in media_types]
-    responses = operation["responses"]
-    for status, response in error_responses(*error_types).items():
-        present = responses.setdefault(str(status), response)
-        if present is not response:
-            present["description"] += f"; {response['description']}"
-            present["content"][MEDIA_TYPE]["examples"] |= response["content"][MEDIA_TYPE]["examples"]
-    operation["responses"] = dict(sorted(responses.items()))
-
-
-def _add_headers(operation: dict[str, Any]) -> None:
-    """Add the response headers, which depend on parameters, tag, status and schema."""
-    parameter_names = [parameter["name"] for parameter in operation.get("parameters", [])]
-    success_headers = [header for name in parameter_names for header in HEADERS_BY_PARAMETER.get(name, ())]
-    success_headers += [header for tag in operation["tags"] for header in HEADERS_BY_TAG.get(tag, ())]
-    if operation["security"]:
-        success_headers += RATE_LIMIT_HEADERS
-    for status, response in operation["responses"].items():
-        header_names = list(HEADERS_BY_STATUS.get(status, ())) + (success_headers if status < "300" else [])
-        schema = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
-        header_names = header_names + [
-            HEADER_BY_SCHEMA[name] for name in [schema.rpartition("/")[2]] if name in HEADER_BY_SCHEMA
-        ]
-        response["headers"] = {
-            name: {"$ref": f"#/components/headers/{name}"} for name in ["X-Request-ID", *header_names]
-        }
 
 
 def _add_body_example(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

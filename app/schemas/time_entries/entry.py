@@ -14,16 +14,23 @@ class TimeEntryRead(ResponseModel):
     user_id: Id
     project_id: Id
     start_time: UtcInstant
-    end_time: Annotated[UtcInstant | None, Field(description="Null while the entry is open.")]
+    end_time: Annotated[
+        UtcInstant | None, Field(description="Null while the entry is open.", examples=["2026-03-02T12:00:00Z"])
+    ]
     description: DescriptionRead
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
     needs_review: Annotated[
         bool,
-        Field(description="True if the entry is or was open for longer than STALE_ENTRY_HOURS and was not reviewed."),
+        Field(
+            description="True if the entry is or was open for longer than STALE_ENTRY_HOURS and was not reviewed.",
+            examples=[False],
+        ),
     ]
-    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    version: Annotated[
+        int, Field(ge=1, le=2**31 - 1, description="Number of the state of the entry, for If-Match.", examples=[2])
+    ]
     created_at: UtcInstant
-    updated_at: UtcInstant
+    updated_at: Annotated[UtcInstant, Field(examples=["2026-03-02T12:00:00Z"])]
 
 
 class TimeEntryWithProject(TimeEntryRead):

@@ -1,15 +1,19 @@
 """The OpenAPI document is complete: limits, examples, error responses, security (threats 18, rules: The API)."""
 
+import ast
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from app.api.openapi.problem_examples import DETAILS
+from app.core.database.migrations import ROOT
 from app.core.security.access_tokens import TokenScope
 from app.services.users.csv_format import COLUMNS
 from tests.support.factories import PASSWORD
-from tests.support.in_process_server import openapi_document
+from tests.support.in_process_server import PROBLEM, documented_codes, openapi_document
 
 DOCUMENT = openapi_document()
 OPERATIONS = {
@@ -18,6 +22,10 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 SCHEMAS = DOCUMENT["components"]["schemas"]
+ALL_ANSWERS = [
+    *DOCUMENT["components"]["responses"].values(),
+    *(answer for operation in OPERATIONS.values() for answer in operation["responses"].values()),
+]
 SETTLED = {
     "GET /": "200",
     "POST /api/v1/auth/login": "200",
@@ -154,6 +162,12 @@ def test_every_string_has_a_maximum():
     assert unbounded == []
 
 
+def test_whole_numbers_are_written_without_a_fraction():
+    assert [
+        bound for bound in re.findall(r'"(?:maximum|minimum)": [-0-9.e+]+', json.dumps(DOCUMENT)) if "." in bound
+    ] == []
+
+
 def test_every_integer_has_a_range():
     unbounded = [
         location
@@ -240,29 +254,125 @@ def test_every_body_and_each_of_its_fields_has_an_example(name):
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_documents_its_problems(name):
     operation = OPERATIONS[name]
-    documented = set(operation["responses"])
-    expected = {"421", "500"}
-    if operation.get("parameters") or "requestBody" in operation:
-        expected |= {"422", "413", "415"}
-    if "requestBody" in operation:
-        expected |= {"408"}
+    expected = {408, 413, 415, 421, 422, 500, 503}
     if operation["security"]:
-        expected |= {"401", "429", "503"}
-    if "/admin/" in name or ("/reports/" in name and not name.endswith("/me")):
-        expected |= {"403"}
+        expected |= {401, 403, 429}
     if "{" in name:
-        expected |= {"404"}
+        expected |= {404}
 
-    assert expected <= documented
+    assert [status for status in expected if not documented_codes(operation, status)] == []
     for status, answer in operation["responses"].items():
-        if status < "400":
+        if status >= "400" and not status.endswith("XX"):
+            check_problems(answer, {int(status)})
+            for example in answer["content"][PROBLEM]["examples"].values():
+                assert example["value"]["instance"] == re.sub(r"\{\w+\}", "1", name.partition(" ")[2])
+
+
+def test_errors_that_all_operations_share_are_described_once():
+    shared = DOCUMENT["components"]["responses"]
+    shared_codes = {code for answer in shared.values() for code in answer["content"][PROBLEM]["examples"]}
+
+    for answer in shared.values():
+        check_problems(answer, set(range(400, 600)))
+    for name, operation in OPERATIONS.items():
+        own = [answer["content"][PROBLEM] for answer in operation["responses"].values() if PROBLEM in str(answer)]
+        repeated = {code for content in own for code in content["examples"]} & shared_codes
+        assert repeated <= ({"too_many_changes"} if not operation["security"] else set()), name
+        assert len(operation["responses"]) <= 9, name
+
+
+def check_problems(answer, statuses):
+    """Check that each error of a response has an example with all fields and one of the statuses."""
+    content = answer["content"][PROBLEM]
+    assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert content["examples"]
+    for code, example in content["examples"].items():
+        problem = example["value"]
+        assert (problem["code"], problem["title"]) == (code, example["summary"])
+        assert problem["status"] in statuses
+        assert SCHEMAS["Problem"]["properties"].keys() >= problem.keys() >= set(SCHEMAS["Problem"]["required"])
+
+
+def sentences_in_code():
+    """Return a pattern for each text in the source code of the service, with a wildcard for each value in it."""
+    for source in (ROOT / "app").rglob("*.py"):
+        if source.name == "problem_examples.py":
             continue
-        content = answer["content"]["application/problem+json"]
-        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
-        for code, example in content["examples"].items():
-            assert example["value"]["code"] == code
-            assert str(example["value"]["status"]) == status
-            assert example["value"].keys() >= set(SCHEMAS["Problem"]["required"])
+        for node in ast.walk(ast.parse(source.read_text())):
+            match node:
+                case ast.Constant(value=str() as text):
+                    yield re.escape(text)
+                case ast.JoinedStr(values=parts):
+                    yield "".join(re.escape(part.value) if isinstance(part, ast.Constant) else ".+" for part in parts)
+
+
+def test_the_example_of_an_error_is_a_sentence_that_the_service_sends():
+    patterns = [re.compile(pattern) for pattern in sentences_in_code() if len(re.findall("[a-z]", pattern)) > 15]
+    unsent = {code for code, text in DETAILS.items() if not any(pattern.fullmatch(text) for pattern in patterns)}
+    documented = {
+        code for answer in ALL_ANSWERS for code in answer.get("content", {}).get(PROBLEM, {}).get("examples", ())
+    }
+
+    assert documented - DETAILS.keys() == set(), "each error needs a sentence"
+    assert unsent == {"validation_failed"}, "its sentence begins with the name of the field"
+
+
+def test_the_example_of_an_invalid_request_is_what_the_service_sends(admin):
+    refused = admin.post("/time-entries/clock-in", json={"description": "Landing page"}).json()
+    example = DOCUMENT["components"]["responses"]["RequestError"]["content"][PROBLEM]["examples"]["validation_failed"]
+
+    assert example["value"] == refused | {"request_id": example["value"]["request_id"]}
+
+
+def test_every_field_is_described():
+    fields = {f"{name}.{field}": schema for name, each in SCHEMAS.items() for field, schema in properties(each)}
+
+    assert len(fields) > 250
+    assert [name for name, schema in fields.items() if not (schema.get("description") or "$ref" in schema)] == []
+
+
+def properties(schema):
+    return schema.get("properties", {}).items()
+
+
+PARAMETERS = {
+    f"{name} {parameter['name']}": parameter
+    for name, operation in OPERATIONS.items()
+    for parameter in operation.get("parameters", [])
+}
+
+
+def test_every_parameter_is_described_and_has_an_example_or_a_default():
+    assert [name for name, parameter in PARAMETERS.items() if not parameter["description"]] == []
+    assert [name for name, each in PARAMETERS.items() if not {"examples", "default"} & each["schema"].keys()] == []
+
+
+def test_swagger_fills_in_what_is_required_and_no_filter():
+    """Swagger UI copies the example of a parameter into its field, and sends it with Execute."""
+    filled = {name for name, parameter in PARAMETERS.items() if "example" in parameter}
+
+    assert filled == {name for name, parameter in PARAMETERS.items() if parameter["required"]}
+    dates = [PARAMETERS[f"GET /api/v1/time-entries/me {name}"]["example"] for name in ("start_date", "end_date")]
+    assert dates == ["2026-03-01", "2026-03-31"]
+
+
+@pytest.mark.parametrize("schema", ["TimeEntryRead", "TimeEntryWithProject"])
+def test_the_example_of_an_entry_is_one_that_can_exist(schema):
+    entry = {name: field["examples"][0] for name, field in properties(SCHEMAS[schema]) if "examples" in field}
+
+    assert entry["created_at"] == entry["start_time"] < entry["end_time"] == entry["updated_at"]
+    assert (entry["needs_review"], entry["version"]) == (False, 2)
+
+
+def test_the_example_of_a_clock_in_is_an_open_entry(admin, website):
+    started = admin.clock_in(website.id, "Landing page").json()
+    current = admin.get("/time-entries/current").json()
+
+    for name, entry in (("POST /api/v1/time-entries/clock-in", started), ("GET /api/v1/time-entries/current", current)):
+        example = OPERATIONS[name]["responses"]["200"]["content"]["application/json"]["example"]
+        assert example.keys() == entry.keys()
+        for field in ("end_time", "version", "needs_review", "description"):
+            assert example[field] == entry[field]
 
 
 def test_answers_name_their_headers():
@@ -274,9 +384,13 @@ def test_answers_name_their_headers():
     created = OPERATIONS["POST /api/v1/time-entries"]["responses"]["201"]["headers"]
     assert people["200"]["headers"].keys() == {"X-Request-ID", "X-Total-Count", "Link"} | limits
     assert created.keys() == {"X-Request-ID", "Location", "Idempotent-Replayed", "ETag"} | limits
-    assert people["401"]["headers"].keys() == {"X-Request-ID", "WWW-Authenticate"}
-    assert people["429"]["headers"].keys() == {"X-Request-ID", "Retry-After", "RateLimit-Policy", "RateLimit"}
-    assert people["503"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
+    shared, exports = DOCUMENT["components"]["responses"], OPERATIONS["GET /api/v1/reports/export/csv"]["responses"]
+    assert exports["429"]["headers"].keys() == {"X-Request-ID", "Retry-After"} | limits
+    assert exports["503"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
+    refusals = {"X-Request-ID", "Retry-After", "WWW-Authenticate"} | limits
+    assert shared["RequestError"]["headers"].keys() == refusals
+    assert shared["AnonymousRequestError"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
+    assert shared["ServerError"]["headers"].keys() == {"X-Request-ID", "Retry-After"}
     assert hours["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"} | limits
     assert sheet["200"]["headers"].keys() == {"X-Request-ID", "X-As-Of"} | limits
     assert sheet["200"]["content"].keys() == {"application/pdf"}
