@@ -6,6 +6,11 @@ Rows that are added between two pages do not shift the pages.
 import base64
 import binascii
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import Column, Select
 
 from app.core.errors import Invalid
 
@@ -15,6 +20,47 @@ MAX_OWN_ROWS = 500
 """The same for reads that use the permits of punches: own entries, the personal report and the history of an entry."""
 MAX_KEY = 2**32  # seconds until 2106, and larger than any user id
 MAX_LAST_KEY = 2**53  # an entry's id, or a position in a chain
+
+
+class _WithId(Protocol):
+    @property
+    def id(self) -> Any: ...
+
+
+_Row = TypeVar("_Row", bound=_WithId)
+_Statement = TypeVar("_Statement", bound=Select[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class PageRows(Generic[_Row]):
+    """The rows of one page, the id of the last one if more rows follow, and the number of rows on all pages."""
+
+    rows: Sequence[_Row]
+    last_id: int | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageOfIds:
+    """The part of a list sorted by id that a page shows: `limit` rows after the id `after`, or after `skip` rows.
+
+    A row that leaves the list between two pages shifts the rows after it. So `skip` then misses one, but `after` not.
+    """
+
+    limit: int
+    skip: int = 0
+    after: int | None = None
+
+    def select(self, statement: _Statement, id_column: Column[int]) -> _Statement:
+        """Return the statement for the rows of the page, and one more row if there is another page."""
+        if self.after is not None:
+            statement = statement.where(id_column > self.after)
+        return statement.order_by(id_column).offset(self.skip).limit(self.limit + 1)
+
+    def cut(self, rows: Sequence[_Row], total: int) -> PageRows[_Row]:
+        """Return the rows of `select` without the additional one."""
+        page_rows = rows[: self.limit]
+        return PageRows(page_rows, int(page_rows[-1].id) if len(rows) > self.limit else None, total)
 
 
 class InvalidCursor(Invalid):

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request, Response
 
 from app.api.dependencies.transactions import RequestTransactionRunner, get_runtime
 from app.api.http.response_headers import etag, external_path
+from app.core.pagination import InvalidCursor, PageOfIds, PageRows, decode_cursor, encode_cursor
 from app.core.server.ip_addresses import normalize_address
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now
@@ -42,27 +43,54 @@ async def _get_period(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list with a total."""
+    """One page of a list with a total, sorted by id."""
 
-    skip: int
-    limit: int
+    ids: PageOfIds
     request: Request
 
-    def set_headers(self, response: Response, total: int) -> None:
-        """Set X-Total-Count, and Link if there is a next page."""
-        response.headers["X-Total-Count"] = str(total)
-        if self.skip + self.limit < total:
-            query: dict[str, Any] = dict(self.request.query_params)
-            query |= {"skip": self.skip + self.limit, "limit": self.limit}
-            response.headers["Link"] = f'<{external_path(self.request)}?{urlencode(query)}>; rel="next"'
+    def set_headers(self, response: Response, page: PageRows[Any]) -> None:
+        """Set X-Total-Count, and Link if there is a next page. It continues with `skip` if the request has it."""
+        response.headers["X-Total-Count"] = str(page.total)
+        if page.last_id is None:
+            return
+        has_skip = "skip" in self.request.query_params
+        place = {"skip": self.ids.skip + self.ids.limit} if has_skip else {"cursor": encode_cursor(page.last_id)}
+        _set_next(self.request, response, {**place, "limit": self.ids.limit})
+
+
+def _set_next(request: Request, response: Response, changed: dict[str, Any]) -> None:
+    """Set Link to the URL of this request with other parameters."""
+    query = urlencode(dict(request.query_params) | changed)
+    response.headers["Link"] = f'<{external_path(request)}?{query}>; rel="next"'
+
+
+Cursor = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="Start of the page, from the `Link` header of the previous one.",
+        examples=["WzEwMF0"],
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of items to return.")]
 
 
 async def _get_page(
     request: Request,
-    skip: Annotated[int, Query(ge=0, le=MAX_ID, description="Number of items to skip.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of items to return.")] = 100,
+    cursor: Cursor = None,
+    skip: Annotated[
+        int, Query(ge=0, le=MAX_ID, description="Number of items to skip. Prefer `cursor`, which misses no item.")
+    ] = 0,
+    limit: Limit = 100,
 ) -> Page:
-    return Page(skip, limit, request)
+    if cursor is None:
+        return Page(PageOfIds(limit, skip=skip), request)
+    if "skip" in request.query_params:
+        raise InvalidCursor("Send either cursor or skip, but not both.")
+    (after,) = decode_cursor(cursor, 1)
+    return Page(PageOfIds(limit, after=min(after, MAX_ID)), request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +104,10 @@ class CursorPage:
     def set_headers(self, response: Response, next_cursor: str | None) -> None:
         """Set Link if there is a next page."""
         if next_cursor is not None:
-            query: dict[str, Any] = dict(self.request.query_params) | {"cursor": next_cursor, "limit": self.limit}
-            response.headers["Link"] = f'<{external_path(self.request)}?{urlencode(query)}>; rel="next"'
+            _set_next(self.request, response, {"cursor": next_cursor, "limit": self.limit})
 
 
-async def _get_cursor_page(
-    request: Request,
-    cursor: Annotated[
-        str | None,
-        Query(
-            min_length=1,
-            max_length=200,
-            pattern="^[A-Za-z0-9_-]+$",
-            description="Start of the page, from the `Link` header of the previous one.",
-        ),
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of items to return.")] = 100,
-) -> CursorPage:
+async def _get_cursor_page(request: Request, cursor: Cursor = None, limit: Limit = 100) -> CursorPage:
     return CursorPage(cursor, limit, request)
 
 

@@ -9,6 +9,7 @@ from app.api.dependencies.parameters import Now, PageDep, PathId
 from app.api.http.response_headers import set_location
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, ROLE_ERRORS
+from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope
 from app.schemas.projects import ProjectCreate, ProjectRead, ProjectUpdate
 from app.schemas.types import SearchText
@@ -24,12 +25,12 @@ UserTransaction = Annotated[
 ]
 
 
-@router.get("", summary="List projects that I may clock in on", responses=error_responses(*AUTH_ERRORS))
+@router.get("", summary="List projects that I may clock in on", responses=error_responses(*AUTH_ERRORS, InvalidCursor))
 async def list_bookable_projects(tx: UserTransaction, page: PageDep, response: Response) -> list[ProjectRead]:
     """Active projects that you may clock in on, sorted by id. `X-Total-Count` has the total."""
-    rows, total = await tx.read(projects.list_bookable, skip=page.skip, limit=page.limit)
-    page.set_headers(response, total)
-    return [ProjectRead.model_validate(project) for project in rows]
+    bookable = await tx.read(projects.list_bookable, page.ids)
+    page.set_headers(response, bookable)
+    return [ProjectRead.model_validate(project) for project in bookable.rows]
 
 
 @admin_router.post(
@@ -44,7 +45,7 @@ async def create_project(
     return project
 
 
-@admin_router.get("", summary="List projects", responses=error_responses(*ROLE_ERRORS))
+@admin_router.get("", summary="List projects", responses=error_responses(*ROLE_ERRORS, InvalidCursor))
 async def list_projects(
     tx: AdminTransaction,
     page: PageDep,
@@ -53,11 +54,9 @@ async def list_projects(
     is_active: Annotated[bool | None, Query(description="`true`: only active. `false`: only archived.")] = None,
 ) -> list[ProjectRead]:
     """All projects, including archived ones, sorted by id."""
-    rows, total = await tx.read(
-        projects.list_page, is_active=is_active, search=search, skip=page.skip, limit=page.limit
-    )
-    page.set_headers(response, total)
-    return [ProjectRead.model_validate(project) for project in rows]
+    matching = await tx.read(projects.list_page, page.ids, is_active=is_active, search=search)
+    page.set_headers(response, matching)
+    return [ProjectRead.model_validate(project) for project in matching.rows]
 
 
 @admin_router.get("/{project_id}", summary="Get a project", responses=error_responses(*ROLE_ERRORS, ProjectNotFound))
@@ -82,15 +81,15 @@ async def update_project(project_id: PathId, body: ProjectUpdate, tx: AdminTrans
 @admin_router.get(
     "/{project_id}/members",
     summary="List a project's members",
-    responses=error_responses(*ROLE_ERRORS, ProjectNotFound),
+    responses=error_responses(*ROLE_ERRORS, ProjectNotFound, InvalidCursor),
 )
 async def list_project_members(
     project_id: PathId, tx: AdminTransaction, page: PageDep, response: Response
 ) -> list[UserRead]:
     """The users who may clock in on the project, sorted by id. If the list is empty, all users may."""
-    rows, total = await tx.read(projects.list_members, project_id, skip=page.skip, limit=page.limit)
-    page.set_headers(response, total)
-    return [UserRead.model_validate(user) for user in rows]
+    members = await tx.read(projects.list_members, project_id, page.ids)
+    page.set_headers(response, members)
+    return [UserRead.model_validate(user) for user in members.rows]
 
 
 @admin_router.put(

@@ -8,6 +8,7 @@ from sqlalchemy import Row, Select, delete, func, insert, select
 
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
+from app.core.pagination import PageOfIds, PageRows
 from app.core.security.access_tokens import Claims, TokenScope
 from app.core.security.opaque_tokens import digest
 from app.core.security.passwords import PasswordHasher
@@ -23,7 +24,8 @@ from app.services.auth.login_sessions import Client
 from app.services.auth.reauthentication import PasswordCheck, check_password, reauthenticate_unless_recent
 
 MAX_PER_USER = 50
-_TOKEN_QUERY = select(*(column for column in API_TOKEN.c if column.name != "token_hash")).order_by(API_TOKEN.c.id)
+_TOKENS = select(*(column for column in API_TOKEN.c if column.name != "token_hash"))
+_TOKEN_QUERY = _TOKENS.order_by(API_TOKEN.c.id)
 
 
 async def create_api_token(
@@ -84,16 +86,15 @@ def get_own(session: Session, actor: Actor, token_id: int) -> ApiTokenRead:
     return _as_responses(session.execute(_TOKEN_QUERY.where(API_TOKEN.c.id == token_id)).all())[0]
 
 
-def list_page(
-    session: Session, _actor: Actor, user_id: int | None, *, skip: int, limit: int
-) -> tuple[list[ApiTokenRead], int]:
-    """Return one page of tokens by id, and the total. `user_id` limits both to one user."""
+def list_page(session: Session, _actor: Actor, user_id: int | None, page: PageOfIds) -> PageRows[ApiTokenRead]:
+    """Return one page of tokens by id. `user_id` limits the list to one user."""
 
     def filter_by_user(statement: Select[Any]) -> Select[Any]:
         return statement if user_id is None else statement.where(API_TOKEN.c.user_id == user_id)
 
     total = session.execute(filter_by_user(select(func.count()).select_from(API_TOKEN))).scalar_one()
-    return _as_responses(session.execute(filter_by_user(_TOKEN_QUERY).offset(skip).limit(limit)).all()), total
+    tokens = _as_responses(session.execute(page.select(filter_by_user(_TOKENS), API_TOKEN.c.id)).all())
+    return page.cut(tokens, total)
 
 
 def revoke_own(session: Session, actor: Actor, token_id: int, *, at: datetime) -> None:

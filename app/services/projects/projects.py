@@ -1,12 +1,12 @@
 """Projects. Admins manage them. If a project has members, only they can book it; otherwise every user can."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, or_, select, true
 
 from app.core.database.session import Session
+from app.core.pagination import PageOfIds, PageRows
 from app.core.text import name_key
 from app.models.projects import Project
 from app.models.tables import PROJECT, PROJECT_MEMBER, USER
@@ -25,21 +25,21 @@ def bookable_by(user_id: ColumnElement[int] | int) -> ColumnElement[bool]:
     return or_(~has_members, is_member)
 
 
-def list_bookable(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[Project], int]:
-    """Return one page of the active projects that the actor may book, by id, and the total."""
-    return _list_matching(session, PROJECT.c.is_active & bookable_by(actor.id), skip=skip, limit=limit)
+def list_bookable(session: Session, actor: Actor, page: PageOfIds) -> PageRows[Project]:
+    """Return one page of the active projects that the actor may book, by id."""
+    return _list_matching(session, PROJECT.c.is_active & bookable_by(actor.id), page)
 
 
 def list_page(
-    session: Session, _actor: Actor, *, is_active: bool | None, search: str | None, skip: int, limit: int
-) -> tuple[Sequence[Project], int]:
-    """Return one page of the matching projects by id, and the total."""
+    session: Session, _actor: Actor, page: PageOfIds, *, is_active: bool | None, search: str | None
+) -> PageRows[Project]:
+    """Return one page of the matching projects by id."""
     condition: ColumnElement[bool] = true()
     if is_active is not None:
         condition &= PROJECT.c.is_active == is_active
     if search is not None:
         condition &= PROJECT.c.name_key.contains(name_key(search), autoescape=True)
-    return _list_matching(session, condition, skip=skip, limit=limit)
+    return _list_matching(session, condition, page)
 
 
 def get(session: Session, _actor: Actor, project_id: int) -> Project:
@@ -86,18 +86,15 @@ def change(session: Session, actor: Actor, project_id: int, data: ProjectUpdate,
     return project
 
 
-def list_members(
-    session: Session, actor: Actor, project_id: int, *, skip: int, limit: int
-) -> tuple[Sequence[User], int]:
-    """Return one page of the project's members by id, and the total. Raises ProjectNotFound.
+def list_members(session: Session, actor: Actor, project_id: int, page: PageOfIds) -> PageRows[User]:
+    """Return one page of the project's members by id. Raises ProjectNotFound.
 
     A total of 0 means that every user can book the project.
     """
     get(session, actor, project_id)
     is_member = USER.c.id.in_(select(PROJECT_MEMBER.c.user_id).where(PROJECT_MEMBER.c.project_id == project_id))
     total = session.execute(select(func.count()).select_from(USER).where(is_member)).scalar_one()
-    users = session.scalars(select(User).where(is_member).order_by(USER.c.id).offset(skip).limit(limit)).all()
-    return users, total
+    return page.cut(session.scalars(page.select(select(User).where(is_member), USER.c.id)).all(), total)
 
 
 def add_member(session: Session, actor: Actor, project_id: int, user_id: int, *, at: datetime) -> None:
@@ -125,12 +122,9 @@ def remove_member(session: Session, actor: Actor, project_id: int, user_id: int,
     _record_membership(session, "project:remove_member", actor, project_id, user_id, at=at)
 
 
-def _list_matching(
-    session: Session, condition: ColumnElement[bool], *, skip: int, limit: int
-) -> tuple[Sequence[Project], int]:
+def _list_matching(session: Session, condition: ColumnElement[bool], page: PageOfIds) -> PageRows[Project]:
     total = session.execute(select(func.count()).select_from(PROJECT).where(condition)).scalar_one()
-    query = select(Project).where(condition).order_by(PROJECT.c.id).offset(skip).limit(limit)
-    return session.scalars(query).all(), total
+    return page.cut(session.scalars(page.select(select(Project).where(condition), PROJECT.c.id)).all(), total)
 
 
 def _load_for_update(session: Session, project_id: int) -> Project:

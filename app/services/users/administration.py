@@ -4,17 +4,17 @@ Changes of role, active flag and manager keep two rules that span users. There i
 never form a cycle. `locks.lock_user_rules` serialises these changes.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Select, String, bindparam, func, or_, select, type_coerce
+from sqlalchemy import Row, Select, String, bindparam, func, or_, select, type_coerce
 
 from app.core.database.dialect import instant_text, upsert
 from app.core.database.execution_options import PREPARE
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
+from app.core.pagination import PageOfIds, PageRows
 from app.core.security.passwords import UNUSABLE_PASSWORD, PasswordHasher
 from app.core.text import casefold_key, name_key
 from app.models.tables import TIME_ZONE, USER
@@ -47,7 +47,14 @@ _COUNT = select(func.count()).select_from(USER).execution_options(**{PREPARE: Tr
 _AS_JSON = {"role": type_coerce(USER.c.role, String), "created_at": instant_text(USER.c.created_at)}
 _ACCOUNTS = select(*(_AS_JSON.get(name, USER.c[name]).label(name) for name in AccountRead.model_fields))
 _SKIPPED = USER.alias("skipped")
-_FIRST_ID = select(_SKIPPED.c.id).order_by(_SKIPPED.c.id).offset(bindparam("skip")).limit(1).scalar_subquery()
+_FIRST_ID = (
+    select(_SKIPPED.c.id)
+    .where(_SKIPPED.c.id > bindparam("after"))
+    .order_by(_SKIPPED.c.id)
+    .offset(bindparam("skip"))
+    .limit(1)
+    .scalar_subquery()
+)
 # A page of all users. The offset is applied in the index of the id, so skipped rows are not read.
 _ALL_USERS = (
     _ACCOUNTS.where(USER.c.id >= _FIRST_ID)
@@ -136,24 +143,24 @@ def as_row(session: Session, data: NewUser, *, password_hash: str, at: datetime)
     }
 
 
-def list_page(session: Session, _actor: Actor, data: UserFilter, *, skip: int, limit: int) -> tuple[bytes, int]:
-    """Return one page of the matching users by id, as a JSON array of AccountRead, and the total."""
+def list_page(session: Session, _actor: Actor, data: UserFilter, page: PageOfIds) -> tuple[bytes, PageRows[Row[Any]]]:
+    """Return one page of the matching users by id, as a JSON array of AccountRead and as rows."""
     if data == UserFilter():
         total = session.execute(_COUNT).scalar_one()
-        rows = session.execute(_ALL_USERS, {"skip": skip, "limit": limit})
+        params = {"after": page.after or 0, "skip": page.skip, "limit": page.limit + 1}
+        rows = session.execute(_ALL_USERS, params).all()
     else:
         total = session.execute(_apply_filter(select(func.count()).select_from(USER), data)).scalar_one()
-        statement = _apply_filter(_ACCOUNTS, data)
-        rows = session.execute(statement.order_by(USER.c.id).offset(skip).limit(limit))
-    return to_json([dict(row._mapping) for row in rows]), total
+        rows = session.execute(page.select(_apply_filter(_ACCOUNTS, data), USER.c.id)).all()
+    result = page.cut(rows, total)
+    return to_json([dict(row._mapping) for row in result.rows]), result
 
 
-def list_team(session: Session, actor: Actor, *, skip: int, limit: int) -> tuple[Sequence[User], int]:
-    """Return one page of the users that the actor may see, including themselves, by id, and the total."""
+def list_team(session: Session, actor: Actor, page: PageOfIds) -> PageRows[User]:
+    """Return one page of the users that the actor may see, including themselves, by id."""
     is_visible = visibility.visible_to(actor, USER.c.id)
     total = session.execute(select(func.count()).select_from(USER).where(is_visible)).scalar_one()
-    users = session.scalars(select(User).where(is_visible).order_by(USER.c.id).offset(skip).limit(limit)).all()
-    return users, total
+    return page.cut(session.scalars(page.select(select(User).where(is_visible), USER.c.id)).all(), total)
 
 
 def get(session: Session, _actor: Actor, user_id: int) -> User:

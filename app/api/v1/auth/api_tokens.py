@@ -16,6 +16,7 @@ from app.api.dependencies.parameters import ClientDep, Now, PageDep, PathId, Run
 from app.api.http.response_headers import set_location
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, RECENT_LOGIN_ERRORS, ROLE_ERRORS
+from app.core.pagination import InvalidCursor
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated, ApiTokenRead
 from app.schemas.types import MAX_ID
 from app.services.access.errors import RoleRequired
@@ -76,7 +77,7 @@ async def revoke_my_api_token(token_id: PathId, tx: RevokingTransaction, now: No
     await tx.write(api_tokens.revoke_own, token_id, at=now)
 
 
-@admin_router.get("", summary="List API tokens", responses=error_responses(*ROLE_ERRORS))
+@admin_router.get("", summary="List API tokens", responses=error_responses(*ROLE_ERRORS, InvalidCursor))
 async def list_api_tokens(
     tx: AdminTransaction,
     page: PageDep,
@@ -84,9 +85,9 @@ async def list_api_tokens(
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only tokens of this user.")] = None,
 ) -> list[ApiTokenRead]:
     """API tokens of all users with their scopes and last use, sorted by id. `X-Total-Count` has the total."""
-    tokens, total = await tx.read(api_tokens.list_page, user_id, skip=page.skip, limit=page.limit)
-    page.set_headers(response, total)
-    return tokens
+    tokens = await tx.read(api_tokens.list_page, user_id, page.ids)
+    page.set_headers(response, tokens)
+    return list(tokens.rows)
 
 
 @admin_router.delete(

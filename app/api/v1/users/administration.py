@@ -10,6 +10,7 @@ from app.api.http.response_headers import set_location
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.paths import USER_PATH
 from app.api.v1.shared_errors import ROLE_ERRORS
+from app.core.pagination import InvalidCursor
 from app.core.security.passwords import LoginQueueFull, WeakPassword
 from app.models.users import Role
 from app.schemas.types import MAX_ID, SearchText
@@ -49,7 +50,9 @@ async def create_user(
     return user
 
 
-@router.get("", summary="List users", response_model=list[AccountRead], responses=error_responses(*ROLE_ERRORS))
+@router.get(
+    "", summary="List users", response_model=list[AccountRead], responses=error_responses(*ROLE_ERRORS, InvalidCursor)
+)
 async def list_users(
     tx: AdminTransaction,
     page: PageDep,
@@ -60,9 +63,9 @@ async def list_users(
 ) -> Response:
     """Users sorted by id. `X-Total-Count` has the total, `Link` the next page."""
     filters = UserFilter(search=search, role=role, is_active=is_active, manager_id=manager_id)
-    users_json, total = await tx.read(administration.list_page, filters, skip=page.skip, limit=page.limit)
+    users_json, users = await tx.read(administration.list_page, filters, page.ids)
     response = Response(users_json, media_type="application/json")
-    page.set_headers(response, total)
+    page.set_headers(response, users)
     return response
 
 

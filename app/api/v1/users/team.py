@@ -8,6 +8,7 @@ from app.api.dependencies.authentication import UserTransactionRunner, require_u
 from app.api.dependencies.parameters import PageDep
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
+from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope
 from app.schemas.users.user import UserRead
 from app.services.users import administration
@@ -18,9 +19,9 @@ UserTransaction = Annotated[
 ]
 
 
-@router.get("", summary="List users whom I may see", responses=error_responses(*AUTH_ERRORS))
+@router.get("", summary="List users whom I may see", responses=error_responses(*AUTH_ERRORS, InvalidCursor))
 async def list_team_members(tx: UserTransaction, page: PageDep, response: Response) -> list[UserRead]:
     """The users whom you may see: yourself, as a manager also direct and indirect reports, as an admin all users."""
-    users, total = await tx.read(administration.list_team, skip=page.skip, limit=page.limit)
-    page.set_headers(response, total)
-    return [UserRead.model_validate(user) for user in users]
+    users = await tx.read(administration.list_team, page.ids)
+    page.set_headers(response, users)
+    return [UserRead.model_validate(user) for user in users.rows]
