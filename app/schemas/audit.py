@@ -9,7 +9,9 @@ from app.schemas.types import EntryId, Id, ResponseModel, UtcInstant
 
 FieldValues = Annotated[
     dict[str, Any] | None,
-    WithJsonSchema({"type": ["object", "null"], "maxProperties": 50}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "object", "additionalProperties": True, "maxProperties": 50}, {"type": "null"}]}
+    ),
     Field(description="Values by field name. An erased personal value is null."),
 ]
 ReasonRead = Annotated[str | None, Field(max_length=500)]

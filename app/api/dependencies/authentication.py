@@ -45,7 +45,7 @@ class Authentication(OAuth2PasswordBearer, Generic[_Caller]):
             tokenUrl="/api/v1/auth/login",
             scheme_name=OAuth2PasswordBearer.__name__,
             auto_error=False,
-            description="Log in with e-mail (as username) and password.",
+            description="Log in with e-mail (as username) and password. A login has all scopes, whichever you select.",
         )
         self._identify = identify
         self._ends_credentials = ends_credentials

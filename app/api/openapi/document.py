@@ -26,9 +26,9 @@ Record working time to the second: clock in and out, correct entries, report and
 3. Clock in with `POST /time-entries/clock-in` and that `id` as `project_id`.
 4. Clock out with `POST /time-entries/clock-out`, and list your entries with `GET /time-entries/me`.
 
-**Scripts and terminals:** create an API token with `POST /auth/api-tokens`. Here you can enter it under *ApiToken*. The
-`security` of each operation lists the scopes of `ApiToken` that it accepts. An operation without them does not accept
-API tokens.
+**Scripts and terminals:** create an API token with `POST /auth/api-tokens`. Here you can enter it under *ApiToken*. It
+needs one of the scopes that the `security` of the operation lists. An operation without scopes does not accept API
+tokens.
 
 **HEAD** is accepted wherever GET is.
 
@@ -107,7 +107,13 @@ def install_openapi(app: FastAPI) -> None:
 
     def build_document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            options: dict[str, Any] = {"title": app.title, "version": __version__, "description": DESCRIPTION}
+            options: dict[str, Any] = {
+                "title": app.title,
+                "version": __version__,
+                "description": DESCRIPTION,
+                "contact": {"name": "The operator of this service"},
+                "license_info": {"name": "MIT License", "identifier": "MIT"},
+            }
             # A copy, because FastAPI puts parts of the routers' arguments into the document.
             document = deepcopy(get_openapi(**options, routes=app.routes, tags=TAGS))
             schemas = document["components"]["schemas"]

@@ -28,7 +28,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "maxLength": 16},
     },
-    "WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}},
+    "WWW-Authenticate": {"required": True, "schema": {"type": "string", "const": "Bearer"}},
     "Retry-After": {
         "description": "Seconds to wait before you retry.",
         "required": True,
@@ -41,7 +41,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Idempotent-Replayed": {
         "description": "`true` if the Idempotency-Key was used before, and nothing was changed now. Else absent.",
-        "schema": {"const": "true"},
+        "schema": {"type": "string", "const": "true"},
     },
     "RateLimit-Policy": {
         "description": "Limit of your credential, or the one that you reached: its name, its quota (`q`) and its "
