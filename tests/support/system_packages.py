@@ -1,4 +1,4 @@
-"""Programs that tests start as real parts of a deployment, such as PgBouncer, nginx, etcd and promtool.
+"""Programs that tests start: parts of a deployment, such as PgBouncer, nginx and promtool, and Node for clients.
 
 `python -m tests.support.system_packages` prints the Debian packages that are missing on this machine.
 """
@@ -14,6 +14,8 @@ PACKAGES = {
     "openssl": "openssl",
     "promtool": "prometheus",
     "systemd-analyze": "systemd",
+    "node": "nodejs",
+    "npm": "npm",
 }
 _SEARCH_PATH = os.pathsep.join(
     [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
