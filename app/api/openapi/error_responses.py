@@ -63,7 +63,11 @@ def error_responses(*error_types: type[DomainError]) -> dict[int | str, Response
 
 def shared_responses() -> dict[str, Response]:
     """Return the responses that all operations share, by their name in the document."""
-    return {name: _response(error_types) for name, error_types in _SHARED.items()}
+    return {
+        name: _response(error_types)
+        | {"description": "Any operation: " + ", ".join(f"`{error_type.code}`" for error_type in error_types)}
+        for name, error_types in _SHARED.items()
+    }
 
 
 def use_shared_responses(path: str, operation: dict[str, Any]) -> None:
