@@ -20,11 +20,22 @@ STATIC_FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js",
 _STATIC_DIRECTORY = Path(fastapi_offline.__file__).parent / "static"
 SWAGGER_UI_PARAMETERS = {
     "validatorUrl": None,  # else Swagger UI sends the document's URL to an external validator
-    "persistAuthorization": True,  # in the local storage of the browser, so that a reload keeps the login
+    "persistAuthorization": True,  # so that a reload keeps the login; see SESSION_STORAGE_SCRIPT
     "filter": True,
     "defaultModelsExpandDepth": -1,  # no list of all models below the operations
     "docExpansion": "list",
 }
+SESSION_STORAGE_SCRIPT = """
+const withoutSecrets = (name, value) =>
+    ["password", "clientSecret", "refresh_token"].includes(name) ? undefined : value;
+Object.defineProperty(window, "localStorage", { value: {
+    getItem: (key) => sessionStorage.getItem(key),
+    setItem: (key, value) => sessionStorage.setItem(key, JSON.stringify(JSON.parse(value), withoutSecrets)),
+    removeItem: (key) => sessionStorage.removeItem(key),
+} });
+"""
+"""Swagger UI keeps a login with the password in the local storage of the browser, for good. This keeps the access token
+only, until the tab is closed."""
 _SWAGGER_UI_CSS = """
 .response-col_links, tr.response:not(:hover):not(:focus-within) .headers-wrapper,
 tr.response:not([data-code^="2"]):not(:hover):not(:focus-within) :is(.model-example, .response-controls) {
@@ -35,6 +46,7 @@ tr.response:not([data-code^="2"]):not(:hover):not(:focus-within) :is(.model-exam
 """
 """Show headers, and the example of an error, while the pointer or the focus is on their row. Else an operation with its
 errors would be three times as high."""
+_SWAGGER_UI_HEAD = f"<style>{_SWAGGER_UI_CSS}</style><script>{SESSION_STORAGE_SCRIPT}</script>"
 _CSP = (
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -61,7 +73,7 @@ def add_docs_pages(app: FastAPI) -> None:
         redoc_favicon_url="docs/favicon.png",
         with_google_fonts=False,
     )
-    styled = bytes(swagger.body).decode().replace("</head>", f"<style>{_SWAGGER_UI_CSS}</style></head>")
+    styled = bytes(swagger.body).decode().replace("</head>", f"{_SWAGGER_UI_HEAD}</head>")
     _add_page(app, "/docs", styled)
     _add_page(app, "/redoc", bytes(redoc.body).decode())
     for name in STATIC_FILES:
