@@ -21,18 +21,38 @@ OPERATION_IDS = {
 }
 
 
+PYTHON_FILES = """
+from time_tracking_client.api.exports import export_entries_json, export_entries_xlsx, export_timesheet_pdf
+from time_tracking_client.api.auth import export_my_data
+
+lines, sheet = (each.sync_detailed(client=me, **today) for each in (export_entries_json, export_entries_xlsx))
+pdf = export_timesheet_pdf.sync_detailed(client=me, month=today["start_date"].isoformat()[:7])
+print(*[each.content[:2].decode() for each in (lines, sheet, pdf)], export_my_data.sync(client=me).user.email)
+"""
+TYPESCRIPT_FILES = """
+const lines = await api.GET("/api/v1/reports/export/json", { params, parseAs: "text" });
+const sheet = await api.GET("/api/v1/reports/export/xlsx", { params, parseAs: "arrayBuffer" });
+const query = { month: today.slice(0, 7) };
+const pdf = await api.GET("/api/v1/reports/export/pdf", { params: { query }, parseAs: "arrayBuffer" });
+const own = await api.GET("/api/v1/auth/me/export");
+const first = (file: unknown) => Buffer.from(file as ArrayBuffer).toString("latin1", 0, 2);
+console.log(lines.data?.slice(0, 2), first(sheet.data), first(pdf.data), own.data?.user.email);
+"""
+"""Exports of other media types, added to the programs of the guide."""
+
+
 def code_block(language, *, containing):
     (block,) = [each for each in re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) if containing in each]
     return block
 
 
-def run_program(command, folder, server, user, **environment):
+def run_program(command, folder, server, user):
     """Run a program of the guide as the user, and return the lines that it prints."""
     own = {"API_URL": server.base_url, "API_USER": user.email, "API_PASSWORD": PASSWORD}
     result = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | own | environment,
+        env=os.environ | own,
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS,
@@ -51,6 +71,7 @@ def check_working_day(lines, client, user):
     assert lines[1] == "0 hours"
     assert lines[2].startswith("employee_id,employee_name,project_name,date,")
     assert lines[3].startswith(f"{user.id},Mia ")
+    assert lines[-1] == f'{{" PK %P {user.email}'
 
 
 def test_a_python_client_has_every_operation_and_does_a_working_day(
@@ -58,7 +79,7 @@ def test_a_python_client_has_every_operation_and_does_a_working_day(
 ):
     mia, _ = people.manager("Mia"), people.project("Website")
     (tmp_path / "client.yaml").write_text(code_block("yaml", containing="content_type_overrides"))
-    (tmp_path / "day.py").write_text(code_block("python", containing="clock_in"))
+    (tmp_path / "day.py").write_text(code_block("python", containing="clock_in") + PYTHON_FILES)
     options = (
         "--meta",
         "none",
@@ -84,7 +105,7 @@ def test_a_typescript_client_has_every_operation_and_does_a_working_day(
 ):
     mia, _ = people.manager("Mia"), people.project("Website")
     (tmp_path / "node_modules").symlink_to(tools.folder / "node_modules")
-    (tmp_path / "day.mts").write_text(code_block("ts", containing="clock-in"))
+    (tmp_path / "day.mts").write_text(code_block("ts", containing="clock-in") + TYPESCRIPT_FILES)
     options = ("--default-non-nullable=false", "-o", "api.d.ts")
     output = tools.run_node("openapi-typescript", document_file, *options, folder=tmp_path)
     strict = "--strict --target es2022 --module nodenext --skipLibCheck --types node"

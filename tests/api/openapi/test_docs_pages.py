@@ -31,11 +31,11 @@ def test_a_reload_keeps_the_access_token_but_no_password_and_no_refresh_token():
     script = BROWSER + SESSION_STORAGE_SCRIPT + keep
     result = subprocess.run([find_program("node"), "-e", script], capture_output=True, text=True, check=True)
 
-    (kept,) = json.loads(result.stdout).values()
+    (stored_login,) = json.loads(result.stdout).values()
 
-    assert kept["token"] == {"access_token": "eyJ...", "expires_in": 1800}
-    assert kept["schema"] == LOGIN["OAuth2PasswordBearer"]["schema"]
-    assert kept.keys() == {"schema", "username", "token"}
+    assert stored_login["token"] == {"access_token": "eyJ...", "expires_in": 1800}
+    assert stored_login["schema"] == LOGIN["OAuth2PasswordBearer"]["schema"]
+    assert stored_login.keys() == {"schema", "username", "token"}
 
 
 def test_the_page_runs_the_script_before_swagger_ui(anonymous):
