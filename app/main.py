@@ -173,6 +173,7 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
             "X-Request-ID",
             "X-Total-Count",
             "X-As-Of",
+            "X-Needs-Review",
             "ETag",
             "Link",
             "Location",

@@ -60,6 +60,7 @@ def export(
         with database.write_transaction("cli:export") as session:
             locks.lock_users(session, *([manager] if manager else []))
             exports.record_export(session, export_format, query, scope=scope, actor=None, at=(now := utc_now()))
+        needs_review: list[int] = []
         task = progress.add_task("Entries", total=None)
         with database.read_transaction("cli:export") as session, open_output(target) as file:
             progress.update(task, total=exports.count_entries(session, included, query))
@@ -71,7 +72,10 @@ def export(
                 file.write,
                 at=now,
                 on_rows=lambda rows: progress.update(task, advance=rows),
+                on_needs_review=needs_review.append,
             )
+    if needs_review[0]:
+        typer.echo(f"Entries that need review: {needs_review[0]}.", err=target == STANDARD_OUTPUT)
 
 
 @commands.command("timesheet")

@@ -510,6 +510,16 @@ def test_a_backup_does_not_go_to_standard_output(run_command, tmp_path):
     assert not (tmp_path / "-").exists()
 
 
+def test_an_operator_is_told_how_many_entries_of_the_file_need_review(run_command, people):
+    ana, website = people.employee("Ana"), people.project("Website")
+    people.entry(ana, website, "2026-03-02 08:00", "2026-03-05 08:00", needs_review=True)
+    people.entry(ana, website, "2026-03-06 08:00", "2026-03-06 16:00")
+
+    result = run_command("export", "hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31")
+
+    assert result.stdout == "Wrote hours.csv.\nEntries that need review: 1.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -60,8 +60,11 @@ async def stream_response(
     check: Callable[[Session, Actor], object] = lambda _session, _actor: None,
     media_type: str,
     file_name: str,
+    headers: dict[str, str] | None = None,
 ) -> StreamingResponse:
     """Record an export in a writing transaction, then stream the file that `produce` writes in a read-only one.
+
+    `produce` may add to `headers` before it writes the first bytes.
 
     Returns when the first bytes are written, so that an earlier failure is still an error response. A later one breaks
     the connection. For HEAD, only `check` runs. No file is made and nothing is recorded, because no data is sent.
@@ -69,7 +72,8 @@ async def stream_response(
     Raises TooManyExports (nothing is recorded then), InsufficientStorage if the file can't be written, ServiceBusy, and
     what `check`, `begin` and `produce` raise.
     """
-    headers = {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
+    headers = {} if headers is None else headers
+    headers |= {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
     if tx.anonymous.is_head:
         await tx.read(check)
         return headers_only(media_type, headers)

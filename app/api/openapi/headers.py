@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from app.schemas.types import MAX_ENTRY_ID
+
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-ID": {
         "description": "ID of the request in the server's log. The server keeps the one that you send if it matches "
@@ -22,6 +24,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "Instant at which the response was computed.",
         "required": True,
         "schema": {"type": "string", "format": "date-time"},
+    },
+    "X-Needs-Review": {
+        "description": "Number of entries in the file that need review.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": MAX_ENTRY_ID},
     },
     "ETag": {
         "description": "Version of the entry, for If-Match.",
@@ -68,6 +75,7 @@ HEADERS_BY_PARAMETER = {
     "cursor": ("Link",),
     "start_date": ("X-As-Of",),
     "month": ("X-As-Of",),
+    "columns": ("X-Needs-Review",),
     "idempotency-key": ("Idempotent-Replayed",),
 }
 HEADERS_BY_TAG = {"reports": ("X-As-Of",)}

@@ -64,13 +64,26 @@ class _ExportRequest:
     async def stream(self, export_format: ExportFormat, columns: ExportColumns) -> StreamingResponse:
         query = ExportQuery(self.period, self.scope, self.include_indirect, columns, self.attribution)
         count_rows = EXPORT_ROWS.labels(export_format).inc
+        headers: dict[str, str] = {}
+
+        def set_needs_review(count: int) -> None:
+            headers["X-Needs-Review"] = str(count)
 
         def begin(session: Session, actor: Actor) -> None:
             exports.authorize(session, actor, query, export_format, at=self.now)
 
         def produce(session: Session, actor: Actor, out: Write) -> None:
             users = exports.actor_filter(session, actor, query)
-            exports.write(session, users, query, export_format, out, at=self.now, on_rows=count_rows)
+            exports.write(
+                session,
+                users,
+                query,
+                export_format,
+                out,
+                at=self.now,
+                on_rows=count_rows,
+                on_needs_review=set_needs_review,
+            )
 
         response = await stream_response(
             self.tx,
@@ -79,6 +92,7 @@ class _ExportRequest:
             check=lambda session, actor: exports.actor_filter(session, actor, query),
             media_type=_MEDIA_TYPES[export_format],
             file_name=exports.file_name(query, export_format),
+            headers=headers,
         )
         set_as_of(response, self.now)
         return response
@@ -99,6 +113,7 @@ async def export_entries_csv(export: ExportRequest, columns: ColumnsQuery = Expo
     With `attribution=split`, a row is the segment of an entry inside one local day.
 
     Dates and times are in each entry's time zone, or in `time_zone`. Open entries have no end and no hours.
+    `X-Needs-Review` is the number of entries in the file that need review, such as a forgotten clock-out.
     """
     return await export.stream(ExportFormat.csv, columns)
 

@@ -34,10 +34,16 @@ class Attribution(StrEnum):
     at_midnight = "split"
 
 
+NeedsReviewSeconds = Annotated[
+    Seconds, Field(description="Seconds of `total_seconds` that are of entries with `needs_review`.", examples=[0])
+]
+
+
 class TeamMemberHours(ResponseModel):
     employee: UserRead
     total_seconds: Annotated[Seconds, Field(description="Total of the closed entries, in seconds.")]
     total_hours: Hours
+    needs_review_seconds: NeedsReviewSeconds
     entries: Annotated[
         list[TimeEntryWithProject], Field(description="Oldest first. Empty if `include_entries` is false.")
     ]
@@ -49,6 +55,7 @@ class PersonalReportDay(ResponseModel):
     date: DayRead
     total_seconds: Seconds
     total_hours: Hours
+    needs_review_seconds: NeedsReviewSeconds
     first_start: Annotated[UtcInstant | None, Field(description="Start of the first entry.")]
     last_end: Annotated[UtcInstant | None, Field(description="Latest end of a closed entry.")]
     break_seconds: Annotated[Seconds, Field(description="Total time between the entries, in seconds.", examples=[1800])]
@@ -69,4 +76,5 @@ class PersonalReport(ResponseModel):
     as_of: UtcInstant
     total_seconds: Seconds
     total_hours: Hours
+    needs_review_seconds: NeedsReviewSeconds
     days: Annotated[list[PersonalReportDay], Field(description="Every day of the period, with or without entries.")]

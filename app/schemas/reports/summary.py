@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from app.schemas.reports.report import Attribution
+from app.schemas.reports.report import Attribution, NeedsReviewSeconds
 from app.schemas.types import MAX_ID, DayRead, Hours, Id, ResponseModel, Seconds, UtcInstant
 
 MAX_GROUPS = 3
@@ -82,6 +82,7 @@ class SummaryKeys(TypedDict, total=False):
 class SummaryRow(SummaryKeys):
     total_seconds: Seconds
     total_hours: Hours
+    needs_review_seconds: NeedsReviewSeconds
     entries: Annotated[Count, Field(description="Number of closed entries with time in the group.")]
     users: Annotated[Count, Field(description="Number of distinct users of these entries.")]
 
@@ -103,4 +104,5 @@ class Summary(ResponseModel):
     group_by: list[SummaryGroup]
     total_seconds: Seconds
     total_hours: Hours
+    needs_review_seconds: NeedsReviewSeconds
     rows: Annotated[list[SummaryRow], Field(description="Sorted by the groups in their order, nulls last.")]

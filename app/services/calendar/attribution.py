@@ -6,6 +6,7 @@ that local days are consecutive intervals of instants, without gaps and without 
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select
 
@@ -20,6 +21,13 @@ from app.services.calendar.periods import Bounds, Period, ResolvedPeriod, envelo
 
 _DAY = timedelta(days=1)
 _EARLIER = ENTRY.alias("earlier")
+
+
+class CountedSeconds(NamedTuple):
+    """Whole seconds of closed entries, and how many of them are of entries that need review."""
+
+    total: int = 0
+    needs_review: int = 0
 
 
 def in_period(
@@ -85,13 +93,14 @@ def split_at_midnights(
 
 def seconds_by_user(
     session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
-) -> dict[int, int]:
+) -> dict[int, CountedSeconds]:
     """Return the whole seconds of the closed entries that belong to the period, by user id."""
     is_included, start, end = clipped_interval(session, resolved, attribution, users)
-    closed = select(ENTRY.c.user_id, whole_seconds(func.sum(end - start))).where(
-        ENTRY.c.user_id.in_(select(USER.c.id).where(users)), is_included
-    )
-    return {user_id: total for user_id, total in session.execute(closed.group_by(ENTRY.c.user_id))}  # noqa: C416
+    total = func.sum(end - start)
+    seconds = whole_seconds(total), whole_seconds(total.filter(ENTRY.c.needs_review))
+    closed = select(ENTRY.c.user_id, *seconds).where(ENTRY.c.user_id.in_(select(USER.c.id).where(users)), is_included)
+    rows = session.execute(closed.group_by(ENTRY.c.user_id))
+    return {user_id: CountedSeconds(total, needs_review or 0) for user_id, total, needs_review in rows}
 
 
 def clipped_interval(

@@ -43,6 +43,8 @@ class EntrySegments:
     seconds: ColumnElement[int]
     is_included: ColumnElement[bool]
     """The condition that a row belongs to the period."""
+    is_entry_included: ColumnElement[bool]
+    """The condition that a row of ENTRY belongs to the period."""
 
 
 def entry_segments(
@@ -55,14 +57,30 @@ def entry_segments(
     is_included = in_period(session, resolved, attribution, users)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time
-        return EntrySegments(ENTRY, start, end, seconds_between(start, end), is_included)
+        return EntrySegments(ENTRY, start, end, seconds_between(start, end), is_included, is_included)
     local = LocalTime(resolved)
     of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
-    clipped = _clipped(resolved, and_(of_users, is_included))
+    is_entry_included = and_(is_included, _is_inside(resolved))
+    clipped = _clipped(resolved, and_(of_users, is_entry_included))
     day_segments = _day_segments(resolved.period, _with_days(clipped, local), local)
     segment_start, segment_end = (from_epoch(day_segments.c[name]) for name in ("segment_start", "segment_end"))
     return EntrySegments(
-        day_segments, segment_start, segment_end, day_segments.c.segment_end - day_segments.c.segment_start, true()
+        day_segments,
+        segment_start,
+        segment_end,
+        day_segments.c.segment_end - day_segments.c.segment_start,
+        true(),
+        is_entry_included,
+    )
+
+
+def _is_inside(resolved: ResolvedPeriod) -> ColumnElement[bool]:
+    """Return the condition that a part of an entry lies inside the period."""
+    start, end = ENTRY.c.start_time, ENTRY.c.end_time
+    lower, upper = period_bounds(resolved)
+    return case(
+        (or_(end.is_(None), end == start), and_(start < upper, or_(end.is_(None), start >= lower))),
+        else_=and_(start < upper, end > lower),
     )
 
 
@@ -75,10 +93,6 @@ def _clipped(resolved: ResolvedPeriod, is_included: ColumnElement[bool]) -> Subq
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
     lower, upper = period_bounds(resolved)
     is_whole = or_(end.is_(None), end == start)
-    is_inside = case(
-        (is_whole, and_(start < upper, or_(end.is_(None), start >= lower))),
-        else_=and_(start < upper, end > lower),
-    )
     clipped_start = epoch(latest(start, lower))
     query = select(
         ENTRY,
@@ -88,7 +102,7 @@ def _clipped(resolved: ResolvedPeriod, is_included: ColumnElement[bool]) -> Subq
         clipped_start.label("clipped_start"),
         case((is_whole, clipped_start), else_=epoch(earliest(end, upper)) - 1).label("last_second"),
     )
-    return _optimization_fence(query.where(is_included, is_inside).order_by(ENTRY.c.user_id), "clipped")
+    return _optimization_fence(query.where(is_included).order_by(ENTRY.c.user_id), "clipped")
 
 
 def _with_days(clipped: Subquery, local: LocalTime) -> Subquery:

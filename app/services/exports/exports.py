@@ -71,13 +71,16 @@ def write(
     *,
     at: datetime,
     on_rows: Callable[[int], None] = lambda _: None,
+    on_needs_review: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write the file with the entries of these users in chunks, from one snapshot.
 
+    `on_needs_review` is called before the first byte, with the number of entries in the file that need review.
     `on_rows` is called with the number of rows in each chunk. Raises TooManyRows for more rows than an XLSX sheet has.
     """
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     rows = EntryRows(session, resolve(session, query.period, offsets_until=at), query.attribution, user_filter, at=at)
+    on_needs_review(rows.count_needing_review())
     _WRITERS[export_format](rows, EXPORT_COLUMNS[query.columns], out, on_rows)
 
 

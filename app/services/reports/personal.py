@@ -50,6 +50,7 @@ def _json_chunks(
         as_of=at,
         total_seconds=total,
         total_hours=hours(total),
+        needs_review_seconds=sum(day.needs_review_seconds for day in days),
         days=[],
     )
     yield report.model_dump_json().removesuffix("]}").encode()
@@ -69,6 +70,7 @@ def _day_as_json(day: UserDay[bytes]) -> bytes:
         date=day.date,
         total_seconds=day.total_seconds,
         total_hours=hours(day.total_seconds),
+        needs_review_seconds=day.needs_review_seconds,
         first_start=day.first_start,
         last_end=day.last_end,
         break_seconds=day.break_seconds,

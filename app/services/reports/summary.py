@@ -18,7 +18,7 @@ from app.schemas.types import hours
 from app.services.access.actor import Actor
 from app.services.calendar.group_keys import CALENDAR_GROUPS, CalendarKeys
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period
-from app.services.reports.summary_gaps import Keys, Names, Totals, add_empty_groups, summary_too_large
+from app.services.reports.summary_gaps import GroupTotals, Keys, Names, Totals, add_empty_groups, summary_too_large
 from app.services.reports.summary_query import summary_segments
 
 MAX_ROWS = 100_000
@@ -44,7 +44,7 @@ def summarize(session: Session, actor: Actor, period: Period, query: SummaryQuer
         add_empty_groups(session, actor, query, calendar, totals, names, max_rows=MAX_ROWS)
     if len(totals) > MAX_ROWS:
         raise summary_too_large(MAX_ROWS)
-    total = sum(seconds for seconds, _, _ in totals.values())
+    total = sum(each.seconds for each in totals.values())
     return Summary.model_construct(
         start_date=period.start,
         end_date=period.end,
@@ -54,27 +54,32 @@ def summarize(session: Session, actor: Actor, period: Period, query: SummaryQuer
         group_by=query.groups,
         total_seconds=total,
         total_hours=hours(total),
+        needs_review_seconds=sum(each.needs_review_seconds for each in totals.values()),
         rows=list(_rows(query.groups, calendar, totals, names)),
     )
 
 
 def _totals_query(session: Session, entries: Subquery, groups: list[SummaryGroup]) -> Select[Any]:
-    """Return the query for the groups' keys, seconds, number of entries and number of users."""
+    """Return the query for the groups' keys and the fields of GroupTotals."""
     entry_groups = [
         SummaryGroup.user,
         *(group for group in groups if group not in {SummaryGroup.user, SummaryGroup.team}),
     ]
-    length, count = func.sum(entries.c.length).label("length"), func.count().label("entries")
-    by_user = select(*entries.c[*entry_groups], length, count).group_by(*entries.c[*entry_groups]).subquery()
+    length = func.sum(entries.c.length)
+    sums = length.label("length"), length.filter(entries.c.needs_review).label("review"), func.count().label("entries")
+    by_user = select(*entries.c[*entry_groups], *sums).group_by(*entries.c[*entry_groups]).subquery()
     keys = {group: by_user.c[group] for group in entry_groups} | {SummaryGroup.team: _USER.c.manager_id}
     key_columns = [keys[group].label(group) for group in groups]
     totals_query = select(*key_columns).select_from(by_user)
     if SummaryGroup.team in groups:
         totals_query = totals_query.join(_USER, _USER.c.id == by_user.c[SummaryGroup.user])
     if SummaryGroup.user in groups:  # each row is one user already
-        return totals_query.add_columns(whole_seconds(by_user.c.length), by_user.c.entries, literal(1))
+        return totals_query.add_columns(
+            whole_seconds(by_user.c.length), whole_seconds(by_user.c.review), by_user.c.entries, literal(1)
+        )
     return totals_query.add_columns(
         whole_seconds(func.sum(by_user.c.length)),
+        whole_seconds(func.sum(by_user.c.review)),
         cast(func.sum(by_user.c.entries), BigInteger),
         func.count(),
     ).group_by(*(keys[group] for group in groups))
@@ -92,9 +97,13 @@ def _load_totals(session: Session, totals_query: Select[Any], groups: list[Summa
     count = len(groups)
     names: Names = {
         group: {row[groups.index(group)]: row[index] for row in rows}
-        for index, group in enumerate(named_groups, count + 3)
+        for index, group in enumerate(named_groups, count + 4)
     }
-    return {tuple(row[:count]): (row[count], row[count + 1], row[count + 2]) for row in rows}, names
+    totals = {}
+    for row in rows:
+        seconds, needs_review_seconds, entries, users = row[count : count + 4]
+        totals[tuple(row[:count])] = GroupTotals(seconds, needs_review_seconds or 0, entries, users)
+    return totals, names
 
 
 def _rows(groups: list[SummaryGroup], calendar: CalendarKeys, totals: Totals, names: Names) -> Iterator[Any]:
@@ -109,8 +118,8 @@ def _rows(groups: list[SummaryGroup], calendar: CalendarKeys, totals: Totals, na
         row: dict[str, Any] = {
             name: keys[index] if labels is None else labels[keys[index]] for name, index, labels in fields
         }
-        row["total_seconds"], row["entries"], row["users"] = totals[keys]
-        row["total_hours"] = hours(row["total_seconds"])
+        seconds, row["needs_review_seconds"], row["entries"], row["users"] = totals[keys]
+        row["total_seconds"], row["total_hours"] = seconds, hours(seconds)
         yield row
 
 

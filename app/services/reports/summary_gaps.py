@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain, product
 from math import prod
+from typing import NamedTuple
 
 from sqlalchemy import exists, or_, select
 
@@ -15,8 +16,19 @@ from app.services.calendar.group_keys import CALENDAR_GROUPS, CalendarKeys
 from app.services.reports.summary_query import users_in_summary
 
 Keys = tuple[int | None, ...]
-Totals = dict[Keys, tuple[int, int, int]]
-"""Seconds, number of entries and number of users, by the groups' keys."""
+
+
+class GroupTotals(NamedTuple):
+    """The totals of one row. Seconds in review are those of entries that need review."""
+
+    seconds: int = 0
+    needs_review_seconds: int = 0
+    entries: int = 0
+    users: int = 0
+
+
+Totals = dict[Keys, GroupTotals]
+"""The totals by the groups' keys."""
 Names = dict[SummaryGroup, dict[int | None, str | None]]
 _MANAGER = USER.alias("manager")
 
@@ -54,7 +66,7 @@ def add_empty_groups(
     indexes = [order.index(group) for group in query.groups]
     for combination in product(*(keys for _, keys in dimensions)):
         values = tuple(chain.from_iterable(combination))
-        totals.setdefault(tuple(values[index] for index in indexes), (0, 0, 0))
+        totals.setdefault(tuple(values[index] for index in indexes), GroupTotals())
 
 
 def summary_too_large(max_rows: int) -> SummaryTooLarge:

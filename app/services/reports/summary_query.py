@@ -33,12 +33,15 @@ def summary_segments(
 ) -> Subquery:
     """Return a subquery with one row for each entry and combination of group keys.
 
-    The columns are the keys, named after their groups (all but the team), and `length`, the input of `whole_seconds`.
+    The columns are the keys, named after their groups (all but the team), `needs_review`, and `length`, the input of
+    `whole_seconds`.
     """
     users = users_in_summary(actor, query, USER.c.id)
     resolved = resolve(session, period)
     is_included, start, end = clipped_interval(session, resolved, query.attribution, users)
-    statement = select(ENTRY.c.user_id.label(SummaryGroup.user), ENTRY.c.project_id.label(SummaryGroup.project))
+    statement = select(
+        ENTRY.c.user_id.label(SummaryGroup.user), ENTRY.c.project_id.label(SummaryGroup.project), ENTRY.c.needs_review
+    )
     statement = statement.where(is_included, users_in_summary(actor, query, ENTRY.c.user_id))
     if query.project_id is not None:
         statement = statement.where(ENTRY.c.project_id == query.project_id)
@@ -69,11 +72,12 @@ def _split_segments(
         entry.user_id.label(SummaryGroup.user),
         entry.project_id.label(SummaryGroup.project),
         *(calendar.key_of_day(group, day).label(group) for group in groups),
+        entry.needs_review,
         segments.seconds.label("length"),
     ).where(segments.is_included, entry.end_time.is_not(None))
     if query.project_id is not None:
         statement = statement.where(entry.project_id == query.project_id)
     day_segments = statement.subquery()
-    columns = day_segments.c[SummaryGroup.user, SummaryGroup.project, *groups]
+    columns = day_segments.c[SummaryGroup.user, SummaryGroup.project, *groups, "needs_review"]
     length = cast(func.sum(day_segments.c.length), BigInteger).label("length")
     return select(*columns, length).group_by(day_segments.c.id, *columns).subquery()

@@ -19,12 +19,12 @@ from app.schemas.types import hours
 from app.schemas.users.user import UserRead
 from app.services.access.actor import Actor
 from app.services.access.visibility import users_in_report
-from app.services.calendar.attribution import in_period, seconds_by_user
+from app.services.calendar.attribution import CountedSeconds, in_period, seconds_by_user
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period, ResolvedPeriod, resolve
 from app.services.time_entries.columns import ENTRY_COLUMNS, PROJECT_COLUMNS, EntryRows, row_as_json
 
-EntryJson = tuple[int, int | None, str]
-"""The user id, the seconds (None if open) and the TimeEntryWithProject JSON of an entry."""
+EntryJson = tuple[int, int | None, bool, str]
+"""The user id, the seconds (None if open), `needs_review` and the TimeEntryWithProject JSON of an entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,7 @@ def team_report(session: Session, actor: Actor, query: TeamReportQuery, *, at: d
     if len(entries) > MAX_ROWS_IN_MEMORY:
         return None
     if query.include_entries:
-        seconds: dict[int, int] = {}
-        for user_id, length, _ in entries:
-            seconds[user_id] = seconds.get(user_id, 0) + (length or 0)
+        seconds = _add_up(entries)
     else:
         seconds = seconds_by_user(session, resolved, query.attribution, is_included)
     return b"".join(_json_chunks(users, seconds, entries))
@@ -97,13 +95,25 @@ def _user_query(is_included: ColumnElement[bool]) -> Select[Any]:
     return select(*(USER.c[name] for name in UserRead.model_fields)).where(is_included).order_by(USER.c.id)
 
 
-def _json_chunks(users: Iterable[Row[Any]], seconds: dict[int, int], entries: Iterable[EntryJson]) -> Iterator[bytes]:
+def _add_up(entries: Iterable[EntryJson]) -> dict[int, CountedSeconds]:
+    """Return the same as `seconds_by_user`, from entries that were read already."""
+    seconds: dict[int, CountedSeconds] = {}
+    for user_id, length, needs_review, _ in entries:
+        total, in_review = seconds.get(user_id, CountedSeconds())
+        counted = length or 0  # an open entry is not counted
+        seconds[user_id] = CountedSeconds(total + counted, in_review + (counted if needs_review else 0))
+    return seconds
+
+
+def _json_chunks(
+    users: Iterable[Row[Any]], seconds: dict[int, CountedSeconds], entries: Iterable[EntryJson]
+) -> Iterator[bytes]:
     """Yield the chunks of the JSON list. Users and entries must be ordered by user id."""
     entries_by_user = groupby(entries, key=itemgetter(0))
     user_id, user_entries = next(entries_by_user, (None, iter(())))
     separator = b"["
     for user in users:
-        yield separator + _member_as_json(user, seconds.get(user.id, 0)).removesuffix(b"[]}")
+        yield separator + _member_as_json(user, seconds.get(user.id, CountedSeconds())).removesuffix(b"[]}")
         separator = b","
         if user.id == user_id:
             yield from json_list(text.encode() for *_, text in user_entries)
@@ -114,11 +124,12 @@ def _json_chunks(users: Iterable[Row[Any]], seconds: dict[int, int], entries: It
     yield b"]" if separator == b"," else b"[]"
 
 
-def _member_as_json(user: Row[Any], seconds: int) -> bytes:
+def _member_as_json(user: Row[Any], seconds: CountedSeconds) -> bytes:
     member = TeamMemberHours.model_construct(
         employee=UserRead.model_construct(**user._mapping),
-        total_seconds=seconds,
-        total_hours=hours(seconds),
+        total_seconds=seconds.total,
+        total_hours=hours(seconds.total),
+        needs_review_seconds=seconds.needs_review,
         entries=[],
     )
     return member.model_dump_json().encode()
@@ -141,4 +152,6 @@ def _entries_as_json(
         return iter(())
     rows = EntryRows(session, resolved, query.attribution, is_included, at=at)
     entry = row_as_json(rows, ENTRY_COLUMNS, project=row_as_json(rows, PROJECT_COLUMNS))
-    return chain.from_iterable(rows.stream(rows.entry.user_id, rows.seconds, entry, limit=limit))
+    return chain.from_iterable(
+        rows.stream(rows.entry.user_id, rows.seconds, rows.entry.needs_review, entry, limit=limit)
+    )

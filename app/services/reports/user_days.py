@@ -32,6 +32,7 @@ class UserDay(Generic[T]):
 
     date: date
     total_seconds: int = 0
+    needs_review_seconds: int = 0
     first_start: datetime | None = None
     last_end: datetime | None = None
     break_seconds: int = 0
@@ -44,7 +45,9 @@ class UserDay(Generic[T]):
         if self.first_start is None:
             self.first_start = entry.start_time
         if entry.end_time is not None:
-            self.total_seconds += _seconds(entry.start_time, entry.end_time)
+            seconds = _seconds(entry.start_time, entry.end_time)
+            self.total_seconds += seconds
+            self.needs_review_seconds += seconds if entry.needs_review else 0
             self.last_end = entry.end_time if self.last_end is None else max(self.last_end, entry.end_time)
         self.entries.append(item)
 

@@ -10,12 +10,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.rendering import CellType, json_object, json_value
 from app.core.database.session import Session
-from app.models.tables import PROJECT, USER, full_name
+from app.models.tables import ENTRY, PROJECT, USER, full_name
 from app.schemas.reports.report import Attribution, ExportColumns
 from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import ResolvedPeriod
@@ -39,6 +39,7 @@ class EntryRows:
         self.session, self._resolved, self._users, self._at = session, resolved, users, at
         segments = entry_segments(session, resolved, attribution, users)
         self._entries, self._is_included, self.entry = segments.entry, segments.is_included, segments.entry.c
+        self._is_entry_included = segments.is_entry_included
         self.start, self.end, self.seconds = segments.start, segments.end, segments.seconds
 
     @cached_property
@@ -48,6 +49,12 @@ class EntryRows:
     @property
     def needs_review(self) -> ColumnElement[bool]:
         return needs_review_clause(self.session, self._entries, at=self._at)
+
+    def count_needing_review(self) -> int:
+        """Count the entries that need review. An entry with several segments counts once."""
+        of_users = select(func.count()).select_from(ENTRY).join(USER, USER.c.id == ENTRY.c.user_id)
+        is_counted = self._users, self._is_entry_included, needs_review_clause(self.session, ENTRY, at=self._at)
+        return int(self.session.execute(of_users.where(*is_counted)).scalar_one())
 
     def select(self, *expressions: ColumnElement[Any], newest_first: bool = False) -> Select[Any]:
         """Return the statement that selects the expressions for each row, ordered by user and start.

@@ -57,7 +57,7 @@ def build_template_data(sheet: Timesheet) -> dict[str, Any]:
         "weeks": [
             _week(sheet, list(days)) for _, days in groupby(sheet.days, key=lambda day: day.date.isocalendar()[1])
         ],
-        "total": _length(sheet.total_seconds) | {"seconds": f"{sheet.total_seconds:,}"},
+        "total": _length(sheet.total_seconds) | {"seconds": f"{sheet.total_seconds:,}", "review": _review(sheet.days)},
         "chain": {"length": str(sheet.chain_length), "link": sheet.chain_link},
         "audit": {"text": str(sheet.comparison), "alarm": not sheet.comparison.agrees},
     }
@@ -75,7 +75,13 @@ def _week(sheet: Timesheet, days: list[UserDay[Segment]]) -> dict[str, Any]:
         bounds = [_WEEKDAYS[day.date.weekday()] for day in (days[0], days[-1])]
         label += f" ({bounds[0]})" if len(days) == 1 else f" ({bounds[0]}\u2013{bounds[1]})"
     total = _length(sum(day.total_seconds for day in days))
-    return {"label": label, "days": [_day(sheet, day) for day in days]} | total
+    return {"label": label, "days": [_day(sheet, day) for day in days], "review": _review(days)} | total
+
+
+def _review(days: list[UserDay[Segment]]) -> str | None:
+    """Return how much of a total is of entries that need review, as h:mm, or None for nothing."""
+    seconds = sum(day.needs_review_seconds for day in days)
+    return _clock(seconds) if seconds else None
 
 
 def _day(sheet: Timesheet, day: UserDay[Segment]) -> dict[str, Any]:

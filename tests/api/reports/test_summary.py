@@ -50,14 +50,16 @@ def test_mia_sees_each_persons_hours_by_project(people, as_user, mia, ana, websi
         "group_by": ["user", "project"],
         "total_seconds": 30618,
         "total_hours": 8.51,
+        "needs_review_seconds": 0,
     }
     of_ana, of_bob = {"user_id": ana.id, "user_name": "Ana Silva"}, {"user_id": bob.id, "user_name": "Bob Silva"}
     on_web = {"project_id": website.id, "project_name": "Website"}
     on_app = {"project_id": app_project.id, "project_name": "App"}
+    one = {"needs_review_seconds": 0, "entries": 1, "users": 1}
     assert body["rows"] == [
-        of_ana | on_web | {"total_seconds": 27000, "total_hours": 7.5, "entries": 2, "users": 1},
-        of_ana | on_app | {"total_seconds": 18, "total_hours": 0.01, "entries": 1, "users": 1},
-        of_bob | on_app | {"total_seconds": 3600, "total_hours": 1.0, "entries": 1, "users": 1},
+        of_ana | on_web | one | {"total_seconds": 27000, "total_hours": 7.5, "entries": 2},
+        of_ana | on_app | one | {"total_seconds": 18, "total_hours": 0.01},
+        of_bob | on_app | one | {"total_seconds": 3600, "total_hours": 1.0},
     ]
 
 

@@ -44,7 +44,7 @@ def test_mia_sees_what_each_of_her_team_worked(people, as_user, mia, website):
 
     of_ana, of_bob = team_of(as_user(mia))
 
-    assert set(of_ana) == {"employee", "total_seconds", "total_hours", "entries"}
+    assert set(of_ana) == {"employee", "total_seconds", "total_hours", "needs_review_seconds", "entries"}
     assert (of_ana["employee"]["id"], of_ana["employee"]["email"]) == (ana.id, "ana@example.com")
     assert (of_ana["total_seconds"], of_ana["total_hours"]) == (27000, 7.5)
     assert [entry["id"] for entry in of_ana["entries"]] == [first, second]

@@ -421,7 +421,7 @@ def test_thousands_of_stretches_keep_the_sheet_short(people, as_user, server, an
     assert sheet_words.count("\u2026 976 more, some need review \u2026") == 1
     assert sheet_words.count("16:39\u201316:39") == 3, "the last one is shown"
     assert len(pages(answer)) <= 2
-    assert line(answer, "Total") == "Total 60,000 seconds in total 16:40 16.67"
+    assert line(answer, "Total") == "Total 60,000 seconds in total, 0:00 of it need review 16:40 16.67"
 
 
 def test_people_get_the_sheets_of_whom_they_may_see(people, as_user, mia, ana, bob, ada):
