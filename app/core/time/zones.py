@@ -16,7 +16,9 @@ zoneinfo.reset_tzpath(())
 
 _DAY = timedelta(days=1)
 DAY_SECONDS = 86_400
-_PROBE_SECONDS = 7 * DAY_SECONDS  # no zone has changed its offset twice in a week since 2000, and no current rule does
+_PROBE_SECONDS = 3 * DAY_SECONDS
+"""The distance of the instants that are compared to find changes of an offset. It must be less than that of any two
+changes. The closest are 7 days apart: America/Recife in 2000, Asia/Gaza in 2040, 2054 and 2072."""
 
 
 @cache

@@ -45,12 +45,14 @@ def in_period(
 
 
 def split_by_day(
-    entries: Iterable[TimeEntryWithProject], period: Period, attribution: Attribution
+    entries: Iterable[TimeEntryWithProject], period: Period, attribution: Attribution, *, at: datetime
 ) -> Iterator[tuple[date, TimeEntryWithProject]]:
     """Yield each entry with the local day to which it belongs.
 
-    With attribution `split`, yield each segment of the entry instead, with the local day that contains it.
+    With attribution `split`, yield each segment of the entry instead, with the local day that contains it. `at` is the
+    current time.
     """
+    now = int(at.timestamp())
     for entry in entries:
         zone = period.zone or entry.time_zone
         start = int(entry.start_time.timestamp())
@@ -58,7 +60,7 @@ def split_by_day(
             yield local_day(start, zone), entry
             continue
         end = None if entry.end_time is None else int(entry.end_time.timestamp())
-        for day, segment_start, segment_end in split_at_midnights(start, end, zone, period):
+        for day, segment_start, segment_end in split_at_midnights(start, end, zone, period, now=now):
             if (segment_start, segment_end) == (start, end):
                 yield day, entry
             else:
@@ -69,16 +71,18 @@ def split_by_day(
 
 
 def split_at_midnights(
-    start: int, end: int | None, zone: str, period: Period
+    start: int, end: int | None, zone: str, period: Period, *, now: int
 ) -> Iterator[tuple[date, int, int | None]]:
     """Yield the segments of an entry inside the period: local day, start and end, in seconds since 1970.
 
-    An open entry has no length yet, so it is yielded once, unsplit, with its first day inside the period.
+    An open entry has no length yet, so it is yielded once, on its first day inside the period. It is in no period that
+    begins after the current time.
     """
     lower, upper = day_start_epoch(period.start, zone), day_start_epoch(period.end + _DAY, zone)
     if end is None or end == start:
-        if start < upper and (end is None or start >= lower):
-            yield max(local_day(start, zone), period.start), start, end
+        if start < upper and (start >= lower or (end is None and lower <= now)):
+            segment_start = max(start, lower)
+            yield local_day(segment_start, zone), segment_start, end
         return
     segment_start, clipped_end = max(start, lower), min(end, upper)
     if segment_start >= clipped_end:
@@ -101,6 +105,14 @@ def seconds_by_user(
     closed = select(ENTRY.c.user_id, *seconds).where(ENTRY.c.user_id.in_(select(USER.c.id).where(users)), is_included)
     rows = session.execute(closed.group_by(ENTRY.c.user_id))
     return {user_id: CountedSeconds(total, needs_review or 0) for user_id, total, needs_review in rows}
+
+
+def is_inside(resolved: ResolvedPeriod, *, at: datetime) -> ColumnElement[bool]:
+    """Return the condition that `split_at_midnights` yields a segment of an entry."""
+    start, end = ENTRY.c.start_time, ENTRY.c.end_time
+    lower, upper = period_bounds(resolved)
+    is_still_open = and_(end.is_(None), lower <= literal(at, Instant))
+    return and_(start < upper, or_(start >= lower, end > lower, is_still_open))
 
 
 def clipped_interval(

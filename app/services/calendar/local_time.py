@@ -39,12 +39,13 @@ def _literal_for(value: ColumnElement[Any]) -> LiteralRenderer:
 class LocalTime:
     """Local time of the entries of a period: in the period's zone if it has one, else in each entry's own zone."""
 
-    def __init__(self, resolved: ResolvedPeriod) -> None:
+    def __init__(self, resolved: ResolvedPeriod, *, until: int | None = None) -> None:
+        """Compute the UTC offsets of the period, or up to `until`, in seconds since 1970."""
         self._zone: ColumnElement[str] = ENTRY.c.time_zone
         self._first_day = days_since_1970(resolved.period.start)
         self._zones_by_offsets: dict[OffsetPeriods, list[str]] = defaultdict(list)
         for zone in resolved.zones:
-            offsets = offset_periods(resolved.offsets_from, resolved.offsets_until, zone)
+            offsets = offset_periods(resolved.offsets_from, until or resolved.offsets_until, zone)
             self._zones_by_offsets[tuple(offsets)].append(zone)
         self._utc_offsets = tuple(offset_periods(resolved.offsets_from, resolved.offsets_until, "UTC"))
 

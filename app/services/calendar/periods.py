@@ -24,11 +24,7 @@ from app.core.time.zones import day_range, zone_names
 from app.models.tables import ENTRY, TIME_ZONE
 
 MAX_REPORT_DAYS = 400
-_DEFAULT_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _ZONE_MARGIN = timedelta(days=3)  # after that, the last day of the period has ended in every zone
-_ENTRY_MARGIN = timedelta(days=1000)
-"""The margin around the period, and after the current time, for which UTC offsets are computed. Local times of entries
-that start earlier or end later may be wrong."""
 _ZONES_QUERY = select(TIME_ZONE.c.name).order_by(TIME_ZONE.c.name)
 # The first and the last start of all entries come from two index lookups.
 _ZONES_AND_ENTRY_RANGE_QUERY = _ZONES_QUERY.add_columns(
@@ -87,7 +83,10 @@ class ResolvedPeriod:
     """The zone of the period if it has one, else all zones that entries can have."""
     offsets_from: int
     offsets_until: int
-    """The range, in seconds since 1970, for which the UTC offsets of the zones are computed."""
+    """The range, in seconds since 1970, for which the UTC offsets of the zones are computed. It contains the start of
+    each entry and segment of the period, and the end of each segment."""
+    latest_end: int
+    """A second after the end of each entry that starts in the period, also if it was open for years."""
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -98,30 +97,26 @@ class ResolvedPeriod:
         return zones_by_bounds
 
 
-def resolve(session: Session, period: Period, *, offsets_until: datetime | None = None) -> ResolvedPeriod:
+def resolve(session: Session, period: Period, *, now: datetime | None = None) -> ResolvedPeriod:
     """Return the period with its zones. If it has no zone, read all zones that entries can have.
 
     By default, UTC offsets are computed for the period and a few days around it. That is enough to split entries at
-    the midnights of the period. A statement that shows whole entries in local time passes the current time as
-    `offsets_until`. Then the offsets also cover the parts of entries outside the period, but not years without entries.
+    the midnights of the period. A statement that shows local times of entries passes the current time as `now`. Then
+    the offsets leave out years without entries, and `latest_end` is known, because no entry ends in the future.
     """
     zones: list[str] = []
-    if period.zone is None or offsets_until is not None:
-        rows = session.execute(_ZONES_QUERY if offsets_until is None else _ZONES_AND_ENTRY_RANGE_QUERY).all()
+    if period.zone is None or now is not None:
+        rows = session.execute(_ZONES_QUERY if now is None else _ZONES_AND_ENTRY_RANGE_QUERY).all()
         zones = [row.name for row in rows if row.name in zone_names()] or ["UTC"]
     first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
-    if offsets_until is None:
-        first, margin = first - _ZONE_MARGIN, _ZONE_MARGIN
-    else:
-        earliest, latest = (
-            (rows[0].earliest or _DEFAULT_EARLIEST, rows[0].latest or _DEFAULT_EARLIEST)
-            if rows
-            else (_DEFAULT_EARLIEST,) * 2
-        )
-        first, margin = max(first - _ENTRY_MARGIN, earliest), _ENTRY_MARGIN
-        last = min(last, max(latest, offsets_until))
-    since, until = int(min(first, last).timestamp()), int((last + margin).timestamp())
-    return ResolvedPeriod(period, zones if period.zone is None else [period.zone], since, until)
+    first, last = first - _ZONE_MARGIN, last + _ZONE_MARGIN
+    latest_end = last
+    if now is not None:
+        earliest, latest = (rows[0].earliest, rows[0].latest) if rows else (None, None)
+        latest_end = max(latest or now, now) + _ZONE_MARGIN
+        first, last = max(first, earliest or first), min(last, latest_end)
+    since, *ends = (int(each.timestamp()) for each in (min(first, last), last, max(last, latest_end)))
+    return ResolvedPeriod(period, zones if period.zone is None else [period.zone], since, *ends)
 
 
 def find_unknown_zones(session: Session) -> list[str]:

@@ -27,7 +27,7 @@ from app.core.database.dialect import earliest, epoch, from_epoch, latest, numbe
 from app.core.database.session import Session
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
-from app.services.calendar.attribution import in_period, period_bounds
+from app.services.calendar.attribution import in_period, is_inside, period_bounds
 from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import Period, ResolvedPeriod
 
@@ -48,9 +48,14 @@ class EntrySegments:
 
 
 def entry_segments(
-    session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
+    session: Session,
+    resolved: ResolvedPeriod,
+    attribution: Attribution,
+    users: ColumnElement[bool],
+    *,
+    at: datetime,
 ) -> EntrySegments:
-    """Return the entries of the period, or with attribution `split` their segments.
+    """Return the entries of the period, or with attribution `split` their segments. `at` is the current time.
 
     Like `in_period`, the rows may belong to users other than `users`. The caller's statement must restrict them.
     """
@@ -60,7 +65,7 @@ def entry_segments(
         return EntrySegments(ENTRY, start, end, seconds_between(start, end), is_included, is_included)
     local = LocalTime(resolved)
     of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
-    is_entry_included = and_(is_included, _is_inside(resolved))
+    is_entry_included = and_(is_included, is_inside(resolved, at=at))
     clipped = _clipped(resolved, and_(of_users, is_entry_included))
     day_segments = _day_segments(resolved.period, _with_days(clipped, local), local)
     segment_start, segment_end = (from_epoch(day_segments.c[name]) for name in ("segment_start", "segment_end"))
@@ -74,33 +79,22 @@ def entry_segments(
     )
 
 
-def _is_inside(resolved: ResolvedPeriod) -> ColumnElement[bool]:
-    """Return the condition that a part of an entry lies inside the period."""
-    start, end = ENTRY.c.start_time, ENTRY.c.end_time
-    lower, upper = period_bounds(resolved)
-    return case(
-        (or_(end.is_(None), end == start), and_(start < upper, or_(end.is_(None), start >= lower))),
-        else_=and_(start < upper, end > lower),
-    )
-
-
 # Each step below is a subquery with an OFFSET, which keeps the planner from merging it into the next step. Merged, the
 # nested expressions would repeat one another and make the statement too large.
 
 
 def _clipped(resolved: ResolvedPeriod, is_included: ColumnElement[bool]) -> Subquery:
-    """Clip the entries to the period. Open entries and entries of 0 s are kept whole."""
+    """Clip the entries to the period. An open entry, and one of 0 s, has one segment."""
     start, end = ENTRY.c.start_time, ENTRY.c.end_time
     lower, upper = period_bounds(resolved)
-    is_whole = or_(end.is_(None), end == start)
+    is_unsplit = or_(end.is_(None), end == start)
     clipped_start = epoch(latest(start, lower))
     query = select(
         ENTRY,
-        is_whole.label("is_whole"),
-        epoch(start).label("start"),
+        is_unsplit.label("is_unsplit"),
         epoch(end).label("end"),
         clipped_start.label("clipped_start"),
-        case((is_whole, clipped_start), else_=epoch(earliest(end, upper)) - 1).label("last_second"),
+        case((is_unsplit, clipped_start), else_=epoch(earliest(end, upper)) - 1).label("last_second"),
     )
     return _optimization_fence(query.where(is_included).order_by(ENTRY.c.user_id), "clipped")
 
@@ -118,16 +112,16 @@ def _day_segments(period: Period, entries: Subquery, local: LocalTime) -> Subque
     days = (period.end - period.start).days + 1
     numbers = number_series(entries.c.last_day - entries.c.first_day, at_most=days)
     day = entries.c.first_day + type_coerce(numbers.c.value, BigInteger)
-    segment_start = case(
-        (entries.c.is_whole, entries.c.start), else_=latest(entries.c.clipped_start, local.day_start(day))
-    )
+    segment_start = latest(entries.c.clipped_start, local.day_start(day))
     segment_end = case(
-        (entries.c.is_whole, entries.c.end), else_=earliest(entries.c.last_second + 1, local.day_start(day + 1))
+        (entries.c.is_unsplit, entries.c.end), else_=earliest(entries.c.last_second + 1, local.day_start(day + 1))
     )
     columns = [entries.c[column.name] for column in ENTRY.c]
-    query = select(*columns, entries.c.is_whole, segment_start.label("segment_start"), segment_end.label("segment_end"))
+    query = select(
+        *columns, entries.c.is_unsplit, segment_start.label("segment_start"), segment_end.label("segment_end")
+    )
     segments = _optimization_fence(query.select_from(entries.join(numbers, true())), "segments")
-    has_length = or_(segments.c.is_whole, segments.c.segment_end > segments.c.segment_start)  # skipped days have none
+    has_length = or_(segments.c.is_unsplit, segments.c.segment_end > segments.c.segment_start)  # skipped days have none
     return _optimization_fence(select(segments).where(has_length), "day_segments")
 
 

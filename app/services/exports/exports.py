@@ -79,7 +79,7 @@ def write(
     `on_rows` is called with the number of rows in each chunk. Raises TooManyRows for more rows than an XLSX sheet has.
     """
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
-    rows = EntryRows(session, resolve(session, query.period, offsets_until=at), query.attribution, user_filter, at=at)
+    rows = EntryRows(session, resolve(session, query.period, now=at), query.attribution, user_filter, at=at)
     on_needs_review(rows.count_needing_review())
     _WRITERS[export_format](rows, EXPORT_COLUMNS[query.columns], out, on_rows)
 

@@ -38,7 +38,9 @@ def summarize(session: Session, actor: Actor, period: Period, query: SummaryQuer
     """
     period.require_at_most(MAX_REPORT_DAYS)
     calendar = CalendarKeys(period)
-    totals_query = _totals_query(session, summary_segments(session, actor, period, query, calendar), query.groups)
+    totals_query = _totals_query(
+        session, summary_segments(session, actor, period, query, calendar, at=at), query.groups
+    )
     totals, names = _load_totals(session, totals_query, query.groups)
     if query.fill and len(totals) <= MAX_ROWS:
         add_empty_groups(session, actor, query, calendar, totals, names, max_rows=MAX_ROWS)

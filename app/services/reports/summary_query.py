@@ -1,6 +1,7 @@
 """The rows that a summary adds up: entries, or their segments by local day, with the keys of their groups."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Subquery, cast, func, select
@@ -29,7 +30,7 @@ def users_in_summary(actor: Actor, query: SummaryQuery, user_id: ColumnElement[A
 
 
 def summary_segments(
-    session: Session, actor: Actor, period: Period, query: SummaryQuery, calendar: CalendarKeys
+    session: Session, actor: Actor, period: Period, query: SummaryQuery, calendar: CalendarKeys, *, at: datetime
 ) -> Subquery:
     """Return a subquery with one row for each entry and combination of group keys.
 
@@ -52,7 +53,7 @@ def summary_segments(
     if query.attribution is Attribution.at_start:
         keys = (calendar.key_of_instant(group, local, start).label(group) for group in groups)
         return statement.add_columns(*keys, (end - start).label("length")).subquery()
-    return _split_segments(session, resolved, query, users, calendar, groups)
+    return _split_segments(session, resolved, query, users, calendar, groups, at=at)
 
 
 def _split_segments(
@@ -62,9 +63,11 @@ def _split_segments(
     users: ColumnElement[bool],
     calendar: CalendarKeys,
     groups: Sequence[SummaryGroup],
+    *,
+    at: datetime,
 ) -> Subquery:
     """Split the closed entries at each local midnight, then add up the segments of an entry that have the same keys."""
-    segments = entry_segments(session, resolved, query.attribution, users)
+    segments = entry_segments(session, resolved, query.attribution, users, at=at)
     entry = segments.entry.c
     day = LocalTime(resolved).with_zone(entry.time_zone).day(segments.start)
     statement = select(

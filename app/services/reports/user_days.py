@@ -71,7 +71,7 @@ def user_days(
     entries = _stream_entries(session, user_id, period, attribution, at=at)
     try:
         number, last_id = 0, None
-        for day, segment in split_by_day(entries, period, attribution):
+        for day, segment in split_by_day(entries, period, attribution, at=at):
             if segment.id != last_id:
                 number, last_id = number + 1, segment.id
             if number > max_entries:

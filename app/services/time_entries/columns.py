@@ -37,14 +37,23 @@ class EntryRows:
     ) -> None:
         """Find the segments of the period. `users` is a condition over USER."""
         self.session, self._resolved, self._users, self._at = session, resolved, users, at
-        segments = entry_segments(session, resolved, attribution, users)
+        self._attribution = attribution
+        segments = entry_segments(session, resolved, attribution, users, at=at)
         self._entries, self._is_included, self.entry = segments.entry, segments.is_included, segments.entry.c
         self._is_entry_included = segments.is_entry_included
         self.start, self.end, self.seconds = segments.start, segments.end, segments.seconds
 
     @cached_property
     def local(self) -> LocalTime:
+        """Local times of starts, which lie inside the period."""
         return LocalTime(self._resolved).with_zone(self.entry.time_zone)
+
+    @cached_property
+    def local_ends(self) -> LocalTime:
+        """Local times of ends. A whole entry that starts in the period may end years later."""
+        if self._attribution is Attribution.at_midnight:
+            return self.local
+        return LocalTime(self._resolved, until=self._resolved.latest_end).with_zone(self.entry.time_zone)
 
     @property
     def needs_review(self) -> ColumnElement[bool]:
@@ -129,7 +138,7 @@ _BASIC_COLUMNS = (
     Column("project_name", CellType.text, lambda _: PROJECT.c.name),
     Column("date", CellType.date, lambda rows: rows.local.local_timestamp(rows.start, "day")),
     Column("start_time", CellType.time, lambda rows: rows.local.local_timestamp(rows.start)),
-    Column("end_time", CellType.time, lambda rows: rows.local.local_timestamp(rows.end)),
+    Column("end_time", CellType.time, lambda rows: rows.local_ends.local_timestamp(rows.end)),
     Column("hours_worked", CellType.hours, lambda rows: rows.seconds),
     _entry_column("description", CellType.text),
 )

@@ -56,7 +56,8 @@ def list_own(session: Session, actor: Actor, period: Period, *, attribution: Att
     is_included = in_period(session, resolve(session, period), attribution, USER.c.id == actor.id)
     query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, is_included).limit(MAX_OWN_ROWS + 1)
     entries = (as_response_with_project(session, row, now=at) for row in session.execute(query).all())
-    segments = [segment for _, segment in islice(split_by_day(entries, period, attribution), MAX_OWN_ROWS + 1)]
+    split = split_by_day(entries, period, attribution, at=at)
+    segments = [segment for _, segment in islice(split, MAX_OWN_ROWS + 1)]
     if len(segments) > MAX_OWN_ROWS:
         return None
     return dump_entries(sorted(segments, key=lambda segment: (segment.start_time, segment.id), reverse=True))

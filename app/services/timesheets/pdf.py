@@ -116,8 +116,6 @@ def _groups(sheet: Timesheet, day: date, entries: list[Segment]) -> list[dict[st
 def _segment(day: date, entry: Segment, zone: str) -> dict[str, Any]:
     started = int(entry.start_time.timestamp())
     text = _time(entry.start_time, zone)
-    if local_day(started, zone) != day:  # an open entry that started before the month
-        text = f"since {local_day(started, zone)} {text}"
     if entry.end_time is None:
         return {"text": f"{text}\u2013open", "open": True, "review": entry.needs_review}
     ends_with_day = started < int(entry.end_time.timestamp()) == day_start_epoch(day + _DAY, zone)

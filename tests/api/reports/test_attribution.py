@@ -175,10 +175,12 @@ def test_there_are_two_attributions(as_user, mia, path):
     assert response.status_code == 422
 
 
-def test_an_entry_that_runs_since_before_the_clock_changed_shows_when_it_started(people, as_user, mia, website):
+def test_an_entry_that_runs_since_before_the_clock_changed_shows_the_time_of_its_zone(people, as_user, mia, website):
     berta = people.employee("Berta", manager=mia, time_zone="Europe/Berlin")
     people.entry(berta, website, "2026-03-20 08:00", None)
 
-    (row,) = csv_of(as_user(mia), **period_params("2026-04-01", "2026-04-30"))
+    (march,) = csv_of(as_user(mia), **period_params("2026-03-20", "2026-04-30"))
+    (april,) = csv_of(as_user(mia), **period_params("2026-04-01", "2026-04-30"))
 
-    assert (row["date"], row["start_time"], row["end_time"]) == ("2026-03-20", "09:00:00", "")
+    assert (march["date"], march["start_time"], march["end_time"]) == ("2026-03-20", "09:00:00", "")
+    assert (april["date"], april["start_time"], april["end_time"]) == ("2026-04-01", "00:00:00", "")

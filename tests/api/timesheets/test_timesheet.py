@@ -223,14 +223,14 @@ def test_an_open_entry_is_shown_and_not_counted(people, as_user, ana, website):
     assert "before the end of the month" in words(answer)
 
 
-def test_an_entry_left_open_says_since_when(people, as_user, ana, website):
+def test_an_entry_left_open_begins_with_the_month_in_later_months(people, as_user, ana, website):
     people.entry(ana, website, "2026-02-27 08:00", None)
 
     february, march = sheet_of(as_user(ana), "2026-02"), sheet_of(as_user(ana))
 
     marks = "\u2013open ! open: not counted ! needs review 0:00 0.00"
     assert line(february, "2026-02-27") == f"2026-02-27 Fri 08:00{marks}"
-    assert line(march, "2026-03-01") == f"2026-03-01 Sun since 2026-02-27 08:00{marks}"
+    assert line(march, "2026-03-01") == f"2026-03-01 Sun 00:00{marks}"
     assert "before the end of the month" not in words(march)
 
 

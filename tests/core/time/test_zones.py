@@ -199,3 +199,16 @@ def test_adding_a_number_tells_the_local_time_and_day_around_every_change_of_the
 @unhurried
 def test_adding_a_number_tells_the_local_time_and_day_of_any_instant(zone, second):
     assert_local_time(second, zone, offset_periods(second - 40_000_000, second + 1, zone))
+
+
+@pytest.mark.parametrize(
+    ("zone", "year"), [("America/Recife", 2000), ("America/Noronha", 2000), ("Asia/Gaza", 2040), ("Asia/Gaza", 2054)]
+)
+def test_two_changes_of_the_clock_within_a_week_both_count(zone, year):
+    first, after = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp()) for each in (year, year + 1))
+    clocks = offset_periods(first, after, zone)
+
+    changes = [later.start - earlier.start for earlier, later in pairwise(clocks)]
+    assert min(changes) < 7 * 86_400
+    for second in range(first, after, 1800):
+        assert_local_time(second, zone, clocks)

@@ -104,7 +104,7 @@ def test_the_database_tells_the_same_day_as_python(
     rows = []
 
     with database.read_transaction() as session:
-        local, calendar = LocalTime(resolve(session, period, offsets_until=at)), CalendarKeys(period)
+        local, calendar = LocalTime(resolve(session, period, now=at)), CalendarKeys(period)
         second = epoch(ENTRY.c.start_time)
         day = local.day(ENTRY.c.start_time)
         columns = {
