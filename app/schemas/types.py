@@ -30,7 +30,8 @@ from app.core.time.zones import zone_names
 from app.schemas import text_checks
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
-_FIRST_INSTANT, _LAST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+# The first instant of FIRST_DAY in any time zone (Pacific/Kiritimati). The zone of an entry is checked with the entry.
+_FIRST_INSTANT, _LAST_INSTANT = datetime(1999, 12, 31, 10, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 MAX_ID = 2**31 - 1
 MAX_ENTRY_ID = 2**53 - 1
@@ -116,7 +117,7 @@ def _require_rfc_3339(value: Any) -> Any:
 def _to_utc_second(instant: datetime) -> datetime:
     """Return the instant in UTC without its fraction of a second. Raises ValueError if it is out of range."""
     if not _FIRST_INSTANT <= instant <= _LAST_INSTANT:
-        raise ValueError(f"The instant is out of range. Send one from {FIRST_DAY} to {LAST_DAY}.")
+        raise ValueError(f"The instant is out of range. Send one from {_FIRST_INSTANT:%Y-%m-%dT%H:%MZ} to {LAST_DAY}.")
     return instant.astimezone(UTC).replace(microsecond=0)
 
 
@@ -240,9 +241,9 @@ InputInstant = Annotated[
             "type": "string",
             "format": "date-time",
             "maxLength": 35,
-            "pattern": r"^20\d\d-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$",
-            "description": f"Instant with an offset (RFC 3339) from {FIRST_DAY} to {LAST_DAY}. Fractions of a second "
-            "are dropped.",
+            "pattern": r"^(1999-12-31|20\d\d-\d\d-\d\d)[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$",
+            "description": f"Instant with an offset (RFC 3339), on local days from {FIRST_DAY} to {LAST_DAY}. "
+            "Fractions of a second are dropped.",
             "examples": ["2026-03-02T08:00:00Z"],
         },
         mode="validation",

@@ -53,6 +53,11 @@ class EntryChanged(PreconditionFailed):
     title = "Entry changed meanwhile"
 
 
+class EntryTooEarly(Invalid):
+    code = "entry_too_early"
+    title = "Entry too early"
+
+
 class EntryTooShort(Invalid):
     code = "entry_too_short"
     title = "Entry too short"

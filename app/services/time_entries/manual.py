@@ -12,10 +12,12 @@ from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
+from app.core.time.zones import day_start
 from app.models.tables import ENTRY, PROJECT, USER
 from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import TimeEntryCreate, TimeEntryUpdate
+from app.schemas.types import FIRST_DAY
 from app.services import idempotency
 from app.services.access import visibility
 from app.services.access.actor import Actor
@@ -32,6 +34,7 @@ from app.services.time_entries.errors import (
     EntryNotFound,
     EntryOverlaps,
     EntryStillOpen,
+    EntryTooEarly,
     EntryTooLong,
     EntryTooShort,
     ReasonRequired,
@@ -93,12 +96,13 @@ def create_locked(
 ) -> TimeEntryRead:
     """Create an entry for a user in `zones`, which are the time zones of the locked users whom the actor may see.
 
-    Raises ReasonRequired, EntryTooShort, EntryTooLong, EntryInFuture, EditWindowClosed, ProjectNotFound,
-    ProjectInactive, EntryOverlaps.
+    Raises ReasonRequired, EntryTooEarly, EntryTooShort, EntryTooLong, EntryInFuture, EditWindowClosed,
+    ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = data.user_id or actor.id
     if owner_id != actor.id and data.reason is None:
         raise ReasonRequired("This entry is for another user. Send a `reason`.")
+    _check_first_day(data.start_time, zones[owner_id])
     _check_times(session, data.start_time, data.end_time, at=at)
     _check_window(session, actor, owner_id, data.start_time, at=at)
     _check_bookable(session, data.project_id, owner_id)
@@ -140,8 +144,8 @@ def update_locked(
     """Correct an entry of a locked user. New times clear `needs_review`. Without a difference, nothing is written.
 
     Raises EntryStillOpen if `needs_review` is sent for an entry that stays open after STALE_ENTRY_HOURS. Raises
-    ReasonRequired if the times change or the entry is another user's. Raises EditWindowClosed, EntryTooShort,
-    EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
+    ReasonRequired if the times change or the entry is another user's. Raises EditWindowClosed, EntryTooEarly,
+    EntryTooShort, EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = entry["user_id"]
     fields = data.model_dump(exclude_unset=True, include=entries.EDITABLE_FIELDS)
@@ -156,6 +160,8 @@ def update_locked(
     _check_window(session, actor, owner_id, entry["start_time"], at=at)
     changes |= {"version": entry["version"] + 1, "updated_at": at} | ({"needs_review": False} if times_changed else {})
     changed = entry | changes
+    if "start_time" in changes:
+        _check_first_day(changed["start_time"], entry["time_zone"])
     if times_changed:
         _check_times(session, changed["start_time"], changed["end_time"], at=at)
         _check_window(session, actor, owner_id, changed["start_time"], at=at)
@@ -174,6 +180,13 @@ def delete_locked(session: Session, actor: Actor, entry: EntryValues, *, reason:
     session.execute(delete(ENTRY).where(ENTRY.c.id == entry["id"]))
     before = entries.snapshot(entry)
     _record(session, actor, "time_entry:delete", entry, before=before, reason=reason, at=at)
+
+
+def _check_first_day(start: datetime, zone: str) -> None:
+    if start < day_start(FIRST_DAY, zone):
+        raise EntryTooEarly(
+            f"The entry starts before {FIRST_DAY} in {zone}, so no report could show it. Change its start."
+        )
 
 
 def _check_times(session: Session, start: datetime, end: datetime | None, *, at: datetime) -> None:

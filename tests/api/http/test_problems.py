@@ -137,6 +137,7 @@ CODES = {
     421: ["host_not_allowed"],
     422: [
         "entry_in_future",
+        "entry_too_early",
         "entry_too_long",
         "entry_too_short",
         "expiry_out_of_range",

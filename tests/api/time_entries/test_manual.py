@@ -123,6 +123,38 @@ class TestEntering:
         assert as_user(ana).post("/time-entries", json=two_hour_entry(website) | wrong).status_code == 422
 
 
+class TestFirstDay:
+    """Periods of reports begin on 2000-01-01, a local day. So entries do too."""
+
+    @pytest.mark.parametrize(
+        ("zone", "first_instant", "day_before"),
+        [
+            ("Pacific/Kiritimati", "1999-12-31T10:00:00Z", "1999-12-31T09:59:59Z"),
+            ("UTC", "2000-01-01T00:00:00Z", "1999-12-31T23:59:59Z"),
+            ("America/New_York", "2000-01-01T05:00:00Z", "2000-01-01T00:30:00Z"),
+        ],
+    )
+    def test_an_entry_can_start_on_it_in_any_zone_and_not_before(
+        self, people, as_user, admin, mia, website, zone, first_instant, day_before
+    ):
+        ina = people.employee("Ina", manager=mia, time_zone=zone)
+        body = two_hour_entry(website, user_id=ina.id, reason="From the old system", end_time="2000-01-01T06:00:00Z")
+
+        early = admin.post("/time-entries", json=body | {"start_time": day_before})
+        recorded = admin.post("/time-entries", json=body | {"start_time": first_instant})
+        moved = admin.patch(f"/time-entries/{recorded.json()['id']}", json={"start_time": day_before, "reason": "Typo"})
+
+        assert refusal(early)[0] == refusal(moved)[0] == 422
+        assert {refusal(early)[1], refusal(moved)[1]} <= {"entry_too_early", "validation_failed"}
+        assert recorded.status_code == 201, recorded.text
+        first_day = {"start_date": "2000-01-01", "end_date": "2000-01-01"}
+        for attribution in ("start", "split"):
+            line = as_user(mia).get("/reports/export/csv", params=first_day | {"attribution": attribution}).text
+            assert ",2000-01-01,00:00:00," in line
+            (own,) = as_user(ina).get("/time-entries/me", params=first_day | {"attribution": attribution}).json()
+            assert own["start_time"] == first_instant
+
+
 class TestForOthers:
     def test_a_manager_enters_time_for_her_team_and_says_why(self, as_user, mia, ana, website):
         body = two_hour_entry(website, user_id=ana.id)

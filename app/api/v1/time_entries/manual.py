@@ -25,6 +25,7 @@ from app.services.time_entries.errors import (
     EntryNotFound,
     EntryOverlaps,
     EntryStillOpen,
+    EntryTooEarly,
     EntryTooLong,
     EntryTooShort,
     ReasonRequired,
@@ -32,7 +33,15 @@ from app.services.time_entries.errors import (
 
 router = APIRouter(prefix="/time-entries", tags=["time entries"])
 ClaimsTransaction = Annotated[ClaimsTransactionRunner, Security(require_claims, scopes=[TokenScope.entries_write])]
-TIME_ERRORS = (EditWindowClosed, EntryTooShort, EntryTooLong, EntryInFuture, EntryOverlaps, ReasonRequired)
+TIME_ERRORS = (
+    EditWindowClosed,
+    EntryTooEarly,
+    EntryTooShort,
+    EntryTooLong,
+    EntryInFuture,
+    EntryOverlaps,
+    ReasonRequired,
+)
 PROJECT_ERRORS = (ProjectNotFound, ProjectInactive)
 
 
