@@ -43,6 +43,8 @@ class EntrySegments:
     seconds: ColumnElement[int]
     is_included: ColumnElement[bool]
     """The condition that a row belongs to the period."""
+    is_first: ColumnElement[bool]
+    """The condition that a row is the first one of its entry."""
     is_entry_included: ColumnElement[bool]
     """The condition that a row of ENTRY belongs to the period."""
 
@@ -62,7 +64,7 @@ def entry_segments(
     is_included = in_period(session, resolved, attribution, users)
     if attribution is Attribution.at_start:
         start, end = ENTRY.c.start_time, ENTRY.c.end_time
-        return EntrySegments(ENTRY, start, end, seconds_between(start, end), is_included, is_included)
+        return EntrySegments(ENTRY, start, end, seconds_between(start, end), is_included, true(), is_included)
     local = LocalTime(resolved)
     of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
     is_entry_included = and_(is_included, is_inside(resolved, at=at))
@@ -75,6 +77,7 @@ def entry_segments(
         segment_end,
         day_segments.c.segment_end - day_segments.c.segment_start,
         true(),
+        day_segments.c.is_first,
         is_entry_included,
     )
 
@@ -118,7 +121,11 @@ def _day_segments(period: Period, entries: Subquery, local: LocalTime) -> Subque
     )
     columns = [entries.c[column.name] for column in ENTRY.c]
     query = select(
-        *columns, entries.c.is_unsplit, segment_start.label("segment_start"), segment_end.label("segment_end")
+        *columns,
+        entries.c.is_unsplit,
+        (numbers.c.value == 0).label("is_first"),
+        segment_start.label("segment_start"),
+        segment_end.label("segment_end"),
     )
     segments = _optimization_fence(query.select_from(entries.join(numbers, true())), "segments")
     has_length = or_(segments.c.is_unsplit, segments.c.segment_end > segments.c.segment_start)  # skipped days have none

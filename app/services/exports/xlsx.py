@@ -14,7 +14,6 @@ from app.core.database.rendering import CellType
 from app.core.errors import Invalid
 from app.core.server.spool import Write
 from app.core.spreadsheet import escape_formula
-from app.schemas.types import hours
 from app.services.time_entries.columns import Column, EntryRows
 
 MAX_ROWS = 1_048_575  # per sheet (ECMA-376), without the header
@@ -23,9 +22,10 @@ _WIDTHS: dict[str, float] = {
     "employee_id": 12, "employee_name": 24, "project_name": 24, "date": 11, "start_time": 10, "end_time": 10,
     "hours_worked": 13, "description": 40, "entry_id": 10, "employee_email": 28, "project_id": 10, "time_zone": 18,
     "start_utc": 20, "end_utc": 20, "seconds_worked": 14, "needs_review": 12, "entries": 9,
+    "needs_review_seconds": 20,
 }  # fmt: skip
 """Column widths in characters."""
-_SUMMARY_COLUMNS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries")
+_SUMMARY_COLUMNS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries", "needs_review_seconds")
 RowDict = dict[str, Any]
 
 
@@ -42,8 +42,9 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
         write(b"")  # detects a closed connection early, because the file is only written at the end
         on_rows(count)
 
-    batches = rows.stream(*(column.expression(rows) for column in columns))
-    entries = totals.add_up(limit_rows(_read_rows(batches, columns, on_rows_read)))
+    expressions = (column.expression(rows) for column in columns)
+    batches = rows.stream(*expressions, rows.seconds, rows.entry.needs_review, rows.is_first)
+    entries = limit_rows(_read_rows(batches, columns, totals, on_rows_read))
     header = Format().set_bold().set_border_bottom("thin")
     formats = {
         column.name: _format(_NUMBER_FORMATS[column.type]) for column in columns if column.type in _NUMBER_FORMATS
@@ -73,16 +74,19 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
 
 
 def _read_rows(
-    batches: Iterable[Sequence[Any]], columns: Sequence[Column], on_rows: Callable[[int], None]
+    batches: Iterable[Sequence[Any]], columns: Sequence[Column], totals: "_UserTotals", on_rows: Callable[[int], None]
 ) -> Iterator[RowDict]:
-    """Yield each row as Python values by column name."""
+    """Yield each row as Python values by column name, and add it to the totals."""
     cells = [(column.name, _FORMATTERS.get(column.type)) for column in columns]
     for batch in batches:
-        for row in batch:
-            yield {
+        for *values, seconds, needs_review, is_first in batch:
+            row = {
                 name: value if format_value is None or value is None else format_value(value)
-                for (name, format_value), value in zip(cells, row, strict=True)
+                for (name, format_value), value in zip(cells, values, strict=True)
             }
+            if seconds is not None:
+                totals.add((row["employee_id"], row["employee_name"]), seconds, needs_review, is_first)
+            yield row
         on_rows(len(batch))
 
 
@@ -90,23 +94,18 @@ class _UserTotals:
     """Totals per user, added up while the first sheet is written. The second sheet then lists them."""
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[int, str], int] = defaultdict(int)
-        self._entries: dict[tuple[int, str], int] = defaultdict(int)
+        self._totals: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
 
-    def add_up(self, rows: Iterable[RowDict]) -> Iterator[RowDict]:
-        """Yield the rows, with `hours_worked` converted from seconds to hours."""
-        for row in rows:
-            if (seconds := row["hours_worked"]) is not None:
-                user = row["employee_id"], row["employee_name"]
-                self._seconds[user] += seconds
-                self._entries[user] += 1
-                row["hours_worked"] = hours(seconds)
-            yield row
+    def add(self, user: tuple[int, str], seconds: int, needs_review: bool, is_first: bool) -> None:
+        """Add a closed entry or segment of a user. The segments of an entry count as one entry."""
+        total = self._totals[user]
+        total[0] += seconds
+        total[1] += is_first
+        total[2] += seconds if needs_review else 0
 
     def rows(self) -> Iterator[RowDict]:
-        for (user_id, name), seconds in self._seconds.items():
-            entries = self._entries[user_id, name]
-            yield dict(zip(_SUMMARY_COLUMNS, (user_id, name, hours(seconds), seconds, entries), strict=True))
+        for user, (seconds, *counts) in self._totals.items():
+            yield dict(zip(_SUMMARY_COLUMNS, (*user, _exact_hours(seconds), seconds, *counts), strict=True))
 
 
 def limit_rows(rows: Iterable[RowDict]) -> Iterator[RowDict]:
@@ -122,6 +121,11 @@ def _rows_or_blank(rows: Iterator[RowDict], names: Sequence[str]) -> Iterator[Ro
     yield from rows
 
 
+def _exact_hours(seconds: int) -> float:
+    """Convert to hours without rounding, so that the cells add up. The format of the cell shows two decimals."""
+    return seconds / 3600
+
+
 def _format(number_format: str) -> Format:
     return Format().set_num_format(number_format)
 
@@ -131,6 +135,7 @@ _FORMATTERS: dict[CellType, Callable[[Any], Any]] = {
     CellType.date: lambda local_time: local_time.date(),
     CellType.instant: lambda instant: instant.astimezone(UTC).replace(tzinfo=None),
     CellType.flag: bool,
+    CellType.hours: _exact_hours,
 }
 _NUMBER_FORMATS = {
     CellType.date: "yyyy-mm-dd",

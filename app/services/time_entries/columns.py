@@ -42,6 +42,7 @@ class EntryRows:
         self._entries, self._is_included, self.entry = segments.entry, segments.is_included, segments.entry.c
         self._is_entry_included = segments.is_entry_included
         self.start, self.end, self.seconds = segments.start, segments.end, segments.seconds
+        self.is_first = segments.is_first
 
     @cached_property
     def local(self) -> LocalTime:

@@ -72,7 +72,7 @@ def test_a_workbook_has_real_dates_numbers_and_zones(people, as_user, mia, berta
         "date": date(2026, 3, 3),
         "start_time": datetime(2026, 3, 3, 0, 0, 9),  # noqa: DTZ001 - what the wall shows
         "end_time": datetime(2026, 3, 3, 7, 30, 18),  # noqa: DTZ001
-        "hours_worked": 7.5,
+        "hours_worked": 27009 / 3600,
         "description": "Night",
         "entry_id": entry_id,
         "employee_email": "berta@example.com",
@@ -99,9 +99,41 @@ def test_the_second_sheet_has_each_persons_sum(people, as_user, mia, berta, webs
     answer = export(as_user(mia), "xlsx")
 
     assert [list(row.values()) for row in sheet(answer, "Summary")] == [
-        [berta.id, "Berta Silva", 7.5, 27000, 1],
-        [zoe.id, "Zoe Silva", 0.01, 34, 2],
+        [berta.id, "Berta Silva", 7.5, 27000, 1, 0],
+        [zoe.id, "Zoe Silva", 34 / 3600, 34, 2, 0],
     ]
+
+
+@pytest.mark.parametrize("attribution", ["start", "split"])
+def test_the_sheets_of_a_workbook_add_up_to_the_summary(people, as_user, mia, berta, website, attribution):
+    """Each of 28 shifts lasts 32 min 20 s, so hours that were rounded first would add up to 0.03 h more."""
+    for day in (*range(1, 4), *range(6, 31)):
+        people.entry(berta, website, f"2026-03-{day:02} 18:00:00", f"2026-03-{day:02} 18:32:20")
+    people.entry(berta, website, "2026-03-03 20:00", "2026-03-05 20:00:01", needs_review=True)
+    people.entry(berta, website, "2026-03-31 20:00", "2026-04-01 06:00:17")
+    summary = as_user(mia).get(
+        "/reports/summary", params=MARCH | {"group_by": "user", "attribution": attribution, "user_id": berta.id}
+    )
+
+    answer = export(as_user(mia), "xlsx", attribution=attribution)
+    (total,), entries = sheet(answer, "Summary"), sheet(answer, "Entries")
+
+    (row,) = summary.json()["rows"]
+    assert total["hours_worked"] == row["total_seconds"] / 3600
+    assert sum(entry["hours_worked"] for entry in entries) == pytest.approx(total["hours_worked"], abs=1e-9)
+    assert [total[name] for name in ("seconds_worked", "entries", "needs_review_seconds")] == [
+        row[name] for name in ("total_seconds", "entries", "needs_review_seconds")
+    ]
+    assert row["entries"] == 30
+
+
+def test_a_workbook_shows_two_decimals_of_its_hours(people, as_user, mia, berta, website):
+    people.entry(berta, website, "2026-03-02 08:00", "2026-03-02 08:00:17")
+
+    book = zipfile.ZipFile(io.BytesIO(export(as_user(mia), "xlsx").content))
+
+    styles = book.read("xl/styles.xml").decode()
+    assert 'formatCode="0.00"' in styles or 'numFmtId="2"' in styles
 
 
 def test_a_workbook_keeps_its_header_in_sight_and_its_columns_wide_enough(people, as_user, mia, berta, website):
@@ -196,7 +228,7 @@ def test_the_three_formats_say_the_same(people, as_user, mia, berta, website, at
         assert (row["end_time"] and _time(row["end_time"])) == (same["end_time"] or "")
         assert f"{row['start_utc'].isoformat()[:10]}T{_time(row['start_utc'])}Z" == same["start_utc"]
         assert (row["seconds_worked"], row["hours_worked"]) == (
-            ("", "") if same["end_utc"] is None else (same["seconds_worked"], same["hours_worked"])
+            ("", "") if same["end_utc"] is None else (same["seconds_worked"], same["seconds_worked"] / 3600)
         )
         assert [row[name] for name in ("employee_id", "entry_id", "description", "needs_review", "time_zone")] == [
             same[name] for name in ("employee_id", "entry_id", "description", "needs_review", "time_zone")
