@@ -15,7 +15,9 @@ from app.cli.common import (
     ready_database,
     require_writable,
 )
+from app.core.spreadsheet import CsvDialect
 from app.core.time.clock import utc_now
+from app.schemas.csv_dialect import CsvDecimal, CsvDelimiter, CsvDialectName
 from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
 from app.services.access import locks
@@ -46,6 +48,11 @@ def export(
         Attribution, typer.Option(help="Count an entry on the day it starts, or split it at each midnight.")
     ] = Attribution.at_start,
     time_zone: Annotated[str | None, typer.Option(help="Time zone of the days. Default: each entry's own.")] = None,
+    dialect: Annotated[
+        CsvDialectName, typer.Option(help="CSV only: `excel` begins the file with a byte order mark.")
+    ] = CsvDialectName.standard,
+    delimiter: Annotated[CsvDelimiter, typer.Option(help="CSV only: delimiter of the cells.")] = CsvDelimiter.comma,
+    decimal: Annotated[CsvDecimal, typer.Option(help="CSV only: decimal separator of the hours.")] = CsvDecimal.point,
     force: Force = False,
 ) -> None:
     """Export the entries of all users or of one team to a file. The export is recorded in the audit log."""
@@ -54,7 +61,12 @@ def export(
         require_writable(target, force=force)
         scope = ReportScope.all if manager is None else ReportScope.team
         query = ExportQuery(
-            _parse_period(start_date, end_date, time_zone), scope, include_indirect, columns, attribution
+            _parse_period(start_date, end_date, time_zone),
+            scope,
+            include_indirect,
+            columns,
+            attribution,
+            CsvDialect(dialect is CsvDialectName.excel, delimiter, decimal),
         )
         included = exports.all_users_filter() if manager is None else exports.team_filter(manager, query)
         with database.write_transaction("cli:export") as session:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Text, column, select, values
 
 from app.core.database.session import Database
-from app.core.spreadsheet import escape_formula, escape_formula_postgresql
+from app.core.spreadsheet import SPLITS, SPLITS_OF_SEMICOLON_FILE, escape_formula, escape_formula_postgresql
 from tests.support.cli import empty_database
 from tests.support.databases import POSTGRESQL, settings_for
 
@@ -19,18 +19,19 @@ def texts(characters: str) -> list[str]:
     return ["".join(dice.choice(characters) for _ in range(dice.randrange(8))) for _ in range(4000)]
 
 
-def escape_all(database, strings: list[str]) -> list[str]:
+def escape_all(database, strings: list[str], splits: str = SPLITS) -> list[str]:
     numbered = values(column("number"), column("text", Text), name="texts").data(list(enumerate(strings)))
-    safe_ones = select(escape_formula_postgresql(numbered.c.text)).order_by(numbered.c.number)
+    safe_ones = select(escape_formula_postgresql(numbered.c.text, splits)).order_by(numbered.c.number)
     with database.read_transaction() as session:
         return list(session.execute(safe_ones).scalars())
 
 
 @pytest.mark.parametrize("engine", [POSTGRESQL])
-def test_postgresql_makes_texts_safe_as_python_does(database, engine):
-    strings = texts(ALL)
+@pytest.mark.parametrize("splits", [SPLITS, SPLITS_OF_SEMICOLON_FILE])
+def test_postgresql_makes_texts_safe_as_python_does(database, engine, splits):
+    strings = texts(f"{ALL},")
 
-    assert escape_all(database, strings) == [escape_formula(text) for text in strings]
+    assert escape_all(database, strings, splits) == [escape_formula(text, splits) for text in strings]
 
 
 def test_a_database_in_another_encoding_does_too(tmp_path, postgresql_server):

@@ -53,7 +53,7 @@ def comparable_content(answer: Any) -> Any:
     if content_type.partition(";")[0] in {"application/json", "application/problem+json"}:
         body = json.loads(answer.content) if answer.content else None
         return _comparable_events(body) if _is_audit_log(body) else body
-    return answer.text if content_type.startswith("text/csv") else bool(answer.content)
+    return answer.content.decode("utf-8-sig") if content_type.startswith("text/csv") else bool(answer.content)
 
 
 def _is_audit_log(body: Any) -> bool:

@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Depends, Query
 
+from app.core.spreadsheet import CsvDialect
+from app.schemas.csv_dialect import CsvDecimal, CsvDelimiter, CsvDialectName
 from app.schemas.reports.report import Attribution, ReportScope
 
 IncludeIndirect = Annotated[bool, Query(description="Also include indirect reports.")]
@@ -15,3 +17,22 @@ AttributionQuery = Annotated[
         "midnight, and each segment belongs to its own day."
     ),
 ]
+CsvDialectQuery = Annotated[
+    CsvDialectName,
+    Query(
+        description="`excel` begins the file with a byte order mark. Without it, Excel shows other letters for ä or é."
+    ),
+]
+
+
+async def _get_csv_dialect(
+    dialect: CsvDialectQuery = CsvDialectName.standard,
+    delimiter: Annotated[
+        CsvDelimiter, Query(description="Delimiter of the cells. Where decimals have a comma, Excel splits at `;`.")
+    ] = CsvDelimiter.comma,
+    decimal: Annotated[CsvDecimal, Query(description="Decimal separator of `hours_worked`.")] = CsvDecimal.point,
+) -> CsvDialect:
+    return CsvDialect(dialect is CsvDialectName.excel, delimiter, decimal)
+
+
+CsvDialectDep = Annotated[CsvDialect, Depends(_get_csv_dialect)]

@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_manager
 from app.api.dependencies.parameters import DateRange, Now, set_as_of
-from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
+from app.api.dependencies.report_parameters import AttributionQuery, CsvDialectDep, IncludeIndirect, ScopeQuery
 from app.api.dependencies.streaming import stream_response
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import EXPORT_ERRORS, PERIOD_ERRORS, ROLE_ERRORS
@@ -16,6 +16,7 @@ from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
 from app.core.security.access_tokens import TokenScope
 from app.core.server.spool import Write
+from app.core.spreadsheet import STANDARD_DIALECT, CsvDialect
 from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
 from app.services.access.actor import Actor
 from app.services.exports import exports
@@ -61,8 +62,10 @@ class _ExportRequest:
     scope: ScopeQuery = ReportScope.team
     attribution: AttributionQuery = Attribution.at_start
 
-    async def stream(self, export_format: ExportFormat, columns: ExportColumns) -> StreamingResponse:
-        query = ExportQuery(self.period, self.scope, self.include_indirect, columns, self.attribution)
+    async def stream(
+        self, export_format: ExportFormat, columns: ExportColumns, dialect: CsvDialect = STANDARD_DIALECT
+    ) -> StreamingResponse:
+        query = ExportQuery(self.period, self.scope, self.include_indirect, columns, self.attribution, dialect)
         count_rows = EXPORT_ROWS.labels(export_format).inc
         headers: dict[str, str] = {}
 
@@ -107,7 +110,9 @@ ExportRequest = Annotated[_ExportRequest, Depends()]
     response_class=StreamingResponse,
     responses=error_responses(*_ERRORS) | _file_response("text/csv"),
 )
-async def export_entries_csv(export: ExportRequest, columns: ColumnsQuery = ExportColumns.basic) -> StreamingResponse:
+async def export_entries_csv(
+    export: ExportRequest, dialect: CsvDialectDep, columns: ColumnsQuery = ExportColumns.basic
+) -> StreamingResponse:
     """The entries of your team in the period, without your own. If you have no team, the export has your own entries.
 
     With `attribution=split`, a row is the segment of an entry inside one local day.
@@ -115,7 +120,7 @@ async def export_entries_csv(export: ExportRequest, columns: ColumnsQuery = Expo
     Dates and times are in each entry's time zone, or in `time_zone`. Open entries have no end and no hours.
     `X-Needs-Review` is the number of entries in the file that need review, such as a forgotten clock-out.
     """
-    return await export.stream(ExportFormat.csv, columns)
+    return await export.stream(ExportFormat.csv, columns, dialect)
 
 
 @router.get(

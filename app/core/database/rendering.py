@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, case, cast, func, literal
 
 from app.core.database.dialect import date_text, format_string, instant_text, json_string, time_text
-from app.core.spreadsheet import escaped_csv_text
+from app.core.spreadsheet import STANDARD_DIALECT, CsvDialect, escaped_csv_text, escaped_semicolon_csv_text
 
 
 class CellType(Enum):
@@ -26,8 +26,14 @@ class CellType(Enum):
     flag = auto()
 
 
-def csv_cell(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[Any]:
+def csv_cell(
+    value: ColumnElement[Any], cell_type: CellType, dialect: CsvDialect = STANDARD_DIALECT
+) -> ColumnElement[Any]:
     """Return the value as a CSV cell, escaped against formula injection. NULL means an empty cell."""
+    if cell_type is CellType.hours:
+        return _render_hours(value, dialect.decimal)
+    if cell_type is CellType.text and dialect.delimiter == ";":
+        return escaped_semicolon_csv_text(value)
     return _RENDERERS[cell_type](value)
 
 
@@ -52,12 +58,12 @@ def _render_number(value: ColumnElement[int]) -> ColumnElement[int]:
     return value
 
 
-def _render_hours(seconds: ColumnElement[int]) -> ColumnElement[str]:
+def _render_hours(seconds: ColumnElement[int], decimal: str) -> ColumnElement[str]:
     """Hours with one or two decimals, rounded half up. Must match `schemas.types.hours`."""
     hundredths = (seconds * 100 + 1800) // 3600
     fraction = hundredths % 100
     decimals = case((fraction % 10 == 0, cast(fraction // 10, Text)), else_=func.substr(cast(fraction + 100, Text), 2))
-    return cast(hundredths // 100, Text).concat(".").concat(decimals)
+    return cast(hundredths // 100, Text).concat(decimal).concat(decimals)
 
 
 def _render_flag(value: ColumnElement[bool]) -> ColumnElement[str]:
@@ -69,7 +75,6 @@ _RENDERERS: dict[CellType, Callable[[ColumnElement[Any]], ColumnElement[Any]]] =
     CellType.text: escaped_csv_text,
     CellType.date: date_text,
     CellType.time: time_text,
-    CellType.hours: _render_hours,
     CellType.instant: instant_text,
     CellType.flag: _render_flag,
 }

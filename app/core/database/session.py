@@ -106,12 +106,12 @@ class Session(SQLModelSession):
         """
         return self.operations.read_schema_objects(self.connection(), tables)
 
-    def write_csv(self, statement: Select[Any], write: Callable[[bytes], object]) -> None:
+    def write_csv(self, statement: Select[Any], write: Callable[[bytes], object], *, delimiter: str) -> None:
         """Write the rows of a statement as CSV (RFC 4180), in chunks. NULL is an empty cell.
 
         Errors of `write` are raised unchanged.
         """
-        self.operations.write_csv(self.connection(), statement, write)
+        self.operations.write_csv(self.connection(), statement, write, delimiter)
 
 
 class Database:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select, true
 
 from app.core.database.session import Session
 from app.core.server.spool import Write
+from app.core.spreadsheet import STANDARD_DIALECT, CsvDialect
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
 from app.services.access import visibility
@@ -20,18 +21,17 @@ from app.services.exports.text_formats import write_csv, write_json_lines
 from app.services.exports.xlsx import write_xlsx
 from app.services.time_entries.columns import EXPORT_COLUMNS, EntryRows
 
-_WRITERS = {ExportFormat.csv: write_csv, ExportFormat.xlsx: write_xlsx, ExportFormat.json: write_json_lines}
-
 
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
-    """The period, scope and columns of an export."""
+    """The period, scope and columns of an export, and the dialect of a CSV file."""
 
     period: Period
     scope: ReportScope
     include_indirect: bool
     columns: ExportColumns
     attribution: Attribution
+    dialect: CsvDialect = STANDARD_DIALECT
 
 
 def authorize(session: Session, actor: Actor, query: ExportQuery, export_format: ExportFormat, *, at: datetime) -> None:
@@ -81,7 +81,14 @@ def write(
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     rows = EntryRows(session, resolve(session, query.period, now=at), query.attribution, user_filter, at=at)
     on_needs_review(rows.count_needing_review())
-    _WRITERS[export_format](rows, EXPORT_COLUMNS[query.columns], out, on_rows)
+    columns = EXPORT_COLUMNS[query.columns]
+    match export_format:
+        case ExportFormat.csv:
+            write_csv(rows, columns, out, on_rows, dialect=query.dialect)
+        case ExportFormat.xlsx:
+            write_xlsx(rows, columns, out, on_rows)
+        case ExportFormat.json:
+            write_json_lines(rows, columns, out, on_rows)
 
 
 def count_entries(session: Session, user_filter: ColumnElement[bool], query: ExportQuery) -> int:

@@ -5,12 +5,15 @@ from contextlib import closing
 
 from app.core.database.rendering import csv_cell
 from app.core.server.spool import Write
+from app.core.spreadsheet import CsvDialect
 from app.services.time_entries.columns import Column, EntryRows, row_as_json
 
 
-def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
+def write_csv(
+    rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None], *, dialect: CsvDialect
+) -> None:
     """Write the header and one line per row (RFC 4180, UTF-8). Spreadsheet formulas in texts are escaped."""
-    header = f"{','.join(column.name for column in columns)}\r\n".encode()
+    header = f"{dialect.mark}{dialect.delimiter.join(column.name for column in columns)}\r\n".encode()
 
     def write_chunk(chunk: bytes) -> None:
         nonlocal header  # sent with the first rows, because the statement may fail before them
@@ -18,8 +21,8 @@ def write_csv(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows:
         on_rows((header + chunk).count(b"\n"))  # approximate: also counts the header and line breaks in texts
         header = b""
 
-    cells = (csv_cell(column.expression(rows), column.type) for column in columns)
-    rows.session.write_csv(rows.select(*cells), write_chunk)
+    cells = (csv_cell(column.expression(rows), column.type, dialect) for column in columns)
+    rows.session.write_csv(rows.select(*cells), write_chunk, delimiter=dialect.delimiter)
     if header:
         write_chunk(b"")
 

@@ -18,7 +18,7 @@ from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
 from app.core.security.passwords import UNUSABLE_PASSWORD
 from app.core.server.spool import Write
-from app.core.spreadsheet import escape_cell
+from app.core.spreadsheet import STANDARD_DIALECT, CsvDialect, escape_cell
 from app.models.tables import USER
 from app.models.users import Role
 from app.schemas.users.csv_import import UserImportResult
@@ -114,9 +114,10 @@ def record_export(session: Session, actor: Actor, *, at: datetime) -> None:
     recorder.record(session, "export:people", at=at, actor_id=actor.id, subject_id=actor.id)
 
 
-def write_csv(session: Session, out: Write) -> None:
+def write_csv(session: Session, out: Write, dialect: CsvDialect = STANDARD_DIALECT) -> None:
     """Write all users by id, including deactivated ones, in the format of the import. Reads one snapshot in batches."""
     buffer = io.StringIO(newline="")
+    buffer.write(dialect.mark)
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     with session.execute(_ALL_USERS, execution_options={"yield_per": BATCH_SIZE}) as users:

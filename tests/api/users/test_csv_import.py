@@ -1,5 +1,6 @@
 """Import and export of users as CSV: all or none, and each error with line and column (threats 7, 10, 19, 23)."""
 
+import codecs
 import csv
 import io
 import socket
@@ -453,7 +454,7 @@ def test_the_export_has_everybody_by_id_and_the_record_says_so(server, boss, peo
     answer = boss.get("/admin/users/export/csv")
 
     assert answer.content.decode() == (
-        f"{HEADER}\r\n"
+        f"\ufeff{HEADER}\r\n"
         "ada@example.com,Ada,Silva,admin,,UTC\r\n"
         "mia@example.com,Mia,Silva,manager,,UTC\r\n"
         "ana@example.com,Ana,Silva,employee,mia@example.com,Europe/Lisbon\r\n"
@@ -492,7 +493,7 @@ def test_what_is_exported_is_imported_as_the_same_people(boss, server, people, o
     chunks: list[bytes] = []
     with other_database.read_transaction() as session:
         csv_import.write_csv(session, chunks.append)
-    assert b"".join(chunks) == content
+    assert codecs.BOM_UTF8 + b"".join(chunks) == content
     for row in csv.reader(io.StringIO(content.decode(), newline="")):
         assert not any(cell.lstrip().startswith(tuple("=+-@\uff1d\u207a")) for cell in row)
 

@@ -8,10 +8,13 @@ from starlette.responses import StreamingResponse
 
 from app.api.dependencies.authentication import AdminTransaction
 from app.api.dependencies.parameters import Now
+from app.api.dependencies.report_parameters import CsvDialectQuery
 from app.api.dependencies.streaming import stream_response
 from app.api.http.problems import CsvRequired, ValidationFailed
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import EXPORT_ERRORS, ROLE_ERRORS
+from app.core.spreadsheet import CsvDialect
+from app.schemas.csv_dialect import CsvDialectName
 from app.schemas.users.csv_import import MAX_IMPORT_ROWS, UserImportResult
 from app.services.access.authentication import check_caller
 from app.services.users import csv_format, csv_import
@@ -78,12 +81,17 @@ async def import_users(
         }
     },
 )
-async def export_users(tx: AdminTransaction, now: Now) -> StreamingResponse:
+async def export_users(
+    tx: AdminTransaction,
+    now: Now,
+    dialect: CsvDialectQuery = CsvDialectName.excel,
+) -> StreamingResponse:
     """All users, active or deactivated, as a CSV file in the format of the import."""
+    csv_dialect = CsvDialect(dialect is CsvDialectName.excel)
     return await stream_response(
         tx,
         lambda session, actor: csv_import.record_export(session, actor, at=now),
-        lambda session, _, out: csv_import.write_csv(session, out),
+        lambda session, _, out: csv_import.write_csv(session, out, csv_dialect),
         media_type="text/csv; charset=utf-8",
         file_name="users.csv",
     )

@@ -79,14 +79,16 @@ class PostgreSQLOperations:
         rows = connection.exec_driver_sql(SCHEMA_OBJECTS, {"tables": list(tables)})
         return {row[0]: row[1] for row in rows}
 
-    def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
+    def write_csv(
+        self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object], delimiter: str
+    ) -> None:
         """Stream the rows with COPY: PostgreSQL renders them, and Python builds no objects."""
         compiled = statement.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
         dbapi_connection = get_dbapi_connection(connection)
         with dbapi_connection.cursor() as cursor, io.BufferedWriter(_CrlfLines(write), _CHUNK_BYTES) as out:
             rows = cursor.mogrify(compiled.string, compiled.construct_params()).decode()
             try:
-                cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv)", out)
+                cursor.copy_expert(f"COPY ({rows}) TO STDOUT (FORMAT csv, DELIMITER '{delimiter}')", out)
             except PostgreSQLError as error:  # wrapped as SQLAlchemy does
                 raise DBAPIError.instance("COPY", None, error, PostgreSQLError, hide_parameters=True) from error
             except BaseException:

@@ -220,7 +220,7 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
         "secure_delete = ON",  # erased data is overwritten
     ):
         connection.execute(f"PRAGMA {pragma}")
-    connection.create_function(escape_formula.__name__, 1, escape_formula, deterministic=True)
+    connection.create_function(escape_formula.__name__, 2, escape_formula, deterministic=True)
 
 
 def _begin_transaction(connection: Connection) -> None:

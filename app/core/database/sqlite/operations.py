@@ -63,9 +63,11 @@ class SQLiteOperations:
         rows = connection.exec_driver_sql(_SCHEMA_OBJECTS)
         return {name: " ".join(str(sql).split()) for name, sql in rows}
 
-    def write_csv(self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object]) -> None:
+    def write_csv(
+        self, connection: Connection, statement: Select[Any], write: Callable[[bytes], object], delimiter: str
+    ) -> None:
         buffer = io.StringIO(newline="")
-        writer = csv.writer(buffer, lineterminator="\r\n")
+        writer = csv.writer(buffer, delimiter=delimiter, lineterminator="\r\n")
         # Always closed: a half-read statement would keep its old snapshot on the pooled connection until it is garbage
         # collected.
         with connection.execute(statement, execution_options={"yield_per": FETCH_SIZE}) as rows:
