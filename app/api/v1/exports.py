@@ -47,7 +47,10 @@ def _file_response(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 ColumnsQuery = Annotated[
     ExportColumns,
-    Query(description="`full` adds ids, time zone, UTC instants, seconds and needs_review to the `basic` columns."),
+    Query(
+        description="`full` adds ids, time zones, UTC instants, seconds and needs_review to the `basic` columns. "
+        "`local_time_zone` is the zone of date, start_time and end_time."
+    ),
 ]
 
 

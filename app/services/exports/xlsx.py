@@ -22,6 +22,7 @@ _WIDTHS: dict[str, float] = {
     "employee_id": 12, "employee_name": 24, "project_name": 24, "date": 11, "start_time": 10, "end_time": 10,
     "hours_worked": 13, "description": 40, "entry_id": 10, "employee_email": 28, "project_id": 10, "time_zone": 18,
     "start_utc": 20, "end_utc": 20, "seconds_worked": 14, "needs_review": 12, "entries": 9,
+    "local_time_zone": 18,
     "needs_review_seconds": 20,
 }  # fmt: skip
 """Column widths in characters."""

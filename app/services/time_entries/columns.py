@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, Text, func, literal, select
 
 from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.rendering import CellType, json_object, json_value
@@ -55,6 +55,12 @@ class EntryRows:
         if self._attribution is Attribution.at_midnight:
             return self.local
         return LocalTime(self._resolved, until=self._resolved.latest_end).with_zone(self.entry.time_zone)
+
+    @property
+    def local_time_zone(self) -> ColumnElement[str]:
+        """The time zone of the local times: that of the period if it has one, else that of the entry."""
+        zone: ColumnElement[str] = self.entry.time_zone
+        return zone if self._resolved.period.zone is None else literal(self._resolved.period.zone, Text)
 
     @property
     def needs_review(self) -> ColumnElement[bool]:
@@ -155,5 +161,6 @@ EXPORT_COLUMNS = {
         Column("end_utc", CellType.instant, lambda rows: rows.end),
         Column("seconds_worked", CellType.number, lambda rows: rows.seconds),
         Column("needs_review", CellType.flag, lambda rows: rows.needs_review),
+        Column("local_time_zone", CellType.text, lambda rows: rows.local_time_zone),
     ),
 }

@@ -15,7 +15,10 @@ from tests.support.factories import instant
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 HEADER = "employee_id,employee_name,project_name,date,start_time,end_time,hours_worked,description"
-FULL_HEADER = f"{HEADER},entry_id,employee_email,project_id,time_zone,start_utc,end_utc,seconds_worked,needs_review"
+FULL_HEADER = (
+    f"{HEADER},entry_id,employee_email,project_id,time_zone,start_utc,end_utc,seconds_worked,needs_review,"
+    "local_time_zone"
+)
 NUMBERS = ("employee_id", "hours_worked", "entry_id", "project_id", "seconds_worked")
 STARTS = "=+-@\t\r\n"
 FULL_WIDTH_STARTS = "\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"
@@ -68,7 +71,7 @@ def test_full_columns_come_behind_the_settled_ones(people, as_user, mia, website
     assert answer.content.decode() == (
         f"{FULL_HEADER}\r\n"
         f"{berta.id},Berta Silva,Website,2026-03-03,00:00:00,00:00:18,0.01,,"
-        f"{entry_id},berta@example.com,{website.id},Europe/Berlin,2026-03-02T23:00:00Z,2026-03-02T23:00:18Z,18,false\r\n"
+        f"{entry_id},berta@example.com,{website.id},Europe/Berlin,2026-03-02T23:00:00Z,2026-03-02T23:00:18Z,18,false,Europe/Berlin\r\n"
     )
 
 
@@ -151,6 +154,7 @@ def test_tz_shows_all_entries_in_one_zone(people, as_user, mia, website):
         ("2026-03-03", "08:30:00", "09:15:00")
     ] * 2
     assert [row["time_zone"] for row in tokyo] == ["Europe/Berlin", "America/Los_Angeles"]
+    assert [row["local_time_zone"] for row in tokyo] == ["Asia/Tokyo"] * 2
 
 
 def test_hours_are_right_over_a_change_of_the_clock(people, as_user, mia, website):

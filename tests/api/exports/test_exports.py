@@ -82,6 +82,7 @@ def test_a_workbook_has_real_dates_numbers_and_zones(people, as_user, mia, berta
         "end_utc": datetime(2026, 3, 3, 6, 30, 18),  # noqa: DTZ001
         "seconds_worked": 27009,
         "needs_review": False,
+        "local_time_zone": "Europe/Berlin",
     }
     assert [running[name] for name in ("end_time", "hours_worked", "end_utc", "seconds_worked")] == [""] * 4
     assert running["needs_review"] is True
@@ -188,6 +189,7 @@ def test_json_is_a_line_an_entry_with_texts_as_they_were_typed(people, as_user, 
         "end_utc": "2026-03-03T06:30:18Z",
         "seconds_worked": 27018,
         "needs_review": False,
+        "local_time_zone": "Europe/Berlin",
     }
     assert [running[name] for name in ("end_time", "hours_worked", "end_utc", "seconds_worked")] == [None] * 4
     assert answer.content == b"".join(to_json(line) + b"\n" for line in (closed, running)), "as a serialiser writes it"
@@ -230,9 +232,9 @@ def test_the_three_formats_say_the_same(people, as_user, mia, berta, website, at
         assert (row["seconds_worked"], row["hours_worked"]) == (
             ("", "") if same["end_utc"] is None else (same["seconds_worked"], same["seconds_worked"] / 3600)
         )
-        assert [row[name] for name in ("employee_id", "entry_id", "description", "needs_review", "time_zone")] == [
-            same[name] for name in ("employee_id", "entry_id", "description", "needs_review", "time_zone")
-        ]
+        texts = ("employee_id", "entry_id", "description", "needs_review", "time_zone", "local_time_zone")
+        assert [row[name] for name in texts] == [same[name] for name in texts]
+        assert row["local_time_zone"] == (tz or row["time_zone"])
 
 
 def _time(read: date | datetime) -> str:
