@@ -122,6 +122,9 @@ async def export_entries_csv(
 
     Dates and times are in each entry's time zone, or in `time_zone`. Open entries have no end and no hours.
     `X-Needs-Review` is the number of entries in the file that need review, such as a forgotten clock-out.
+
+    Use `columns=full` for payroll. With `basic`, hours are rounded, and only `date` tells the day. So a night shift has
+    an `end_time` before its `start_time`, such as 22:00:00 and 06:00:00.
     """
     return await export.stream(ExportFormat.csv, columns, dialect)
 
