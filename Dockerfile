@@ -22,6 +22,11 @@ RUN python -m pip uninstall --yes --root-user-action=ignore pip setuptools wheel
     && groupadd --system --gid 10001 ett \
     && useradd --system --uid 10001 --gid ett --no-create-home --home-dir /data --shell /usr/sbin/nologin ett \
     && install --directory --owner=ett --group=ett --mode=0700 /data
+# Fonts for names in any script on timesheets. Not pinned, so that each build installs Debian's current ones.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=dependencies /opt/ett /opt/ett
 COPY alembic.ini run_backend.py check_backend.py /srv/
 COPY alembic /srv/alembic

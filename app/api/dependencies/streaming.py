@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.dependencies.transactions import AuthenticatedTransactionRunner, RequestTransactionRunner
+from app.api.http.downloads import attachment
 from app.core.database.session import ServiceBusy, Session
 from app.core.errors import Unavailable
 from app.core.observability.logging import first_line
@@ -73,7 +74,7 @@ async def stream_response(
     what `check`, `begin` and `produce` raise.
     """
     headers = {} if headers is None else headers
-    headers |= {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
+    headers |= {"Content-Disposition": attachment(file_name), "Cache-Control": "no-store"}
     if tx.anonymous.is_head:
         await tx.read(check)
         return headers_only(media_type, headers)

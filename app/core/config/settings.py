@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     PORT: int = Field(default=8000, ge=0, le=65535)
     WORKERS: int = Field(default=1, ge=1, le=64)
     DEFAULT_TIME_ZONE: ZoneName = "UTC"
+    COMPANY_NAME: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
     STALE_ENTRY_HOURS: int = Field(default=16, ge=1, le=168)
     MAX_ENTRY_HOURS: int = Field(default=24, ge=1, le=168)
     EDIT_WINDOW_DAYS: int = Field(default=31, ge=0, le=3660)

@@ -19,6 +19,8 @@ from app.services.timesheets.timesheet import Segment, Timesheet
 
 MAX_SEGMENTS_PER_DAY = 24
 """Limit on the segments shown for one day. Without it, a day with a thousand entries would take minutes to render."""
+MAX_SEGMENTS_PER_UNBROKEN_WEEK = 40
+"""Limit on the segments of a week that is kept on one page. They fit on it, also if each names a time zone."""
 _TEMPLATES = Path(__file__).with_name("templates")  # the template can read only these files
 _DAY = timedelta(days=1)
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -29,16 +31,40 @@ _MONTHS = (
 
 
 def render(sheet: Timesheet) -> bytes:
-    """Render the sheet as PDF. The same sheet gives the same bytes, because system fonts are ignored."""
-    return typst.compile(
-        str(_TEMPLATES / "timesheet.typ"),
-        root=str(_TEMPLATES),
-        font_paths=_fonts(),
-        ignore_system_fonts=True,
-        sys_inputs={"sheet": json.dumps(build_template_data(sheet))},
-        format="pdf",
+    """Render the sheet as PDF. The same sheet gives the same bytes on machines with the same fonts."""
+    return _compile(
+        "timesheet.typ",
+        {"sheet": json.dumps(build_template_data(sheet))},
         timestamp=int(sheet.as_of.timestamp()),
     )
+
+
+def _compile(template: str, inputs: dict[str, str], **options: Any) -> bytes:
+    pdf: bytes = typst.compile(
+        str(_TEMPLATES / template),
+        root=str(_TEMPLATES),
+        font_paths=_fonts(),
+        ignore_system_fonts=True,  # they are in _fonts() already, which is loaded once
+        sys_inputs=inputs,
+        format="pdf",
+        **options,
+    )
+    return pdf
+
+
+def _lacks_glyphs(*texts: str) -> bool:
+    """Return True if no font has a glyph for one of the characters. It is then printed as a box.
+
+    PDF/UA does not allow that, so typst reports it as an error if it is asked for this standard.
+    """
+    text = " ".join(texts)
+    if text.isascii():
+        return False
+    try:
+        _compile("glyphs.typ", {"text": text}, timestamp=0, pdf_standards=["ua-1"])
+    except typst.TypstError:
+        return True
+    return False
 
 
 def build_template_data(sheet: Timesheet) -> dict[str, Any]:
@@ -46,6 +72,8 @@ def build_template_data(sheet: Timesheet) -> dict[str, Any]:
     first, last = sheet.days[0].date, sheet.days[-1].date
     created_at = sheet.as_of.astimezone(zone_info(sheet.time_zone)).replace(microsecond=0)
     return {
+        "company": sheet.company_name,
+        "lacks_glyphs": _lacks_glyphs(sheet.company_name, sheet.name, sheet.email, sheet.manager_name or ""),
         "month": sheet.month,
         "title": f"{_MONTHS[first.month - 1]} {first.year}",
         "person": {"id": str(sheet.user_id), "name": sheet.name, "email": sheet.email},
@@ -65,8 +93,8 @@ def build_template_data(sheet: Timesheet) -> dict[str, Any]:
 
 @cache
 def _fonts() -> typst.Fonts:
-    """Return the fonts bundled with typst."""
-    return typst.Fonts(include_system_fonts=False)
+    """Return the fonts bundled with typst, and those of the machine for characters that they lack."""
+    return typst.Fonts()
 
 
 def _week(sheet: Timesheet, days: list[UserDay[Segment]]) -> dict[str, Any]:
@@ -75,7 +103,12 @@ def _week(sheet: Timesheet, days: list[UserDay[Segment]]) -> dict[str, Any]:
         bounds = [_WEEKDAYS[day.date.weekday()] for day in (days[0], days[-1])]
         label += f" ({bounds[0]})" if len(days) == 1 else f" ({bounds[0]}\u2013{bounds[1]})"
     total = _length(sum(day.total_seconds for day in days))
-    return {"label": label, "days": [_day(sheet, day) for day in days], "review": _review(days)} | total
+    return {
+        "label": label,
+        "days": [_day(sheet, day) for day in days],
+        "review": _review(days),
+        "fits_page": sum(len(day.entries) for day in days) <= MAX_SEGMENTS_PER_UNBROKEN_WEEK,
+    } | total
 
 
 def _review(days: list[UserDay[Segment]]) -> str | None:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, select, true
 
 from app.core.database.session import Session
 from app.models.tables import AUDIT_CHAIN, USER
+from app.models.users import User
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import TimeEntryWithProject
 from app.services.access import visibility
@@ -38,6 +39,7 @@ class Segment(NamedTuple):
 class Timesheet:
     """One month of one user. Times are in UTC, durations in whole seconds."""
 
+    company_name: str
     user_id: int
     name: str
     email: str
@@ -56,19 +58,15 @@ class Timesheet:
     comparison: AuditComparison
 
 
-def check(session: Session, actor: Actor, user_id: int | None) -> int:
-    """Return the id of the timesheet's user, by default the actor.
-
-    Raises UserNotFound if the actor may not see the user.
-    """
-    target_id = _target_user_id(actor, user_id)
-    visibility.require_visible(session, actor, {target_id})
-    return target_id
+def load_name(session: Session, actor: Actor, user_id: int | None) -> str:
+    """Return the name on the timesheet. Raises UserNotFound if the actor may not see the user."""
+    user = session.get_one(User, _check_visible(session, actor, user_id))
+    return f"{user.first_name} {user.last_name}"
 
 
 def authorize(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> None:
     """Check that the actor may read the user's timesheet, and record the export. Raises UserNotFound."""
-    record_export(session, check(session, actor, user_id), period, actor=actor, at=at)
+    record_export(session, _check_visible(session, actor, user_id), period, actor=actor, at=at)
 
 
 def record_export(session: Session, user_id: int, period: Period, *, actor: Actor | None, at: datetime) -> None:
@@ -104,6 +102,7 @@ def _load(
         raise UserNotFound("There is no user with this id that you may see.")
     days = user_days(session, user_id, period, _segment, attribution=Attribution.at_midnight, at=at)
     return Timesheet(
+        company_name=session.settings.COMPANY_NAME,
         user_id=user.id,
         name=f"{user.first_name} {user.last_name}",
         email=user.email,
@@ -122,6 +121,13 @@ def _load(
 
 def _segment(entry: TimeEntryWithProject) -> Segment:
     return Segment(entry.start_time, entry.end_time, entry.time_zone, entry.needs_review)
+
+
+def _check_visible(session: Session, actor: Actor, user_id: int | None) -> int:
+    """Return the id of the timesheet's user, by default the actor. Raises UserNotFound if the actor may not see it."""
+    target_id = _target_user_id(actor, user_id)
+    visibility.require_visible(session, actor, {target_id})
+    return target_id
 
 
 def _target_user_id(actor: Actor, user_id: int | None) -> int:

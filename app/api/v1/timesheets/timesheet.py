@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response, Security
 from app.api.dependencies.authentication import UserTransactionRunner, require_user
 from app.api.dependencies.parameters import Now, set_as_of
 from app.api.dependencies.streaming import headers_only
+from app.api.http.downloads import attachment, file_name_part
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS
 from app.core.security.access_tokens import TokenScope
@@ -54,17 +55,17 @@ async def export_timesheet_pdf(
     """
     period = month_period(month, time_zone)
     if tx.anonymous.is_head:  # no PDF is made, and nothing is recorded
-        response: Response = headers_only(PDF, _headers(await tx.read(timesheet.check, user_id), month))
+        response: Response = headers_only(PDF, _headers(await tx.read(timesheet.load_name, user_id), month))
     else:
         await tx.write(timesheet.authorize, user_id, period, at=now)
         sheet = await tx.report(timesheet.load, user_id, period, at=now)
         # Take a permit of the report limiter again, now without a connection.
         pdf = await tx.compute(lambda: render(sheet))
-        response = Response(pdf, media_type=PDF, headers=_headers(sheet.user_id, sheet.month))
+        response = Response(pdf, media_type=PDF, headers=_headers(sheet.name, sheet.month))
     set_as_of(response, now)
     return response
 
 
-def _headers(user_id: int, month: str) -> dict[str, str]:
-    file_name = f"timesheet_{user_id}_{month}.pdf"
-    return {"Content-Disposition": f'attachment; filename="{file_name}"', "Cache-Control": "no-store"}
+def _headers(name: str, month: str) -> dict[str, str]:
+    file_name = f"timesheet_{month}_{file_name_part(name)}.pdf"
+    return {"Content-Disposition": attachment(file_name), "Cache-Control": "no-store"}
