@@ -121,10 +121,11 @@ def test_every_day_of_the_period_is_there_on_request(people, as_user, ana, websi
     weeks = rows(as_user(ana), "month", "week", **MARCH | {"fill": True})
     weekdays = rows(as_user(ana), "weekday", **days)
 
+    none = {"needs_review_seconds": 0}
     assert filled == [
-        {"day": "2026-03-01", "total_seconds": 0, "total_hours": 0.0, "entries": 0, "users": 0},
-        {"day": "2026-03-02", "total_seconds": HOUR, "total_hours": 1.0, "entries": 1, "users": 1},
-        {"day": "2026-03-03", "total_seconds": 0, "total_hours": 0.0, "entries": 0, "users": 0},
+        {"day": "2026-03-01", "total_seconds": 0, "total_hours": 0.0, **none, "entries": 0, "users": 0},
+        {"day": "2026-03-02", "total_seconds": HOUR, "total_hours": 1.0, **none, "entries": 1, "users": 1},
+        {"day": "2026-03-03", "total_seconds": 0, "total_hours": 0.0, **none, "entries": 0, "users": 0},
     ]
     assert [(row["month"], row["week"]) for row in weeks] == [("2026-03", f"2026-W{week:02}") for week in range(9, 15)]
     assert [(row["weekday"], row["entries"]) for row in weekdays] == [(1, 1), (2, 0), (7, 0)]
