@@ -8,8 +8,9 @@ from sqlalchemy import Connection, Executable, Insert, bindparam, column, insert
 from sqlalchemy.engine import URL
 
 from app.core.database.column_types import Instant
+from app.core.email_addresses import email_key
 from app.core.security.passwords import hash_password
-from app.core.text import casefold_key, name_key
+from app.core.text import name_key
 from app.models.tables import ENTRY, PROJECT, TIME_ZONE, USER
 from benchmarks.bulk_load import advance_sequences, without_constraints
 from benchmarks.company import ADMIN, ENTRY_HOURS, FIRST_EMPLOYEE, PROJECTS, START_HOURS, CompanySize
@@ -93,7 +94,7 @@ def _insert(connection: Connection, statement: Insert, rows: Iterable[Values]) -
 
 def _with_keys(user: Values) -> Values:
     name = f"{user['first_name']} {user['last_name']}"
-    return user | {"email_key": casefold_key(user["email"]), "name_key": name_key(name)}
+    return user | {"email_key": email_key(user["email"]), "name_key": name_key(name)}
 
 
 def _project(number: int, now: datetime) -> Values:

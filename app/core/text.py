@@ -43,7 +43,7 @@ _JOINING_SCRIPTS = frozenset(
 
 
 def casefold_key(text: str) -> str:
-    """Return the key under which an e-mail is unique: NFKC, casefolded, without leading and trailing blanks.
+    """Return the text in NFKC, casefolded, without leading and trailing blanks. Texts with one key are equal.
 
     It is stored next to the original, because SQLite and PostgreSQL convert the case of letters such as Ä differently.
     """

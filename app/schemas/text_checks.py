@@ -1,5 +1,6 @@
 """Checks of the texts in requests. Each returns the text, or raises ValueError."""
 
+from app.core.email_addresses import email_key
 from app.core.text import (
     casefold_key,
     find_format_control,
@@ -19,6 +20,13 @@ def check_key_length(text: str) -> str:
     if len(text) > MAX_KEY_LENGTH or len(casefold_key(text)) > MAX_KEY_LENGTH:
         raise ValueError("The text is too long after Unicode normalization. Use simpler characters.")
     return text
+
+
+def check_email_key(email: str) -> str:
+    """Reject an address whose key is too long for its column."""
+    if len(email_key(email)) > MAX_KEY_LENGTH:
+        raise ValueError("The address is too long after Unicode normalization. Use simpler characters.")
+    return email
 
 
 def check_controls(text: str) -> str:

@@ -173,7 +173,7 @@ SearchText = Annotated[
 Email = Annotated[
     EmailStr,
     Field(max_length=254, examples=["ana@example.com"]),
-    AfterValidator(text_checks.check_key_length),
+    AfterValidator(text_checks.check_email_key),
     AfterValidator(text_checks.check_local_part),
 ]
 NewPassword = Annotated[

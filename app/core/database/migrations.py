@@ -10,6 +10,7 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, create_engine, inspect
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -187,7 +188,7 @@ def migrate(
     SQLite runs all migrations in one transaction. PostgreSQL runs each in its own, so that locks are held for one
     migration only. Several processes may call this at once: each waits, reads the revision again, and one migrates.
 
-    Raises UnknownSchema before any change, and MigrationBlocked.
+    Raises UnknownSchema before any change, MigrationBlocked, and UnusableDatabase if a migration rejects the rows.
     """
     _reject_unknown_schema(detect_schema_state(database))
     upgrade = partial(_upgrade, keyring=database.keyring, revision=revision)
@@ -210,7 +211,10 @@ def create_sqlite_schema(keyring: Keyring, revision: str) -> dict[str, str]:
 def _upgrade(connection: Connection, keyring: Keyring, revision: str) -> None:
     config = _alembic_config()
     config.attributes |= {"connection": connection, "keyring": keyring}
-    command.upgrade(config, revision)
+    try:
+        command.upgrade(config, revision)
+    except CommandError as error:
+        raise UnusableDatabase(str(error)) from error
 
 
 def connect_for_alembic(database: Database) -> AbstractContextManager[Connection]:

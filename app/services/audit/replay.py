@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, Table
 
+from app.core.email_addresses import email_key
 from app.core.security.hash_chain import DIGEST_PREFIX
 from app.core.text import casefold_key, name_key
 from app.models.tables import (
@@ -120,7 +121,7 @@ def _derive(event: Row[Any], state: Fields, at: str, *, created: bool) -> None:
             state["updated_at"] = at
         case "user":
             if "email" in state:
-                state["email_key"] = casefold_key(state["email"])
+                state["email_key"] = _possible_email_keys(state["email"])
             if state.keys() >= {"first_name", "last_name"}:
                 state["name_key"] = _possible_keys(f"{state['first_name']} {state['last_name']}")
         case "project" if "name" in state:
@@ -134,6 +135,11 @@ def _derive(event: Row[Any], state: Fields, at: str, *, created: bool) -> None:
 def _possible_keys(name: str) -> frozenset[str]:
     """Return the key of a name, and the key that version 0.9 stored. A migration cannot replace all of those."""
     return frozenset({name_key(name), casefold_key(name)})
+
+
+def _possible_email_keys(email: str) -> frozenset[str]:
+    """Return the key of an e-mail, and the key that a worker of 0.10 stores during the upgrade."""
+    return frozenset({email_key(email), casefold_key(email)})
 
 
 Objects = dict[ObjectKey, Fields]
@@ -225,7 +231,7 @@ def _remove_link(objects: Objects, chain_id: int, _event: Row[Any], _at: str) ->
 def _change_user(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     """Remove the password link if the e-mail changed, because the link was sent to the former address."""
     before, after = (dict(known_fields(event, side)) for side in ("before", "after"))
-    if casefold_key(before.get("email", "")) != casefold_key(after.get("email", "")):
+    if email_key(before.get("email", "")) != email_key(after.get("email", "")):
         _remove_link(objects, chain_id, event, at)
 
 

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from app.core.database.session import Session
 from app.core.database.transactions import TransactionRunner
+from app.core.email_addresses import email_key
 from app.core.security.passwords import PasswordHasher
-from app.core.text import casefold_key
 from app.models.tables import USER
 from app.services.access import locks
 from app.services.audit import recorder
@@ -112,7 +112,7 @@ def _check_second_factor(session: Session, attempt: LoginAttempt, credentials: C
 
 def _load_credentials(session: Session, email: str, *, lock_user_id: int | None = None) -> Credentials | None:
     columns = (USER.c.id, USER.c.password_hash, USER.c.is_active, USER.c.has_second_factor)
-    query = select(*columns).where(USER.c.email_key == casefold_key(email))
+    query = select(*columns).where(USER.c.email_key == email_key(email))
     options = {} if lock_user_id is None else locks.user_lock_options(lock_user_id)
     row = session.execute(query, execution_options=options).one_or_none()
     return None if row is None else Credentials(*row)

@@ -19,9 +19,9 @@ from sqlalchemy import ColumnElement, ScalarSelect, and_, bindparam, delete, ins
 
 from app.core.database.dialect import delete_batch, upsert
 from app.core.database.session import Session
+from app.core.email_addresses import email_key
 from app.core.errors import RateLimited, RateLimitPolicy
 from app.core.server.ip_addresses import rate_limit_key
-from app.core.text import casefold_key
 from app.models.tables import FAILED_LOGIN, KNOWN_ADDRESS
 
 ACCOUNT_AND_ADDRESS_POLICY = RateLimitPolicy("login-account-address", 10, 300)
@@ -78,7 +78,7 @@ def find_reached_limit(
     exists.
     """
     network, account = rate_limit_key(address), account_key(session, email)
-    guess_key = _digest(session, "login-beyond-limit", f"{network} {casefold_key(email)}")
+    guess_key = _digest(session, "login-beyond-limit", f"{network} {email_key(email)}")
     _lock(session, network, account)
     same_address, same_account = FAILED_LOGIN.c.address == network, FAILED_LOGIN.c.account == account
     either = or_(and_(same_address, same_account), FAILED_LOGIN.c.account == guess_key)
@@ -125,7 +125,7 @@ def remember_address(session: Session, user_id: int, address: str, *, at: dateti
 
 def account_key(session: Session, email: str) -> str:
     """Return a keyed digest of the e-mail. The text is not stored, because users type passwords there by mistake."""
-    return _digest(session, "login", casefold_key(email))
+    return _digest(session, "login", email_key(email))
 
 
 def _digest(session: Session, purpose: str, text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import typst
 
-from app.core.time.zones import day_start_epoch, local_day, zone_info
+from app.core.time.zones import day_start_epoch, zone_info
 from app.schemas.types import hours
 from app.services.reports.user_days import UserDay
 from app.services.timesheets.timesheet import Segment, Timesheet

@@ -14,9 +14,10 @@ from app.core.database.dialect import instant_text, upsert
 from app.core.database.execution_options import PREPARE
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
+from app.core.email_addresses import email_key, email_search_keys
 from app.core.pagination import PageOfIds, PageRows
 from app.core.security.passwords import UNUSABLE_PASSWORD, PasswordHasher
-from app.core.text import casefold_key, name_key
+from app.core.text import name_key
 from app.models.tables import TIME_ZONE, USER
 from app.models.users import Role, User
 from app.schemas.users.user import AccountRead, NewUser, UserCreate, UserFilter, UserUpdate
@@ -128,7 +129,7 @@ def as_row(session: Session, data: NewUser, *, password_hash: str, at: datetime)
     """Build the columns of a new user, without the id."""
     return {
         "email": data.email,
-        "email_key": casefold_key(data.email),
+        "email_key": email_key(data.email),
         "first_name": data.first_name,
         "last_name": data.last_name,
         "name_key": name_key(f"{data.first_name} {data.last_name}"),
@@ -187,7 +188,7 @@ def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at
         role_rules.check_demotion(session, user, changes["role"])
     if changes.get("email", user.email) != user.email:
         require_login_session(actor, "change an e-mail, to which password links are sent,")
-    if "email" in changes and casefold_key(changes["email"]) != user.email_key:
+    if "email" in changes and email_key(changes["email"]) != user.email_key:
         _check_email_available(session, changes["email"])
         passwords.delete_link(session, user_id)  # it was sent to the old address
     apply_changes(session, actor, user, changes, action="user:change", at=at)
@@ -249,7 +250,7 @@ def apply_changes(
     """Apply the changes to a locked user, and record the fields that differ. If none differ, record nothing."""
     before = _snapshot(user)
     if "email" in changes:
-        user.email_key = casefold_key(changes["email"])
+        user.email_key = email_key(changes["email"])
     if "time_zone" in changes:
         register_zone(session, changes["time_zone"])
     for name, value in changes.items():
@@ -285,8 +286,8 @@ def _apply_filter(statement: Select[Any], data: UserFilter) -> Select[Any]:
         statement = statement.where(USER.c.manager_id == data.manager_id)
     if data.search is not None:
         has_name = USER.c.name_key.contains(name_key(data.search), autoescape=True)
-        has_email = USER.c.email_key.contains(casefold_key(data.search), autoescape=True)
-        statement = statement.where(or_(has_name, has_email))
+        has_email = (USER.c.email_key.contains(key, autoescape=True) for key in email_search_keys(data.search))
+        statement = statement.where(or_(has_name, *has_email))
     return statement
 
 
@@ -295,5 +296,5 @@ def _snapshot(user: User) -> dict[str, Any]:
 
 
 def _check_email_available(session: Session, email: str) -> None:
-    if session.execute(select(USER.c.id).where(USER.c.email_key == casefold_key(email))).first() is not None:
+    if session.execute(select(USER.c.id).where(USER.c.email_key == email_key(email))).first() is not None:
         raise EmailTaken("Another user has this e-mail. Choose another one.")

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.core.email_addresses import email_key
 from app.core.spreadsheet import unescape_cell
-from app.core.text import casefold_key
 from app.models.users import Role
 from app.schemas.text_checks import MAX_KEY_LENGTH
 from app.schemas.users.csv_import import MAX_IMPORT_ROWS, ImportedUser
@@ -113,11 +113,11 @@ def parse(content: bytes) -> ParsedFile:
         try:
             user = ImportedUser.model_validate(cells)
         except ValidationError as error:
-            invalid_row_keys.add(casefold_key(str(cells["email"])[:MAX_KEY_LENGTH]))  # no valid cell is longer
+            invalid_row_keys.add(email_key(str(cells["email"])[:MAX_KEY_LENGTH]))  # no valid cell is longer
             errors += _convert_errors(number, error)
             continue
-        manager_key = None if user.manager_email is None else casefold_key(user.manager_email)
-        csv_rows.append(CsvRow(number, user, casefold_key(user.email), manager_key))
+        manager_key = None if user.manager_email is None else email_key(user.manager_email)
+        csv_rows.append(CsvRow(number, user, email_key(user.email), manager_key))
     if any(row_error.code in _UNREADABLE_ROW_CODES for row_error in errors):
         raise make_import_error(*errors)
     if not csv_rows and not errors:
@@ -224,7 +224,7 @@ def _convert_errors(number: int, error: ValidationError) -> Iterator[RowError]:
 
 
 def _index_by_email(csv_rows: list[CsvRow], errors: list[RowError]) -> dict[str, CsvRow]:
-    """Index the rows by case-folded e-mail. Add an error for each duplicate."""
+    """Index the rows by the key of their e-mail. Add an error for each duplicate."""
     rows_by_key: dict[str, CsvRow] = {}
     for csv_row in csv_rows:
         first = rows_by_key.setdefault(csv_row.email_key, csv_row)

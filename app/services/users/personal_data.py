@@ -15,9 +15,10 @@ from sqlalchemy import Row, Select, Table, delete, func, select, update
 
 from app.core.database.column_types import Instant
 from app.core.database.session import Session
+from app.core.email_addresses import email_key
 from app.core.security.passwords import UNUSABLE_PASSWORD
 from app.core.server.spool import Write
-from app.core.text import casefold_key, name_key
+from app.core.text import name_key
 from app.models.tables import (
     API_TOKEN,
     AUDIT_EVENT,
@@ -148,7 +149,7 @@ def _pseudonymise(user: User) -> None:
     for name, value in recorder.pseudonym(user.id or 0).items():
         setattr(user, name, value)
     user.name_key = name_key(f"{user.first_name} {user.last_name}")
-    user.email_key = casefold_key(user.email)
+    user.email_key = email_key(user.email)
     user.password_hash = UNUSABLE_PASSWORD
     user.has_second_factor = False
 
