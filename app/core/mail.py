@@ -14,9 +14,10 @@ from typing import ClassVar, Protocol
 
 import aiosmtplib
 import structlog
-from email_validator import ValidatedEmail, validate_email
+from email_validator import ValidatedEmail
 
 from app.core.config.settings import InvalidSettings, Settings, SmtpTls
+from app.core.email_addresses import parse_address
 from app.core.errors import Unavailable
 from app.core.time.clock import utc_now
 
@@ -62,7 +63,7 @@ class SmtpMailer:
 
     def __init__(self, settings: Settings, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         assert settings.MAIL_FROM is not None  # checked by Settings.ensure_valid()
-        sender = _parse_address(settings.MAIL_FROM)
+        sender = parse_address(settings.MAIL_FROM)
         self._settings = settings
         self._sender, self._domain = _format_address(sender), sender.ascii_domain
         self._ssl_context = None if settings.SMTP_TLS is SmtpTls.none else settings.smtp_ssl_context
@@ -105,7 +106,7 @@ class SmtpMailer:
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self._sender
-        message["To"] = _format_address(_parse_address(mail.to))
+        message["To"] = _format_address(parse_address(mail.to))
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(utc_now())
         message["Message-ID"] = f"<{secrets.token_hex(16)}@{self._domain}>"
@@ -137,10 +138,6 @@ def create_mailer(settings: Settings) -> Mailer | None:
     if settings.SMTP_HOST is not None:
         return SmtpMailer(settings)
     return None if settings.is_exposed else LogMailer(settings)
-
-
-def _parse_address(address: str) -> ValidatedEmail:
-    return validate_email(address, check_deliverability=False)
 
 
 def _format_address(address: ValidatedEmail) -> str:

@@ -5,7 +5,6 @@ from app.core.text import (
     casefold_key,
     find_format_control,
     has_alphanumeric,
-    has_invisible,
     is_visible,
 )
 
@@ -42,10 +41,3 @@ def check_letters(text: str) -> str:
     if not has_alphanumeric(text):
         raise ValueError("Send at least one letter or digit.")
     return text
-
-
-def check_local_part(email: str) -> str:
-    """Reject invisible characters. In the domain, joiners are part of the name and IDNA checks them."""
-    if has_invisible(email.rpartition("@")[0]):
-        raise ValueError("The part before @ has an invisible character. Remove it.")
-    return email

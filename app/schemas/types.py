@@ -12,7 +12,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    EmailStr,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -24,6 +23,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from app.core.email_addresses import normalize_address
 from app.core.security.passwords import length_problem
 from app.core.text import remove_bidi_controls
 from app.core.time.zones import zone_names
@@ -171,10 +171,10 @@ SearchText = Annotated[
     str, Field(min_length=1, max_length=100, examples=["ana"]), ONE_LINE, AfterValidator(text_checks.check_controls)
 ]
 Email = Annotated[
-    EmailStr,
-    Field(max_length=254, examples=["ana@example.com"]),
+    str,
+    AfterValidator(normalize_address),
+    Field(max_length=254, examples=["ana@example.com"], json_schema_extra={"format": "email"}),
     AfterValidator(text_checks.check_email_key),
-    AfterValidator(text_checks.check_local_part),
 ]
 NewPassword = Annotated[
     str,

@@ -183,6 +183,15 @@ def test_a_domain_in_any_script_is_written_so_that_every_server_can_read_it():
     assert (envelope.mail_from, envelope.rcpt_tos) == ("ett@xn--zrich-kva.ch", ["ana@xn--mnchen-3ya.de"])
 
 
+def test_an_email_goes_to_a_host_of_the_company_network():
+    with run_smtp_server() as mailbox:
+        mail = Mail(to="hans@firma.local", subject="Hello", text="Hello Hans")
+        send(mail, **mailbox.settings(MAIL_FROM="time@intranet"))
+
+    (envelope,) = mailbox.envelopes
+    assert (envelope.mail_from, envelope.rcpt_tos) == ("time@intranet", ["hans@firma.local"])
+
+
 def test_a_letter_goes_encrypted_to_a_server_that_we_trust_and_that_knows_us(tmp_path):
     certificate, context = self_signed_certificate(tmp_path)
     guarded = {"authenticator": single_user_authenticator("ett", PASSWORD), "auth_required": True}

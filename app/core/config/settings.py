@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import EmailStr, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
@@ -16,6 +16,7 @@ from app.core.config.names import first_misspelled, first_renamed
 from app.core.config.types import (
     POSTGRESQL_BACKENDS,
     DatabaseUrl,
+    EmailAddress,
     Host,
     ListSetting,
     Network,
@@ -97,7 +98,7 @@ class Settings(BaseSettings):
     MAX_ENTRY_HOURS: int = Field(default=24, ge=1, le=168)
     EDIT_WINDOW_DAYS: int = Field(default=31, ge=0, le=3660)
     RETENTION_DAYS: int = Field(default=1826, ge=0, le=36_600)
-    FIRST_ADMIN_EMAIL: EmailStr = DEFAULT_ADMIN_EMAIL
+    FIRST_ADMIN_EMAIL: EmailAddress = DEFAULT_ADMIN_EMAIL
     FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)
     CORS_ORIGINS: ListSetting[Origin] = Field(default=[], max_length=100)
     CORS_ALLOW_CREDENTIALS: bool = False
@@ -115,7 +116,7 @@ class Settings(BaseSettings):
     SMTP_CA_FILE: Path | None = None
     SMTP_USER: str | None = Field(default=None, min_length=1, max_length=254)
     SMTP_PASSWORD: SecretStr | None = None
-    MAIL_FROM: EmailStr | None = None
+    MAIL_FROM: EmailAddress | None = None
     DB_POOL_SIZE: int = Field(default=4, ge=2, le=64)
     REQUESTS_PER_MINUTE: int = Field(default=1200, ge=10, le=1_000_000)
     MAX_AUDIT_MIB_PER_HOUR: int = Field(default=4, ge=1, le=10_000)

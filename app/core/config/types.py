@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.core.email_addresses import normalize_address
 from app.core.time.zones import zone_names
 
 SQLITE_DRIVERS = frozenset({"sqlite", "sqlite+pysqlite"})
@@ -25,6 +26,13 @@ def _validate_zone_name(name: str) -> str:
     if name not in zone_names():
         raise ValueError("is not a time zone of the IANA tz database")
     return name
+
+
+def _validate_email(text: str) -> str:
+    try:
+        return normalize_address(text)
+    except ValueError:
+        raise ValueError("is not an e-mail address") from None
 
 
 def _validate_database_url(url: str) -> str:
@@ -88,6 +96,8 @@ ListSetting = Annotated[list[Item], BeforeValidator(_parse_list)]
 """A list, separated by commas or in JSON. JSON is needed only if an item contains a comma."""
 DatabaseUrl = Annotated[str, AfterValidator(_validate_database_url)]
 """The URL of an SQLite file or of a PostgreSQL database."""
+EmailAddress = Annotated[str, AfterValidator(_validate_email)]
+"""An e-mail address, also one of a company's own network."""
 Host = Annotated[str, AfterValidator(_validate_host)]
 """A host name or IP address as in the Host header of a request, without a port."""
 Network = Annotated[str, AfterValidator(_validate_network)]

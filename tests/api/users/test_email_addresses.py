@@ -76,9 +76,45 @@ def test_strasse_with_a_sharp_s_is_another_domain_and_another_mailbox(people, ad
     assert [user["first_name"] for user in found] == ["Ina"]
 
 
-def test_the_first_admin_and_one_made_by_command_are_one_person_in_any_spelling(run_command, people):
+def test_an_admin_by_command_is_no_second_one_with_another_spelling(run_command, people):
     people.admin("Ada", email="ada@münchen.de")
 
     created = run_command("create-admin", "ada@xn--mnchen-3ya.de", stdin=PASSWORD)
 
     assert (created.exit_code, "Another user has this e-mail" in created.stderr) == (1, True)
+
+
+LOCAL = ["hans@firma.local", "chef@intranet", "ina@zeit.home.arpa", "jo@büro.local"]
+
+
+def test_people_of_a_company_network_have_addresses_without_a_public_suffix(admin, anonymous):
+    created = [admin.post("/admin/users", json=JO | {"email": email}) for email in LOCAL]
+
+    assert [answer.status_code for answer in created] == [201] * 4
+    assert [answer.json()["email"] for answer in created] == LOCAL
+    assert [log_in(anonymous, email.upper()).status_code for email in LOCAL] == [200] * 4
+
+
+def test_a_team_of_a_company_network_is_imported_with_its_manager(admin):
+    imported = import_users(admin, "mia@intranet,Mia,Ek,manager,,", "hans@firma.local,Hans,Ek,employee,mia@intranet,")
+
+    mia, hans = admin.get("/admin/users").json()[-2:]
+    assert (imported.status_code, hans["manager_id"]) == (200, mia["id"])
+
+
+def test_nobody_gets_an_address_like_that_of_an_erased_person(admin, ana):
+    email = "erased-1@erased.invalid"
+
+    answers = [
+        admin.post("/admin/users", json=JO | {"email": email}),
+        admin.patch(f"/admin/users/{ana.id}", json={"email": email}),
+        import_users(admin, f"{email},Jo,Li,employee,,"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [422] * 3
+
+
+def test_an_admin_of_a_company_network_is_created_by_command(run_command, anonymous, server):
+    assert run_command("create-admin", "chef@firma.local", stdin=PASSWORD).exit_code == 0
+
+    assert log_in(anonymous, "chef@firma.local").status_code == 200

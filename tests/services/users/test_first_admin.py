@@ -54,6 +54,18 @@ def test_an_empty_database_gets_the_admin_of_the_settings(start):
     assert verify_password(PASSWORD, ada.password_hash)
 
 
+@pytest.mark.parametrize("email", ["chef@firma.local", "chef@intranet"])
+def test_the_first_admin_may_be_one_of_the_company_network(start, email):
+    assert start(**OWN | {"FIRST_ADMIN_EMAIL": email}).email == email
+
+
+def test_the_first_admin_is_nobody_elses_mailbox_in_another_spelling(start, people):
+    people.manager("Mia", email="mia@münchen.de")
+
+    with pytest.raises(InvalidSettings, match=r"^FIRST_ADMIN_EMAIL belongs to a user who is not an admin"):
+        start(**OWN | {"FIRST_ADMIN_EMAIL": "mia@xn--mnchen-3ya.de"})
+
+
 def test_where_there_is_an_admin_there_comes_no_other(start, people):
     people.admin("Abe")
 
