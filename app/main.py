@@ -34,7 +34,7 @@ from app.core.observability.metrics import record_worker_start, record_worker_st
 from app.core.server.runtime import Runtime
 from app.core.time.clock import utc_now
 from app.services.operations.startup import prepare
-from app.services.users.csv_format import MAX_FILE_BYTES
+from app.services.users.csv_cells import MAX_FILE_BYTES
 
 API_PREFIX = "/api/v1"
 _log = structlog.get_logger()

@@ -24,7 +24,7 @@ from app.schemas.types import MAX_ID
 from app.schemas.users.user import UserCreate
 from app.services.auth import passwords
 from app.services.users import administration, csv_import, personal_data
-from app.services.users.csv_format import MAX_FILE_BYTES
+from app.services.users.csv_cells import MAX_FILE_BYTES
 from app.services.users.errors import ImportRefused
 
 commands = typer.Typer()

@@ -30,7 +30,7 @@ from app.schemas.types import PLAIN_TEXT
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.auth import second_factor
-from app.services.users.csv_format import COLUMNS
+from app.services.users.csv_cells import COLUMNS
 from tests.support.credentials import (
     Authenticator,
     create_api_token,

@@ -16,7 +16,7 @@ from app.core.database.migrations import ROOT, SchemaState, detect_schema_state,
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT, ENTRY, USER
 from app.models.users import Role
 from app.services.operations import demo
-from app.services.users.csv_format import MAX_FILE_BYTES
+from app.services.users.csv_cells import MAX_FILE_BYTES
 from tests.support.audit_asserts import AuditLog
 from tests.support.audit_tampering import AuditTamperer
 from tests.support.cli import clean_environment, create_unrelated_table, error_line

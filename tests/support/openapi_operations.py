@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.services.users.csv_format import MAX_FILE_BYTES
+from app.services.users.csv_cells import MAX_FILE_BYTES
 from tests.support.in_process_server import openapi_document
 
 DOCUMENT = openapi_document()

@@ -26,7 +26,8 @@ from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.users import administration, role_rules
-from app.services.users.csv_format import COLUMNS, CsvRow, ParsedFile, RowError, parse, raise_if_any
+from app.services.users.csv_cells import COLUMNS, RowError, raise_if_any
+from app.services.users.csv_format import CsvRow, ParsedFile, parse
 
 BATCH_SIZE = 1000
 """Rows per statement: far below the statement timeout and the limit on parameters of a statement."""

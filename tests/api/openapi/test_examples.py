@@ -7,7 +7,7 @@ import pytest
 
 from app.api.openapi.problem_examples import DETAILS
 from app.core.database.migrations import ROOT
-from app.services.users.csv_format import COLUMNS
+from app.services.users.csv_cells import COLUMNS
 from tests.support.in_process_server import PROBLEM, documented_codes, openapi_document
 
 DOCUMENT = openapi_document()

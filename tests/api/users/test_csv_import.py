@@ -20,7 +20,7 @@ from app.models.tables import USER
 from app.services.access.actor import Actor
 from app.services.audit.verification import verify
 from app.services.users import administration, csv_import
-from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
+from app.services.users.csv_cells import COLUMNS, MAX_FILE_BYTES
 from app.services.users.errors import ImportRefused
 from tests.support.audit_asserts import AuditLog
 from tests.support.cli import empty_database
@@ -115,6 +115,35 @@ def test_who_was_imported_leaves_the_record_that_who_was_added_leaves(server, bo
         k: v for k, v in vars(imported).items() if k not in differs
     }
     assert added.after | {"email": ""} == imported.after | {"email": ""}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_what_a_spreadsheet_makes_of_a_team_is_imported(boss, delimiter):
+    """Blank lines and columns, a mark at the start, capitals and blanks in the header and in closed lists."""
+    lines = [
+        "\ufeff Email ,First_Name,LAST_NAME, role,Manager_Email\u00a0,Time_zone,,",
+        ",,,,,,,",
+        "ana@new.example.com,Ana,Li, Employee ,MIA@new.example.com , europe/BERLIN\u00a0,,",
+        " , ,\u00a0,,,,,",
+        "mia@new.example.com , Mia,Ek,MANAGER,,,,",
+        "ben@new.example.com,Ben,Ng,employee",
+        ",,,,,,,",
+        ",",
+    ]
+    content = "\r\n".join(lines).replace(",", delimiter)
+
+    assert send(boss, content.encode()).json() == {"dry_run": False, "users": 3}
+
+    ana, mia, ben = (users_by_email(boss)[f"{name}@new.example.com"] for name in ("ana", "mia", "ben"))
+    assert (ana["role"], ana["time_zone"], ana["manager_id"]) == ("employee", "Europe/Berlin", mia["id"])
+    assert (mia["role"], mia["first_name"], mia["time_zone"]) == ("manager", "Mia", "UTC")
+    assert (ben["role"], ben["manager_id"]) == ("employee", None)
+
+
+def test_blank_lines_of_a_spreadsheet_do_not_hide_the_line_of_a_fault(boss):
+    errors = refused(boss, csv_file(",,,,,", ANA, ",,,,,", "ben@new.example.com,Ben,Ng,Boss,,Mars/Olympus"))
+
+    assert list(errors) == [(5, "role", "enum"), (5, "time_zone", "value_error")]
 
 
 def test_the_next_one_who_is_added_gets_an_id_of_their_own(boss, people):
@@ -278,9 +307,10 @@ def test_the_first_hundred_faults_are_told_and_all_are_counted(boss):
         (csv_file(ANA, header=HEADER.replace("last_name", "surname")), (1, "last_name", "column_missing")),
         (csv_file(f"{ANA},x", header=f"{HEADER},password"), (1, "column_unknown")),
         (csv_file(f"{ANA},x", header=f"{HEADER},email"), (1, "email", "column_twice")),
-        (b"," * MAX_FILE_BYTES, (1, "column_unknown")),
+        (b"," * MAX_FILE_BYTES, (1, "empty_file")),
+        (b"x" + b"," * (MAX_FILE_BYTES - 2) + b"x", (1, "column_unknown")),
         (csv_file(ANA, "a,b"), (3, "cell_count")),
-        (csv_file(ANA, "," * 1_000_000), (3, "cell_count")),
+        (csv_file(ANA, "," * 1_000_000 + "x"), (3, "cell_count")),
         (csv_file(ANA, '"a"b,c,d,e,f,g'), (3, "not_csv")),
         (csv_file(ANA, '"a,b,c\r\nd', "e"), (3, "not_csv")),
         (csv_file(ANA, '"' * 8_000_000), (3, "not_csv")),

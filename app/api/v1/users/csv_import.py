@@ -17,8 +17,8 @@ from app.core.spreadsheet import CsvDialect
 from app.schemas.csv_dialect import CsvDialectName
 from app.schemas.users.csv_import import MAX_IMPORT_ROWS, UserImportResult
 from app.services.access.authentication import check_caller
-from app.services.users import csv_format, csv_import
-from app.services.users.csv_format import COLUMNS, MAX_FILE_BYTES
+from app.services.users import csv_cells, csv_import
+from app.services.users.csv_cells import COLUMNS, MAX_FILE_BYTES
 from app.services.users.errors import EmailTaken, ImportRefused
 
 router = APIRouter(prefix="/admin/users", tags=["admin: users"])
@@ -32,6 +32,7 @@ REQUEST_BODY: dict[str, Any] = {
                 "maxLength": MAX_FILE_BYTES,
                 "description": f"A CSV file in UTF-8 with commas or semicolons and at most {MAX_IMPORT_ROWS} users. "
                 f"The header has the columns {', '.join(COLUMNS)} in any order. "
+                "Case and outer blanks do not matter in the header, roles and time zones. Blank lines are skipped. "
                 "The last two may be empty, for no manager and the server's default time zone.",
             },
             "example": f"{','.join(COLUMNS)}\r\n"
@@ -65,7 +66,7 @@ async def import_users(
     """
     await tx.read(check_caller)  # before the file is read
     content = await _read_csv_body(request)
-    tx.count_operations(csv_format.count_lines(content))
+    tx.count_operations(csv_cells.count_lines(content))
     return await csv_import.import_people(tx, content, dry_run=dry_run, at=now)
 
 
