@@ -1,4 +1,4 @@
-"""Programs that tests start: parts of a deployment, such as PgBouncer, nginx and promtool, and Node for clients.
+"""Programs that tests start: parts of a deployment, such as PgBouncer, nginx and promtool, Node, and a spreadsheet.
 
 `python -m tests.support.system_packages` prints the Debian packages that are missing on this machine.
 """
@@ -16,6 +16,7 @@ PACKAGES = {
     "systemd-analyze": "systemd",
     "node": "nodejs",
     "npm": "npm",
+    "soffice": "libreoffice-calc-nogui",
 }
 _SEARCH_PATH = os.pathsep.join(
     [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]

@@ -12,6 +12,9 @@ from app.schemas.types import ONE_LINE, Email, ResponseModel, TimeZoneName, User
 from app.schemas.users.user import NewUser, RoleField
 
 MAX_IMPORT_ROWS = 20_000
+YES, NO = "yes", "no"
+"""Values of is_active in an export. A spreadsheet would turn true into its own language's word."""
+_FLAGS = {YES: True, "true": True, "1": True, NO: False, "false": False, "0": False}
 
 
 def _remove_controls(cell: object) -> object:
@@ -34,17 +37,29 @@ def _zones_by_folded_name() -> dict[str, str]:
     return {name.casefold(): name for name in zone_names()}
 
 
+def _parse_flag(cell: object) -> object:
+    if cell is None:
+        return True
+    if (flag := _FLAGS.get(str(_fold(cell)))) is None:
+        raise ValueError("Write yes or no, or leave the cell empty for yes.")
+    return flag
+
+
 CellName = Annotated[UserNamePart, BeforeValidator(_remove_controls)]
 
 
 class ImportedUser(NewUser):
-    """A row of the file. The manager's e-mail address names an existing user or another row."""
+    """A row of the file. The manager's e-mail address names an existing user or another row.
+
+    A manager in another row may have left: a deactivated manager keeps the team until it is reassigned.
+    """
 
     first_name: CellName
     last_name: CellName
     role: Annotated[RoleField, BeforeValidator(_fold)]
     time_zone: Annotated[TimeZoneName | None, BeforeValidator(_find_zone)] = None
     manager_email: Email | None = None
+    is_active: Annotated[bool, BeforeValidator(_parse_flag)] = True
 
 
 class UserImportResult(ResponseModel):

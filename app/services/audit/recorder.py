@@ -21,6 +21,8 @@ from app.services.access import locks
 ORGANISATION_CHAIN = 0
 """The chain of events that concern no user, such as changes of a project."""
 ERASE_ACTION = "user:erase"
+ERASED_DOMAIN = "@erased.invalid"
+"""Ending of the addresses of erased users. Nobody else has it: .invalid never resolves (RFC 2606) and is rejected."""
 PERSONAL_FIELDS = frozenset({"email", "first_name", "last_name"})
 """Fields whose values can be erased. An event's reason can be erased too; triggers protect everything else."""
 SECRET_FIELDS = frozenset({"password_hash", "token_hash", "secret", "code_hash"})
@@ -132,7 +134,7 @@ def changes(before: Fields, after: Fields) -> tuple[Fields, Fields]:
 
 def pseudonym(user_id: int) -> Fields:
     """Return the names and e-mail of an erased user. The audit log implies them, so they never change."""
-    email = f"erased-{user_id}@erased.invalid"  # RFC 2606: .invalid never resolves
+    email = f"erased-{user_id}{ERASED_DOMAIN}"
     return {"first_name": "Erased", "last_name": f"Person {user_id}", "email": email}
 
 

@@ -12,8 +12,10 @@ from app.core.spreadsheet import unescape_cell
 from app.schemas.users.csv_import import MAX_IMPORT_ROWS
 from app.services.users.errors import ImportRefused
 
-COLUMNS = ("email", "first_name", "last_name", "role", "manager_email", "time_zone")
-NULLABLE_COLUMNS = frozenset({"manager_email", "time_zone"})
+COLUMNS = ("email", "first_name", "last_name", "role", "manager_email", "time_zone", "is_active")
+NULLABLE_COLUMNS = frozenset({"manager_email", "time_zone", "is_active"})
+OPTIONAL_COLUMNS = frozenset({"is_active"})
+"""Columns that a header may leave out. Exports up to 0.10 have no is_active."""
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_REPORTED_ERRORS = 100
 MAX_MESSAGE_LENGTH = 2000
@@ -161,7 +163,7 @@ def _check_header(number: int, header: list[str]) -> Iterator[RowError]:
         return
     for name in COLUMNS:
         count = header.count(name)
-        if count == 0:
+        if count == 0 and name not in OPTIONAL_COLUMNS:
             yield RowError(number, name, "This column is missing in the header. Add it.", "column_missing")
         if count > 1:
             yield RowError(number, name, f"The header has this column {count} times. Keep one of them.", "column_twice")

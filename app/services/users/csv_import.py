@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, case, insert, select
 
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
@@ -21,7 +21,7 @@ from app.core.server.spool import Write
 from app.core.spreadsheet import STANDARD_DIALECT, CsvDialect, escape_cell
 from app.models.tables import USER
 from app.models.users import Role
-from app.schemas.users.csv_import import UserImportResult
+from app.schemas.users.csv_import import NO, YES, UserImportResult
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
@@ -33,9 +33,12 @@ BATCH_SIZE = 1000
 """Rows per statement: far below the statement timeout and the limit on parameters of a statement."""
 _INSERT = insert(USER)
 _MANAGER = USER.alias("manager")
-_ALL_USERS = (
-    select(*USER.c["email", "first_name", "last_name", "role"], _MANAGER.c.email, USER.c.time_zone)
-    .join_from(USER, _MANAGER, _MANAGER.c.id == USER.c.manager_id, isouter=True)
+_IS_ACTIVE = case((USER.c.is_active, YES), else_=NO)
+_IS_MANAGER = (_MANAGER.c.id == USER.c.manager_id) & ~_MANAGER.c.email.endswith(recorder.ERASED_DOMAIN)
+_EXPORTED_USERS = (
+    select(*USER.c["email", "first_name", "last_name", "role"], _MANAGER.c.email, USER.c.time_zone, _IS_ACTIVE)
+    .join_from(USER, _MANAGER, _IS_MANAGER, isouter=True)
+    .where(~USER.c.email.endswith(recorder.ERASED_DOMAIN))
     .order_by(USER.c.id)
 )
 _Item = TypeVar("_Item")
@@ -74,6 +77,7 @@ def prepare(session: Session, actor: Actor | None, content: bytes, *, at: dateti
     raise_if_any([*parsed.errors, *errors])
     rows = {
         csv_row: administration.as_row(session, csv_row.user, password_hash=UNUSABLE_PASSWORD, at=at)
+        | {"is_active": csv_row.user.is_active}
         for csv_row in parsed.managers_first
     }
     return ImportPlan(parsed, rows)
@@ -116,12 +120,15 @@ def record_export(session: Session, actor: Actor, *, at: datetime) -> None:
 
 
 def write_csv(session: Session, out: Write, dialect: CsvDialect = STANDARD_DIALECT) -> None:
-    """Write all users by id, including deactivated ones, in the format of the import. Reads one snapshot in batches."""
+    """Write all users by id, in the format of the import. Reads one snapshot in batches.
+
+    Deactivated users are included. Erased ones are left out, also as managers, because their pseudonyms are no names.
+    """
     buffer = io.StringIO(newline="")
     buffer.write(dialect.mark)
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    with session.execute(_ALL_USERS, execution_options={"yield_per": BATCH_SIZE}) as users:
+    with session.execute(_EXPORTED_USERS, execution_options={"yield_per": BATCH_SIZE}) as users:
         for batch in _batches(users):
             writer.writerows([escape_cell(cell or "") for cell in row] for row in batch)
             out(buffer.getvalue().encode())

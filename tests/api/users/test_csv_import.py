@@ -140,6 +140,36 @@ def test_what_a_spreadsheet_makes_of_a_team_is_imported(boss, delimiter):
     assert (ben["role"], ben["manager_id"]) == ("employee", None)
 
 
+@pytest.mark.parametrize(
+    ("written", "is_active"),
+    [("yes", True), ("No", False), (" TRUE ", True), ("false", False), ("1", True), ("0", False), ("", True)],
+)
+def test_a_file_says_who_has_left(boss, written, is_active):
+    send(boss, csv_file(f"ana@new.example.com,Ana,Li,employee,,,{written}"))
+
+    assert users_by_email(boss)["ana@new.example.com"]["is_active"] is is_active
+
+
+def test_a_file_of_0_10_without_the_column_is_of_people_who_work_here(boss):
+    send(boss, csv_file(ANA, header=HEADER.removesuffix(",is_active")))
+
+    assert users_by_email(boss)["ana@new.example.com"]["is_active"]
+
+
+def test_whether_somebody_has_left_is_told_with_yes_or_no(boss):
+    errors = refused(boss, csv_file("ana@new.example.com,Ana,Li,employee,,,perhaps"))
+
+    assert errors == {(2, "is_active", "value_error"): "Write yes or no, or leave the cell empty for yes."}
+
+
+def test_nobody_is_imported_below_a_manager_of_the_database_who_has_left(boss, people):
+    people.manager("Max", is_active=False)
+
+    errors = refused(boss, csv_file("ana@new.example.com,Ana,Li,employee,max@example.com,,no"))
+
+    assert list(errors) == [(2, "manager_email", "manager_inactive")]
+
+
 def test_blank_lines_of_a_spreadsheet_do_not_hide_the_line_of_a_fault(boss):
     errors = refused(boss, csv_file(",,,,,", ANA, ",,,,,", "ben@new.example.com,Ben,Ng,Boss,,Mars/Olympus"))
 
@@ -485,9 +515,9 @@ def test_the_export_has_everybody_by_id_and_the_record_says_so(server, boss, peo
 
     assert answer.content.decode() == (
         f"\ufeff{HEADER}\r\n"
-        "ada@example.com,Ada,Silva,admin,,UTC\r\n"
-        "mia@example.com,Mia,Silva,manager,,UTC\r\n"
-        "ana@example.com,Ana,Silva,employee,mia@example.com,Europe/Lisbon\r\n"
+        "ada@example.com,Ada,Silva,admin,,UTC,yes\r\n"
+        "mia@example.com,Mia,Silva,manager,,UTC,yes\r\n"
+        "ana@example.com,Ana,Silva,employee,mia@example.com,Europe/Lisbon,no\r\n"
     )
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="users.csv"'

@@ -33,11 +33,12 @@ REQUEST_BODY: dict[str, Any] = {
                 "description": f"A CSV file in UTF-8 with commas or semicolons and at most {MAX_IMPORT_ROWS} users. "
                 f"The header has the columns {', '.join(COLUMNS)} in any order. "
                 "Case and outer blanks do not matter in the header, roles and time zones. Blank lines are skipped. "
-                "The last two may be empty, for no manager and the server's default time zone.",
+                "The last three may be empty, for no manager, the server's default time zone, and an active user. "
+                "is_active is yes or no, and may be missing in the header.",
             },
             "example": f"{','.join(COLUMNS)}\r\n"
-            "mia@example.net,Mia,Meyer,manager,,Europe/Berlin\r\n"
-            "ben@example.net,Ben,Becker,employee,mia@example.net,\r\n",
+            "mia@example.net,Mia,Meyer,manager,,Europe/Berlin,yes\r\n"
+            "ben@example.net,Ben,Becker,employee,mia@example.net,,\r\n",
         }
     },
 }
@@ -77,7 +78,7 @@ async def import_users(
     responses=error_responses(*ROLE_ERRORS, *EXPORT_ERRORS)
     | {
         200: {
-            "description": "One row per user, sorted by id, streamed.",
+            "description": "One row for each user who is not erased, sorted by id, streamed.",
             "content": {"text/csv": {"schema": {"type": "string", "maxLength": 2**53}}},
         }
     },
@@ -87,7 +88,7 @@ async def export_users(
     now: Now,
     dialect: CsvDialectQuery = CsvDialectName.excel,
 ) -> StreamingResponse:
-    """All users, active or deactivated, as a CSV file in the format of the import."""
+    """All users, active or deactivated, as a CSV file in the format of the import. Erased users are left out."""
     csv_dialect = CsvDialect(dialect is CsvDialectName.excel)
     return await stream_response(
         tx,
