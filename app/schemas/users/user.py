@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from app.models.users import Role
 from app.schemas.auth.password import MustChangePassword
 from app.schemas.types import (
+    MAX_ID,
     Email,
     Id,
     IsActive,
@@ -42,6 +43,19 @@ class AccountRead(UserRead):
         bool, Field(description="True if the user must change the password first.", examples=[False])
     ]
     has_second_factor: Annotated[bool, Field(examples=[False])]
+
+
+class DeactivatedUser(AccountRead):
+    active_reports: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_ID,
+            description="Active direct reports, who have no active manager now. "
+            "`GET /admin/users?manager_is_active=false&is_active=true` lists all such users.",
+            examples=[0],
+        ),
+    ]
 
 
 class NewUser(RequestModel):
@@ -103,3 +117,5 @@ class UserFilter:
     role: Role | None = None
     is_active: bool | None = None
     manager_id: int | None = None
+    manager_is_active: bool | None = None
+    """False for users whose manager is deactivated. Users without a manager match neither value."""

@@ -20,7 +20,7 @@ from app.core.security.passwords import UNUSABLE_PASSWORD, PasswordHasher
 from app.core.text import name_key
 from app.models.tables import TIME_ZONE, USER
 from app.models.users import Role, User
-from app.schemas.users.user import AccountRead, NewUser, UserCreate, UserFilter, UserUpdate
+from app.schemas.users.user import AccountRead, DeactivatedUser, NewUser, UserCreate, UserFilter, UserUpdate
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change, require_login_session
@@ -47,6 +47,8 @@ _COUNT = select(func.count()).select_from(USER).execution_options(**{PREPARE: Tr
 # The fields of AccountRead as JSON values. Building a model per user would take longer than the rest of the request.
 _AS_JSON = {"role": type_coerce(USER.c.role, String), "created_at": instant_text(USER.c.created_at)}
 _ACCOUNTS = select(*(_AS_JSON.get(name, USER.c[name]).label(name) for name in AccountRead.model_fields))
+_ACTIVE_REPORTS = _COUNT.where(USER.c.manager_id == bindparam("manager_id"), USER.c.is_active)
+_MANAGER = USER.alias("manager")
 _SKIPPED = USER.alias("skipped")
 _FIRST_ID = (
     select(_SKIPPED.c.id)
@@ -195,8 +197,10 @@ def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at
     return user
 
 
-def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
+def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> DeactivatedUser:
     """Deactivate a user. Their tokens are revoked, and their open entry is closed at `at`.
+
+    Direct reports keep this manager until they are reassigned. The result says how many are active.
 
     Raises UserNotFound, LastAdmin, and the errors of `lock_for_change`.
     """
@@ -207,7 +211,8 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
         clock.close_for_deactivation(session, actor, user_id, at=at)
         revocation.revoke_all(session, actor.id, user_id, at=at)
         apply_changes(session, actor, user, {"is_active": False}, action="user:deactivate", at=at)
-    return user
+    active_reports = session.execute(_ACTIVE_REPORTS, {"manager_id": user_id}).scalar_one()
+    return DeactivatedUser(**AccountRead.model_validate(user).model_dump(), active_reports=active_reports)
 
 
 def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
@@ -284,6 +289,9 @@ def _apply_filter(statement: Select[Any], data: UserFilter) -> Select[Any]:
         statement = statement.where(USER.c.is_active == data.is_active)
     if data.manager_id is not None:
         statement = statement.where(USER.c.manager_id == data.manager_id)
+    if data.manager_is_active is not None:
+        managers = select(_MANAGER.c.id).where(_MANAGER.c.is_active == data.manager_is_active)
+        statement = statement.where(USER.c.manager_id.in_(managers))
     if data.search is not None:
         has_name = USER.c.name_key.contains(name_key(data.search), autoescape=True)
         has_email = (USER.c.email_key.contains(key, autoescape=True) for key in email_search_keys(data.search))

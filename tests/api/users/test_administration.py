@@ -277,6 +277,28 @@ def test_who_has_reports_may_move_between_manager_and_admin(people, admin):
     assert roles == ["admin", "manager"]
 
 
+def test_an_admin_is_told_whom_a_manager_who_leaves_leaves_behind(people, admin):
+    mia, max_ = people.manager("Mia"), people.manager("Max")
+    bo = people.manager("Bo", manager=mia)
+    people.employee("Ana", manager=mia)
+    people.employee("Dan", manager=mia, is_active=False)
+    people.employee("Eve", manager=bo)
+    people.employee("Fay", manager=max_)
+
+    answers = [admin.put(f"/admin/users/{user.id}/deactivate").json() for user in (mia, mia, people.employee("Gil"))]
+
+    assert [answer["active_reports"] for answer in answers] == [2, 2, 0]
+
+    def found(**params):
+        return first_names(admin.get("/admin/users", params=params))
+
+    assert found(manager_is_active=False) == ["Bo", "Ana", "Dan"]
+    assert found(manager_is_active=False, is_active=True, search="an") == ["Ana"]
+    assert found(manager_is_active=True) == ["Eve", "Fay"]
+    admin.put(f"/admin/users/{mia.id}/activate")
+    assert found(manager_is_active=False) == []
+
+
 def test_who_has_reports_can_be_deactivated_and_keeps_them(people, admin):
     mia = people.manager("Mia")
     ana = people.employee("Ana", manager=mia)

@@ -14,7 +14,7 @@ from app.core.pagination import InvalidCursor
 from app.core.security.passwords import LoginQueueFull, WeakPassword
 from app.models.users import Role
 from app.schemas.types import MAX_ID, SearchText
-from app.schemas.users.user import AccountRead, UserCreate, UserFilter, UserUpdate
+from app.schemas.users.user import AccountRead, DeactivatedUser, UserCreate, UserFilter, UserUpdate
 from app.services.access.errors import UserNotFound
 from app.services.users import administration
 from app.services.users.errors import (
@@ -60,9 +60,12 @@ async def list_users(
     role: Annotated[Role | None, Query(description="Only users with this role.")] = None,
     is_active: Annotated[bool | None, Query(description="`true`: only active. `false`: only deactivated.")] = None,
     manager_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only direct reports of this user.")] = None,
+    manager_is_active: Annotated[
+        bool | None, Query(description="`true`: only users with an active manager. `false`: with a deactivated one.")
+    ] = None,
 ) -> Response:
     """Users sorted by id. `X-Total-Count` has the total, `Link` the next page."""
-    filters = UserFilter(search=search, role=role, is_active=is_active, manager_id=manager_id)
+    filters = UserFilter(search, role, is_active, manager_id, manager_is_active)
     users_json, users = await tx.read(administration.list_page, filters, page.ids)
     response = Response(users_json, media_type="application/json")
     page.set_headers(response, users)
@@ -93,9 +96,12 @@ async def update_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, n
     summary="Deactivate a user",
     responses=error_responses(*ROLE_ERRORS, UserNotFound, LastAdmin),
 )
-async def deactivate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> AccountRead:
-    """Deactivate a user. Their tokens stop working immediately, and an open entry is closed."""
-    return AccountRead.model_validate(await tx.write(administration.deactivate, user_id, at=now))
+async def deactivate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> DeactivatedUser:
+    """Deactivate a user. Their tokens stop working immediately, and an open entry is closed.
+
+    Direct reports of a manager keep this manager. `active_reports` says how many they are. Assign them another one.
+    """
+    return await tx.write(administration.deactivate, user_id, at=now)
 
 
 @router.put("/{user_id}/activate", summary="Activate a user", responses=error_responses(*ROLE_ERRORS, UserNotFound))
