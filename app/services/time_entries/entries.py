@@ -1,6 +1,5 @@
 """Time entries: insert them, read one or a list, and convert rows to responses."""
 
-import string
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -9,8 +8,8 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, insert, or_, select, true, tuple_
 
-from app.core.database.dialect import ascii_lower
 from app.core.database.session import Session
+from app.core.database.text_search import contains_folded
 from app.core.pagination import MAX_OWN_ROWS, decode_cursor, encode_cursor
 from app.models.tables import ENTRY, PROJECT, USER
 from app.schemas.projects import ProjectRead
@@ -215,16 +214,4 @@ def _conditions(session: Session, filters: EntryFilter, *, at: datetime) -> Iter
         needs_review = needs_review_clause(session, ENTRY, at=at)
         yield needs_review if filters.needs_review else ~needs_review
     if filters.search is not None:
-        yield _description_contains(filters.search)
-
-
-def _description_contains(text: str) -> ColumnElement[bool]:
-    """Return the condition that a description contains the text.
-
-    A to Z match in any case. Other letters match as typed, in lower case, in upper case and in title case. LOWER() is
-    not used, because PostgreSQL depends on the server's locale and SQLite converts only A to Z.
-    """
-    folded = ascii_lower(ENTRY.c.description)
-    to_lower = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-    spellings = sorted({each.translate(to_lower) for each in (text, text.lower(), text.upper(), text.title())})
-    return or_(*(folded.contains(each, autoescape=True) for each in spellings))
+        yield contains_folded(ENTRY.c.description, filters.search)

@@ -107,6 +107,36 @@ def test_a_text_is_searched_alike_on_both_databases(as_user, ada, entries, typed
     assert ids(as_user(ada), search=typed) == [entries[name] for name in found]
 
 
+SPELLINGS = {
+    "Stra\u00dfenbau": ["strasse", "STRASSE", "stra\u00dfe", "STRA\u1e9eE", "\uff33trass"],
+    "Gru\u0308nfla\u0308che": ["gr\u00fcn", "GR\u00dcN", "gru\u0308nfla\u0308che"],
+    "Caf\u00e9 \ufb01x": ["cafe\u0301 fix", "CAF\u00c9 F"],
+    "\u039f\u0394\u039f\u03a3 \u03bf\u03b4\u03cc\u03c2": [
+        "\u03bf\u03b4\u03bf\u03c2",
+        "\u03bf\u03b4\u03bf\u03c3",
+        "\u039f\u0394\u038c\u03a3",
+    ],
+    "\u0416\u0443\u043a\u043e\u0432\u0430": ["\u0416\u0423\u041a", "\u0436\u0443\u043a"],
+}
+
+
+@pytest.mark.parametrize("description", SPELLINGS)
+def test_a_description_is_found_in_any_case_and_spelling(people, as_user, ada, ana, website, description):
+    entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00", description=description)
+    people.entry(ana, website, "2026-03-03 08:00", "2026-03-03 12:00", description="Grunflache, Strase, Cafe")
+
+    for typed in SPELLINGS[description]:
+        assert ids(as_user(ada), search=typed) == [entry], typed
+
+
+def test_a_long_search_has_no_limit_of_the_databases(people, as_user, ada, ana, website):
+    greek = "".join(chr(code) for code in range(0x1F00, 0x1FFF) if chr(code).isalpha())[:100]
+    entry = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00", description=f"1 {greek.upper()} 2")
+
+    assert ids(as_user(ada), search=greek) == [entry]
+    assert ids(as_user(ada), search="\ufdfa" * 100) == []
+
+
 def test_pages_have_each_entry_once_while_others_are_added(people, as_user, ada, ana, website):
     """Covers threat 26. Three entries start at the same instant, so the id decides the order."""
     earlier = [people.entry(ana, website, f"2026-03-{day:02} 08:00", f"2026-03-{day:02} 09:00") for day in range(1, 6)]

@@ -90,7 +90,9 @@ async def list_entries(
     needs_review: Annotated[
         bool | None, Query(description="`true`: only entries that need review. `false`: only the others.")
     ] = None,
-    search: Annotated[SearchText | None, Query(description="Part of the description, ignoring case.")] = None,
+    search: Annotated[
+        SearchText | None, Query(description="Part of the description, in any case and Unicode spelling.")
+    ] = None,
 ) -> Response:
     """Your own entries, newest first. As a manager you also see those of your direct and indirect reports, and as an
     admin all.

@@ -14,6 +14,7 @@ from sqlmodel import create_engine
 
 from app.core.config.settings import Settings
 from app.core.spreadsheet import escape_formula
+from app.core.text import fold
 
 POOL_WAIT_SECONDS = 2
 LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
@@ -221,6 +222,7 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
     ):
         connection.execute(f"PRAGMA {pragma}")
     connection.create_function(escape_formula.__name__, 2, escape_formula, deterministic=True)
+    connection.create_function(fold.__name__, 1, fold, deterministic=True)
 
 
 def _begin_transaction(connection: Connection) -> None:

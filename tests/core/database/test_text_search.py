@@ -1,0 +1,56 @@
+"""Search for text on both databases, compared with folding in Python."""
+
+import unicodedata
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as some
+from sqlalchemy import String, literal, select
+
+from app.core.database.text_search import contains_folded
+from app.core.text import fold
+
+LETTERS = (
+    "aA\u00e4\u00c4sS\u00df\u1e9e\u03c3\u03a3\u03c2\u03b9\u0399\u0390\u03aa\u1fb3\u1fbciI\u0130\u0131\ufb01\uff21 %_/'"
+)
+"""Without combining marks: after a letter that folds to two, PostgreSQL does not compose them with the second."""
+TEXTS = some.text(some.sampled_from(LETTERS), max_size=12)
+CASED = [each for each in map(chr, range(0x20000)) if each.casefold() != each]
+
+
+@pytest.fixture
+def find(database):
+    """Return a function that says for pairs of a searched text and another text whether the database finds it."""
+
+    def search(pairs):
+        with database.read_transaction() as session:
+            columns = (contains_folded(literal(text, String), searched) for searched, text in pairs)
+            return [bool(found) for found in session.execute(select(*columns)).one()]
+
+    return search
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(searched=TEXTS.filter(bool), text=TEXTS)
+@example(searched="strasse", text="Hauptstra\u00dfe")
+@example(searched="fus", text="Fu\u00df")
+@example(searched="sie", text="\u00dfie")
+@example(searched="\u0390", text="\u03aa\u0301")
+@example(searched="\u03b1\u03b9", text="\u1fbc")
+@example(searched="gru\u0308n", text="GR\u00dcN")
+@example(searched="gr\u00fcn", text="GRU\u0308N")
+def test_the_database_finds_what_folding_finds(find, searched, text):
+    assert find([(searched, text)]) == [fold(searched) in fold(text)]
+
+
+def test_each_cased_letter_is_found_in_every_case_and_spelling(find):
+    """One statement has a hundred letters, because each new statement takes time to compile."""
+    for start in range(0, len(CASED), 100):
+        pairs = [(each, f"1{spelling}2") for each in CASED[start : start + 100] for spelling in spellings_of(each)]
+
+        assert find(pairs) == [fold(searched) in fold(text) for searched, text in pairs]
+
+
+def spellings_of(character):
+    cases = {form(character) for form in (str, str.upper, str.lower, str.title)}
+    return cases | {unicodedata.normalize("NFD", each) for each in cases}
