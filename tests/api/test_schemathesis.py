@@ -118,6 +118,9 @@ GOOD: dict[tuple[str, str], Callable[[Database, User], dict[str, Any]]] = {
     ("DELETE", "/auth/sessions/{session_id}"): lambda database, user: {
         "session_id": create_login_session(database, user).session_id
     },
+    ("GET", "/auth/api-tokens/{token_id}"): lambda database, user: {
+        "token_id": create_api_token(database, user, "entries:read").id
+    },
     ("DELETE", "/auth/api-tokens/{token_id}"): lambda database, user: {
         "token_id": create_api_token(database, user, "entries:read").id
     },
@@ -184,7 +187,9 @@ def _make_correction_valid(case: Any, body: dict[str, Any]) -> None:
         if name.lower() == "if-match" and len(str(headers[name])) <= 200:
             headers[name] = "*"
     if case.query and re.fullmatch("[A-Za-z0-9_-]{1,200}", str(case.query.get("cursor"))):
-        keys = next((count for part, count in {"/audit": 3, "/presence": 4}.items() if part in case.path), 2)
+        key_counts = {"/audit": 3, "/presence": 4, "/time-entries": 2}
+        keys = next((count for part, count in key_counts.items() if part in case.path), 1)
+        case.query.pop("skip", None)
         case.query["cursor"] = encode_cursor(int(utc_now().timestamp()), *[1] * (keys - 1))
     operations = body.get("operations")
     for fields in [body, *(operations if isinstance(operations, list) else [])]:

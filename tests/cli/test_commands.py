@@ -123,7 +123,7 @@ def test_an_admin_created_with_a_piped_password_logs_in(run_command, server, ano
         ("ada@example.com", "password1234", "password: The password is too easy to guess."),
         ("ada@example.com", "short", "password: A password must have 12 to 128 characters."),
         ("ada@example.com", "", "password: A password must have 12 to 128 characters."),
-        ("ada", PASSWORD, "email: value is not a valid email address"),
+        ("ada", PASSWORD, "email: This is not an e-mail address"),
     ],
 )
 def test_no_admin_is_created_with_a_weak_password_or_a_bad_email(run_command, database, email, stdin, message):

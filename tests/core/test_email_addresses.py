@@ -36,7 +36,7 @@ def test_any_text_that_is_typed_at_a_login_has_a_key(text):
     assert isinstance(email_key(text), str)
 
 
-@given(some.emails())
+@given(some.emails().filter(lambda address: "xn--" not in address.lower()))
 @example("Ana.O'Neil+time@Example.COM")
 def test_the_key_of_an_ascii_address_is_the_address_in_lower_case(address):
     assert email_key(address) == address.lower()

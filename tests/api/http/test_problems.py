@@ -283,6 +283,18 @@ def test_a_login_that_is_not_sent_as_a_form_is_415_and_says_how_to_send_it(peopl
         assert (answer.status_code, answer.json()["code"]) == (415, "form_required"), content_type
 
 
+def test_a_body_that_is_no_json_is_422_and_says_where_and_what_is_missing(people, as_user):
+    ana, as_json = as_user(people.employee("Ana")), {"Content-Type": "application/json"}
+
+    answer = ana.post("/time-entries/clock-in", content="{project_id: 1}", headers=as_json)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert answer.json()["errors"][0]["loc"] == ["body", 1]
+    assert answer.json()["detail"] == (
+        "body.1: The body is not valid JSON at this character. Put names and texts in double quotes."
+    )
+
+
 def test_a_login_form_that_cannot_be_read_is_422(people, anonymous):
     people.employee("Ana")
 
