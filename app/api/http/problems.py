@@ -163,7 +163,7 @@ def register_exception_handlers(app: FastAPI) -> None:
         invalid = [
             {
                 "loc": [part if isinstance(part, int) else str(part)[:100] for part in each["loc"]],
-                "message": str(each["msg"]).removeprefix("Value error, ")[:300],
+                "message": _validation_message(each),
                 "type": each["type"],
             }
             for each in error.errors()[:MAX_ERRORS]
@@ -230,7 +230,6 @@ def _request_id(scope: Mapping[str, Any]) -> str:
     return str(scope.get("state", {}).get("request_id", ""))
 
 
-<<<<<<< ours
 def _media_type_error(error: RequestValidationError, request: Request) -> DomainError | None:
     """Return the error if the body was not parsed, because it was sent with another media type, or else None."""
     if isinstance(error.body, bytes):
@@ -239,14 +238,12 @@ def _media_type_error(error: RequestValidationError, request: Request) -> Domain
     if isinstance(error.body, FormData) and media_type and media_type not in FORM_MEDIA_TYPES:
         return FormRequired("The Content-Type is not application/x-www-form-urlencoded. Send the fields as a form.")
     return None
-=======
-def _validation_message(invalid: Mapping[str, Any], body: Any) -> str:
-    if invalid["loc"] == ("body",) and isinstance(body, bytes):  # sent with another media type, so not parsed
-        return "Send the body as application/json."
+
+
+def _validation_message(invalid: Mapping[str, Any]) -> str:
     if invalid["type"] == "json_invalid":  # `loc` has the position
         return "The body is not valid JSON at this character. Put names and texts in double quotes."
     return str(invalid["msg"]).removeprefix("Value error, ")[:300]
->>>>>>> theirs
 
 
 def _allowed_methods(request: Request) -> str:
