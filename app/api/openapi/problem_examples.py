@@ -30,7 +30,8 @@ DETAILS = {
     "entry_overlaps": "The times overlap entry 7, from 2026-03-02T08:00:00Z to 2026-03-02T12:00:00Z. Change them, or "
     "correct that entry first.",
     "entry_still_open": "The entry is still open. Send the end_time at which the work ended, and a reason.",
-    "entry_too_early": "The entry starts before 2000-01-01 in Europe/Berlin, so no report could show it. Change its start.",
+    "entry_too_early": "The entry starts before 2000-01-01 in Europe/Berlin, so no report could show it. "
+    "Change its start.",
     "entry_too_long": "An entry lasts at most 24 hours. Divide it into several entries.",
     "entry_too_short": "end_time must be at least 1 second after start_time. Change one of them.",
     "expiry_out_of_range": "expires_at must be in the future, and not after 2027-03-03T08:00:00Z.",
