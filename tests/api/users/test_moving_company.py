@@ -75,7 +75,7 @@ def move(run_cli, empty_url, tmp_path):
         with run_server(settings_for(empty_url)) as other:
             with other.database.read_transaction() as session:
                 ada = session.scalars(select(User).where(USER.c.email == "ada@example.com")).one()
-            with other.caller(other.token(ada)) as admin:
+            with other.caller(other.token(ada, is_recorded=True)) as admin:
                 return admin.get("/admin/users/export/csv").content
 
     return move_in
