@@ -62,7 +62,7 @@ def test_verify_audit_names_a_search_path_of_the_role_that_serves(company, serve
         verified = run_command("verify-audit")
 
     assert verified.exit_code == 1
-    assert verified.stderr.splitlines()[0] == "The setting search_path of clerk_1 was added."
+    assert verified.stderr.splitlines()[1] == "The setting search_path of clerk_1 was added."
 
 
 def test_verify_audit_names_a_view_in_the_schema_that_has_the_name_of_the_serving_role(company, server, run_command):
@@ -71,7 +71,7 @@ def test_verify_audit_names_a_view_in_the_schema_that_has_the_name_of_the_servin
 
         verified = run_command("verify-audit")
 
-    assert verified.stderr.splitlines()[0] == "The relation clerk_2.time_entry was added."
+    assert verified.stderr.splitlines()[1] == "The relation clerk_2.time_entry was added."
 
 
 def test_verify_audit_names_a_role_whose_triggers_are_off(company, server, run_command):
@@ -80,7 +80,7 @@ def test_verify_audit_names_a_role_whose_triggers_are_off(company, server, run_c
 
         verified = run_command("verify-audit")
 
-    assert verified.stderr.splitlines()[0] == "The setting session_replication_role of clerk_3 was added."
+    assert verified.stderr.splitlines()[1] == "The setting session_replication_role of clerk_3 was added."
 
 
 def test_a_search_path_that_begins_with_the_schema_of_the_tables_is_no_difference(company, server, db_url):
