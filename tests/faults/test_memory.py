@@ -48,7 +48,7 @@ OPERATIONS: list[tuple[str, str, dict[str, Any], tuple[int, str, int]]] = [
 """Each operation that reads entries without pages: who asks for what, and the status, code and number of its items."""
 OTHERS = {
     "/", "/health/live", "/health/ready", "/metrics",
-    "/auth/me", "/auth/me/export", "/auth/sessions", "/auth/api-tokens", "/auth/totp",
+    "/auth/me", "/auth/me/export", "/auth/sessions", "/auth/api-tokens", "/auth/api-tokens/{token_id}", "/auth/totp",
     "/time-entries/current", "/time-entries/{entry_id}",
     "/admin/users/export/csv", "/admin/users/{user_id}", "/admin/projects/{project_id}",
 }  # fmt: skip

@@ -23,6 +23,7 @@ DETAILS = {
     "edit_window_closed": "You can change your own entries for 31 days after their start. Ask your manager or an "
     "admin.",
     "email_taken": "Another user has this e-mail. Choose another one.",
+    "enrollment_discarded": "Too many wrong codes. Start again: POST /api/v1/auth/totp.",
     "enrollment_not_started": "You have not started an enrollment. Call POST /api/v1/auth/totp first.",
     "entry_changed": "The entry has changed since you read it. Read it again, then send its current version.",
     "entry_in_future": "start_time and end_time must not be in the future. Enter the time after the work.",
