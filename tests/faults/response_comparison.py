@@ -3,6 +3,8 @@
 Values that always differ are ignored: instants, tokens, request ids, and elapsed seconds.
 """
 
+import csv
+import io
 import json
 import re
 from typing import Any
@@ -21,6 +23,8 @@ RANDOM_FIELDS = {
 MAC_FIELDS = {"password_hash", "token_hash"}
 """Fields of audit events that 0.9 returns if this version wrote the event. This version leaves them out."""
 RELEASE_FIELDS = {"version", "revision"}
+TEXT_FIELDS = {"detail"}
+"""Texts for people, which may change in every release. Clients decide by `code`."""
 DURATION_FIELDS = {"seconds", "elapsed_seconds", "total_seconds", "break_seconds", "hours", "total_hours"}
 MAX_DIFFERENCE_SECONDS = 60
 
@@ -41,19 +45,23 @@ def includes(newer: Any, older: Any, key: str = "") -> bool:
                 and all(includes(*pair, key) for pair in zip(newer, older, strict=True))
             )
         case str() if isinstance(newer, str):
-            return key in RANDOM_FIELDS | RELEASE_FIELDS or INSTANT.sub("", newer) == INSTANT.sub("", older)
+            return key in RANDOM_FIELDS | RELEASE_FIELDS | TEXT_FIELDS or INSTANT.sub("", newer) == INSTANT.sub(
+                "", older
+            )
         case int() | float() if isinstance(newer, int | float) and key in DURATION_FIELDS:
             return abs(newer - older) < MAX_DIFFERENCE_SECONDS
     return type(newer) is type(older) and newer == older
 
 
 def comparable_content(answer: Any) -> Any:
-    """Return the comparable part of a response: parsed JSON, CSV text, or for other types whether a body exists."""
+    """Return the comparable part of a response: parsed JSON, the rows of a CSV file, or else whether a body exists."""
     content_type = answer.headers.get("content-type", "")
     if content_type.partition(";")[0] in {"application/json", "application/problem+json"}:
         body = json.loads(answer.content) if answer.content else None
         return _comparable_events(body) if _is_audit_log(body) else body
-    return answer.content.decode("utf-8-sig") if content_type.startswith("text/csv") else bool(answer.content)
+    if content_type.startswith("text/csv"):
+        return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
+    return bool(answer.content)
 
 
 def _is_audit_log(body: Any) -> bool:
