@@ -27,6 +27,7 @@ def test_verify_audit_names_an_entry_that_is_missing_from_an_index(people, datab
     assert verified.stderr.splitlines()[-1] == "The database is damaged."
 
 
+@pytest.mark.system  # needs the extensions of the machine's PostgreSQL
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_verify_audit_names_an_entry_that_is_missing_from_an_index_if_amcheck_is_installed(
     people, database, run_command

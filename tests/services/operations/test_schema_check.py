@@ -225,6 +225,7 @@ def test_an_index_and_a_table_of_the_operator_are_no_difference(people, database
     assert start(db_url, **PRODUCTION) == []
 
 
+@pytest.mark.system  # needs the extensions of the machine's PostgreSQL
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_what_an_operator_adds_without_code_of_its_own_is_no_difference(people, database, db_url):
     people.admin("Ada")
