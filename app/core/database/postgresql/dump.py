@@ -127,6 +127,7 @@ def _try_lock(connection: Connection, names: str, *, is_last: bool) -> bool:
         with connection.begin_nested():
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
             connection.exec_driver_sql(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # what follows is not repeated, so it may wait
     except OperationalError as error:
         if is_last or not isinstance(error.orig, LockNotAvailable):
             raise
