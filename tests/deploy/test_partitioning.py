@@ -1,6 +1,7 @@
 """A partitioned database (deploy/scaling): the same rules hold, and the service works without changes."""
 
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, text
@@ -17,7 +18,7 @@ from tests.support.server_process import ROOT
 from tests.support.times import NOW, hours_ago_utc, two_hour_entry
 
 STATEMENTS = ROOT / "deploy" / "scaling" / "partition_by_user.sql"
-PERIOD = {"start_date": str(NOW.date().replace(day=1)), "end_date": str(NOW.date())}
+PERIOD = {"start_date": str(NOW.date() - timedelta(days=1)), "end_date": str(NOW.date())}
 pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
 
 
