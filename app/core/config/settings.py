@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 
 from app.core.config.local_hosts import is_local_host_header, is_loopback_host, url_host
-from app.core.config.names import first_misspelled, first_renamed
+from app.core.config.names import first_fault, first_renamed
 from app.core.config.types import (
     POSTGRESQL_BACKENDS,
     DatabaseUrl,
@@ -280,16 +280,14 @@ def load_settings(**overrides: object) -> Settings:
 
     Raises InvalidSettings with a message of one line.
     """
+    if fault := first_fault(Settings.model_fields, ENV_FILE, encoding=ENV_FILE_ENCODING):
+        raise InvalidSettings(fault)
     try:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
         raise InvalidSettings(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from None
-    except UnicodeDecodeError:
-        raise InvalidSettings(f"{ENV_FILE} is not encoded in UTF-8. Save it as UTF-8.") from None
-    if misspelled := first_misspelled(Settings.model_fields, ENV_FILE, encoding=ENV_FILE_ENCODING):
-        raise InvalidSettings(f"{misspelled[0]} in {ENV_FILE} is not a setting. Did you mean {misspelled[1]}?")
     if renamed := first_renamed(settings.model_fields_set, Settings.model_config):
         raise InvalidSettings("{} was renamed to {}. Set the new name.".format(*renamed))
     return settings.ensure_valid()

@@ -222,6 +222,9 @@ def test_an_empty_variable_leaves_the_value_of_the_file(environment):
         ("SMTP_USERNAME", "SMTP_USER"),
         ("WORKER", "WORKERS"),
         ("SECRET_KEY_FLIE", "SECRET_KEY_FILE"),
+        ("DEFAULT_TIMEZONE", "DEFAULT_TIME_ZONE"),
+        ("dburl", "DB_URL"),
+        ("SECRET-KEY", "SECRET_KEY"),
     ],
 )
 def test_a_misspelled_setting_in_the_file_stops_the_start_with_the_right_name(written, name):
@@ -231,6 +234,40 @@ def test_a_misspelled_setting_in_the_file_stops_the_start_with_the_right_name(wr
         load_settings()
 
     assert str(error.value) == f"{written} in .env is not a setting. Did you mean {name}?"
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('CORS_ORIGINS="https://a.example.com", "https://b.example.com"', "CORS_ORIGINS"),
+        ("PORT: 8411", "PORT"),
+        ("export db_url sqlite:///./hours.db", "DB_URL"),
+        ("COMPANY_NAME='Ana's bakery'", "COMPANY_NAME"),
+    ],
+)
+def test_a_setting_that_is_not_written_as_name_and_value_stops_the_start_with_its_line(line, name):
+    Path(".env").write_text(f"WORKERS=2\n\n{line}\n")
+
+    with pytest.raises(InvalidSettings) as error:
+        load_settings()
+
+    assert str(error.value) == f"{name} in .env is not set: line 3 is not written as NAME=value."
+
+
+def test_lines_for_a_shell_and_a_virtual_environment_of_that_name_are_left_alone(environment):
+    Path(".env").write_text("set -a\n[service]\nPORT\nWORKERS=2\n")
+    assert load_settings().WORKERS == 2
+
+    Path(".env").unlink()
+    Path(".env").mkdir()
+    assert load_settings().WORKERS == 1
+
+
+def test_a_file_that_cannot_be_read_stops_the_start_with_one_line():
+    Path(".env").symlink_to("/proc/self/mem")  # no user can read its first page
+
+    with pytest.raises(InvalidSettings, match=r"^\.env cannot be read: "):
+        load_settings()
 
 
 def test_variables_of_other_programs_are_left_alone(environment):
