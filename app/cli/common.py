@@ -15,7 +15,7 @@ from rich.progress import Progress
 from sqlalchemy.exc import DBAPIError
 
 from app.core.archive import DamagedArchive
-from app.core.config.settings import InvalidSettings, load_settings
+from app.core.config.settings import InvalidSettings, Settings, load_settings
 from app.core.database.migrations import UnusableDatabase, ensure_schema, open_database
 from app.core.database.postgresql.dump import ProgramFailed
 from app.core.database.retry import run_with_retry
@@ -110,9 +110,8 @@ def ready_database(*, create: bool = False, **overrides: object) -> Iterator[Dat
     """
     with report_errors():
         settings = load_settings(**overrides)
-        file = settings.database_file
-        if not create and file is not None and not (file.exists() and file.stat().st_size):
-            raise CommandError(f"There is no database {file}. Set DB_URL, or change to the folder of the service.")
+        if not create:
+            require_database_file(settings)
         with open_database(settings) as database:
             ensure_schema(database, all_tables())
             with database.read_transaction("cli:check-keys") as session:
@@ -120,6 +119,13 @@ def ready_database(*, create: bool = False, **overrides: object) -> Iterator[Dat
                     typer.echo(f"WARNING: {warning}", err=True)
             yield database
         typer.echo(f"Database: {settings.redacted_database_url}", err=True)
+
+
+def require_database_file(settings: Settings) -> None:
+    """Raise CommandError if the SQLite file of the settings is missing or empty, as in a wrong working directory."""
+    file = settings.database_file
+    if file is not None and not (file.exists() and file.stat().st_size):
+        raise CommandError(f"There is no database {file}. Set DB_URL, or change to the folder of the service.")
 
 
 def parse_value(value_type: Any, text: str) -> Any:
@@ -132,8 +138,17 @@ def parse_value(value_type: Any, text: str) -> Any:
 
 
 def require_writable(target: Path, *, force: bool) -> None:
-    """Raise CommandError if the file exists, unless `force` is true. Call this before the command has any effect."""
-    if target != STANDARD_OUTPUT and target.exists() and not force:
+    """Raise CommandError if the file cannot be written, or if it exists and `force` is false.
+
+    Call this before the command has any effect. A device is no file: a new file would take its place.
+    """
+    if target == STANDARD_OUTPUT:
+        return
+    if not target.parent.is_dir():
+        raise CommandError(f"There is no folder {target.parent}. Create it, or choose another one.")
+    if target.exists() and not target.is_file():
+        raise CommandError(f"{target} is not a file. Choose another name.")
+    if target.exists() and not force:
         raise CommandError(f"{target} already exists. Choose another name, or use --force.")
 
 

@@ -18,6 +18,7 @@ from app.cli.common import (
     Force,
     progress_bar,
     report_errors,
+    require_database_file,
     require_writable,
     write_atomically,
 )
@@ -53,7 +54,7 @@ def backup(
     force: Force = False,
 ) -> None:
     """Write a backup of the database to one file, and check it. The backup is recorded in the audit log."""
-    with report_errors(), open_database(load_settings()) as database, progress_bar() as progress:
+    with report_errors(), _open_existing_database() as database, progress_bar() as progress:
         if file == STANDARD_OUTPUT:
             raise CommandError("A backup is read again to check it, so it cannot go to standard output. Name a file.")
         require_writable(file, force=force)
@@ -88,8 +89,9 @@ def restore(
 
     The restore is recorded in the audit log.
     """
+    with report_errors():
+        content = archive.read_manifest(file)  # before an SQLite file is created
     with report_errors(), open_database(load_settings()) as database, progress_bar() as progress:
-        content = archive.read_manifest(file)
         manifest = backup_service.parse_manifest(content, engine=database.settings.database_kind)
         faults = backup_service.require_authentic(
             database.keyring.audit_keys, content, archive.read_manifest_mac(file), allow_unverified=skip_verification
@@ -106,6 +108,14 @@ def restore(
     typer.echo(f"Restored the backup of {backup_service.describe(manifest)}, to {_name(database)}.{migration_note}")
     if faults and not skip_verification:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _open_existing_database() -> Iterator[Database]:
+    settings = load_settings()
+    require_database_file(settings)
+    with open_database(settings) as database:
+        yield database
 
 
 def _name(database: Database) -> str:

@@ -15,6 +15,7 @@ from app.cli.common import (
     OperatorTransactions,
     progress_bar,
     ready_database,
+    report_errors,
     run_in_write_transaction,
 )
 from app.core.security.passwords import PasswordHasher, WeakPassword
@@ -64,9 +65,9 @@ def import_users(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file without importing it.")] = False,
 ) -> None:
     """Import all users of a CSV file, without passwords. If the file has errors, print them and import no user."""
+    with report_errors(), file.open("rb") as opened_file:
+        content = opened_file.read(MAX_FILE_BYTES + 1)
     with ready_database(create=True) as database, progress_bar() as progress:
-        with file.open("rb") as opened_file:
-            content = opened_file.read(MAX_FILE_BYTES + 1)
         task = progress.add_task("Users", total=None)
         tx = OperatorTransactions(database, "cli:import-users")
 

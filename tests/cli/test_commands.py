@@ -1,6 +1,7 @@
 """Commands for operators on both databases. Expected errors are one line."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -454,16 +455,15 @@ def ana(people):
     return ana
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["export", "written", *MARCH],
-        ["timesheet", "1", "2026-03", "written"],
-        ["openapi", "written"],
-        ["backup", "written"],
-    ],
-    ids=lambda arguments: arguments[0],
-)
+WRITING_COMMANDS = [
+    ["export", "written", *MARCH],
+    ["timesheet", "1", "2026-03", "written"],
+    ["openapi", "written"],
+    ["backup", "written"],
+]
+
+
+@pytest.mark.parametrize("arguments", WRITING_COMMANDS, ids=lambda arguments: arguments[0])
 def test_no_command_overwrites_a_file_unless_forced(run_command, database, ana, tmp_path, arguments):
     file = tmp_path / "written.csv"
     file.write_text("the hours of February")
@@ -477,6 +477,31 @@ def test_no_command_overwrites_a_file_unless_forced(run_command, database, ana, 
     assert audit_log.new_events() == []
     assert run_command(*arguments, "--force").exit_code == 0
     assert b"February" not in file.read_bytes()
+
+
+@pytest.mark.parametrize("arguments", WRITING_COMMANDS, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nowhere/march.csv", "There is no folder nowhere. Create it, or choose another one."),
+        ("folder.csv", "folder.csv is not a file. Choose another name."),
+        ("pipe.csv", "pipe.csv is not a file. Choose another name."),
+        ("device.csv", "device.csv is not a file. Choose another name."),
+    ],
+)
+def test_nothing_is_recorded_about_a_file_that_cannot_be_written(
+    run_command, database, ana, tmp_path, arguments, name, reason
+):
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/null")
+    audit_log = AuditLog(database)
+
+    message = error_line(run_command(*[name if each == "written" else each for each in arguments], "--force"))
+
+    assert message == reason
+    assert audit_log.new_events() == []
+    assert (tmp_path / "device.csv").is_char_device()
 
 
 @pytest.mark.parametrize(
@@ -528,7 +553,7 @@ def test_an_operator_is_told_how_many_entries_of_the_file_need_review(run_comman
         (["hours.csv", "--start-date", "2026-03-31", "--end-date", "2026-03-01"], "end_date is before start_date"),
         (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--time-zone", "Mars"], "tz database"),
         (["hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31", "--manager", "9"], "There is no user"),
-        (["no/hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "No such file or directory"),
+        (["no/hours.csv", "--start-date", "2026-03-01", "--end-date", "2026-03-31"], "There is no folder no."),
     ],
 )
 def test_an_export_that_cannot_be_is_told_in_one_line(run_command, tmp_path, arguments, message):
@@ -605,10 +630,6 @@ def test_the_openapi_document_needs_no_settings(run_cli):
     assert run_cli("openapi", DB_URL="nowhere", ENVIRONMENT="production").exit_code == 0
 
 
-def test_a_file_that_cannot_be_written_is_told_in_one_line(run_cli, tmp_path):
-    assert "No such file or directory" in error_line(run_cli("openapi", str(tmp_path / "nowhere" / "openapi.json")))
-
-
 def test_help_names_every_command(run_cli):
     message = run_cli("--help").stdout
 
@@ -643,6 +664,7 @@ def test_the_version_is_printed_on_request(run_cli):
         ["timesheet", "1", "2026-03", "hours.pdf"],
         ["erase-user", "1", "--yes"],
         ["create-password-link", "1"],
+        ["backup", "monday"],
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -650,6 +672,12 @@ def test_a_command_in_the_wrong_folder_makes_no_empty_database(run_cli, tmp_path
     message = error_line(run_cli(*arguments))
 
     assert message.startswith(f"There is no database {tmp_path}/time_tracking.db. Set DB_URL")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["restore", "monday"], ["import-users", "people.csv"]])
+def test_a_command_without_its_file_makes_no_empty_database(run_cli, tmp_path, arguments):
+    assert "No such file or directory" in error_line(run_cli(*arguments))
     assert list(tmp_path.iterdir()) == []
 
 
