@@ -22,7 +22,8 @@ from app.services.calendar.periods import Period
 MAX_PAGE_SIZE = 1000
 MAX_DEVICE_LENGTH = 200
 _UNPRINTABLE = re.compile(r"[^ -~]")
-_ETAGS = re.compile(r'"([0-9]{1,10})"')
+_ETAGS = re.compile(r'"([0-9]{1,10})(?:--?[a-z]+)?"')
+"""Tags of versions. A proxy that compresses a response may add the name of the compression: "2-gzip"."""
 _Entry = TypeVar("_Entry", bound=TimeEntryRead | None)
 
 
@@ -140,7 +141,7 @@ async def _get_versions(
     """Return the versions that If-Match names, or None if any version matches.
 
     A weak tag counts as the strong one. RFC 9110 (section 13.1.1) says that it matches nothing, but a proxy that
-    compresses a response makes its tag weak. A tag in another format matches no version.
+    compresses a response makes its tag weak, or adds the compression to it. A tag in another format matches no version.
     """
     if if_match is None or if_match.strip() == "*":
         return None
