@@ -19,10 +19,13 @@ OPTIONAL_COLUMNS = frozenset({"is_active"})
 MAX_FILE_BYTES = 8 * 1024 * 1024
 MAX_REPORTED_ERRORS = 100
 MAX_MESSAGE_LENGTH = 2000
+MAX_NAMED_CELLS = 100
 UNREADABLE_ROW_CODES = frozenset({"not_csv", "cell_count"})
 """Errors that make a row unreadable. Then other rows cannot be checked, because their manager may be in that row."""
 _COLUMN_NAMES = ", ".join(COLUMNS)
-_FIRST_LINE = re.compile(r"[\r\n]*([^\r\n]*)")
+_COLUMNS_BY_LETTERS = {name.replace("_", ""): name for name in COLUMNS}
+_DELIMITERS = ",;\t"
+_FIRST_LINE = re.compile(r"\s*([^\r\n]*)")
 _LINE_BREAK = re.compile(rb"\r\n|\r|\n")
 
 
@@ -72,7 +75,7 @@ def read_rows(content: bytes, errors: list[RowError]) -> Iterator[tuple[int, dic
     """
     numbered_rows = _number_rows(_decode(content), errors)
     header_line, cells = next(numbered_rows, (1, []))
-    header = [cell.strip().casefold() for cell in _without_blank_end(cells)]
+    header = _name_columns(_without_blank_end(cells))
     raise_if_any(errors)
     raise_if_any(_check_header(header_line, header))
     for count, (number, row) in enumerate(numbered_rows, start=1):
@@ -113,6 +116,19 @@ def _decode(content: bytes) -> str:
         raise make_import_error(RowError(number, None, message, "not_utf8")) from None
 
 
+def _name_columns(cells: list[str]) -> list[str]:
+    """Return the columns that the header names, however their words are separated: "First Name", "E-Mail".
+
+    A longer header is invalid anyway, and a file may have millions of cells.
+    """
+    names = {cell: _COLUMNS_BY_LETTERS.get(_letters(cell), cell.strip().casefold()) for cell in cells[:MAX_NAMED_CELLS]}
+    return [names.get(cell, cell) for cell in cells]
+
+
+def _letters(cell: str) -> str:
+    return re.sub(r"[\W_]+", "", cell.casefold())
+
+
 def _fit_to_header(cells: list[str], header: list[str]) -> list[str]:
     """Return the cells with as many blank ones at the end as the header wants.
 
@@ -139,8 +155,8 @@ def _is_blank(cell: str) -> bool:
 def _number_rows(text: str, errors: list[RowError]) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that have a cell with text, each with the line on which it starts."""
     header = _FIRST_LINE.match(text)
-    delimiter = ";" if header is not None and header[1].count(";") > header[1].count(",") else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    delimiter = max(_DELIMITERS, key=header[1].count if header else "".count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     number = 1
     try:
         for cells in reader:

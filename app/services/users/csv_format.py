@@ -53,7 +53,7 @@ class ParsedFile:
 
 
 def parse(content: bytes) -> ParsedFile:
-    """Parse a CSV file in UTF-8, with commas or semicolons, and with the columns of its header in any order.
+    """Parse a CSV file in UTF-8, with commas, semicolons or tabs, and with the columns of its header in any order.
 
     Raises ImportRefused if the file cannot be read; the result holds all other errors. Takes linear time for any
     content, so a hostile file cannot keep a worker process busy.

@@ -214,6 +214,10 @@ def test_a_dry_run_answers_the_same_and_writes_nothing(server, boss):
     [
         b"\xef\xbb\xbf" + csv_file(ANA),
         csv_file(ANA).replace(b",", b";"),
+        csv_file(ANA).replace(b",", b"\t"),
+        csv_file(ANA, header="E-Mail,First Name,last-name,ROLE,Manager E-mail,TimeZone,Is_Active"),
+        csv_file(ANA.replace(",", ', "').replace(", ", '", ').join('""'), header=HEADER.replace(",", ", ")),
+        b" \r\n" + csv_file(ANA).replace(b",", b";"),
         csv_file(ANA).replace(b"\r\n", b"\n"),
         csv_file(ANA).replace(b"\r\n", b"\r"),
         csv_file(ANA).rstrip(),
@@ -222,7 +226,8 @@ def test_a_dry_run_answers_the_same_and_writes_nothing(server, boss):
         csv_file(ANA.replace(",", '","').join('""'), header=HEADER.replace(",", '","').join('""')),
         csv_file("UTC,,employee,Almeida,Ana,ana@new.example.com", header=",".join(ANY_ORDER)),
     ],
-    ids=["BOM", "semicolons", "LF", "CR", "no last line break", "blank lines", "blank start", "quotes", "any order"],
+    ids=["BOM", "semicolons", "tabs", "names", "blanks before quotes", "blank first line", "LF", "CR",
+         "no last line break", "blank lines", "blank start", "quotes", "any order"],
 )  # fmt: skip
 def test_the_file_of_any_spreadsheet_is_taken(boss, content):
     assert send(boss, content).json() == {"dry_run": False, "users": 1}

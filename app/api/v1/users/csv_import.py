@@ -30,9 +30,11 @@ REQUEST_BODY: dict[str, Any] = {
             "schema": {
                 "type": "string",
                 "maxLength": MAX_FILE_BYTES,
-                "description": f"A CSV file in UTF-8 with commas or semicolons and at most {MAX_IMPORT_ROWS} users. "
+                "description": "A CSV file in UTF-8 with commas, semicolons or tabs, "
+                f"and at most {MAX_IMPORT_ROWS} users. "
                 f"The header has the columns {', '.join(COLUMNS)} in any order. "
-                "Case and outer blanks do not matter in the header, roles and time zones. Blank lines are skipped. "
+                "Case and outer blanks do not matter in the header, roles and time zones, "
+                "nor do separators of words in the header. Blank lines are skipped. "
                 "The last three may be empty, for no manager, the server's default time zone, and an active user. "
                 "is_active is yes or no, and may be missing in the header.",
             },
