@@ -11,6 +11,8 @@ from app.core.database.postgresql.online_migration import TOTAL_WAIT_SECONDS
 from app.core.security.passwords import hash_password, strength_problem
 from app.core.time.clock import utc_now
 from app.services.operations import demo
+from app.services.projects.errors import ProjectNameTaken
+from app.services.users.errors import EmailTaken
 
 commands = typer.Typer()
 
@@ -42,14 +44,19 @@ def demo_command(
         if password == demo.PASSWORD and database.settings.is_exposed:
             raise CommandError("--password is required, because this service is exposed and the default is published.")
         task = progress.add_task("Users and their entries", visible=False)
-        with database.write_transaction("cli:demo") as session:
-            company = demo.build(
-                session,
-                password_hash=hash_password(password),
-                force=force,
-                at=utc_now(),
-                on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
-            )
+        try:
+            with database.write_transaction("cli:demo") as session:
+                company = demo.build(
+                    session,
+                    password_hash=hash_password(password),
+                    force=force,
+                    at=utc_now(),
+                    on_progress=lambda done, total: progress.update(task, completed=done, total=total, visible=True),
+                )
+        except (EmailTaken, ProjectNameTaken):
+            raise CommandError(
+                "The database already has the demo company, or a user or project of it. Nothing was added."
+            ) from None
     typer.echo(f"Created {company.users} users and {company.entries} entries. Everybody's password is {password!r}.")
     typer.echo(f"Manager of the three managers: {company.boss_email}")
     typer.echo(f"Manager of a team: {company.manager_email}")

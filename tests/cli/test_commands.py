@@ -183,11 +183,21 @@ def test_the_demo_company_does_not_move_in_with_people_unless_forced(run_command
     assert counts(database)[0] == 31
 
 
+DEMO_EXISTS = "The database already has the demo company, or a user or project of it. Nothing was added."
+
+
 def test_a_demo_company_that_cannot_move_in_whole_leaves_no_trace(run_command, database, people):
     people.employee("Hugo", email="hugo.hansen@example.com")
 
-    assert error_line(run_command("demo", "--force")) == "Another user has this e-mail. Choose another one."
+    assert error_line(run_command("demo", "--force")) == DEMO_EXISTS
     assert counts(database) == (1, 0)
+
+
+def test_a_second_demo_company_is_refused_with_the_reason(run_command, people):
+    """The sentences of the API ask for another e-mail or name, which the command cannot take."""
+    people.project("Product website")
+
+    assert error_line(run_command("demo", "--force")) == DEMO_EXISTS
 
 
 def test_a_weak_demo_password_is_refused(run_command, database):
