@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 
 # Default_Ignorable_Code_Point of Unicode 14.0 to 16.0 (DerivedCoreProperties.txt), which unicodedata does not have.
 _DEFAULT_IGNORABLE = (
@@ -14,6 +15,9 @@ _BLANK_SYMBOLS = "\u2800\U0001d159"
 _INVISIBLE = re.compile(f"[{_DEFAULT_IGNORABLE}{_BLANK_SYMBOLS}]")
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Embeddings, overrides and isolates: they can reorder the text beside them. The marks (LRM, RLM, ALM) cannot."""
+MAX_MARKS = 30
+"""Number of combining marks that are normalized together, as in Unicode's Stream-Safe Text Format (UAX 15)."""
+_LAST_MARK = 0x1E94A
 _ZWNJ, _ZWJ, _EMOJI_SELECTOR = "\u200c", "\u200d", "\ufe0f"
 _JOINING_SCRIPTS = frozenset(
     [
@@ -46,7 +50,30 @@ def fold(text: str) -> str:
     """Return the text in NFKC, casefolded. Two spellings of a word are equal then: Straße and STRASSE."""
     if text.isascii():  # three times as fast
         return text.lower()
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if not unicodedata.is_normalized("NFKC", text):
+        text = unicodedata.normalize("NFKC", _mark_runs().sub(r"\g<0> ", text))
+    return unicodedata.normalize("NFKC", text.casefold())
+
+
+@cache
+def mark_run_pattern() -> str:
+    r"""Return the pattern of MAX_MARKS combining marks, for Python and PostgreSQL.
+
+    Normalization sorts each run of marks. For 2,000 of them that takes 60 ms, and 140 ms on PostgreSQL. So a blank
+    splits longer runs.
+    """
+    marks = [each for each in map(chr, range(_LAST_MARK + 1)) if _is_mark(each)]
+    return "[{}]{{{}}}".format("".join(f"\\U{ord(each):08x}" for each in marks), MAX_MARKS)
+
+
+@cache
+def _mark_runs() -> re.Pattern[str]:
+    return re.compile(mark_run_pattern())
+
+
+def _is_mark(character: str) -> bool:
+    """Return True if the character is sorted among others, at least after it was decomposed."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
 
 
 def casefold_key(text: str) -> str:

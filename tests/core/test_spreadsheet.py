@@ -1,6 +1,7 @@
 """Python and PostgreSQL escape formulas with the same result (threats 23)."""
 
 import random
+import time
 
 import pytest
 from sqlalchemy import Text, column, select, values
@@ -39,3 +40,27 @@ def test_a_database_in_another_encoding_does_too(tmp_path, postgresql_server):
         database, strings = Database(settings_for(url)), texts(LATIN)
         assert escape_all(database, strings) == [escape_formula(text) for text in strings]
         database.close()
+
+
+@pytest.mark.parametrize(
+    "blanks", ["\t" * 2000, "\n" * 2000, "\t " * 1000, ";\t" * 1000, ";" + " " * 1999, "\n\t" * 1000]
+)
+def test_a_text_of_blanks_takes_python_no_longer_than_others(blanks):
+    """Anybody can describe an entry so, and the exports of all users have to escape it. One took 130 ms."""
+    started_at = time.thread_time()
+
+    for _ in range(20):
+        assert escape_formula(f"a{blanks}") == f"a{blanks}"
+
+    assert time.thread_time() - started_at < 0.2
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_texts_of_blanks_take_postgresql_no_longer_than_others(database, engine):
+    """One took 55 ms."""
+    strings = ["a" + "\t" * 2000] * 100
+    started_at = time.monotonic()
+
+    assert escape_all(database, strings) == strings
+
+    assert time.monotonic() - started_at < 2

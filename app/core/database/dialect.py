@@ -27,6 +27,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.core.database.column_types import Instant, WallTime
+from app.core.text import mark_run_pattern
 
 upsert = insert
 """INSERT with ON CONFLICT. SQLite's compiler accepts PostgreSQL's construct too."""
@@ -201,7 +202,9 @@ def _call_fold(element: folded, compiler: SQLCompiler, **options: Any) -> str:
 def _replace_pairs(element: folded, compiler: SQLCompiler, **options: Any) -> str:
     text, *pairs = _compile_arguments(element, compiler, options)
     is_nfkc = f"octet_length({text}) = char_length({text}) OR {text} IS NFKC NORMALIZED"  # the first is fast: ASCII
-    text = f"CASE WHEN {is_nfkc} THEN {text} ELSE normalize({text}, NFKC) END"
+    pattern = mark_run_pattern().replace("\\", r"\\")
+    split = rf"regexp_replace({text}, E'{pattern}', E'\\& ', 'g')"
+    text = f"CASE WHEN {is_nfkc} THEN {text} ELSE normalize({split}, NFKC) END"
     for former, new in zip(pairs[::2], pairs[1::2], strict=True):
         text = f"replace({text}, {former}, {new})"  # 60 of them take as long as one translate() of 26 letters
     return text
