@@ -101,6 +101,22 @@ def test_nobody_writes_a_field_that_the_body_does_not_list(server, ada):
     assert dump_tables(server) == before
 
 
+def test_an_object_with_very_many_fields_is_one_error(ada):
+    """Anybody can send one to the operations without a credential. An error for each field would take a second."""
+    fields = {f"field{number}": "1" for number in range(10_000)}
+    operations = [{"action": "create", **fields} for _ in range(3)]
+
+    for operation in WITH_JSON:
+        answer = operation.send(ada, body=fields)
+
+        assert answer.status_code == 422, operation.name
+        assert [error["loc"] for error in answer.json()["errors"]] == [["body"]], operation.name
+    answer = ada.post("/time-entries/bulk", json={"operations": operations})
+    assert [error["loc"] for error in answer.json()["errors"]] == [
+        ["body", "operations", number, "create"] for number in range(3)
+    ]
+
+
 CONTROLS = [r'"a\u0000b"', r'"\u0000"', r'"\u0007"', r'"a\u001b[31mb"', r'"a\u007f"', r'"\u0085b"', r'"a\u009fb"']
 SURROGATES = [r'"\ud800"', r'"a\udfffb"', r'"\udc00\ud800"']
 NO_TEXT = ["1", "1.5", "true", "[]", "{}", '["a"]', '{"a": "b"}', "NaN", "1e999"]
