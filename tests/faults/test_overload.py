@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import httpx
 import pytest
 from sqlalchemy import text
 
 from app.services.access import locks
 from tests.support.concurrency import send_simultaneously
+from tests.support.credentials import create_login_session
 from tests.support.databases import POSTGRESQL, SQLITE
+from tests.support.factories import PASSWORD
 from tests.support.lock_waits import build_call, count_waiting, wait_until
+from tests.support.server_process import TLS
 
 PUNCHES = 12
 
@@ -69,6 +73,30 @@ def test_the_waiting_writes_of_one_user_keep_nobody_else_waiting(people, server,
         answers = waiting.result()
 
     assert [answer.status_code for answer in of_bob] == [200, 200]
+    assert {answer.status_code for answer in answers} <= {200, 503}
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+@pytest.mark.parametrize("path", ["/auth/refresh", "/auth/login"])
+def test_the_waiting_logins_and_refreshes_of_one_user_keep_nobody_else_waiting(people, server, as_user, engine, path):
+    """A bulk request of Ana holds her row for seconds. Meanwhile she logs in or refreshes her tokens many times."""
+    ana, bob, website = people.employee("Ana"), people.employee("Bob"), people.project("Website")
+    refresh = {"refresh_token": create_login_session(server.database, ana).refresh_token}
+    login = {"username": ana.email, "password": PASSWORD}
+    body = {"json": refresh} if path == "/auth/refresh" else {"data": login}
+    count = 2 * server.database.settings.request_permits
+    with ThreadPoolExecutor(count) as elsewhere:
+        with server.database.write_transaction() as session:
+            locks.lock_users(session, ana.id)
+            url = f"{server.base_url}/api/v1{path}"
+            waiting = [elsewhere.submit(httpx.post, url, verify=TLS, timeout=30, **body) for _ in range(count)]
+            wait_until(lambda: count_waiting(server, engine) >= 1)
+            of_bob = [as_user(bob).clock_in(website.id), as_user(bob).clock_out()]
+            running = count_waiting(server, engine)
+        answers = [each.result() for each in waiting]
+
+    assert [answer.status_code for answer in of_bob] == [200, 200]
+    assert running == 1
     assert {answer.status_code for answer in answers} <= {200, 503}
 
 

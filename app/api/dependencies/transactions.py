@@ -50,15 +50,25 @@ class RequestTransactionRunner:
         self.runtime = get_runtime(request)
         self.request_id: str = request.state.request_id
         self._uses_api_token = uses_api_token
+        self._permit_key: Hashable = None
+        self._serial_key: Hashable = None
         self._quota = WriteQuota(self.runtime.write_limiter, uses_api_token=uses_api_token)
         self.response_headers: dict[str, str] = request.state.response_headers
         """Headers of the response, also if it is an error response."""
         self.is_head: bool = request.state.is_head
         """True if the client wants only the headers of the response."""
 
+    def share_permits(self, user: Hashable, *, account: Hashable) -> None:
+        """Let `read` and `write` use the permits of a user or network, and let writes for an account run in turns.
+
+        Without a caller, they would have all permits. Writes for one account all wait for the row of its user, which a
+        bulk request of that user holds for seconds.
+        """
+        self._permit_key, self._serial_key = user, f"without a caller {account}"
+
     async def read(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""
-        return await self.read_for(None, lambda session: service(session, *args, **options))
+        return await self.read_for(self._permit_key, lambda session: service(session, *args, **options))
 
     async def read_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
         """Run the work in a read-only transaction. Reads and writes of one user have half of the permits at most."""
@@ -73,7 +83,7 @@ class RequestTransactionRunner:
 
     async def write(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a writing transaction, which is committed before this returns."""
-        return await self.write_for(None, lambda session: service(session, *args, **options))
+        return await self.write_for(self._permit_key, lambda session: service(session, *args, **options))
 
     async def write_for(self, user: Hashable, work: Callable[[Session], T]) -> T:
         """Run the work in a writing transaction. Reads and writes of one user have half of the permits at most.
@@ -81,6 +91,7 @@ class RequestTransactionRunner:
         Writes with the user's API tokens have one permit. They all lock the user's row, so more of them would only
         delay the user who revokes the token.
         """
+        serial_key = f"API tokens of {user}" if self._uses_api_token else self._serial_key if user else None
         sessions: list[Session] = []  # of each try
         try:
             return await self.runtime.request_limiter.run(
@@ -90,7 +101,7 @@ class RequestTransactionRunner:
                 ),
                 writes=True,
                 user_id=user,
-                uses_api_token=self._uses_api_token,
+                serial_key=serial_key,
             )
         finally:
             for session in sessions:
@@ -118,6 +129,10 @@ class RequestTransactionRunner:
                 touch_last_used(session, stale_claims)
         return result
 
+    def count_request(self, key: Hashable) -> None:
+        """Count the request by this key in the rate limiter. Raises TooManyRequests."""
+        self.set_remaining_quota(self.runtime.rate_limiter.acquire(key, at=monotonic_seconds()))
+
     def set_remaining_quota(self, quota: RemainingQuota) -> None:
         """Set the RateLimit headers of the response."""
         self.response_headers |= rate_limit_headers(self.runtime.rate_limiter.policy, quota)
@@ -136,7 +151,11 @@ class RequestTransactionRunner:
                 self.runtime.run_in_background(mail, partial(mailer.send, mail))
         if refused_logins.had_attempt(session):
             key = (refused_logins.record_due, self.request_id)
-            self.runtime.run_in_background(key, lambda: self.write(refused_logins.record_due, at=utc_now()))
+            self.runtime.run_in_background(key, lambda: self.write_for(None, _record_due_refusals))
+
+
+def _record_due_refusals(session: Session) -> None:
+    refused_logins.record_due(session, at=utc_now())
 
 
 class AuthenticatedTransactionRunner(Generic[_Caller]):

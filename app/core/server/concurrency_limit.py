@@ -24,8 +24,8 @@ class ConcurrencyLimiter:
     block in COMMIT while the synchronous standby is down.
 
     Work for a user, as `run` names them, has at most `permits_per_user` permits. More work of the user queues in front
-    of the common queue, so it delays nobody else. Writers with an API token of the user have one of these permits, so
-    that a stolen token leaves the user's login sessions the others.
+    of the common queue, so it delays nobody else. Writers with the same `serial_key` run one at a time. Those with an
+    API token of the user have one, so that a stolen token leaves the user's login sessions the other permits.
     """
 
     def __init__(
@@ -43,20 +43,20 @@ class ConcurrencyLimiter:
         self._permits = asyncio.Semaphore(permits)
         self._writer_permits = asyncio.Semaphore(max_writers) if max_writers else None
         self._user_permits = KeyedSemaphores(permits_per_user or permits)
-        self._api_token_permits = KeyedSemaphores(1)
+        self._serial_permits = KeyedSemaphores(1)
         self._waiters: set[asyncio.Timeout] = set()
         self._rejected: set[asyncio.Timeout] = set()
         self._executor = ThreadPoolExecutor(max_workers=permits, thread_name_prefix="request")
 
     async def run(
-        self, work: Callable[[], _Result], *, writes: bool, user_id: Hashable = None, uses_api_token: bool = False
+        self, work: Callable[[], _Result], *, writes: bool, user_id: Hashable = None, serial_key: Hashable = None
     ) -> _Result:
         """Run the work in a thread as soon as a permit is free.
 
         Raises ServiceBusy after `wait_seconds` in the queue. Raises DatabaseUnavailable if other work loses its
         connection meanwhile, so that queued requests fail at once.
         """
-        async with self._acquire_permits(self._list_semaphores(writes, user_id, uses_api_token)):
+        async with self._acquire_permits(self._list_semaphores(writes, user_id, serial_key)):
             future = asyncio.get_running_loop().run_in_executor(self._executor, work)
             try:
                 return await asyncio.shield(future)
@@ -77,12 +77,12 @@ class ConcurrencyLimiter:
                 self._rejected.add(wait)
                 wait.reschedule(now)
 
-    def _list_semaphores(self, writes: bool, user_id: Hashable, uses_api_token: bool) -> list[asyncio.Semaphore]:
+    def _list_semaphores(self, writes: bool, user_id: Hashable, serial_key: Hashable) -> list[asyncio.Semaphore]:
         """Return the semaphores in the order in which work acquires them."""
         semaphores: list[asyncio.Semaphore] = []
+        if writes and serial_key is not None:
+            semaphores.append(self._serial_permits[serial_key])
         if user_id is not None:
-            if writes and uses_api_token:
-                semaphores.append(self._api_token_permits[user_id])
             semaphores.append(self._user_permits[user_id])
         if writes and self._writer_permits is not None:
             semaphores.append(self._writer_permits)

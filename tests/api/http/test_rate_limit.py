@@ -8,7 +8,7 @@ import pytest
 from app.api.dependencies.write_quota import WriteKind
 from app.core.server.rate_limit import MIB
 from app.core.time.clock import monotonic_seconds
-from tests.support.credentials import create_api_token
+from tests.support.credentials import create_api_token, create_login_session
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, Company
 from tests.support.in_process_server import run_server
@@ -42,6 +42,22 @@ def test_the_request_after_a_minutes_worth_is_429_and_says_when_to_come_back(peo
     assert refused.headers["RateLimit-Policy"] == f'"requests";q={QUOTA};w=60'
     assert refused.headers["RateLimit"] == f'"requests";r=0;t={seconds}'
     assert of_bob.status_code == 200
+
+
+def test_refreshes_are_counted_for_each_login_session_also_if_it_has_ended(people, server, as_user, anonymous):
+    """Refreshes need no access token, so they would have no limit. Those of a thief leave the user's requests alone."""
+    ana = people.employee("Ana")
+    lost, other = (create_login_session(server.database, ana) for _ in range(2))
+    of_lost, of_other = ({"refresh_token": each.refresh_token} for each in (lost, other))
+
+    answers = [anonymous.post("/auth/refresh", json=of_lost).status_code for _ in range(QUOTA - 1)]
+    assert as_user(ana).delete(f"/auth/sessions/{lost.session_id}").status_code == 204
+    ended, refused = (anonymous.post("/auth/refresh", json=of_lost) for _ in range(2))
+
+    assert answers == [200] * (QUOTA - 1)
+    assert (ended.status_code, ended.json()["code"]) == (401, "invalid_refresh_token")
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert anonymous.post("/auth/refresh", json=of_other).status_code == 200
 
 
 def test_every_answer_to_a_credential_says_how_many_requests_are_left(people, as_user, anonymous):

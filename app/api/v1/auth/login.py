@@ -10,9 +10,10 @@ from app.api.dependencies.parameters import AnonymousTransaction, ClientDep, Now
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.auth.tokens import issue_tokens
 from app.api.v1.shared_errors import AUTH_ERRORS, COMMON_ERRORS
+from app.core.email_addresses import email_key
 from app.core.security.opaque_tokens import RefreshRefused
 from app.core.security.passwords import LoginQueueFull
-from app.core.server.rate_limit import TooManyChanges
+from app.core.server.rate_limit import TooManyChanges, TooManyRequests
 from app.schemas.auth.session import LoginForm, Token, TokenRefresh
 from app.services.auth import login as logins
 from app.services.auth import login_sessions
@@ -56,12 +57,17 @@ async def log_in(
     Unknown fields are ignored.
     """
     attempt = LoginAttempt(form.username, form.otp or None, client)
+    tx.share_permits(f"unproven {client.network}", account=email_key(form.username))
     with count_login_failures():
         login_session = await logins.log_in(tx, runtime.hasher, attempt, form.password, at=now)
     return issue_tokens(runtime, login_session, at=now)
 
 
-@router.post("/refresh", summary="Refresh tokens", responses=error_responses(*COMMON_ERRORS, RefreshRefused))
+@router.post(
+    "/refresh",
+    summary="Refresh tokens",
+    responses=error_responses(*COMMON_ERRORS, RefreshRefused, TooManyRequests),
+)
 async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousTransaction, now: Now) -> Token:
     """Exchange a refresh token for a new access token and the next refresh token.
 
@@ -70,6 +76,8 @@ async def refresh_tokens(body: TokenRefresh, runtime: RuntimeDep, tx: AnonymousT
     token = runtime.database.keyring.refresh_tokens.decode(
         body.refresh_token
     )  # rejects a forged token before a permit is acquired
+    tx.count_request(f"refreshes of {token.session_id}")
+    tx.share_permits(token.user_id, account=token.user_id)
     login_session = await tx.write(login_sessions.refresh, token, at=now)
     return issue_tokens(runtime, login_session, at=now)
 

@@ -61,6 +61,7 @@ async def set_password_by_link(
 
     Your API tokens are revoked, unless you send `keep_api_tokens`.
     """
+    tx.share_permits(f"unproven {client.network}", account=body.token)
     await passwords.set_password_by_link(tx, runtime.hasher, body, client, at=now)
 
 
