@@ -119,3 +119,21 @@ def test_the_waiting_reads_of_one_user_keep_nobody_else_waiting(people, server, 
     assert [answer.status_code for answer in of_bob] == [200]
     assert running <= share
     assert {answer.status_code for answer in answers} <= {200, 503}
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_waiting_readiness_checks_of_one_network_keep_nobody_waiting(people, server, as_user, engine):
+    """Anybody can send them, because they need no credential."""
+    bob, website = people.employee("Bob"), people.project("Website")
+    count = 2 * server.database.settings.request_permits
+    with ThreadPoolExecutor(count) as elsewhere:
+        with server.database.write_transaction() as session:
+            session.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
+            url = f"{server.base_url}/health/ready"
+            waiting = [elsewhere.submit(httpx.get, url, verify=TLS, timeout=30) for _ in range(count)]
+            wait_until(lambda: count_waiting(server, engine) >= 1)
+            of_bob = [as_user(bob).clock_in(website.id), as_user(bob).clock_out()]
+        answers = [each.result() for each in waiting]
+
+    assert [answer.status_code for answer in of_bob] == [200, 200]
+    assert {answer.status_code for answer in answers} <= {200, 503}

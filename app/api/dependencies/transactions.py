@@ -58,13 +58,14 @@ class RequestTransactionRunner:
         self.is_head: bool = request.state.is_head
         """True if the client wants only the headers of the response."""
 
-    def share_permits(self, user: Hashable, *, account: Hashable) -> None:
+    def share_permits(self, user: Hashable, *, account: Hashable = None) -> None:
         """Let `read` and `write` use the permits of a user or network, and let writes for an account run in turns.
 
         Without a caller, they would have all permits. Writes for one account all wait for the row of its user, which a
         bulk request of that user holds for seconds.
         """
-        self._permit_key, self._serial_key = user, f"without a caller {account}"
+        self._permit_key = user
+        self._serial_key = None if account is None else f"without a caller {account}"
 
     async def read(self, service: Service[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run the service in a read-only transaction."""

@@ -4,7 +4,7 @@ import structlog
 from fastapi import APIRouter
 
 from app import __version__
-from app.api.dependencies.parameters import AnonymousTransaction
+from app.api.dependencies.parameters import AnonymousTransaction, ClientDep
 from app.api.http.problems import BodyTooLarge, InternalError, UnsupportedContentEncoding
 from app.api.openapi.error_responses import error_responses
 from app.core.database.migrations import current_revisions, is_behind_head
@@ -47,12 +47,13 @@ async def get_liveness() -> Liveness:
     summary="Check readiness",
     responses=error_responses(*ANY_REQUEST_ERRORS, *READINESS_ERRORS, SchemaOutdated, DiskSpaceLow),
 )
-async def get_readiness(tx: AnonymousTransaction) -> Readiness:
+async def get_readiness(tx: AnonymousTransaction, client: ClientDep) -> Readiness:
     """Return 200 if the database is reachable and grants the service what it needs, its schema is recent enough, disk
     space is left and the keys of the newest audit events are known.
 
     A newer schema is accepted, because in a rolling upgrade the old workers serve requests until they are replaced.
     """
+    tx.share_permits(f"readiness for {client.network}")
     return await tx.read(_readiness)
 
 
