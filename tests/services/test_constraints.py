@@ -31,6 +31,8 @@ INSERT = raw("""
     VALUES (:user_id, :project_id, :start, :end, '', 'UTC', FALSE, 1, :start, :start) RETURNING id
 """)
 MOVE = raw("UPDATE time_entry SET start_time = :start, end_time = :end WHERE id = :id")
+MOVE_START = raw("UPDATE time_entry SET start_time = :start WHERE id = :id")
+MOVE_END = raw("UPDATE time_entry SET end_time = :end WHERE id = :id")
 
 # The existing entry, the entry to insert, the expected result. Intervals are half-open.
 INSERT_CASES = [
@@ -103,6 +105,16 @@ def test_an_entry_never_moves_into_another(database, ana, website):
             results.append((moved, existing, times, result))
 
     assert results == UPDATE_CASES
+
+
+@pytest.mark.parametrize(("moved", "statement"), [("08:00 09:00", MOVE_END), ("13:00 14:00", MOVE_START)])
+def test_one_end_of_an_entry_never_moves_into_another(database, ana, website, moved, statement):
+    """A clock-out and most corrections write only one of the two instants."""
+    with _rolled_back(database) as connection:
+        moved_id = connection.execute(INSERT, entry(ana, website, moved)).scalar_one()
+        connection.execute(INSERT, entry(ana, website, "10:00 12:00"))
+
+        assert refusal(connection, statement, {"id": moved_id} | entry(ana, website, "11:00 11:00")) == "entry_overlaps"
 
 
 def test_two_people_work_at_the_same_time(database, people, ana, website):
