@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Row, insert, literal_column, update
+from sqlalchemy import Column, Row, insert, literal_column, select, update
 
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT
-from app.services.audit import verification
+from app.services.audit import recorder, verification
 from app.services.audit.recorder import ORGANISATION_CHAIN
 from app.services.audit.verification import VerificationResult
 from tests.support.audit_tampering import (
@@ -195,6 +195,24 @@ def test_two_events_that_change_places_are_found(tamperer):
         )
 
         assert failure == f"{position_of(one)} was changed. It does not match its content."
+
+
+def test_an_authentic_event_that_a_restore_took_back_does_not_fit_in_its_former_place(ids, database):
+    """After the restore other events have the positions. Each link also authenticates the one before it."""
+    with database.write_transaction("request-8") as session:
+        recorder.record(session, "project:note", at=NOW, actor_id=None, subject_id=ids["Ana"], reason="Before")
+        is_anas = AUDIT_EVENT.c.chain_id == ids["Ana"]
+        taken_back = session.execute(select(AUDIT_EVENT).where(is_anas).order_by(AUDIT_EVENT.c.position.desc())).first()
+        session.rollback()
+    record_note(database, subject_id=ids["Ana"], reason="Instead")
+    record_note(database, subject_id=ids["Ana"], reason="Later")
+    tamperer = AuditTamperer(database)
+    instead, later = tamperer.events_of_chain(ids["Ana"])[-2:]
+    assert instead.position == taken_back.position
+
+    failure = tamperer.verify_after(update_row(AUDIT_EVENT, instead, contents(taken_back)))
+
+    assert failure == f"{position_of(later)} was changed. It does not match its content."
 
 
 def test_an_event_forged_or_repeated_at_the_end_is_found(tamperer, ids):
