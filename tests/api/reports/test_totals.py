@@ -150,6 +150,27 @@ def test_a_whole_life_adds_up_in_the_database_too(people, server, as_user, mia, 
         assert team_seconds(as_user(mia), ana, params | {"attribution": attribution}) == total == 28 * (4 * 3600 - 2)
 
 
+def test_every_surface_rounds_hours_half_up(people, as_user, mia, website):
+    """18 s are half of 0.01 h. Rounding to even, or rounding the quotient in binary, differs for at least one sum."""
+    ana = people.employee("Ana", manager=mia)
+    for day, seconds in enumerate((18, 54, 90), start=2):
+        people.entry(
+            ana, website, f"2026-03-0{day} 08:00:00", f"2026-03-0{day} 08:{seconds // 60:02}:{seconds % 60:02}"
+        )
+    params = {"start_date": "2026-03-02", "end_date": "2026-03-04"}
+
+    mine = as_user(ana).get("/reports/me", params=params).json()
+    summary = as_user(ana).get("/reports/summary", params=params | {"group_by": "day"}).json()
+    (of_ana,) = as_user(mia).get("/reports/team", params=params).json()
+    exported = csv_rows(as_user(mia), ana, params)
+
+    of_days = [0.01, 0.02, 0.03]
+    assert [day["total_hours"] for day in mine["days"]] == of_days
+    assert [row["total_hours"] for row in summary["rows"]] == of_days
+    assert [float(row["hours_worked"]) for row in exported] == of_days
+    assert (mine["total_hours"], summary["total_hours"], of_ana["total_hours"]) == (0.05, 0.05, 0.05)
+
+
 def insert_entries(database, ana, website, recorded):
     with database.write_transaction() as session:
         for start, end, zone in recorded.entries:

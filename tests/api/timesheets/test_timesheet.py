@@ -115,13 +115,13 @@ def test_a_month_to_sign_has_who_which_and_when(people, as_user, mia, ana, websi
 
 
 def test_a_day_has_its_stretches_its_breaks_and_its_total(people, as_user, ana, website):
-    for start, end in (("08:00:05", "12:00:00"), ("12:30", "15:00:35"), ("15:15", "17:00")):
+    for start, end in (("08:00:05", "12:00:00"), ("12:30", "15:00:35"), ("15:15", "17:13")):
         people.entry(ana, website, f"2026-03-02 {start}", f"2026-03-02 {end}")
 
     answer = sheet_of(as_user(ana))
 
-    # 8 h 15 min 30 s, rounded half-up; 44 min 25 s of breaks.
-    expected = "2026-03-02 Mon 08:00\u201312:00 12:30\u201315:00 15:15\u201317:00 0:44 8:16 8.26"
+    # 8 h 28 min 30 s are 8.475 h. Both are rounded half-up, also to an odd minute. 44 min 25 s of breaks.
+    expected = "2026-03-02 Mon 08:00\u201312:00 12:30\u201315:00 15:15\u201317:13 0:44 8:29 8.48"
     assert line(answer, "2026-03-02") == expected
     assert line(answer, "2026-03-03") == "2026-03-03 Tue \u2013 \u2013"
 
