@@ -90,6 +90,43 @@ def test_only_what_lies_inside_the_period_counts(people, as_user, mia, ana, webs
     assert as_user(ana).get("/reports/me", params=march).json()["total_seconds"] == 8 * 3600
 
 
+@pytest.mark.parametrize("attribution", ["start", "split"])
+@pytest.mark.parametrize(("day", "expected"), [("2026-03-29", ["21:00"]), ("2026-03-30", ["22:00", "22:00"])])
+def test_midnight_is_the_first_instant_of_the_next_day_alone(people, as_user, mia, website, attribution, day, expected):
+    """The day in Berlin on which the clock changes has 23 hours. The entry that ends at its end needs review."""
+    berta = people.employee("Berta", manager=mia, time_zone="Europe/Berlin")
+    people.employee("Kenji", time_zone="Asia/Tokyo")  # so a report reads entries of an earlier midnight too
+    shop = people.project("Shop")
+    people.entry(berta, website, "2026-03-29 21:00", "2026-03-29 22:00", needs_review=True)
+    people.entry(berta, shop, "2026-03-29 22:00", "2026-03-29 22:00")
+    people.entry(berta, shop, "2026-03-29 22:00", "2026-03-29 23:00")
+    params = period_params(day, day, attribution=attribution)
+    me, manager = as_user(berta), as_user(mia)
+
+    exported = manager.get("/reports/export/csv", params=params | {"columns": "full"})
+    (report,) = me.get("/reports/me", params=params).json()["days"]
+    (team,) = manager.get("/reports/team", params=params).json()
+    (summed,) = manager.get("/reports/team", params=params | {"include_entries": False}).json()
+    by_day, by_project = (
+        manager.get("/reports/summary", params=params | {"group_by": group}).json() for group in ("day", "project")
+    )
+    lists = {
+        "my entries": me.get("/time-entries/me", params=params).json(),
+        "entries": me.get("/time-entries", params={"start_date": day, "end_date": day}).json(),
+        "my day": report["entries"],
+        "team": team["entries"],
+    }
+
+    starts = {name: sorted(entry["start_time"][11:16] for entry in entries) for name, entries in lists.items()}
+    starts["CSV"] = sorted(row["start_utc"][11:16] for row in csv.DictReader(io.StringIO(exported.text)))
+    assert starts == dict.fromkeys(starts, expected)
+    assert exported.headers["X-Needs-Review"] == str(expected.count("21:00"))
+    assert [each["total_seconds"] for each in (report, team, summed, *by_day["rows"], *by_project["rows"])] == [
+        3600
+    ] * 5
+    assert by_project["rows"][0]["project_name"] == ("Website" if expected == ["21:00"] else "Shop")
+
+
 def test_an_old_entry_that_never_ended_until_now_still_reaches_in(people, as_user, ana, website):
     """Ana forgot to clock out for two months, while many other users recorded entries."""
     people.entry(ana, website, "2026-01-10 08:00", "2026-03-10 08:00")
