@@ -114,6 +114,16 @@ def test_a_bulk_counts_as_its_number_of_operations_and_a_refused_one_changes_not
     assert len(entries) == 6
 
 
+def test_a_bulk_of_an_api_token_counts_as_its_number_of_operations_too(people, server):
+    ana, website = people.employee("Ana"), people.project("Website")
+    operations = [{"action": "create"} | hour_entry(website, number) for number in range(QUOTA // 2 + 1)]
+
+    with server.caller(create_api_token(server.database, ana, "entries:write").token) as terminal:
+        statuses = [terminal.post("/time-entries/bulk", json={"operations": operations}).status_code for _ in range(2)]
+
+    assert statuses == [200, 429]
+
+
 def test_an_import_counts_as_its_number_of_lines_and_a_refused_one_creates_nobody(people, as_user):
     ada, header = as_user(people.admin("Ada")), "email,first_name,last_name,role,manager_email,time_zone\n"
     rows = [f"user{number}@example.net,Ana,Silva,employee,,\n" for number in range(2 * QUOTA)]
@@ -259,3 +269,16 @@ def test_each_kind_of_write_has_a_quota_of_its_own(people, server, as_user, used
     assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(WriteKind, 200) | {
         used_up: 429
     }
+
+
+def test_what_an_api_token_writes_uses_up_the_quota_of_api_tokens(people, server):
+    """The quota is empty, but not overdrawn. An event of 8 KB overdraws it by more than it grows meanwhile."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    limiter = server.app.state.runtime.write_limiter
+    limiter.charge((ana.id, WriteKind.api_tokens), limiter.policy.quota, at=monotonic_seconds())
+    bodies = [hour_entry(website, number, description="\N{RED APPLE}" * 2000) for number in range(2)]
+
+    with server.caller(create_api_token(server.database, ana, "entries:write").token) as terminal:
+        statuses = [terminal.post("/time-entries", json=body).status_code for body in bodies]
+
+    assert statuses == [201, 429]
