@@ -5,7 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from app.schemas.time_entries.manual import TimeEntryCreate
+from app.services.time_entries import manual
+from app.services.time_entries.errors import EditWindowClosed
 from tests.support.audit_asserts import AuditLog
+from tests.support.credentials import create_claims
 from tests.support.databases import settings_for
 from tests.support.in_process_server import run_server
 from tests.support.times import NOW, hours_ago, hours_ago_utc, refusal, two_hour_entry
@@ -325,14 +329,23 @@ class TestTheWindow:
             me.patch(f"/time-entries/{old}", json={"description": "Shop"}),
             me.delete(f"/time-entries/{old}", params={"reason": "Never was"}),
         ]
-        recent = me.post("/time-entries", json=two_hour_entry(website, days=30)).json()
+        times = {"start_time": hours_ago(740), "end_time": hours_ago(738)}
+        recent = me.post("/time-entries", json={"project_id": website.id} | times).json()
         rejected.append(
             me.patch(f"/time-entries/{recent['id']}", json={"start_time": hours_ago(745), "reason": "Earlier"})
         )
 
-        assert [refusal(response) for response in rejected] == [(403, "edit_window_closed")] * 3 + [
-            (422, "entry_too_long")
-        ]
+        assert [refusal(response) for response in rejected] == [(403, "edit_window_closed")] * 4
+
+    def test_the_window_ends_after_31_days_to_the_second(self, database, ana, website):
+        claims = create_claims(database, ana)
+        times = {"start_time": hours_ago(31 * 24), "end_time": hours_ago(31 * 24 - 2)}
+        body = TimeEntryCreate(project_id=website.id, description="", **times)
+
+        with pytest.raises(EditWindowClosed), database.write_transaction() as session:
+            manual.create_entry(session, claims, body, key=None, at=NOW + timedelta(seconds=1))
+        with database.write_transaction() as session:
+            assert manual.create_entry(session, claims, body, key=None, at=NOW).user_id == ana.id
 
     def test_managers_correct_their_teams_however_old(self, as_user, mia, old):
         changed = as_user(mia).patch(f"/time-entries/{old}", json={"description": "Shop", "reason": "Invoice"})
