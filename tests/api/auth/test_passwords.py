@@ -1,6 +1,7 @@
 """Passwords: changed by their user, set by an admin, or set through a single-use link (threats 5, 15)."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from app.core.security.access_tokens import InvalidToken
 from app.core.time.clock import utc_now
 from app.schemas.auth.password import PasswordSet, PasswordSetByLink
+from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.auth import passwords
 from app.services.auth.errors import LinkRefused
 from app.services.auth.reauthentication import PasswordCheck, load_holder
 from tests.support.audit_asserts import AuditLog
+from tests.support.concurrency import Call, send_simultaneously
 from tests.support.credentials import (
     TEST_CLIENT,
     create_api_token,
@@ -23,6 +26,7 @@ from tests.support.credentials import (
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD
 from tests.support.in_process_server import run_server
+from tests.support.lock_waits import count_waiting, wait_until
 from tests.support.smtp_server import Mailbox, run_smtp_server
 
 NEW = "another-lantern-17-harbour"
@@ -214,6 +218,21 @@ def test_a_link_works_once(ana, anonymous, server):
 
     assert [answer.status_code for answer in answers] == [204, 401]
     assert answers[1].json()["code"] == "invalid_link"
+
+
+def test_of_two_uses_of_a_link_at_once_one_sets_the_password(ana, server, engine):
+    """Both have found the link when they wait for the lock on the user."""
+    body = {"token": create_password_link(server.database, ana), "new_password": NEW}
+    call = Call("POST", f"{server.base_url}/api/v1/auth/password/set", {}, body)
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with server.database.write_transaction() as session:
+            locks.lock_users(session, ana.id)
+            both = elsewhere.submit(send_simultaneously, [call] * 2)
+            wait_until(lambda: count_waiting(server, engine) == 2)
+        answers = both.result()
+
+    assert sorted(answer.status_code for answer in answers) == [204, 401]
 
 
 def test_a_link_ends_after_its_time(database, ana):
