@@ -76,6 +76,21 @@ def test_no_worker_takes_a_revoked_token_before_or_after_a_restart(people, datab
     assert first.total() + second.total() >= REQUESTS
 
 
+def test_a_session_that_all_workers_have_just_accepted_is_rejected_once_it_has_ended(people, two_workers, bearer):
+    """Threats 5. A worker that caches a session, even for a second, would accept it a while longer."""
+    ana, url = people.employee("Ana"), f"{two_workers.base_url}{API}/auth"
+    for _ in range(5):
+        login_session = bearer(ana)
+        on_all_workers = [Call("GET", f"{url}/me", login_session)] * 16
+
+        before = send_simultaneously(on_all_workers)
+        ended = send_simultaneously([Call("POST", f"{url}/logout", login_session)])
+        after = send_simultaneously(on_all_workers)
+
+        statuses = [{answer.status_code for answer in answers} for answers in (before, ended, after)]
+        assert statuses == [{200}, {204}, {401}]
+
+
 def reuse_refresh_token(database, login_session: IssuedSession, own_workers) -> None:
     """Use a refresh token again eleven seconds after its first use."""
     with database.write_transaction() as session:
