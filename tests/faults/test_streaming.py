@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app.core.database.session import Database
+from app.core.server.runtime import MAX_STREAMED_READS
 from app.core.time.clock import utc_now
 from app.models.tables import USER
 from app.models.users import User
@@ -306,6 +307,23 @@ def test_twenty_stalled_downloads_hold_no_connection_and_keep_nobody_waiting(peo
     assert callers[0].get(URL, params=MARCH).status_code == 200
     assert [download.read().count(b"\r\n") for download in begun[1:]] == [2501] * (STALLED - 1)
     assert becomes_true(lambda: spool_files() == before)
+
+
+def test_a_large_read_that_ana_leaves_makes_room_for_the_next_one(people, server, as_user):
+    ana, website = people.employee("Ana"), people.project("Website")
+    add_entries(server.database, ana, website.id, count=2500, description=LONG_DESCRIPTION)
+    me, path = as_user(ana), "/time-entries/me"
+    permit = server.app.state.runtime.streamed_reads[ana.id]
+
+    begun = [me.send(me.build_request("GET", path, params=MARCH), stream=True) for _ in range(MAX_STREAMED_READS)]
+    has_room_before = not permit.locked()
+    begun[0].close()
+    following = me.get(path, params=MARCH)
+    begun[1].close()
+
+    assert [has_room_before, *(answer.status_code for answer in (*begun, following))] == [False, 200, 200, 200]
+    assert len(following.json()) == 2500
+    assert becomes_true(lambda: not permit.locked())
 
 
 def test_who_reads_too_slowly_loses_the_connection_and_keeps_no_file(people, db_url):
