@@ -144,6 +144,7 @@ def _add_middlewares(app: FastAPI, settings: Settings) -> None:
     """Add the middlewares, innermost first."""
     app.add_middleware(
         BodyLimitMiddleware,
+        auth_path=f"{API_PREFIX}/auth/",
         limit_overrides={("POST", f"{API_PREFIX}{csv_import.IMPORT_PATH}"): MAX_FILE_BYTES},
         timeout_seconds=settings.BODY_TIMEOUT_SECONDS,
     )

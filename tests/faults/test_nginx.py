@@ -99,7 +99,9 @@ def _check_internal_paths_are_hidden(client, nginx):
 def _check_body_limits(client):
     large, form = b"x" * (MIB + 1), {"Content-Type": "application/x-www-form-urlencoded"}
     rejected = client.post("/api/v1/auth/login", content=large, headers=form)
-    taken = client.post("/api/v1/auth/login", content=large[1:], headers=form)
+    taken = client.post(
+        "/api/v1/time-entries/clock-in", content=large[1:], headers={"Content-Type": "application/json"}
+    )
     imported = client.post("/api/v1/admin/users/import", content=large, headers={"Content-Type": "text/csv"})
 
     assert (rejected.status_code, rejected.json()["code"]) == (413, "body_too_large")

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.api.http.body_limits import MAX_AUTH_BODY_BYTES
 from app.services.users.csv_cells import MAX_FILE_BYTES
 from tests.support.in_process_server import openapi_document
 
@@ -61,7 +62,9 @@ class Operation:
 
     @property
     def max_bytes(self) -> int:
-        return MAX_FILE_BYTES if self.file else MIB
+        if self.file:
+            return MAX_FILE_BYTES
+        return MAX_AUTH_BODY_BYTES if self.address.startswith("/api/v1/auth/") else MIB
 
     @property
     def query(self) -> dict[str, str]:

@@ -20,6 +20,8 @@ from app.core.keyed_semaphores import KeyedSemaphores
 from app.core.server.ip_addresses import rate_limit_key
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_AUTH_BODY_BYTES = 16 * 1024
+"""Limit for logins, refreshes and password links, which anybody can send. A change of the password has up to 12 KiB."""
 SMALL_BODY_BYTES = 64 * 1024
 """Size up to which a body needs no permit, as every punch and login."""
 BODY_BUDGET_BYTES = 32 * 1024 * 1024
@@ -27,8 +29,9 @@ BODY_BUDGET_BYTES = 32 * 1024 * 1024
 
 
 class BodyLimitMiddleware:
-    """Limits on a request body: MAX_BODY_BYTES or `limit_overrides` by method and path, and `timeout_seconds` after the
-    request's headers. RequestMiddleware, which wraps this middleware, sets `scope["state"]["status"]`.
+    """Limits on a request body: `limit_overrides` by method and path, MAX_AUTH_BODY_BYTES below `auth_path`, else
+    MAX_BODY_BYTES; and `timeout_seconds` after the request's headers. RequestMiddleware, which wraps this middleware,
+    sets `scope["state"]["status"]`.
 
     A body over SMALL_BODY_BYTES is received with a permit for all of it, so that one that has begun can end. A network
     has half of the permits. Without one, nothing more is read from the connection, so unfinished bodies do not fill the
@@ -38,20 +41,24 @@ class BodyLimitMiddleware:
     oversized body is rejected.
     """
 
-    def __init__(self, app: ASGIApp, *, limit_overrides: Mapping[tuple[str, str], int], timeout_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, auth_path: str, limit_overrides: Mapping[tuple[str, str], int], timeout_seconds: float
+    ) -> None:
         self.app = app
+        self._auth_path = auth_path
         self._limit_overrides = limit_overrides
         self._timeout_seconds = timeout_seconds
         self._permits = {
             max_bytes: _Permits(BODY_BUDGET_BYTES // max_bytes)
-            for max_bytes in {MAX_BODY_BYTES, *limit_overrides.values()}
+            for max_bytes in {MAX_BODY_BYTES, MAX_AUTH_BODY_BYTES, *limit_overrides.values()}
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        max_bytes = self._limit_overrides.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        default = MAX_AUTH_BODY_BYTES if scope["path"].startswith(self._auth_path) else MAX_BODY_BYTES
+        max_bytes = self._limit_overrides.get((scope["method"], scope["path"]), default)
         try:
             length = _check_headers(Headers(scope=scope), max_bytes)
             with ExitStack() as held_permits:

@@ -85,7 +85,7 @@ def test_a_request_counts_however_it_ends(sent, error, status):
     labels = {"method": "GET", "route": "unmatched", "status": status}
     before = value("ett_http_requests_total", **labels)
     scope = {"type": "http", "scheme": "http", "method": "GET", "path": "/", "headers": []}
-    guarded = BodyLimitMiddleware(app, limit_overrides={}, timeout_seconds=20)
+    guarded = BodyLimitMiddleware(app, auth_path="/auth/", limit_overrides={}, timeout_seconds=20)
     middleware = RequestMiddleware(guarded, trusted_hosts=(), path_prefix="", is_production=False, is_exposed=False)
     call = middleware(scope, ignore, ignore)
     if error is None:
