@@ -1,7 +1,7 @@
 """The quota of audit events that the writes of one user may cause. Events are never deleted, so they fill the disk.
 
-Each kind of write has a quota of its own. So a stolen API token uses up nothing that its user needs to end it, or to
-clock in afterwards.
+Each kind of write has a quota of its own. So a stolen API token or login session uses up nothing that its user needs
+to end it, or to clock in.
 """
 
 from collections.abc import Set
@@ -33,12 +33,14 @@ _ACCESS_ACTIONS = ENDING_ACTIONS | {
     "user:reset_second_factor",
 }
 """Actions that protect an account. They need the password, a password link, or an admin's login session."""
+_PUNCHES = frozenset({"time_entry:clock_in", "time_entry:switch", "time_entry:clock_out"})
 
 
 class WriteKind(StrEnum):
     """A kind of write with a quota of its own."""
 
     api_tokens = "API tokens"
+    punches = "punches"
     changes = "changes"
     logins = "logins"
     access = "passwords and second factors"
@@ -73,4 +75,6 @@ class WriteQuota:
             return WriteKind.api_tokens
         if actions == {"login:accept"}:
             return WriteKind.logins
+        if actions <= _PUNCHES:
+            return WriteKind.punches
         return WriteKind.access if actions <= _ACCESS_ACTIONS else WriteKind.changes

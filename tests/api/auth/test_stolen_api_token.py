@@ -113,7 +113,7 @@ def fill_the_audit_log(server, token, website):
             ]
             filled = caller.post("/time-entries/bulk", json={"operations": operations})
             assert filled.status_code == 200, filled.text
-        refused = caller.clock_in(website.id)
+        refused = caller.post("/time-entries", json=hour_entry(website, 200))
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_changes")
 
 

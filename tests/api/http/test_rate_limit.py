@@ -232,21 +232,22 @@ def test_changes_that_fill_the_audit_log_are_rejected_in_all_sessions_of_the_use
             descriptions = (f"{number:10}" + "\N{RED APPLE}" * 1990 for number in range(80))
             changes = [{"description": description, "reason": "More"} for description in descriptions]
             statuses = [caller.patch(f"/time-entries/{entry}", json=change).status_code for change in changes]
-            seconds = int(caller.clock_in(website.id).headers["Retry-After"])
+            seconds = int(caller.delete(f"/time-entries/{entry}?reason=Enough").headers["Retry-After"])
         with server.caller(server.token(ana)) as another_session:
-            refused, read = another_session.clock_in(website.id), another_session.get("/time-entries")
+            refused = another_session.post("/time-entries", json=hour_entry(website, 1))
+            read = another_session.get("/time-entries")
             form = {"username": ana.email, "password": PASSWORD}
             logged_in = another_session.post("/auth/login", data=form, headers={"Authorization": ""})
             logged_out = another_session.post("/auth/logout")
         with server.caller(server.token(bob)) as other:
-            of_bob = other.clock_in(website.id)
+            of_bob = other.post("/time-entries", json=hour_entry(website, 1))
 
     assert statuses == [200] * statuses.count(200) + [429] * statuses.count(429)
     assert 60 <= statuses.count(200) <= 68
     assert 1 <= seconds <= 120
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_changes")
     assert refused.headers["RateLimit-Policy"] == '"written-bytes";q=1048576;w=3600'
-    assert (read.status_code, logged_out.status_code, of_bob.status_code) == (200, 204, 200)
+    assert (read.status_code, logged_out.status_code, of_bob.status_code) == (200, 204, 201)
     assert logged_in.status_code == 200, "logins have a quota of their own"
 
 
@@ -261,6 +262,7 @@ def test_each_kind_of_write_has_a_quota_of_its_own(people, server, as_user, used
     with server.caller(terminal_token) as terminal, as_user(ana) as me:
         answers = {
             WriteKind.api_tokens: terminal.clock_in(website.id),
+            WriteKind.punches: me.post("/time-entries/clock-in?switch=true", json={"project_id": website.id}),
             WriteKind.changes: me.patch("/auth/me", json={"first_name": "Anna"}),
             WriteKind.logins: me.post("/auth/login", data=form, headers={"Authorization": ""}),
             WriteKind.access: me.post("/auth/password", json=new_password),
