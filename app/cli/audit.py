@@ -11,7 +11,7 @@ from app.core.time.clock import utc_now
 from app.models.metadata import own_tables
 from app.services.audit import baseline, verification
 from app.services.audit.reconciliation import Reconciliation
-from app.services.operations.schema_check import find_differences, find_missing_rows
+from app.services.operations.schema_check import find_differences, find_missing_rows, find_unknown_wording
 
 commands = typer.Typer()
 BASELINE_REQUEST_ID = "cli:audit-baseline"
@@ -40,6 +40,7 @@ def verify_audit(
                 reconciliation=rows,
             )
             missing_rows, differences = find_missing_rows(session), find_differences(session)
+            not_compared = find_unknown_wording(session)
             damage = session.find_damage(own_tables())
     typer.echo(
         f"Audit log verified: {result.chains} chains, {result.events} events "
@@ -47,6 +48,8 @@ def verify_audit(
     )
     for name, count in sorted(rows.uncovered.items()):
         typer.echo(f"Not covered: {count} values of {name}. The events of an earlier version do not hold them.")
+    for sentence in not_compared:
+        typer.echo(sentence)
     for fault in (*damage, *missing_rows, *differences, *rows.named_faults):
         typer.secho(fault, fg="red", err=True)
     if differences:

