@@ -27,7 +27,7 @@ def verify_audit(
 
     Exit with 1 after printing the first broken or missing link, or what was added, changed or deleted without an event.
     A trigger, rule, policy or view that somebody added counts too, and a guard that is missing. So does a row
-    that is missing from an index.
+    that is missing from an index, and a pair of entries that overlap.
     """
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)

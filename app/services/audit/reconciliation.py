@@ -25,6 +25,7 @@ from app.models.tables import (
     TIME_ZONE,
     USER,
 )
+from app.services.audit.overlaps import OverlapFinder
 from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS, Fields, to_json_value
 from app.services.audit.replay import ChainReplay, ObjectKey, describe
 from app.services.audit.stored_rows import read_rows
@@ -82,7 +83,8 @@ class Reconciliation:
 
     `named_faults` has the first faults, and `uncovered` counts the values that no event holds, by column.
     `on_uncovered` is called for each row with such values. `on_fault` is called for each fault, with its object, the
-    expected values and the row, as far as they exist. With `user_id`, only this user and their entries are compared.
+    expected values and the row, as far as they exist. With `user_id`, only this user and their entries are compared,
+    and no overlaps are searched for.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Reconciliation:
             _TableReader(session, self._resources, table, owner, *key, user_id=user_id) for table, owner, *key in tables
         ]
         self._compared = {table.name for table in self._tables}
+        self._overlaps = OverlapFinder() if user_id is None else None
 
     def close(self) -> None:
         """Close the cursors."""
@@ -137,6 +140,8 @@ class Reconciliation:
         """Compare the rows up to those of this owner, and remove their objects from `expected`."""
         for table in self._tables:
             for owner, object_id, row in table.rows_until(last_owner):
+                if table.name == ENTRY.name and self._overlaps and (overlap := self._overlaps.find(owner, row)):
+                    self._add_fault(overlap)
                 key = self._key_of(table, object_id, expected)
                 state = expected.pop(key, None) if owner == last_owner else None
                 if state is not None:
