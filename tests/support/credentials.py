@@ -38,7 +38,7 @@ def create_login_session(
     at = at or utc_now()
     with database.write_transaction("test") as session:
         issued = login_sessions.issue(session, user.id or 0, TEST_CLIENT, at=at)
-        after = {"session_id": issued.session_id, "second_factor": False}
+        after = login_sessions.event_fields(session, issued) | {"second_factor": False}
         if is_recorded:
             recorder.record(session, "login:accept", at=at, actor_id=user.id, subject_id=user.id, after=after)
         return issued

@@ -55,6 +55,10 @@ class InvalidSettings(Exception):
     """A setting is invalid or insecure, so the service does not start. The message names the setting, not its value."""
 
 
+MAX_IDLE_DAYS, MAX_SESSION_DAYS = 90, 366
+"""The largest REFRESH_TOKEN_EXPIRE_DAYS and SESSION_MAX_DAYS."""
+
+
 class Settings(BaseSettings):
     """All settings of the service. `.env.example` explains each of them. An empty value counts as not set."""
 
@@ -74,8 +78,8 @@ class Settings(BaseSettings):
     AUDIT_PREVIOUS_KEYS: ListSetting[SecretStr] = Field(default=[], max_length=20)
     ALGORITHM: Literal["HS256", "HS384", "HS512"] = "HS256"
     ACCESS_TOKEN_EXPIRE_MINUTES: int = Field(default=30, ge=1, le=1440)
-    REFRESH_TOKEN_EXPIRE_DAYS: int = Field(default=14, ge=1, le=90)
-    SESSION_MAX_DAYS: int = Field(default=90, ge=1, le=366)
+    REFRESH_TOKEN_EXPIRE_DAYS: int = Field(default=14, ge=1, le=MAX_IDLE_DAYS)
+    SESSION_MAX_DAYS: int = Field(default=90, ge=1, le=MAX_SESSION_DAYS)
     REQUIRE_PASSWORD_CHANGE: bool = False
     PASSWORD_LINK_HOURS: int = Field(default=48, ge=1, le=336)
     PASSWORD_LINK_URL: str = Field(default="", max_length=500)

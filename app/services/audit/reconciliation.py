@@ -28,6 +28,7 @@ from app.models.tables import (
 from app.services.audit.overlaps import OverlapFinder
 from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS, Fields, to_json_value
 from app.services.audit.replay import ChainReplay, ObjectKey, describe
+from app.services.audit.session_expiry import is_prolonged
 from app.services.audit.stored_rows import read_rows
 from app.services.calendar.periods import find_unknown_zones
 
@@ -40,6 +41,8 @@ _NOT_IN_EVENTS = {
     LOGIN_SESSION: {column.name for column in LOGIN_SESSION.c} - {"created_at"},
 }
 """Columns that no event holds: times and counts that are no change, and what a refresh of a login session changes."""
+_ALSO_READ = {LOGIN_SESSION: {"refreshed_at", "expires_at"}}
+"""Columns that are not compared with the same value in an event."""
 _MAY_BE_MISSING = {LOGIN_SESSION.name, RECOVERY_CODE.name}
 """Tables whose rows end without an event: expired login sessions, and recovery codes that a worker of 0.9 accepts.
 
@@ -175,7 +178,10 @@ class Reconciliation:
             self._on_uncovered(Uncovered(table.key, owner, getattr(row, table.key.name), tuple(names)))
 
     def _differences(self, table: "_TableReader", row: Row[Any], state: Fields) -> list[str]:
-        return [name for name in table.compared if name in state and not self._agrees(name, row, state[name])]
+        names = [name for name in table.compared if name in state and not self._agrees(name, row, state[name])]
+        if table.name == LOGIN_SESSION.name and is_prolonged(row, state, self._session.settings):
+            names.append("expires_at")
+        return names
 
     def _agrees(self, name: str, row: Row[Any], recorded: Any) -> bool:
         value = getattr(row, name)
@@ -210,7 +216,8 @@ class _TableReader:
         identity = dict.fromkeys(column for column in (owner, *order, key) if column is not None)
         unaudited = _NOT_IN_EVENTS.get(table, set()) | {key.name} | ({owner.name} if owner is not None else set())
         self.compared = [column.name for column in table.c if column.name not in unaudited]
-        columns = [_raw(column) for column in table.c if column in identity or column.name in self.compared]
+        read = _ALSO_READ.get(table, set()) | set(self.compared)
+        columns = [_raw(column) for column in table.c if column in identity or column.name in read]
         self.key = key
         self._owner = owner.name if owner is not None else None
         of_user = None if user_id is None or owner is None else owner == user_id

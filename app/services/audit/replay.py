@@ -185,9 +185,10 @@ def _remove_second_factor(objects: Objects, chain_id: int, event: Row[Any], at: 
 
 
 def _open_session(objects: Objects, _chain_id: int, event: Row[Any], at: str) -> None:
-    session_id = dict(known_fields(event, "after")).get("session_id")
-    if session_id is not None:
-        objects[LOGIN_SESSION.name, session_id] = {"created_at": at}
+    fields = dict(known_fields(event, "after"))
+    if (session_id := fields.get("session_id")) is not None:
+        limits = {name: fields[name] for name in ("idle_days", "max_days") if name in fields}
+        objects[LOGIN_SESSION.name, session_id] = {"created_at": at} | limits
         return
     unnamed = objects.setdefault((LOGIN_SESSION.name, None), {"created_at": frozenset()})
     unnamed["created_at"] |= {at}

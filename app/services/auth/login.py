@@ -75,7 +75,7 @@ def open_login_session(
     assert credentials is not None
     login_throttle.remember_address(session, credentials.user_id, attempt.client.address, at=at)
     issued = login_sessions.issue(session, credentials.user_id, attempt.client, at=at)
-    fields = {"session_id": issued.session_id, "second_factor": credentials.has_second_factor}
+    fields = login_sessions.event_fields(session, issued) | {"second_factor": credentials.has_second_factor}
     recorder.record(session, "login:accept", at=at, actor_id=issued.user_id, subject_id=issued.user_id, after=fields)
     return issued
 

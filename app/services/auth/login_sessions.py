@@ -89,6 +89,13 @@ def issue(session: Session, user_id: int, client: Client, *, at: datetime) -> Is
     return IssuedSession(user_id, session_id, tokens.encode(RefreshToken(user_id, session_id, secret)))
 
 
+def event_fields(session: Session, issued: IssuedSession) -> dict[str, Any]:
+    """Return what the event that opened a login session holds: its id, and the limits of its expiry in days."""
+    settings = session.settings
+    limits = {"idle_days": settings.REFRESH_TOKEN_EXPIRE_DAYS, "max_days": settings.SESSION_MAX_DAYS}
+    return {"session_id": issued.session_id} | limits
+
+
 def refresh(session: Session, token: RefreshToken, *, at: datetime) -> IssuedSession:
     """Return the next refresh token. Within REUSE_GRACE, a spent token returns the same successor again.
 

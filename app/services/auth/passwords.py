@@ -119,7 +119,7 @@ def change(
     actor, user = reauthenticate(session, claims, check, at=at)
     _store(session, user, new_hash)
     issued = login_sessions.issue(session, actor.id, check.client, at=at)
-    _record(session, "user:change_password", user, actor.id, after={"session_id": issued.session_id}, at=at)
+    _record(session, "user:change_password", user, actor.id, after=login_sessions.event_fields(session, issued), at=at)
     if not keep_api_tokens:
         api_tokens.revoke_all(session, actor.id, actor.id, at=at)
     return issued

@@ -28,7 +28,7 @@ CHANGES = [
     Change("Ada", "DELETE /admin/users/{Ana}/sessions", "session:end_all", "{Ana}", None, before={"sessions": 2}),
     Change("Ana", "POST /auth/password", "user:change_password", "{Ana}", "{Ana}",
            body={"current_password": PASSWORD, "new_password": ANOTHER, "keep_api_tokens": True},
-           after={"session_id": ANY}),
+           after={"session_id": ANY, "idle_days": 14, "max_days": 90}),
     Change("Ana", "POST /auth/password/set", "user:set_password_by_link", "{Ana}", "{Ana}",
            body={"token": "{link}", "new_password": ANOTHER, "keep_api_tokens": True}),
     Change("Ada", "POST /admin/users/{Ana}/password-link", "password_link:create", "{Ana}", None,

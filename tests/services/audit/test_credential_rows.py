@@ -1,6 +1,7 @@
 """Login sessions and recovery codes that SQL adds or puts back: `verify-audit` names them."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,14 +12,16 @@ from app.core.security.hash_chain import GENESIS, canonical_json
 from app.core.security.opaque_tokens import digest
 from app.core.time.clock import utc_now
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT, LOGIN_SESSION, RECOVERY_CODE
+from app.models.users import User
 from app.services.access import locks
 from app.services.audit import recorder
-from app.services.auth import second_factor
+from app.services.auth import login_sessions, second_factor
 from tests.services.audit.test_reconciliation import faults, matches, reconcile
 from tests.support.audit_tampering import AuditTamperer
 from tests.support.credentials import create_login_session, create_password_link, create_second_factor
 from tests.support.databases import settings_for
 from tests.support.factories import OPERATOR, PASSWORD, instant
+from tests.support.in_process_server import Caller, Server
 
 LATER = instant("2026-03-03 09:00")
 ANOTHER = "another-lantern-17-harbour"
@@ -116,6 +119,49 @@ def test_a_login_session_that_sql_gives_to_another_user_is_named(company, databa
     assert found.endswith(f" of user {company['Mia']} was added without an event.")
 
 
+@pytest.mark.parametrize(
+    "prolonged",
+    [{"expires_at": timedelta(days=1)}, {"expires_at": timedelta(days=100), "refreshed_at": timedelta(days=100)}],
+    ids=["after the last refresh", "after the login"],
+)
+def test_a_login_session_that_sql_prolongs_is_named(people, anonymous, server, prolonged):
+    ana = people.employee("Ana")
+    database, (row,) = server.database, log_in_and_refresh(server, anonymous, ana)
+    assert faults(database) == []
+    with database.write_transaction() as session:
+        later = {name: getattr(row, name) + by for name, by in prolonged.items()}
+        session.execute(update(LOGIN_SESSION).values(later))
+
+    assert faults(database) == [f"login_session {row.id} of user {ana.id} was changed in expires_at without an event."]
+
+
+def test_a_login_session_may_last_as_long_as_the_settings_at_its_login_or_now_allow(people, database, db_url):
+    ana = people.employee("Ana")
+    generous = Database(settings_for(db_url, REFRESH_TOKEN_EXPIRE_DAYS=60, SESSION_MAX_DAYS=200))
+    create_login_session(generous, ana, is_recorded=True)
+    short = create_login_session(database, ana, is_recorded=True)
+    with generous.write_transaction() as session:
+        login_sessions.refresh(session, database.keyring.refresh_tokens.decode(short.refresh_token), at=utc_now())
+    found = faults(generous)
+    generous.close()
+
+    assert found == []
+
+
+def test_a_login_session_of_an_event_without_its_limits_may_last_as_long_as_any(people, anonymous, server):
+    """Events up to version 0.10 do not hold the limits, which may have been lowered since."""
+    ana = people.employee("Ana")
+    database, (row,) = server.database, log_in_and_refresh(server, anonymous, ana)
+    forget_in_last_event(database, ana.id, "idle_days", "max_days")
+    with database.write_transaction() as session:
+        session.execute(update(LOGIN_SESSION).values(expires_at=row.refreshed_at + timedelta(days=90)))
+    assert faults(database) == []
+    with database.write_transaction() as session:
+        session.execute(update(LOGIN_SESSION).values(expires_at=row.refreshed_at + timedelta(days=91)))
+
+    assert len(faults(database)) == 1
+
+
 def test_an_expired_login_session_is_deleted_without_a_fault(company, database):
     with database.write_transaction() as session:
         session.execute(delete(LOGIN_SESSION))
@@ -183,8 +229,18 @@ def put_back(database: Database, table: Table, rows: list[Row[Any]]) -> None:
                 session.execute(insert(table).values(row._asdict()))
 
 
+def log_in_and_refresh(server: Server, anonymous: Caller, user: User) -> list[Row[Any]]:
+    token = anonymous.post("/auth/login", data={"username": user.email, "password": PASSWORD}).json()["refresh_token"]
+    assert anonymous.post("/auth/refresh", json={"refresh_token": token}).status_code == 200
+    return rows_of(server.database, LOGIN_SESSION)
+
+
 def forget_session_of_last_event(database: Database, user_id: int) -> None:
     """Chain the last event with a session id as version 0.9 did, without the id of the login session."""
+    forget_in_last_event(database, user_id, "session_id", "idle_days", "max_days")
+
+
+def forget_in_last_event(database: Database, user_id: int, *names: str) -> None:
     tamperer = AuditTamperer(database)
     events = tamperer.events_of_chain(user_id)
     last = max(event.position for event in events if event.after and "session_id" in event.after)
@@ -192,8 +248,7 @@ def forget_session_of_last_event(database: Database, user_id: int) -> None:
     for event in events:
         fields = event._asdict()
         if event.position == last:
-            after = json.loads(event.after)
-            del after["session_id"]
+            after = {name: value for name, value in json.loads(event.after).items() if name not in names}
             fields["after"] = canonical_json(after) if after else None
         link = fields["link"] = keys.mac(event.key_id, recorder.mac_payload(fields, link))
         changed = {"after": fields["after"], "link": link}

@@ -74,7 +74,7 @@ CHANGES = [
     Change("Ada", "DELETE /admin/projects/{Secret}/members/{Ana}", "project:remove_member", "{Ana}", "{Secret}"),
     Change("Ana", "POST /auth/login", "login:accept", "{Ana}", None,
            form={"username": "ana@example.com", "password": PASSWORD},
-           after={"session_id": ANY, "second_factor": False}),
+           after={"session_id": ANY, "idle_days": 14, "max_days": 90, "second_factor": False}),
     Change("Mia", f"GET /reports/export/csv?{PERIOD}", "export:csv", "{Mia}", None,
            after={"start_date": "2026-03-01", "end_date": "2026-03-31", "tz": None, "scope": "team",
                   "include_indirect": False, "columns": "basic", "attribution": "start"}),
