@@ -24,6 +24,8 @@ YEAR = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
 ONE_DAY = {"start_date": "2025-12-01", "end_date": "2025-12-01"}
 TOO_MANY = (422, "too_many_entries", 0)
 DAYS = days_of(ENTRIES)
+LARGEST = "\N{RED APPLE}" * 2000
+PAGE = 1000
 SEGMENTS = ENTRIES + DAYS - 1
 
 MIA, ZOE, ADA = "Mia", "Zoe", "Ada"
@@ -65,6 +67,7 @@ class LongRecord:
     backend: Backend
     tokens: dict[str, str]
     entry_id: int
+    zoe_id: int
 
     def read(self, reader: str, path: str, params: dict[str, Any]) -> tuple[int, str, int]:
         """Return the status, the code of a problem, and how many entries, changes or groups the response has."""
@@ -92,15 +95,18 @@ def long_record(request, tmp_path_factory, postgresql_server, templates) -> Iter
         first = people.entry(mia, website, "2025-11-30 08:00", "2025-11-30 09:00")
         assert mia.id is not None and website.id is not None
         zoe = people.employee("Zoe")
-        people.entry(zoe, website, "2025-11-30 08:00", "2025-11-30 09:00")
+        zoes = people.entry(zoe, website, "2025-11-30 08:00", "2025-11-30 09:00")
         assert zoe.id is not None
         add_long_record(database, mia.id, website.id, ENTRIES)
         add_long_record(database, zoe.id, website.id, MAX_ENTRIES)
         add_changes(database, first, mia.id, CHANGES)
+        add_changes(database, zoes, zoe.id, PAGE, description=LARGEST)
         database.close()
         server = Server(settings_for(db_url))
         backend = Backend(db_url, folder)
-        yield LongRecord(backend, {MIA: server.token(mia), ZOE: server.token(zoe), ADA: server.token(ada)}, first)
+        yield LongRecord(
+            backend, {MIA: server.token(mia), ZOE: server.token(zoe), ADA: server.token(ada)}, first, zoe.id
+        )
         backend.stop()
 
 
@@ -128,9 +134,22 @@ def test_the_entries_of_one_user_do_not_fill_the_memory(long_record, megabytes_a
     assert peak.megabytes() - megabytes_at_rest < MAX_MEGABYTES
 
 
+def test_a_page_of_the_largest_audit_events_does_not_fill_the_memory(long_record, megabytes_at_rest):
+    """An event has a description of 8 KB before and after a change."""
+    peak = PeakMemory(long_record.backend.pid)
+    peak.reset()
+
+    answer = long_record.read(ADA, "/admin/audit", {"limit": PAGE, "subject_id": long_record.zoe_id})
+
+    assert answer == (200, "", PAGE)
+    assert peak.megabytes() - megabytes_at_rest < MAX_MEGABYTES
+
+
 def _item(path: str) -> bytes:
     """Return text that each entry, change or group of a response has once."""
-    name = {"history": "request_id", "json": "entry_id", "summary": "day"}.get(path.rpartition("/")[2], "needs_review")
+    name = {"history": "request_id", "audit": "request_id", "json": "entry_id", "summary": "day"}.get(
+        path.rpartition("/")[2], "needs_review"
+    )
     return f'"{name}":'.encode()
 
 

@@ -46,7 +46,7 @@ def add_long_record(database: Database, user_id: int, project_id: int, count: in
         session.execute(text("ANALYZE time_entry"))
 
 
-def add_changes(database: Database, entry_id: int, user_id: int, count: int) -> None:
+def add_changes(database: Database, entry_id: int, user_id: int, count: int, *, description: str = "Minutes") -> None:
     """Give the entry `count` more changes by its user, which are no links of the user's audit chain."""
     with database.write_transaction() as session:
         restore = session.scalars(text(RESTORE_TRIGGERS[database.settings.database_kind])).all()
@@ -64,7 +64,10 @@ def add_changes(database: Database, entry_id: int, user_id: int, count: int) -> 
                     'time_entry', {entry_id}, :before, :after, 'request ' || i, 'key', 'link ' || i FROM n
                 """
             ),
-            {"before": '{"description":"Landing page","version":1}', "after": '{"description":"Minutes","version":2}'},
+            {
+                "before": f'{{"description":"{description}","version":1}}',
+                "after": f'{{"description":"{description}","version":2}}',
+            },
         )
         for statement in restore:
             session.execute(text(statement))

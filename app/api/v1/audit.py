@@ -16,13 +16,17 @@ from app.services.audit import queries
 router = APIRouter(prefix="/admin/audit", tags=["admin: audit"])
 
 
-@router.get("", summary="List audit events", responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, InvalidCursor))
+@router.get(
+    "",
+    summary="List audit events",
+    response_model=list[AuditEventRead],
+    responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, InvalidCursor),
+)
 async def list_audit_events(
     tx: AdminTransaction,
     page: CursorPageDep,
     period: OptionalDateRange,
     now: Now,
-    response: Response,
     subject_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only events that concern this user.")] = None,
     actor_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only events that this user caused.")] = None,
     action: Annotated[ActionFilter | None, Query(description="Only events with this action.")] = None,
@@ -32,12 +36,13 @@ async def list_audit_events(
     object_id: Annotated[
         int | None, Query(ge=1, le=MAX_ENTRY_ID, description="Only events about the object with this id.")
     ] = None,
-) -> list[AuditEventRead]:
+) -> Response:
     """Changes, logins, rejected logins and exports, newest first. Days are in `time_zone`, or in UTC if omitted."""
     filters = EventFilter(
         subject_id=subject_id, actor_id=actor_id, action=action, object_type=object_type, object_id=object_id
     )
-    events, next_cursor = await tx.read(queries.list_page, filters, period, cursor=page.cursor, limit=page.limit)
+    body, next_cursor = await tx.read(queries.list_page, filters, period, cursor=page.cursor, limit=page.limit)
+    response = Response(body, media_type="application/json")
     page.set_headers(response, next_cursor)
     set_as_of(response, now)
-    return events
+    return response

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, tuple_
 
 from app.core.database.session import Session
 from app.core.pagination import decode_cursor, encode_cursor
+from app.core.server.spool import json_list
 from app.core.time.zones import day_start
 from app.models.tables import AUDIT_EVENT, USER
 from app.schemas.audit import ActorRead, AuditEventRead, EventFilter
@@ -18,27 +19,35 @@ from app.services.calendar.periods import Period
 EVENT_WITH_ACTOR = select(
     AUDIT_EVENT, USER.c.first_name.label("actor_first_name"), USER.c.last_name.label("actor_last_name")
 ).outerjoin_from(AUDIT_EVENT, USER, USER.c.id == AUDIT_EVENT.c.actor_id)
+_BATCH_SIZE = 50
 _ORDER = (AUDIT_EVENT.c.at, AUDIT_EVENT.c.chain_id, AUDIT_EVENT.c.position)
 
 
 def list_page(
     session: Session, _actor: Actor, filters: EventFilter, period: Period | None, *, cursor: str | None, limit: int
-) -> tuple[list[AuditEventRead], str | None]:
-    """Return one page of the matching events, newest first, and the cursor of the next page (None on the last one).
+) -> tuple[bytes, str | None]:
+    """Return one page of the matching events, newest first, as a JSON list of AuditEventRead.
 
-    Raises InvalidCursor.
+    Also return the cursor of the next page (None on the last one). An event may have 16 KB, so rows are fetched in
+    small batches, and each becomes JSON before the next is read. Raises InvalidCursor.
     """
     query = EVENT_WITH_ACTOR.where(*_conditions(filters, period))
     if cursor is not None:
         at, *remaining_keys = decode_cursor(cursor, 3)
         last = tuple_(datetime.fromtimestamp(at, UTC), *remaining_keys, types=[column.type for column in _ORDER])
         query = query.where(tuple_(*_ORDER) < last)
-    rows = session.execute(query.order_by(*(column.desc() for column in _ORDER)).limit(limit + 1)).all()
-    events = [read_event(row) for row in rows[:limit]]
-    if len(rows) <= limit:
-        return events, None
-    last_row = rows[limit - 1]
-    return events, encode_cursor(int(last_row.at.timestamp()), last_row.chain_id, last_row.position)
+    query = query.order_by(*(column.desc() for column in _ORDER)).limit(limit + 1)
+    events: list[bytes] = []
+    next_cursor: str | None = None
+    last_row: Row[Any] | None = None
+    with session.execute(query, execution_options={"yield_per": _BATCH_SIZE}) as rows:
+        for row in rows:
+            if len(events) < limit:
+                events.append(read_event(row).model_dump_json().encode())
+                last_row = row
+            elif last_row is not None:
+                next_cursor = encode_cursor(int(last_row.at.timestamp()), last_row.chain_id, last_row.position)
+    return b"".join(json_list(events)), next_cursor
 
 
 def _conditions(filters: EventFilter, period: Period | None) -> Iterator[ColumnElement[bool]]:
