@@ -2,8 +2,8 @@
 
 `python -m benchmarks.disk_filling FOLDER --minutes 10` starts the service with an SQLite file in FOLDER. It should be a
 file system of its own (`mount -t tmpfs -o size=300m tmpfs FOLDER`). Each employee changes descriptions of 8 KB one by
-one and in bulk, with an Idempotency-Key each, and logs in again when a limit is reached. The output has the statuses of
-the responses and of the readiness check, and the bytes written per employee.
+one and in bulk and punches with them, with an Idempotency-Key each, and logs in again when a limit is reached. The
+output has the statuses of the responses and of the readiness check, and the bytes written per employee.
 """
 
 import shutil
@@ -70,6 +70,9 @@ def _attack(backend: Backend, email: str, project_id: int, deadline: float) -> C
             statuses[answer.status_code] += 1
             answer = _send(client, "PATCH", f"/time-entries/{entries[0]}", change)
             statuses[answer.status_code] += 1
+            punch = {"project_id": project_id, "description": change["description"]}
+            punched = _send(client, "POST", "/time-entries/clock-in?switch=true", punch)
+            statuses[punched.status_code] += 1
             if answer.status_code == 429:
                 _log_in(client, email)
     return statuses
