@@ -58,17 +58,18 @@ async def stream_response(
     begin: Callable[[Session, Actor], None],
     produce: Callable[[Session, Actor, Write], None],
     *,
-    check: Callable[[Session, Actor], object] = lambda _session, _actor: None,
+    check: Callable[[Session, Actor], None] = lambda _session, _actor: None,
     media_type: str,
     file_name: str,
     headers: dict[str, str] | None = None,
 ) -> StreamingResponse:
     """Record an export in a writing transaction, then stream the file that `produce` writes in a read-only one.
 
-    `produce` may add to `headers` before it writes the first bytes.
+    `check`, and `produce` before it writes the first bytes, may add to `headers`.
 
     Returns when the first bytes are written, so that an earlier failure is still an error response. A later one breaks
-    the connection. For HEAD, only `check` runs. No file is made and nothing is recorded, because no data is sent.
+    the connection. For HEAD, only `check` runs, on a permit of the report limiter. No file is made and nothing is
+    recorded, because no data is sent.
 
     Raises TooManyExports (nothing is recorded then), InsufficientStorage if the file can't be written, ServiceBusy, and
     what `check`, `begin` and `produce` raise.
@@ -76,7 +77,7 @@ async def stream_response(
     headers = {} if headers is None else headers
     headers |= {"Content-Disposition": attachment(file_name), "Cache-Control": "no-store"}
     if tx.anonymous.is_head:
-        await tx.read(check)
+        await tx.report(check)
         return headers_only(media_type, headers)
     runtime = tx.anonymous.runtime
     with ExitStack() as cleanup:

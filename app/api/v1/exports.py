@@ -75,6 +75,10 @@ class _ExportRequest:
         def set_needs_review(count: int) -> None:
             headers["X-Needs-Review"] = str(count)
 
+        def check(session: Session, actor: Actor) -> None:
+            users = exports.actor_filter(session, actor, query)
+            set_needs_review(exports.count_needing_review(session, users, query, at=self.now))
+
         def begin(session: Session, actor: Actor) -> None:
             exports.authorize(session, actor, query, export_format, at=self.now)
 
@@ -95,7 +99,7 @@ class _ExportRequest:
             self.tx,
             begin,
             produce,
-            check=lambda session, actor: exports.actor_filter(session, actor, query),
+            check=check,
             media_type=_MEDIA_TYPES[export_format],
             file_name=exports.file_name(query, export_format),
             headers=headers,

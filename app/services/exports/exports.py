@@ -78,8 +78,7 @@ def write(
     `on_needs_review` is called before the first byte, with the number of entries in the file that need review.
     `on_rows` is called with the number of rows in each chunk. Raises TooManyRows for more rows than an XLSX sheet has.
     """
-    session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
-    rows = EntryRows(session, resolve(session, query.period, now=at), query.attribution, user_filter, at=at)
+    rows = _entry_rows(session, user_filter, query, at=at)
     on_needs_review(rows.count_needing_review())
     columns = EXPORT_COLUMNS[query.columns]
     match export_format:
@@ -89,6 +88,13 @@ def write(
             write_xlsx(rows, columns, out, on_rows)
         case ExportFormat.json:
             write_json_lines(rows, columns, out, on_rows)
+
+
+def count_needing_review(
+    session: Session, user_filter: ColumnElement[bool], query: ExportQuery, *, at: datetime
+) -> int:
+    """Count the entries in the file that need review, as `write` does, without making the file."""
+    return _entry_rows(session, user_filter, query, at=at).count_needing_review()
 
 
 def count_entries(session: Session, user_filter: ColumnElement[bool], query: ExportQuery) -> int:
@@ -128,6 +134,12 @@ def file_name(query: ExportQuery, export_format: ExportFormat) -> str:
     """Return the file name. It holds only dates and the format, so that no user input gets into a header."""
     extension = {ExportFormat.json: "jsonl"}.get(export_format, export_format.value)
     return f"time_report_{query.period.start}_to_{query.period.end}.{extension}"
+
+
+def _entry_rows(session: Session, user_filter: ColumnElement[bool], query: ExportQuery, *, at: datetime) -> EntryRows:
+    """Return the rows of the file. The statements of this transaction get the time limit of exports."""
+    session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
+    return EntryRows(session, resolve(session, query.period, now=at), query.attribution, user_filter, at=at)
 
 
 def _has_users(session: Session, user_filter: ColumnElement[bool]) -> bool:

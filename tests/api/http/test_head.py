@@ -1,16 +1,21 @@
 """HEAD where GET is: the same status and headers, no body, and no export (RFC 9110, section 9.3.2)."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
+from sqlalchemy import text
 
 from tests.support.audit_asserts import AuditLog
+from tests.support.databases import POSTGRESQL
+from tests.support.lock_waits import count_waiting, wait_until
 from tests.support.metrics import Scrape
 from tests.support.openapi_operations import OPERATIONS
 
 READS = [each for each in OPERATIONS if each.method == "GET"]
 EXPORTS = [each for each in READS if "export" in each.path]
-COMPUTED_FROM_ROWS = {"content-length", "transfer-encoding", "x-needs-review"}
-"""Headers that HEAD of an export leaves out, because no file is made and no entry is read."""
+OF_THE_FILE = {"content-length", "transfer-encoding"}
+"""Headers that HEAD of an export leaves out, because no file is made."""
 METRICS = next(each for each in READS if each.path == "/metrics")
 VARYING = {"date", "x-request-id", "ratelimit", "x-as-of"}
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
@@ -19,7 +24,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 @pytest.fixture
 def company(people, ada, mia, ana, website):
     """Create what the examples of the document name: the first user, project and entry."""
-    people.entry(ada, website, "2026-03-02 08:00", "2026-03-02 12:00")
+    people.entry(ada, website, "2026-03-02 08:00", "2026-03-02 12:00", needs_review=True)
 
 
 def send(method, operation, client):
@@ -33,7 +38,7 @@ def test_head_has_the_status_and_the_headers_of_get_and_no_body(company, admin, 
 
     assert head.content == b""
     assert head.status_code == got.status_code
-    made_meanwhile = VARYING | (COMPUTED_FROM_ROWS if read in [*EXPORTS, METRICS] else set())
+    made_meanwhile = VARYING | (OF_THE_FILE if read in [*EXPORTS, METRICS] else set())
     assert {name: value for name, value in head.headers.items() if name not in made_meanwhile} == {
         name: value for name, value in got.headers.items() if name not in made_meanwhile
     }
@@ -50,6 +55,37 @@ def test_a_head_of_an_export_records_nothing_because_no_data_leaves(server, comp
     assert head.headers["Content-Type"]
     assert head.headers["Content-Disposition"].startswith("attachment; filename=")
     assert "Content-Length" not in head.headers, "it is unknown until the file is made"
+
+
+@pytest.mark.parametrize("attribution", ["start", "split"])
+@pytest.mark.parametrize("export", ["csv", "xlsx", "json"])
+def test_a_head_of_an_export_counts_the_entries_of_its_file_that_need_review(
+    people, as_user, mia, ana, bob, website, export, attribution
+):
+    people.entry(ana, website, "2026-03-30 08:00", "2026-04-02 08:00", needs_review=True)
+    people.entry(people.employee("Eve", manager=mia), website, "2026-03-09 08:00", None)
+    people.entry(ana, website, "2026-04-05 08:00", "2026-04-08 08:00", needs_review=True)
+    people.entry(bob, website, "2026-03-05 08:00", "2026-03-08 08:00", needs_review=True)
+
+    head = as_user(mia).head(f"/reports/export/{export}", params=MARCH | {"attribution": attribution})
+
+    assert (head.status_code, head.headers.get("X-Needs-Review")) == (200, "2")
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_head_of_an_export_counts_on_a_permit_of_the_reports(server, as_user, anonymous, mia, engine):
+    manager = as_user(mia)
+
+    with server.database.write_transaction() as other, ThreadPoolExecutor(1) as pool:
+        other.execute(text("LOCK TABLE time_entry IN ACCESS EXCLUSIVE MODE"))
+        head = pool.submit(manager.head, "/reports/export/csv", params=MARCH)
+        wait_until(lambda: count_waiting(server, engine) == 1)
+        running = Scrape(anonymous.at_root("GET", "/metrics"))
+        other.rollback()
+
+    assert head.result().status_code == 200
+    permits = {each: running("ett_requests_running", limiter=each) for each in ("reports", "requests")}
+    assert permits == {"reports": 1, "requests": 0}
 
 
 @pytest.mark.parametrize("export", ["csv", "xlsx", "json"])
