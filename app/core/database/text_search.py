@@ -1,21 +1,24 @@
 """Search for text without regard to case and Unicode spelling, with the same result on both databases.
 
 LOWER() is not used, because on PostgreSQL it depends on the server's locale and on SQLite it converts only A to Z.
-SQLite calls `fold`. On PostgreSQL, the characters that fold to a character of the searched text are replaced in the
-stored text. Those are few.
+SQLite calls `fold`. On PostgreSQL, a regular expression has the characters that fold to each character of the searched
+text. Those are few. A text in ASCII, as most are, needs none of it.
 """
 
+import re
 import unicodedata
 from collections import defaultdict
 from functools import cache
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Text, func, literal
 
-from app.core.database.dialect import folded
+from app.core.database.dialect import contains_fold, nfkc
 from app.core.text import fold
 
 _LAST_CASED = 0x1E943
 """The highest code point that case folding changes (Adlam)."""
+_SEPARATOR = "\x01"
+"""A control character, which neither a stored nor a searched text has."""
 
 
 def contains_folded(text: ColumnElement[str], searched: str) -> ColumnElement[bool]:
@@ -25,27 +28,38 @@ def contains_folded(text: ColumnElement[str], searched: str) -> ColumnElement[bo
     combining mark with the last letter of an expansion: an accent after ß stays apart from the second s.
     """
     key = fold(searched)
-    pairs = (side for pair in _replacements(key) for side in pair)
-    return folded(text, *pairs).contains(key, autoescape=True)
+    return contains_fold(text, literal(key, Text), _expanded(nfkc(text), key), literal(_pattern(key), Text))
 
 
-def _replacements(key: str) -> list[tuple[str, str]]:
-    """Return what to replace in a text in NFKC, so that it contains the key if the folded text contains it.
+def _expanded(text: ColumnElement[str], key: str) -> ColumnElement[str]:
+    """Replace what is not one character for one character of the key, in a text in NFKC.
 
-    First come characters that fold to several (ß to ss), of which the key has a part. Then come capitals that have no
-    character of their own (a Greek letter and two accents), the longest first. The last fold to one character.
+    These are characters that fold to several (ß to ss), of which the key has a part. Those of which it only begins with
+    the end are replaced together, behind a separator that is in no key: 63 Greek letters fold to two with an iota at
+    the end. Then come capitals that have no character of their own (a Greek letter and two accents), the longest first.
     """
+    endings: dict[str, str] = defaultdict(str)
+    for expansion, several in _sources().items():
+        if len(expansion) == 1:
+            continue
+        if _contain_or_end(expansion, key):
+            for each in several:
+                text = func.replace(text, each, expansion)
+        elif ending := next((expansion[n:] for n in range(1, len(expansion)) if key.startswith(expansion[n:])), ""):
+            endings[ending] += "".join(several)
+    for ending, letters in endings.items():
+        text = func.regexp_replace(text, f"[{letters}]", f"{_SEPARATOR}{ending}", "g")
+    capitals = ((unicodedata.normalize("NFKC", each.upper()), each) for each in dict.fromkeys(key))
+    for capital, each in sorted(capitals, key=lambda pair: -len(pair[0])):
+        if len(capital) > 1 and fold(capital) == each:
+            text = func.replace(text, capital, each)
+    return text
+
+
+def _pattern(key: str) -> str:
+    """Return the regular expression of PostgreSQL for the key, with each character that folds to one of its own."""
     sources = _sources()
-    expanded = [(each, folded) for folded, several in sources.items() if len(folded) > 1 for each in several]
-    letters = dict.fromkeys(key)
-    capitals = sorted(
-        ((unicodedata.normalize("NFKC", each.upper()), each) for each in letters), key=lambda pair: -len(pair[0])
-    )
-    return [
-        *((each, folded) for each, folded in expanded if _overlap(folded, key)),
-        *((capital, each) for capital, each in capitals if len(capital) > 1 and fold(capital) == each),
-        *((source, each) for each in letters for source in sources.get(each, ())),
-    ]
+    return "".join(f"[{each}{''.join(sources[each])}]" if each in sources else re.escape(each) for each in key)
 
 
 @cache
@@ -58,7 +72,6 @@ def _sources() -> dict[str, list[str]]:
     return dict(sources)
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Return True if one text is in the other, or begins with the end of the other."""
-    sizes = range(1, min(len(one), len(other)))
-    return one in other or other in one or any(one[:n] == other[-n:] or one[-n:] == other[:n] for n in sizes)
+def _contain_or_end(expansion: str, key: str) -> bool:
+    """Return True if one text is in the other, or the key ends with the beginning of the expansion."""
+    return expansion in key or key in expansion or any(key.endswith(expansion[:n]) for n in range(1, len(expansion)))
