@@ -17,10 +17,17 @@ from app.core.time.zones import day_start_epoch, local_day
 from app.models.tables import ENTRY, USER
 from app.schemas.reports.report import Attribution
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.services.calendar.periods import Bounds, Period, ResolvedPeriod, envelope, starts_between, starts_within
+from app.services.calendar.periods import (
+    Bounds,
+    Period,
+    ResolvedPeriod,
+    envelope,
+    reaching_into,
+    starts_between,
+    starts_within,
+)
 
 _DAY = timedelta(days=1)
-_EARLIER = ENTRY.alias("earlier")
 
 
 class CountedSeconds(NamedTuple):
@@ -139,25 +146,9 @@ def period_bounds(resolved: ResolvedPeriod) -> tuple[ColumnElement[datetime], Co
 
 
 def _may_overlap(session: Session, bounds: Bounds, users: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the condition that an entry starts inside the widest interval, or starts earlier and extends into it.
-
-    A user's entries do not overlap, so only the last one that starts earlier can extend into the interval. Finding it
-    takes one index lookup for each user.
-    """
+    """Return the condition that an entry starts inside the widest interval, or starts earlier and extends into it."""
     lower, upper = envelope(bounds)
-    has_length = or_(_EARLIER.c.end_time.is_(None), _EARLIER.c.end_time > _EARLIER.c.start_time)
-    last_before = (
-        select(_EARLIER.c.id)
-        .where(_EARLIER.c.user_id == USER.c.id, _EARLIER.c.start_time < lower, has_length)
-        .order_by(_EARLIER.c.start_time.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    overlapping = select(ENTRY.c.id).where(
-        ENTRY.c.id.in_(select(last_before).select_from(USER).where(users)),
-        or_(ENTRY.c.end_time.is_(None), ENTRY.c.end_time > lower),
-    )
-    ids = list(session.execute(overlapping).scalars())
+    ids = list(session.execute(reaching_into(lower, users)).scalars())
     # Literals instead of parameters, because SQLite accepts at most 32,766 parameters.
     ids_param: BindParameter[list[int]] = bindparam("reaching", ids, expanding=True, literal_execute=True)
     return or_(starts_between(lower, upper), ENTRY.c.id.in_(ids_param))

@@ -10,24 +10,22 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    and_,
-    or_,
-    select,
-)
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, func, or_, select, union
 
 from app.core.database.session import Session
 from app.core.errors import Invalid
 from app.core.time.zones import day_range, zone_names
-from app.models.tables import ENTRY, TIME_ZONE
+from app.models.tables import ENTRY, TIME_ZONE, USER
 
 MAX_REPORT_DAYS = 400
 _ZONE_MARGIN = timedelta(days=3)  # after that, the last day of the period has ended in every zone
+_MAX_ZONES = 8
+"""The number of registered zones up to which all are used. More are narrowed to those in sight, by one more scan."""
+_EARLIER = ENTRY.alias("earlier")
 _ZONES_QUERY = select(TIME_ZONE.c.name).order_by(TIME_ZONE.c.name)
+_HAS_FEW_ZONES = select(func.count() <= _MAX_ZONES).select_from(TIME_ZONE).scalar_subquery()
 # The first and the last start of all entries come from two index lookups.
-_ZONES_AND_ENTRY_RANGE_QUERY = _ZONES_QUERY.add_columns(
+_ENTRY_RANGE = (
     select(ENTRY.c.start_time).order_by(ENTRY.c.start_time).limit(1).scalar_subquery().label("earliest"),
     select(ENTRY.c.start_time).order_by(ENTRY.c.start_time.desc()).limit(1).scalar_subquery().label("latest"),
 )
@@ -80,7 +78,7 @@ class ResolvedPeriod:
 
     period: Period
     zones: list[str]
-    """The zone of the period if it has one, else all zones that entries can have."""
+    """The zone of the period if it has one, else all zones of its entries, and maybe others."""
     offsets_from: int
     offsets_until: int
     """The range, in seconds since 1970, for which the UTC offsets of the zones are computed. It contains the start of
@@ -97,26 +95,32 @@ class ResolvedPeriod:
         return zones_by_bounds
 
 
-def resolve(session: Session, period: Period, *, now: datetime | None = None) -> ResolvedPeriod:
-    """Return the period with its zones. If it has no zone, read all zones that entries can have.
+def resolve(
+    session: Session, period: Period, users: ColumnElement[bool], *, now: datetime | None = None
+) -> ResolvedPeriod:
+    """Return the period with its zones. If it has no zone, read the zones of the entries of these users in the period.
 
-    By default, UTC offsets are computed for the period and a few days around it. That is enough to split entries at
-    the midnights of the period. A statement that shows local times of entries passes the current time as `now`. Then
-    the offsets leave out years without entries, and `latest_end` is known, because no entry ends in the future.
+    `users` is a condition over USER. By default, UTC offsets are computed for the period and a few days around it. That
+    is enough to split entries at the midnights of the period. A statement that shows local times of entries passes the
+    current time as `now`. Then the offsets leave out years without entries, and `latest_end` is known, because no entry
+    ends in the future.
     """
-    zones: list[str] = []
-    if period.zone is None or now is not None:
-        rows = session.execute(_ZONES_QUERY if now is None else _ZONES_AND_ENTRY_RANGE_QUERY).all()
-        zones = [row.name for row in rows if row.name in zone_names()] or ["UTC"]
-    first, last = datetime.combine(period.start, time.min, UTC), datetime.combine(period.end, time.max, UTC)
+    first, last = (datetime.combine(day, time.min, UTC) for day in (period.start, period.end + timedelta(days=1)))
     first, last = first - _ZONE_MARGIN, last + _ZONE_MARGIN
     latest_end = last
+    columns = () if now is None else _ENTRY_RANGE
+    if period.zone is None:
+        rows = session.execute(_zones_query(users, first, last).add_columns(*columns)).all()
+        zones = [row.name for row in rows if row.name in zone_names()] or ["UTC"]
+    else:
+        rows = session.execute(select(*columns)).all() if columns else []
+        zones = [period.zone]
     if now is not None:
         earliest, latest = (rows[0].earliest, rows[0].latest) if rows else (None, None)
         latest_end = max(latest or now, now) + _ZONE_MARGIN
         first, last = max(first, earliest or first), min(last, latest_end)
     since, *ends = (int(each.timestamp()) for each in (min(first, last), last, max(last, latest_end)))
-    return ResolvedPeriod(period, zones if period.zone is None else [period.zone], since, *ends)
+    return ResolvedPeriod(period, zones, since, *ends)
 
 
 def find_unknown_zones(session: Session) -> list[str]:
@@ -142,3 +146,35 @@ def starts_within(resolved: ResolvedPeriod) -> ColumnElement[bool]:
 def starts_between(lower: datetime | BindParameter[Any], upper: datetime | BindParameter[Any]) -> ColumnElement[bool]:
     """Return the condition that an entry starts in the half-open interval."""
     return and_(ENTRY.c.start_time >= lower, ENTRY.c.start_time < upper)
+
+
+def reaching_into(lower: datetime, users: ColumnElement[bool]) -> Select[tuple[int]]:
+    """Return a query for the ids of these users' entries that start before the instant and extend beyond it.
+
+    A user's entries do not overlap, so only the last one that starts earlier can do so. Finding it takes one index
+    lookup for each user.
+    """
+    has_length = or_(_EARLIER.c.end_time.is_(None), _EARLIER.c.end_time > _EARLIER.c.start_time)
+    last_before = (
+        select(_EARLIER.c.id)
+        .where(_EARLIER.c.user_id == USER.c.id, _EARLIER.c.start_time < lower, has_length)
+        .order_by(_EARLIER.c.start_time.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(ENTRY.c.id).where(
+        ENTRY.c.id.in_(select(last_before).select_from(USER).where(users)),
+        or_(ENTRY.c.end_time.is_(None), ENTRY.c.end_time > lower),
+    )
+
+
+def _zones_query(users: ColumnElement[bool], first: datetime, last: datetime) -> Select[tuple[str]]:
+    """Return the query for the registered zones. If they are many, only for those of these users' entries.
+
+    Any user can register all 600 zones by changing their own, which must not make the reports of others slow. The
+    databases evaluate OR from left to right, so the entries are read only if there are many zones.
+    """
+    of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
+    starting = select(ENTRY.c.time_zone).where(starts_between(first, last), of_users)
+    reaching = select(ENTRY.c.time_zone).where(ENTRY.c.id.in_(reaching_into(first, users)))
+    return _ZONES_QUERY.where(or_(_HAS_FEW_ZONES, TIME_ZONE.c.name.in_(union(starting, reaching))))

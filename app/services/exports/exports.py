@@ -99,7 +99,7 @@ def count_needing_review(
 
 def count_entries(session: Session, user_filter: ColumnElement[bool], query: ExportQuery) -> int:
     """Count the entries of these users in the period. With `attribution=split` the export may have more rows."""
-    is_included = in_period(session, resolve(session, query.period), query.attribution, user_filter)
+    is_included = in_period(session, resolve(session, query.period, user_filter), query.attribution, user_filter)
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     statement = (
         select(func.count()).select_from(ENTRY).join(USER, USER.c.id == ENTRY.c.user_id).where(user_filter, is_included)
@@ -139,7 +139,9 @@ def file_name(query: ExportQuery, export_format: ExportFormat) -> str:
 def _entry_rows(session: Session, user_filter: ColumnElement[bool], query: ExportQuery, *, at: datetime) -> EntryRows:
     """Return the rows of the file. The statements of this transaction get the time limit of exports."""
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
-    return EntryRows(session, resolve(session, query.period, now=at), query.attribution, user_filter, at=at)
+    return EntryRows(
+        session, resolve(session, query.period, user_filter, now=at), query.attribution, user_filter, at=at
+    )
 
 
 def _has_users(session: Session, user_filter: ColumnElement[bool]) -> bool:

@@ -38,7 +38,7 @@ def summary_segments(
     `whole_seconds`.
     """
     users = users_in_summary(actor, query, USER.c.id)
-    resolved = resolve(session, period)
+    resolved = resolve(session, period, users)
     is_included, start, end = clipped_interval(session, resolved, query.attribution, users)
     statement = select(
         ENTRY.c.user_id.label(SummaryGroup.user), ENTRY.c.project_id.label(SummaryGroup.project), ENTRY.c.needs_review

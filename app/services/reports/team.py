@@ -46,7 +46,7 @@ def team_report(session: Session, actor: Actor, query: TeamReportQuery, *, at: d
     Raises RoleRequired (scope), PeriodTooLong (over 400 days with entries).
     """
     is_included = _users(actor, query)
-    resolved = resolve(session, query.period)
+    resolved = resolve(session, query.period, is_included)
     users = session.execute(_user_query(is_included).limit(MAX_ROWS_IN_MEMORY + 1)).all()
     if len(users) > MAX_ROWS_IN_MEMORY or _has_many_to_split(session, query, resolved, is_included):
         return None
@@ -64,7 +64,7 @@ def write_team_report(session: Session, actor: Actor, query: TeamReportQuery, ou
     """Write what `team_report` returns, row by row. The seconds are added up in the database first."""
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     is_included = _users(actor, query)
-    resolved = resolve(session, query.period)
+    resolved = resolve(session, query.period, is_included)
     seconds = seconds_by_user(session, resolved, query.attribution, is_included)
     # Always closed: on SQLite an unfinished result keeps the snapshot of the connection.
     with session.execute(_user_query(is_included), execution_options={"yield_per": FETCH_SIZE}) as users:

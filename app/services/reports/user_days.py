@@ -86,7 +86,8 @@ def _stream_entries(
     session: Session, user_id: int, period: Period, attribution: Attribution, *, at: datetime
 ) -> Generator[TimeEntryWithProject]:
     """Yield the user's entries that may belong to the period, ordered by start."""
-    is_included = in_period(session, resolve(session, period), attribution, USER.c.id == user_id)
+    is_user = USER.c.id == user_id
+    is_included = in_period(session, resolve(session, period, is_user), attribution, is_user)
     query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == user_id, is_included)
     query = query.order_by(ENTRY.c.start_time, ENTRY.c.id)
     # Always closed: on SQLite an unfinished result keeps the snapshot of the connection.

@@ -52,7 +52,8 @@ def list_own(session: Session, actor: Actor, period: Period, *, attribution: Att
     if attribution is Attribution.at_start:
         json_entries = own_month.month_rows(session, actor, period, at=at)
         return None if json_entries is None else to_json(json_entries)
-    is_included = in_period(session, resolve(session, period), attribution, USER.c.id == actor.id)
+    own = USER.c.id == actor.id
+    is_included = in_period(session, resolve(session, period, own), attribution, own)
     query = ENTRY_WITH_PROJECT.where(ENTRY.c.user_id == actor.id, is_included).limit(MAX_OWN_ROWS + 1)
     entries = (as_response_with_project(session, row, now=at) for row in session.execute(query).all())
     split = split_by_day(entries, period, attribution, at=at)
@@ -87,7 +88,11 @@ def list_visible(
     """
     conditions = [
         *_conditions(session, filters, at=at),
-        *([starts_within(resolve(session, period))] if period is not None else []),
+        *(
+            [starts_within(resolve(session, period, visibility.visible_to(actor, USER.c.id)))]
+            if period is not None
+            else []
+        ),
     ]
     is_visible = visibility.visible_to(actor, ENTRY.c.user_id)
     if visibility.has_small_team(session, actor):

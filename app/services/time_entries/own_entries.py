@@ -17,7 +17,8 @@ def write_json(
 ) -> None:
     """Write what `entries.list_own` returns, row by row."""
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
-    rows = EntryRows(session, resolve(session, period), attribution, USER.c.id == actor.id, at=at)
+    own = USER.c.id == actor.id
+    rows = EntryRows(session, resolve(session, period, own), attribution, own, at=at)
     entry = row_as_json(rows, ENTRY_COLUMNS, project=row_as_json(rows, PROJECT_COLUMNS))
     texts = (text for (text,) in chain.from_iterable(rows.stream(entry, newest_first=True)))
     write_chunks(json_list(text.encode() for text in texts), out)

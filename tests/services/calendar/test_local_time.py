@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, true
 
 from app.core.database.dialect import epoch
 from app.core.time.zones import day_start_epoch, local_day, zone_names
@@ -104,7 +104,7 @@ def test_the_database_tells_the_same_day_as_python(
     rows = []
 
     with database.read_transaction() as session:
-        local, calendar = LocalTime(resolve(session, period, now=at)), CalendarKeys(period)
+        local, calendar = LocalTime(resolve(session, period, true(), now=at)), CalendarKeys(period)
         second = epoch(ENTRY.c.start_time)
         day = local.day(ENTRY.c.start_time)
         columns = {
