@@ -6,8 +6,9 @@ from typing import Any
 
 from passlib.hash import argon2
 from sqlalchemy import insert, select
+from sqlalchemy.orm import make_transient_to_detached
 
-from app.core.database.session import Database
+from app.core.database.session import Database, Session
 from app.core.time.clock import utc_now
 from app.models.projects import Project
 from app.models.tables import ENTRY, PROJECT_MEMBER, USER
@@ -23,6 +24,8 @@ from app.services.users import administration
 PASSWORD = "violet-harbour-42-lantern"
 OPERATOR = Actor(2_000_000_000, Role.admin, "UTC")
 """An admin who is not in the database."""
+_INSERT_USER = insert(USER).returning(USER.c.id)
+_INSERT_ENTRY = insert(ENTRY).returning(ENTRY.c.id)
 
 
 @cache
@@ -49,6 +52,7 @@ class Company:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._zones: set[str] = set()
 
     def employee(self, name: str, **fields: Any) -> User:
         return self._create_user(name, Role.employee, **fields)
@@ -88,8 +92,8 @@ class Company:
             "updated_at": instant(start),
         } | fields
         with self._database.write_transaction("test") as session:
-            administration.register_zone(session, values["time_zone"])
-            entry_id = int(session.execute(insert(ENTRY).values(values).returning(ENTRY.c.id)).scalar_one())
+            self._register_zone(session, values["time_zone"])
+            entry_id = int(session.execute(_INSERT_ENTRY, values).scalar_one())
             if self.records_events:
                 event = {"actor_id": user.id, "subject_id": user.id, "object_id": entry_id}
                 after = entries.snapshot(values)
@@ -113,9 +117,27 @@ class Company:
             time_zone=fields.get("time_zone", "UTC"),
         )
         with self._database.write_transaction("test") as session:
-            user = administration.create(session, None, data, password_hash=password_hash(), at=utc_now())
-            if self.records_events:
-                changes = {"is_active": is_active}
-                administration.apply_changes(session, OPERATOR, user, changes, action="user:deactivate", at=utc_now())
-            user.is_active = is_active
+            row = administration.as_row(session, data, password_hash=password_hash(), at=utc_now())
+            self._register_zone(session, row["time_zone"])
+            user = User(id=session.execute(_INSERT_USER, row).scalar_one(), **row)
+            make_transient_to_detached(user)
+            created = {name: row[name] for name in administration.AUDITED_FIELDS}
+            secrets = {"password_hash": password_hash()}
+            recorder.record_created_users(
+                session, "user:create", [(user.id or 0, created)], secrets=secrets, at=row["created_at"], actor_id=None
+            )
+            if not is_active:
+                self._deactivate(session, user)
         return user
+
+    def _deactivate(self, session: Session, user: User) -> None:
+        session.add(user)
+        if self.records_events:
+            changes = {"is_active": False}
+            administration.apply_changes(session, OPERATOR, user, changes, action="user:deactivate", at=utc_now())
+        user.is_active = False
+
+    def _register_zone(self, session: Session, name: str) -> None:
+        if name not in self._zones:
+            administration.register_zone(session, name)
+            self._zones.add(name)
