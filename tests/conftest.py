@@ -232,8 +232,12 @@ def server(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator
 
 
 @pytest.fixture
-def database(db_url: str) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest, engine: str, db_url: str) -> Iterator[Database]:
     """Return the database without a service, for tests of services and of the schema."""
+    shared: SharedDatabase = request.getfixturevalue("shared_databases")(engine)
+    if shared.url == db_url:
+        yield shared.open()
+        return
     opened_database = Database(settings_for(db_url))
     yield opened_database
     opened_database.close()

@@ -12,7 +12,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, whatever its name
 from sqlalchemy.engine import URL, make_url
 
-from tests.support.databases import POSTGRESQL, empty_sqlite, fresh_database, settings_for
+from app.core.database.session import Database
+from tests.support.databases import POSTGRESQL, SQLITE, empty_sqlite, fresh_database, settings_for
 from tests.support.in_process_server import Server, run_server
 from tests.support.server_process import Backend
 
@@ -67,10 +68,13 @@ class SharedDatabase:
         self._engine = engine
         self._resources = ExitStack()
         self._empty: Callable[[], bool] | None = None
+        self._database: Database | None = None
         self.url = ""
 
     def reset(self) -> str:
         """Return the DB_URL of an empty database: the previous one, or a new one if that was discarded."""
+        if self._database is not None and self._engine == SQLITE:
+            self._database.close()  # its connections would not see that triggers were dropped and created again
         if self._empty is not None and self._empty():
             return self.url
         self.close()
@@ -80,8 +84,14 @@ class SharedDatabase:
             self._empty = self._resources.enter_context(closing(_PostgreSQL(make_url(self.url)))).empty
         return self.url
 
+    def open(self) -> Database:
+        """Return the database as the services see it. Its connections are kept between tests."""
+        if self._database is None:
+            self._database = self._resources.enter_context(closing(Database(settings_for(self.url))))
+        return self._database
+
     def close(self) -> None:
-        self._empty = None
+        self._empty = self._database = None
         self._resources.close()
 
 
