@@ -18,10 +18,10 @@ def openapi(
     force: Force = False,
 ) -> None:
     """Write the OpenAPI document. It does not depend on settings, so none are read."""
-    from app.main import create_app  # noqa: PLC0415 - the other commands start in half the time without FastAPI
-
-    document = json.dumps(create_app(Settings.model_construct()).openapi(), indent=2)
     with report_errors():
         require_writable(target, force=force)
+        from app.main import create_app  # noqa: PLC0415 - the other commands start in half the time without FastAPI
+
+        document = json.dumps(create_app(Settings.model_construct()).openapi(), indent=2)
         with open_output(target) as file:
             file.write(f"{document}\n".encode())
