@@ -19,6 +19,7 @@ from app.core.config.settings import Settings
 from app.core.database.session import Database
 from app.core.observability.logging import configure_logging
 from app.models.users import User
+from app.services.operations import demo
 from tests.support.cli import Command, empty_database
 from tests.support.compile_cache import share_compiled_cache
 from tests.support.databases import ENGINES, POSTGRESQL, SECRET_KEY, SQLITE, make_templates, settings_for
@@ -296,3 +297,9 @@ def run_cli(no_settings: None) -> Command:
 def run_command(run_cli: Command, db_url: str) -> Command:
     """Run a command on the test's database: `run_command("demo", "--force")`."""
     return partial(run_cli, DB_URL=db_url)
+
+
+@pytest.fixture
+def few_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the users of the demo company work a week only. The entries of 90 days take most of the time of a test."""
+    monkeypatch.setattr(demo, "DAYS", 7)

@@ -156,7 +156,7 @@ def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(run_com
     assert all(350 < user["total_hours"] < 600 for user in report)
 
 
-def test_the_demo_names_a_user_of_each_role(run_command, anonymous, server):
+def test_the_demo_names_a_user_of_each_role(few_days, run_command, anonymous, server):
     lines = dict(line.split(": ") for line in run_command("demo").stdout.splitlines()[1:])
 
     roles = {}
@@ -171,7 +171,7 @@ def test_the_demo_names_a_user_of_each_role(run_command, anonymous, server):
     }
 
 
-def test_the_demo_company_does_not_move_in_with_people_unless_forced(run_command, database, people):
+def test_the_demo_company_does_not_move_in_with_people_unless_forced(few_days, run_command, database, people):
     people.employee("Bob")
     people.project("Website")  # the same name as in the tutorial
 
@@ -205,7 +205,7 @@ def test_a_weak_demo_password_is_refused(run_command, database):
     assert counts(database) == (0, 0)
 
 
-def test_where_others_can_reach_it_the_demo_company_needs_a_password_of_its_own(run_command, anonymous):
+def test_where_others_can_reach_it_the_demo_company_needs_a_password_of_its_own(few_days, run_command, anonymous):
     exposed = {"ENVIRONMENT": "production", "FIRST_ADMIN_PASSWORD": PASSWORD}
 
     assert "the default is published" in error_line(run_command("demo", **exposed))
@@ -622,8 +622,8 @@ def test_the_demo_command_can_be_piped_on_the_plainest_terminal(tmp_path):
     assert b"\x1b" not in done.stderr
 
 
-def test_the_openapi_document_goes_to_standard_output(run_cli):
-    written = run_cli("openapi")
+def test_the_openapi_document_goes_to_standard_output_and_needs_no_settings(run_cli):
+    written = run_cli("openapi", DB_URL="nowhere", ENVIRONMENT="production")
 
     assert written.exit_code == 0
     assert json.loads(written.stdout) == openapi_document()
@@ -634,10 +634,6 @@ def test_the_openapi_document_goes_to_a_file(run_cli, tmp_path):
 
     assert (written.exit_code, written.stdout) == (0, f"Wrote {tmp_path}/openapi.json.\n")
     assert "/api/v1/auth/login" in json.loads((tmp_path / "openapi.json").read_text())["paths"]
-
-
-def test_the_openapi_document_needs_no_settings(run_cli):
-    assert run_cli("openapi", DB_URL="nowhere", ENVIRONMENT="production").exit_code == 0
 
 
 def test_help_names_every_command(run_cli):

@@ -74,6 +74,7 @@ class Server:
         self.settings = settings
         self.app: FastAPI = create_app(settings)
         _share_routes(self.app)
+        self.app.openapi_schema = openapi_document()
         self._routes = list(self.app.router.routes)
         self.tasks: set[asyncio.Task[None]] = set()
         """The number of requests in progress."""
@@ -124,10 +125,7 @@ class Server:
 
     def operation(self, method: str, path: str) -> Operation | None:
         """Return the operation of the OpenAPI document for a request, or None if there is none."""
-        for pattern, methods in _operations():
-            if pattern.fullmatch(path) and method.lower() in methods:
-                return methods[method.lower()]
-        return None
+        return _find_operation(method.lower(), path)
 
 
 def _share_routes(app: FastAPI) -> None:
@@ -166,6 +164,13 @@ def documented_codes(operation: Operation, status: int) -> set[str]:
         for code, example in response.get("content", {}).get(PROBLEM, {}).get("examples", {}).items()
         if example["value"]["status"] == status
     }
+
+
+@cache
+def _find_operation(method: str, path: str) -> Operation | None:
+    return next(
+        (methods[method] for pattern, methods in _operations() if method in methods and pattern.fullmatch(path)), None
+    )
 
 
 @cache

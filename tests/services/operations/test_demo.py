@@ -30,7 +30,7 @@ def company(database, today):
         )
 
 
-def test_a_boss_leads_three_managers_who_lead_the_rest_of_thirty_people(database, company):
+def test_a_boss_leads_three_managers_who_lead_the_rest_of_thirty_people(few_days, database, company):
     with database.read_transaction() as session:
         people = session.execute(select(USER)).all()
 

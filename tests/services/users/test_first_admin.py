@@ -121,7 +121,7 @@ def test_nor_does_it_under_another_email_or_in_another_role(start, database, peo
         start(**PRODUCTION)
 
 
-def test_a_demo_company_does_not_go_to_production_with_its_published_password(start, database, people):
+def test_a_demo_company_does_not_go_to_production_with_its_published_password(few_days, start, database, people):
     """It has no admin. Its managers read everyone's hours."""
     options = {"force": False, "at": utc_now(), "on_progress": lambda done, total: None}
     with database.write_transaction("test") as session:
