@@ -47,7 +47,7 @@ def ana(people, server):
 @contextmanager
 def clocked_in(server, user, project):
     headers = {"Authorization": f"Bearer {server.token(user, is_recorded=True)}"}
-    with httpx.Client(base_url=f"{server.base_url}/api/v1/time-entries", headers=headers) as client:
+    with httpx.Client(base_url=f"{server.base_url}/api/v1/time-entries", headers=headers, verify=TLS) as client:
         assert client.post("/clock-in", json={"project_id": project.id, "description": ""}).status_code == 200
         yield client
 
@@ -103,7 +103,7 @@ def test_no_punch_is_acknowledged_into_a_file_that_is_gone(server, ana, file, di
     refused = [ana.post("/clock-out") for _ in range(20)]
 
     assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "database_unavailable")}
-    assert httpx.get(f"{server.base_url}/health/ready").json()["code"] == "database_unavailable"
+    assert httpx.get(f"{server.base_url}/health/ready", verify=TLS).json()["code"] == "database_unavailable"
     assert file.exists() == (disturb is replace)
 
 
@@ -126,7 +126,7 @@ def test_no_punch_is_acknowledged_that_a_crash_would_lose(server, ana, file, dis
     refused = [ana.post("/clock-out") for _ in range(20)]
 
     assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "database_unavailable")}
-    assert httpx.get(f"{server.base_url}/health/ready").json()["code"] == "database_unavailable"
+    assert httpx.get(f"{server.base_url}/health/ready", verify=TLS).json()["code"] == "database_unavailable"
 
 
 def test_what_was_acknowledged_before_the_log_was_deleted_is_there_after_a_clean_stop(people, database, db_url):
@@ -216,7 +216,7 @@ def test_a_restore_of_a_smaller_database_under_the_service_is_no_fault(run_cli, 
     assert run_cli("restore", backup, "--force", DB_URL=url).exit_code == 0
 
     assert file.stat().st_size < size
-    assert httpx.get(f"{server.base_url}/health/ready").status_code == 200
+    assert httpx.get(f"{server.base_url}/health/ready", verify=TLS).status_code == 200
 
 
 def test_the_log_may_be_another_one_after_all_connections_were_closed(db_url):

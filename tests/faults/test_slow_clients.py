@@ -21,7 +21,7 @@ from tests.support.concurrency import Call, exchange, open_connection
 from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.export_files import LONG_DESCRIPTION, add_entries, becomes_true, spool_files
 from tests.support.in_process_server import run_server
-from tests.support.server_process import Backend
+from tests.support.server_process import TLS, Backend
 
 SLOW = 200
 MIB = 1024  # in KiB, the unit of the kernel's memory figures
@@ -367,7 +367,8 @@ def test_unfinished_bodies_of_many_clients_do_not_fill_the_memory(tmp_path):
             client = stack.enter_context(socket.create_connection((address.host, address.port), timeout=1))
             with suppress(TimeoutError):  # the service does not read all of it, and the kernel may not hold the rest
                 client.sendall(head + b"x" * (MAX_BODY_BYTES - 1))
-        ready = {httpx.get(f"{backend.base_url}/health/ready").status_code for _ in range(20)}  # it reads meanwhile
+        url = f"{backend.base_url}/health/ready"
+        ready = {httpx.get(url, verify=TLS).status_code for _ in range(20)}  # it reads meanwhile
         growth = megabytes() - before
     backend.stop()
 

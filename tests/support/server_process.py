@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -65,14 +67,12 @@ class Backend:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with suppress(httpx.TransportError):
-                if httpx.get(f"{self.base_url}/health/ready", verify=TLS).status_code == 200:
-                    return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"The service did not start:\n{self.log.read_text()}")
-            time.sleep(0.02)
+        if not self.becomes_ready():
+            raise RuntimeError(f"The service did not start:\n{self.log.read_text()}")
+
+    def becomes_ready(self) -> bool:
+        """Wait until the service is ready. Returns False if it does not become ready."""
+        return becomes_ready(self.base_url, self._process, seconds=START_SECONDS)
 
     def kill(self) -> None:
         """Kill all processes at once with SIGKILL."""
@@ -87,6 +87,22 @@ class Backend:
         code = self._process.wait(START_SECONDS)
         assert_no_secrets(self.log.read_text(), "the log")
         return code
+
+
+def becomes_ready(base_url: str, process: subprocess.Popen[Any], *, seconds: float) -> bool:
+    """Wait until the service is ready. Returns False if its process ends before, or after this time.
+
+    It asks over HTTP only once the service listens, because an attempt to connect costs less than a request.
+    """
+    url, deadline = httpx.URL(base_url), time.monotonic() + seconds
+    with httpx.Client(base_url=url, timeout=seconds, verify=TLS) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError, httpx.TransportError):
+                socket.create_connection((url.host, url.port or 0), timeout=seconds).close()
+                if client.get("/health/ready").status_code == 200:
+                    return True
+            time.sleep(0.02)
+    return False
 
 
 def workers_of(backend: Backend) -> list[int]:
