@@ -97,6 +97,6 @@ def wait_until_serving(server: subprocess.Popen[bytes], port: str, log: Path) ->
     assert httpx.get(f"http://127.0.0.1:{port}/health/ready", verify=TLS).status_code == 200
 
 
-@pytest.mark.parametrize("command", ["serve", "check"])
+@pytest.mark.parametrize("command", [pytest.param("serve", marks=pytest.mark.extended), "check"])
 def test_each_of_the_two_lists_its_own_options(run, command):
     assert run(command, "--help").stdout.startswith(f"usage: time-tracking {command} ")

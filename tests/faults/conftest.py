@@ -20,6 +20,12 @@ from tests.support.server_process import Backend
 from tests.support.shared_services import SharedDatabase, SharedServices
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of `two_workers` one after another, so that one process of pytest-xdist starts the services."""
+    items.sort(key=lambda item: "two_workers" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def shared_services(shared_folder: Path, postgresql_server: URL, templates: Path) -> Iterator[SharedServices]:
     """Return the services shared by all tests that use `two_workers` in this process."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
@@ -26,7 +26,7 @@ from app.core.database.migrations import ROOT, SchemaState, detect_schema_state,
 from tests.support.cli import clean_environment, create_unrelated_table, empty_database
 from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.factories import PASSWORD
-from tests.support.server_process import TLS
+from tests.support.server_process import TLS, becomes_ready
 
 COMMAND = [sys.executable, str(ROOT / "run_backend.py"), "--port", "0"]
 SECONDS = 60
@@ -56,7 +56,7 @@ class StartedServer:
         greeting = self.process.stdout.readline()
         assert greeting, self.errors
         self.address = re.findall(r" at (http://\S+)", greeting)[0]  # the address of the API docs may follow
-        wait_until(self._is_ready)
+        assert becomes_ready(self.address, self.process, seconds=SECONDS), self.errors
 
     @property
     def errors(self) -> str:
@@ -75,21 +75,15 @@ class StartedServer:
             return self.is_listening()
 
     def log_in(self, credentials: dict[str, str]) -> httpx.Response:
-        return httpx.post(f"{self.address}/api/v1/auth/login", data=credentials)
+        return httpx.post(f"{self.address}/api/v1/auth/login", data=credentials, verify=TLS)
 
     def get_me(self, token: str) -> httpx.Response:
-        return httpx.get(f"{self.address}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
+        return httpx.get(f"{self.address}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}, verify=TLS)
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         """Send the signal, wait for the end, and return the exit code."""
         self.process.send_signal(signal_number)
         return self.process.wait(SECONDS)
-
-    def _is_ready(self) -> bool:
-        assert self.process.poll() is None, self.errors
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{self.address}/health/ready", timeout=SECONDS, verify=TLS).status_code == 200
-        return False
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -149,11 +143,14 @@ def test_the_first_start_in_an_empty_folder_needs_nothing_and_says_who_may_log_i
             f"sqlite:///{tmp_path}/time_tracking.db."
         )
         assert f" database=sqlite:///{tmp_path}/time_tracking.db" in server.errors
+        assert server.stop(signal.SIGINT) == 0  # Ctrl-C
+        assert "Traceback" not in server.errors
     assert stat.S_IMODE((tmp_path / ".signing-key").stat().st_mode) == 0o600
     assert (tmp_path / "time_tracking.db").exists()
 
 
-def test_two_that_start_at_once_in_an_empty_folder_share_database_admin_and_key(tmp_path):
+def test_two_that_start_at_once_share_database_admin_and_key_and_one_started_elsewhere_does_too(tmp_path):
+    """The one elsewhere has an absolute DB_URL. Without one, the log names the file, as the test above shows."""
     with ExitStack() as both:
         one, other = StartedServer(tmp_path), StartedServer(tmp_path)
         for server in (one, other):
@@ -166,26 +163,12 @@ def test_two_that_start_at_once_in_an_empty_folder_share_database_admin_and_key(
 
         assert other.get_me(token).json()["id"] == 1
         assert one.errors.count("WARNING") == 1
-
-
-def test_in_another_folder_it_serves_the_same_company_with_the_same_key(tmp_path):
-    """With an absolute DB_URL. Without one, the log names the file, as the test above shows."""
-    db_url = f"sqlite:///{tmp_path}/time_tracking.db"
-    with started(tmp_path, DB_URL=db_url) as server:
-        token = server.log_in(DEFAULT_ADMIN).json()["access_token"]
     (elsewhere := tmp_path / "elsewhere").mkdir()
 
-    with started(elsewhere, DB_URL=db_url) as server:
+    with started(elsewhere, DB_URL=f"sqlite:///{tmp_path}/time_tracking.db") as server:
         assert server.get_me(token).status_code == 200
         assert "WARNING" not in server.errors
     assert [file.name for file in elsewhere.iterdir()] == ["errors"]
-
-
-def test_options_override_settings(tmp_path):
-    with started(tmp_path, "--host", "127.0.0.1", "--workers", "1", HOST="127.0.0.2", PORT="1", WORKERS="2") as server:
-        assert server.address.startswith("http://127.0.0.1:")
-        assert server.address != "http://127.0.0.1:1"
-        assert server.workers() == []
 
 
 @pytest.mark.extended  # most fault tests also have two workers
@@ -250,9 +233,14 @@ def test_where_others_can_reach_it_it_starts_on_no_default(tmp_path, options, se
     assert list(tmp_path.iterdir()) == []
 
 
-def test_in_production_it_starts_on_secrets_of_its_own(db_url, tmp_path):
+def test_in_production_it_starts_on_secrets_of_its_own_and_options_override_settings(db_url, tmp_path):
     own = {"FIRST_ADMIN_EMAIL": "ada@example.com", "FIRST_ADMIN_PASSWORD": PASSWORD, "SECRET_KEY": SECRET_KEY}
-    with started(tmp_path, DB_URL=db_url, ENVIRONMENT="production", **own) as server:
+    overridden = {"HOST": "127.0.0.2", "PORT": "1", "WORKERS": "2"}
+    options = ["--host", "127.0.0.1", "--workers", "1"]
+    with started(tmp_path, *options, DB_URL=db_url, ENVIRONMENT="production", **own, **overridden) as server:
+        assert server.address.startswith("http://127.0.0.1:")
+        assert server.address != "http://127.0.0.1:1"
+        assert server.workers() == []
         assert server.log_in({"username": "ada@example.com", "password": PASSWORD}).status_code == 200
         assert "WARNING" not in server.errors
 
@@ -304,7 +292,13 @@ def test_what_stops_a_start_is_told_in_one_line(tmp_path, settings, message):
     assert "pencil" not in error
 
 
-@pytest.mark.parametrize(("engine", "workers"), [("sqlite", "1"), ("postgresql", "2")])
+@pytest.mark.parametrize(
+    ("engine", "workers"),
+    [
+        ("sqlite", "1"),
+        pytest.param("postgresql", "2", marks=pytest.mark.extended),  # test_graceful_shutdown.py has two, under load
+    ],
+)
 def test_sigterm_lets_a_request_in_flight_finish_and_ends_well(db_url, people, bearer, tmp_path, workers):
     """F11."""
     ana, website = people.employee("Ana"), people.project("Website")
@@ -332,10 +326,4 @@ def test_sigterm_lets_a_request_in_flight_finish_and_ends_well(db_url, people, b
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert b'"description":"Late"' in answer
         assert server.process.wait(SECONDS) == 0
-        assert "Traceback" not in server.errors
-
-
-def test_ctrl_c_ends_it_without_a_traceback(tmp_path):
-    with started(tmp_path) as server:
-        assert server.stop(signal.SIGINT) == 0
         assert "Traceback" not in server.errors
