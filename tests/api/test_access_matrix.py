@@ -264,12 +264,14 @@ def _answers(row, tokens, ids, server):
         with server.caller(tokens[caller]) as client:
             answer = client.at_root(method, f"{path}?{query}" if query else path, **sent)
         statuses[caller] = str(answer.status_code)
+        if answer.status_code == 401:
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+        if row.changes_nothing and caller != CALLERS[-1]:
+            continue  # one comparison after all callers is enough
         after = _dump_tables(server)
         if answer.status_code >= 400 or method == "GET":
             assert after == before, f"{caller}'s request changed something: {row}"
         before = after
-        if answer.status_code == 401:
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
     return statuses
 
 

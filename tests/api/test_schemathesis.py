@@ -1,8 +1,9 @@
 """Schemathesis drives every operation of the document as every role, on both databases (threats 28).
 
-All checks are enabled. By default, each run generates the same few examples. The long form adds the coverage phase,
-which tries every kind of invalid input, for managers and admins. With `SCHEMATHESIS_EXAMPLES=200`, it generates that
-many random examples for each operation, and runs the coverage phase for all roles.
+All checks are enabled. By default, each run generates the same few examples, for an admin. The extended run has the
+other roles and a long form. That adds the coverage phase, which tries every kind of invalid input, for managers and
+admins. With `SCHEMATHESIS_EXAMPLES=200`, it generates that many random examples for each operation, and runs the
+coverage phase for all roles.
 """
 
 import itertools
@@ -44,7 +45,8 @@ pytestmark = pytest.mark.high_volume
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
 EXTENDED = pytest.mark.extended
 FORMS = ["short", pytest.param("long", marks=EXTENDED)]
-BETWEEN = ("employee", "manager")
+OTHERS = ("nobody", "employee", "manager")
+"""Roles of the extended run. `test_access_matrix.py` shows for each operation that they get no further."""
 REFUSED_LITTLE = {"manager", "admin"}
 PUBLIC = {
     "GET /",
@@ -248,7 +250,7 @@ def silence_logs() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("role", ["nobody", *(pytest.param(role, marks=EXTENDED) for role in BETWEEN), "admin"])
+@pytest.mark.parametrize("role", [*(pytest.param(role, marks=EXTENDED) for role in OTHERS), "admin"])
 def test_every_operation_does_what_the_document_says(
     form, role, company, server, valid_requests, fresh_credentials, no_proxy, silence_logs
 ):

@@ -17,7 +17,7 @@ from tests.support.concurrency import Call, send_in_parallel, send_simultaneousl
 from tests.support.credentials import create_api_token, create_login_session, create_second_factor
 from tests.support.factories import PASSWORD
 
-REQUESTS = int(os.environ.get("REVOKED_REQUESTS", "800"))
+REQUESTS = int(os.environ.get("REVOKED_REQUESTS", "320"))
 """Total number of requests with revoked tokens. Half of them are sent after the restart."""
 API = "/api/v1"
 

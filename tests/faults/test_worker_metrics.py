@@ -15,7 +15,7 @@ from tests.support.metrics import Scrape
 from tests.support.server_process import TLS, Backend
 
 REQUESTS = 40
-SETTLED = 20
+SETTLED = 12
 """Number of scrapes, each on its own connection, so that both workers receive some."""
 
 
@@ -65,7 +65,7 @@ def wait_for_workers(backend: Backend, *, worker_starts: int) -> None:
     deadline = time.monotonic() + 60
     while (scraped := scrape(backend))("ett_worker_starts_total") < worker_starts or scraped("ett_workers") < 2:
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def worker_pids(backend: Backend) -> list[int]:

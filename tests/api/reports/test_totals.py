@@ -91,7 +91,7 @@ def recorded_work(draw):
 
 
 @settings(
-    max_examples=int(EXAMPLES or 8),
+    max_examples=int(EXAMPLES or 5),
     derandomize=EXAMPLES is None,
     deadline=None,
     database=None,

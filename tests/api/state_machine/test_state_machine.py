@@ -76,7 +76,7 @@ ALWAYS = settings(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-SHORT = settings(ALWAYS, max_examples=4, stateful_step_count=30)
+SHORT = settings(ALWAYS, max_examples=3, stateful_step_count=30)
 LONG = settings(
     ALWAYS, max_examples=EXAMPLES or 24, stateful_step_count=50 if EXAMPLES else 30, derandomize=not EXAMPLES
 )
