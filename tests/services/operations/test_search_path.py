@@ -23,14 +23,20 @@ def company(people, server):
     """Ada's company, whose new connections use the settings of the database."""
     people.records_events = True
     people.admin("Ada")
-    server.database.engine.dispose()
+    close_connections(server)
+
+
+def close_connections(server):
+    """Close the idle connections of the test and of the service, because only new ones read the settings."""
+    for database in (server.database, server.app.state.runtime.database):
+        database.engine.dispose()
 
 
 def run_sql(server, *statements):
     with server.database.write_transaction() as session:
         for statement in statements:
             session.execute(text(statement))
-    server.database.engine.dispose()
+    close_connections(server)
 
 
 @contextmanager
