@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 # Default_Ignorable_Code_Point of Unicode 14.0 to 16.0 (DerivedCoreProperties.txt), which unicodedata does not have.
 _DEFAULT_IGNORABLE = (
@@ -53,6 +53,16 @@ def fold(text: str) -> str:
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", _mark_runs().sub(r"\g<0> ", text))
     return unicodedata.normalize("NFKC", text.casefold())
+
+
+def normalized_length(text: str) -> int:
+    """Return the length of the text in NFKC, before marks are composed with their letters. It is never shorter."""
+    return len(text) if text.isascii() else sum(map(_normalized_length_of, text))
+
+
+@lru_cache(maxsize=4096)
+def _normalized_length_of(character: str) -> int:
+    return len(unicodedata.normalize("NFKC", character))
 
 
 @cache

@@ -172,7 +172,12 @@ UserNamePartRead = Annotated[str, Field(max_length=100, examples=["Ana"])]
 ProjectName = Annotated[LabelText, Field(max_length=200, examples=["Website"])]
 ProjectNameRead = Annotated[str, Field(max_length=200, examples=["Website"])]
 DescriptionRead = Annotated[str, Field(max_length=2000, examples=["Landing page"])]
-Description = Annotated[DescriptionRead, PLAIN_TEXT, AfterValidator(remove_bidi_controls)]
+Description = Annotated[
+    DescriptionRead,
+    PLAIN_TEXT,
+    AfterValidator(text_checks.check_normalized_length),
+    AfterValidator(remove_bidi_controls),
+]
 """Bidirectional controls are removed instead of rejected. Copied text has them, and a punch must not fail for that."""
 Reason = Annotated[
     str,

@@ -520,6 +520,20 @@ def test_text_whose_normal_form_just_fits_is_kept(ada):
     assert created.json()["first_name"] == fits
 
 
+def test_a_description_that_takes_searches_long_is_rejected(people, as_user):
+    ana, website = people.employee("Ana"), people.project("Website")
+    caller = as_user(ana)
+
+    rejected = caller.post("/time-entries/clock-in", json={"project_id": website.id, "description": "\ufdfa" * 223})
+    accepted = caller.post(
+        "/time-entries/clock-in", json={"project_id": website.id, "description": "\ufdfa" * 122 + "ü" * 1804}
+    )
+
+    assert rejected.status_code == 422
+    assert "too long after Unicode normalization" in rejected.text
+    assert (accepted.status_code, len(accepted.json()["description"])) == (200, 1926)
+
+
 def test_percent_and_underscore_in_a_search_are_letters(ada, people):
     for name in ("A%B", "AxB", "A_B", r"A\B", "A'B"):
         people.employee(name, email=f"{ord(name[1])}@example.com")

@@ -13,6 +13,7 @@ from app.core.text import (
     has_invisible,
     is_visible,
     name_key,
+    normalized_length,
     remove_bidi_controls,
     remove_format_controls,
 )
@@ -97,3 +98,8 @@ def test_letters_and_digits_count_in_every_script_but_only_visible_ones():
 
 def test_bidirectional_marks_stay_and_what_reorders_other_text_goes():
     assert remove_bidi_controls("\u202e\u2066a\u2069\u202c \u200fb\u061c") == "a \u200fb\u061c"
+
+
+@given(some.text())
+def test_the_normalized_length_is_never_shorter_than_the_text_in_nfkc(text):
+    assert normalized_length(text) >= len(unicodedata.normalize("NFKC", text))
