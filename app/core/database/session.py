@@ -100,9 +100,9 @@ class Session(SQLModelSession):
     def read_schema_objects(self, tables: Set[str]) -> dict[str, str]:
         """Return definitions by kind and name: on SQLite of all tables, indexes, triggers and views.
 
-        On PostgreSQL, of the triggers, rules, policies, exclusion constraints and partial unique indexes of these
-        tables, and of the database's event triggers, with digests as definitions. It also returns which tables have row
-        security, and what calls functions that are not the server's own.
+        On PostgreSQL, of the columns, triggers, rules, policies, constraints and unique indexes of these tables, and of
+        the database's event triggers, with digests as definitions. It also returns which tables have row security or
+        are unlogged, and what calls functions that are not the server's own.
         """
         return self.operations.read_schema_objects(self.connection(), tables)
 

@@ -6,14 +6,18 @@ events can be changed.
 
 from sqlalchemy import select
 
-from app.core.database.migrations import create_sqlite_schema, head_revision
+from app.core.database.migrations import create_sqlite_schema, current_revisions, head_revision
+from app.core.database.postgresql.table_definitions import expected_definitions
 from app.core.database.session import Session
-from app.models.metadata import own_tables
+from app.models.metadata import all_tables, own_tables
 from app.models.tables import AUDIT_CHAIN, NAMED_LOCK
 from app.services.access.locks import RULES_ROW
 from app.services.audit.recorder import ORGANISATION_CHAIN
 
 POSTGRESQL_GUARDS = {
+    "constraint ck_time_entry_ends_after_start on time_entry": "7924b669d9d4d56249d2bb2c6ec53b50",
+    "constraint ck_user_not_their_own_manager on user": "00aa2fa20b6dc256aa40bc6f9d738760",
+    "constraint ck_user_role on user": "98a28ffcd8433d53ea882bd01e92c99b",
     "exclusion constraint on time_entry": "040fa373dca3cae738ff41263587ffca",
     "partial unique index on time_entry": "dce0e03c90eb5e1ff3a0f52c067b2647",
     "trigger audit_chain_only_grows_row on audit_chain": "1fe3e028646f95884c4c414f2288bebd",
@@ -24,15 +28,16 @@ POSTGRESQL_GUARDS = {
 }
 """The guards at this version's revision on PostgreSQL, with a digest of each definition.
 
-Other constraints, indexes and tables are not compared, because an operator may add partitions and indexes.
+Columns, foreign keys and unique keys are compared with the models. Other constraints, indexes and tables are not
+compared, because an operator may add partitions and indexes.
 """
 KNOWN_VERSIONS = range(15, 19)
 """Major versions of PostgreSQL that word the guards as the digests need it. Migrations were run on each."""
-_WORDED_GUARDS = ("exclusion constraint ", "partial unique index ")
+_WORDED_GUARDS = ("constraint ck_", "exclusion constraint ", "partial unique index ")
 """Guards whose definitions PostgreSQL words. Those of triggers are the text of the migrations."""
 _FORBIDDEN_KINDS = (
     "trigger ", "event trigger ", "view ", "rule ", "policy ", "row security ", "function ", "operator ", "cast ",
-    "setting ", "relation ",
+    "setting ", "relation ", "unlogged storage ",
 )  # fmt: skip
 """Kinds of objects that nobody may add. An additional index or table changes no row, unless it calls a function."""
 
@@ -54,10 +59,11 @@ def find_differences(session: Session, revision: str | None = None) -> list[str]
 
     What `find_unknown_wording` returns is no difference.
     """
+    revision = revision or head_revision()
     objects = session.read_schema_objects(own_tables())
-    expected = POSTGRESQL_GUARDS
+    expected = POSTGRESQL_GUARDS | expected_definitions(all_tables())
     if session.settings.is_sqlite:
-        expected = create_sqlite_schema(session.keyring, revision or head_revision())
+        expected = create_sqlite_schema(session.keyring, revision)
     is_unknown = _unknown_version(session) is not None
     added = [f"The {name} was added." for name in objects.keys() - expected.keys() if name.startswith(_FORBIDDEN_KINDS)]
     missing = [f"The {name} is missing." for name in expected.keys() - objects.keys()]
@@ -66,7 +72,9 @@ def find_differences(session: Session, revision: str | None = None) -> list[str]
         for name in expected.keys() & objects.keys()
         if expected[name] != objects[name] and not (is_unknown and name.startswith(_WORDED_GUARDS))
     ]
-    return sorted(missing) + sorted(changed) + sorted(added)
+    revisions = current_revisions(session.connection())
+    other = [f"The revision is {', '.join(sorted(revisions))}, not {revision}."] if revisions != {revision} else []
+    return other + sorted(missing) + sorted(changed) + sorted(added)
 
 
 def find_unknown_wording(session: Session) -> list[str]:

@@ -49,8 +49,8 @@ def prepare(settings: Settings, *, at: datetime) -> list[str]:
 def _check_schema(session: Session) -> list[str]:
     """Return a warning for each difference from the migrations. Raises UnusableDatabase in production.
 
-    The schema of a newer version, during a rolling upgrade, is not compared. A row that transactions lock is always
-    needed, also in development.
+    The schema of a newer version, during a rolling upgrade, is not compared, which is a warning too. A row that
+    transactions lock is always needed, also in development.
     """
     if hidden := session.find_hidden_tables(own_tables()):
         raise UnusableDatabase(
@@ -60,8 +60,9 @@ def _check_schema(session: Session) -> list[str]:
         raise UnusableDatabase(
             f"{' '.join(missing)} Find out who deleted it, and insert it again (docs/operations.md)."
         )
-    if current_revisions(session.connection()) != {head_revision()}:
-        return []
+    if (revisions := current_revisions(session.connection())) != {head_revision()}:
+        newer = ", ".join(sorted(revisions))
+        return [f"The schema is at revision {newer} of a newer version, so it was not compared with the migrations."]
     differences = find_differences(session)
     if differences and session.settings.ENVIRONMENT is Environment.production:
         raise UnusableDatabase(

@@ -76,6 +76,7 @@ class PostgreSQLOperations:
         return connection.execute(ids).scalars().all()
 
     def read_schema_objects(self, connection: Connection, tables: Set[str]) -> dict[str, str]:
+        connection.exec_driver_sql("SET LOCAL quote_all_identifiers = off")  # it changes the text of definitions
         rows = connection.exec_driver_sql(SCHEMA_OBJECTS, {"tables": list(tables)})
         return {row[0]: row[1] for row in rows}
 

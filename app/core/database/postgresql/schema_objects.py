@@ -2,6 +2,7 @@
 
 from app.core.database.postgresql.catalog import OWN_TABLES
 from app.core.database.postgresql.search_path import ROLE_SETTINGS
+from app.core.database.postgresql.table_definitions import TABLE_DEFINITIONS
 
 _STORAGE_PARAMETERS = r" WITH \([a-z_]+=[^)]*\)"
 _GUARDS = rf"""
@@ -55,7 +56,8 @@ _OVERLOADS = """
 For arguments that fit better, or as well, PostgreSQL prefers it to the server's own.
 """
 SCHEMA_OBJECTS = f"""
-    {OWN_TABLES}, {_GUARDS}, {_CODE}, {_OVERLOADS}, {ROLE_SETTINGS}, objects (kind, name, root, definition) AS (
+    {OWN_TABLES}, {_GUARDS}, {_CODE}, {_OVERLOADS}, {ROLE_SETTINGS}, {TABLE_DEFINITIONS},
+    objects (kind, name, root, definition) AS (
         SELECT 'trigger', tgname, root,
             concat_ws(' ', tgtype, tgenabled, tgattr, tgqual, prosrc, proconfig, prosecdef, lanname)
         FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_proc ON pg_proc.oid = tgfoid
@@ -81,6 +83,7 @@ SCHEMA_OBJECTS = f"""
         UNION ALL SELECT 'relation', concat(nspname, '.', relname), NULL, ''
         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN servants ON rolname = nspname
         WHERE relname = ANY(%(tables)s) AND nspname <> current_schema()
+        UNION ALL SELECT * FROM definitions
     )
     SELECT concat_ws(' on ', concat_ws(' ', kind, nullif(name, '')), root),
         string_agg(DISTINCT left(encode(sha256(convert_to(definition, 'UTF8')), 'hex'), 32), ' ')

@@ -32,6 +32,9 @@ ROLE_SETTINGS = """
     ),
     foreign_settings (name, role) AS (
         SELECT name, role FROM settings WHERE name = 'session_replication_role' AND value <> 'origin'
+            OR name = 'synchronous_commit' AND lower(value) IN ('off', 'false', 'no', '0')
+        UNION ALL SELECT name, 'this connection' FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off'
+            AND source NOT LIKE '%%user' AND source <> 'database'
         UNION ALL SELECT 'search_path', role FROM searched JOIN pg_namespace ON nspname = schema
         GROUP BY role, value
         HAVING min(position) FILTER (WHERE schema <> 'pg_catalog') IS DISTINCT FROM
