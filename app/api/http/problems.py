@@ -268,7 +268,7 @@ def _is_sqlite_unavailable(error: DBAPIError) -> bool:
     message = str(error.orig)
     return any(
         fragment in message
-        for fragment in ("locked", "disk I/O", "disk is full", "unable to open", "readonly", "file was ")  # FileGuard
+        for fragment in ("locked", "disk I/O", "disk is full", "unable to open", "readonly", "interrupted", "file was ")
     )
 
 

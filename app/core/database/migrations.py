@@ -229,7 +229,7 @@ def _connect_writer(database: Database) -> Connection:
     Switching a new SQLite file to WAL ignores the busy timeout. It is therefore retried when several processes start at
     once.
     """
-    writer = database.engine.execution_options(writes=True)
+    writer = database.engine.execution_options(writes=True, migrates=True)
     deadline = time.monotonic() + database.settings.DB_LOCK_TIMEOUT_SECONDS
     while True:
         try:

@@ -53,7 +53,7 @@ class Session(SQLModelSession):
         self.operations.execute_later(self.connection(), statement, values)
 
     def set_statement_timeout(self, seconds: int) -> None:
-        """Set the timeout in seconds for each statement of this transaction. SQLite has no timeout."""
+        """Set the timeout in seconds for each statement of this transaction."""
         self.operations.set_statement_timeout(self.connection(), seconds)
 
     def set_lock_timeout(self, milliseconds: int) -> None:

@@ -1,9 +1,11 @@
 """The SQLAlchemy engine for an SQLite file: pragmas, and explicit BEGIN and ROLLBACK."""
 
+import math
 import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -13,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import create_engine
 
 from app.core.config.settings import Settings
+from app.core.database.sqlite.statement_timeout import TimedConnection
 from app.core.spreadsheet import escape_formula
-from app.core.text import fold
 
 POOL_WAIT_SECONDS = 2
 LOG_HEADER_BYTES, FRAME_HEADER_BYTES = 32, 24
@@ -38,10 +40,11 @@ def sqlite_engine(settings: Settings) -> Engine:
             "check_same_thread": False,
             "isolation_level": None,
             "timeout": settings.DB_LOCK_TIMEOUT_SECONDS,
+            "factory": TimedConnection,
         },
     )
     FileGuard(str(url.database)).listen_to(engine)
-    event.listen(engine, "begin", _begin_transaction)
+    event.listen(engine, "begin", partial(_begin_transaction, timeout_seconds=settings.DB_STATEMENT_TIMEOUT_SECONDS))
     event.listen(engine, "reset", _roll_back)
     return engine
 
@@ -222,11 +225,19 @@ def _set_pragmas(connection: DBAPIConnection, _record: object) -> None:
     ):
         connection.execute(f"PRAGMA {pragma}")
     connection.create_function(escape_formula.__name__, 2, escape_formula, deterministic=True)
-    connection.create_function(fold.__name__, 1, fold, deterministic=True)
 
 
-def _begin_transaction(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
+def set_statement_timeout(connection: Connection, seconds: float) -> None:
+    """Set the timeout in seconds for each call of this transaction."""
+    dbapi_connection = connection.connection.dbapi_connection
+    assert isinstance(dbapi_connection, TimedConnection)
+    dbapi_connection.timeout_seconds = seconds
+
+
+def _begin_transaction(connection: Connection, *, timeout_seconds: float) -> None:
+    options = connection.get_execution_options()
+    set_statement_timeout(connection, math.inf if options.get("migrates", False) else timeout_seconds)
+    writes = options.get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, func, select
 
 from app.core.database.execution_options import FETCH_SIZE
+from app.core.database.sqlite.engine import set_statement_timeout
 
 _SCHEMA_OBJECTS = """
     SELECT lower(type) || ' ' || name, sql FROM sqlite_master
@@ -20,7 +22,7 @@ _MAX_NAMED_DAMAGES = 20
 
 
 class SQLiteOperations:
-    """Operations without deferred statements, timeouts or locks: a write transaction locks the whole file."""
+    """Operations without deferred statements and locks: a write transaction locks the whole file."""
 
     def execute_later(
         self, connection: Connection, statement: Insert | Update | Delete, values: dict[str, Any]
@@ -28,13 +30,13 @@ class SQLiteOperations:
         connection.execute(statement, values)
 
     def set_statement_timeout(self, connection: Connection, seconds: int) -> None:
-        """Do nothing: SQLite has no timeouts."""
+        set_statement_timeout(connection, seconds)
 
     def set_lock_timeout(self, connection: Connection, milliseconds: int) -> None:
         """Do nothing: the write transaction has locked the whole file already."""
 
     def disable_timeouts(self, connection: Connection) -> None:
-        """Do nothing: SQLite has no timeouts."""
+        set_statement_timeout(connection, math.inf)
 
     def lock_keys(self, connection: Connection, *keys: str) -> None:
         """Do nothing: the write transaction has locked the whole file already."""
