@@ -45,9 +45,9 @@ def run_strict_server(db_url="sqlite:///unused.db", **settings):
         yield server
 
 
-def connect(server):
+def connect(server, *, source="127.0.0.1"):
     address = httpx.URL(server.base_url)
-    return socket.create_connection((address.host, address.port), timeout=SECONDS)
+    return socket.create_connection((address.host, address.port), timeout=SECONDS, source_address=(source, 0))
 
 
 def read_answer(client):
@@ -281,13 +281,38 @@ def test_who_never_reads_a_file_loses_the_connection_long_before_the_files_time_
 
 def test_a_worker_has_only_so_many_connections():
     with run_strict_server(MAX_CONNECTIONS=2, HEADER_TIMEOUT_SECONDS=600) as server, ExitStack() as stack:
-        first, second, third = (stack.enter_context(connect(server)) for _ in range(3))
+        first, second, third = (stack.enter_context(connect(server, source=f"127.0.0.{n}")) for n in (1, 2, 3))
 
         assert read_rest(third).startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n")
         second.sendall(WELCOME)
         assert second.recv(65536).startswith(b"HTTP/1.1 200 ")
         first.close()
         assert becomes_true(lambda: _is_served(server))
+
+
+def test_one_client_leaves_half_of_the_connections_to_others():
+    with run_strict_server(MAX_CONNECTIONS=4, HEADER_TIMEOUT_SECONDS=600) as server, ExitStack() as stack:
+        *_, last = [stack.enter_context(connect(server)) for _ in range(3)]
+        ana, bob = (stack.enter_context(connect(server, source="127.0.0.2")) for _ in range(2))
+
+        assert read_rest(last).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert _is_answered(ana)
+        assert _is_answered(bob)
+
+
+def test_a_trusted_proxy_may_have_all_connections():
+    with (
+        run_strict_server(MAX_CONNECTIONS=4, HEADER_TIMEOUT_SECONDS=600, TRUSTED_PROXIES=["127.0.0.0/24"]) as server,
+        ExitStack() as stack,
+    ):
+        clients = [stack.enter_context(connect(server)) for _ in range(4)]
+
+        assert all(_is_answered(client) for client in clients)
+
+
+def _is_answered(client):
+    client.sendall(WELCOME)
+    return client.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def _is_served(server):

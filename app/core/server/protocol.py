@@ -26,7 +26,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     - more than MAX_HEAD_BYTES of headers were received, checked after each read;
     - more than MAX_PIPELINED requests are queued behind the current one;
     - the client acknowledges no data of the response for RESPONSE_WRITE_TIMEOUT_SECONDS (Linux only);
-    - the worker process already has MAX_CONNECTIONS: the response is 503, and no request is read.
+    - the worker process already has MAX_CONNECTIONS, or half of them from one network: the response is 503, and no
+      request is read.
     """
 
     _pending_bytes = 0
@@ -40,9 +41,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._settings = self.config.loaded_app.state.runtime.settings
+        runtime = self.config.loaded_app.state.runtime
+        self._settings, self._limiter = runtime.settings, runtime.connection_limiter
+        self._address = None if self.client is None else self.client[0]
         self._start_head_timer()
-        if len(self.connections) > self._settings.MAX_CONNECTIONS:
+        self._is_counted = self._limiter.open(self._address)
+        if not self._is_counted:
             transport.write(_TOO_MANY_CONNECTIONS)
             transport.close()
         elif hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -51,6 +55,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_timer.cancel()
+        if self._is_counted:
+            self._limiter.close(self._address)
         for cycle in self._cycles:  # uvicorn notifies only the last one, which may be queued
             cycle.disconnected = True
             cycle.message_event.set()

@@ -13,6 +13,7 @@ from app.core.observability import metrics
 from app.core.security.access_tokens import TokenSigner
 from app.core.security.passwords import PasswordHasher
 from app.core.server.concurrency_limit import ConcurrencyLimiter
+from app.core.server.connection_limit import ConnectionLimiter
 from app.core.server.export_limit import ExportLimiter
 from app.core.server.rate_limit import RateLimiter, WriteLimiter
 from app.core.server.spool import Spool
@@ -49,6 +50,7 @@ class Runtime:
         self.rate_limiter = RateLimiter(settings.REQUESTS_PER_MINUTE)
         self.write_limiter = WriteLimiter(settings.MAX_AUDIT_MIB_PER_HOUR)
         self.export_limiter = ExportLimiter()
+        self.connection_limiter = ConnectionLimiter(settings)
         self._background_tasks: dict[object, asyncio.Task[None]] = {}
 
     def run_in_background(self, key: object, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
