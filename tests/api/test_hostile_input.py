@@ -104,10 +104,11 @@ def test_nobody_writes_a_field_that_the_body_does_not_list(server, ada):
 def test_an_object_with_very_many_fields_is_one_error(ada):
     """Anybody can send one to the operations without a credential. An error for each field would take a second."""
     fields = {f"field{number}": "1" for number in range(10_000)}
+    small = dict(islice(fields.items(), 1_000))  # the most that fits in a body below /auth/
     operations = [{"action": "create", **fields} for _ in range(3)]
 
     for operation in WITH_JSON:
-        answer = operation.send(ada, body=fields)
+        answer = operation.send(ada, body=small if "/auth/" in operation.path else fields)
 
         assert answer.status_code == 422, operation.name
         assert [error["loc"] for error in answer.json()["errors"]] == [["body"]], operation.name

@@ -19,6 +19,7 @@ from app.cli.common import write_atomically
 from app.core.archive import MANIFEST_MIB
 from app.core.database.migrations import SchemaState, detect_schema_state, head_revision
 from app.core.database.postgresql.dump import ProgramFailed, find_program
+from app.core.database.retry import run_with_retry
 from app.core.database.session import Database
 from app.core.security.hash_chain import HashChainKeys
 from app.core.time.clock import utc_now
@@ -645,7 +646,7 @@ def test_a_restore_is_never_in_a_deadlock_with_an_admin(run_command, people, dat
             administration.deactivate(session, Actor(ada.id, ada.role, "UTC"), ana.id, at=utc_now())
 
     restore = Thread(target=lambda: results.append(run_command("restore", "monday", "--force")))
-    admin = Thread(target=deactivate)
+    admin = Thread(target=lambda: run_with_retry(deactivate, lock_wait_seconds=30))  # as the service retries it
     with database.read_transaction() as export:
         export.execute(select(USER.c.id)).all()
         restore.start()
