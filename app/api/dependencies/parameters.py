@@ -50,18 +50,19 @@ class Page:
     request: Request
 
     def set_headers(self, response: Response, page: PageRows[Any]) -> None:
-        """Set X-Total-Count, and Link if there is a next page. It continues with `skip` if the request has it."""
+        """Set X-Total-Count, and Link if there is a next page. It continues with `skip` if the request skips items."""
         response.headers["X-Total-Count"] = str(page.total)
         if page.last_id is None:
             return
-        has_skip = "skip" in self.request.query_params
-        place = {"skip": self.ids.skip + self.ids.limit} if has_skip else {"cursor": encode_cursor(page.last_id)}
+        skip = self.ids.skip
+        place = {"skip": skip + self.ids.limit} if skip else {"cursor": encode_cursor(page.last_id)}
         _set_next(self.request, response, {**place, "limit": self.ids.limit})
 
 
 def _set_next(request: Request, response: Response, changed: dict[str, Any]) -> None:
-    """Set Link to the URL of this request with other parameters."""
-    query = urlencode(dict(request.query_params) | changed)
+    """Set Link to the URL of this request with other parameters. `skip` is kept only if it is one of them."""
+    params = {name: value for name, value in request.query_params.items() if name != "skip"}
+    query = urlencode(params | changed)
     response.headers["Link"] = f'<{external_path(request)}?{query}>; rel="next"'
 
 
@@ -88,7 +89,7 @@ async def _get_page(
 ) -> Page:
     if cursor is None:
         return Page(PageOfIds(limit, skip=skip), request)
-    if "skip" in request.query_params:
+    if skip:  # 0 is the default, which Swagger UI and generated clients send
         raise InvalidCursor("Send either cursor or skip, but not both.")
     (after,) = decode_cursor(cursor, 1)
     return Page(PageOfIds(limit, after=min(after, MAX_ID)), request)
