@@ -8,6 +8,8 @@ from sqlmodel import Field, SQLModel
 from app.core.database.column_types import Instant
 
 OPEN = text("end_time IS NULL")
+# SQLite uses a partial index only for a condition of the same text, and SQLAlchemy renders this one.
+_FLAGGED_ON_SQLITE = text("needs_review = 1")
 
 
 class TimeEntry(SQLModel, table=True):
@@ -24,6 +26,12 @@ class TimeEntry(SQLModel, table=True):
         Index("ix_time_entry_user_id_start_time", "user_id", "start_time"),
         Index("ix_time_entry_start_time", "start_time", "id"),
         Index("ix_time_entry_project_id", "project_id"),
+        Index(
+            "ix_time_entry_needs_review",
+            "start_time",
+            sqlite_where=_FLAGGED_ON_SQLITE,
+            postgresql_where=text("needs_review"),
+        ),
         ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_time_entry_user_id_user"),
         ForeignKeyConstraint(["project_id"], ["project.id"], name="fk_time_entry_project_id_project"),
         {"sqlite_autoincrement": True},

@@ -45,6 +45,7 @@ CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON ONLY time_entry (user_id)
 CREATE INDEX ix_time_entry_user_id_start_time ON ONLY time_entry (user_id, start_time);
 CREATE INDEX ix_time_entry_start_time ON ONLY time_entry (start_time, id);
 CREATE INDEX ix_time_entry_project_id ON ONLY time_entry (project_id);
+CREATE INDEX ix_time_entry_needs_review ON ONLY time_entry (start_time) WHERE needs_review;
 DO $$ BEGIN
     FOR part IN 0..63 LOOP
         EXECUTE format('CREATE INDEX ix_time_entry_id_p%1$s ON time_entry_p%1$s (id)', part);
@@ -66,6 +67,10 @@ DO $$ BEGIN
         EXECUTE format('ALTER INDEX ix_time_entry_start_time ATTACH PARTITION ix_time_entry_start_time_p%s', part);
         EXECUTE format('CREATE INDEX ix_time_entry_project_id_p%1$s ON time_entry_p%1$s (project_id)', part);
         EXECUTE format('ALTER INDEX ix_time_entry_project_id ATTACH PARTITION ix_time_entry_project_id_p%s', part);
+        EXECUTE format(
+            'CREATE INDEX ix_time_entry_needs_review_p%1$s ON time_entry_p%1$s (start_time) WHERE needs_review', part
+        );
+        EXECUTE format('ALTER INDEX ix_time_entry_needs_review ATTACH PARTITION ix_time_entry_needs_review_p%s', part);
         EXECUTE format(
             'ALTER TABLE time_entry_p%1$s ADD CONSTRAINT ex_time_entry_no_overlap_p%1$s EXCLUDE USING gist '
             '(int4range(user_id, user_id, ''[]'') WITH =, tstzrange(start_time, end_time) WITH &&)', part

@@ -245,6 +245,7 @@ CONSTRAINT ck_time_entry_ends_after_start CHECK (end_time >= start_time),
 CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY(user_id) REFERENCES user (id),
 CONSTRAINT fk_time_entry_project_id_project FOREIGN KEY(project_id) REFERENCES project (id)
 )
+CREATE INDEX ix_time_entry_needs_review ON time_entry (start_time) WHERE needs_review = 1
 CREATE INDEX ix_time_entry_project_id ON time_entry (project_id)
 CREATE INDEX ix_time_entry_start_time ON time_entry (start_time, id)
 CREATE INDEX ix_time_entry_user_id_start_time ON time_entry (user_id, start_time)
@@ -413,6 +414,7 @@ CREATE INDEX ix_login_session_expires_at ON public.login_session USING btree (ex
 CREATE INDEX ix_login_session_user_id ON public.login_session USING btree (user_id)
 CREATE INDEX ix_project_member_user_id ON public.project_member USING btree (user_id)
 CREATE INDEX ix_refused_login_due_at ON public.refused_login USING btree (due_at)
+CREATE INDEX ix_time_entry_needs_review ON public.time_entry USING btree (start_time) WHERE needs_review
 CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
 CREATE INDEX ix_time_entry_start_time ON public.time_entry USING btree (start_time, id)
 CREATE INDEX ix_time_entry_user_id_start_time ON public.time_entry USING btree (user_id, start_time)

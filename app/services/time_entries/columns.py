@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, func, literal, select
+from sqlalchemy import ColumnElement, Select, Text, func, literal, select, union_all
 
 from app.core.database.execution_options import FETCH_SIZE
 from app.core.database.rendering import CellType, json_object, json_value
@@ -21,6 +21,12 @@ from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import ResolvedPeriod
 from app.services.calendar.segments import entry_segments
 from app.services.time_entries.entries import needs_review_clause
+
+_LISTED = ENTRY.alias("listed")
+# Each has a partial index. SQLite does not choose them for an OR, and would read all entries of the period.
+_FLAGGED_OR_OPEN = union_all(
+    select(_LISTED.c.id).where(_LISTED.c.needs_review), select(_LISTED.c.id).where(_LISTED.c.end_time.is_(None))
+)
 
 
 class EntryRows:
@@ -70,7 +76,8 @@ class EntryRows:
         """Count the entries that need review. An entry with several segments counts once."""
         of_users = select(func.count()).select_from(ENTRY).join(USER, USER.c.id == ENTRY.c.user_id)
         is_counted = self._users, self._is_entry_included, needs_review_clause(self.session, ENTRY, at=self._at)
-        return int(self.session.execute(of_users.where(*is_counted)).scalar_one())
+        is_flagged_or_open = ENTRY.c.id.in_(_FLAGGED_OR_OPEN)
+        return int(self.session.execute(of_users.where(is_flagged_or_open, *is_counted)).scalar_one())
 
     def select(self, *expressions: ColumnElement[Any], newest_first: bool = False) -> Select[Any]:
         """Return the statement that selects the expressions for each row, ordered by user and start.
