@@ -51,47 +51,50 @@ TAGS = [
     {"name": "admin: audit", "description": "The audit log. For admins."},
     {"name": "health", "description": "Health checks and metrics. For operators."},
 ]
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "An error response (RFC 9457). `code` is stable and identifies the error.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code", "instance", "request_id"],
-    "properties": {
-        "type": {"type": "string", "maxLength": 200},
-        "title": {"type": "string", "maxLength": 200},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {"type": "string", "maxLength": 1000},
-        "code": {"type": "string", "maxLength": 64},
-        "instance": {"type": "string", "maxLength": 2000},
-        "request_id": {"type": "string", "maxLength": 64},
-        "entry_id": {"type": "integer", "minimum": 1, "maximum": MAX_ENTRY_ID},
-        "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
-        "error_count": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
-        "errors": {
-            "type": "array",
-            "maxItems": 100,
-            "items": {
-                "type": "object",
-                "required": ["loc", "message", "type"],
-                "properties": {
-                    "loc": {
-                        "type": "array",
-                        "maxItems": 100,
-                        "description": "Place of the value in the request.",
-                        "items": {
-                            "anyOf": [
-                                {"type": "string", "maxLength": 100},
-                                {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
-                            ]
-                        },
-                    },
-                    "message": {"type": "string", "maxLength": 2000},
-                    "type": {"type": "string", "maxLength": 100},
-                },
-            },
+PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
+    "Problem": {
+        "title": "Problem",
+        "description": "An error response (RFC 9457). `code` is stable and identifies the error.",
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "code", "instance", "request_id"],
+        "properties": {
+            "type": {"type": "string", "maxLength": 200},
+            "title": {"type": "string", "maxLength": 200},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string", "maxLength": 1000},
+            "code": {"type": "string", "maxLength": 64},
+            "instance": {"type": "string", "maxLength": 2000},
+            "request_id": {"type": "string", "maxLength": 64},
+            "entry_id": {"type": "integer", "minimum": 1, "maximum": MAX_ENTRY_ID},
+            "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            "error_count": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            "errors": {"type": "array", "maxItems": 100, "items": {"$ref": "#/components/schemas/FieldError"}},
         },
     },
+    "FieldError": {
+        "title": "FieldError",
+        "type": "object",
+        "required": ["loc", "message", "type"],
+        "properties": {
+            "loc": {
+                "type": "array",
+                "maxItems": 100,
+                "description": "Place of the value in the request.",
+                "items": {"$ref": "#/components/schemas/LocationPart"},
+            },
+            "message": {"type": "string", "maxLength": 2000},
+            "type": {"type": "string", "maxLength": 100, "description": "Stable kind of the error."},
+        },
+    },
+    "LocationPart": {
+        "title": "LocationPart",
+        "anyOf": [
+            {"type": "string", "maxLength": 100},
+            {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+        ],
+    },
 }
+"""Errors as JSON. Each object and union has a name, because generators of clients would invent one."""
 
 
 def operation_id(route: APIRoute) -> str:
@@ -127,7 +130,7 @@ def install_openapi(app: FastAPI) -> None:
                     complete_response(operation)
                     add_headers(operation)
                     _add_body_example(operation, schemas)
-            schemas["Problem"] = deepcopy(PROBLEM_SCHEMA)
+            schemas |= deepcopy(PROBLEM_SCHEMAS)
             complete_schemas(schemas)
             document["components"]["headers"] = HEADERS
             document["components"]["responses"] = responses = shared_responses()

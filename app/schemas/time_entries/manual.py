@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.types import MAX_ID, Description, EntryId, Id, InputInstant, Reason, RequestModel, ResponseModel
@@ -74,7 +75,11 @@ class BulkDelete(RequestModel):
     reason: Reason
 
 
-BulkOperation = Annotated[BulkCreate | BulkChange | BulkDelete, Field(discriminator="action")]
+# A named type has a component of its own in the OpenAPI document, and so the same name in every generated client.
+BulkOperation = TypeAliasType(
+    "BulkOperation",
+    Annotated[BulkCreate | BulkChange | BulkDelete, Field(discriminator="action", title="BulkOperation")],
+)
 
 
 def _require_distinct_ids(operations: list[BulkCreate | BulkChange | BulkDelete]) -> list[Any]:

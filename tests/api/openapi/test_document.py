@@ -185,6 +185,17 @@ def test_schema_titles_are_unique_and_hold_no_module_path():
     assert [title for title in titles if not re.fullmatch("([A-Z][a-z]*)+", title)] == []
 
 
+def test_each_object_and_each_union_in_a_list_has_a_name():
+    """Generators of clients invent names for others, such as `ProblemErrorsInnerLocInner`."""
+    components = {f"components.schemas.{name}" for name in SCHEMAS}
+    objects = {location for location, schema in ALL_SCHEMAS.items() if "properties" in schema}
+    unions = {
+        location for location, schema in ALL_SCHEMAS.items() if {"anyOf", "oneOf"} & schema.get("items", {}).keys()
+    }
+
+    assert objects - components == unions == set()
+
+
 def test_every_body_lists_its_fields_and_refuses_others():
     open_ones = [
         location
