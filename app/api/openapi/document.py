@@ -20,7 +20,7 @@ Record working time to the second: clock in and out, correct entries, report and
 **Try it here:**
 
 1. Click *Authorize*, and enter your e-mail address as the username and your password. With a second factor, send
-   `POST /auth/login` with `otp`, and enter the `access_token` under *AccessToken*.
+   `POST /auth/login` with `otp`, and enter the `access_token` under *AccessToken*, further up.
 2. A new server has no projects. As an admin, create one with `POST /admin/projects`. Its response has the `id`.
    `GET /projects` lists the projects that you may clock in on.
 3. Clock in with `POST /time-entries/clock-in` and that `id` as `project_id`.
@@ -135,7 +135,9 @@ def install_openapi(app: FastAPI) -> None:
             document["components"]["headers"] = HEADERS
             document["components"]["responses"] = responses = shared_responses()
             add_shared_headers(responses)
-            document["components"]["securitySchemes"] |= SECURITY_SCHEMES
+            # The password form last, because Swagger UI focuses the last scheme.
+            schemes = SECURITY_SCHEMES | document["components"]["securitySchemes"]
+            document["components"]["securitySchemes"] = schemes
             app.openapi_schema = document_below("", document)
         return app.openapi_schema
 

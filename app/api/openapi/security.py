@@ -16,17 +16,17 @@ SCOPES = {
     TokenScope.admin: "Administer users and projects, and read the audit log.",
 }
 SECURITY_SCHEMES = {
-    ACCESS_TOKEN_SCHEME: {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "The `access_token` of `POST /auth/login`. Use this scheme if you have a second factor.",
-    },
     API_TOKEN_SCHEME: {
         "type": "http",
         "scheme": "bearer",
         "description": "An API token that has one of the scopes under `OAuth2PasswordBearer` of the operation. It "
         "never exceeds the rights of its user's role.",
+    },
+    ACCESS_TOKEN_SCHEME: {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The `access_token` of `POST /auth/login`. Use this scheme if you have a second factor.",
     },
 }
 

@@ -310,6 +310,11 @@ def test_the_authorize_button_knows_the_login():
     assert "application/x-www-form-urlencoded" in OPERATIONS["POST /api/v1/auth/login"]["requestBody"]["content"]
 
 
+def test_the_authorize_dialog_opens_at_the_password_form():
+    """Swagger UI shows the schemes in this order and focuses the field of the last one."""
+    assert list(DOCUMENT["components"]["securitySchemes"]) == ["ApiToken", "AccessToken", "OAuth2PasswordBearer"]
+
+
 @pytest.mark.parametrize(
     ("name", "scopes"),
     [
