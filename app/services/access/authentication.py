@@ -1,6 +1,6 @@
 """Authentication: find the user of an access token or API token, and read the user's current state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -51,7 +51,7 @@ def authenticate_unlocked(session: Session, claims: Claims) -> Actor:
     return _read_actor(session, claims, {})
 
 
-def _read_actor(session: Session, claims: Claims, options: dict[str, str]) -> Actor:
+def _read_actor(session: Session, claims: Claims, options: Mapping[str, Any]) -> Actor:
     statement = require_credential(_ACTOR_QUERY, claims)
     row = session.execute(statement, credential_params(claims), execution_options=options).one_or_none()
     return actor_from_row(session, row, claims)

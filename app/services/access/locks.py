@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import select
 
-from app.core.database.execution_options import SEND_FIRST
-from app.core.database.postgresql.operations import render_key_lock
+from app.core.database.execution_options import SEND_FIRST, Statements
+from app.core.database.postgresql.operations import key_lock
 from app.core.database.session import DatabaseUnavailable, Session
 from app.models.tables import NAMED_LOCK, USER
 from app.models.users import User
@@ -18,9 +18,10 @@ from app.services.access.errors import UserNotFound
 RULES_ROW = "people"
 """The row of `global_lock` that `lock_user_rules` locks. A migration inserts it."""
 _RULES_KEY = "user rules"
+_LOCK_USERS = 'SELECT id FROM "user" WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE'
 ROW_WAIT_MS = 200
 """Time for which a holder of the user rules waits for a row. Meanwhile, corrections for other users wait too."""
-_LOCK_RULES, _SHARE_RULES = render_key_lock(_RULES_KEY), render_key_lock(_RULES_KEY, shared=True)
+_LOCK_RULES, _SHARE_RULES = key_lock(_RULES_KEY), key_lock(_RULES_KEY, shared=True)
 
 
 def lock_users(session: Session, *user_ids: int) -> list[User]:
@@ -48,7 +49,7 @@ def lock_users_skip_locked(session: Session, user_ids: Iterable[int]) -> list[in
     return list(session.scalars(users.with_for_update(key_share=True, skip_locked=True)))
 
 
-def user_lock_options(*user_ids: int) -> dict[str, str]:
+def user_lock_options(*user_ids: int) -> dict[str, Statements]:
     """Return execution options that lock the users' rows before the statement, sent together with it.
 
     The lock is a separate statement. The statement after it takes its snapshot when the lock is granted, so it sees
@@ -60,9 +61,8 @@ def user_lock_options(*user_ids: int) -> dict[str, str]:
     held back, because that version has no shared lock.
     """
     ids = sorted(set(user_ids))
-    rules = _SHARE_RULES if len(ids) > 1 else ""
-    listed = ", ".join(str(int(user_id)) for user_id in ids)
-    return {SEND_FIRST: f'{rules}SELECT id FROM "user" WHERE id IN ({listed}) ORDER BY id FOR NO KEY UPDATE; '}  # noqa: S608 - ints
+    lock = (_LOCK_USERS, {"ids": ids})
+    return {SEND_FIRST: [_SHARE_RULES, lock] if len(ids) > 1 else [lock]}
 
 
 def lock_user_rules(session: Session) -> None:
@@ -78,7 +78,7 @@ def lock_user_rules(session: Session) -> None:
     Raises DatabaseUnavailable if somebody deleted the row, because the statement would lock nothing then.
     """
     row = select(NAMED_LOCK.c.name).where(NAMED_LOCK.c.name == RULES_ROW).with_for_update()
-    if session.execute(row, execution_options={SEND_FIRST: _LOCK_RULES}).one_or_none() is None:
+    if session.execute(row, execution_options={SEND_FIRST: [_LOCK_RULES]}).one_or_none() is None:
         raise DatabaseUnavailable(
             f"The row {RULES_ROW} of global_lock is missing. Ask the operator to insert it again."
         )

@@ -42,7 +42,7 @@ _OPEN_ALIAS = ENTRY.alias("open_entry")
 _LAST_END_QUERY = (
     select(ENTRY.c.end_time)
     .where(ENTRY.c.user_id == _USER_ID, ENTRY.c.end_time.is_not(None))
-    .order_by(ENTRY.c.start_time.desc(), ENTRY.c.end_time.desc())
+    .order_by(ENTRY.c.start_time.desc())
     .limit(1)
 )
 # Entries do not overlap, so the last one to start is also the last one to end. The exception is an entry of 0 s, which

@@ -1,6 +1,7 @@
 """The SQLAlchemy engine for PostgreSQL: timeouts, connection checks, and batching of BEGIN with the first statement."""
 
 import math
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from functools import partial
 from typing import Any
@@ -30,6 +31,13 @@ STALE_CONNECTION_SQLSTATES = frozenset({"0A000", "26000", "25006"})
 
 feature_not_supported: a plan was prepared before a migration. invalid_sql_statement_name: a prepared statement was
 deallocated. read_only_sql_transaction: the primary became a standby.
+"""
+_WRITE_PLANS = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off; "
+"""Settings for the plans of write transactions. Each prepared statement is planned once per connection.
+
+By default PostgreSQL plans the statement of a punch again at each EXECUTE, which takes longer than its execution. The
+one plan must also suit the tables when they have grown. So it uses indexes even if the tables were nearly empty when it
+was made.
 """
 _TERMINATE_BACKENDS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -69,6 +77,16 @@ def set_statement_timeout(connection: Connection, seconds: int) -> None:
     get_dbapi_connection(connection).call_timeout_seconds = seconds + CALL_GRACE_SECONDS if seconds else math.inf
 
 
+def render_prepared(connection: BatchingConnection, statement: str, values: Mapping[str, Any]) -> str:
+    """Return the SQL that executes a statement with these values, as a prepared statement, to be sent with others.
+
+    Raises DBAPIError if the statement must be prepared first and that fails.
+    """
+    with connection.cursor() as cursor:
+        sql: bytes = cursor.mogrify(_prepare(connection, statement, values), values)
+    return f"{sql.decode()}; "
+
+
 def is_retryable(error: DBAPIError) -> bool:
     """Return True if nothing of the failed transaction was stored and a retry may succeed.
 
@@ -103,7 +121,7 @@ def _set_transaction_limits(engine: Engine, settings: Settings) -> None:
         "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
         "SET LOCAL jit = off; "  # JIT compilation of a report takes longer than its execution
     )
-    begin_write = f"BEGIN; {limits}"
+    begin_write = f"BEGIN; {limits}{_WRITE_PLANS}"
     begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limits}"
     call_timeout_seconds = settings.DB_STATEMENT_TIMEOUT_SECONDS + CALL_GRACE_SECONDS
 
@@ -150,6 +168,21 @@ def _check_alive(dbapi_connection: DBAPIConnection, _record: object, _proxy: obj
         raise InvalidatePoolError
 
 
+def _prepare(connection: BatchingConnection, statement: str, names: Iterable[str]) -> str:
+    """Return the SQL that executes the statement as a prepared one. Its errors are wrapped as SQLAlchemy does."""
+    try:
+        return connection.prepare(statement, names)
+    except PostgreSQLError as error:
+        raise DBAPIError.instance(
+            statement,
+            None,
+            error,
+            PostgreSQLError,
+            hide_parameters=True,
+            connection_invalidated=bool(connection.closed),
+        ) from error
+
+
 def _mark_idle(dbapi_connection: DBAPIConnection | None, _record: object) -> None:
     if isinstance(dbapi_connection, BatchingConnection):
         dbapi_connection.mark_idle()
@@ -182,5 +215,7 @@ def _before_statement(
         return statement, parameters
     options = context.execution_options if context is not None else {}
     if PREPARE in options:
-        statement = cursor.connection.prepare(statement, parameters)
-    return f"{queued_sql}{options.get(SEND_FIRST, '')}{statement}", parameters
+        statement = _prepare(cursor.connection, statement, parameters)
+    for first in options.get(SEND_FIRST, ()):
+        queued_sql += render_prepared(cursor.connection, *first).replace("%", "%%")
+    return f"{queued_sql}{statement}", parameters

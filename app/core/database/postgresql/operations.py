@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Delete, Insert, Select, Table, Update, create
 from sqlalchemy.engine import Compiled
 from sqlalchemy.exc import DBAPIError
 
-from app.core.database.postgresql.engine import get_dbapi_connection, set_statement_timeout
+from app.core.database.postgresql.engine import get_dbapi_connection, render_prepared, set_statement_timeout
 from app.core.database.postgresql.index_check import find_index_damage
 from app.core.database.postgresql.privileges import check_writable, find_missing_privileges
 from app.core.database.postgresql.schema_objects import SCHEMA_OBJECTS
@@ -21,13 +21,13 @@ _CHUNK_BYTES = 256 * 1024
 _DIALECT = create_mock_engine("postgresql+psycopg2://", lambda *_: None).dialect
 
 
-def render_key_lock(key: str, *, shared: bool = False) -> str:
+def key_lock(key: str, *, shared: bool = False) -> tuple[str, dict[str, Any]]:
     """Return the statement that locks a key until the transaction ends, for SEND_FIRST. `lock_keys` uses the same lock.
 
     Others that share the lock do not wait for each other. Requests are granted in order. So a shared request waits
     behind an exclusive one that already waits. For row locks PostgreSQL does not do that.
     """
-    return f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({_lock_number(key)}); "
+    return f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}(%(number)s)", {"number": _lock_number(key)}
 
 
 class PostgreSQLOperations:
@@ -39,9 +39,8 @@ class PostgreSQLOperations:
         """Render the statement as text and queue it in front of the next one."""
         compiled = _compile(statement)
         dbapi_connection = get_dbapi_connection(connection)
-        with dbapi_connection.cursor() as cursor:
-            sql: bytes = cursor.mogrify(compiled.string, compiled.construct_params(values))
-        dbapi_connection.queue_statement(f"{sql.decode()}; ")
+        params = compiled.construct_params(values) or {}
+        dbapi_connection.queue_statement(render_prepared(dbapi_connection, compiled.string, params))
 
     def set_statement_timeout(self, connection: Connection, seconds: int) -> None:
         set_statement_timeout(connection, seconds)

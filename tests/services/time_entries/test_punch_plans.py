@@ -1,0 +1,35 @@
+"""A punch on PostgreSQL is planned once per connection, by indexes (decision 48)."""
+
+import pytest
+from sqlalchemy import text
+
+from app.schemas.time_entries.clock import ClockIn
+from app.services.time_entries import clock
+from tests.support.credentials import create_claims
+from tests.support.databases import POSTGRESQL
+from tests.support.times import NOW
+
+PREPARED = text("SELECT name, parameter_types::text[], generic_plans, custom_plans FROM pg_prepared_statements")
+
+
+@pytest.mark.parametrize("engine", [POSTGRESQL])
+def test_a_punch_is_planned_once_and_by_indexes_although_the_company_is_new(database, ana, website):
+    claims = create_claims(database, ana)
+    with database.write_transaction() as session:
+        clock.clock_in(session, claims, ClockIn(project_id=website.id), switch=False, key="in", at=NOW)
+    with database.write_transaction() as session:
+        clock.clock_out_open(session, claims, key="out", at=NOW)
+
+    with database.write_transaction() as session:
+        statements = session.execute(PREPARED).all()
+        plans = [_plan(session, name, types) for name, types, _, _ in statements]
+
+    assert {custom for *_, custom in statements} == {0}
+    assert len([plan for plan in plans if plan.startswith(("Update on time_entry", "Insert on"))]) == 4
+    assert "Seq Scan" not in "".join(plans)
+
+
+def _plan(session, name, parameter_types):
+    arguments = ", ".join(f"NULL::{each}" for each in parameter_types)
+    call = f"EXECUTE {name} ({arguments})" if arguments else f"EXECUTE {name}"
+    return "\n".join(session.execute(text(f"EXPLAIN {call}")).scalars())
