@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable
 from contextlib import ExitStack
 from typing import IO
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.http.problems import problem_response
@@ -116,7 +115,7 @@ def _write_file(body: bytes) -> IO[bytes]:
 
 
 def _length(head: Message) -> int:
-    return int(Headers(raw=head["headers"]).get("content-length", 0))
+    return next((int(value) for name, value in head["headers"] if name == b"content-length"), 0)
 
 
 def _key_of(scope: Scope) -> Hashable:

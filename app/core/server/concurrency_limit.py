@@ -1,9 +1,8 @@
 """Limit on concurrent database requests. Waiting requests hold neither a thread nor a connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy.exc import OperationalError
@@ -56,19 +55,28 @@ class ConcurrencyLimiter:
         Raises ServiceBusy after `wait_seconds` in the queue. Raises DatabaseUnavailable if other work loses its
         connection meanwhile, so that queued requests fail at once.
         """
-        async with self._acquire_permits(self._list_semaphores(writes, user_id, serial_key)):
-            future = asyncio.get_running_loop().run_in_executor(self._executor, work)
-            try:
-                return await asyncio.shield(future)
-            except asyncio.CancelledError:
-                # The service is stopping. The thread still uses its connection, so the permit is kept until the thread
-                # ends.
-                await asyncio.wait([future])
-                raise
-            except OperationalError as error:
-                if error.connection_invalidated or _is_connect_failure(error):
-                    self._reject_waiters()
-                raise
+        acquired: list[asyncio.Semaphore] = []
+        try:
+            await self._acquire_permits(self._list_semaphores(writes, user_id, serial_key), acquired)
+            with self._running.track_inprogress():
+                return await self._run_in_thread(work)
+        finally:
+            for semaphore in acquired:
+                semaphore.release()
+
+    async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # The service is stopping. The thread still uses its connection, so the permit is kept until the thread
+            # ends.
+            await asyncio.wait([future])
+            raise
+        except OperationalError as error:
+            if error.connection_invalidated or _is_connect_failure(error):
+                self._reject_waiters()
+            raise
 
     def _reject_waiters(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -88,20 +96,13 @@ class ConcurrencyLimiter:
             semaphores.append(self._writer_permits)
         return [*semaphores, self._permits]
 
-    @asynccontextmanager
-    async def _acquire_permits(self, semaphores: list[asyncio.Semaphore]) -> AsyncIterator[None]:
-        acquired: list[asyncio.Semaphore] = []
-        try:
-            if any(semaphore.locked() for semaphore in semaphores):
-                with self._queued.track_inprogress():
-                    await self._wait_for_permits(semaphores, acquired)
-            else:
-                await self._acquire_all(semaphores, acquired)
-            with self._running.track_inprogress():
-                yield
-        finally:
-            for semaphore in acquired:
-                semaphore.release()
+    async def _acquire_permits(self, semaphores: list[asyncio.Semaphore], acquired: list[asyncio.Semaphore]) -> None:
+        """Acquire the semaphores in order, and append each to `acquired`, which the caller releases."""
+        if any(semaphore.locked() for semaphore in semaphores):
+            with self._queued.track_inprogress():
+                await self._wait_for_permits(semaphores, acquired)
+        else:
+            await self._acquire_all(semaphores, acquired)
 
     async def _wait_for_permits(self, semaphores: list[asyncio.Semaphore], acquired: list[asyncio.Semaphore]) -> None:
         try:

@@ -16,6 +16,7 @@ def normalize_address(text: str) -> str:
     return UNKNOWN if address is None else str(address)
 
 
+@lru_cache(maxsize=1024)
 def rate_limit_key(address: str) -> str:
     """Return the key for rate limits: the IPv4 address, the /64 network of an IPv6 address, or UNKNOWN."""
     parsed = _parse(address)
