@@ -1,4 +1,4 @@
-# docker build --build-arg VERSION=0.11.0 --build-arg REVISION=$(git rev-parse HEAD) -t employee-time-tracking .
+# docker build --build-arg VERSION=0.12.0 --build-arg REVISION=$(git rev-parse HEAD) -t employee-time-tracking .
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS dependencies
