@@ -15,6 +15,7 @@ PREPARED = text("SELECT name, parameter_types::text[], generic_plans, custom_pla
 @pytest.mark.parametrize("engine", [POSTGRESQL])
 def test_a_punch_is_planned_once_and_by_indexes_although_the_company_is_new(database, ana, website):
     claims = create_claims(database, ana)
+    database.engine.dispose()  # other tests have prepared statements on its connections
     with database.write_transaction() as session:
         clock.clock_in(session, claims, ClockIn(project_id=website.id), switch=False, key="in", at=NOW)
     with database.write_transaction() as session:

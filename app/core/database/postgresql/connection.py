@@ -5,8 +5,8 @@ docs/decisions/0012-fewer-round-trips-per-transaction.md for the savings.
 """
 
 import select
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from psycopg2 import Error, InternalError, OperationalError
@@ -35,7 +35,7 @@ class _TimedCursor(PostgreSQLCursor):
     connection: "BatchingConnection"
 
     def execute(self, *arguments: Any) -> None:
-        with self.connection.call_timeout():
+        with self.connection.call_timeout(), self.connection.confirm_prepared():
             super().execute(*arguments)
 
     def executemany(self, *arguments: Any) -> None:
@@ -85,6 +85,8 @@ class BatchingConnection(PostgreSQLConnection):
         self._is_begin_sent = False
         self._last_used_at = monotonic_seconds()
         self._calls: dict[str, str] = {}
+        self._unconfirmed_calls: dict[str, str] = {}  # of statements that are queued or being prepared
+        self._plans = 0
         self._is_direct: bool | None = None
 
     def call_timeout(self) -> AbstractContextManager[None]:
@@ -94,6 +96,7 @@ class BatchingConnection(PostgreSQLConnection):
     def begin_with(self, begin_sql: str, *, call_timeout_seconds: float) -> None:
         """Queue the statements that begin a transaction, and set the timeout for each of its calls."""
         self._begin_sql, self._queued_sql, self._is_begin_sent = begin_sql, "", False
+        self._unconfirmed_calls.clear()
         self.call_timeout_seconds = call_timeout_seconds
 
     def queue_statement(self, statement: str) -> None:
@@ -113,13 +116,24 @@ class BatchingConnection(PostgreSQLConnection):
         return queued_sql
 
     def prepare(self, statement: str, names: Iterable[str]) -> str:
-        """Return the SQL that executes the statement as a prepared statement. The first call prepares it.
+        """Return the SQL that executes the statement as a prepared statement. The first time, it also prepares it.
 
         Behind a connection pooler the statement is returned unchanged: each transaction may get another backend.
         """
-        if statement not in self._calls:
-            self._calls[statement] = self._create_plan(statement, sorted(names)) if self._is_unpooled() else statement
-        return self._calls[statement]
+        if not self._is_unpooled():
+            return statement
+        if (call := self._calls.get(statement) or self._unconfirmed_calls.get(statement)) is not None:
+            return call
+        return self._create_plan(statement, sorted(names))
+
+    @contextmanager
+    def confirm_prepared(self) -> Iterator[None]:
+        """Note that the statements prepared in the block exist. If it fails, the server may not have prepared them."""
+        try:
+            yield
+            self._calls |= self._unconfirmed_calls
+        finally:
+            self._unconfirmed_calls.clear()
 
     def commit(self) -> None:
         """Send the queued statements and COMMIT in one round trip. After an error of the database nothing is stored.
@@ -149,6 +163,7 @@ class BatchingConnection(PostgreSQLConnection):
 
     def rollback(self) -> None:
         self._begin_sql, self._queued_sql, self._is_begin_sent = "", "", False
+        self._unconfirmed_calls.clear()
         if not self.closed and not self._is_idle():  # the server rolls back the transaction of a lost connection
             with self.cursor() as cursor:
                 cursor.execute("ROLLBACK")
@@ -174,11 +189,12 @@ class BatchingConnection(PostgreSQLConnection):
         return True
 
     def _create_plan(self, statement: str, names: list[str]) -> str:
-        statement_name = f"plan_{len(self._calls)}"
-        with self.cursor() as cursor:
-            text = statement % {name: f"${number}" for number, name in enumerate(names, 1)}
-            cursor.execute(f"PREPARE {statement_name} AS {text}")
-        return f"EXECUTE {statement_name}" + (f" ({', '.join(f'%({name})s' for name in names)})" if names else "")
+        """Return the SQL that prepares the statement and executes it. The name is new each time."""
+        self._plans += 1
+        text = statement % {name: f"${number}" for number, name in enumerate(names, 1)}
+        call = f"EXECUTE plan_{self._plans}" + (f" ({', '.join(f'%({name})s' for name in names)})" if names else "")
+        self._unconfirmed_calls[statement] = call
+        return f"PREPARE plan_{self._plans} AS {text.replace('%', '%%')}; {call}"
 
     def _is_unpooled(self) -> bool:
         """Return True if there is no pooler in between: a pooler's clients get a process id that no backend has."""

@@ -1,7 +1,7 @@
 """The SQLAlchemy engine for PostgreSQL: timeouts, connection checks, and batching of BEGIN with the first statement."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from functools import partial
 from typing import Any
@@ -78,12 +78,9 @@ def set_statement_timeout(connection: Connection, seconds: int) -> None:
 
 
 def render_prepared(connection: BatchingConnection, statement: str, values: Mapping[str, Any]) -> str:
-    """Return the SQL that executes a statement with these values, as a prepared statement, to be sent with others.
-
-    Raises DBAPIError if the statement must be prepared first and that fails.
-    """
+    """Return the SQL that executes a statement with these values, as a prepared statement, to be sent with others."""
     with connection.cursor() as cursor:
-        sql: bytes = cursor.mogrify(_prepare(connection, statement, values), values)
+        sql: bytes = cursor.mogrify(connection.prepare(statement, values), values)
     return f"{sql.decode()}; "
 
 
@@ -168,21 +165,6 @@ def _check_alive(dbapi_connection: DBAPIConnection, _record: object, _proxy: obj
         raise InvalidatePoolError
 
 
-def _prepare(connection: BatchingConnection, statement: str, names: Iterable[str]) -> str:
-    """Return the SQL that executes the statement as a prepared one. Its errors are wrapped as SQLAlchemy does."""
-    try:
-        return connection.prepare(statement, names)
-    except PostgreSQLError as error:
-        raise DBAPIError.instance(
-            statement,
-            None,
-            error,
-            PostgreSQLError,
-            hide_parameters=True,
-            connection_invalidated=bool(connection.closed),
-        ) from error
-
-
 def _mark_idle(dbapi_connection: DBAPIConnection | None, _record: object) -> None:
     if isinstance(dbapi_connection, BatchingConnection):
         dbapi_connection.mark_idle()
@@ -215,7 +197,7 @@ def _before_statement(
         return statement, parameters
     options = context.execution_options if context is not None else {}
     if PREPARE in options:
-        statement = _prepare(cursor.connection, statement, parameters)
+        statement = cursor.connection.prepare(statement, parameters)
     for first in options.get(SEND_FIRST, ()):
         queued_sql += render_prepared(cursor.connection, *first).replace("%", "%%")
     return f"{queued_sql}{statement}", parameters

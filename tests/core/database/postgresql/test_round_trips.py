@@ -80,6 +80,7 @@ def test_connections_that_the_server_ended_are_replaced_unnoticed(database, post
 
 
 def test_a_plan_is_made_once_and_asks_again_each_time(database):
+    database.engine.dispose()  # other tests have prepared statements on its connections
     with database.write_transaction() as session:
         before = session.execute(NAMED, {"name": "100%"}).all()
         session.execute(ADD, {"name": "100%"})
@@ -87,6 +88,19 @@ def test_a_plan_is_made_once_and_asks_again_each_time(database):
         plans = session.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar()
 
     assert (before, after, plans) == ([], ["100%"], 1)
+
+
+def test_a_statement_that_failed_before_it_was_prepared_is_prepared_the_next_time(database):
+    """It is prepared in the message that executes it, so an earlier error in that message skips it."""
+    database.engine.dispose()
+    with database.write_transaction() as session:
+        session.execute_later(ADD, {"name": "UTC"})
+    with pytest.raises(IntegrityError), database.write_transaction() as session:
+        session.execute_later(ADD, {"name": "UTC"})
+        session.execute(NAMED, {"name": "UTC"}).all()
+
+    with database.read_transaction() as session:
+        assert session.execute(NAMED, {"name": "UTC"}).scalars().all() == ["UTC"]
 
 
 @pytest.mark.parametrize("change", ["ALTER TABLE time_zone ALTER name TYPE varchar(99)", "DEALLOCATE ALL"])
@@ -111,5 +125,5 @@ def test_nothing_is_planned_ahead_behind_a_pooler(database, db_url):
     with closing(psycopg2.connect(**address, connection_factory=partial(Pooled, watchdog))) as pooled:
         assert pooled.prepare(statement, ["name"]) == statement
     with closing(psycopg2.connect(**address, connection_factory=partial(BatchingConnection, watchdog))) as direct:
-        assert direct.prepare(statement, ["name"]).startswith("EXECUTE ")
+        assert direct.prepare(statement, ["name"]).startswith("PREPARE ")
     watchdog.stop()
