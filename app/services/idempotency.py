@@ -50,13 +50,14 @@ _OWN_KEYS = (
     .where(IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"))
     .subquery()
 )
+_SURPLUS = (
+    select(_OWN_KEYS.c.key)
+    .where((_OWN_KEYS.c.number > MAX_KEYS_PER_USER) | (_OWN_KEYS.c.total_bytes > MAX_BYTES_PER_USER))
+    .cte("surplus")
+    .prefix_with("MATERIALIZED", dialect="postgresql")  # otherwise it may be computed again for each key of the user
+)
 _EVICT = delete(IDEMPOTENCY_KEY).where(
-    IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"),
-    IDEMPOTENCY_KEY.c.key.in_(
-        select(_OWN_KEYS.c.key).where(
-            (_OWN_KEYS.c.number > MAX_KEYS_PER_USER) | (_OWN_KEYS.c.total_bytes > MAX_BYTES_PER_USER)
-        )
-    ),
+    IDEMPOTENCY_KEY.c.user_id == bindparam("user_id"), IDEMPOTENCY_KEY.c.key.in_(select(_SURPLUS.c.key))
 )
 _INSERT = upsert(IDEMPOTENCY_KEY)
 _UPSERT = _INSERT.on_conflict_do_update(
