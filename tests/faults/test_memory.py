@@ -17,8 +17,8 @@ from tests.support.in_process_server import Server, openapi_document
 from tests.support.long_record import add_changes, add_long_record, days_of
 from tests.support.server_process import TLS, Backend
 
-ENTRIES = int(os.environ.get("MEMORY_ENTRIES", "50000"))
-MAX_MEGABYTES = 40 if ENTRIES <= 50_000 else 60
+MAX_MEGABYTES = 60
+ENTRIES = int(os.environ.get("MEMORY_ENTRIES", "100000"))
 CHANGES = ENTRIES // 5
 YEAR = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
 ONE_DAY = {"start_date": "2025-12-01", "end_date": "2025-12-01"}

@@ -23,7 +23,7 @@ from tests.support.credentials import (
     create_password_link,
     create_second_factor,
 )
-from tests.support.databases import settings_for
+from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import PASSWORD
 from tests.support.in_process_server import run_server
 from tests.support.lock_waits import count_waiting, wait_until
@@ -220,15 +220,16 @@ def test_a_link_works_once(ana, anonymous, server):
     assert answers[1].json()["code"] == "invalid_link"
 
 
-def test_of_two_uses_of_a_link_at_once_one_sets_the_password(ana, server, engine):
-    """Both have found the link when they wait for the lock on the user."""
+@pytest.mark.parametrize("engine", [POSTGRESQL])  # SQLite has one writer at a time
+def test_of_two_uses_of_a_link_at_once_one_sets_the_password(ana, server, db_url, engine):
+    """Both have found the link when they wait for the lock on the user. In one worker process they would take turns."""
     body = {"token": create_password_link(server.database, ana), "new_password": NEW}
-    call = Call("POST", f"{server.base_url}/api/v1/auth/password/set", {}, body)
 
-    with ThreadPoolExecutor(1) as elsewhere:
+    with run_server(settings_for(db_url)) as another, ThreadPoolExecutor(1) as elsewhere:
+        calls = [Call("POST", f"{each.base_url}/api/v1/auth/password/set", {}, body) for each in (server, another)]
         with server.database.write_transaction() as session:
             locks.lock_users(session, ana.id)
-            both = elsewhere.submit(send_simultaneously, [call] * 2)
+            both = elsewhere.submit(send_simultaneously, calls)
             wait_until(lambda: count_waiting(server, engine) == 2)
         answers = both.result()
 
