@@ -205,15 +205,21 @@ TAMPERED = [
         [
             "ALTER TABLE time_entry ALTER project_id DROP NOT NULL, ALTER needs_review SET DEFAULT false",
             "ALTER TABLE login_session ALTER expires_at TYPE timestamp",
-            "CREATE COLLATION same (PROVIDER = icu, LOCALE = 'und-u-ks-level1', DETERMINISTIC = false)",
-            'ALTER TABLE "user" ALTER email_key TYPE varchar(400) COLLATE same',
             "ALTER TABLE known_address DROP COLUMN last_login_at",
         ],
-        "The column last_login_at on known_address is missing. The column email_key on user was changed. "
-        "The column expires_at on login_session was changed. The column needs_review on time_entry was changed. "
-        "The column project_id on time_entry was changed.",
+        "The column last_login_at on known_address is missing. The column expires_at on login_session was changed. "
+        "The column needs_review on time_entry was changed. The column project_id on time_entry was changed.",
     ),
 ]
+NEEDS_ICU = pytest.param(
+    POSTGRESQL,
+    [
+        "CREATE COLLATION same (PROVIDER = icu, LOCALE = 'und-u-ks-level1', DETERMINISTIC = false)",
+        'ALTER TABLE "user" ALTER email_key TYPE varchar(400) COLLATE same',
+    ],
+    "The column email_key on user was changed.",
+    marks=pytest.mark.system,  # the PostgreSQL of the Python package has no ICU
+)
 
 
 def start(db_url: str, **settings: object) -> list[str]:
@@ -262,7 +268,9 @@ def test_development_starts_with_a_warning(people, database, db_url, engine):
     assert warning.startswith("The trigger more_hours") and warning.endswith("was added.")
 
 
-@pytest.mark.parametrize(("engine", "statements", "difference"), TAMPERED, ids=lambda value: str(value)[-60:])
+@pytest.mark.parametrize(
+    ("engine", "statements", "difference"), [*TAMPERED, NEEDS_ICU], ids=lambda value: str(value)[-60:]
+)
 def test_a_guard_that_is_weaker_is_named(people, database, db_url, statements, difference):
     people.admin("Ada")
     run_sql(database, *statements)
