@@ -61,9 +61,10 @@ def find_differences(session: Session, revision: str | None = None) -> list[str]
     """
     revision = revision or head_revision()
     objects = session.read_schema_objects(own_tables())
-    expected = POSTGRESQL_GUARDS | expected_definitions(all_tables())
     if session.settings.is_sqlite:
         expected = create_sqlite_schema(session.keyring, revision)
+    else:
+        expected = POSTGRESQL_GUARDS | expected_definitions(all_tables())
     is_unknown = _unknown_version(session) is not None
     added = [f"The {name} was added." for name in objects.keys() - expected.keys() if name.startswith(_FORBIDDEN_KINDS)]
     missing = [f"The {name} is missing." for name in expected.keys() - objects.keys()]

@@ -1,4 +1,4 @@
-"""A thief with Ana's API token uses up what a user may use (threats 5). Ana ends the token, and works on."""
+"""A thief with Ana's API token or login session uses up what a user may use (threats 5). Ana ends it, and works on."""
 
 import pytest
 
@@ -101,6 +101,42 @@ def test_a_stolen_token_that_uses_up_the_requests_keeps_ana_from_nothing(db_url)
 
     assert of_the_thief == [409] * REQUESTS + [429]
     assert [answer.status_code for answer in (listed, revoked, clocked_in)] == [200, 204, 200]
+
+
+def test_changes_that_fill_the_audit_log_keep_ana_neither_from_her_account_nor_from_the_clock(people, server, as_user):
+    ana = people.employee("Ana")
+    website, intranet = people.project("Website"), people.project("Intranet")
+    fill_the_audit_log(server, server.token(ana), website)
+
+    with as_user(ana) as me:
+        punched = [
+            me.clock_in(website.id),
+            me.post("/time-entries/clock-in?switch=true", json={"project_id": intranet.id}),
+        ]
+        punched.append(me.clock_out())
+        ended = me.delete("/auth/sessions")
+        changed = me.post("/auth/password", json={"current_password": PASSWORD, "new_password": NEW_PASSWORD})
+        logged_in = log_in(me, ana, NEW_PASSWORD)
+    with server.caller(logged_in.json()["access_token"]) as new_session:
+        punched += [new_session.clock_in(website.id), new_session.clock_out()]
+
+    assert [answer.status_code for answer in punched] == [200] * 5
+    assert [answer.status_code for answer in (ended, changed, logged_in)] == [204, 200, 200]
+
+
+def test_punches_that_fill_the_audit_log_keep_ana_from_the_clock_for_less_than_two_minutes(people, as_user):
+    """Each of them overdraws the quota by its own events at most, and 24 KB are free again in 84 seconds."""
+    ana, website = people.employee("Ana"), people.project("Website")
+    long_punch = {"project_id": website.id, "description": "\N{RED APPLE}" * 2000}
+    with as_user(ana) as thief:
+        while (answer := thief.post("/time-entries/clock-in?switch=true", json=long_punch)).status_code == 200:
+            pass
+
+    corrected = as_user(ana).patch("/auth/me", json={"first_name": "Anna"})
+
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_changes")
+    assert int(answer.headers["Retry-After"]) < 120
+    assert corrected.status_code == 200, "punches use up nothing of other changes"
 
 
 def fill_the_audit_log(server, token, website):
