@@ -26,7 +26,7 @@ from app.api.v1.auth import api_tokens, login, passwords, second_factor, session
 from app.api.v1.reports import presence, summary
 from app.api.v1.reports import team as team_report
 from app.api.v1.time_entries import clock, entries, manual
-from app.api.v1.timesheets import timesheet
+from app.api.v1.timesheets import month_pdf
 from app.api.v1.users import account, administration, csv_import, team
 from app.core.config.settings import Environment, Settings, load_settings
 from app.core.observability.logging import configure_logging
@@ -54,7 +54,7 @@ ROUTERS = (
     summary.router,
     presence.router,
     exports.router,
-    timesheet.router,
+    month_pdf.router,
     csv_import.router,
     administration.router,
     passwords.admin_router,

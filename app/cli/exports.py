@@ -24,7 +24,7 @@ from app.services.access import locks
 from app.services.calendar.periods import Period, month_period
 from app.services.exports import exports
 from app.services.exports.exports import ExportQuery
-from app.services.timesheets import pdf, timesheet
+from app.services.timesheets import month_sheet, pdf
 
 commands = typer.Typer()
 
@@ -106,9 +106,9 @@ def timesheet_command(
         )
         with database.write_transaction("cli:timesheet") as session:
             locks.lock_users(session, user_id)
-            timesheet.record_export(session, user_id, period, actor=None, at=(now := utc_now()))
+            month_sheet.record_export(session, user_id, period, actor=None, at=(now := utc_now()))
         with database.read_transaction("cli:timesheet") as session:
-            sheet = timesheet.load_for_operator(session, user_id, period, at=now)
+            sheet = month_sheet.load_for_operator(session, user_id, period, at=now)
         with open_output(target) as file:
             file.write(pdf.render(sheet))
     if not sheet.comparison.agrees:

@@ -15,7 +15,7 @@ import typst
 from app.core.time.zones import day_start_epoch, zone_info
 from app.schemas.types import hours
 from app.services.reports.user_days import UserDay
-from app.services.timesheets.timesheet import Segment, Timesheet
+from app.services.timesheets.month_sheet import MonthSheet, Segment
 
 MAX_SEGMENTS_PER_DAY = 24
 """Limit on the segments shown for one day. Without it, a day with a thousand entries would take minutes to render."""
@@ -30,7 +30,7 @@ _MONTHS = (
 )  # fmt: skip
 
 
-def render(sheet: Timesheet) -> bytes:
+def render(sheet: MonthSheet) -> bytes:
     """Render the sheet as PDF. The same sheet gives the same bytes on machines with the same fonts."""
     return _compile(
         "timesheet.typ",
@@ -67,7 +67,7 @@ def _lacks_glyphs(*texts: str) -> bool:
     return False
 
 
-def build_template_data(sheet: Timesheet) -> dict[str, Any]:
+def build_template_data(sheet: MonthSheet) -> dict[str, Any]:
     """Build the data for the template. Numbers are formatted as text."""
     first, last = sheet.days[0].date, sheet.days[-1].date
     created_at = sheet.as_of.astimezone(zone_info(sheet.time_zone)).replace(microsecond=0)
@@ -97,7 +97,7 @@ def _fonts() -> typst.Fonts:
     return typst.Fonts()
 
 
-def _week(sheet: Timesheet, days: list[UserDay[Segment]]) -> dict[str, Any]:
+def _week(sheet: MonthSheet, days: list[UserDay[Segment]]) -> dict[str, Any]:
     label = f"Week {days[0].date.isocalendar()[1]}"
     if len(days) < 7:
         bounds = [_WEEKDAYS[day.date.weekday()] for day in (days[0], days[-1])]
@@ -117,7 +117,7 @@ def _review(days: list[UserDay[Segment]]) -> str | None:
     return _clock(seconds) if seconds else None
 
 
-def _day(sheet: Timesheet, day: UserDay[Segment]) -> dict[str, Any]:
+def _day(sheet: MonthSheet, day: UserDay[Segment]) -> dict[str, Any]:
     entries = day.entries
     hidden = entries[MAX_SEGMENTS_PER_DAY - 1 : -1]
     return _length(day.total_seconds) | {
@@ -134,7 +134,7 @@ def _day(sheet: Timesheet, day: UserDay[Segment]) -> dict[str, Any]:
     }
 
 
-def _groups(sheet: Timesheet, day: date, entries: list[Segment]) -> list[dict[str, Any]]:
+def _groups(sheet: MonthSheet, day: date, entries: list[Segment]) -> list[dict[str, Any]]:
     """Group consecutive entries by time zone. `zone` is None for the time zone of the sheet."""
     by_zone = groupby(entries, key=lambda entry: _zone(sheet, entry))
     return [
@@ -156,7 +156,7 @@ def _segment(day: date, entry: Segment, zone: str) -> dict[str, Any]:
     return {"text": f"{text}\u2013{end}", "open": False, "review": entry.needs_review}
 
 
-def _notes(sheet: Timesheet, day: UserDay[Segment]) -> list[str]:
+def _notes(sheet: MonthSheet, day: UserDay[Segment]) -> list[str]:
     notes = ["differs from the audit log"] if day.date in sheet.comparison.days else []
     if any(entry.end_time is None for entry in day.entries):
         notes.append("open: not counted")
@@ -166,7 +166,7 @@ def _notes(sheet: Timesheet, day: UserDay[Segment]) -> list[str]:
     return notes + [f"clock change: day of {seconds / 3600:g} hours" for seconds in sorted(lengths)]
 
 
-def _zone(sheet: Timesheet, entry: Segment) -> str:
+def _zone(sheet: MonthSheet, entry: Segment) -> str:
     return sheet.time_zone if sheet.is_in_one_zone else entry.time_zone
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from app.models.tables import AUDIT_CHAIN, AUDIT_EVENT, ENTRY, USER
 from app.services.calendar.periods import month_period
 from app.services.timesheets.audit_comparison import compare_with_audit_log
-from tests.api.timesheets.test_timesheet import lines, sheet_of, words
+from tests.api.timesheets.test_month_pdf import lines, sheet_of, words
 from tests.support.audit_tampering import AuditTamperer
 from tests.support.factories import instant
 

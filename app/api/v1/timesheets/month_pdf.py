@@ -15,7 +15,7 @@ from app.schemas.types import MAX_ID, Month, TimeZoneName
 from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import month_period
 from app.services.reports.user_days import TooManyEntries
-from app.services.timesheets import timesheet
+from app.services.timesheets import month_sheet
 from app.services.timesheets.pdf import render
 
 router = APIRouter(prefix="/reports", tags=["exports"])
@@ -55,10 +55,10 @@ async def export_timesheet_pdf(
     """
     period = month_period(month, time_zone)
     if tx.anonymous.is_head:  # no PDF is made, and nothing is recorded
-        response: Response = headers_only(PDF, _headers(await tx.read(timesheet.load_name, user_id), month))
+        response: Response = headers_only(PDF, _headers(await tx.read(month_sheet.load_name, user_id), month))
     else:
-        await tx.write(timesheet.authorize, user_id, period, at=now)
-        sheet = await tx.report(timesheet.load, user_id, period, at=now)
+        await tx.write(month_sheet.authorize, user_id, period, at=now)
+        sheet = await tx.report(month_sheet.load, user_id, period, at=now)
         # Take a permit of the report limiter again, now without a connection.
         pdf = await tx.compute(lambda: render(sheet))
         response = Response(pdf, media_type=PDF, headers=_headers(sheet.name, sheet.month))

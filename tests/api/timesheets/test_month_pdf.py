@@ -17,7 +17,7 @@ from app.core.time.clock import utc_now
 from app.models.tables import AUDIT_CHAIN, ENTRY, USER
 from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import month_period
-from app.services.timesheets import timesheet
+from app.services.timesheets import month_sheet
 from app.services.timesheets.pdf import render
 from tests.support.audit_asserts import AuditLog
 from tests.support.databases import settings_for
@@ -521,11 +521,11 @@ def test_many_at_once_get_their_sheets_through_one_slot_while_others_punch(peopl
 def test_the_operator_makes_anybodys_sheet_with_the_same_bytes_each_time(people, server, ana, website):
     people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
     with server.database.read_transaction() as session:
-        made = timesheet.load_for_operator(
+        made = month_sheet.load_for_operator(
             session, ana.id, month_period("2026-03", None), at=instant("2026-04-01 08:00")
         )
         with pytest.raises(UserNotFound):
-            timesheet.load_for_operator(
+            month_sheet.load_for_operator(
                 session, 2**31 - 1, month_period("2026-03", None), at=instant("2026-04-01 08:00")
             )
 

@@ -1,4 +1,4 @@
-"""The timesheet: a user's month day by day, to be signed by the user and their manager.
+"""The month sheet: a user's month day by day, to be signed by the user and their manager.
 
 Entries are split at local midnight, so that each day holds exactly its own time (rules: T5). The figures equal those of
 GET /reports/me with `attribution=split`.
@@ -36,7 +36,7 @@ class Segment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Timesheet:
+class MonthSheet:
     """One month of one user. Times are in UTC, durations in whole seconds."""
 
     company_name: str
@@ -76,19 +76,19 @@ def record_export(session: Session, user_id: int, period: Period, *, actor: Acto
     recorder.record(session, "export:timesheet", at=at, actor_id=actor_id, subject_id=actor_id, after=fields)
 
 
-def load(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> Timesheet:
+def load(session: Session, actor: Actor, user_id: int | None, period: Period, *, at: datetime) -> MonthSheet:
     """Load the month of the user, by default of the actor. Raises UserNotFound if the actor may not see the user."""
     return _load(session, _target_user_id(actor, user_id), period, visibility.visible_to(actor, USER.c.id), at=at)
 
 
-def load_for_operator(session: Session, user_id: int, period: Period, *, at: datetime) -> Timesheet:
+def load_for_operator(session: Session, user_id: int, period: Period, *, at: datetime) -> MonthSheet:
     """Load the month of any user, for operator commands. Raises UserNotFound, TooManyEntries."""
     return _load(session, user_id, period, true(), at=at)
 
 
 def _load(
     session: Session, user_id: int, period: Period, is_visible: ColumnElement[bool], *, at: datetime
-) -> Timesheet:
+) -> MonthSheet:
     columns = USER.c["id", "first_name", "last_name", "email", "time_zone"]
     manager_columns = (_MANAGER.c.first_name.label("manager_first"), _MANAGER.c.last_name.label("manager_last"))
     query = (
@@ -101,7 +101,7 @@ def _load(
     if user is None:
         raise UserNotFound("There is no user with this id that you may see.")
     days = user_days(session, user_id, period, _segment, attribution=Attribution.at_midnight, at=at)
-    return Timesheet(
+    return MonthSheet(
         company_name=session.settings.COMPANY_NAME,
         user_id=user.id,
         name=f"{user.first_name} {user.last_name}",
