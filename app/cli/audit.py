@@ -12,6 +12,7 @@ from app.models.metadata import own_tables
 from app.services.audit import baseline, verification
 from app.services.audit.reconciliation import Reconciliation
 from app.services.operations.schema_check import find_differences, find_missing_rows, find_unknown_wording
+from app.services.timesheets import verification as timesheet_verification
 
 commands = typer.Typer()
 BASELINE_REQUEST_ID = "cli:audit-baseline"
@@ -27,7 +28,7 @@ def verify_audit(
 
     Exit with 1 after printing the first broken or missing link, or what was added, changed or deleted without an event.
     A trigger, rule, policy or view that somebody added counts too, and a guard that is missing. So does a row
-    that is missing from an index, and a pair of entries that overlap.
+    that is missing from an index, a pair of entries that overlap, and an entry that was added to a locked timesheet.
     """
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database, progress_bar() as progress:
         lines = [] if checkpoint is None else _checkpoints_in(checkpoint)
@@ -42,23 +43,27 @@ def verify_audit(
             missing_rows, differences = find_missing_rows(session), find_differences(session)
             not_compared = find_unknown_wording(session)
             damage = session.find_damage(own_tables())
+            timesheets = timesheet_verification.verify(session)
     typer.echo(
         f"Audit log verified: {result.chains} chains, {result.events} events "
         f"({result.erased} with erased personal values), {result.checkpoints} checkpoints."
     )
+    typer.echo(f"Timesheets verified: {timesheets.sheets} submitted or approved.")
     for name, count in sorted(rows.uncovered.items()):
         typer.echo(f"Not covered: {count} values of {name}. The events of an earlier version do not hold them.")
     for sentence in not_compared:
         typer.echo(sentence)
-    for fault in (*damage, *missing_rows, *differences, *rows.named_faults):
+    for fault in (*damage, *missing_rows, *differences, *rows.named_faults, *timesheets.named_faults):
         typer.secho(fault, fg="red", err=True)
     if differences:
         typer.secho("The schema differs from what the migrations create.", fg="red", err=True)
     if rows.faults:
         typer.secho(f"The rows differ from the audit log: {rows.faults} faults.", fg="red", err=True)
+    if timesheets.faults:
+        typer.secho(f"Timesheets differ from their entries: {timesheets.faults} faults.", fg="red", err=True)
     if damage:
         typer.secho("The database is damaged.", fg="red", err=True)
-    if damage or missing_rows or differences or rows.faults:
+    if damage or missing_rows or differences or rows.faults or timesheets.faults:
         raise typer.Exit(1)
 
 

@@ -32,6 +32,8 @@ def required_privileges() -> dict[str, tuple[str, ...]]:
         "global_lock": ("SELECT", "UPDATE"),
         "user": ("SELECT", "INSERT", "UPDATE"),
         "project": ("SELECT", "INSERT", "UPDATE"),
+        "timesheet": ("SELECT", "INSERT", "UPDATE"),
+        "payroll_lock": ("SELECT", "UPDATE"),
     }
     return dict.fromkeys(all_tables().tables, ("SELECT", "INSERT", "UPDATE", "DELETE")) | fewer
 

@@ -10,13 +10,17 @@ from app.core.database.column_types import Instant
 
 class Project(SQLModel, table=True):
     __tablename__ = "project"
-    __table_args__ = (Index("uq_project_name_key", "name_key", unique=True),)
+    __table_args__ = (
+        Index("uq_project_name_key", "name_key", unique=True),
+        Index("uq_project_code", "code", unique=True),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(max_length=200)
     name_key: str = Field(max_length=400)
     is_active: bool = True
     created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+    code: str | None = Field(default=None, max_length=50)
 
 
 class ProjectMember(SQLModel, table=True):

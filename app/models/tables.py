@@ -12,6 +12,7 @@ from app.models.auth.second_factor import RecoveryCode, SecondFactor
 from app.models.idempotency import IdempotencyKey
 from app.models.projects import Project, ProjectMember
 from app.models.time_entries import TimeEntry
+from app.models.timesheets import PayrollLock, Reminder, Timesheet, TimesheetRule
 from app.models.users import NamedLock, TimeZone, User
 
 
@@ -29,6 +30,8 @@ FAILED_LOGIN, KNOWN_ADDRESS = table_of(FailedLogin), table_of(KnownAddress)
 REFUSED_LOGIN = table_of(RefusedLogin)
 PROJECT, PROJECT_MEMBER = table_of(Project), table_of(ProjectMember)
 ENTRY = table_of(TimeEntry)
+TIMESHEET, TIMESHEET_RULE = table_of(Timesheet), table_of(TimesheetRule)
+PAYROLL_LOCK, REMINDER = table_of(PayrollLock), table_of(Reminder)
 IDEMPOTENCY_KEY = table_of(IdempotencyKey)
 AUDIT_EVENT, AUDIT_CHAIN = table_of(AuditEvent), table_of(AuditChain)
 

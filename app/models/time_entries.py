@@ -16,7 +16,8 @@ class TimeEntry(SQLModel, table=True):
     """A time entry, open while `end_time` is NULL.
 
     The migrations add `ex_time_entry_no_overlap`, which rejects overlaps between a user's entries. It is an exclusion
-    constraint on PostgreSQL and triggers on SQLite.
+    constraint on PostgreSQL and triggers on SQLite. Triggers named `ck_time_entry_locked` reject any change of an entry
+    with a `timesheet_id`, but to remove that id.
     """
 
     __tablename__ = "time_entry"
@@ -34,6 +35,7 @@ class TimeEntry(SQLModel, table=True):
         ),
         ForeignKeyConstraint(["user_id"], ["user.id"], name="fk_time_entry_user_id_user"),
         ForeignKeyConstraint(["project_id"], ["project.id"], name="fk_time_entry_project_id_project"),
+        ForeignKeyConstraint(["timesheet_id"], ["timesheet.id"], name="fk_time_entry_timesheet_id_timesheet"),
         {"sqlite_autoincrement": True},
     )
 
@@ -48,3 +50,4 @@ class TimeEntry(SQLModel, table=True):
     version: int = 1
     created_at: datetime = Field(sa_column=Column(Instant, nullable=False))
     updated_at: datetime = Field(sa_column=Column(Instant, nullable=False))
+    timesheet_id: int | None = None

@@ -37,6 +37,10 @@ class TimeEntryHistoryItem(ResponseModel):
     request_id: RequestId
 
 
+class TimesheetHistoryItem(TimeEntryHistoryItem):
+    """One action on a timesheet."""
+
+
 class AuditEventRead(TimeEntryHistoryItem):
     """One audit event. `subject_id` is the user it concerns, and `position` its place in that user's chain."""
 

@@ -8,7 +8,8 @@ import re
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import DomainError
-from app.services.projects.errors import ProjectNameTaken
+from app.services.period_locks import EntryLocked
+from app.services.projects.errors import ProjectCodeTaken, ProjectNameTaken
 from app.services.time_entries.errors import AlreadyClockedIn, EntryOverlaps
 from app.services.users.errors import EmailTaken, ManagerIsSelf
 
@@ -19,6 +20,9 @@ _ERRORS_BY_CONSTRAINT: dict[str, tuple[type[DomainError], str]] = {
     "uq_time_entry_one_open_per_user": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
     "time_entry.user_id": (AlreadyClockedIn, "You are already clocked in. Clock out first."),
     "ex_time_entry_no_overlap": (EntryOverlaps, "The times overlap another entry of this user. Change them."),
+    "ck_time_entry_locked": (EntryLocked, "The entry is in a submitted or approved timesheet. Reopen that first."),
+    "uq_project_code": (ProjectCodeTaken, "Another project has this code. Choose another code."),
+    "project.code": (ProjectCodeTaken, "Another project has this code. Choose another code."),
     "uq_user_email_key": (EmailTaken, "Another user has this e-mail. Choose another one."),
     "user.email_key": (EmailTaken, "Another user has this e-mail. Choose another one."),
     "uq_project_name_key": (ProjectNameTaken, "Another project has this name. Choose another name."),

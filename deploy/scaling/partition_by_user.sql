@@ -79,7 +79,19 @@ DO $$ BEGIN
 END $$;
 ALTER TABLE time_entry
     ADD CONSTRAINT fk_time_entry_project_id_project FOREIGN KEY (project_id) REFERENCES project (id),
-    ADD CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY (user_id) REFERENCES "user" (id);
+    ADD CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY (user_id) REFERENCES "user" (id),
+    ADD CONSTRAINT fk_time_entry_timesheet_id_timesheet FOREIGN KEY (timesheet_id) REFERENCES timesheet (id);
+CREATE TRIGGER time_entry_locked_update BEFORE UPDATE ON time_entry FOR EACH ROW WHEN (
+    OLD.timesheet_id IS NOT NULL AND (NEW.timesheet_id IS NOT NULL OR (
+        OLD.id, OLD.user_id, OLD.project_id, OLD.start_time, OLD.end_time, OLD.description, OLD.time_zone,
+        OLD.needs_review, OLD.version, OLD.created_at, OLD.updated_at
+    ) IS DISTINCT FROM (
+        NEW.id, NEW.user_id, NEW.project_id, NEW.start_time, NEW.end_time, NEW.description, NEW.time_zone,
+        NEW.needs_review, NEW.version, NEW.created_at, NEW.updated_at
+    ))
+) EXECUTE FUNCTION time_entry_is_locked();
+CREATE TRIGGER time_entry_locked_delete BEFORE DELETE ON time_entry FOR EACH ROW WHEN (OLD.timesheet_id IS NOT NULL)
+    EXECUTE FUNCTION time_entry_is_locked();
 
 -- Audit log ------------------------------------------------------------------------------------------------------
 

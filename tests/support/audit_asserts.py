@@ -12,7 +12,7 @@ from sqlalchemy import Engine, orm, select, tuple_
 from sqlalchemy.event import listen
 
 from app.core.database.session import Database, Session
-from app.models.tables import API_TOKEN, AUDIT_CHAIN, AUDIT_EVENT, ENTRY, PROJECT, PROJECT_MEMBER, USER
+from app.models.tables import API_TOKEN, AUDIT_CHAIN, AUDIT_EVENT, ENTRY, PROJECT, PROJECT_MEMBER, TIMESHEET, USER
 from app.services.audit import verification
 from app.services.audit.recorder import ORGANISATION_CHAIN, with_personal_values
 from tests.support.secret_scan import assert_no_secrets
@@ -25,11 +25,13 @@ AUDITED_TABLES = {
     "project": (PROJECT, PROJECT.c.id),
     "membership": (PROJECT_MEMBER, PROJECT_MEMBER.c.project_id),
     "api_token": (API_TOKEN, API_TOKEN.c.id),
+    "timesheet": (TIMESHEET, TIMESHEET.c.id),
 }
+_NO_CHANGES = {"last_used_at", "timesheet_id"}
 # Columns that identify a row in a snapshot, and the position of its version number. Values stay as the driver returns
-# them. Using a token is not a change.
+# them. Using a token is no change of it, and locking is none of an entry.
 _ROW_QUERIES = {
-    kind: (str(select(*(each for each in table.c if each.name != "last_used_at"))), list(table.columns).index(number))
+    kind: (str(select(*(each for each in table.c if each.name not in _NO_CHANGES))), list(table.columns).index(number))
     for kind, (table, number) in AUDITED_TABLES.items()
 }
 

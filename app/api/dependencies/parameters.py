@@ -42,6 +42,13 @@ async def _get_period(
     return Period(start_date, end_date, time_zone)
 
 
+async def _get_days(
+    start_date: Annotated[Day, Query(description="First day.")],
+    end_date: Annotated[Day, Query(description="Last day, inclusive.")],
+) -> Period:
+    return Period(start_date, end_date)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list with a total, sorted by id."""
@@ -190,6 +197,8 @@ def set_as_of(response: Response, at: datetime) -> None:
 
 Now = Annotated[datetime, Depends(_get_now)]
 DateRange = Annotated[Period, Depends(_get_period)]
+Days = Annotated[Period, Depends(_get_days)]
+"""Days without a time zone: periods of timesheets are named by their days, whatever the zone of their user."""
 PageDep = Annotated[Page, Depends(_get_page)]
 OptionalDateRange = Annotated[Period | None, Depends(_get_optional_period)]
 CursorPageDep = Annotated[CursorPage, Depends(_get_cursor_page)]

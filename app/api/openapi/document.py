@@ -149,6 +149,8 @@ def _add_body_example(operation: dict[str, Any], schemas: dict[str, Any]) -> Non
     for media in operation.get("requestBody", {}).get("content", {}).values():
         if "example" in media:
             continue
+        if "anyOf" in media["schema"]:  # the body may be left out, but it is never null
+            media["schema"] = media["schema"]["anyOf"][0]
         fields = schemas[media["schema"]["$ref"].rpartition("/")[2]]["properties"]
         media["example"] = {name: _example(field) for name, field in fields.items()}
 

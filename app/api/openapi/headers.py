@@ -79,7 +79,17 @@ HEADERS_BY_PARAMETER = {
     "idempotency-key": ("Idempotent-Replayed",),
 }
 HEADERS_BY_TAG = {"reports": ("X-As-Of",)}
-HEADER_BY_SCHEMA = {"TimeEntryRead": "ETag", "TimeEntryWithProject": "ETag"}
+HEADER_BY_SCHEMA = dict.fromkeys(
+    [
+        "TimeEntryRead",
+        "TimeEntryWithProject",
+        "TimeEntryWithActions",
+        "TimesheetRead",
+        "TimesheetDetail",
+        "LockDateRead",
+    ],
+    "ETag",
+)
 SHARED_RESPONSE_HEADERS = {
     "RequestError": ("WWW-Authenticate", "Retry-After", *RATE_LIMIT_HEADERS),
     "AnonymousRequestError": ("Retry-After",),

@@ -16,7 +16,7 @@ from app.schemas.types import SearchText
 from app.schemas.users.user import UserRead
 from app.services.access.errors import UserNotFound
 from app.services.projects import projects
-from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
+from app.services.projects.errors import ProjectCodeTaken, ProjectNameTaken, ProjectNotFound
 
 router = APIRouter(prefix="/projects", tags=["projects"])
 admin_router = APIRouter(prefix="/admin/projects", tags=["admin: projects"])
@@ -34,7 +34,10 @@ async def list_bookable_projects(tx: UserTransaction, page: PageDep, response: R
 
 
 @admin_router.post(
-    "", summary="Create a project", status_code=201, responses=error_responses(*ROLE_ERRORS, ProjectNameTaken)
+    "",
+    summary="Create a project",
+    status_code=201,
+    responses=error_responses(*ROLE_ERRORS, ProjectNameTaken, ProjectCodeTaken),
 )
 async def create_project(
     body: ProjectCreate, tx: AdminTransaction, now: Now, request: Request, response: Response
@@ -68,7 +71,7 @@ async def get_project(project_id: PathId, tx: AdminTransaction) -> ProjectRead:
 @admin_router.patch(
     "/{project_id}",
     summary="Update a project",
-    responses=error_responses(*ROLE_ERRORS, ProjectNotFound, ProjectNameTaken),
+    responses=error_responses(*ROLE_ERRORS, ProjectNotFound, ProjectNameTaken, ProjectCodeTaken),
 )
 async def update_project(project_id: PathId, body: ProjectUpdate, tx: AdminTransaction, now: Now) -> ProjectRead:
     """Rename, archive or reactivate a project. `is_active: false` archives it.

@@ -1,7 +1,7 @@
 """Entries."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -31,17 +31,36 @@ class TimeEntryRead(ResponseModel):
     ]
     created_at: UtcInstant
     updated_at: Annotated[UtcInstant, Field(examples=["2026-03-02T12:00:00Z"])]
+    timesheet_id: Annotated[
+        Id | None,
+        Field(description="Set while the entry is in a submitted or approved timesheet, and so cannot be changed."),
+    ] = None
 
 
 class TimeEntryWithProject(TimeEntryRead):
     project: ProjectRead
 
 
+EntryAction = Literal["change", "delete"]
+
+
+class TimeEntryWithActions(TimeEntryWithProject):
+    can: Annotated[
+        list[EntryAction] | None,
+        Field(max_length=2, description="Actions that you may take now. Null in a list without `can=true`."),
+    ] = None
+
+
 _ENTRY_LIST = TypeAdapter(list[TimeEntryWithProject])
+_LIST_WITH_ACTIONS = TypeAdapter(list[TimeEntryWithActions])
 
 
 def dump_entries(entries: list[TimeEntryWithProject]) -> bytes:
     return _ENTRY_LIST.dump_json(entries)
+
+
+def dump_entries_with_actions(entries: list[TimeEntryWithActions]) -> bytes:
+    return _LIST_WITH_ACTIONS.dump_json(entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from app.schemas.auth.api_token import ApiTokenRead
 from app.schemas.auth.session import SessionRead
 from app.schemas.projects import ProjectRead
 from app.schemas.time_entries.entry import TimeEntryWithProject
-from app.schemas.types import EntryId, ResponseModel, UtcInstant
+from app.schemas.timesheets.timesheet import Digest, StatusField, TimesheetVersion
+from app.schemas.types import DayRead, EntryId, Id, ResponseModel, Seconds, UtcInstant
 from app.schemas.users.user import AccountRead
 
 Count = Annotated[int, Field(ge=0, le=2**53 - 1, examples=[3])]
@@ -52,11 +53,30 @@ class RefusedLoginRead(ResponseModel):
     over_limit: Annotated[Count, Field(description="Refused because of a limit on failed logins.")]
 
 
+class OwnTimesheet(ResponseModel):
+    """A timesheet of the user that was submitted at least once."""
+
+    id: Id
+    first_day: DayRead
+    last_day: DayRead
+    status: StatusField
+    version: TimesheetVersion
+    total_seconds: Annotated[Seconds | None, Field(description="Null while the timesheet is open or rejected.")]
+    entries: Count | None
+    digest: Digest
+    submitted_at: UtcInstant | None
+    submitted_by: Id | None
+    decided_at: UtcInstant | None
+    decided_by: Id | None
+    comment: Annotated[str | None, Field(max_length=500)]
+
+
 class PersonalData(ResponseModel):
     exported_at: UtcInstant
     user: AccountRead
     memberships: Annotated[list[ProjectRead], Field(description="Projects of which you are a member.")]
     entries: Annotated[list[TimeEntryWithProject], Field(description="All your entries, oldest first.")]
+    timesheets: Annotated[list[OwnTimesheet], Field(description="Your timesheets, in the order of submission.")]
     events: Annotated[list[AuditEventRead], Field(description="Audit events that concern you, oldest first.")]
     actions: Annotated[
         list[PersonalDataAction], Field(description="Your actions on other users and projects, oldest first.")

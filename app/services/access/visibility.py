@@ -6,7 +6,7 @@ counts, also for entries from the time of another manager. Filters can only narr
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, true
 
 from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
@@ -61,6 +61,26 @@ def require_visible(session: Session, actor: Actor, user_ids: set[int]) -> None:
     visible = select(func.count()).select_from(USER).where(USER.c.id.in_(user_ids), visible_to(actor, USER.c.id))
     if user_ids - {actor.id} and session.execute(visible).scalar_one() != len(user_ids):
         raise UserNotFound("There is no user with this id that you may see.")
+
+
+def may_decide(actor: Actor, user_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that the actor decides on the time of a row's user: in sight, and not the actor.
+
+    Employees see nobody else, so only managers and admins decide. See `is_without_decider` for the exception.
+    """
+    return visible_to(actor, user_id) & (user_id != actor.id)
+
+
+def is_without_decider(session: Session, user_id: int) -> bool:
+    """Return True if nobody else could decide on the user's time: no active manager above, and no other active admin.
+
+    Then what the user submits is decided at once, and the user reopens it.
+    """
+    above = select(USER.c.manager_id).where(USER.c.id == user_id).cte(recursive=True)
+    above = above.union(select(USER.c.manager_id).where(USER.c.id == above.c.manager_id))
+    is_above = USER.c.id.in_(select(above.c.manager_id).where(above.c.manager_id.is_not(None)))
+    decides = and_(USER.c.is_active, USER.c.id != user_id, or_(USER.c.role == Role.admin, is_above))
+    return session.execute(select(USER.c.id).where(decides).limit(1)).first() is None
 
 
 def has_small_team(session: Session, actor: Actor) -> bool:

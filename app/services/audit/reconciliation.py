@@ -18,11 +18,14 @@ from app.models.tables import (
     ENTRY,
     LOGIN_SESSION,
     PASSWORD_LINK,
+    PAYROLL_LOCK,
     PROJECT,
     PROJECT_MEMBER,
     RECOVERY_CODE,
     SECOND_FACTOR,
     TIME_ZONE,
+    TIMESHEET,
+    TIMESHEET_RULE,
     USER,
 )
 from app.services.audit.overlaps import OverlapFinder
@@ -39,8 +42,14 @@ _NOT_IN_EVENTS = {
     API_TOKEN: {"last_used_at"},
     SECOND_FACTOR: {"last_step", "wrong_codes"},
     LOGIN_SESSION: {column.name for column in LOGIN_SESSION.c} - {"created_at"},
+    ENTRY: {"timesheet_id"},
+    TIMESHEET: {"comment"},
 }
-"""Columns that no event holds: times and counts that are no change, and what a refresh of a login session changes."""
+"""Columns that no event holds: times and counts that are no change, and what a refresh of a login session changes.
+
+Locking is no change of an entry: `timesheets.verification` compares it. The comment of a timesheet is the reason of its
+event, where it can be erased.
+"""
 _ALSO_READ = {LOGIN_SESSION: {"refreshed_at", "expires_at"}}
 """Columns that are not compared with the same value in an event."""
 _MAY_BE_MISSING = {LOGIN_SESSION.name, RECOVERY_CODE.name}
@@ -61,6 +70,9 @@ _OTHER_TABLES: tuple[_TableKeys, ...] = (
     (PASSWORD_LINK, PASSWORD_LINK.c.user_id, PASSWORD_LINK.c.user_id),
     (RECOVERY_CODE, RECOVERY_CODE.c.user_id, RECOVERY_CODE.c.code_hash),
     (LOGIN_SESSION, LOGIN_SESSION.c.user_id, LOGIN_SESSION.c.id),
+    (TIMESHEET, TIMESHEET.c.user_id, TIMESHEET.c.id),
+    (TIMESHEET_RULE, None, TIMESHEET_RULE.c.valid_from),
+    (PAYROLL_LOCK, None, PAYROLL_LOCK.c.name),
 )
 
 _NAMED_ZONES = union(select(ENTRY.c.time_zone), select(USER.c.time_zone)).subquery()
@@ -163,7 +175,7 @@ class Reconciliation:
             for mac in self._keys.macs_of_secret(table.key.name, object_id):
                 if (table.name, mac) in expected:
                     return table.name, mac
-        return table.name, object_id
+        return table.name, to_json_value(object_id)
 
     def _may_be_unnamed(self, table: "_TableReader", row: Row[Any], expected: dict[ObjectKey, Fields]) -> bool:
         """Return True if an event of an earlier version may have added the row without its id."""

@@ -18,13 +18,17 @@ from app.models.tables import (
     ENTRY,
     LOGIN_SESSION,
     PASSWORD_LINK,
+    PAYROLL_LOCK,
     PROJECT,
     PROJECT_MEMBER,
     RECOVERY_CODE,
     SECOND_FACTOR,
+    TIMESHEET,
+    TIMESHEET_RULE,
     USER,
 )
-from app.services.audit.recorder import Fields, is_digest, pseudonym, to_json_value
+from app.models.timesheets import ENTRIES_LOCK
+from app.services.audit.recorder import ORGANISATION_CHAIN, Fields, is_digest, pseudonym, to_json_value
 
 ObjectKey = tuple[str, int | str | None]
 """Name of a table, and what identifies a row among the rows of one chain: its id, or for a recovery code its MAC.
@@ -35,7 +39,10 @@ BASELINE_VERB = ":baseline"
 """Ending of actions whose event holds present values that no earlier event holds."""
 _CREATING = {"create", "clock_in"}
 _ENDING = {"delete", "revoke"}
-_TABLES = {table.name: table for table in (ENTRY, USER, PROJECT, API_TOKEN)}
+_TABLES = {table.name: table for table in (ENTRY, USER, PROJECT, API_TOKEN, TIMESHEET)}
+_LOCK_DATE: ObjectKey = (PAYROLL_LOCK.name, ENTRIES_LOCK)
+_NO_LOCK_DATE: Fields = {"before_day": None, "version": 1, "changed_at": None, "changed_by": None}
+"""The row that the migration inserts."""
 _UNNAMED = {LOGIN_SESSION.name, RECOVERY_CODE.name}
 """Tables whose rows events of earlier versions added without their id."""
 
@@ -45,6 +52,8 @@ class ChainReplay:
 
     def __init__(self, chain_id: int) -> None:
         self.objects: dict[ObjectKey, Fields] = {}
+        if chain_id == ORGANISATION_CHAIN:
+            self.objects[_LOCK_DATE] = dict(_NO_LOCK_DATE)
         self.conflicts: list[tuple[ObjectKey, str]] = []
         self.chain_id = chain_id
 
@@ -72,7 +81,8 @@ class ChainReplay:
         key, verb = (event.object_type, event.object_id), event.action.partition(":")[2]
         before, after = (dict(known_fields(event, side)) for side in ("before", "after"))
         state = self.objects.get(key)
-        if verb in _CREATING:
+        is_created = verb in _CREATING or (event.object_type == TIMESHEET.name and event.before is None)
+        if is_created:
             state = self.objects[key] = {}
         elif state is None:  # if it still exists, its row is a fault
             if verb in _ENDING:
@@ -85,7 +95,7 @@ class ChainReplay:
             del self.objects[key]
             return
         state.update(after)
-        _derive(event, state, at, created=verb in _CREATING)
+        _derive(event, state, at, created=is_created)
 
     def _add_conflict(self, key: ObjectKey, what: str, event: Row[Any]) -> None:
         text = f"{describe(key, self.chain_id)} {what} without an event, before link {event.position}."
@@ -221,6 +231,19 @@ def _remove_all(objects: Objects, table: Table) -> None:
         del objects[key]
 
 
+def _set_rule(objects: Objects, _chain_id: int, event: Row[Any], at: str) -> None:
+    fields = dict(known_fields(event, "after"))
+    objects[TIMESHEET_RULE.name, fields.pop("valid_from")] = fields | {"created_at": at}
+
+
+def _remove_rule(objects: Objects, _chain_id: int, event: Row[Any], _at: str) -> None:
+    objects.pop((TIMESHEET_RULE.name, dict(known_fields(event, "before"))["valid_from"]), None)
+
+
+def _move_lock_date(objects: Objects, _chain_id: int, event: Row[Any], _at: str) -> None:
+    objects[_LOCK_DATE] = dict(known_fields(event, "after"))
+
+
 def _create_link(objects: Objects, chain_id: int, event: Row[Any], at: str) -> None:
     objects[PASSWORD_LINK.name, chain_id] = {"created_at": at} | dict(known_fields(event, "after"))
 
@@ -294,4 +317,7 @@ _EFFECTS: dict[str, Callable[[Objects, int, Row[Any], str], None]] = {
     "user:change_password": _change_own_password,
     "user:set_password_by_link": _set_own_password,
     "user:erase": _erase,
+    "timesheet_rule:set": _set_rule,
+    "timesheet_rule:remove": _remove_rule,
+    "payroll_lock:move": _move_lock_date,
 }

@@ -144,7 +144,12 @@ def _read_checkpoints(
 def _chains(
     all_events: Iterable[Row[Any]], heads: dict[int, Row[Any]]
 ) -> Iterator[tuple[int, Row[Any] | None, Iterable[Row[Any]]]]:
-    """Yield each chain that has events, by id, with its head. Then yield the heads without events."""
+    """Yield each chain that has events, by id, with its head. Then yield the heads without events.
+
+    The chain of the organisation is the first also without events, because it has rows that the migrations insert.
+    """
+    if not heads[ORGANISATION_CHAIN].length:
+        yield ORGANISATION_CHAIN, heads.pop(ORGANISATION_CHAIN), ()
     for chain_id, events in groupby(all_events, key=lambda event: event.chain_id):
         yield chain_id, heads.pop(chain_id, None), events
     for chain_id, head in heads.items():

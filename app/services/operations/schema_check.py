@@ -10,12 +10,18 @@ from app.core.database.migrations import create_sqlite_schema, current_revisions
 from app.core.database.postgresql.table_definitions import expected_definitions
 from app.core.database.session import Session
 from app.models.metadata import all_tables, own_tables
-from app.models.tables import AUDIT_CHAIN, NAMED_LOCK
+from app.models.tables import AUDIT_CHAIN, NAMED_LOCK, PAYROLL_LOCK
+from app.models.timesheets import ENTRIES_LOCK
 from app.services.access.locks import RULES_ROW
 from app.services.audit.recorder import ORGANISATION_CHAIN
 
 POSTGRESQL_GUARDS = {
     "constraint ck_time_entry_ends_after_start on time_entry": "7924b669d9d4d56249d2bb2c6ec53b50",
+    "constraint ck_timesheet_days on timesheet": "52cacbd640284b985e67d41bc1cdbba9",
+    "constraint ck_timesheet_locked on timesheet": "9f9f1980059d8d987589b51b277af80b",
+    "constraint ck_timesheet_not_by_oneself on timesheet": "500da94d47cc1b9cb8b1369934f40dea",
+    "constraint ck_timesheet_rule_period on timesheet_rule": "0a63c6f1bb5bd12f66b612c6c6f650a5",
+    "constraint ck_timesheet_status on timesheet": "addbb877c106e2aac227366be4e01cdd",
     "constraint ck_user_not_their_own_manager on user": "00aa2fa20b6dc256aa40bc6f9d738760",
     "constraint ck_user_role on user": "98a28ffcd8433d53ea882bd01e92c99b",
     "exclusion constraint on time_entry": "040fa373dca3cae738ff41263587ffca",
@@ -25,6 +31,8 @@ POSTGRESQL_GUARDS = {
     "trigger audit_event_append_only_row on audit_event": "44551e0b683fc1ca0127708369a54f46",
     "trigger audit_event_append_only_truncate on audit_event": "49a7c9cc2581a6a1b58438b34ab37f35",
     "trigger audit_event_extends_its_chain on audit_event": "49438e5322404ebf3604eaebd6b4823e",
+    "trigger time_entry_locked_delete on time_entry": "1e65806a47cedcd2071e98a6152e69b4",
+    "trigger time_entry_locked_update on time_entry": "9304d0e3ef54ecf3e071ff257bd7428d",
 }
 """The guards at this version's revision on PostgreSQL, with a digest of each definition.
 
@@ -41,7 +49,11 @@ _FORBIDDEN_KINDS = (
 )  # fmt: skip
 """Kinds of objects that nobody may add. An additional index or table changes no row, unless it calls a function."""
 
-_SINGLE_ROWS = ((NAMED_LOCK.c.name, RULES_ROW), (AUDIT_CHAIN.c.chain_id, ORGANISATION_CHAIN))
+_SINGLE_ROWS = (
+    (NAMED_LOCK.c.name, RULES_ROW),
+    (AUDIT_CHAIN.c.chain_id, ORGANISATION_CHAIN),
+    (PAYROLL_LOCK.c.name, ENTRIES_LOCK),
+)
 """Rows that the migrations insert and that transactions lock. Without its row, a statement locks nothing."""
 
 

@@ -16,3 +16,8 @@ class ProjectInactive(Conflict):
 class ProjectNameTaken(Conflict):
     code = "project_name_taken"
     title = "Project name taken"
+
+
+class ProjectCodeTaken(Conflict):
+    code = "project_code_taken"
+    title = "Project code taken"

@@ -15,7 +15,7 @@ from app.schemas.projects import ProjectCreate, ProjectUpdate
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
-from app.services.projects.errors import ProjectNameTaken, ProjectNotFound
+from app.services.projects.errors import ProjectCodeTaken, ProjectNameTaken, ProjectNotFound
 
 
 def bookable_by(user_id: ColumnElement[int] | int) -> ColumnElement[bool]:
@@ -51,9 +51,10 @@ def get(session: Session, _actor: Actor, project_id: int) -> Project:
 
 
 def create(session: Session, actor: Actor | None, data: ProjectCreate, *, at: datetime) -> Project:
-    """Create a project without members, which every user can book. Raises ProjectNameTaken."""
+    """Create a project without members, which every user can book. Raises ProjectNameTaken, ProjectCodeTaken."""
     _check_name_available(session, data.name)
-    project = Project(name=data.name, name_key=name_key(data.name), created_at=at)
+    _check_code_available(session, data.code)
+    project = Project(name=data.name, name_key=name_key(data.name), code=data.code, created_at=at)
     session.add(project)
     session.flush()
     actor_id = actor.id if actor else None
@@ -62,13 +63,19 @@ def create(session: Session, actor: Actor | None, data: ProjectCreate, *, at: da
 
 
 def change(session: Session, actor: Actor, project_id: int, data: ProjectUpdate, *, at: datetime) -> Project:
-    """Rename, archive or unarchive a project. Raises ProjectNotFound, ProjectNameTaken."""
+    """Change a project's name or code, archive or unarchive it.
+
+    Raises ProjectNotFound, ProjectNameTaken, ProjectCodeTaken.
+    """
     project = _load_for_update(session, project_id)
     before = _snapshot(project)
     if data.name not in (None, project.name):
         if name_key(data.name) != project.name_key:
             _check_name_available(session, data.name)
         project.name, project.name_key = data.name, name_key(data.name)
+    if data.code not in (None, project.code or ""):
+        _check_code_available(session, data.code)
+        project.code = data.code or None
     if data.is_active is not None:
         project.is_active = data.is_active
     old_values, new_values = recorder.changes(before, _snapshot(project))
@@ -154,5 +161,10 @@ def _check_name_available(session: Session, name: str) -> None:
         raise ProjectNameTaken("Another project has this name. Choose another name.")
 
 
+def _check_code_available(session: Session, code: str | None) -> None:
+    if code and session.execute(select(PROJECT.c.id).where(PROJECT.c.code == code)).first() is not None:
+        raise ProjectCodeTaken("Another project has this code. Choose another code.")
+
+
 def _snapshot(project: Project) -> dict[str, Any]:
-    return {"name": project.name, "is_active": project.is_active}
+    return {"name": project.name, "code": project.code, "is_active": project.is_active}

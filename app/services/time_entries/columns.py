@@ -137,6 +137,7 @@ ENTRY_COLUMNS = (
     _entry_column("version", CellType.number),
     _entry_column("created_at", CellType.instant),
     _entry_column("updated_at", CellType.instant),
+    _entry_column("timesheet_id", CellType.number),
 )
 """The fields of TimeEntryRead. A test compares the two."""
 PROJECT_COLUMNS = (
@@ -144,6 +145,7 @@ PROJECT_COLUMNS = (
     Column("name", CellType.text, lambda _: PROJECT.c.name),
     Column("is_active", CellType.flag, lambda _: PROJECT.c.is_active),
     Column("created_at", CellType.instant, lambda _: PROJECT.c.created_at),
+    Column("code", CellType.text, lambda _: PROJECT.c.code),
 )
 """The fields of ProjectRead."""
 _BASIC_COLUMNS = (

@@ -28,6 +28,7 @@ ENTRY_WITH_PROJECT = select(
     PROJECT.c.name.label("project_name"),
     PROJECT.c.is_active.label("project_is_active"),
     PROJECT.c.created_at.label("project_created_at"),
+    PROJECT.c.code.label("project_code"),
 ).join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
 _INSERT = insert(ENTRY).returning(ENTRY.c.id)
 _INSERT_WITH_ID = insert(ENTRY)
@@ -106,6 +107,21 @@ def list_visible(
     return entries, encode_cursor(int(entries[-1].start_time.timestamp()), entries[-1].id)
 
 
+def dump_visible(
+    session: Session,
+    actor: Actor,
+    filters: EntryFilter,
+    period: Period | None,
+    *,
+    cursor: str | None,
+    limit: int,
+    at: datetime,
+) -> tuple[bytes, str | None]:
+    """Return what `list_visible` returns, as a JSON list of TimeEntryWithProject."""
+    page, next_cursor = list_visible(session, actor, filters, period, cursor=cursor, limit=limit, at=at)
+    return dump_entries(page), next_cursor
+
+
 def insert_entry(
     session: Session,
     *,
@@ -134,6 +150,7 @@ def insert_entry(
         "version": 1,
         "created_at": at,
         "updated_at": at,
+        "timesheet_id": None,
     }
     if reserved_id is None:
         return entry | {"id": session.execute(_INSERT, entry).scalar_one()}
@@ -156,6 +173,7 @@ def as_response_with_project(session: Session, row: Row[Any], *, now: datetime) 
         name=entry.pop("project_name"),
         is_active=entry.pop("project_is_active"),
         created_at=entry.pop("project_created_at"),
+        code=entry.pop("project_code"),
     )
     entry["needs_review"] = needs_review(session, row.needs_review, row.start_time, row.end_time, now=now)
     return TimeEntryWithProject.model_construct(**entry, project=project)

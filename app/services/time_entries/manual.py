@@ -14,7 +14,6 @@ from app.core.database.session import Session
 from app.core.security.access_tokens import Claims
 from app.core.time.zones import day_start
 from app.models.tables import ENTRY, PROJECT, USER
-from app.models.users import Role
 from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import TimeEntryCreate, TimeEntryUpdate
 from app.schemas.types import FIRST_DAY
@@ -26,9 +25,9 @@ from app.services.audit import recorder
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
 from app.services.projects.projects import bookable_by
 from app.services.time_entries import entries
+from app.services.time_entries.editing import check_editable
 from app.services.time_entries.entries import EntryValues
 from app.services.time_entries.errors import (
-    EditWindowClosed,
     EntryChanged,
     EntryInFuture,
     EntryNotFound,
@@ -81,7 +80,10 @@ def update_entry(
 def delete_entry(
     session: Session, claims: Claims, entry_id: int, *, reason: str, versions: ExpectedVersions, at: datetime
 ) -> None:
-    """Delete an entry. Its history stays in the audit log. Raises EntryNotFound, EntryChanged, EditWindowClosed."""
+    """Delete an entry. Its history stays in the audit log.
+
+    Raises EntryNotFound, EntryChanged, PeriodLocked, EditWindowClosed.
+    """
     actor, zones = visibility.lock_visible(session, claims, owns_any_of([entry_id]))
     delete_locked(session, actor, load_locked(session, zones, entry_id, versions), reason=reason, at=at)
 
@@ -96,7 +98,7 @@ def create_locked(
 ) -> TimeEntryRead:
     """Create an entry for a user in `zones`, which are the time zones of the locked users whom the actor may see.
 
-    Raises ReasonRequired, EntryTooEarly, EntryTooShort, EntryTooLong, EntryInFuture, EditWindowClosed,
+    Raises ReasonRequired, EntryTooEarly, EntryTooShort, EntryTooLong, EntryInFuture, PeriodLocked, EditWindowClosed,
     ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = data.user_id or actor.id
@@ -104,7 +106,7 @@ def create_locked(
         raise ReasonRequired("This entry is for another user. Send a `reason`.")
     _check_first_day(data.start_time, zones[owner_id])
     _check_times(session, data.start_time, data.end_time, at=at)
-    _check_window(session, actor, owner_id, data.start_time, at=at)
+    check_editable(session, actor, owner_id, data.start_time, zones[owner_id], at=at)
     _check_bookable(session, data.project_id, owner_id)
     _check_no_overlap(session, owner_id, data.start_time, data.end_time)
     entry = entries.insert_entry(
@@ -144,8 +146,8 @@ def update_locked(
     """Correct an entry of a locked user. New times clear `needs_review`. Without a difference, nothing is written.
 
     Raises EntryStillOpen if `needs_review` is sent for an entry that stays open after STALE_ENTRY_HOURS. Raises
-    ReasonRequired if the times change or the entry is another user's. Raises EditWindowClosed, EntryTooEarly,
-    EntryTooShort, EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
+    ReasonRequired if the times change or the entry is another user's. Raises PeriodLocked, EditWindowClosed,
+    EntryTooEarly, EntryTooShort, EntryTooLong, EntryInFuture, ProjectNotFound, ProjectInactive, EntryOverlaps.
     """
     owner_id = entry["user_id"]
     fields = data.model_dump(exclude_unset=True, include=entries.EDITABLE_FIELDS)
@@ -157,14 +159,14 @@ def update_locked(
         return entries.as_response(session, entry, now=at)
     if data.reason is None and (times_changed or owner_id != actor.id):
         raise ReasonRequired("A change of times, or of another user's entry, needs a reason. Send a `reason`.")
-    _check_window(session, actor, owner_id, entry["start_time"], at=at)
+    check_editable(session, actor, owner_id, entry["start_time"], entry["time_zone"], at=at)
     changes |= {"version": entry["version"] + 1, "updated_at": at} | ({"needs_review": False} if times_changed else {})
     changed = entry | changes
     if "start_time" in changes:
         _check_first_day(changed["start_time"], entry["time_zone"])
     if times_changed:
         _check_times(session, changed["start_time"], changed["end_time"], at=at)
-        _check_window(session, actor, owner_id, changed["start_time"], at=at)
+        check_editable(session, actor, owner_id, changed["start_time"], entry["time_zone"], at=at)
         _check_no_overlap(session, owner_id, changed["start_time"], changed["end_time"], exclude_id=entry["id"])
     if "project_id" in changes:
         _check_bookable(session, changed["project_id"], owner_id)
@@ -175,8 +177,8 @@ def update_locked(
 
 
 def delete_locked(session: Session, actor: Actor, entry: EntryValues, *, reason: str, at: datetime) -> None:
-    """Delete an entry of a locked user. Raises EditWindowClosed."""
-    _check_window(session, actor, entry["user_id"], entry["start_time"], at=at)
+    """Delete an entry of a locked user. Raises PeriodLocked, EditWindowClosed."""
+    check_editable(session, actor, entry["user_id"], entry["start_time"], entry["time_zone"], at=at)
     session.execute(delete(ENTRY).where(ENTRY.c.id == entry["id"]))
     before = entries.snapshot(entry)
     _record(session, actor, "time_entry:delete", entry, before=before, reason=reason, at=at)
@@ -198,18 +200,6 @@ def _check_times(session: Session, start: datetime, end: datetime | None, *, at:
     if until - start > timedelta(hours=session.settings.MAX_ENTRY_HOURS):
         raise EntryTooLong(
             f"An entry lasts at most {session.settings.MAX_ENTRY_HOURS} hours. Divide it into several entries."
-        )
-
-
-def _check_window(session: Session, actor: Actor, owner_id: int, start: datetime, *, at: datetime) -> None:
-    """Raise EditWindowClosed if the actor changes an own entry that started more than EDIT_WINDOW_DAYS days ago.
-
-    There is no limit for admins, and none for other users' entries.
-    """
-    days = session.settings.EDIT_WINDOW_DAYS
-    if owner_id == actor.id and actor.role is not Role.admin and start < at - timedelta(days=days):
-        raise EditWindowClosed(
-            f"You can change your own entries for {days} days after their start. Ask your manager or an admin."
         )
 
 

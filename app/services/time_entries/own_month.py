@@ -32,8 +32,10 @@ _STATEMENT = (
         *ENTRY.c["description", "time_zone", "needs_review", "version"],
         epoch(ENTRY.c.created_at),
         epoch(ENTRY.c.updated_at),
+        ENTRY.c.timesheet_id,
         *PROJECT.c["name", "is_active"],
         epoch(PROJECT.c.created_at),
+        PROJECT.c.code,
     )
     .join_from(ENTRY, PROJECT, PROJECT.c.id == ENTRY.c.project_id)
     .where(ENTRY.c.user_id == bindparam("user_id"), starts_between(bindparam("lower"), bindparam("upper")))
@@ -58,7 +60,7 @@ def _json_objects(session: Session, rows: Sequence[Any], period: Period, *, at: 
     projects: dict[int, JsonObject] = {}
     stale_before = int((at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)).timestamp())
     for row in rows:
-        entry_id, user_id, project_id, start, end, description, zone, flagged, version, created, updated, *project = row
+        entry_id, user_id, project_id, start, end, description, zone, flagged, version, created, updated, *others = row
         if zone not in bounds:
             bounds[zone] = (
                 day_start_epoch(period.start, period.zone or zone),
@@ -68,7 +70,7 @@ def _json_objects(session: Session, rows: Sequence[Any], period: Period, *, at: 
         if not lower <= start < upper:
             continue
         if project_id not in projects:
-            projects[project_id] = _project(project_id, *project)
+            projects[project_id] = _project(project_id, *others[1:])
         yield {
             "id": entry_id,
             "user_id": user_id,
@@ -81,6 +83,7 @@ def _json_objects(session: Session, rows: Sequence[Any], period: Period, *, at: 
             "version": version,
             "created_at": format_epoch(created),
             "updated_at": format_epoch(updated),
+            "timesheet_id": others[0],
             "project": projects[project_id],
         }
 
@@ -92,5 +95,11 @@ def _rows(session: Session, actor: Actor, period: Period) -> Sequence[Any]:
     return session.execute(_STATEMENT, params).all()
 
 
-def _project(project_id: int, name: str, is_active: bool, created: int) -> JsonObject:
-    return {"id": project_id, "name": name, "is_active": is_active, "created_at": format_epoch(created)}
+def _project(project_id: int, name: str, is_active: bool, created: int, code: str | None) -> JsonObject:
+    return {
+        "id": project_id,
+        "name": name,
+        "is_active": is_active,
+        "created_at": format_epoch(created),
+        "code": code,
+    }

@@ -14,7 +14,10 @@ def get_me(session: Session, actor: Actor) -> User:
 
 
 def change_me(session: Session, actor: Actor, data: AccountUpdate, *, at: datetime) -> User:
-    """Change the actor's names or time zone. A new time zone applies to new entries, not to existing ones."""
+    """Change the actor's names or time zone. A new time zone applies to new entries, not to existing ones.
+
+    Raises TimesheetLocked if today would be in a locked timesheet in the new time zone.
+    """
     user = session.get_one(User, actor.id)
     administration.apply_changes(
         session, actor, user, data.model_dump(exclude_unset=True), action="user:change_self", at=at

@@ -21,6 +21,7 @@ from app.core.text import name_key
 from app.models.tables import TIME_ZONE, USER
 from app.models.users import Role, User
 from app.schemas.users.user import AccountRead, DeactivatedUser, NewUser, UserCreate, UserFilter, UserUpdate
+from app.services import period_locks
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
 from app.services.access.api_token_limits import lock_for_change, require_login_session
@@ -177,8 +178,8 @@ def get(session: Session, _actor: Actor, user_id: int) -> User:
 def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at: datetime) -> User:
     """Change a user's e-mail, names, time zone or role.
 
-    Raises UserNotFound, EmailTaken, LastAdmin, HasReports. For an API token, raises ScopeRequired if the user is an
-    admin, gets another e-mail, or gets a role with more rights.
+    Raises UserNotFound, EmailTaken, LastAdmin, HasReports, TimesheetLocked. For an API token, raises ScopeRequired if
+    the user is an admin, gets another e-mail, or gets a role with more rights.
     """
     changes = data.model_dump(exclude_unset=True)
     if "role" in changes:
@@ -216,9 +217,13 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
 
 
 def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
-    """Activate a user. Tokens that were revoked stay revoked. Raises UserNotFound, ScopeRequired."""
+    """Activate a user. Tokens that were revoked stay revoked.
+
+    Raises UserNotFound, ScopeRequired. Raises TimesheetLocked if the present period was submitted meanwhile.
+    """
     locks.lock_user_rules(session)
     user = lock_for_change(session, actor, user_id)
+    period_locks.check_present_day(session, user_id, user.time_zone, at=at)
     apply_changes(session, actor, user, {"is_active": True}, action="user:activate", at=at)
     return user
 
@@ -252,11 +257,15 @@ def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime
 def apply_changes(
     session: Session, actor: Actor, user: User, changes: dict[str, Any], *, action: str, at: datetime
 ) -> None:
-    """Apply the changes to a locked user, and record the fields that differ. If none differ, record nothing."""
+    """Apply the changes to a locked user, and record the fields that differ. If none differ, record nothing.
+
+    Raises TimesheetLocked if today would be in a locked timesheet in the new time zone.
+    """
     before = _snapshot(user)
     if "email" in changes:
         user.email_key = email_key(changes["email"])
-    if "time_zone" in changes:
+    if changes.get("time_zone", user.time_zone) != user.time_zone:
+        period_locks.check_present_day(session, user.id or 0, changes["time_zone"], at=at)
         register_zone(session, changes["time_zone"])
     for name, value in changes.items():
         setattr(user, name, value)

@@ -1,8 +1,8 @@
 """A user's personal data: export (GDPR, Art. 15 and 20) and erasure (Art. 17).
 
-Erased: names, e-mail, personal values and reasons in the user's audit chain, stored responses, credentials, and known
-addresses. Kept under a pseudonym: entries with their hours, projects and descriptions, and the audit chain. The digests
-in the chain no longer disclose the values.
+Erased: names, e-mail, personal values and reasons in the user's audit chain, comments on timesheets, stored responses,
+credentials, and known addresses. Kept under a pseudonym: entries with their hours, projects and descriptions,
+timesheets with their sums and digests, and the audit chain. The digests in the chain no longer disclose the values.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -29,6 +29,8 @@ from app.models.tables import (
     PROJECT,
     PROJECT_MEMBER,
     REFUSED_LOGIN,
+    REMINDER,
+    TIMESHEET,
     USER,
 )
 from app.models.users import User
@@ -36,7 +38,13 @@ from app.schemas.auth.api_token import ApiTokenRead
 from app.schemas.auth.session import SessionRead
 from app.schemas.projects import ProjectRead
 from app.schemas.types import UtcInstant
-from app.schemas.users.personal_data import KnownAddressRead, PersonalDataAction, RefusedLoginRead, StoredResponse
+from app.schemas.users.personal_data import (
+    KnownAddressRead,
+    OwnTimesheet,
+    PersonalDataAction,
+    RefusedLoginRead,
+    StoredResponse,
+)
 from app.schemas.users.user import AccountRead
 from app.services.access import locks
 from app.services.access.actor import Actor
@@ -85,6 +93,8 @@ def erase(session: Session, user_id: int, *, at: datetime) -> str:
     _pseudonymise(user)
     session.flush()
     session.execute(delete(IDEMPOTENCY_KEY).where(IDEMPOTENCY_KEY.c.user_id == user_id))
+    session.execute(update(TIMESHEET).where(TIMESHEET.c.user_id == user_id).values(comment=None))
+    session.execute(delete(REMINDER).where(REMINDER.c.user_id == user_id))
     revocation.erase(session, user_id, at=at)
     recorder.record(
         session,
@@ -110,6 +120,9 @@ def _json_chunks(session: Session, actor: Actor, *, at: datetime) -> Generator[b
     lists: dict[str, Iterable[BaseModel]] = {
         "memberships": (ProjectRead.model_validate(row) for row in _stream_rows(session, _memberships(actor))),
         "entries": (as_response_with_project(session, row, now=at) for row in _stream_rows(session, _entries(actor))),
+        "timesheets": (
+            OwnTimesheet.model_validate(row) for row in _stream_rows(session, _rows_of_user(TIMESHEET, actor))
+        ),
         "events": (read_event(row) for row in _stream_rows(session, _events(actor))),
         "actions": (PersonalDataAction.model_validate(row) for row in _stream_rows(session, _actions_on_others(actor))),
         "stored_responses": (

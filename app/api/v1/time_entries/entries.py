@@ -23,9 +23,9 @@ from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope
 from app.schemas.audit import TimeEntryHistoryItem
 from app.schemas.reports.report import Attribution
-from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithProject, dump_entries
+from app.schemas.time_entries.entry import EntryFilter, TimeEntryWithActions, TimeEntryWithProject
 from app.schemas.types import MAX_ID, SearchText
-from app.services.time_entries import entries, own_entries
+from app.services.time_entries import editing, entries, own_entries
 from app.services.time_entries.errors import EntryNotFound
 from app.services.time_entries.history import list_history, write_history
 
@@ -76,7 +76,7 @@ async def list_my_entries(
 @router.get(
     "",
     summary="List entries that I may see",
-    response_model=list[TimeEntryWithProject],
+    response_model=list[TimeEntryWithActions],
     responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, InvalidCursor),
 )
 async def list_entries(
@@ -93,6 +93,7 @@ async def list_entries(
     search: Annotated[
         SearchText | None, Query(description="Part of the description, in any case and Unicode spelling.")
     ] = None,
+    can: Annotated[bool, Query(description="Also return the actions that you may take on each entry.")] = False,
 ) -> Response:
     """Your own entries, newest first. As a manager you also see those of your direct and indirect reports, and as an
     admin all.
@@ -100,19 +101,19 @@ async def list_entries(
     `Link` has the next page. New entries do not shift the following pages.
     """
     filters = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, search=search)
-    rows, next_cursor = await tx.report(
-        entries.list_visible, filters, period, cursor=page.cursor, limit=page.limit, at=now
-    )
-    response = Response(dump_entries(rows), media_type="application/json")
+    read = editing.dump_visible if can else entries.dump_visible
+    body, next_cursor = await tx.report(read, filters, period, cursor=page.cursor, limit=page.limit, at=now)
+    response = Response(body, media_type="application/json")
     page.set_headers(response, next_cursor)
     set_as_of(response, now)
     return response
 
 
 @router.get(ENTRY_PATH, summary="Get an entry", responses=error_responses(*AUTH_ERRORS, EntryNotFound))
-async def get_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithProject:
-    """One entry with its project. When you change it, send its `ETag` as `If-Match`."""
-    return with_etag(response, await tx.read(entries.get, entry_id, at=now))
+async def get_entry(entry_id: PathEntryId, tx: UserTransaction, now: Now, response: Response) -> TimeEntryWithActions:
+    """One entry with its project, and in `can` the actions that you may take now. When you change it, send its `ETag`
+    as `If-Match`."""
+    return with_etag(response, await tx.read(editing.get, entry_id, at=now))
 
 
 @router.get(

@@ -15,6 +15,7 @@ from app.schemas.time_entries.entry import TimeEntryRead
 from app.schemas.time_entries.manual import BulkRequest, BulkResponse, TimeEntryCreate, TimeEntryUpdate
 from app.schemas.types import Reason
 from app.services.access.errors import UserNotFound
+from app.services.period_locks import EntryLocked, PeriodLocked
 from app.services.projects.errors import ProjectInactive, ProjectNotFound
 from app.services.time_entries import bulk, manual
 from app.services.time_entries.errors import (
@@ -34,6 +35,8 @@ from app.services.time_entries.errors import (
 router = APIRouter(prefix="/time-entries", tags=["time entries"])
 ClaimsTransaction = Annotated[ClaimsTransactionRunner, Security(require_claims, scopes=[TokenScope.entries_write])]
 TIME_ERRORS = (
+    PeriodLocked,
+    EntryLocked,
     EditWindowClosed,
     EntryTooEarly,
     EntryTooShort,
@@ -106,7 +109,7 @@ async def update_entry(
     ENTRY_PATH,
     summary="Delete an entry",
     status_code=204,
-    responses=error_responses(*AUTH_ERRORS, EntryNotFound, EntryChanged, EditWindowClosed),
+    responses=error_responses(*AUTH_ERRORS, EntryNotFound, EntryChanged, PeriodLocked, EntryLocked, EditWindowClosed),
 )
 async def delete_entry(
     entry_id: PathEntryId,

@@ -13,6 +13,7 @@ from app.api.v1.shared_errors import AUTH_ERRORS, EXPORT_ERRORS
 from app.core.security.access_tokens import TokenScope
 from app.schemas.users.personal_data import PersonalData
 from app.schemas.users.user import AccountRead, AccountUpdate
+from app.services.period_locks import TimesheetLocked
 from app.services.users import account, personal_data
 
 router = APIRouter(prefix="/auth", tags=["auth"])
@@ -27,7 +28,7 @@ async def get_my_account(
     return AccountRead.model_validate(await tx.read(account.get_me))
 
 
-@router.patch("/me", summary="Update my account", responses=error_responses(*AUTH_ERRORS))
+@router.patch("/me", summary="Update my account", responses=error_responses(*AUTH_ERRORS, TimesheetLocked))
 async def update_my_account(body: AccountUpdate, tx: UserTransaction, now: Now) -> AccountRead:
     """Change your names or your time zone. A new time zone applies to future entries. Existing entries keep theirs."""
     return AccountRead.model_validate(await tx.write(account.change_me, body, at=now))

@@ -16,6 +16,7 @@ from app.models.users import Role
 from app.schemas.types import MAX_ID, SearchText
 from app.schemas.users.user import AccountRead, DeactivatedUser, UserCreate, UserFilter, UserUpdate
 from app.services.access.errors import UserNotFound
+from app.services.period_locks import TimesheetLocked
 from app.services.users import administration
 from app.services.users.errors import (
     EmailTaken,
@@ -81,7 +82,7 @@ async def get_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
 @router.patch(
     USER_PATH,
     summary="Update a user",
-    responses=error_responses(*ROLE_ERRORS, UserNotFound, EmailTaken, LastAdmin, HasReports),
+    responses=error_responses(*ROLE_ERRORS, UserNotFound, EmailTaken, LastAdmin, HasReports, TimesheetLocked),
 )
 async def update_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, now: Now) -> AccountRead:
     """Change a user's e-mail address, names, time zone or role. A new role applies from their next request on.
@@ -104,7 +105,11 @@ async def deactivate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> De
     return await tx.write(administration.deactivate, user_id, at=now)
 
 
-@router.put("/{user_id}/activate", summary="Activate a user", responses=error_responses(*ROLE_ERRORS, UserNotFound))
+@router.put(
+    "/{user_id}/activate",
+    summary="Activate a user",
+    responses=error_responses(*ROLE_ERRORS, UserNotFound, TimesheetLocked),
+)
 async def activate_user(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> AccountRead:
     """Activate a user, who can then log in again."""
     return AccountRead.model_validate(await tx.write(administration.activate, user_id, at=now))

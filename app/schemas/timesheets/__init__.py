@@ -1,0 +1,1 @@
+"""Schemas of timesheets, their rules, the lock date, and payroll."""

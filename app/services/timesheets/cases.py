@@ -1,0 +1,100 @@
+"""A timesheet on which somebody acts: its user is locked, and the actor may take the action now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from app.core.database.session import Session
+from app.core.security.access_tokens import Claims
+from app.models.tables import USER
+from app.models.timesheets import TimesheetStatus
+from app.schemas.timesheets.timesheet import TimesheetAction
+from app.services.access import visibility
+from app.services.access.actor import Actor
+from app.services.access.errors import UserNotFound
+from app.services.timesheets import sheets
+from app.services.timesheets.errors import (
+    NotYourTimesheet,
+    OwnTimesheet,
+    TimesheetChanged,
+    TimesheetNotFound,
+    TimesheetStatusConflict,
+)
+from app.services.timesheets.periods import Rules, load_rules, period_from
+from app.services.timesheets.sheets import TRANSITIONS, By, Owner, Rights, SheetValues
+
+ExpectedVersions = frozenset[int] | None
+"""The versions listed in `If-Match`. None accepts every version."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimesheetName:
+    """The user and first day that name a timesheet in a request, and the versions that it may have."""
+
+    user_id: int
+    first_day: date
+    versions: ExpectedVersions = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A timesheet whose user is locked, and the actor who acts on it."""
+
+    session: Session
+    actor: Actor
+    rules: Rules
+    owner: Owner
+    sheet: SheetValues
+    at: datetime
+
+    @property
+    def is_own(self) -> bool:
+        return self.owner.id == self.actor.id
+
+
+def begin(session: Session, claims: Claims, name: TimesheetName, action: TimesheetAction, *, at: datetime) -> Case:
+    """Lock the user, and check that the actor may take the action now."""
+    is_owner = None if name.user_id == claims.user_id else USER.c.id == name.user_id
+    actor, visible = visibility.lock_visible(session, claims, is_owner)
+    case = find(session, actor, visible, load_rules(session), name, at=at)
+    check_action(case, action)
+    return case
+
+
+def find(
+    session: Session,
+    actor: Actor,
+    visible: Mapping[int, str],
+    rules: Rules,
+    name: TimesheetName,
+    *,
+    at: datetime,
+) -> Case:
+    """Return the case of a timesheet. Raises UserNotFound, TimesheetNotFound, TimesheetChanged."""
+    if name.user_id not in visible:
+        raise UserNotFound("There is no user with this id that you may see.")
+    period = period_from(rules, name.first_day)
+    if period is None:
+        raise TimesheetNotFound(f"No period begins on {name.first_day}. GET /timesheets/me lists yours.")
+    sheet = sheets.load(session, name.user_id, period)
+    if name.versions is not None and sheet["version"] not in name.versions:
+        raise TimesheetChanged(
+            "The timesheet has changed since you read it. Read it again, then send its current version.",
+            version=sheet["version"],
+        )
+    return Case(session, actor, rules, sheets.load_owner(session, name.user_id), sheet, at)
+
+
+def check_action(case: Case, action: TimesheetAction) -> None:
+    """Raise NotYourTimesheet, OwnTimesheet or TimesheetStatusConflict."""
+    transition = TRANSITIONS[action]
+    if transition.by is By.owner and not case.is_own:
+        raise NotYourTimesheet("Only its user can withdraw a timesheet. Reject it instead.")
+    if transition.by is By.decider and not Rights(case.session, case.actor).decides(case.owner.id):
+        raise OwnTimesheet("You cannot decide on your own timesheet. Ask your manager or an admin.")
+    status: TimesheetStatus = case.sheet["status"]
+    if status not in transition.sources:
+        raise TimesheetStatusConflict(
+            f"The timesheet is {status}, but it must be {' or '.join(transition.sources)}. Read it again.",
+            timesheet_status=status,
+        )
