@@ -35,6 +35,7 @@ ON_BOTH_ENGINES = (
     "tests/api/test_access_matrix.py",
     "tests/api/state_machine/",
     "tests/api/time_entries/test_entries.py",
+    "tests/api/timesheets/test_todo.py",
     "tests/core/",
     "tests/deploy/",
     "tests/faults/test_lost_rights.py",

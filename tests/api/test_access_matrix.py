@@ -136,6 +136,7 @@ MATRIX = [
     Row("GET /api/v1/reports/summary",                             "401 401 401 401 200 200 200 200 200 200",
         query=f"{PERIOD}&group_by=user&group_by=month"),
     Row("GET /api/v1/reports/presence",                            "401 401 401 401 200 200 200 200 200 200"),
+    Row("GET /api/v1/reports/todo",                                "401 401 401 401 200 200 200 200 200 200"),
     Row("GET /api/v1/reports/export/csv",                          "401 401 401 401 403 403 403 200 200 200",
         query=PERIOD),
     Row("GET /api/v1/reports/export/xlsx",                         "401 401 401 401 403 403 403 200 200 200",

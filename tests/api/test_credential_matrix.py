@@ -68,6 +68,7 @@ MATRIX = {
     "GET /reports/team": REPORT,
     "GET /reports/summary": REPORT,
     "GET /reports/presence": REPORT,
+    "GET /reports/todo": REPORT,
     "GET /reports/export/csv": REPORT,
     "GET /reports/export/json": REPORT,
     "GET /reports/export/xlsx": REPORT,

@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Row, and_, column, func, select, values
+from sqlalchemy import (
+    BigInteger,
+    ColumnClause,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Row,
+    and_,
+    column,
+    func,
+    select,
+    values,
+)
 
 from app.core.database.column_types import Instant
 from app.core.database.dialect import seconds_between
@@ -26,6 +38,13 @@ DIGEST_VERSION = 1
 """The first item of the digested list. Another content of the list gets another number."""
 _MARGIN = timedelta(days=2)
 """A local day begins less than two days before or after the same day in UTC."""
+BOUNDS: tuple[ColumnClause[Any], ...] = (
+    column("lower", Instant),
+    column("upper", Instant),
+    column("from_day", BigInteger),
+    column("to_day", BigInteger),
+)
+"""Columns of a VALUES table of periods: instants by which an index finds entries, and local days since 1970."""
 _DIGESTED = ("id", "project_id", "start_time", "end_time", "time_zone", "description")
 _ENTRIES = select(*ENTRY.c[(*_DIGESTED, "needs_review")]).order_by(ENTRY.c.start_time, ENTRY.c.id)
 
@@ -100,33 +119,29 @@ def sum_periods(session: Session, periods: Collection[PeriodOfUser]) -> dict[Per
     span = Period(min(each.first_day for each in ordered), max(each.last_day for each in ordered))
     users = {each.user_id for each in ordered}
     local = LocalTime(resolve(session, span, USER.c.id.in_(users)))
-    asked = (
-        values(
-            column("number", Integer),
-            column("user_id", Integer),
-            column("lower", Instant),
-            column("upper", Instant),
-            column("first_day", BigInteger),
-            column("last_day", BigInteger),
-        )
-        .data([(number, *_bounds(each)) for number, each in enumerate(ordered)])
-        .cte("asked")
+    period = (
+        values(column("number", Integer), column("user_id", Integer), *BOUNDS)
+        .data([(n, each.user_id, *bounds(each.first_day, each.last_day)) for n, each in enumerate(ordered)])
+        .cte("period")
     )
-    day = local.day(ENTRY.c.start_time)
-    is_included = and_(
-        ENTRY.c.user_id == asked.c.user_id,
-        ENTRY.c.start_time >= asked.c.lower,
-        ENTRY.c.start_time < asked.c.upper,
-        day >= asked.c.first_day,
-        day <= asked.c.last_day,
-    )
+    is_included = and_(ENTRY.c.user_id == period.c.user_id, starts_in(period, local))
     seconds = func.coalesce(func.sum(seconds_between(ENTRY.c.start_time, ENTRY.c.end_time)), 0)
-    query = select(asked.c.number, func.count(), seconds).join_from(asked, ENTRY, is_included).group_by(asked.c.number)
-    found = {number: Sums(count, int(total)) for number, count, total in session.execute(query)}
+    query = select(period.c.number, func.count(), seconds).join_from(period, ENTRY, is_included)
+    found = {
+        number: Sums(count, int(total)) for number, count, total in session.execute(query.group_by(period.c.number))
+    }
     return {each: found.get(number, Sums()) for number, each in enumerate(ordered)}
 
 
-def _bounds(period: PeriodOfUser) -> tuple[int, datetime, datetime, int, int]:
-    lower = datetime.combine(period.first_day, time.min, UTC) - _MARGIN
-    upper = datetime.combine(period.last_day, time.min, UTC) + _MARGIN + timedelta(days=1)
-    return period.user_id, lower, upper, days_since_1970(period.first_day), days_since_1970(period.last_day)
+def bounds(first_day: date, last_day: date) -> tuple[datetime, datetime, int, int]:
+    """Return the values of BOUNDS for a period."""
+    lower = datetime.combine(first_day, time.min, UTC) - _MARGIN
+    upper = datetime.combine(last_day, time.min, UTC) + _MARGIN + timedelta(days=1)
+    return lower, upper, days_since_1970(first_day), days_since_1970(last_day)
+
+
+def starts_in(period: FromClause, local: LocalTime) -> ColumnElement[bool]:
+    """Return the condition that an entry starts in a period of a table with the columns BOUNDS."""
+    day = local.day(ENTRY.c.start_time)
+    is_near = and_(ENTRY.c.start_time >= period.c.lower, ENTRY.c.start_time < period.c.upper)
+    return and_(is_near, day >= period.c.from_day, day <= period.c.to_day)

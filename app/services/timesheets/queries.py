@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, select, true, tuple_
 
 from app.core.database.session import Session
 from app.core.pagination import MAX_ROWS_IN_MEMORY, decode_cursor, encode_cursor
@@ -44,7 +44,10 @@ def list_own(session: Session, actor: Actor, period: Period, *, at: datetime) ->
     owner = sheets.load_owner(session, actor.id)
     query = select(TIMESHEET).where(TIMESHEET.c.user_id == actor.id, _touches(period.start, period.end))
     submitted = {row.first_day: sheets.values_from(row) for row in session.execute(query)}
-    found = [(submitted.get(each.first_day) or sheets.unsubmitted(actor.id, each), owner) for each in reversed(periods)]
+    found = [
+        (submitted.get(each.first_day) or sheets.unsubmitted(actor.id, each.first_day, each.last_day), owner)
+        for each in reversed(periods)
+    ]
     return as_responses(session, actor, rules, found, at=at)
 
 
@@ -69,6 +72,12 @@ def list_visible(
     last = rows[limit - 1]
     key = last.submitted_at.timestamp() if filters.status is TimesheetStatus.submitted else last.first_day.toordinal()
     return responses, encode_cursor(int(key), last.id)
+
+
+def count_visible(session: Session, actor: Actor, filters: TimesheetFilter) -> int:
+    """Return the number of timesheets on all pages of `list_visible`."""
+    query = select(func.count()).select_from(TIMESHEET).where(*_conditions(actor, filters))
+    return int(session.execute(query).scalar_one())
 
 
 def get(session: Session, actor: Actor, user_id: int, first_day: date, *, at: datetime) -> TimesheetDetail:

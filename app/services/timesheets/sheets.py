@@ -5,7 +5,7 @@ Here is also who may take which action in which status. The actions and the fiel
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -93,13 +93,13 @@ def values_from(row: Row[Any]) -> SheetValues:
     return {column.name: row._mapping[column.name] for column in TIMESHEET.c}
 
 
-def unsubmitted(user_id: int, period: TimesheetPeriod) -> SheetValues:
+def unsubmitted(user_id: int, first_day: date, last_day: date) -> SheetValues:
     """Return the open timesheet of a period without a row."""
     values: SheetValues = dict.fromkeys(column.name for column in TIMESHEET.c)
     return values | {
         "user_id": user_id,
-        "first_day": period.first_day,
-        "last_day": period.last_day,
+        "first_day": first_day,
+        "last_day": last_day,
         "status": _S.open,
         "version": 0,
     }
@@ -109,7 +109,7 @@ def load(session: Session, user_id: int, period: TimesheetPeriod) -> SheetValues
     """Return the user's timesheet of the period, which has no row before the first submission."""
     query = select(TIMESHEET).where(TIMESHEET.c.user_id == user_id, TIMESHEET.c.first_day == period.first_day)
     row = session.execute(query).one_or_none()
-    return unsubmitted(user_id, period) if row is None else values_from(row)
+    return unsubmitted(user_id, period.first_day, period.last_day) if row is None else values_from(row)
 
 
 def kind_of(sheet: SheetValues, rules: Rules) -> PeriodKind:
