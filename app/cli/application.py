@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import audit, database, exports, openapi, operations, run_script, users
+from app.cli import audit, database, exports, openapi, operations, run_script, timesheets, users
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 _OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -36,5 +36,5 @@ def check(context: typer.Context) -> None:
     raise typer.Exit(run_script("check", context.args))
 
 
-for group in (database, operations, users, audit, exports, openapi):
+for group in (database, operations, users, audit, exports, timesheets, openapi):
     app.add_typer(group.commands)

@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     STALE_ENTRY_HOURS: int = Field(default=16, ge=1, le=168)
     MAX_ENTRY_HOURS: int = Field(default=24, ge=1, le=168)
     EDIT_WINDOW_DAYS: int = Field(default=31, ge=0, le=3660)
+    REMIND_AFTER_DAYS: int = Field(default=2, ge=0, le=366)
     RETENTION_DAYS: int = Field(default=1826, ge=0, le=36_600)
     FIRST_ADMIN_EMAIL: EmailAddress = DEFAULT_ADMIN_EMAIL
     FIRST_ADMIN_PASSWORD: SecretStr = SecretStr(DEFAULT_ADMIN_PASSWORD)

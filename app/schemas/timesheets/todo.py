@@ -1,4 +1,4 @@
-"""What is to be done with the hours in sight."""
+"""The to-do list over the hours in sight."""
 
 from typing import Annotated
 

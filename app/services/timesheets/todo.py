@@ -1,4 +1,4 @@
-"""What is to be done: entries that run for too long, entries to review, periods to submit, timesheets to decide on.
+"""To-do list: entries that run for too long, entries to review, periods to submit, timesheets to decide on.
 
 The statements take a condition over USER, so that reminders read the same lists for other users.
 """

@@ -1,4 +1,4 @@
-"""The list of what is to be done: late clock-outs, entries to review, periods to submit, timesheets to decide on."""
+"""The to-do list: late clock-outs, entries to review, periods to submit, timesheets to decide on."""
 
 from datetime import timedelta
 

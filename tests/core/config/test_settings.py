@@ -104,6 +104,7 @@ BAD = [
     ("TOTP_PREVIOUS_KEYS", '["stapler",]'),
     ("PORT", "70000"),
     ("PORT", "http"),
+    ("REMIND_AFTER_DAYS", "367"),
     ("RETENTION_DAYS", "for good"),
     ("SMTP_HOST", "x" * 254),
     ("SMTP_HOST", "smtp.example.com\n"),

@@ -1,4 +1,4 @@
-"""What is to be done with the hours in sight."""
+"""The to-do list over the hours in sight."""
 
 from typing import Annotated
 
@@ -17,8 +17,8 @@ router = APIRouter(prefix="/reports", tags=["reports"])
 UserTransaction = Annotated[UserTransactionRunner, Security(require_user, scopes=[TokenScope.reports_read])]
 
 
-@router.get("/todo", summary="List what is to be done", responses=error_responses(*AUTH_ERRORS))
-async def list_todo(
+@router.get("/todo", summary="Get the to-do list", responses=error_responses(*AUTH_ERRORS))
+async def get_todo(
     tx: UserTransaction, now: Now, response: Response, include_indirect: IncludeIndirect = False
 ) -> Todo:
     """Entries that run for too long or need review, periods to submit, and timesheets that you decide on.
