@@ -37,7 +37,10 @@ def demo_command(
         str, typer.Option(help="Password of all users of the company; the default is a phrase.")
     ] = demo.PASSWORD,
 ) -> None:
-    """Fill the database with a demo company: 3 teams, 30 users, 90 days of entries."""
+    """Fill the database with a demo company: 3 teams, 30 users, 90 days of entries, and timesheets of two months.
+
+    If it has no timesheet rule, a month becomes the period of all users.
+    """
     with ready_database(create=True) as database, progress_bar() as progress:
         if reason := strength_problem(password):
             raise CommandError(f"--password: {reason}")
@@ -61,3 +64,5 @@ def demo_command(
     typer.echo(f"Manager of the three managers: {company.boss_email}")
     typer.echo(f"Manager of a team: {company.manager_email}")
     typer.echo(f"Employee in that team: {company.employee_email}")
+    for sentence in company.timesheets:
+        typer.echo(f"Timesheet of {sentence}")

@@ -157,7 +157,7 @@ def test_a_manager_of_the_demo_company_logs_in_and_reads_the_teams_hours(run_com
 
 
 def test_the_demo_names_a_user_of_each_role(few_days, run_command, anonymous, server):
-    lines = dict(line.split(": ") for line in run_command("demo").stdout.splitlines()[1:])
+    lines = dict(line.split(": ") for line in run_command("demo").stdout.splitlines()[1:4])
 
     roles = {}
     for name, email in lines.items():
@@ -169,6 +169,31 @@ def test_the_demo_names_a_user_of_each_role(few_days, run_command, anonymous, se
         "Manager of a team": Role.manager,
         "Employee in that team": Role.employee,
     }
+
+
+def test_the_demo_company_has_timesheets_in_each_status(run_command, anonymous, server):
+    lines = [line.split(": ") for line in run_command("demo").stdout.splitlines() if line.startswith("Timesheet of ")]
+    credentials = {"username": "ben.becker@example.com", "password": demo.PASSWORD}
+    login = anonymous.post("/auth/login", data=credentials).json()
+    with server.caller(login["access_token"]) as ben:
+        sheets = ben.get("/timesheets").json()
+
+    names = {f"Timesheet of {sheet['user_name']}, {sheet['first_day'][:7]}": sheet["status"] for sheet in sheets}
+    assert names == dict(lines)
+    assert sorted(names.values()) == ["approved", "approved", "rejected", "submitted"]
+    assert all(sheet["total_hours"] > 100 for sheet in sheets[:2])
+    assert all(sheet["submitted_by"] == sheet["user_id"] for sheet in sheets)
+
+
+def test_the_demo_company_keeps_the_periods_of_others(few_days, run_command, as_user, people):
+    people.records_events = True
+    admin = as_user(people.admin("Ada"))
+    assert admin.put("/admin/timesheet-rules/2026-01-05", json={"period": "week"}).status_code == 200
+
+    made = run_command("demo", "--force")
+
+    assert "Timesheet of" not in made.stdout
+    assert [rule["period"] for rule in admin.get("/admin/timesheet-rules").json()] == ["week"]
 
 
 def test_the_demo_company_does_not_move_in_with_people_unless_forced(few_days, run_command, database, people):
@@ -261,7 +286,7 @@ def test_the_demo_company_agrees_with_its_audit_log(run_command, db_url):
     verification = run_command("verify-audit")
 
     assert (verification.exit_code, verification.stderr) == (0, database_line(db_url))
-    assert len(verification.stdout.splitlines()) == 1
+    assert verification.stdout.splitlines()[1:] == ["Timesheets verified: 3 submitted or approved."]
 
 
 def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, people, tmp_path):

@@ -1,9 +1,13 @@
-"""Demo data: a company with three teams under one manager, and entries for 90 days with lunch breaks."""
+"""Demo data: a company with three teams under one manager, and entries for 90 days with lunch breaks.
+
+A timesheet is a month. Two employees have submitted their last two months, and their manager has decided on three.
+"""
 
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,14 +15,21 @@ from sqlalchemy import insert, select
 
 from app.core.config.settings import DEMO_PASSWORD
 from app.core.database.session import Session
+from app.core.time.zones import local_day
 from app.models.projects import Project
 from app.models.tables import ENTRY, USER
+from app.models.timesheets import PeriodKind
 from app.models.users import Role, User
 from app.schemas.projects import ProjectCreate
 from app.schemas.users.user import NewUser
+from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.projects import projects
 from app.services.time_entries.entries import snapshot
+from app.services.timesheets import approvals, cases, rules
+from app.services.timesheets.cases import Case, TimesheetName
+from app.services.timesheets.periods import load_rules
+from app.services.timesheets.sheets import OVER_SINCE, SheetValues
 from app.services.users import administration
 
 PASSWORD = DEMO_PASSWORD
@@ -47,6 +58,8 @@ class DatabaseNotEmpty(Exception):
 class DemoCompany:
     users: int
     entries: int
+    timesheets: list[str]
+    """Each timesheet as a sentence. Empty if the database had timesheet rules."""
     boss_email: str
     manager_email: str
     employee_email: str
@@ -80,7 +93,9 @@ def build(
     for done, (user, team_projects) in enumerate(workers, start=1):
         entries += _add_days(session, rng, user, team_projects, at=at)
         on_progress(done, len(workers))
-    return DemoCompany(create_user.count, entries, boss.email, workers[0][0].email, workers[1][0].email)
+    manager, *employees = (user for user, _ in workers[:3])
+    timesheets = _add_timesheets(session, boss, manager, employees, at=at)
+    return DemoCompany(create_user.count, entries, timesheets, boss.email, manager.email, employees[0].email)
 
 
 class _UserFactory:
@@ -150,3 +165,50 @@ def _day(
             "created_at": at,
             "updated_at": at,
         }
+
+
+def _add_timesheets(session: Session, boss: User, manager: User, employees: list[User], *, at: datetime) -> list[str]:
+    """Submit two months of each employee, and let the manager decide. Return each timesheet as a sentence.
+
+    If the database has timesheet rules, they stay as they are, and no timesheet is added.
+    """
+    if load_rules(session):
+        return []
+    this_month = local_day(int((at - OVER_SINCE).timestamp()), manager.time_zone).replace(day=1)
+    last_month = (this_month - timedelta(days=1)).replace(day=1)
+    month_before = (last_month - timedelta(days=1)).replace(day=1)
+    rules.set_rule(session, _as_actor(boss), month_before, PeriodKind.month, at=at)
+    add = partial(_add_timesheet, session, manager, at=at)
+    first, second = employees
+    return [
+        add(first, month_before, lambda case: approvals.approve_case(case, None)),
+        add(first, last_month, None),
+        add(second, month_before, lambda case: approvals.approve_case(case, "Thank you")),
+        add(second, last_month, lambda case: approvals.reject_case(case, "The workshop in the first week is missing.")),
+    ]
+
+
+def _add_timesheet(
+    session: Session,
+    manager: User,
+    employee: User,
+    first_day: date,
+    decide: Callable[[Case], SheetValues] | None,
+    *,
+    at: datetime,
+) -> str:
+    """Submit a month of the employee, and let the manager decide. The transaction has made both, so they are locked."""
+
+    def case(user: User) -> Case:
+        actor, visible = _as_actor(user), {employee.id or 0: employee.time_zone}
+        name = TimesheetName(employee.id or 0, first_day)
+        return cases.find(session, actor, visible, load_rules(session), name, at=at)
+
+    sheet = approvals.submit_case(case(employee), reason=None)
+    if decide is not None:
+        sheet = decide(case(manager))
+    return f"{employee.first_name} {employee.last_name}, {first_day:%Y-%m}: {sheet['status']}"
+
+
+def _as_actor(user: User) -> Actor:
+    return Actor(user.id or 0, user.role, user.time_zone)

@@ -46,33 +46,7 @@ def submit(session: Session, claims: Claims, name: TimesheetName, *, reason: str
     an entry is open or needs review.
     """
     case = cases.begin(session, claims, name, "submit", at=at)
-    if not case.is_own and reason is None:
-        raise ReasonRequired("This timesheet is another user's. Send a `reason`.")
-    if not sheets.is_over(case.sheet, case.owner, at=at):
-        raise TimesheetNotOver(
-            f"The period ends on {case.sheet['last_day']} in {case.owner.time_zone}. Submit it a minute after that day."
-        )
-    days = (case.sheet["first_day"], case.sheet["last_day"])
-    found = contents.load(session, case.owner.id, *days, at=at)
-    _check_submittable(found)
-    decided: dict[str, Any] = {"status": _S.submitted, "decided_at": None, "decided_by": None}
-    note = None
-    if visibility.is_without_decider(session, case.owner.id):
-        decided = {"status": _S.approved, "decided_at": at, "decided_by": None, "returned_at": None}
-        note = {"by": "nobody else could"}
-    locked = {
-        "total_seconds": found.total_seconds,
-        "entries": found.entries,
-        "digest": found.digest,
-        "digest_version": contents.DIGEST_VERSION,
-        "submitted_at": at,
-        "submitted_by": case.actor.id,
-        "comment": None,
-    }
-    changed = _write(case, "submit", locked | decided, reason=reason, note=note)
-    is_included = contents.in_days(session, case.owner.id, *days)
-    session.execute(update(ENTRY).where(is_included).values(timesheet_id=changed["id"]))
-    return _respond(case, changed)
+    return _respond(case, submit_case(case, reason=reason))
 
 
 def withdraw(session: Session, claims: Claims, name: TimesheetName, *, at: datetime) -> TimesheetRead:
@@ -92,14 +66,13 @@ def approve(
     Raises UserNotFound, TimesheetNotFound, TimesheetChanged, OwnTimesheet, TimesheetStatusConflict.
     """
     case = cases.begin(session, claims, name, "approve", at=at)
-    return _respond(case, _approve(case, comment))
+    return _respond(case, approve_case(case, comment))
 
 
 def reject(session: Session, claims: Claims, name: TimesheetName, *, comment: str, at: datetime) -> TimesheetRead:
     """Return a submitted timesheet to its user, who may then correct its entries. Raises what `approve` raises."""
     case = cases.begin(session, claims, name, "reject", at=at)
-    changes = _decision(case, comment) | {"status": _S.rejected, "returned_at": at}
-    return _respond(case, _unlock(case, "reject", changes, reason=comment))
+    return _respond(case, reject_case(case, comment))
 
 
 def reopen(session: Session, claims: Claims, name: TimesheetName, *, reason: str, at: datetime) -> TimesheetRead:
@@ -124,7 +97,7 @@ def approve_many(session: Session, claims: Claims, data: TimesheetsApprove, *, a
         try:
             case = cases.find(session, actor, visible, rules, _name_of(key), at=at)
             cases.check_action(case, "approve")
-            approved.append((_approve(case, data.comment), case.owner))
+            approved.append((approve_case(case, data.comment), case.owner))
         except DomainError as error:
             rejected.append({"loc": ["body", "timesheets", index], "message": error.detail, "type": error.code})
     if rejected:
@@ -133,6 +106,49 @@ def approve_many(session: Session, claims: Claims, data: TimesheetsApprove, *, a
             errors=rejected,
         )
     return as_responses(session, actor, rules, approved, at=at)
+
+
+def submit_case(case: Case, *, reason: str | None) -> SheetValues:
+    """Submit the timesheet of a case, whose action is checked. Raises what `submit` raises of the period."""
+    if not case.is_own and reason is None:
+        raise ReasonRequired("This timesheet is another user's. Send a `reason`.")
+    if not sheets.is_over(case.sheet, case.owner, at=case.at):
+        raise TimesheetNotOver(
+            f"The period ends on {case.sheet['last_day']} in {case.owner.time_zone}. Submit it a minute after that day."
+        )
+    days = (case.sheet["first_day"], case.sheet["last_day"])
+    found = contents.load(case.session, case.owner.id, *days, at=case.at)
+    _check_submittable(found)
+    decided: dict[str, Any] = {"status": _S.submitted, "decided_at": None, "decided_by": None}
+    note = None
+    if visibility.is_without_decider(case.session, case.owner.id):
+        decided = {"status": _S.approved, "decided_at": case.at, "decided_by": None, "returned_at": None}
+        note = {"by": "nobody else could"}
+    locked = {
+        "total_seconds": found.total_seconds,
+        "entries": found.entries,
+        "digest": found.digest,
+        "digest_version": contents.DIGEST_VERSION,
+        "submitted_at": case.at,
+        "submitted_by": case.actor.id,
+        "comment": None,
+    }
+    changed = _write(case, "submit", locked | decided, reason=reason, note=note)
+    is_included = contents.in_days(case.session, case.owner.id, *days)
+    case.session.execute(update(ENTRY).where(is_included).values(timesheet_id=changed["id"]))
+    return changed
+
+
+def approve_case(case: Case, comment: str | None) -> SheetValues:
+    """Approve the timesheet of a case, whose action is checked."""
+    changes = _decision(case, comment) | {"status": _S.approved, "returned_at": None}
+    return _write(case, "approve", changes, reason=comment)
+
+
+def reject_case(case: Case, comment: str) -> SheetValues:
+    """Return the timesheet of a case, whose action is checked, to its user."""
+    changes = _decision(case, comment) | {"status": _S.rejected, "returned_at": case.at}
+    return _unlock(case, "reject", changes, reason=comment)
 
 
 def _name_of(key: TimesheetKey) -> TimesheetName:
@@ -159,11 +175,6 @@ def _decision(case: Case, comment: str | None) -> dict[str, Any]:
     """Return who decided and when. `decided_by` is None if nobody else could decide on the actor's own hours."""
     decided_by = None if case.is_own else case.actor.id
     return {"decided_at": case.at, "decided_by": decided_by, "comment": comment}
-
-
-def _approve(case: Case, comment: str | None) -> SheetValues:
-    changes = _decision(case, comment) | {"status": _S.approved, "returned_at": None}
-    return _write(case, "approve", changes, reason=comment)
 
 
 def _unlock(case: Case, action: TimesheetAction, changes: dict[str, Any], *, reason: str | None = None) -> SheetValues:
