@@ -1,4 +1,4 @@
-"""Reminders by e-mail: one a day at most to each user, with what the user has to do (rules: S10)."""
+"""Reminders by e-mail: one a day at most to each user, with what the user has to do (rules: S9)."""
 
 from datetime import date, timedelta
 

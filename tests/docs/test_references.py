@@ -46,7 +46,7 @@ def numbers(document: str, pattern: str) -> set[str]:
 
 
 def test_every_rule_and_threat_that_is_named_is_there():
-    rules, threats = numbers("rules.md", r"^- ([TEPJVR]\d) "), numbers("threats.md", r"^\| (F?\d+) \|")
+    rules, threats = numbers("rules.md", r"^- ([TEPJVRS]\d) "), numbers("threats.md", r"^\| (F?\d+) \|")
     named = {
         "rules": {
             each

@@ -1,4 +1,4 @@
-"""The to-do list: late clock-outs, entries to review, periods to submit, timesheets to decide on."""
+"""The to-do list: late clock-outs, entries to review, periods to submit, timesheets to decide on (rules: S9)."""
 
 from datetime import timedelta
 
