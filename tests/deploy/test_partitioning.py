@@ -13,6 +13,7 @@ from app.services.audit import verification
 from app.services.constraints import error_from_constraint
 from app.services.operations.schema_check import find_differences
 from tests.support.databases import POSTGRESQL
+from tests.support.migrations import run_alembic
 from tests.support.postgresql import connect
 from tests.support.server_process import ROOT
 from tests.support.times import NOW, hours_ago_utc, two_hour_entry
@@ -98,6 +99,14 @@ def test_the_database_refuses_a_second_open_entry_an_overlap_and_a_change_of_the
     for change in ("UPDATE audit_event SET action = 'x'", "DELETE FROM audit_event", "TRUNCATE audit_event_rest"):
         with pytest.raises(DBAPIError, match="audit_event_is_append_only"), database.write_transaction() as session:
             session.execute(text(change))
+
+
+def test_timesheets_come_to_partitions_by_the_migration_alone(company, database, engine):
+    run_alembic(database, "downgrade", "2026_12_01_flagged_entries")
+    run_alembic(database, "upgrade", "head")
+
+    with database.read_transaction() as session:
+        assert find_differences(session) == []
 
 
 def test_partitions_are_no_difference_of_the_schema(company, database, engine):
