@@ -118,7 +118,9 @@ def to_submit(
         .data([(each.first_day, each.last_day, *contents.bounds(each.first_day, each.last_day)) for each in periods])
         .cte("period")
     )
-    has_entries = select(ENTRY.c.id).where(ENTRY.c.user_id == USER.c.id, contents.starts_in(period, local))
+    # LIMIT keeps PostgreSQL from joining all entries with all periods: one index lookup for each user and period.
+    is_included = and_(ENTRY.c.user_id == USER.c.id, contents.starts_in(period, local))
+    entry = select(ENTRY.c.id).where(is_included).limit(1).correlate(USER, period).scalar_subquery()
     is_over = period.c.to_day + over_for.days < _present_day(at - OVER_SINCE)
     is_same = and_(TIMESHEET.c.user_id == USER.c.id, TIMESHEET.c.first_day == period.c.first_day)
     sheet_columns: list[Column[Any]] = [*TIMESHEET.c]
@@ -134,7 +136,7 @@ def to_submit(
         .where(
             users,
             or_(TIMESHEET.c.id.is_(None), TIMESHEET.c.status.not_in(LOCKED)),
-            has_entries.correlate(USER, period).exists(),
+            entry.is_not(None),
         )
         .order_by(period.c.first_day, USER.c.id)
     )
