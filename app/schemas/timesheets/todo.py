@@ -18,7 +18,7 @@ class TodoEntry(ResponseModel):
     project_id: Id
     project_name: ProjectNameRead
     start_time: UtcInstant
-    end_time: UtcInstant | None
+    end_time: Annotated[UtcInstant | None, Field(description="Null while the entry is open.")]
     time_zone: Annotated[str, Field(max_length=64, examples=["Europe/Berlin"])]
 
 
