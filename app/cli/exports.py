@@ -18,7 +18,7 @@ from app.cli.common import (
 from app.core.spreadsheet import CsvDialect
 from app.core.time.clock import utc_now
 from app.schemas.csv_dialect import CsvDecimal, CsvDelimiter, CsvDialectName
-from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
+from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, OnlyEntries, ReportScope
 from app.schemas.types import MAX_ID, Day, Month, TimeZoneName
 from app.services.access import locks
 from app.services.calendar.periods import Period, month_period
@@ -47,6 +47,7 @@ def export(
     attribution: Annotated[
         Attribution, typer.Option(help="Count an entry on the day it starts, or split it at each midnight.")
     ] = Attribution.at_start,
+    only: Annotated[OnlyEntries | None, typer.Option(help="`approved`: only entries in approved timesheets.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Time zone of the days. Default: each entry's own.")] = None,
     dialect: Annotated[
         CsvDialectName, typer.Option(help="CSV only: `excel` begins the file with a byte order mark.")
@@ -67,6 +68,7 @@ def export(
             columns,
             attribution,
             CsvDialect(dialect is CsvDialectName.excel, delimiter, decimal),
+            only,
         )
         included = exports.all_users_filter() if manager is None else exports.team_filter(manager, query)
         with database.write_transaction("cli:export") as session:

@@ -98,7 +98,7 @@ def _compile_for_sqlite(element: escaped_csv_text, compiler: SQLCompiler, **opti
     (text,) = element.clauses
     is_plain = text.bool_op("GLOB")("[0-9A-Za-z]*") & text.bool_op("NOT GLOB")(f"*[{element.splits}\t\r\n]*")
     escaped = func.escape_formula(text, element.splits)  # the Python function above
-    return compiler.process(case((is_plain, text), else_=escaped), **options)
+    return compiler.process(case((is_plain | text.is_(None), text), else_=escaped), **options)
 
 
 def escape_cell(text: str) -> str:

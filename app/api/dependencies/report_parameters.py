@@ -6,7 +6,7 @@ from fastapi import Depends, Query
 
 from app.core.spreadsheet import CsvDialect
 from app.schemas.csv_dialect import CsvDecimal, CsvDelimiter, CsvDialectName
-from app.schemas.reports.report import Attribution, ReportScope
+from app.schemas.reports.report import Attribution, OnlyEntries, ReportScope
 
 IncludeIndirect = Annotated[bool, Query(description="Also include indirect reports.")]
 ScopeQuery = Annotated[ReportScope, Query(description="`team`: your team. `all`: all users, for admins only.")]
@@ -16,6 +16,9 @@ AttributionQuery = Annotated[
         description="`start`: an entry belongs to the local day on which it starts. `split`: it is split at local "
         "midnight, and each segment belongs to its own day."
     ),
+]
+OnlyQuery = Annotated[
+    OnlyEntries | None, Query(description="`approved`: only entries in approved timesheets. If omitted, all entries.")
 ]
 CsvDialectQuery = Annotated[
     CsvDialectName,
@@ -30,7 +33,7 @@ async def _get_csv_dialect(
     delimiter: Annotated[
         CsvDelimiter, Query(description="Delimiter of the cells. Where decimals have a comma, Excel splits at `;`.")
     ] = CsvDelimiter.comma,
-    decimal: Annotated[CsvDecimal, Query(description="Decimal separator of `hours_worked`.")] = CsvDecimal.point,
+    decimal: Annotated[CsvDecimal, Query(description="Decimal separator of the hours.")] = CsvDecimal.point,
 ) -> CsvDialect:
     return CsvDialect(dialect is CsvDialectName.excel, delimiter, decimal)
 

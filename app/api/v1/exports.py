@@ -1,16 +1,23 @@
-"""Exports for payroll in three formats, with the same filters and the same rows."""
+"""Exports of entries in three formats, with the same filters and the same rows."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Security
 from starlette.responses import StreamingResponse
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_manager
 from app.api.dependencies.parameters import DateRange, Now, set_as_of
-from app.api.dependencies.report_parameters import AttributionQuery, CsvDialectDep, IncludeIndirect, ScopeQuery
+from app.api.dependencies.report_parameters import (
+    AttributionQuery,
+    CsvDialectDep,
+    IncludeIndirect,
+    OnlyQuery,
+    ScopeQuery,
+)
 from app.api.dependencies.streaming import stream_response
 from app.api.openapi.error_responses import error_responses
+from app.api.openapi.files import file_response
 from app.api.v1.shared_errors import EXPORT_ERRORS, PERIOD_ERRORS, ROLE_ERRORS
 from app.core.database.session import Session
 from app.core.observability.metrics import EXPORT_ROWS
@@ -21,35 +28,17 @@ from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat,
 from app.services.access.actor import Actor
 from app.services.exports import exports
 from app.services.exports.exports import ExportQuery
+from app.services.exports.files import file_name
 from app.services.exports.xlsx import TooManyRows
 
 router = APIRouter(prefix="/reports/export", tags=["exports"])
 _ERRORS = (*ROLE_ERRORS, *PERIOD_ERRORS, *EXPORT_ERRORS)
-_MEDIA_TYPES = {
-    ExportFormat.csv: "text/csv; charset=utf-8",
-    ExportFormat.xlsx: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ExportFormat.json: "application/x-ndjson; charset=utf-8",
-}
-
-
-def _file_response(media_type: str) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI response with a file."""
-    schema = {"type": "string", "maxLength": 2**53}
-    if media_type == _MEDIA_TYPES[ExportFormat.xlsx]:
-        schema |= {"format": "binary"}
-    return {
-        200: {
-            "description": "One row per entry, sorted by user and start time, streamed.",
-            "content": {media_type: {"schema": schema}},
-        }
-    }
-
-
+_CONTENT = "One row per entry, sorted by user and start time, streamed."
 ColumnsQuery = Annotated[
     ExportColumns,
     Query(
         description="`full` adds ids, time zones, UTC instants, seconds and needs_review to the `basic` columns. "
-        "`local_time_zone` is the zone of date, start_time and end_time."
+        "`local_time_zone` is the zone of date, start_time and end_time. `approved` is true in approved timesheets."
     ),
 ]
 
@@ -64,11 +53,14 @@ class _ExportRequest:
     include_indirect: IncludeIndirect = False
     scope: ScopeQuery = ReportScope.team
     attribution: AttributionQuery = Attribution.at_start
+    only: OnlyQuery = None
 
     async def stream(
         self, export_format: ExportFormat, columns: ExportColumns, dialect: CsvDialect = STANDARD_DIALECT
     ) -> StreamingResponse:
-        query = ExportQuery(self.period, self.scope, self.include_indirect, columns, self.attribution, dialect)
+        query = ExportQuery(
+            self.period, self.scope, self.include_indirect, columns, self.attribution, dialect, self.only
+        )
         count_rows = EXPORT_ROWS.labels(export_format).inc
         headers: dict[str, str] = {}
 
@@ -100,8 +92,8 @@ class _ExportRequest:
             begin,
             produce,
             check=check,
-            media_type=_MEDIA_TYPES[export_format],
-            file_name=exports.file_name(query, export_format),
+            media_type=export_format.media_type,
+            file_name=file_name("time_report", self.period, export_format),
             headers=headers,
         )
         set_as_of(response, self.now)
@@ -115,7 +107,7 @@ ExportRequest = Annotated[_ExportRequest, Depends()]
     "/csv",
     summary="Export entries as CSV",
     response_class=StreamingResponse,
-    responses=error_responses(*_ERRORS) | _file_response("text/csv"),
+    responses=error_responses(*_ERRORS) | file_response(_CONTENT, ExportFormat.csv),
 )
 async def export_entries_csv(
     export: ExportRequest, dialect: CsvDialectDep, columns: ColumnsQuery = ExportColumns.basic
@@ -137,7 +129,7 @@ async def export_entries_csv(
     "/xlsx",
     summary="Export entries as XLSX",
     response_class=StreamingResponse,
-    responses=error_responses(*_ERRORS, TooManyRows) | _file_response(_MEDIA_TYPES[ExportFormat.xlsx]),
+    responses=error_responses(*_ERRORS, TooManyRows) | file_response(_CONTENT, ExportFormat.xlsx),
 )
 async def export_entries_xlsx(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
     """The rows of the CSV export, by default with all columns, as an Excel worksheet with typed dates and numbers. A
@@ -152,7 +144,7 @@ async def export_entries_xlsx(export: ExportRequest, columns: ColumnsQuery = Exp
     "/json",
     summary="Export entries as JSON lines",
     response_class=StreamingResponse,
-    responses=error_responses(*_ERRORS) | _file_response("application/x-ndjson"),
+    responses=error_responses(*_ERRORS) | file_response(_CONTENT, ExportFormat.json),
 )
 async def export_entries_json(export: ExportRequest, columns: ColumnsQuery = ExportColumns.full) -> StreamingResponse:
     """The rows of the CSV export, by default with all columns, as text with one JSON object per line

@@ -18,6 +18,8 @@ class CellType(Enum):
     text = auto()
     date = auto()
     """The date of a local time."""
+    day = auto()
+    """A stored date."""
     time = auto()
     """The time of day of a local time."""
     hours = auto()
@@ -41,7 +43,7 @@ def json_value(value: ColumnElement[Any], cell_type: CellType) -> ColumnElement[
     """Return the value as JSON. Text is not escaped against formulas, and NULL becomes `null`."""
     if cell_type is CellType.text:
         rendered: ColumnElement[str] = json_string(value)
-    elif cell_type in {CellType.date, CellType.time, CellType.instant}:
+    elif cell_type in {CellType.date, CellType.day, CellType.time, CellType.instant}:
         rendered = literal('"', Text).concat(csv_cell(value, cell_type)).concat('"')
     else:
         rendered = cast(csv_cell(value, cell_type), Text)
@@ -74,6 +76,7 @@ _RENDERERS: dict[CellType, Callable[[ColumnElement[Any]], ColumnElement[Any]]] =
     CellType.number: _render_number,
     CellType.text: escaped_csv_text,
     CellType.date: date_text,
+    CellType.day: lambda day: cast(day, Text),
     CellType.time: time_text,
     CellType.instant: instant_text,
     CellType.flag: _render_flag,

@@ -21,9 +21,31 @@ class ExportColumns(StrEnum):
 
 
 class ExportFormat(StrEnum):
+    """Formats of files. `json` is text with one JSON object per line."""
+
     csv = "csv"
     xlsx = "xlsx"
     json = "json"
+
+    @property
+    def extension(self) -> str:
+        return "jsonl" if self is ExportFormat.json else self.value
+
+    @property
+    def media_type(self) -> str:
+        match self:
+            case ExportFormat.csv:
+                return "text/csv; charset=utf-8"
+            case ExportFormat.xlsx:
+                return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+            case ExportFormat.json:
+                return "application/x-ndjson; charset=utf-8"
+
+
+class OnlyEntries(StrEnum):
+    """Entries that count. `approved`: those in approved timesheets."""
+
+    approved = "approved"
 
 
 class Attribution(StrEnum):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from app.schemas.reports.report import Attribution, NeedsReviewSeconds
+from app.schemas.reports.report import Attribution, NeedsReviewSeconds, OnlyEntries
 from app.schemas.types import MAX_ID, DayRead, Hours, Id, ResponseModel, Seconds, UtcInstant
 
 MAX_GROUPS = 3
@@ -62,6 +62,7 @@ class SummaryQuery:
     team_id: int | None = None
     project_id: int | None = None
     fill: bool = False
+    only: OnlyEntries | None = None
 
 
 class SummaryKeys(TypedDict, total=False):

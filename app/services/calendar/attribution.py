@@ -103,13 +103,18 @@ def split_at_midnights(
 
 
 def seconds_by_user(
-    session: Session, resolved: ResolvedPeriod, attribution: Attribution, users: ColumnElement[bool]
+    session: Session,
+    resolved: ResolvedPeriod,
+    attribution: Attribution,
+    users: ColumnElement[bool],
+    is_counted: ColumnElement[bool],
 ) -> dict[int, CountedSeconds]:
-    """Return the whole seconds of the closed entries that belong to the period, by user id."""
+    """Return the whole seconds of the closed entries that belong to the period and are counted, by user id."""
     is_included, start, end = clipped_interval(session, resolved, attribution, users)
     total = func.sum(end - start)
     seconds = whole_seconds(total), whole_seconds(total.filter(ENTRY.c.needs_review))
-    closed = select(ENTRY.c.user_id, *seconds).where(ENTRY.c.user_id.in_(select(USER.c.id).where(users)), is_included)
+    of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
+    closed = select(ENTRY.c.user_id, *seconds).where(of_users, is_included, is_counted)
     rows = session.execute(closed.group_by(ENTRY.c.user_id))
     return {user_id: CountedSeconds(total, needs_review or 0) for user_id, total, needs_review in rows}
 

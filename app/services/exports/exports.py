@@ -1,4 +1,4 @@
-"""Exports of entries for payroll: authorization, the audit event, and the file in one of three formats."""
+"""Exports of entries: authorization, the audit event, and the file in one of three formats."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from app.core.database.session import Session
 from app.core.server.spool import Write
 from app.core.spreadsheet import STANDARD_DIALECT, CsvDialect
 from app.models.tables import ENTRY, USER
-from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, ReportScope
+from app.schemas.reports.report import Attribution, ExportColumns, ExportFormat, OnlyEntries, ReportScope
 from app.services.access import visibility
 from app.services.access.actor import Actor
-from app.services.access.visibility import users_in_report
 from app.services.audit import recorder
 from app.services.calendar.attribution import in_period
 from app.services.calendar.periods import Period, resolve
-from app.services.exports.text_formats import write_csv, write_json_lines
-from app.services.exports.xlsx import write_xlsx
+from app.services.exports.files import users_in_file, write_file
+from app.services.exports.xlsx import UserTotals
 from app.services.time_entries.columns import EXPORT_COLUMNS, EntryRows
+from app.services.time_entries.entries import only_clause
 
 
 @dataclass(frozen=True, slots=True)
 class ExportQuery:
-    """The period, scope and columns of an export, and the dialect of a CSV file."""
+    """The period, scope, columns and filter of an export, and the dialect of a CSV file."""
 
     period: Period
     scope: ReportScope
@@ -32,6 +32,7 @@ class ExportQuery:
     columns: ExportColumns
     attribution: Attribution
     dialect: CsvDialect = STANDARD_DIALECT
+    only: OnlyEntries | None = None
 
 
 def authorize(session: Session, actor: Actor, query: ExportQuery, export_format: ExportFormat, *, at: datetime) -> None:
@@ -41,15 +42,13 @@ def authorize(session: Session, actor: Actor, query: ExportQuery, export_format:
 
     Raises RoleRequired if the scope is `all` and the actor is not an admin.
     """
-    user_filter = users_in_report(actor, scope=query.scope, include_indirect=query.include_indirect)
-    scope = query.scope.value if _has_users(session, user_filter) else "own"
+    scope, _ = users_in_file(session, actor, query.scope, include_indirect=query.include_indirect)
     record_export(session, export_format, query, scope=scope, actor=actor, at=at)
 
 
 def actor_filter(session: Session, actor: Actor, query: ExportQuery) -> ColumnElement[bool]:
     """Return the condition for users in the actor's export: the scope, or only the actor if they have no team."""
-    user_filter = users_in_report(actor, scope=query.scope, include_indirect=query.include_indirect)
-    return user_filter if _has_users(session, user_filter) else USER.c.id == actor.id
+    return users_in_file(session, actor, query.scope, include_indirect=query.include_indirect)[1]
 
 
 def all_users_filter() -> ColumnElement[bool]:
@@ -81,13 +80,8 @@ def write(
     rows = _entry_rows(session, user_filter, query, at=at)
     on_needs_review(rows.count_needing_review())
     columns = EXPORT_COLUMNS[query.columns]
-    match export_format:
-        case ExportFormat.csv:
-            write_csv(rows, columns, out, on_rows, dialect=query.dialect)
-        case ExportFormat.xlsx:
-            write_xlsx(rows, columns, out, on_rows)
-        case ExportFormat.json:
-            write_json_lines(rows, columns, out, on_rows)
+    totals = UserTotals(rows)
+    write_file(rows, columns, export_format, out, on_rows, dialect=query.dialect, sheet_name="Entries", totals=totals)
 
 
 def count_needing_review(
@@ -100,6 +94,7 @@ def count_needing_review(
 def count_entries(session: Session, user_filter: ColumnElement[bool], query: ExportQuery) -> int:
     """Count the entries of these users in the period. With `attribution=split` the export may have more rows."""
     is_included = in_period(session, resolve(session, query.period, user_filter), query.attribution, user_filter)
+    is_included &= only_clause(query.only, ENTRY)
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     statement = (
         select(func.count()).select_from(ENTRY).join(USER, USER.c.id == ENTRY.c.user_id).where(user_filter, is_included)
@@ -125,24 +120,14 @@ def record_export(
         "include_indirect": query.include_indirect,
         "columns": query.columns,
         "attribution": query.attribution,
+        "only": query.only,
     }
     actor_id = None if actor is None else actor.id
     recorder.record(session, f"export:{export_format}", at=at, actor_id=actor_id, subject_id=actor_id, after=fields)
 
 
-def file_name(query: ExportQuery, export_format: ExportFormat) -> str:
-    """Return the file name. It holds only dates and the format, so that no user input gets into a header."""
-    extension = {ExportFormat.json: "jsonl"}.get(export_format, export_format.value)
-    return f"time_report_{query.period.start}_to_{query.period.end}.{extension}"
-
-
 def _entry_rows(session: Session, user_filter: ColumnElement[bool], query: ExportQuery, *, at: datetime) -> EntryRows:
     """Return the rows of the file. The statements of this transaction get the time limit of exports."""
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
-    return EntryRows(
-        session, resolve(session, query.period, user_filter, now=at), query.attribution, user_filter, at=at
-    )
-
-
-def _has_users(session: Session, user_filter: ColumnElement[bool]) -> bool:
-    return session.execute(select(USER.c.id).where(user_filter).limit(1)).first() is not None
+    resolved = resolve(session, query.period, user_filter, now=at)
+    return EntryRows(session, resolved, query.attribution, user_filter, at=at, only=query.only)

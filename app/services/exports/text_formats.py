@@ -4,13 +4,18 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from app.core.database.rendering import csv_cell
+from app.core.database.rows import Column, RowsT, row_as_json
 from app.core.server.spool import Write
 from app.core.spreadsheet import CsvDialect
-from app.services.time_entries.columns import Column, EntryRows, row_as_json
 
 
 def write_csv(
-    rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None], *, dialect: CsvDialect
+    rows: RowsT,
+    columns: Sequence[Column[RowsT]],
+    write: Write,
+    on_rows: Callable[[int], None],
+    *,
+    dialect: CsvDialect,
 ) -> None:
     """Write the header and one line per row (RFC 4180, UTF-8). Spreadsheet formulas in texts are escaped."""
     header = f"{dialect.mark}{dialect.delimiter.join(column.name for column in columns)}\r\n".encode()
@@ -27,7 +32,9 @@ def write_csv(
         write_chunk(b"")
 
 
-def write_json_lines(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
+def write_json_lines(
+    rows: RowsT, columns: Sequence[Column[RowsT]], write: Write, on_rows: Callable[[int], None]
+) -> None:
     """Write one JSON object per row and line. Texts are not escaped for spreadsheets, because programs read them."""
     with closing(rows.stream(row_as_json(rows, columns))) as batches:  # `write` fails if the reader is gone
         for lines in batches:

@@ -1,4 +1,4 @@
-"""Exports as XLSX: one sheet with a row per entry (typed dates and numbers), and one with the total of each user."""
+"""Exports as XLSX: one sheet with typed dates and numbers. For entries, a second one has the total of each user."""
 
 import tempfile
 from collections import defaultdict
@@ -11,10 +11,11 @@ from typing import Any
 from rustpy_xlsxwriter import FastExcel, Format
 
 from app.core.database.rendering import CellType
+from app.core.database.rows import Column, RowsT
 from app.core.errors import Invalid
 from app.core.server.spool import Write
 from app.core.spreadsheet import escape_formula
-from app.services.time_entries.columns import Column, EntryRows
+from app.services.time_entries.columns import EntryRows
 
 MAX_ROWS = 1_048_575  # per sheet (ECMA-376), without the header
 _CHUNK_BYTES = 256 * 1024
@@ -23,7 +24,9 @@ _WIDTHS: dict[str, float] = {
     "hours_worked": 13, "description": 40, "entry_id": 10, "employee_email": 28, "project_id": 10, "time_zone": 18,
     "start_utc": 20, "end_utc": 20, "seconds_worked": 14, "needs_review": 12, "entries": 9,
     "local_time_zone": 18,
-    "needs_review_seconds": 20,
+    "needs_review_seconds": 20, "project_code": 14, "approved": 10,
+    "first_day": 11, "last_day": 11, "status": 10, "approved_at": 20, "approved_by": 12, "total_seconds": 13,
+    "total_hours": 11, "digest": 66,
 }  # fmt: skip
 """Column widths in characters."""
 _SUMMARY_COLUMNS = ("employee_id", "employee_name", "hours_worked", "seconds_worked", "entries", "needs_review_seconds")
@@ -35,17 +38,24 @@ class TooManyRows(Invalid):
     title = "Too many rows"
 
 
-def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows: Callable[[int], None]) -> None:
-    """Write a workbook with the rows and the totals. Raises TooManyRows for more than MAX_ROWS rows."""
-    totals = _UserTotals()
+def write_xlsx(
+    rows: RowsT,
+    columns: Sequence[Column[RowsT]],
+    write: Write,
+    on_rows: Callable[[int], None],
+    *,
+    sheet_name: str,
+    totals: "UserTotals | None" = None,
+) -> None:
+    """Write a workbook with the rows, and with the totals if given. Raises TooManyRows above MAX_ROWS rows."""
 
     def on_rows_read(count: int) -> None:
         write(b"")  # detects a closed connection early, because the file is only written at the end
         on_rows(count)
 
     expressions = (column.expression(rows) for column in columns)
-    batches = rows.stream(*expressions, rows.seconds, rows.entry.needs_review, rows.is_first)
-    entries = limit_rows(_read_rows(batches, columns, totals, on_rows_read))
+    batches = rows.stream(*expressions, *(totals.expressions if totals else ()))
+    read = limit_rows(_read_rows(batches, columns, totals, on_rows_read))
     header = Format().set_bold().set_border_bottom("thin")
     formats = {
         column.name: _format(_NUMBER_FORMATS[column.type]) for column in columns if column.type in _NUMBER_FORMATS
@@ -54,20 +64,21 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
         # The library needs a path. This one leads to an unnamed file, which leaves nothing behind after a crash.
         workbook = FastExcel(f"/proc/self/fd/{file.fileno()}", output_format="xlsx").freeze(row=1)
         workbook.sheet(
-            "Entries",
-            _rows_or_blank(entries, [column.name for column in columns]),
+            sheet_name,
+            _rows_or_blank(read, [column.name for column in columns]),
             column_widths={column.name: _WIDTHS[column.name] for column in columns},
             column_formats=formats,
             header_format=header,
             page_setup={"landscape": True, "repeat_rows": 0, "fit_to_pages": (1, 0)},
         )
-        workbook.sheet(
-            "Summary",
-            _rows_or_blank(totals.rows(), _SUMMARY_COLUMNS),
-            column_widths={name: _WIDTHS[name] for name in _SUMMARY_COLUMNS},
-            column_formats={"hours_worked": _format("0.00")},
-            header_format=header,
-        )
+        if totals is not None:
+            workbook.sheet(
+                "Summary",
+                _rows_or_blank(totals.rows(), _SUMMARY_COLUMNS),
+                column_widths={name: _WIDTHS[name] for name in _SUMMARY_COLUMNS},
+                column_formats={"hours_worked": _format("0.00")},
+                header_format=header,
+            )
         workbook.save()
         file.seek(0)
         for chunk in iter(partial(file.read, _CHUNK_BYTES), b""):
@@ -75,30 +86,36 @@ def write_xlsx(rows: EntryRows, columns: Sequence[Column], write: Write, on_rows
 
 
 def _read_rows(
-    batches: Iterable[Sequence[Any]], columns: Sequence[Column], totals: "_UserTotals", on_rows: Callable[[int], None]
+    batches: Iterable[Sequence[Any]],
+    columns: Sequence[Column[RowsT]],
+    totals: "UserTotals | None",
+    on_rows: Callable[[int], None],
 ) -> Iterator[RowDict]:
-    """Yield each row as Python values by column name, and add it to the totals."""
+    """Yield each row as Python values by column name, and add it to the totals with the values behind the columns."""
     cells = [(column.name, _FORMATTERS.get(column.type)) for column in columns]
     for batch in batches:
-        for *values, seconds, needs_review, is_first in batch:
+        for values in batch:
             row = {
                 name: value if format_value is None or value is None else format_value(value)
-                for (name, format_value), value in zip(cells, values, strict=True)
+                for (name, format_value), value in zip(cells, values, strict=False)
             }
-            if seconds is not None:
-                totals.add((row["employee_id"], row["employee_name"]), seconds, needs_review, is_first)
+            if totals is not None:
+                totals.add((row["employee_id"], row["employee_name"]), *values[len(cells) :])
             yield row
         on_rows(len(batch))
 
 
-class _UserTotals:
+class UserTotals:
     """Totals per user, added up while the first sheet is written. The second sheet then lists them."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: EntryRows) -> None:
+        self.expressions = (rows.seconds, rows.entry.needs_review, rows.is_first)
         self._totals: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0, 0])
 
-    def add(self, user: tuple[int, str], seconds: int, needs_review: bool, is_first: bool) -> None:
-        """Add a closed entry or segment of a user. The segments of an entry count as one entry."""
+    def add(self, user: tuple[int, str], seconds: int | None, needs_review: bool, is_first: bool) -> None:
+        """Add an entry or segment of a user. Open ones do not count. The segments of an entry count as one entry."""
+        if seconds is None:
+            return
         total = self._totals[user]
         total[0] += seconds
         total[1] += is_first
@@ -140,6 +157,7 @@ _FORMATTERS: dict[CellType, Callable[[Any], Any]] = {
 }
 _NUMBER_FORMATS = {
     CellType.date: "yyyy-mm-dd",
+    CellType.day: "yyyy-mm-dd",
     CellType.time: "hh:mm:ss",
     CellType.hours: "0.00",
     CellType.instant: "yyyy-mm-dd hh:mm:ss",

@@ -17,6 +17,7 @@ from app.services.calendar.group_keys import CALENDAR_GROUPS, CalendarKeys
 from app.services.calendar.local_time import LocalTime
 from app.services.calendar.periods import Period, ResolvedPeriod, resolve
 from app.services.calendar.segments import entry_segments
+from app.services.time_entries.entries import only_clause
 
 
 def users_in_summary(actor: Actor, query: SummaryQuery, user_id: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -43,7 +44,8 @@ def summary_segments(
     statement = select(
         ENTRY.c.user_id.label(SummaryGroup.user), ENTRY.c.project_id.label(SummaryGroup.project), ENTRY.c.needs_review
     )
-    statement = statement.where(is_included, users_in_summary(actor, query, ENTRY.c.user_id))
+    is_visible = users_in_summary(actor, query, ENTRY.c.user_id)
+    statement = statement.where(is_included, is_visible, only_clause(query.only, ENTRY))
     if query.project_id is not None:
         statement = statement.where(ENTRY.c.project_id == query.project_id)
     groups = [group for group in query.groups if group in CALENDAR_GROUPS]
@@ -77,7 +79,7 @@ def _split_segments(
         *(calendar.key_of_day(group, day).label(group) for group in groups),
         entry.needs_review,
         segments.seconds.label("length"),
-    ).where(segments.is_included, entry.end_time.is_not(None))
+    ).where(segments.is_included, entry.end_time.is_not(None), only_clause(query.only, segments.entry))
     if query.project_id is not None:
         statement = statement.where(entry.project_id == query.project_id)
     day_segments = statement.subquery()

@@ -10,18 +10,20 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, select
 
 from app.core.database.execution_options import FETCH_SIZE
+from app.core.database.rows import row_as_json
 from app.core.database.session import Session
 from app.core.pagination import MAX_ROWS_IN_MEMORY
 from app.core.server.spool import Write, json_list, write_chunks
 from app.models.tables import ENTRY, USER
-from app.schemas.reports.report import Attribution, ReportScope, TeamMemberHours
+from app.schemas.reports.report import Attribution, OnlyEntries, ReportScope, TeamMemberHours
 from app.schemas.types import hours
 from app.schemas.users.user import UserRead
 from app.services.access.actor import Actor
 from app.services.access.visibility import users_in_report
 from app.services.calendar.attribution import CountedSeconds, in_period, seconds_by_user
 from app.services.calendar.periods import MAX_REPORT_DAYS, Period, ResolvedPeriod, resolve
-from app.services.time_entries.columns import ENTRY_COLUMNS, PROJECT_COLUMNS, EntryRows, row_as_json
+from app.services.time_entries.columns import ENTRY_COLUMNS, PROJECT_COLUMNS, EntryRows
+from app.services.time_entries.entries import only_clause
 
 EntryJson = tuple[int, int | None, bool, str]
 """The user id, the seconds (None if open), `needs_review` and the TimeEntryWithProject JSON of an entry."""
@@ -36,6 +38,7 @@ class TeamReportQuery:
     scope: ReportScope
     include_indirect: bool
     include_entries: bool
+    only: OnlyEntries | None = None
 
 
 def team_report(session: Session, actor: Actor, query: TeamReportQuery, *, at: datetime) -> bytes | None:
@@ -53,10 +56,7 @@ def team_report(session: Session, actor: Actor, query: TeamReportQuery, *, at: d
     entries = list(_entries_as_json(session, query, resolved, is_included, at=at, limit=MAX_ROWS_IN_MEMORY + 1))
     if len(entries) > MAX_ROWS_IN_MEMORY:
         return None
-    if query.include_entries:
-        seconds = _add_up(entries)
-    else:
-        seconds = seconds_by_user(session, resolved, query.attribution, is_included)
+    seconds = _add_up(entries) if query.include_entries else _seconds_by_user(session, query, resolved, is_included)
     return b"".join(_json_chunks(users, seconds, entries))
 
 
@@ -65,7 +65,7 @@ def write_team_report(session: Session, actor: Actor, query: TeamReportQuery, ou
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     is_included = _users(actor, query)
     resolved = resolve(session, query.period, is_included)
-    seconds = seconds_by_user(session, resolved, query.attribution, is_included)
+    seconds = _seconds_by_user(session, query, resolved, is_included)
     # Always closed: on SQLite an unfinished result keeps the snapshot of the connection.
     with session.execute(_user_query(is_included), execution_options={"yield_per": FETCH_SIZE}) as users:
         entries = _entries_as_json(session, query, resolved, is_included, at=at)
@@ -85,10 +85,16 @@ def _has_many_to_split(
     """Return True if more than MAX_ROWS_IN_MEMORY entries must be split. The database splits all before the first."""
     if not query.include_entries or query.attribution is Attribution.at_start:
         return False
-    may_be_split = in_period(session, resolved, query.attribution, is_included)
+    may_be_split = in_period(session, resolved, query.attribution, is_included) & only_clause(query.only, ENTRY)
     of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(is_included))
     statement = select(ENTRY.c.id).where(of_users, may_be_split).limit(MAX_ROWS_IN_MEMORY + 1)
     return len(session.execute(statement).all()) > MAX_ROWS_IN_MEMORY
+
+
+def _seconds_by_user(
+    session: Session, query: TeamReportQuery, resolved: ResolvedPeriod, is_included: ColumnElement[bool]
+) -> dict[int, CountedSeconds]:
+    return seconds_by_user(session, resolved, query.attribution, is_included, only_clause(query.only, ENTRY))
 
 
 def _user_query(is_included: ColumnElement[bool]) -> Select[Any]:
@@ -150,7 +156,7 @@ def _entries_as_json(
     """
     if not query.include_entries:
         return iter(())
-    rows = EntryRows(session, resolved, query.attribution, is_included, at=at)
+    rows = EntryRows(session, resolved, query.attribution, is_included, at=at, only=query.only)
     entry = row_as_json(rows, ENTRY_COLUMNS, project=row_as_json(rows, PROJECT_COLUMNS))
     return chain.from_iterable(
         rows.stream(rows.entry.user_id, rows.seconds, rows.entry.needs_review, entry, limit=limit)

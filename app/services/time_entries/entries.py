@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, insert, or_
 from app.core.database.session import Session
 from app.core.database.text_search import contains_folded
 from app.core.pagination import MAX_OWN_ROWS, decode_cursor, encode_cursor
-from app.models.tables import ENTRY, PROJECT, USER
+from app.models.tables import ENTRY, PROJECT, TIMESHEET, USER
+from app.models.timesheets import TimesheetStatus
 from app.schemas.projects import ProjectRead
-from app.schemas.reports.report import Attribution
+from app.schemas.reports.report import Attribution, OnlyEntries
 from app.schemas.time_entries.entry import EntryFilter, TimeEntryRead, TimeEntryWithProject, dump_entries
 from app.services.access import visibility
 from app.services.access.actor import Actor
@@ -190,6 +191,17 @@ def needs_review_clause(session: Session, entry: FromClause, *, at: datetime) ->
     """Return the condition that an entry needs review, the same rule as `needs_review`."""
     stale = at - timedelta(hours=session.settings.STALE_ENTRY_HOURS)
     return or_(entry.c.needs_review, and_(entry.c.end_time.is_(None), entry.c.start_time < stale))
+
+
+def approved_clause(entry: FromClause) -> ColumnElement[bool]:
+    """Return the condition that an entry is in an approved timesheet."""
+    is_approved = and_(TIMESHEET.c.id == entry.c.timesheet_id, TIMESHEET.c.status == TimesheetStatus.approved)
+    return select(TIMESHEET.c.id).where(is_approved).correlate(entry).exists()
+
+
+def only_clause(only: OnlyEntries | None, entry: FromClause) -> ColumnElement[bool]:
+    """Return the condition of the parameter `only`."""
+    return true() if only is None else approved_clause(entry)
 
 
 def is_stale(session: Session, start: datetime, until: datetime) -> bool:

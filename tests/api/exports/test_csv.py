@@ -17,7 +17,7 @@ MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 HEADER = "employee_id,employee_name,project_name,date,start_time,end_time,hours_worked,description"
 FULL_HEADER = (
     f"{HEADER},entry_id,employee_email,project_id,time_zone,start_utc,end_utc,seconds_worked,needs_review,"
-    "local_time_zone"
+    "local_time_zone,project_code,approved"
 )
 NUMBERS = ("employee_id", "hours_worked", "entry_id", "project_id", "seconds_worked")
 STARTS = "=+-@\t\r\n"
@@ -71,7 +71,7 @@ def test_full_columns_come_behind_the_settled_ones(people, as_user, mia, website
     assert answer.content.decode() == (
         f"{FULL_HEADER}\r\n"
         f"{berta.id},Berta Silva,Website,2026-03-03,00:00:00,00:00:18,0.01,,"
-        f"{entry_id},berta@example.com,{website.id},Europe/Berlin,2026-03-02T23:00:00Z,2026-03-02T23:00:18Z,18,false,Europe/Berlin\r\n"
+        f"{entry_id},berta@example.com,{website.id},Europe/Berlin,2026-03-02T23:00:00Z,2026-03-02T23:00:18Z,18,false,Europe/Berlin,,false\r\n"
     )
 
 
@@ -257,7 +257,13 @@ def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, 
     second = export(as_user(mia), time_zone="Asia/Tokyo", columns="full", include_indirect=True)
 
     events = [event for event in audit_log.new_events() if event.action == "export:csv"]
-    params = {"start_date": "2026-03-01", "end_date": "2026-03-31", "scope": "team", "attribution": "start"}
+    params = {
+        "start_date": "2026-03-01",
+        "end_date": "2026-03-31",
+        "scope": "team",
+        "attribution": "start",
+        "only": None,
+    }
     assert [event.after for event in events] == [
         params | {"tz": None, "columns": "basic", "include_indirect": False},
         params | {"tz": "Asia/Tokyo", "columns": "full", "include_indirect": True},

@@ -83,6 +83,8 @@ def test_a_workbook_has_real_dates_numbers_and_zones(people, as_user, mia, berta
         "seconds_worked": 27009,
         "needs_review": False,
         "local_time_zone": "Europe/Berlin",
+        "project_code": "",
+        "approved": False,
     }
     assert [running[name] for name in ("end_time", "hours_worked", "end_utc", "seconds_worked")] == [""] * 4
     assert running["needs_review"] is True
@@ -190,6 +192,8 @@ def test_json_is_a_line_an_entry_with_texts_as_they_were_typed(people, as_user, 
         "seconds_worked": 27018,
         "needs_review": False,
         "local_time_zone": "Europe/Berlin",
+        "project_code": None,
+        "approved": False,
     }
     assert [running[name] for name in ("end_time", "hours_worked", "end_utc", "seconds_worked")] == [None] * 4
     assert answer.content == b"".join(to_json(line) + b"\n" for line in (closed, running)), "as a serialiser writes it"
@@ -307,6 +311,7 @@ def test_each_export_leaves_one_event_that_says_what_was_taken(people, as_user, 
         "include_indirect": True,
         "columns": "basic" if export_format == "csv" else "full",
         "attribution": "split",
+        "only": None,
     }
     assert event.request_id == answer.headers["X-Request-ID"]
 

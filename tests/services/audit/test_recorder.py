@@ -77,7 +77,7 @@ CHANGES = [
            after={"session_id": ANY, "idle_days": 14, "max_days": 90, "second_factor": False}),
     Change("Mia", f"GET /reports/export/csv?{PERIOD}", "export:csv", "{Mia}", None,
            after={"start_date": "2026-03-01", "end_date": "2026-03-31", "tz": None, "scope": "team",
-                  "include_indirect": False, "columns": "basic", "attribution": "start"}),
+                  "include_indirect": False, "columns": "basic", "attribution": "start", "only": None}),
     Change("Mia", "GET /reports/export/pdf?month=2026-03&user_id={Ana}", "export:timesheet", "{Mia}", None,
            after={"user_id": "{Ana}", "month": "2026-03", "tz": None}),
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_user
 from app.api.dependencies.parameters import DateRange, Now, set_as_of
-from app.api.dependencies.report_parameters import AttributionQuery
+from app.api.dependencies.report_parameters import AttributionQuery, OnlyQuery
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS
 from app.core.security.access_tokens import TokenScope
@@ -43,6 +43,7 @@ async def get_hours_summary(
         bool, Query(description="Also return rows with 0 hours for days, active users and active projects.")
     ] = False,
     attribution: AttributionQuery = Attribution.at_start,
+    only: OnlyQuery = None,
 ) -> Response:
     """The hours of closed entries that you may see, summed by group.
 
@@ -50,7 +51,7 @@ async def get_hours_summary(
     hours. The period has at most 400 days and the response at most 100,000 rows. `team` groups by the current manager
     of each user: a team is a manager's direct reports.
     """
-    query = SummaryQuery(group_by, attribution, user_id, team_id, project_id, fill)
+    query = SummaryQuery(group_by, attribution, user_id, team_id, project_id, fill, only)
     result = await tx.report(summary.summarize, period, query, at=now)
     response = Response(_SUMMARY.dump_json(result), media_type="application/json")
     set_as_of(response, now)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response, Security
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_manager, require_user
 from app.api.dependencies.parameters import DateRange, Now, set_as_of
-from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, ScopeQuery
+from app.api.dependencies.report_parameters import AttributionQuery, IncludeIndirect, OnlyQuery, ScopeQuery
 from app.api.dependencies.streaming import json_response
 from app.api.openapi.error_responses import error_responses
 from app.api.v1.shared_errors import AUTH_ERRORS, PERIOD_ERRORS, ROLE_ERRORS, STREAM_ERRORS
@@ -66,13 +66,14 @@ async def get_team_report(
     include_indirect: IncludeIndirect = False,
     scope: ScopeQuery = ReportScope.team,
     attribution: AttributionQuery = Attribution.at_start,
+    only: OnlyQuery = None,
 ) -> Response:
     """The hours of closed entries in the period for each user, and the entries, oldest first.
 
     An admin without a team gets an empty list; `scope=all` has all users. Open entries are listed but not counted.
     With `attribution=split`, each item is the segment of an entry inside one local day.
     """
-    query = TeamReportQuery(period, attribution, scope, include_indirect, include_entries)
+    query = TeamReportQuery(period, attribution, scope, include_indirect, include_entries, only)
     body = await tx.report(team.team_report, query, at=now)
     response = await json_response(
         tx, body, lambda session, actor, out: team.write_team_report(session, actor, query, out, at=now)
