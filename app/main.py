@@ -26,7 +26,7 @@ from app.api.v1.auth import api_tokens, login, passwords, second_factor, session
 from app.api.v1.reports import presence, summary
 from app.api.v1.reports import team as team_report
 from app.api.v1.time_entries import clock, entries, manual
-from app.api.v1.timesheets import approvals, month_pdf, timesheets, todo
+from app.api.v1.timesheets import approvals, month_pdf, payroll, timesheets, todo
 from app.api.v1.timesheets import rules as timesheet_rules
 from app.api.v1.users import account, administration, csv_import, team
 from app.core.config.settings import Environment, Settings, load_settings
@@ -57,6 +57,7 @@ ROUTERS = (
     exports.router,
     month_pdf.router,
     todo.router,
+    payroll.router,
     timesheets.router,
     approvals.router,
     csv_import.router,

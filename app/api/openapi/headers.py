@@ -30,6 +30,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 0, "maximum": MAX_ENTRY_ID},
     },
+    "X-Not-Approved": {
+        "description": "Number of users in the scope who have entries in these days that are in no approved timesheet.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    },
     "ETag": {
         "description": "Version of the entry, for If-Match.",
         "required": True,
@@ -75,6 +80,8 @@ HEADERS_BY_PARAMETER = {
     "cursor": ("Link",),
     "start_date": ("X-As-Of",),
     "month": ("X-As-Of",),
+    "since": ("X-As-Of",),
+    "include_open": ("X-Not-Approved",),
     "columns": ("X-Needs-Review",),
     "idempotency-key": ("Idempotent-Replayed",),
 }

@@ -5,7 +5,7 @@ one period.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
@@ -14,10 +14,13 @@ from sqlalchemy import (
     BigInteger,
     ColumnClause,
     ColumnElement,
+    Date,
     FromClause,
     Integer,
     Row,
+    Select,
     and_,
+    cast,
     column,
     func,
     select,
@@ -33,6 +36,7 @@ from app.services.audit.recorder import to_json_value
 from app.services.calendar.local_time import LocalTime, days_since_1970
 from app.services.calendar.periods import Period, resolve, starts_within
 from app.services.time_entries.entries import needs_review
+from app.services.timesheets.periods import TimesheetPeriod
 
 DIGEST_VERSION = 1
 """The first item of the digested list. Another content of the list gets another number."""
@@ -46,6 +50,7 @@ BOUNDS: tuple[ColumnClause[Any], ...] = (
 )
 """Columns of a VALUES table of periods: instants by which an index finds entries, and local days since 1970."""
 _DIGESTED = ("id", "project_id", "start_time", "end_time", "time_zone", "description")
+_SECONDS = cast(func.coalesce(func.sum(seconds_between(ENTRY.c.start_time, ENTRY.c.end_time)), 0), BigInteger)
 _ENTRIES = select(*ENTRY.c[(*_DIGESTED, "needs_review")]).order_by(ENTRY.c.start_time, ENTRY.c.id)
 
 
@@ -125,12 +130,29 @@ def sum_periods(session: Session, periods: Collection[PeriodOfUser]) -> dict[Per
         .cte("period")
     )
     is_included = and_(ENTRY.c.user_id == period.c.user_id, starts_in(period, local))
-    seconds = func.coalesce(func.sum(seconds_between(ENTRY.c.start_time, ENTRY.c.end_time)), 0)
-    query = select(period.c.number, func.count(), seconds).join_from(period, ENTRY, is_included)
+    query = select(period.c.number, func.count(), _SECONDS).join_from(period, ENTRY, is_included)
     found = {
         number: Sums(count, int(total)) for number, count, total in session.execute(query.group_by(period.c.number))
     }
     return {each: found.get(number, Sums()) for number, each in enumerate(ordered)}
+
+
+def sums_of_users(session: Session, periods: Sequence[TimesheetPeriod], users: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for the sums of these periods, oldest first, for each user who has entries in them.
+
+    Its columns are user_id, first_day, last_day, entries and total_seconds. `users` is a condition over USER.
+    """
+    local = LocalTime(resolve(session, Period(periods[0].first_day, periods[-1].last_day), users))
+    days = [(each.first_day, each.last_day) for each in periods]
+    period = (
+        values(column("first_day", Date), column("last_day", Date), *BOUNDS)
+        .data([(first_day, last_day, *bounds(first_day, last_day)) for first_day, last_day in days])
+        .cte("period")
+    )
+    keys = (ENTRY.c.user_id, period.c.first_day, period.c.last_day)
+    sums = select(*keys, func.count().label("entries"), _SECONDS.label("total_seconds"))
+    of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
+    return sums.join_from(period, ENTRY, starts_in(period, local)).where(of_users).group_by(*keys)
 
 
 def bounds(first_day: date, last_day: date) -> tuple[datetime, datetime, int, int]:
