@@ -36,6 +36,7 @@ ON_BOTH_ENGINES = (
     "tests/api/state_machine/",
     "tests/api/time_entries/test_entries.py",
     "tests/api/timesheets/test_todo.py",
+    "tests/api/timesheets/test_payroll",
     "tests/core/",
     "tests/deploy/",
     "tests/faults/test_lost_rights.py",

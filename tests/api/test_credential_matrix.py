@@ -73,6 +73,8 @@ MATRIX = {
     "GET /reports/export/json": REPORT,
     "GET /reports/export/xlsx": REPORT,
     "GET /reports/export/pdf": REPORT,
+    "GET /reports/payroll": REPORT,
+    "GET /reports/payroll/changes": REPORT,
     "GET /admin/users": ADMIN,
     "POST /admin/users": ADMIN_WITHOUT_PASSWORD,
     "POST /admin/users/import": ADMIN,

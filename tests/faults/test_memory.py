@@ -52,6 +52,7 @@ OTHERS = {
     "/", "/health/live", "/health/ready", "/metrics",
     "/auth/me", "/auth/me/export", "/auth/sessions", "/auth/api-tokens", "/auth/api-tokens/{token_id}", "/auth/totp",
     "/time-entries/current", "/time-entries/{entry_id}", "/reports/todo",
+    "/reports/payroll", "/reports/payroll/changes",
     "/admin/users/export/csv", "/admin/users/{user_id}", "/admin/projects/{project_id}",
 }  # fmt: skip
 """The other operations without pages. They return one row or a limited number, or have a test of their own."""
