@@ -16,6 +16,7 @@ from tests.support.credentials import create_api_token
 from tests.support.databases import POSTGRESQL
 from tests.support.factories import PASSWORD
 from tests.support.in_process_server import openapi_document
+from tests.support.times import hours_ago
 
 pytestmark = pytest.mark.high_volume
 READING_ROWS = 10
@@ -240,6 +241,7 @@ def company(people, server):
         own = session.execute(LOGIN_SESSION.select().where(LOGIN_SESSION.c.user_id == users["Ana"].id)).one()
     ids |= {"anas_session": own.id, "anas_token": create_api_token(server.database, users["Ana"], "entries:read").id}
     ids |= {"website": website.id, "bobs_project": bobs.id, "anas_entry": entry, "missing": 2_000_000_000}
+    ids |= {"an_hour_ago": hours_ago(1)}
     return tokens, ids
 
 

@@ -21,7 +21,9 @@ from app.services.access.errors import UserNotFound
 from app.services.audit import recorder
 from app.services.calendar.periods import Period
 from app.services.reports.user_days import UserDay, user_days
+from app.services.timesheets import month_approvals
 from app.services.timesheets.audit_comparison import AuditComparison, compare_with_audit_log
+from app.services.timesheets.month_approvals import MonthApproval
 
 _MANAGER = USER.alias("manager")
 
@@ -56,6 +58,7 @@ class MonthSheet:
     chain_link: str
     """The head of the user's audit chain, from the same snapshot as the hours."""
     comparison: AuditComparison
+    approvals: list[MonthApproval]
 
 
 def load_name(session: Session, actor: Actor, user_id: int | None) -> str:
@@ -116,6 +119,7 @@ def _load(
         chain_length=user.length or 0,
         chain_link=user.last_link or "",
         comparison=compare_with_audit_log(session, user.id, period, chain_length=user.length or 0),
+        approvals=month_approvals.load(session, user.id, period, days),
     )
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import typst
 
 from app.core.time.zones import day_start_epoch, zone_info
+from app.models.timesheets import TimesheetStatus
 from app.schemas.types import hours
 from app.services.reports.user_days import UserDay
+from app.services.timesheets.month_approvals import CrossingEntry, MonthApproval
 from app.services.timesheets.month_sheet import MonthSheet, Segment
 
 MAX_SEGMENTS_PER_DAY = 24
@@ -70,22 +72,23 @@ def _lacks_glyphs(*texts: str) -> bool:
 def build_template_data(sheet: MonthSheet) -> dict[str, Any]:
     """Build the data for the template. Numbers are formatted as text."""
     first, last = sheet.days[0].date, sheet.days[-1].date
-    created_at = sheet.as_of.astimezone(zone_info(sheet.time_zone)).replace(microsecond=0)
+    names = [sheet.name, sheet.manager_name or "", *(approval.decided_by or "" for approval in sheet.approvals)]
     return {
         "company": sheet.company_name,
-        "lacks_glyphs": _lacks_glyphs(sheet.company_name, sheet.name, sheet.email, sheet.manager_name or ""),
+        "lacks_glyphs": _lacks_glyphs(sheet.company_name, sheet.email, *names),
         "month": sheet.month,
         "title": f"{_MONTHS[first.month - 1]} {first.year}",
         "person": {"id": str(sheet.user_id), "name": sheet.name, "email": sheet.email},
         "manager": sheet.manager_name,
         "zone": sheet.time_zone,
         "one_zone": sheet.is_in_one_zone,
-        "made": created_at.isoformat(sep=" "),
+        "made": _instant(sheet.as_of, sheet.time_zone),
         "early": sheet.as_of.timestamp() < day_start_epoch(last + _DAY, sheet.time_zone),
         "weeks": [
             _week(sheet, list(days)) for _, days in groupby(sheet.days, key=lambda day: day.date.isocalendar()[1])
         ],
         "total": _length(sheet.total_seconds) | {"seconds": f"{sheet.total_seconds:,}", "review": _review(sheet.days)},
+        "approvals": [_approval(sheet, approval) for approval in sheet.approvals],
         "chain": {"length": str(sheet.chain_length), "link": sheet.chain_link},
         "audit": {"text": str(sheet.comparison), "alarm": not sheet.comparison.agrees},
     }
@@ -164,6 +167,36 @@ def _notes(sheet: MonthSheet, day: UserDay[Segment]) -> list[str]:
         notes.append("! needs review")
     lengths = {_day_seconds(day.date, _zone(sheet, entry)) for entry in day.entries} - {86400}
     return notes + [f"clock change: day of {seconds / 3600:g} hours" for seconds in sorted(lengths)]
+
+
+def _approval(sheet: MonthSheet, approval: MonthApproval) -> dict[str, Any]:
+    decision: str = approval.status
+    if approval.status is TimesheetStatus.submitted:
+        decision = "submitted, not decided yet"
+    elif approval.decided_at is not None:
+        verb = "reopened" if approval.status is TimesheetStatus.open else approval.status
+        decision = f"{verb} {_instant(approval.decided_at, sheet.time_zone)}"
+        if approval.decided_by is None:
+            decision += ", nobody else could decide"
+    seconds = approval.total_seconds
+    return {
+        "days": f"{approval.first_day} to {approval.last_day}",
+        "decision": decision,
+        "decider": approval.decided_by,
+        "total": None if seconds is None else f"{seconds:,} seconds, {_clock(seconds)}",
+        "digest": approval.digest,
+        "crossing": [_crossing(entry) for entry in approval.crossing],
+    }
+
+
+def _crossing(entry: CrossingEntry) -> str:
+    zone = zone_info(entry.time_zone)
+    start, end = (f"{at.astimezone(zone):%Y-%m-%d} {_time(at, entry.time_zone)}" for at in entry[1:3])
+    return f"entry {entry.id} ({start} to {end})"
+
+
+def _instant(instant: datetime, zone: str) -> str:
+    return instant.astimezone(zone_info(zone)).replace(microsecond=0).isoformat(sep=" ")
 
 
 def _zone(sheet: MonthSheet, entry: Segment) -> str:

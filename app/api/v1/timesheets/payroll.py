@@ -106,7 +106,13 @@ async def export_payroll(
 async def list_payroll_changes(
     tx: ManagerTransaction,
     now: Now,
-    since: Annotated[InputInstant, Query(description="`X-As-Of` of an earlier payroll export, at most 400 days ago.")],
+    since: Annotated[
+        InputInstant,
+        Query(
+            description="`X-As-Of` of an earlier payroll export, at most 400 days ago.",
+            examples=["2026-11-30T08:00:00Z"],
+        ),
+    ],
     include_indirect: IncludeIndirect = False,
     scope: ScopeQuery = ReportScope.team,
 ) -> Response:
