@@ -1,4 +1,4 @@
-"""What all exported files share: the users in them, and the writers of the formats."""
+"""The parts that all exported files share: the users in them, and the writers of the formats."""
 
 from collections.abc import Callable, Sequence
 

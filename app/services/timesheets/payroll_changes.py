@@ -1,4 +1,4 @@
-"""What changed in approved timesheets since a payroll file. The audit log has every earlier state.
+"""Changes of approved timesheets since a payroll file. The audit log has every earlier state.
 
 A decision has the time of its request. It is committed later, and servers' clocks differ. So a decision with an earlier
 time than a payroll file may have been committed after the file was read, and one with a later time before. The state

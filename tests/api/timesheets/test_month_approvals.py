@@ -1,4 +1,4 @@
-"""What the PDF of a month says of the timesheets that touch it."""
+"""The timesheets that touch a month, on its PDF."""
 
 import pytest
 

@@ -55,7 +55,7 @@ class _Parameters:
     responses=error_responses(*_ERRORS, *EXPORT_ERRORS, TooManyRows) | file_response(_CONTENT, *ExportFormat),
 )
 async def export_payroll(
-    tx: ManagerTransaction, now: Now, asked: Annotated[_Parameters, Depends()]
+    tx: ManagerTransaction, now: Now, parameters: Annotated[_Parameters, Depends()]
 ) -> StreamingResponse:
     """The approved timesheets of your team that lie wholly inside these days, at most 400. If you have no team, the
     file has your own.
@@ -66,7 +66,9 @@ async def export_payroll(
     With `include_open=true` the file has all timesheets, also periods with entries that nobody submitted. Only approved
     ones have `approved_at`. `approved_by` is the id of a user, and empty if nobody else could decide.
     """
-    query = PayrollQuery(asked.period, asked.scope, asked.include_indirect, asked.include_open, asked.dialect)
+    query = PayrollQuery(
+        parameters.period, parameters.scope, parameters.include_indirect, parameters.include_open, parameters.dialect
+    )
     headers: dict[str, str] = {}
 
     def set_not_approved(count: int) -> None:
@@ -76,12 +78,12 @@ async def export_payroll(
         set_not_approved(payroll.count_not_approved(session, actor, query))
 
     def begin(session: Session, actor: Actor) -> None:
-        payroll.authorize(session, actor, query, asked.export_format, at=now)
+        payroll.authorize(session, actor, query, parameters.export_format, at=now)
 
     def produce(session: Session, actor: Actor, out: Write) -> None:
-        count_rows = EXPORT_ROWS.labels(asked.export_format).inc
+        count_rows = EXPORT_ROWS.labels(parameters.export_format).inc
         payroll.write(
-            session, actor, query, asked.export_format, out, on_rows=count_rows, on_not_approved=set_not_approved
+            session, actor, query, parameters.export_format, out, on_rows=count_rows, on_not_approved=set_not_approved
         )
 
     response = await stream_response(
@@ -89,8 +91,8 @@ async def export_payroll(
         begin,
         produce,
         check=check,
-        media_type=asked.export_format.media_type,
-        file_name=file_name("payroll", asked.period, asked.export_format),
+        media_type=parameters.export_format.media_type,
+        file_name=file_name("payroll", parameters.period, parameters.export_format),
         headers=headers,
     )
     set_as_of(response, now)
