@@ -63,9 +63,11 @@ class Company:
     def admin(self, name: str, **fields: Any) -> User:
         return self._create_user(name, Role.admin, **fields)
 
-    def project(self, name: str, *, members: tuple[User, ...] = (), is_active: bool = True) -> Project:
+    def project(
+        self, name: str, *, members: tuple[User, ...] = (), is_active: bool = True, code: str | None = None
+    ) -> Project:
         with self._database.write_transaction("test") as session:
-            project = projects.create(session, None, ProjectCreate(name=name), at=utc_now())
+            project = projects.create(session, None, ProjectCreate(name=name, code=code), at=utc_now())
             if self.records_events:
                 projects.change(session, OPERATOR, project.id, ProjectUpdate(is_active=is_active), at=utc_now())
                 for member in members:

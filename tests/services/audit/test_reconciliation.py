@@ -3,12 +3,13 @@
 import json
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import (
     Boolean,
+    Date,
     Enum,
     Executable,
     Integer,
@@ -34,11 +35,14 @@ from app.models.tables import (
     ENTRY,
     LOGIN_SESSION,
     PASSWORD_LINK,
+    PAYROLL_LOCK,
     PROJECT,
     PROJECT_MEMBER,
     RECOVERY_CODE,
     SECOND_FACTOR,
     TIME_ZONE,
+    TIMESHEET,
+    TIMESHEET_RULE,
     USER,
 )
 from app.schemas.projects import ProjectUpdate
@@ -64,7 +68,7 @@ from tests.support.factories import OPERATOR, instant
 NOON, ONE = instant("2026-03-02 12:00"), instant("2026-03-02 13:00")
 LATER = instant("2026-03-03 09:00")
 COVERED = {
-    ENTRY: {column.name for column in ENTRY.c},
+    ENTRY: {column.name for column in ENTRY.c} - {"timesheet_id"},
     USER: {column.name for column in USER.c},
     PROJECT: {column.name for column in PROJECT.c},
     PROJECT_MEMBER: {column.name for column in PROJECT_MEMBER.c},
@@ -73,8 +77,14 @@ COVERED = {
     PASSWORD_LINK: {column.name for column in PASSWORD_LINK.c},
     RECOVERY_CODE: {column.name for column in RECOVERY_CODE.c},
     LOGIN_SESSION: {"id", "user_id", "created_at"},
+    TIMESHEET: {column.name for column in TIMESHEET.c} - {"comment"},
+    TIMESHEET_RULE: {column.name for column in TIMESHEET_RULE.c},
+    PAYROLL_LOCK: {column.name for column in PAYROLL_LOCK.c},
 }
-"""All columns that an event holds or implies. The others are times of use, a count, and what a refresh changes."""
+"""All columns that an event holds or implies. The others are times of use, a count, and what a refresh changes.
+
+The entries of a timesheet are compared with its digest, and its comment is in the event as a reason, not as a value.
+"""
 
 
 @pytest.fixture
@@ -117,7 +127,7 @@ def test_a_row_deleted_by_sql_is_found(company, database, engine, table):
 def test_a_row_added_by_sql_is_found(company, database, engine, table):
     new_ids = {"id": 900, "user_id": company["Bob"]} if "id" in table.c else {"user_id": company["Bob"]}
     unique = {"email_key": "x", "name_key": "x", "token_hash": "x", "start_time": NOON, "end_time": ONE}
-    unique["code_hash"] = "x"
+    unique |= {"code_hash": "x", "code": "x", "valid_from": date(2026, 3, 1), "name": "x"}
     with database.write_transaction() as session:
         without_constraints(session, engine)
         row = session.execute(select(table).order_by(*table.primary_key)).first()
@@ -385,6 +395,8 @@ def without_constraints(session: Session, engine: str) -> None:
     session.execute(text("SET LOCAL session_replication_role = replica"))
     session.execute(text("ALTER TABLE time_entry DROP CONSTRAINT ex_time_entry_no_overlap"))
     session.execute(text('ALTER TABLE "user" DROP CONSTRAINT ck_user_not_their_own_manager'))
+    for name in ("ck_timesheet_locked", "ck_timesheet_days", "ck_timesheet_not_by_oneself"):
+        session.execute(text(f"ALTER TABLE timesheet DROP CONSTRAINT {name}"))
 
 
 def matches(table: Table, row: Row[Any]) -> Any:
@@ -400,7 +412,9 @@ def other_values(column: Any, value: Any) -> list[Any]:
         case Boolean():
             return [not value]
         case Enum():
-            return [role for role in ("employee", "manager", "admin") if role != value]
+            return [other for other in column.type.enums if other != value]
+        case Date():
+            return [*others, value + timedelta(days=1)]
         case Integer():
             return [*others, (value or 0) + 1000] + ([] if column.primary_key else [(value or 0) + 1])
         case String() | AutoString():

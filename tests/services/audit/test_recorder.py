@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.time.clock import utc_now
 from app.models.metadata import all_tables
-from app.models.tables import AUDIT_EVENT
+from app.models.tables import AUDIT_EVENT, TIMESHEET
 from app.services.audit import recorder
 from tests.support.audit_asserts import AuditLog
 from tests.support.databases import POSTGRESQL, SQLITE
@@ -40,9 +40,29 @@ class Change:
     body: dict[str, Any] | None = None
     form: dict[str, str] = field(default_factory=dict)
     csv: str | None = None
+    reason: str | None = None
 
 
 ZOE = {name: NEW[name] for name in ("email", "first_name", "last_name", "role")}
+NEW_SHEET = {
+    "status": "open",
+    "version": 1,
+    "total_seconds": None,
+    "entries": None,
+    "digest": None,
+    "digest_version": None,
+    "decided_at": None,
+    "decided_by": None,
+    "returned_at": None,
+}
+JANUARY, FEBRUARY, MARCH = (
+    NEW_SHEET | {"first_day": f"2026-{month}-01", "last_day": f"2026-{month}-{last}"}
+    for month, last in (("01", 31), ("02", 28), ("03", 31))
+)
+LOCKED = {"total_seconds": 0, "entries": 0, "digest": ANY, "digest_version": 1}
+SUBMITTED = {"status": "submitted", "submitted_at": ANY, "submitted_by": "{Ana}"}
+DECIDED = {"version": 2, "decided_at": ANY, "decided_by": "{Mia}"}
+APPROVED = DECIDED | {"status": "approved"}
 # {new} is the id in the response, {next} that of the next user. Requests on entries are tested below.
 CHANGES = [
     Change("Ada", "POST /admin/users", "user:create", "{new}", "{new}", body=NEW,
@@ -67,7 +87,7 @@ CHANGES = [
     Change("Ana", "PATCH /auth/me", "user:change_self", "{Ana}", "{Ana}", body={"time_zone": "Asia/Tokyo"},
            before={"time_zone": "UTC"}, after={"time_zone": "Asia/Tokyo"}),
     Change("Ada", "POST /admin/projects", "project:create", None, "{new}", body={"name": "Shop"},
-           after={"name": "Shop", "is_active": True}),
+           after={"name": "Shop", "code": None, "is_active": True}),
     Change("Ada", "PATCH /admin/projects/{Website}", "project:change", None, "{Website}", body={"is_active": False},
            before={"is_active": True}, after={"is_active": False}),
     Change("Ada", "PUT /admin/projects/{Website}/members/{Ana}", "project:add_member", "{Ana}", "{Website}"),
@@ -80,6 +100,30 @@ CHANGES = [
                   "include_indirect": False, "columns": "basic", "attribution": "start", "only": None}),
     Change("Mia", "GET /reports/export/pdf?month=2026-03&user_id={Ana}", "export:timesheet", "{Mia}", None,
            after={"user_id": "{Ana}", "month": "2026-03", "tz": None}),
+    Change("Ada", "PUT /admin/timesheet-rules/{July}", "timesheet_rule:set", None, None, body={"period": "week"},
+           after={"valid_from": "2026-07-01", "period": "week", "created_by": "{Ada}"}),
+    Change("Ada", "DELETE /admin/timesheet-rules/{June}", "timesheet_rule:remove", None, None,
+           before={"valid_from": "2026-06-01", "period": "two_weeks", "created_by": "{Ada}"}),
+    Change("Ada", "PUT /admin/lock", "payroll_lock:move", None, None,
+           body={"before_day": "2026-02-01", "reason": "Paid"}, reason="Paid",
+           before={"before_day": None, "version": 1, "changed_at": None, "changed_by": None},
+           after={"before_day": "2026-02-01", "version": 2, "changed_at": ANY, "changed_by": "{Ada}"}),
+    Change("Ana", "POST /timesheets/{Ana}/{March}/submit", "timesheet:submit", "{Ana}", "{March timesheet}",
+           after=MARCH | LOCKED | SUBMITTED | {"total_seconds": 14400, "entries": 1}),
+    Change("Ana", "POST /timesheets/{Ana}/{February}/withdraw", "timesheet:withdraw", "{Ana}", "{February timesheet}",
+           before=FEBRUARY | LOCKED | SUBMITTED, after=FEBRUARY | SUBMITTED | {"status": "open", "version": 2}),
+    Change("Mia", "POST /timesheets/{Ana}/{February}/approve", "timesheet:approve", "{Ana}", "{February timesheet}",
+           before=FEBRUARY | LOCKED | SUBMITTED, after=FEBRUARY | LOCKED | SUBMITTED | APPROVED),
+    Change("Mia", "POST /timesheets/approve", "timesheet:approve", "{Ana}", "{February timesheet}",
+           body={"timesheets": [{"user_id": "{Ana}", "first_day": "2026-02-01"}], "comment": "Fine"}, reason="Fine",
+           before=FEBRUARY | LOCKED | SUBMITTED, after=FEBRUARY | LOCKED | SUBMITTED | APPROVED),
+    Change("Mia", "POST /timesheets/{Ana}/{February}/reject", "timesheet:reject", "{Ana}", "{February timesheet}",
+           body={"comment": "The 2nd lacks"}, reason="The 2nd lacks", before=FEBRUARY | LOCKED | SUBMITTED,
+           after=FEBRUARY | SUBMITTED | DECIDED | {"status": "rejected", "returned_at": ANY}),
+    Change("Mia", "POST /timesheets/{Ana}/{January}/reopen", "timesheet:reopen", "{Ana}", "{January timesheet}",
+           body={"reason": "The 5th lacks"}, reason="The 5th lacks",
+           before=JANUARY | LOCKED | SUBMITTED | APPROVED,
+           after=JANUARY | SUBMITTED | DECIDED | {"status": "open", "version": 3, "returned_at": ANY}),
 ]  # fmt: skip
 ENTRY_OPERATIONS = [
     "POST /time-entries/clock-in",
@@ -117,10 +161,13 @@ UNCHANGED = [
     ("PUT /admin/users/{Ana}/assign-manager?manager_id={Mia}", None),
     ("DELETE /admin/users/{Dan}/manager", None),
     ("PATCH /auth/me", {"first_name": "Ada"}),
-    ("PATCH /admin/projects/{Website}", {"name": "Website", "is_active": True}),
+    ("PATCH /admin/projects/{Website}", {"name": "Website", "code": "", "is_active": True}),
+    ("PUT /admin/timesheet-rules/{June}", {"period": "two_weeks"}),
+    ("PUT /admin/lock", {"before_day": None, "reason": "Nothing"}),
     ("PUT /admin/projects/{Secret}/members/{Ana}", None),
     ("DELETE /admin/projects/{Website}/members/{Ana}", None),
 ]
+APPROVABLE_AND_APPROVED = [{"user_id": "{Ana}", "first_day": f"2026-{month}-01"} for month in ("02", "01")]
 REFUSED = [
     ("POST /admin/users", NEW | {"email": "ana@example.com"}, 409),
     ("POST /admin/users", NEW | {"manager_id": 2_000_000_000}, 404),
@@ -137,11 +184,23 @@ REFUSED = [
     ("POST /time-entries/clock-in", {"project_id": 2_000_000_000, "description": ""}, 404),
     ("POST /time-entries/clock-out", None, 409),
     ("POST /time-entries/{Anas}/clock-out", None, 403),
+    ("PUT /admin/timesheet-rules/{February}", {"period": "week"}, 409),
+    ("DELETE /admin/timesheet-rules/{July}", None, 404),
+    ("PUT /admin/lock", {"before_day": "2999-01-01", "reason": "Too late"}, 422),
+    ("POST /timesheets/{Ana}/{March}/submit", None, 422),
+    ("POST /timesheets/{Ana}/{February}/withdraw", None, 403),
+    ("POST /timesheets/{Ana}/{January}/approve", None, 409),
+    ("POST /timesheets/approve", {"timesheets": APPROVABLE_AND_APPROVED}, 409),
+    ("POST /timesheets/{Ana}/{February}/reopen", {"reason": "Forgot"}, 409),
+    ("POST /timesheets/{Mia}/{January}/approve", None, 409),
 ]
 
 
 class Office:
-    """Test data: an admin, a manager with one direct report, a deactivated user, two projects and an entry."""
+    """Test data: an admin, a manager with one direct report, a deactivated user, two projects and an entry.
+
+    Timesheets are months. January of the direct report is approved, and February submitted.
+    """
 
     def __init__(self, people, as_user, database):
         mia = people.manager("Mia")
@@ -153,7 +212,24 @@ class Office:
         self.ids |= {"Anas": entry, "next": users[-1].id + 1}
         self.callers = {each.first_name: as_user(each) for each in users}
         self.database = database
+        self._add_timesheets()
         self.new_events = AuditLog(database).new_events
+
+    def _add_timesheets(self):
+        months = ("January", "February", "March", "April", "May", "June", "July")
+        self.ids |= {month: f"2026-{number:02}-01" for number, month in enumerate(months, start=1)}
+        answers = [
+            self.ask("Ada", "PUT /admin/timesheet-rules/{January}", body={"period": "month"}),
+            self.ask("Ada", "PUT /admin/timesheet-rules/{June}", body={"period": "two_weeks"}),
+            self.ask("Ana", "POST /timesheets/{Ana}/{January}/submit"),
+            self.ask("Mia", "POST /timesheets/{Ana}/{January}/approve"),
+            self.ask("Ana", "POST /timesheets/{Ana}/{February}/submit"),
+        ]
+        assert [answer.status_code for answer in answers] == [200] * len(answers)
+        with self.database.read_transaction() as session:
+            january, february = session.scalars(select(TIMESHEET.c.id).order_by(TIMESHEET.c.first_day)).all()
+        sheets = {"January": january, "February": february, "March": february + 1}
+        self.ids |= {f"{month} timesheet": sheet_id for month, sheet_id in sheets.items()}
 
     def ask(self, caller, operation, *, body=None, form=None, csv=None):
         method, path = operation.format(**self.ids).split(" ", 1)
@@ -161,12 +237,14 @@ class Office:
         if csv is not None:
             headers["Content-Type"] = "text/csv"
             return self.callers[caller].request(method, path, content=csv, headers=headers)
-        return self.callers[caller].request(method, path, json=body, data=form, headers=headers)
+        return self.callers[caller].request(method, path, json=self.fill_in(body), data=form, headers=headers)
 
     def fill_in(self, value, **more):
         ids = self.ids | more
         if isinstance(value, dict):
             return {name: self.fill_in(each, **more) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.fill_in(each, **more) for each in value]
         return ids[value[1:-1]] if isinstance(value, str) and value.startswith("{") else value
 
 
@@ -190,7 +268,7 @@ def test_a_change_leaves_one_event_that_says_who_did_what(office, change):
     assert event.object_id == office.fill_in(change.object, new=new)
     assert event.before == office.fill_in(change.before)
     assert event.after == office.fill_in(change.after)
-    assert (event.reason, event.request_id) == (None, "request-7")
+    assert (event.reason, event.request_id) == (change.reason, "request-7")
     assert before <= event.at <= utc_now()
 
 
@@ -300,7 +378,7 @@ def test_a_change_undone_behind_its_event_takes_the_event_along(database):
 def test_reading_changes_no_business_rows(office, server):
     before = business_rows(office.database)
     named = {"user_id": office.ids["Ana"], "project_id": office.ids["Secret"], "entry_id": office.ids["Anas"]}
-    named["token_id"] = 1
+    named |= {"token_id": 1, "first_day": office.ids["January"]}
     paths = [path.format(**named) for path, methods in openapi_document()["paths"].items() if "get" in methods]
     urls = [
         f"{path}?{PERIOD}&month=2026-03&group_by=user" if "/reports/" in path or path.endswith("/me") else path
