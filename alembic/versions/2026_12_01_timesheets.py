@@ -66,8 +66,12 @@ def upgrade() -> None:
         sa.Column("day", sa.Date, nullable=False),
     )
     op.add_column("project", sa.Column("code", sa.String(50)))
+    # Only admins write to this table, and punches lock its rows, which building an index allows.
+    # squawk-ignore: require-concurrent-index-creation
     op.create_index("uq_project_code", "project", ["code"], unique=True)
-    # In one statement, because PostgreSQL then knows that no row has a value, and does not read them.
+    # In one statement, because PostgreSQL then knows that no row has a value, and does not read them. The other table
+    # is new, so nobody waits for it.
+    # squawk-ignore: adding-foreign-key-constraint
     op.execute(f"ALTER TABLE time_entry ADD COLUMN {_TIMESHEET_COLUMN}")
     _lock_entries()
 
@@ -143,14 +147,12 @@ def _rebuild_without_timesheets() -> None:
     for kind, sql in objects:
         definitions[kind].append(sql)
     (table,) = definitions["table"]
-    op.execute(table.replace(f", {_TIMESHEET_COLUMN}", "").replace("time_entry", "time_entry_copy", 1))
+    op.rename_table("time_entry", "former_entry")  # renaming the copy would quote its name
+    op.execute(table.replace(f", {_TIMESHEET_COLUMN}", ""))
     columns = ", ".join(_COLUMNS)
-    op.execute(f"INSERT INTO time_entry_copy ({columns}) SELECT {columns} FROM time_entry")  # noqa: S608 - constants
-    op.execute(
-        "UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'time_entry') "
-        "WHERE name = 'time_entry_copy'"
-    )
-    op.drop_table("time_entry")
-    op.rename_table("time_entry_copy", "time_entry")
+    op.execute(f"INSERT INTO time_entry ({columns}) SELECT {columns} FROM former_entry")  # noqa: S608 - constants
+    op.execute("DELETE FROM sqlite_sequence WHERE name = 'time_entry'")
+    op.execute("UPDATE sqlite_sequence SET name = 'time_entry' WHERE name = 'former_entry'")
+    op.drop_table("former_entry")
     for sql in definitions["index"] + definitions["trigger"]:
         op.execute(sql)

@@ -6,13 +6,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
+from datetime import date
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import main as alembic_command_line
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database.migrations import ROOT, SchemaState, UnknownSchema, detect_schema_state, migrate
@@ -21,7 +23,9 @@ from app.models.metadata import all_tables
 from app.services.access.locks import lock_user_rules
 from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 from tests.support.migrations import connect_for_writing, run_alembic
+from tests.support.timesheets import submit_month
 
+BEFORE_TIMESHEETS = "2026_12_01_flagged_entries"
 SQLITE_OBJECTS = """
     SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
     ORDER BY tbl_name, type <> 'table', name
@@ -185,14 +189,24 @@ PRIMARY KEY (user_id),
 CONSTRAINT fk_password_link_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
 )
 CREATE UNIQUE INDEX uq_password_link_token_hash ON password_link (token_hash)
+CREATE TABLE payroll_lock (
+name VARCHAR(16) NOT NULL,
+before_day DATE,
+version INTEGER NOT NULL,
+changed_at BIGINT,
+changed_by INTEGER,
+PRIMARY KEY (name),
+CONSTRAINT fk_payroll_lock_changed_by_user FOREIGN KEY(changed_by) REFERENCES user (id)
+)
 CREATE TABLE project (
 id INTEGER NOT NULL,
 name VARCHAR(200) NOT NULL,
 name_key VARCHAR(400) NOT NULL,
 is_active BOOLEAN NOT NULL,
-created_at BIGINT NOT NULL,
+created_at BIGINT NOT NULL, code VARCHAR(50),
 PRIMARY KEY (id)
 )
+CREATE UNIQUE INDEX uq_project_code ON project (code)
 CREATE UNIQUE INDEX uq_project_name_key ON project (name_key)
 CREATE TABLE project_member (
 project_id INTEGER NOT NULL,
@@ -220,6 +234,12 @@ over_limit BIGINT NOT NULL,
 PRIMARY KEY (chain_id)
 )
 CREATE INDEX ix_refused_login_due_at ON refused_login (due_at)
+CREATE TABLE reminder (
+user_id INTEGER NOT NULL,
+day DATE NOT NULL,
+PRIMARY KEY (user_id),
+CONSTRAINT fk_reminder_user_id_user FOREIGN KEY(user_id) REFERENCES user (id)
+)
 CREATE TABLE second_factor (
 user_id INTEGER NOT NULL,
 secret VARCHAR(200) NOT NULL,
@@ -240,7 +260,7 @@ time_zone VARCHAR(64) NOT NULL,
 needs_review BOOLEAN NOT NULL,
 version INTEGER NOT NULL,
 created_at BIGINT NOT NULL,
-updated_at BIGINT NOT NULL,
+updated_at BIGINT NOT NULL, timesheet_id INTEGER CONSTRAINT fk_time_entry_timesheet_id_timesheet REFERENCES timesheet (id),
 CONSTRAINT ck_time_entry_ends_after_start CHECK (end_time >= start_time),
 CONSTRAINT fk_time_entry_user_id_user FOREIGN KEY(user_id) REFERENCES user (id),
 CONSTRAINT fk_time_entry_project_id_project FOREIGN KEY(project_id) REFERENCES project (id)
@@ -249,6 +269,10 @@ CREATE INDEX ix_time_entry_needs_review ON time_entry (start_time) WHERE needs_r
 CREATE INDEX ix_time_entry_project_id ON time_entry (project_id)
 CREATE INDEX ix_time_entry_start_time ON time_entry (start_time, id)
 CREATE INDEX ix_time_entry_user_id_start_time ON time_entry (user_id, start_time)
+CREATE TRIGGER time_entry_locked_delete BEFORE delete ON time_entry WHEN OLD.timesheet_id IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'ck_time_entry_locked'); END
+CREATE TRIGGER time_entry_locked_update BEFORE update ON time_entry WHEN OLD.timesheet_id IS NOT NULL AND (NEW.timesheet_id IS NOT NULL OR (OLD.id, OLD.user_id, OLD.project_id, OLD.start_time, OLD.end_time, OLD.description, OLD.time_zone, OLD.needs_review, OLD.version, OLD.created_at, OLD.updated_at) IS NOT (NEW.id, NEW.user_id, NEW.project_id, NEW.start_time, NEW.end_time, NEW.description, NEW.time_zone, NEW.needs_review, NEW.version, NEW.created_at, NEW.updated_at))
+BEGIN SELECT RAISE(ABORT, 'ck_time_entry_locked'); END
 CREATE TRIGGER time_entry_no_overlap_insert BEFORE INSERT ON time_entry
 WHEN NEW.end_time IS NULL OR NEW.end_time > NEW.start_time
 BEGIN
@@ -275,6 +299,43 @@ CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON time_entry (user_id) WHER
 CREATE TABLE time_zone (
 name VARCHAR(64) NOT NULL,
 PRIMARY KEY (name)
+)
+CREATE TABLE timesheet (
+id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+user_id INTEGER NOT NULL,
+first_day DATE NOT NULL,
+last_day DATE NOT NULL,
+status VARCHAR(16) NOT NULL,
+version INTEGER NOT NULL,
+total_seconds BIGINT,
+entries INTEGER,
+digest VARCHAR(64),
+digest_version SMALLINT,
+submitted_at BIGINT,
+submitted_by INTEGER,
+decided_at BIGINT,
+decided_by INTEGER,
+returned_at BIGINT,
+comment VARCHAR(500),
+CONSTRAINT ck_timesheet_days CHECK (last_day >= first_day),
+CONSTRAINT ck_timesheet_status CHECK (status IN ('open', 'submitted', 'approved', 'rejected')),
+CONSTRAINT ck_timesheet_locked CHECK ((status IN ('submitted', 'approved')) = (digest IS NOT NULL)),
+CONSTRAINT ck_timesheet_not_by_oneself CHECK (decided_by <> user_id),
+CONSTRAINT fk_timesheet_user_id_user FOREIGN KEY(user_id) REFERENCES user (id),
+CONSTRAINT fk_timesheet_submitted_by_user FOREIGN KEY(submitted_by) REFERENCES user (id),
+CONSTRAINT fk_timesheet_decided_by_user FOREIGN KEY(decided_by) REFERENCES user (id)
+)
+CREATE INDEX ix_timesheet_first_day ON timesheet (first_day)
+CREATE INDEX ix_timesheet_waiting ON timesheet (submitted_at, id) WHERE status = 'submitted'
+CREATE UNIQUE INDEX uq_timesheet_user_id_first_day ON timesheet (user_id, first_day)
+CREATE TABLE timesheet_rule (
+valid_from DATE NOT NULL,
+period VARCHAR(16) NOT NULL,
+created_at BIGINT NOT NULL,
+created_by INTEGER NOT NULL,
+PRIMARY KEY (valid_from),
+CONSTRAINT ck_timesheet_rule_period CHECK (period IN ('week', 'two_weeks', 'half_month', 'month')),
+CONSTRAINT fk_timesheet_rule_created_by_user FOREIGN KEY(created_by) REFERENCES user (id)
 )
 CREATE TABLE user (
 id INTEGER NOT NULL,
@@ -352,11 +413,17 @@ password_link.user_id integer not null
 password_link.token_hash character varying(64) not null
 password_link.created_at timestamp with time zone not null
 password_link.expires_at timestamp with time zone not null
+payroll_lock.name character varying(16) not null
+payroll_lock.before_day date
+payroll_lock.version integer not null
+payroll_lock.changed_at timestamp with time zone
+payroll_lock.changed_by integer
 project.id integer not null default nextval('project_id_seq'::regclass)
 project.name character varying(200) not null
 project.name_key character varying(400) collate C not null
 project.is_active boolean not null
 project.created_at timestamp with time zone not null
+project.code character varying(50)
 project_member.project_id integer not null
 project_member.user_id integer not null
 recovery_code.user_id integer not null
@@ -369,6 +436,8 @@ refused_login.wrong_passwords bigint not null
 refused_login.missing_codes bigint not null
 refused_login.rejected_codes bigint not null
 refused_login.over_limit bigint not null
+reminder.user_id integer not null
+reminder.day date not null
 second_factor.user_id integer not null
 second_factor.secret character varying(200) not null
 second_factor.created_at timestamp with time zone not null
@@ -386,7 +455,28 @@ time_entry.needs_review boolean not null
 time_entry.version integer not null
 time_entry.created_at timestamp with time zone not null
 time_entry.updated_at timestamp with time zone not null
+time_entry.timesheet_id integer
 time_zone.name character varying(64) not null
+timesheet.id integer not null default nextval('timesheet_id_seq'::regclass)
+timesheet.user_id integer not null
+timesheet.first_day date not null
+timesheet.last_day date not null
+timesheet.status character varying(16) not null
+timesheet.version integer not null
+timesheet.total_seconds bigint
+timesheet.entries integer
+timesheet.digest character varying(64)
+timesheet.digest_version smallint
+timesheet.submitted_at timestamp with time zone
+timesheet.submitted_by integer
+timesheet.decided_at timestamp with time zone
+timesheet.decided_by integer
+timesheet.returned_at timestamp with time zone
+timesheet.comment character varying(500)
+timesheet_rule.valid_from date not null
+timesheet_rule.period character varying(16) not null
+timesheet_rule.created_at timestamp with time zone not null
+timesheet_rule.created_by integer not null
 user.id integer not null default nextval('user_id_seq'::regclass)
 user.email character varying(254) not null
 user.email_key character varying(400) not null
@@ -418,16 +508,22 @@ CREATE INDEX ix_time_entry_needs_review ON public.time_entry USING btree (start_
 CREATE INDEX ix_time_entry_project_id ON public.time_entry USING btree (project_id)
 CREATE INDEX ix_time_entry_start_time ON public.time_entry USING btree (start_time, id)
 CREATE INDEX ix_time_entry_user_id_start_time ON public.time_entry USING btree (user_id, start_time)
+CREATE INDEX ix_timesheet_first_day ON public.timesheet USING btree (first_day)
+CREATE INDEX ix_timesheet_waiting ON public.timesheet USING btree (submitted_at, id) WHERE ((status)::text = 'submitted'::text)
 CREATE INDEX ix_user_manager_id ON public."user" USING btree (manager_id)
 CREATE TRIGGER audit_chain_only_grows_row BEFORE DELETE OR UPDATE ON public.audit_chain FOR EACH ROW EXECUTE FUNCTION audit_chain_only_grows()
 CREATE TRIGGER audit_chain_only_grows_truncate BEFORE TRUNCATE ON public.audit_chain FOR EACH STATEMENT EXECUTE FUNCTION audit_chain_only_grows()
 CREATE TRIGGER audit_event_append_only_row BEFORE DELETE OR UPDATE ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_is_append_only()
 CREATE TRIGGER audit_event_append_only_truncate BEFORE TRUNCATE ON public.audit_event FOR EACH STATEMENT EXECUTE FUNCTION audit_event_is_append_only()
 CREATE TRIGGER audit_event_extends_its_chain AFTER INSERT ON public.audit_event FOR EACH ROW EXECUTE FUNCTION audit_event_extends_its_chain()
+CREATE TRIGGER time_entry_locked_delete BEFORE DELETE ON public.time_entry FOR EACH ROW WHEN ((old.timesheet_id IS NOT NULL)) EXECUTE FUNCTION time_entry_is_locked()
+CREATE TRIGGER time_entry_locked_update BEFORE UPDATE ON public.time_entry FOR EACH ROW WHEN (((old.timesheet_id IS NOT NULL) AND ((new.timesheet_id IS NOT NULL) OR (((((((((((old.id IS DISTINCT FROM new.id) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.project_id IS DISTINCT FROM new.project_id)) OR (old.start_time IS DISTINCT FROM new.start_time)) OR (old.end_time IS DISTINCT FROM new.end_time)) OR ((old.description)::text IS DISTINCT FROM (new.description)::text)) OR ((old.time_zone)::text IS DISTINCT FROM (new.time_zone)::text)) OR (old.needs_review IS DISTINCT FROM new.needs_review)) OR (old.version IS DISTINCT FROM new.version)) OR (old.created_at IS DISTINCT FROM new.created_at)) OR (old.updated_at IS DISTINCT FROM new.updated_at))))) EXECUTE FUNCTION time_entry_is_locked()
 CREATE UNIQUE INDEX uq_api_token_token_hash ON public.api_token USING btree (token_hash)
 CREATE UNIQUE INDEX uq_password_link_token_hash ON public.password_link USING btree (token_hash)
+CREATE UNIQUE INDEX uq_project_code ON public.project USING btree (code)
 CREATE UNIQUE INDEX uq_project_name_key ON public.project USING btree (name_key)
 CREATE UNIQUE INDEX uq_time_entry_one_open_per_user ON public.time_entry USING btree (user_id) WHERE (end_time IS NULL)
+CREATE UNIQUE INDEX uq_timesheet_user_id_first_day ON public.timesheet USING btree (user_id, first_day)
 CREATE UNIQUE INDEX uq_user_email_key ON public."user" USING btree (email_key)
 alembic_version: alembic_version_pkc PRIMARY KEY (version_num)
 api_token: api_token_pkey PRIMARY KEY (id)
@@ -446,6 +542,8 @@ login_session: fk_login_session_user_id_user FOREIGN KEY (user_id) REFERENCES "u
 login_session: login_session_pkey PRIMARY KEY (id)
 password_link: fk_password_link_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 password_link: password_link_pkey PRIMARY KEY (user_id)
+payroll_lock: fk_payroll_lock_changed_by_user FOREIGN KEY (changed_by) REFERENCES "user"(id)
+payroll_lock: payroll_lock_pkey PRIMARY KEY (name)
 project: project_pkey PRIMARY KEY (id)
 project_member: fk_project_member_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)
 project_member: fk_project_member_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
@@ -453,14 +551,29 @@ project_member: project_member_pkey PRIMARY KEY (project_id, user_id)
 recovery_code: fk_recovery_code_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 recovery_code: recovery_code_pkey PRIMARY KEY (user_id, code_hash)
 refused_login: refused_login_pkey PRIMARY KEY (chain_id)
+reminder: fk_reminder_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+reminder: reminder_pkey PRIMARY KEY (user_id)
 second_factor: fk_second_factor_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 second_factor: second_factor_pkey PRIMARY KEY (user_id)
 time_entry: ck_time_entry_ends_after_start CHECK ((end_time >= start_time))
 time_entry: ex_time_entry_no_overlap EXCLUDE USING gist (int4range(user_id, user_id, '[]'::text) WITH =, tstzrange(start_time, end_time) WITH &&)
 time_entry: fk_time_entry_project_id_project FOREIGN KEY (project_id) REFERENCES project(id)
+time_entry: fk_time_entry_timesheet_id_timesheet FOREIGN KEY (timesheet_id) REFERENCES timesheet(id)
 time_entry: fk_time_entry_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
 time_entry: time_entry_pkey PRIMARY KEY (id)
+time_entry_is_locked() BEGIN RAISE EXCEPTION 'ck_time_entry_locked' USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_time_entry_locked'; END
 time_zone: time_zone_pkey PRIMARY KEY (name)
+timesheet: ck_timesheet_days CHECK ((last_day >= first_day))
+timesheet: ck_timesheet_locked CHECK ((((status)::text = ANY ((ARRAY['submitted'::character varying, 'approved'::character varying])::text[])) = (digest IS NOT NULL)))
+timesheet: ck_timesheet_not_by_oneself CHECK ((decided_by <> user_id))
+timesheet: ck_timesheet_status CHECK (((status)::text = ANY ((ARRAY['open'::character varying, 'submitted'::character varying, 'approved'::character varying, 'rejected'::character varying])::text[])))
+timesheet: fk_timesheet_decided_by_user FOREIGN KEY (decided_by) REFERENCES "user"(id)
+timesheet: fk_timesheet_submitted_by_user FOREIGN KEY (submitted_by) REFERENCES "user"(id)
+timesheet: fk_timesheet_user_id_user FOREIGN KEY (user_id) REFERENCES "user"(id)
+timesheet: timesheet_pkey PRIMARY KEY (id)
+timesheet_rule: ck_timesheet_rule_period CHECK (((period)::text = ANY ((ARRAY['week'::character varying, 'two_weeks'::character varying, 'half_month'::character varying, 'month'::character varying])::text[])))
+timesheet_rule: fk_timesheet_rule_created_by_user FOREIGN KEY (created_by) REFERENCES "user"(id)
+timesheet_rule: timesheet_rule_pkey PRIMARY KEY (valid_from)
 user: ck_user_not_their_own_manager CHECK ((manager_id <> id))
 user: ck_user_role CHECK (((role)::text = ANY ((ARRAY['employee'::character varying, 'manager'::character varying, 'admin'::character varying])::text[])))
 user: fk_user_manager_id_user FOREIGN KEY (manager_id) REFERENCES "user"(id)
@@ -526,7 +639,9 @@ def test_the_row_that_changes_of_people_lock_is_there(database):
 
 def test_a_full_database_goes_down_to_nothing_and_up_again(database, engine, people):
     mia, website = people.manager("Mia"), people.project("Website")
-    people.entry(people.employee("Ana", manager=mia), website, "2026-03-02 08:00", "2026-03-02 12:00")
+    ana = people.employee("Ana", manager=mia)
+    people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
+    submit_month(database, ana, date(2026, 3, 1))
 
     run_alembic(database, "downgrade", "base")
     left, state = objects_of(database), detect_schema_state(database)
@@ -535,6 +650,26 @@ def test_a_full_database_goes_down_to_nothing_and_up_again(database, engine, peo
     assert all("alembic_version" in line or "version_num" in line or line == ")" for line in left)
     assert state is SchemaState.empty
     assert objects_of(database) == AT_HEAD[engine].strip().splitlines()
+
+
+def test_without_timesheets_and_with_them_again_every_entry_is_there_and_unlocked(database, engine, people):
+    ana, website = people.employee("Ana"), people.project("Website")
+    first = people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00")
+    people.entry(ana, website, "2026-04-02 08:00", None)
+    submit_month(database, ana, date(2026, 3, 1))
+    before = _entries(database)
+
+    run_alembic(database, "downgrade", BEFORE_TIMESHEETS)
+    without = _entries(database)
+    run_alembic(database, "upgrade", "head")
+
+    assert [locked is not None for *_, locked in before] == [True, False]
+    assert without == [row[:-1] for row in before]
+    assert _entries(database) == [(*row[:-1], None) for row in before]
+    dropped = {line for line in objects_of(database) if ".pg.dropped." in line}
+    head = [line for line in AT_HEAD[engine].strip().splitlines() if line not in dropped]
+    assert [line for line in objects_of(database) if line not in dropped] == head
+    assert people.entry(people.employee("Bob"), website, "2026-03-02 08:00", "2026-03-02 12:00") == first + 2
 
 
 def test_migrating_a_database_at_head_changes_nothing(database, engine, people):
@@ -652,6 +787,11 @@ def objects_of(database: Database) -> list[str]:
             return [line.strip() for sql in connection.scalars(text(SQLITE_OBJECTS)) for line in sql.splitlines()]
         columns, others = connection.scalars(text(POSTGRESQL_COLUMNS)), connection.scalars(text(POSTGRESQL_OBJECTS))
         return [*columns, *sorted(others)]
+
+
+def _entries(database: Database) -> list[Row[Any]]:
+    with database.engine.connect() as connection:
+        return list(connection.execute(text("SELECT * FROM time_entry ORDER BY id")))
 
 
 def _run(database: Database, statement: str) -> None:

@@ -31,8 +31,8 @@ POSTGRESQL_GUARDS = {
     "trigger audit_event_append_only_row on audit_event": "44551e0b683fc1ca0127708369a54f46",
     "trigger audit_event_append_only_truncate on audit_event": "49a7c9cc2581a6a1b58438b34ab37f35",
     "trigger audit_event_extends_its_chain on audit_event": "49438e5322404ebf3604eaebd6b4823e",
-    "trigger time_entry_locked_delete on time_entry": "1e65806a47cedcd2071e98a6152e69b4",
-    "trigger time_entry_locked_update on time_entry": "9304d0e3ef54ecf3e071ff257bd7428d",
+    "trigger time_entry_locked_delete on time_entry": "efc73f1b2eaf56fc0db2ff5784d97de0",
+    "trigger time_entry_locked_update on time_entry": "8c4e40a55533be268b924f6fa0008599",
 }
 """The guards at this version's revision on PostgreSQL, with a digest of each definition.
 
@@ -41,8 +41,8 @@ compared, because an operator may add partitions and indexes.
 """
 KNOWN_VERSIONS = range(15, 19)
 """Major versions of PostgreSQL that word the guards as the digests need it. Migrations were run on each."""
-_WORDED_GUARDS = ("constraint ck_", "exclusion constraint ", "partial unique index ")
-"""Guards whose definitions PostgreSQL words. Those of triggers are the text of the migrations."""
+_WORDED_GUARDS = ("constraint ck_", "exclusion constraint ", "partial unique index ", "trigger time_entry_locked_")
+"""Guards whose definitions PostgreSQL words. Those of triggers without a condition are the text of the migrations."""
 _FORBIDDEN_KINDS = (
     "trigger ", "event trigger ", "view ", "rule ", "policy ", "row security ", "function ", "operator ", "cast ",
     "setting ", "relation ", "unlogged storage ",

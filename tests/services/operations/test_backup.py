@@ -504,12 +504,12 @@ def test_what_others_keep_in_the_schema_is_neither_taken_nor_touched(
     run_command, run_cli, empty_url, database, monday, db_url, tmp_path
 ):
     theirs = make_url(db_url)
-    execute(theirs, 'CREATE TABLE "Payroll ""run" (id serial, paid int)')
-    execute(theirs, 'CREATE VIEW paid AS SELECT paid FROM "Payroll ""run"')
+    execute(theirs, 'CREATE TABLE "Invoice ""run" (id serial, paid int)')
+    execute(theirs, 'CREATE VIEW paid AS SELECT paid FROM "Invoice ""run"')
     execute(theirs, 'CREATE VIEW staff_paid AS SELECT first_name FROM "user"')
     execute(theirs, "CREATE FUNCTION pay(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
     assert run_command("backup", "monday").exit_code == 0
-    execute(theirs, 'INSERT INTO "Payroll ""run" (paid) VALUES (42)')
+    execute(theirs, 'INSERT INTO "Invoice ""run" (paid) VALUES (42)')
     before = objects_of(database)
 
     restored = run_command("restore", "monday", "--force")
@@ -520,7 +520,7 @@ def test_what_others_keep_in_the_schema_is_neither_taken_nor_touched(
         assert session.execute(text("SELECT paid, pay(1), first_name FROM paid, staff_paid")).one() == (42, 1, "Ana")
     assert objects_of(database) == before
     with closing(Database(settings_for(empty_url))) as other:
-        assert not any("ayroll" in line or "paid" in line for line in objects_of(other))
+        assert not any("nvoice" in line or "paid" in line for line in objects_of(other))
 
 
 @pytest.mark.parametrize("engine", [SQLITE])
