@@ -120,6 +120,13 @@ def lock_rules() -> dict[str, Statements]:
     return {SEND_FIRST: [_LOCK]}
 
 
+def lock_date_missing() -> DatabaseUnavailable:
+    """Return the error for a missing row of the lock date. It is then unknown which days are locked."""
+    return DatabaseUnavailable(
+        f"The row {ENTRIES_LOCK} of payroll_lock is missing. Ask the operator to restore a backup."
+    )
+
+
 def preload(session: Session, user_ids: Collection[int]) -> None:
     """Read the lock date and the timesheets of these users, in one statement."""
     known: dict[int, _Days] = session.info.setdefault("locked_days", {})
@@ -128,10 +135,8 @@ def preload(session: Session, user_ids: Collection[int]) -> None:
         return
     options = share_rules() if session.writes else {}
     rows = session.execute(_DAYS_QUERY, {"user_ids": missing}, execution_options=options).all()
-    if not rows:  # then the lock date is unknown
-        raise DatabaseUnavailable(
-            f"The row {ENTRIES_LOCK} of payroll_lock is missing. Ask the operator to restore a backup."
-        )
+    if not rows:
+        raise lock_date_missing()
     timesheets = defaultdict(list)
     for row in rows:
         timesheets[row.user_id].append(row)

@@ -10,7 +10,7 @@ from app.models.tables import PAYROLL_LOCK
 from app.models.timesheets import ENTRIES_LOCK
 from app.services.access.actor import Actor
 from app.services.audit import recorder
-from app.services.period_locks import lock_rules
+from app.services.period_locks import lock_date_missing, lock_rules
 from app.services.timesheets.errors import LockChanged, LockInFuture
 
 _LAST_ZONE = timezone(timedelta(hours=-12))
@@ -20,7 +20,7 @@ _QUERY = select(PAYROLL_LOCK).where(PAYROLL_LOCK.c.name == ENTRIES_LOCK)
 
 def get(session: Session, _actor: Actor) -> Row[Any]:
     """Return the lock date, which is None until an admin sets it."""
-    return session.execute(_QUERY).one()
+    return _read(session)
 
 
 def move(
@@ -40,7 +40,7 @@ def move(
     latest = at.astimezone(UTC).astimezone(_LAST_ZONE).date()
     if before_day is not None and before_day > latest:
         raise LockInFuture(f"Some users may still work on the day before. Choose {latest} or an earlier day.")
-    present = session.execute(_QUERY, execution_options=lock_rules()).one()
+    present = _read(session, **lock_rules())
     if versions is not None and present.version not in versions:
         raise LockChanged(
             "The lock date has changed since you read it. Read it again, then send its current version.",
@@ -60,4 +60,11 @@ def move(
         after=changes,
         reason=reason,
     )
-    return session.execute(_QUERY).one()
+    return _read(session)
+
+
+def _read(session: Session, **options: Any) -> Row[Any]:
+    row = session.execute(_QUERY, execution_options=options).one_or_none()
+    if row is None:
+        raise lock_date_missing()
+    return row

@@ -9,11 +9,13 @@ import signal
 import sqlite3
 import zipfile
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from sqlalchemy import delete, make_url, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from app.cli.common import write_atomically
 from app.core.archive import MANIFEST_MIB
@@ -36,6 +38,7 @@ from tests.support.databases import POSTGRESQL, SECRET_KEY, SQLITE, settings_for
 from tests.support.export_files import becomes_true
 from tests.support.migrations import run_alembic
 from tests.support.postgresql import connect, execute
+from tests.support.timesheets import submit_month
 
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
 BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"
@@ -318,6 +321,27 @@ def test_a_file_that_is_no_backup_for_here_is_told_in_one_line(run_command, data
 
     assert message in error_line(run_command("restore", "monday", "--force"))
     assert names(database) == ["Ana"]
+
+
+def test_locked_entries_come_back_locked(run_command, run_cli, empty_url, people, database, monday):
+    ana, _ = monday
+    submit_month(database, ana, date(2026, 3, 1))
+    then, before = hours(database), objects_of(database)
+    run_command("backup", "monday")
+
+    restored = run_command("restore", "monday", "--force")
+    moved = run_cli("restore", "monday", DB_URL=empty_url)
+
+    assert (restored.exit_code, restored.stderr, moved.exit_code, moved.stderr) == (0, "", 0, "")
+    assert run_command("verify-audit").exit_code == 0
+    with closing(Database(settings_for(empty_url))) as other:
+        for restored_database in (database, other):
+            assert (hours(restored_database), objects_of(restored_database)) == (then, before)
+            with (
+                pytest.raises(IntegrityError, match="ck_time_entry_locked"),
+                restored_database.write_transaction("test") as session,
+            ):
+                session.execute(update(ENTRY).values(description="Something else"))
 
 
 def test_an_old_database_is_backed_up_before_it_is_migrated_and_migrated_when_it_comes_back(

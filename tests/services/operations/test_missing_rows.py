@@ -12,6 +12,7 @@ from tests.support.databases import settings_for
 from tests.support.server_process import TLS
 
 NO_LOCK_ROW = "The row people of global_lock is missing."
+NO_LOCK_DATE = "The row entries of payroll_lock is missing."
 NO_HEAD = "The row 0 of audit_chain is missing."
 
 
@@ -50,6 +51,32 @@ def test_a_missing_lock_row_is_named_by_verify_audit_and_by_the_log_of_a_service
 
 def test_no_service_starts_without_its_lock_row(without_lock_row, server, db_url):
     with pytest.raises(UnusableDatabase, match=NO_LOCK_ROW):
+        prepare(settings_for(db_url), at=utc_now())
+
+
+def test_without_the_row_of_the_lock_date_no_entry_is_corrected_and_punches_work_on(
+    people, as_user, server, db_url, run_command
+):
+    people.records_events = True
+    admin, ana = as_user(people.admin("Ada")), as_user(people.employee("Ana"))
+    website = people.project("Website").id
+    with server.database.write_transaction() as session:
+        session.execute(text("DELETE FROM payroll_lock"))
+    times = {"start_time": "2026-03-02T08:00:00Z", "end_time": "2026-03-02T09:00:00Z"}
+
+    refused = [
+        admin.post("/time-entries", json={"project_id": website, "description": "", "reason": "Forgot"} | times),
+        admin.get("/admin/lock"),
+        admin.put("/admin/lock", json={"before_day": "2026-01-01", "reason": "Paid"}),
+    ]
+    punched = ana.clock_in(website)
+    verified = run_command("verify-audit")
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(503, "database_unavailable")] * 3
+    assert all(NO_LOCK_DATE in answer.json()["detail"] for answer in refused)
+    assert punched.status_code == 200
+    assert NO_LOCK_DATE in verified.stderr.splitlines()
+    with pytest.raises(UnusableDatabase, match=NO_LOCK_DATE):
         prepare(settings_for(db_url), at=utc_now())
 
 

@@ -59,6 +59,16 @@ TAMPERED = [
     ),
     (
         POSTGRESQL,
+        [
+            "DROP TRIGGER time_entry_locked_delete ON time_entry",
+            "CREATE TRIGGER time_entry_locked_delete BEFORE DELETE ON time_entry FOR EACH ROW "
+            "WHEN (OLD.timesheet_id IS NULL) EXECUTE FUNCTION time_entry_is_locked()",
+        ],
+        "The trigger time_entry_locked_delete on time_entry was changed.",
+    ),
+    (SQLITE, ["DROP TRIGGER time_entry_locked_update"], "The trigger time_entry_locked_update is missing."),
+    (
+        POSTGRESQL,
         ["CREATE OR REPLACE FUNCTION audit_chain_only_grows() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'"],
         "The trigger audit_chain_only_grows_row on audit_chain was changed. "
         "The trigger audit_chain_only_grows_truncate on audit_chain was changed.",
