@@ -60,7 +60,8 @@ SCHEMA_OBJECTS = f"""
     objects (kind, name, root, definition) AS (
         SELECT 'trigger', tgname, root,
             concat_ws(' ', tgtype, tgenabled, tgattr,
-                substring(pg_get_triggerdef(pg_trigger.oid), ' WHEN (.*) EXECUTE '), prosrc, proconfig, prosecdef, lanname)
+                substring(pg_get_triggerdef(pg_trigger.oid), ' WHEN (.*) EXECUTE '),
+                prosrc, proconfig, prosecdef, lanname)
         FROM ours JOIN pg_trigger ON tgrelid = ours.oid JOIN pg_proc ON pg_proc.oid = tgfoid
         JOIN pg_language ON pg_language.oid = prolang
         WHERE NOT tgisinternal AND tgparentid = 0
