@@ -4,7 +4,7 @@ Mia manages Ana; Max manages Bob; Ada is an admin. Del was an admin and Dan was 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from tests.support.databases import POSTGRESQL
 from tests.support.factories import PASSWORD
 from tests.support.in_process_server import openapi_document
 from tests.support.times import hours_ago
+from tests.support.timesheets import set_months, submit
 
 pytestmark = pytest.mark.high_volume
 READING_ROWS = 10
@@ -128,6 +129,43 @@ MATRIX = [
         query="reason=Twice"),
     Row("POST /api/v1/time-entries/{anas_entry}/clock-out",        "401 401 401 401 404 409 404 403 404 403"),
     Row("POST /api/v1/time-entries/{missing}/clock-out",           "401 401 401 401 404 404 404 404 404 404"),
+    # Of Ana's timesheets, January is approved, February submitted and March open.
+    Row("GET /api/v1/timesheets/me",                               "401 401 401 401 200 200 200 200 200 200",
+        query=PERIOD),
+    Row("GET /api/v1/timesheets",                                  "401 401 401 401 403 403 403 200 200 200"),
+    Row("GET /api/v1/timesheets/{ana}/2026-02-01",                 "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/timesheets/{missing}/2026-02-01",             "401 401 401 401 404 404 404 404 404 404"),
+    Row("GET /api/v1/timesheets/{ana}/2026-02-01/history",         "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/timesheets/{missing}/2026-02-01/history",     "401 401 401 401 404 404 404 404 404 404"),
+    Row("POST /api/v1/timesheets/{ana}/2026-03-01/submit",         "401 401 401 401 404 200 404 409 404 409",
+        body={"reason": "Ana is ill"}),
+    Row("POST /api/v1/timesheets/{bob}/2026-03-01/submit",         "401 401 401 401 404 404 200 404 409 409",
+        body={"reason": "Bob is ill"}),
+    Row("POST /api/v1/timesheets/{missing}/2026-03-01/submit",     "401 401 401 401 404 404 404 404 404 404"),
+    Row("POST /api/v1/timesheets/{ana}/2026-02-01/withdraw",       "401 401 401 401 404 200 404 403 404 403"),
+    Row("POST /api/v1/timesheets/{missing}/2026-02-01/withdraw",   "401 401 401 401 404 404 404 404 404 404"),
+    Row("POST /api/v1/timesheets/{ana}/2026-02-01/approve",        "401 401 401 401 404 403 404 200 404 409"),
+    Row("POST /api/v1/timesheets/{missing}/2026-02-01/approve",    "401 401 401 401 404 404 404 404 404 404"),
+    Row("POST /api/v1/timesheets/{ana}/2026-02-01/reject",         "401 401 401 401 404 403 404 200 404 409",
+        body={"comment": "Tuesday lacks"}),
+    Row("POST /api/v1/timesheets/{missing}/2026-02-01/reject",     "401 401 401 401 404 404 404 404 404 404",
+        body={"comment": "Tuesday lacks"}),
+    Row("POST /api/v1/timesheets/{ana}/2026-01-01/reopen",         "401 401 401 401 404 403 404 200 404 409",
+        body={"reason": "Tuesday lacks"}),
+    Row("POST /api/v1/timesheets/{missing}/2026-01-01/reopen",     "401 401 401 401 404 404 404 404 404 404",
+        body={"reason": "Tuesday lacks"}),
+    Row("POST /api/v1/timesheets/approve",                         "401 401 401 401 403 403 403 200 409 409",
+        body={"timesheets": [{"user_id": "{ana}", "first_day": "2026-02-01"}]}),
+    Row("POST /api/v1/timesheets/approve",                         "401 401 401 401 403 403 403 409 409 409",
+        body={"timesheets": [{"user_id": "{missing}", "first_day": "2026-02-01"}]}),
+    Row("GET /api/v1/admin/timesheet-rules",                       "401 401 401 401 403 403 403 403 403 200"),
+    Row("PUT /api/v1/admin/timesheet-rules/2026-06-01",            "401 401 401 401 403 403 403 403 403 200",
+        body={"period": "week"}),
+    Row("DELETE /api/v1/admin/timesheet-rules/2026-05-01",         "401 401 401 401 403 403 403 403 403 204"),
+    Row("DELETE /api/v1/admin/timesheet-rules/2026-04-01",         "401 401 401 401 403 403 403 403 403 404"),
+    Row("GET /api/v1/admin/lock",                                  "401 401 401 401 403 403 403 403 403 200"),
+    Row("PUT /api/v1/admin/lock",                                  "401 401 401 401 403 403 403 403 403 200",
+        body={"before_day": "2026-02-01", "reason": "Paid"}),
     Row("GET /api/v1/reports/me",                                  "401 401 401 401 200 200 200 200 200 200",
         query=PERIOD),
     Row("GET /api/v1/reports/team",                                "401 401 401 401 403 403 403 200 200 200",
@@ -240,6 +278,9 @@ def company(people, server):
     with server.database.read_transaction() as session:
         own = session.execute(LOGIN_SESSION.select().where(LOGIN_SESSION.c.user_id == users["Ana"].id)).one()
     ids |= {"anas_session": own.id, "anas_token": create_api_token(server.database, users["Ana"], "entries:read").id}
+    set_months(server.database, users["Ada"], date(2026, 1, 1), date(2026, 5, 1))
+    submit(server.database, users["Ana"], date(2026, 1, 1), approved_by=mia)
+    submit(server.database, users["Ana"], date(2026, 2, 1))
     ids |= {"website": website.id, "bobs_project": bobs.id, "anas_entry": entry, "missing": 2_000_000_000}
     ids |= {"an_hour_ago": hours_ago(1)}
     return tokens, ids

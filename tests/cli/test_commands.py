@@ -248,6 +248,7 @@ def test_an_intact_record_is_proven_with_its_counts(run_command, people, db_url)
     assert (verification.exit_code, verification.stderr) == (0, database_line(db_url))
     assert verification.stdout == (
         "Audit log verified: 2 chains, 2 events (0 with erased personal values), 0 checkpoints.\n"
+        "Timesheets verified: 0 submitted or approved.\n"
     )
 
 
@@ -300,7 +301,7 @@ def test_a_seal_is_one_line_that_holds_when_more_has_happened(run_command, peopl
 
     assert (made.exit_code, verification.exit_code) == (0, 0), made.stderr
     assert json.loads(checkpoint)["chains"].keys() == {"0", str(ana.id)}
-    assert verification.stdout.endswith(", 2 checkpoints.\n")
+    assert verification.stdout.splitlines()[0].endswith(", 2 checkpoints.")
 
 
 def test_only_a_seal_shows_that_a_chain_is_gone_with_its_head(run_command, people, database, tmp_path):

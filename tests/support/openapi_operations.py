@@ -33,7 +33,12 @@ class Operation:
 
     @property
     def address(self) -> str:
-        return re.sub(r"\{\w+\}", "1", self.path)
+        """Return the path with an id of 1 and with the example of a day."""
+        parameters = self.definition.get("parameters", [])
+        days = {
+            each["name"]: each["example"] for each in parameters if each["in"] == "path" and "pattern" in each["schema"]
+        }
+        return re.sub(r"\{(\w+)\}", lambda match: days.get(match[1], "1"), self.path)
 
     @property
     def parameters(self) -> dict[str, Schema]:

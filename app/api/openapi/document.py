@@ -12,6 +12,7 @@ from app.api.openapi.error_responses import shared_responses, use_shared_respons
 from app.api.openapi.fields import complete_parameters, complete_response, complete_schemas
 from app.api.openapi.headers import HEADERS, add_headers, add_shared_headers
 from app.api.openapi.security import SECURITY_SCHEMES, add_security, document_below
+from app.models.timesheets import TimesheetStatus
 from app.schemas.types import MAX_ENTRY_ID
 
 DESCRIPTION = """
@@ -39,6 +40,10 @@ operation lists its own errors, and under `4XX` and `5XX` those that all operati
 TAGS = [
     {"name": "auth", "description": "Login, your account, password, second factor, login sessions and API tokens."},
     {"name": "time entries", "description": "Clock in, clock out, add, correct and list entries."},
+    {
+        "name": "timesheets",
+        "description": "Periods of hours that users submit, and that their managers approve, reject or reopen.",
+    },
     {"name": "projects", "description": "Projects that you may clock in on."},
     {"name": "team", "description": "Users whose entries you may see."},
     {"name": "reports", "description": "Hours by day, by team and by group, and the users who are clocked in."},
@@ -48,6 +53,10 @@ TAGS = [
     },
     {"name": "admin: users", "description": "Users, roles and managers. For admins."},
     {"name": "admin: projects", "description": "Projects and their members. For admins."},
+    {
+        "name": "admin: timesheets",
+        "description": "The lengths of timesheets, and the day before which entries are locked. For admins.",
+    },
     {"name": "admin: audit", "description": "The audit log. For admins."},
     {"name": "health", "description": "Health checks and metrics. For operators."},
 ]
@@ -68,6 +77,11 @@ PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
             "entry_id": {"type": "integer", "minimum": 1, "maximum": MAX_ENTRY_ID},
             "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
             "error_count": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+            **{
+                name: {"type": "string", "format": "date"}
+                for name in ("first_day", "last_day", "before_day", "first_free_day")
+            },
+            "timesheet_status": {"type": "string", "enum": list(TimesheetStatus)},
             "errors": {"type": "array", "maxItems": 100, "items": {"$ref": "#/components/schemas/FieldError"}},
         },
     },

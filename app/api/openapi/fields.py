@@ -63,7 +63,12 @@ DESCRIPTIONS = {
 """The meaning of a name. A name has one meaning in all objects."""
 
 
-EXAMPLES = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+EXAMPLES = {
+    "start_date": "2026-03-01",
+    "end_date": "2026-03-31",
+    "first_day": "2026-03-01",
+    "valid_from": "2026-03-01",
+}
 """Examples of parameters that differ from those of their type."""
 _OPEN_ENTRY = {
     "id": 1,
