@@ -105,6 +105,13 @@ def test_a_day_of_a_company_works_under_the_serving_role(roles, run_cli, tmp_pat
         assert ada.put(f"/admin/users/{created['id']}/deactivate").status_code == 200
         today = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
         assert ada.get("/reports/export/csv", params=today | {"scope": "all"}).status_code == 200
+        assert ada.put("/admin/timesheet-rules/2026-01-01", json={"period": "month"}).status_code == 200
+        assert ada.put("/admin/timesheet-rules/2026-02-01", json={"period": "month"}).status_code == 200
+        assert ada.delete("/admin/timesheet-rules/2026-02-01").status_code == 204
+        assert ada.put("/admin/lock", json={"before_day": "2026-01-01", "reason": "Paid"}).status_code == 200
+        sheet = f"/timesheets/{created['id']}/2026-01-01"
+        for action, body in (("submit", {"reason": "ill"}), ("approve", {}), ("reopen", {"reason": "again"})):
+            assert ada.post(f"{sheet}/{action}", json=body).status_code == 200
         assert readiness(server).status_code == 200
     for command in (["verify-audit"], ["erase-user", str(created["id"]), "--yes"], ["backup", str(tmp_path / "it")]):
         result = run_cli(*command, DB_URL=as_text(roles.service), RETENTION_DAYS="0")
@@ -122,6 +129,9 @@ FORBIDDEN = (
     "UPDATE audit_event SET action = 'x'",
     "DELETE FROM audit_event",
     'DELETE FROM "user"',
+    "DELETE FROM timesheet",
+    "DELETE FROM payroll_lock",
+    "DROP TRIGGER time_entry_locked_update ON time_entry",
     "UPDATE alembic_version SET version_num = 'x'",
     "SET session_replication_role = replica",
     "CREATE ROLE another",

@@ -53,7 +53,9 @@ OTHERS = {
     "/auth/me", "/auth/me/export", "/auth/sessions", "/auth/api-tokens", "/auth/api-tokens/{token_id}", "/auth/totp",
     "/time-entries/current", "/time-entries/{entry_id}", "/reports/todo",
     "/reports/payroll", "/reports/payroll/changes",
+    "/timesheets/me", "/timesheets/{user_id}/{first_day}", "/timesheets/{user_id}/{first_day}/history",
     "/admin/users/export/csv", "/admin/users/{user_id}", "/admin/projects/{project_id}",
+    "/admin/timesheet-rules", "/admin/lock",
 }  # fmt: skip
 """The other operations without pages. They return one row or a limited number, or have a test of their own."""
 
