@@ -17,6 +17,7 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
+CREATES_WHAT_IT_NAMES = "PUT /api/v1/admin/timesheet-rules/{valid_from}"
 ALL_ANSWERS = [
     *DOCUMENT["components"]["responses"].values(),
     *(answer for operation in OPERATIONS.values() for answer in operation["responses"].values()),
@@ -47,7 +48,7 @@ def test_every_operation_documents_its_problems(name):
     expected = {408, 413, 415, 421, 422, 500, 503}
     if operation["security"]:
         expected |= {401, 403, 429}
-    if "{" in name:
+    if "{" in name and name != CREATES_WHAT_IT_NAMES:
         expected |= {404}
 
     assert [status for status in expected if not documented_codes(operation, status)] == []
