@@ -78,6 +78,7 @@ OPERATION_IDS = [
     "get_team_report",
     "get_timesheet",
     "get_timesheet_history",
+    "get_todo",
     "get_user",
     "get_welcome",
     "import_users",
