@@ -150,6 +150,12 @@ class Entry:
     updated_at: datetime
     needs_review: bool = False
     version: int = 1
+    timesheet_id: int | None = None
+
+    @property
+    def day(self) -> date:
+        """The local day of the start, to which the entry counts."""
+        return self.start_time.astimezone(ZoneInfo(self.zone)).date()
 
     def is_open_too_long(self, at: datetime) -> bool:
         return self.end_time is None and at - self.start_time > STALE_AFTER
@@ -169,6 +175,7 @@ class Entry:
             "time_zone": self.zone,
             "needs_review": self.needs_review or self.is_open_too_long(at),
             "version": self.version,
+            "timesheet_id": self.timesheet_id,
             "created_at": utc_text(self.created_at),
             "updated_at": utc_text(self.updated_at),
         }
@@ -235,13 +242,16 @@ class Model:
         person.is_active = False
         return person.as_response()
 
-    def activate(self, actor: Person, person: Person) -> Any:
+    def activate(self, actor: Person, person: Person, at: datetime) -> Any:
         self.authenticate(actor, admin=True)
+        check(timesheet_locked=self._is_today_locked(person, person.zone, at))
         person.is_active = True
         return person.as_response()
 
-    def move(self, actor: Person, person: Person, zone: str) -> Any:
-        self.authenticate(actor, admin=True)
+    def move(self, actor: Person, person: Person, zone: str, at: datetime) -> Any:
+        """Change the time zone of a user. Users other than admins change only their own."""
+        self.authenticate(actor, admin=actor is not person)
+        check(timesheet_locked=zone != person.zone and self._is_today_locked(person, zone, at))
         person.zone = zone
         return person.as_response()
 
@@ -299,7 +309,7 @@ class Model:
         owner, start, end = self._owner(actor, request), request.start_time, request.end_time
         check(
             reason_required=owner is not actor and request.reason is None,
-            edit_window_closed=self._too_old(actor, owner, start, at),
+            **self._closed(actor, owner, owner.zone, at, start),
             **self._times(owner, start, end, at),
             **self._booking(request.project_id, owner),
         )
@@ -312,8 +322,7 @@ class Model:
         rules = {"entry_still_open": "needs_review" in dict(request.sent) and changed.is_open_too_long(at)}
         if changed != entry:
             rules["reason_required"] = request.reason is None and (times_changed or entry.owner is not actor)
-            oldest = min(entry.start_time, changed.start_time)
-            rules["edit_window_closed"] = self._too_old(actor, entry.owner, oldest, at)
+            rules |= self._closed(actor, entry.owner, entry.zone, at, entry.start_time, changed.start_time)
         if times_changed:
             rules |= self._times(entry.owner, changed.start_time, changed.end_time, at, exclude=entry)
         if changed.project_id != entry.project_id:
@@ -326,7 +335,7 @@ class Model:
 
     def _delete(self, actor: Person, request: Delete, at: datetime) -> None:
         entry = self._entry(actor, request.entry_id, request.version)
-        check(edit_window_closed=self._too_old(actor, entry.owner, entry.start_time, at))
+        check(**self._closed(actor, entry.owner, entry.zone, at, entry.start_time))
         del self.entries[entry.id]
 
     def _bulk(self, actor: Person, request: Bulk, at: datetime, ids: Iterator[int]) -> Any:
@@ -390,8 +399,13 @@ class Model:
             "entry_overlaps": [entry.id for entry in others if entry.overlaps(start, end)],
         }
 
-    def _too_old(self, actor: Person, owner: Person, start: datetime, at: datetime) -> bool:
-        return actor is owner and actor.role != ADMIN and start < at - WINDOW
+    def _is_today_locked(self, person: Person, zone: str, at: datetime) -> bool:
+        """Return True if the user's present day in this zone is in a locked timesheet."""
+        return False
+
+    def _closed(self, actor: Person, owner: Person, zone: str, at: datetime, *starts: datetime) -> dict[str, Any]:
+        """Return the rules that forbid a change of an entry from or to these starts, in the zone of the entry."""
+        return {"edit_window_closed": actor is owner and actor.role != ADMIN and min(starts) < at - WINDOW}
 
     def _add(
         self,

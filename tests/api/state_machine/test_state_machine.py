@@ -122,14 +122,22 @@ class Clock:
     async def read(self) -> datetime:
         return self.now
 
+    def rule(self, server: Server) -> None:
+        """Let the service read this clock."""
+        own = create_app(server.settings)
+        own.dependency_overrides[_get_now] = self.read
+        server.app.router.routes[:] = own.router.routes
+
 
 class Story(RuleBasedStateMachine):
     """One story. All stories share the admin Root, who always stays active. All other users belong to one story."""
 
+    model_type = Model
+
     def __init__(self, server: Server, root: User, clock: Clock, number: int) -> None:
         super().__init__()
         self.server, self.company, self.clock, self.number = server, Company(server.database), clock, number
-        self.model = Model()
+        self.model = self.model_type()
         self.people: dict[str, Person] = {}
         self.projects = {"None such": Project(NO_ID)}
         self.callers: dict[Person, Caller] = {}
@@ -224,12 +232,13 @@ class Story(RuleBasedStateMachine):
                 self._compare(response, lambda: model.deactivate(actor, person, self.clock.now))
             case ("activate",):
                 was_active = person.is_active
-                self._compare(caller.put(f"{address}/activate"), lambda: model.activate(actor, person))
+                self._compare(caller.put(f"{address}/activate"), lambda: model.activate(actor, person, self.clock.now))
                 if person.is_active and not was_active:
                     self._renew_token(person)
             case ("move", zone):
+                address = "/auth/me" if actor is person else address
                 response = caller.patch(address, json={"time_zone": zone})
-                self._compare(response, lambda: model.move(actor, person, zone))
+                self._compare(response, lambda: model.move(actor, person, zone, self.clock.now))
             case ("assign", name):
                 boss = self.people[name]
                 response = caller.put(f"{address}/assign-manager", params={"manager_id": boss.id})
@@ -366,7 +375,10 @@ class Story(RuleBasedStateMachine):
         boss = self.model.people[user.manager_id] if user.manager_id else None
         person = Person(user.id, user.first_name, user.role.value, user.time_zone, boss)
         self.people[person.name] = self.model.people[person.id] = person
-        self.callers[person] = self.server.caller(self.server.token(user))
+        self.callers[person] = self._log_in(user)
+
+    def _log_in(self, user: User) -> Caller:
+        return self.server.caller(self.server.token(user))
 
     def _renew_token(self, person: Person) -> None:
         """Log in a reactivated user again."""
@@ -374,7 +386,7 @@ class Story(RuleBasedStateMachine):
             assert before.get("/time-entries/current").status_code == 401, "old tokens must stay invalid"
         with self.server.database.read_transaction() as session:
             user = session.get_one(User, person.id)
-            self.callers[person] = self.server.caller(self.server.token(user))
+            self.callers[person] = self._log_in(user)
 
     # Lists and reports of the service
 
@@ -423,9 +435,7 @@ class Story(RuleBasedStateMachine):
 @pytest.mark.parametrize("form", [pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=EXTENDED)])
 def test_whatever_people_do_the_answers_are_those_of_the_rules(server: Server, engine: str, form: settings) -> None:
     clock, numbers = Clock(), count(1)
-    own = create_app(server.settings)
-    own.dependency_overrides[_get_now] = clock.read
-    server.app.router.routes[:] = own.router.routes
+    clock.rule(server)
     root = Company(server.database).admin(ROOT)
 
     def build_story() -> Story:
