@@ -49,6 +49,7 @@ ON_BOTH_ENGINES = (
     "tests/services/operations/test_schema_check.py",
     "tests/services/test_",
     "tests/services/time_entries/",
+    "tests/services/timesheets/",
     "tests/services/users/",
 )
 """Folders and modules whose tests run on both databases by default.
