@@ -26,8 +26,8 @@ from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.projects import projects
 from app.services.time_entries.entries import snapshot
-from app.services.timesheets import approvals, cases, rules
-from app.services.timesheets.cases import Case, TimesheetName
+from app.services.timesheets import approvals, rules
+from app.services.timesheets.cases import Case, Cases, TimesheetName
 from app.services.timesheets.periods import load_rules
 from app.services.timesheets.sheets import OVER_SINCE, SheetValues
 from app.services.users import administration
@@ -202,7 +202,7 @@ def _add_timesheet(
     def case(user: User) -> Case:
         actor, visible = _as_actor(user), {employee.id or 0: employee.time_zone}
         name = TimesheetName(employee.id or 0, first_day)
-        return cases.find(session, actor, visible, load_rules(session), name, at=at)
+        return Cases(session, actor, visible, [name], at=at).find(name)
 
     sheet = approvals.submit_case(case(employee), reason=None)
     if decide is not None:

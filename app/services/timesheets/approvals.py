@@ -7,7 +7,7 @@ its entries: they carry its id, and a trigger refuses their change.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 
 from app.core.database.session import Session
 from app.core.errors import DomainError
@@ -21,10 +21,9 @@ from app.services.access.authentication import require_role
 from app.services.audit import recorder
 from app.services.time_entries.errors import BulkRejected, ReasonRequired
 from app.services.timesheets import cases, contents, sheets
-from app.services.timesheets.cases import Case, TimesheetName
+from app.services.timesheets.cases import Case, Cases, TimesheetName
 from app.services.timesheets.contents import Contents
 from app.services.timesheets.errors import TimesheetNotOver, TimesheetNotSubmittable
-from app.services.timesheets.periods import load_rules
 from app.services.timesheets.queries import as_responses
 from app.services.timesheets.sheets import Owner, SheetValues
 
@@ -33,6 +32,11 @@ _NOT_IN_EVENTS = {"id", "user_id", "comment"}
 """The event has the id and the user, and the comment as its reason, which can be erased."""
 AUDITED_FIELDS = tuple(column.name for column in TIMESHEET.c if column.name not in _NOT_IN_EVENTS)
 _UNLOCKED: dict[str, Any] = {"total_seconds": None, "entries": None, "digest": None, "digest_version": None}
+_UPDATE = (
+    update(TIMESHEET)
+    .where(TIMESHEET.c.id == bindparam("new_id"))
+    .values({column: bindparam(f"new_{column.name}") for column in TIMESHEET.c if column.name != "id"})
+)
 _S = TimesheetStatus
 
 
@@ -90,14 +94,15 @@ def approve_many(session: Session, claims: Claims, data: TimesheetsApprove, *, a
     is_concerned = USER.c.id.in_({key.user_id for key in data.timesheets})
     actor, visible = visibility.lock_visible(session, claims, is_concerned)
     require_role(actor, Role.manager, Role.admin)
-    rules = load_rules(session)
+    found = Cases(session, actor, visible, [_name_of(key) for key in data.timesheets], at=at)
     approved: list[tuple[SheetValues, Owner]] = []
     rejected: list[dict[str, Any]] = []
     for index, key in enumerate(data.timesheets):
         try:
-            case = cases.find(session, actor, visible, rules, _name_of(key), at=at)
+            case = found.find(_name_of(key))
             cases.check_action(case, "approve")
             approved.append((approve_case(case, data.comment), case.owner))
+            found.replace(approved[-1][0])
         except DomainError as error:
             rejected.append({"loc": ["body", "timesheets", index], "message": error.detail, "type": error.code})
     if rejected:
@@ -105,7 +110,7 @@ def approve_many(session: Session, claims: Claims, data: TimesheetsApprove, *, a
             f"{len(rejected)} of {len(data.timesheets)} operations were rejected, so none was applied. See `errors`.",
             errors=rejected,
         )
-    return as_responses(session, actor, rules, approved, at=at)
+    return as_responses(session, actor, found.rules, approved, at=at)
 
 
 def submit_case(case: Case, *, reason: str | None) -> SheetValues:
@@ -201,8 +206,7 @@ def _write(
         row = {column: value for column, value in after.items() if column != "id"}
         after["id"] = case.session.execute(insert(TIMESHEET).values(row).returning(TIMESHEET.c.id)).scalar_one()
     else:
-        changed = changes | {"version": after["version"]}
-        case.session.execute(update(TIMESHEET).where(TIMESHEET.c.id == before["id"]).values(changed))
+        case.session.execute_later(_UPDATE, {f"new_{name}": value for name, value in after.items()})
     recorder.record(
         case.session,
         f"timesheet:{action}",

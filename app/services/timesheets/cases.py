@@ -1,6 +1,6 @@
 """A timesheet on which somebody acts: its user is locked, and the actor may take the action now."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -52,37 +52,55 @@ class Case:
         return self.owner.id == self.actor.id
 
 
+class Cases:
+    """The timesheets that a request names, read in two statements. Their users are locked."""
+
+    def __init__(
+        self,
+        session: Session,
+        actor: Actor,
+        visible: Mapping[int, str],
+        names: Collection[TimesheetName],
+        *,
+        at: datetime,
+    ) -> None:
+        self._session, self._actor, self._at = session, actor, at
+        self.rules = load_rules(session)
+        visible_names = [name for name in names if name.user_id in visible]
+        self._owners = sheets.load_owners(session, {name.user_id for name in visible_names})
+        keys = {(name.user_id, name.first_day) for name in visible_names}
+        self._sheets = sheets.load_submitted(session, keys)
+
+    def find(self, name: TimesheetName) -> Case:
+        """Return the case of a timesheet. Raises UserNotFound, TimesheetNotFound, TimesheetChanged."""
+        owner = self._owners.get(name.user_id)
+        if owner is None:
+            raise UserNotFound("There is no user with this id that you may see.")
+        period = period_from(self.rules, name.first_day)
+        if period is None:
+            raise TimesheetNotFound(f"No period begins on {name.first_day}. GET /timesheets/me lists yours.")
+        sheet = self._sheets.get((owner.id, name.first_day)) or sheets.unsubmitted(
+            owner.id, period.first_day, period.last_day
+        )
+        if name.versions is not None and sheet["version"] not in name.versions:
+            raise TimesheetChanged(
+                "The timesheet has changed since you read it. Read it again, then send its current version.",
+                version=sheet["version"],
+            )
+        return Case(self._session, self._actor, self.rules, owner, sheet, self._at)
+
+    def replace(self, sheet: SheetValues) -> None:
+        """Note that a timesheet was written, because a request may name it twice."""
+        self._sheets[sheet["user_id"], sheet["first_day"]] = sheet
+
+
 def begin(session: Session, claims: Claims, name: TimesheetName, action: TimesheetAction, *, at: datetime) -> Case:
     """Lock the user, and check that the actor may take the action now."""
     is_owner = None if name.user_id == claims.user_id else USER.c.id == name.user_id
     actor, visible = visibility.lock_visible(session, claims, is_owner)
-    case = find(session, actor, visible, load_rules(session), name, at=at)
+    case = Cases(session, actor, visible, [name], at=at).find(name)
     check_action(case, action)
     return case
-
-
-def find(
-    session: Session,
-    actor: Actor,
-    visible: Mapping[int, str],
-    rules: Rules,
-    name: TimesheetName,
-    *,
-    at: datetime,
-) -> Case:
-    """Return the case of a timesheet. Raises UserNotFound, TimesheetNotFound, TimesheetChanged."""
-    if name.user_id not in visible:
-        raise UserNotFound("There is no user with this id that you may see.")
-    period = period_from(rules, name.first_day)
-    if period is None:
-        raise TimesheetNotFound(f"No period begins on {name.first_day}. GET /timesheets/me lists yours.")
-    sheet = sheets.load(session, name.user_id, period)
-    if name.versions is not None and sheet["version"] not in name.versions:
-        raise TimesheetChanged(
-            "The timesheet has changed since you read it. Read it again, then send its current version.",
-            version=sheet["version"],
-        )
-    return Case(session, actor, rules, sheets.load_owner(session, name.user_id), sheet, at)
 
 
 def check_action(case: Case, action: TimesheetAction) -> None:

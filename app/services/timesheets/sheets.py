@@ -3,13 +3,13 @@
 Here is also who may take which action in which status. The actions and the field `can` use the same table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, select, tuple_
 
 from app.core.database.session import Session
 from app.core.time.zones import day_start
@@ -22,9 +22,12 @@ from app.services.timesheets.periods import Rules, TimesheetPeriod, kind_on
 
 SheetValues = dict[str, Any]
 """The columns of a timesheet by name, with `id` None and version 0 before the first submission."""
+SheetKey = tuple[int, date]
+"""The user and first day of a timesheet."""
 OVER_SINCE = timedelta(minutes=1)
 """Time between the end of a period and its submission. It covers servers whose clocks differ."""
 _S = TimesheetStatus
+_COLUMNS = tuple(column.name for column in TIMESHEET.c)
 _OWNER_COLUMNS = (
     USER.c.first_name,
     USER.c.last_name,
@@ -83,19 +86,25 @@ SHEETS = with_owner(select(TIMESHEET).join_from(TIMESHEET, USER, USER.c.id == TI
 _OWNER_QUERY = with_owner(select(USER.c.id))
 
 
+def load_owners(session: Session, user_ids: Collection[int]) -> dict[int, Owner]:
+    """Return the owners by id."""
+    rows = session.execute(_OWNER_QUERY.where(USER.c.id.in_(user_ids)))
+    return {row.id: owner_from(row, row.id) for row in rows}
+
+
 def load_owner(session: Session, user_id: int) -> Owner:
     """Return the owner. The user must exist."""
-    return owner_from(session.execute(_OWNER_QUERY.where(USER.c.id == user_id)).one(), user_id)
+    return load_owners(session, [user_id])[user_id]
 
 
 def values_from(row: Row[Any]) -> SheetValues:
-    """Return the timesheet of a row."""
-    return {column.name: row._mapping[column.name] for column in TIMESHEET.c}
+    """Return the timesheet of a row, whose first columns are those of TIMESHEET."""
+    return dict(zip(_COLUMNS, row, strict=False))
 
 
 def unsubmitted(user_id: int, first_day: date, last_day: date) -> SheetValues:
     """Return the open timesheet of a period without a row."""
-    values: SheetValues = dict.fromkeys(column.name for column in TIMESHEET.c)
+    values: SheetValues = dict.fromkeys(_COLUMNS)
     return values | {
         "user_id": user_id,
         "first_day": first_day,
@@ -105,11 +114,17 @@ def unsubmitted(user_id: int, first_day: date, last_day: date) -> SheetValues:
     }
 
 
+def load_submitted(session: Session, keys: Collection[SheetKey]) -> dict[SheetKey, SheetValues]:
+    """Return the timesheets that have a row, by user and first day."""
+    names = tuple_(*TIMESHEET.c["user_id", "first_day"])
+    rows = session.execute(select(TIMESHEET).where(names.in_(keys)))
+    return {(row.user_id, row.first_day): values_from(row) for row in rows}
+
+
 def load(session: Session, user_id: int, period: TimesheetPeriod) -> SheetValues:
     """Return the user's timesheet of the period, which has no row before the first submission."""
-    query = select(TIMESHEET).where(TIMESHEET.c.user_id == user_id, TIMESHEET.c.first_day == period.first_day)
-    row = session.execute(query).one_or_none()
-    return unsubmitted(user_id, period.first_day, period.last_day) if row is None else values_from(row)
+    key = user_id, period.first_day
+    return load_submitted(session, [key]).get(key) or unsubmitted(user_id, period.first_day, period.last_day)
 
 
 def kind_of(sheet: SheetValues, rules: Rules) -> PeriodKind:

@@ -29,10 +29,10 @@ def bob(people):
 
 @pytest.fixture
 def monthly(database, ada):
-    """The rule that a timesheet is a month, from January 2026 on."""
+    """The rule that a timesheet is a month, from January 2024 on."""
     author = type(OPERATOR)(ada.id, OPERATOR.role, "UTC")
     with database.write_transaction("request-1") as session:
-        rules.set_rule(session, author, instant("2026-01-01 00:00").date(), PeriodKind.month, at=APRIL)
+        rules.set_rule(session, author, instant("2024-01-01 00:00").date(), PeriodKind.month, at=APRIL)
 
 
 @pytest.fixture
