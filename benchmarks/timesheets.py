@@ -1,0 +1,90 @@
+"""Measure timesheets on PostgreSQL: `python -m benchmarks.timesheets`.
+
+A team of 50 submits its months, ten of them with 88 entries each, and the manager lists and approves them. One client
+sends one request after another. Times are those of whole requests over HTTP.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+
+import httpx
+
+from benchmarks.company import ADMIN, MANAGER
+from benchmarks.environment import SMALL_COMPANY, benchmark_server
+from benchmarks.services import TLS, OurService
+
+FULL_MONTHS = [date(2025, month, 1) for month in range(1, 11)]
+"""The months with 88 entries of each user."""
+EMPTY_MONTHS = [date(2024, month, 1) for month in range(1, 13)]
+FIRST_WEEK = "2018-01-01"
+OWN_YEARS = {"start_date": FIRST_WEEK, "end_date": "2025-08-25"}
+"""400 weeks."""
+WAITING = {"status": "submitted", "limit": 1000}
+KEYS_PER_REQUEST = 100
+
+
+class Client:
+    """A client that sends one request after another, as several users, and keeps the times of the measured ones."""
+
+    def __init__(self, service: OurService) -> None:
+        self._http = httpx.Client(base_url=f"{service.base_url}/api/v1", verify=TLS, timeout=60)
+        self._service = service
+
+    def send(self, user: int, method: str, path: str, **options: object) -> float:
+        """Return the milliseconds until the response. Raises HTTPStatusError for an error."""
+        headers = {"Authorization": f"Bearer {self._service.token(user)}"}
+        started_at = time.perf_counter()
+        response = self._http.request(method, path, headers=headers, **options)  # type: ignore[arg-type]
+        duration = time.perf_counter() - started_at
+        response.raise_for_status()
+        return duration * 1000
+
+
+def _print(title: str, send: Callable[[], list[float]]) -> None:
+    durations = send()
+    middle, least = statistics.median(durations), min(durations)
+    print(f"{title}: median {middle:.1f} ms, least {least:.1f} ms ({len(durations)} requests)", flush=True)
+
+
+def measure(service: OurService, repetitions: int) -> None:
+    team = list(SMALL_COMPANY.team)
+    for user in (ADMIN, MANAGER, *team):
+        service.log_in([user])
+    client = Client(service)
+    manager, employee = partial(client.send, MANAGER), partial(client.send, team[0])
+    rule = f"/admin/timesheet-rules/{FIRST_WEEK}"
+    client.send(ADMIN, "PUT", rule, json={"period": "week"})
+    years = partial(employee, "GET", "/timesheets/me", params=OWN_YEARS)
+    _print("400 own weeks with sums", lambda: [years() for _ in range(repetitions)])
+    client.send(ADMIN, "PUT", rule, json={"period": "month"})
+
+    def submit(months: list[date]) -> list[float]:
+        return [client.send(user, "POST", f"/timesheets/{user}/{month}/submit") for month in months for user in team]
+
+    def approve(months: list[date]) -> list[float]:
+        keys = [{"user_id": user, "first_day": str(month)} for month in months for user in team]
+        parts = [keys[start : start + KEYS_PER_REQUEST] for start in range(0, len(keys), KEYS_PER_REQUEST)]
+        return [manager("POST", "/timesheets/approve", json={"timesheets": part}) for part in parts]
+
+    submit(EMPTY_MONTHS)
+    _print("submit a month with 88 entries", lambda: submit(FULL_MONTHS))
+    waiting = partial(manager, "GET", "/timesheets", params=WAITING)
+    _print("list 1,000 that wait", lambda: [waiting() for _ in range(repetitions)])
+    _print("approve 100 in one request", lambda: approve(FULL_MONTHS))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=20, help="requests of each read (default: 20)")
+    options = parser.parse_args()
+    with benchmark_server() as server:
+        service = server.stop_at_end(OurService(server.company("postgresql", SMALL_COMPANY), server.folder))
+        measure(service, options.repetitions)
+
+
+if __name__ == "__main__":
+    main()
