@@ -46,8 +46,8 @@ def submit(session: Session, claims: Claims, name: TimesheetName, *, reason: str
     If nobody else could decide, the timesheet is approved at once.
 
     Raises UserNotFound, TimesheetNotFound, TimesheetChanged, TimesheetStatusConflict, ReasonRequired. Raises
-    TimesheetNotOver until a minute after the period, unless the user is deactivated. Raises TimesheetNotSubmittable if
-    an entry is open or needs review.
+    TimesheetNotOver until a minute after the period, or for a deactivated user until it begins. Raises
+    TimesheetNotSubmittable if an entry is open or needs review.
     """
     case = cases.begin(session, claims, name, "submit", at=at)
     return _respond(case, submit_case(case, reason=reason))

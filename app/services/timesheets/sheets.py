@@ -133,11 +133,14 @@ def kind_of(sheet: SheetValues, rules: Rules) -> PeriodKind:
 
 
 def is_over(sheet: SheetValues, owner: Owner, *, at: datetime) -> bool:
-    """Return True if the period may be submitted: over for a minute where the owner is now, or the owner deactivated.
+    """Return True if the period may be submitted: over for a minute where the owner is now.
 
-    A punch can then no longer fall into it.
+    A punch can then no longer fall into it. That of a deactivated owner must only have begun. A later one would lock
+    days on which the owner may punch again, because an activation looks at the present day alone.
     """
-    return not owner.is_active or at >= day_start(sheet["last_day"] + timedelta(days=1), owner.time_zone) + OVER_SINCE
+    if not owner.is_active:
+        return at >= day_start(sheet["first_day"], owner.time_zone)
+    return at >= day_start(sheet["last_day"] + timedelta(days=1), owner.time_zone) + OVER_SINCE
 
 
 class Rights:

@@ -26,7 +26,7 @@ from tests.api.state_machine.model import Person
 from tests.api.state_machine.strategies import BOSS, EVES, PEOPLE, ROOT, THEY, zones
 from tests.api.state_machine.test_state_machine import ALWAYS, EXTENDED, LONG, SEEDS, Clock, Story
 from tests.api.state_machine.timesheet_model import DECISIONS, LOCKED, Act, Sheet, TimesheetModel
-from tests.api.state_machine.timesheet_strategies import FITTING, KINDS, timesheet_actions
+from tests.api.state_machine.timesheet_strategies import FITTING, KINDS, NEXT_PERIOD, NO_PERIOD, timesheet_actions
 from tests.support.factories import Company
 from tests.support.in_process_server import Caller, Server, run_server
 from tests.support.timesheet_oracle import DAY, Tile, tile_of
@@ -256,7 +256,9 @@ class TimesheetStory(Story):
         tile = self._present_tile(person)
         for _ in range(draft["back"]):
             tile = tile_of(self.model.rules, tile[0] - DAY) or tile
-        if draft["back"] < 0:
+        if draft["back"] == NEXT_PERIOD:
+            tile = tile_of(self.model.rules, tile[1] + DAY) or tile
+        elif draft["back"] == NO_PERIOD:
             tile = tile[0] + DAY, tile[1]  # no period begins there, unless it has a single day
         return self.model.sheet(person, tile)
 

@@ -54,8 +54,10 @@ class Sheet:
         return self.tile[0] <= day <= self.tile[1]
 
     def is_over(self, at: datetime) -> bool:
-        minute_ago = (at - timedelta(minutes=1)).astimezone(ZoneInfo(self.owner.zone)).date()
-        return minute_ago > self.tile[1] or not self.owner.is_active
+        zone = ZoneInfo(self.owner.zone)
+        if not self.owner.is_active:
+            return at.astimezone(zone).date() >= self.tile[0]
+        return (at - timedelta(minutes=1)).astimezone(zone).date() > self.tile[1]
 
     def actions(self, actor: Person, at: datetime) -> list[str]:
         may = {"submit", "withdraw"} if actor is self.owner else {"submit", *DECISIONS}

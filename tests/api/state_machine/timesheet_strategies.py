@@ -24,10 +24,11 @@ from tests.api.state_machine.strategies import (
 )
 
 FITTING = "whoever may"
+NEXT_PERIOD, NO_PERIOD = -1, -2
 KINDS = ("week", "two_weeks", "half_month", "month")
 owners = some.sampled_from([*PEOPLE, ROOT])
 deciders = some.sampled_from([FITTING] * 12 + [THEY, BOSS, ROOT, EVE, MIA, ADA])
-periods_back = some.sampled_from([1, 1, 1, 1, 2, 2, 3, 0, -1])
+periods_back = some.sampled_from([1, 1, 1, 1, 1, 2, 2, 3, 0, NEXT_PERIOD, NO_PERIOD])
 """The number of periods before the present one."""
 sheet = fixed(whose=owners, back=periods_back)
 rule_days = some.sampled_from(["1st", "1st", "16th", "today", "free day", "free day", "day before"])
