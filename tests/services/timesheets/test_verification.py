@@ -1,4 +1,4 @@
-"""What SQL by hand may do with locked entries, and what `verify-audit` finds of it (rules: S4, R4)."""
+"""Limits of SQL by hand on locked entries, and the faults that `verify-audit` finds (rules: S4, R4)."""
 
 import re
 
