@@ -106,7 +106,7 @@ DETAILS = {
     "first.",
     "timesheet_not_found": "No period begins on 2026-03-02. GET /timesheets/me lists yours.",
     "timesheet_not_over": "The period ends on 2026-03-31 in Europe/Berlin. Submit it a minute after that day.",
-    "timesheet_not_submittable": "1 entries are open or need review. See `errors`.",
+    "timesheet_not_submittable": "Entries that are open or need review: 1. See `errors`.",
     "timesheet_rule_not_found": "No rule holds from 2026-03-01. GET /admin/timesheet-rules lists them.",
     "timesheet_status_conflict": "The timesheet is approved, but it must be submitted. Read it again.",
     "too_many_api_tokens": "You have 50 API tokens, which is the limit. Revoke one first.",

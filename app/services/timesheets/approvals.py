@@ -43,7 +43,7 @@ _S = TimesheetStatus
 def submit(session: Session, claims: Claims, name: TimesheetName, *, reason: str | None, at: datetime) -> TimesheetRead:
     """Lock the period's entries, and store their sum and digest. Whoever decides submits for others, with a reason.
 
-    If nobody else could decide, the timesheet is approved at once.
+    If nobody else could decide, the timesheet is approved at once, unless an API token submits it.
 
     Raises UserNotFound, TimesheetNotFound, TimesheetChanged, TimesheetStatusConflict, ReasonRequired. Raises
     TimesheetNotOver until a minute after the period, or for a deactivated user until it begins. Raises
@@ -126,7 +126,8 @@ def submit_case(case: Case, *, reason: str | None) -> SheetValues:
     _check_submittable(found)
     decided: dict[str, Any] = {"status": _S.submitted, "decided_at": None, "decided_by": None}
     note = None
-    if visibility.is_without_decider(case.session, case.owner.id):
+    may_decide = not case.actor.uses_api_token  # of API tokens, only those with the scope `admin` decide
+    if may_decide and visibility.is_without_decider(case.session, case.owner.id):
         decided = {"status": _S.approved, "decided_at": case.at, "decided_by": None, "returned_at": None}
         note = {"by": "nobody else could"}
     locked = {
@@ -168,7 +169,7 @@ def _check_submittable(found: Contents) -> None:
         "needs_review": "The entry needs review. Correct it, or send needs_review: false.",
     }
     raise TimesheetNotSubmittable(
-        f"{len(found.blocking)} entries are open or need review. See `errors`.",
+        f"Entries that are open or need review: {len(found.blocking)}. See `errors`.",
         errors=[
             {"loc": ["entry", entry.entry_id], "message": sentences[entry.reason], "type": entry.reason}
             for entry in found.blocking[:MAX_NAMED_ENTRIES]

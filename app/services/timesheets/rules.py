@@ -18,7 +18,6 @@ from app.services.period_locks import lock_rules
 from app.services.timesheets.errors import RuleInUse, RuleNotFound, RuleStartInvalid
 from app.services.timesheets.periods import can_start
 
-MAX_RULES = 1_000
 _RULES = select(TIMESHEET_RULE).order_by(TIMESHEET_RULE.c.valid_from)
 _LAST_DAY = select(func.max(TIMESHEET.c.last_day))
 _DAY = timedelta(days=1)

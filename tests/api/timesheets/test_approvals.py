@@ -8,6 +8,7 @@ import pytest
 
 from app.core.time.clock import utc_now
 from tests.api.timesheets.conftest import sheet_path
+from tests.support.credentials import create_api_token
 from tests.support.times import refusal
 
 
@@ -90,6 +91,17 @@ class TestSubmitting:
 
         assert (sheet["status"], sheet["decided_by"]) == ("approved", None)
         assert (reopened["status"], reopened["decided_by"]) == ("open", None)
+
+    def test_an_api_token_of_the_sole_admin_submits_and_does_not_approve(self, server, admin, ada, march, anonymous):
+        token = create_api_token(server.database, ada, "entries:write").token
+        headers = {"Authorization": f"Bearer {token}"}
+
+        submitted = ok(anonymous.post(sheet_path(ada, action="submit"), headers=headers))
+        refused = anonymous.post(sheet_path(ada, action="approve"), headers=headers)
+        approved = ok(act(admin, ada, "approve"))
+
+        assert (submitted["status"], approved["status"]) == ("submitted", "approved")
+        assert refusal(refused) == (403, "scope_required")
 
     def test_no_period_begins_in_the_middle_of_a_month_or_before_the_first_rule(self, as_user, ana, march):
         middle = act(as_user(ana), ana, "submit", "2026-03-02")

@@ -59,7 +59,7 @@ async def submit_timesheet(
     whom you may see, send a `reason`.
 
     Entries that are open or need review prevent it. `errors` lists them. If nobody else could decide, the timesheet is
-    approved at once.
+    approved at once, unless an API token submits it.
     """
     name = TimesheetName(user_id, first_day, versions)
     return _with_etag(response, await tx.write(approvals.submit, name, reason=body.reason if body else None, at=now))

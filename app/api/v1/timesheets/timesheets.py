@@ -36,7 +36,7 @@ async def list_my_timesheets(tx: UserTransaction, days: Days, now: Now, response
     time zone.
     """
     set_as_of(response, now)
-    return await tx.read(queries.list_own, days, at=now)
+    return await tx.report(queries.list_own, days, at=now)
 
 
 @router.get(
