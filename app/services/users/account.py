@@ -6,11 +6,11 @@ from app.core.database.session import Session
 from app.models.users import User
 from app.schemas.users.user import AccountUpdate
 from app.services.access.actor import Actor
-from app.services.users import administration
+from app.services.users import administration, queries
 
 
 def get_me(session: Session, actor: Actor) -> User:
-    return administration.get(session, actor, actor.id)
+    return queries.get(session, actor, actor.id)
 
 
 def change_me(session: Session, actor: Actor, data: AccountUpdate, *, at: datetime) -> User:

@@ -17,7 +17,7 @@ from app.schemas.types import MAX_ID, SearchText
 from app.schemas.users.user import AccountRead, DeactivatedUser, UserCreate, UserFilter, UserUpdate
 from app.services.access.errors import UserNotFound
 from app.services.period_locks import TimesheetLocked
-from app.services.users import administration
+from app.services.users import administration, queries
 from app.services.users.errors import (
     EmailTaken,
     HasReports,
@@ -67,7 +67,7 @@ async def list_users(
 ) -> Response:
     """Users sorted by id. `X-Total-Count` has the total, `Link` the next page."""
     filters = UserFilter(search, role, is_active, manager_id, manager_is_active)
-    users_json, users = await tx.read(administration.list_page, filters, page.ids)
+    users_json, users = await tx.read(queries.list_page, filters, page.ids)
     response = Response(users_json, media_type="application/json")
     page.set_headers(response, users)
     return response
@@ -76,7 +76,7 @@ async def list_users(
 @router.get(USER_PATH, summary="Get a user", responses=error_responses(*ROLE_ERRORS, UserNotFound))
 async def get_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
     """One user, active or deactivated."""
-    return AccountRead.model_validate(await tx.read(administration.get, user_id))
+    return AccountRead.model_validate(await tx.read(queries.get, user_id))
 
 
 @router.patch(

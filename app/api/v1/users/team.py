@@ -11,7 +11,7 @@ from app.api.v1.shared_errors import AUTH_ERRORS
 from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope
 from app.schemas.users.user import UserRead
-from app.services.users import administration
+from app.services.users import queries
 
 router = APIRouter(prefix="/team", tags=["team"])
 UserTransaction = Annotated[
@@ -22,6 +22,6 @@ UserTransaction = Annotated[
 @router.get("", summary="List users whom I may see", responses=error_responses(*AUTH_ERRORS, InvalidCursor))
 async def list_team_members(tx: UserTransaction, page: PageDep, response: Response) -> list[UserRead]:
     """The users whom you may see: yourself, as a manager also direct and indirect reports, as an admin all users."""
-    users = await tx.read(administration.list_team, page.ids)
+    users = await tx.read(queries.list_team, page.ids)
     page.set_headers(response, users)
     return [UserRead.model_validate(user) for user in users.rows]
