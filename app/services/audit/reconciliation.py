@@ -30,7 +30,8 @@ from app.models.tables import (
 )
 from app.services.audit.overlaps import OverlapFinder
 from app.services.audit.recorder import ORGANISATION_CHAIN, SECRET_FIELDS, Fields, to_json_value
-from app.services.audit.replay import ChainReplay, ObjectKey, describe
+from app.services.audit.replay import ChainReplay, describe
+from app.services.audit.replay_effects import ObjectKey
 from app.services.audit.session_expiry import is_prolonged
 from app.services.audit.stored_rows import read_rows
 from app.services.calendar.periods import find_unknown_zones

@@ -13,7 +13,7 @@ from app.models.tables import USER
 from app.services.audit import verification
 from app.services.audit.reconciliation import Reconciliation
 from app.services.audit.recorder import Fields
-from app.services.audit.replay import ObjectKey
+from app.services.audit.replay_effects import ObjectKey
 from app.services.audit.stored_rows import AuditChainBroken
 from app.services.calendar.periods import Period
 
