@@ -1,6 +1,7 @@
 """Limit on concurrent database requests. Waiting requests hold neither a thread nor a connection."""
 
 import asyncio
+import math
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.keyed_semaphores import KeyedSemaphores
 from app.core.observability import metrics
+from app.core.time.clock import monotonic_seconds
 
 WAIT_SECONDS = 2
 _Result = TypeVar("_Result")
@@ -43,7 +45,7 @@ class ConcurrencyLimiter:
         self._writer_permits = asyncio.Semaphore(max_writers) if max_writers else None
         self._user_permits = KeyedSemaphores(permits_per_user or permits)
         self._serial_permits = KeyedSemaphores(1)
-        self._waiters: set[asyncio.Timeout] = set()
+        self._waiters: dict[asyncio.Timeout, float] = {}  # with the instant at which each began to wait
         self._rejected: set[asyncio.Timeout] = set()
         self._executor = ThreadPoolExecutor(max_workers=permits, thread_name_prefix="request")
 
@@ -53,7 +55,7 @@ class ConcurrencyLimiter:
         """Run the work in a thread as soon as a permit is free.
 
         Raises ServiceBusy after `wait_seconds` in the queue. Raises DatabaseUnavailable if other work loses its
-        connection meanwhile, so that queued requests fail at once.
+        connection meanwhile, so that queued requests fail at once. Work that was queued after that loss runs.
         """
         acquired: list[asyncio.Semaphore] = []
         try:
@@ -65,7 +67,17 @@ class ConcurrencyLimiter:
                 semaphore.release()
 
     async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        failed_at = math.inf
+
+        def note_failure() -> _Result:
+            nonlocal failed_at
+            try:
+                return work()
+            except OperationalError:
+                failed_at = monotonic_seconds()  # here, because the event loop may learn of it much later
+                raise
+
+        future = asyncio.get_running_loop().run_in_executor(self._executor, note_failure)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -75,13 +87,14 @@ class ConcurrencyLimiter:
             raise
         except OperationalError as error:
             if error.connection_invalidated or _is_connect_failure(error):
-                self._reject_waiters()
+                self._reject_waiters(failed_at)
             raise
 
-    def _reject_waiters(self) -> None:
+    def _reject_waiters(self, failed_at: float) -> None:
+        """Reject the work that already waited at this instant. The database may have been back for what came later."""
         now = asyncio.get_running_loop().time()
-        for wait in self._waiters:
-            if not wait.expired():
+        for wait, since in self._waiters.items():
+            if since < failed_at and not wait.expired():
                 self._rejected.add(wait)
                 wait.reschedule(now)
 
@@ -107,14 +120,14 @@ class ConcurrencyLimiter:
     async def _wait_for_permits(self, semaphores: list[asyncio.Semaphore], acquired: list[asyncio.Semaphore]) -> None:
         try:
             async with asyncio.timeout(self._wait_seconds) as wait:
-                self._waiters.add(wait)
+                self._waiters[wait] = monotonic_seconds()
                 await self._acquire_all(semaphores, acquired)
         except TimeoutError:
             if wait in self._rejected:
                 raise DatabaseUnavailable("The database is unavailable. Try again in a few seconds.") from None
             raise ServiceBusy("The service is busy. Try again in a second.") from None
         finally:
-            self._waiters.discard(wait)
+            self._waiters.pop(wait, None)
             self._rejected.discard(wait)
 
     async def _acquire_all(self, semaphores: list[asyncio.Semaphore], acquired: list[asyncio.Semaphore]) -> None:

@@ -5,8 +5,9 @@ import gc
 import threading
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
-from app.core.database.session import ServiceBusy
+from app.core.database.session import DatabaseUnavailable, ServiceBusy
 from app.core.server.concurrency_limit import ConcurrencyLimiter
 
 MIA, BOB = 1, 2
@@ -62,5 +63,31 @@ def test_a_report_that_waits_too_long_for_others_of_its_user_is_turned_away_and_
         del first
         gc.collect()
         assert not limiter._user_permits, "the permits of users without reports are kept"
+
+    asyncio.run(ask())
+
+
+def test_a_lost_connection_rejects_the_reports_that_wait_and_none_that_is_asked_for_after_it():
+    """Bob asks when the database is back. The event loop has not yet learned of the connection that Mia lost."""
+    may_fail = threading.Event()
+
+    def lose_connection() -> None:
+        may_fail.wait(30)
+        raise OperationalError(None, None, ConnectionError("refused"))
+
+    async def ask() -> None:
+        limiter = ConcurrencyLimiter("payroll", permits=1)
+        lost = asyncio.create_task(_run(limiter, MIA, lose_connection))
+        waiting = asyncio.create_task(_run(limiter, MIA, lambda: None))
+        await asyncio.sleep(0)
+        may_fail.set()
+        limiter._executor.submit(lambda: None).result(30)  # its one thread has left Mia's work
+        bobs = asyncio.create_task(_run(limiter, BOB, lambda: None))
+        with pytest.raises(OperationalError):
+            await lost
+        with pytest.raises(DatabaseUnavailable):
+            await waiting
+        await bobs
+        limiter.close()
 
     asyncio.run(ask())
