@@ -107,6 +107,8 @@ class Server:
         """
         configure_logging(as_json=self.settings.logs_json)
         self._snapshot = None
+        # It remembers which sessions were rejected, and the ids of sessions begin at 1 again in each test.
+        self.app.state.runtime.signer = TokenSigner(self.settings)
         self.app.dependency_overrides.clear()
         self.app.router.routes[:] = self._routes
 
