@@ -43,14 +43,12 @@ ON_BOTH_ENGINES = (
     "tests/faults/test_previous_release.py",
     "tests/migrations/",
     "tests/services/audit/test_reconciliation.py",
-    "tests/services/audit/test_recorder.py",
     "tests/services/calendar/",
     "tests/services/operations/test_backup.py",
     "tests/services/operations/test_schema_check.py",
     "tests/services/test_",
     "tests/services/time_entries/",
     "tests/services/timesheets/",
-    "tests/services/users/",
 )
 """Folders and modules whose tests run on both databases by default.
 
