@@ -24,7 +24,7 @@ from tests.support.cli import Command, empty_database
 from tests.support.compile_cache import share_compiled_cache
 from tests.support.databases import ENGINES, POSTGRESQL, SECRET_KEY, SQLITE, make_templates, settings_for
 from tests.support.factories import Company
-from tests.support.in_process_server import Caller, Server, run_server
+from tests.support.in_process_server import Caller, Server, run_server, share_openapi_document
 from tests.support.postgresql import ENVIRONMENT_VARIABLE, PostgreSQLServer, fast_temp_folder
 from tests.support.shared_services import SharedDatabase, SharedServer
 
@@ -66,7 +66,7 @@ DESELECTED_NOTICES = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find or start PostgreSQL and create the template databases, once per run, in the controller process."""
+    """Start PostgreSQL, and make the template databases and the OpenAPI document, once in the controller process."""
     share_compiled_cache()
     if hasattr(config, "workerinput"):
         return
@@ -75,7 +75,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[ENVIRONMENT_VARIABLE] = own.url.render_as_string(hide_password=False)
         os.environ["PATH"] += f"{os.pathsep}{own.binaries}"  # the backup command looks for pg_dump there
     os.environ[_TEMPLATES] = tempfile.mkdtemp(prefix="ett-templates-")
-    make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), Path(os.environ[_TEMPLATES]))
+    folder = Path(os.environ[_TEMPLATES])
+    make_templates(make_url(os.environ[ENVIRONMENT_VARIABLE]), folder)
+    share_openapi_document(folder)
 
 
 @pytest.hookimpl(tryfirst=True)

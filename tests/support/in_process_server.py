@@ -1,12 +1,15 @@
 """A real uvicorn server in a thread on a free port, so that tests use HTTP."""
 
 import asyncio
+import json
+import os
 import re
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,6 +31,8 @@ from tests.support.credentials import create_login_session
 from tests.support.secret_scan import SECRET_ISSUING_PATHS, assert_no_secrets
 
 PROBLEM = "application/problem+json"
+OPENAPI_FILE = "TEST_OPENAPI_FILE"
+"""Environment variable with the file of the OpenAPI document, which takes a process a second to build."""
 Operation = dict[str, Any]
 
 
@@ -151,8 +156,18 @@ def _included_routers() -> dict[int, BaseRoute]:
 
 @cache
 def openapi_document() -> dict[str, Any]:
-    """Return the OpenAPI document, built once per process. It does not depend on the settings."""
+    """Return the OpenAPI document, built once per run. It does not depend on the settings."""
+    if file := os.environ.get(OPENAPI_FILE):
+        document: dict[str, Any] = json.loads(Path(file).read_text())
+        return document
     return create_app(Settings.model_construct()).openapi()
+
+
+def share_openapi_document(folder: Path) -> None:
+    """Build the OpenAPI document for this process and for those that it starts."""
+    file = folder / "openapi.json"
+    file.write_text(json.dumps(openapi_document()))
+    os.environ[OPENAPI_FILE] = str(file)
 
 
 def documented_codes(operation: Operation, status: int) -> set[str]:

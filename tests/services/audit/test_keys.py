@@ -91,7 +91,7 @@ def test_the_readiness_check_warns_of_a_key_that_only_some_events_have(db_url, a
     assert "AUDIT_PREVIOUS_KEYS" in capfd.readouterr().err
 
 
-def test_commands_in_two_folders_chain_one_audit_log(run_cli, tmp_path, monkeypatch):
+def test_commands_in_two_folders_chain_one_audit_log(few_days, run_cli, tmp_path, monkeypatch):
     """With one absolute DB_URL, and the key that development generates."""
     own = {"DB_URL": f"sqlite:///{tmp_path}/time.db", "SECRET_KEY": ""}
     (tmp_path / "elsewhere").mkdir()
