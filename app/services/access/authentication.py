@@ -53,7 +53,7 @@ def authenticate_unlocked(session: Session, claims: Claims) -> Actor:
 
 def _read_actor(session: Session, claims: Claims, options: Mapping[str, Any]) -> Actor:
     statement = require_credential(_ACTOR_QUERY, claims)
-    row = session.execute(statement, credential_params(claims), execution_options=options).one_or_none()
+    row = session.core.execute(statement, credential_params(claims), execution_options=options).one_or_none()
     return actor_from_row(session, row, claims)
 
 

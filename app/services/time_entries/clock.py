@@ -176,7 +176,7 @@ def _load_state(
         statement = _CLOCK_IN_QUERY_WITH_KEY if request else _CLOCK_IN_QUERY
     with idempotency.conflict_on_lock_timeout(request):
         lock_options = locks.user_lock_options(claims.user_id)
-        row = session.execute(
+        row = session.core.execute(
             require_credential(statement, claims), params, execution_options=lock_options
         ).one_or_none()
     actor = actor_from_row(session, row, claims)

@@ -92,7 +92,7 @@ def _rows(session: Session, actor: Actor, period: Period) -> Sequence[Any]:
     days = period.start - _DAY, period.end + 2 * _DAY  # a zone's midnight is at most one day from UTC's
     lower, upper = (datetime.combine(day, time.min, UTC) for day in days)
     params = {"user_id": actor.id, "lower": lower, "upper": upper}
-    return session.execute(_STATEMENT, params).all()
+    return session.core.execute(_STATEMENT, params).all()
 
 
 def _project(project_id: int, name: str, is_active: bool, created: int, code: str | None) -> JsonObject:
