@@ -154,7 +154,7 @@ def insert_entry(
         "timesheet_id": None,
     }
     if reserved_id is None:
-        return entry | {"id": session.execute(_INSERT, entry).scalar_one()}
+        return entry | {"id": session.core.execute(_INSERT, entry).scalar_one()}
     entry["id"] = reserved_id
     session.execute_later(_INSERT_WITH_ID, entry)
     return entry
