@@ -5,6 +5,7 @@ as they arrive. A Markdown page goes to stdout at the end.
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 from importlib.metadata import version
@@ -24,9 +25,10 @@ def main() -> None:
     options = _options()
     results: list[Result] = []
     with benchmark_server() as server:
-        environment = Environment(server, options)
-        for scenario in (SCENARIOS[name] for name in options.scenarios):
-            result = Result(scenario.name, scenario.title, options.engine, scenario.unit)
+        environments = {engine: Environment(server, options, engine) for engine in options.engine}
+        for name, (engine, environment) in itertools.product(options.scenarios, environments.items()):
+            scenario = SCENARIOS[name]
+            result = Result(scenario.name, scenario.title, engine, scenario.unit)
             compare(result, scenario.build_runs(environment), seconds=options.seconds, rounds=options.rounds)
             results.append(result)
         facts = [_server_facts(server.postgresql.url), f"{options.seconds:g} s per phase, {options.rounds} rounds"]
@@ -39,7 +41,7 @@ def _options() -> Options:
     parser.add_argument("--seconds", type=float, help="seconds per phase (default: 5)")
     parser.add_argument("--rounds", type=int, help="measured phases per variant (default: 3)")
     parser.add_argument("--clients", type=int, help="concurrent clients, at most 50 (default: set by each scenario)")
-    parser.add_argument("--engine", choices=ENGINES, help="database engine (default: postgresql)")
+    parser.add_argument("--engine", nargs="+", choices=ENGINES, help="database engines (default: postgresql)")
     parser.add_argument("--entries", type=int, help="time entries of the large company (default: 1,000,000)")
     parser.add_argument("--employees", type=int, help="employees of the large company (default: 10,000)")
     parser.add_argument("--csv-rows", type=int, help="rows of the CSV export (default: 1,000,000)")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Insert, bindparam, column, insert, literal, select, table, text
+from sqlalchemy import Connection, DateTime, Executable, Insert, bindparam, column, insert, literal, select, table, text
 from sqlalchemy.engine import URL
 
 from app.core.database.column_types import Instant
@@ -33,9 +33,15 @@ _OUR_DAY = insert(ENTRY).from_select(
 )  # fmt: skip
 _BASELINE_DAY = text(
     "INSERT INTO timeentry (user_id, project_id, start_time, end_time, description) "
-    "SELECT id, 1 + (id + :slot) % :projects, CAST(:start AS timestamp), CAST(:end AS timestamp), :description "
+    "SELECT id, 1 + (id + :slot) % :projects, :start, :end, :description "
     'FROM "user" WHERE id BETWEEN :first AND :last'
-).bindparams(description=DESCRIPTION, first=FIRST_EMPLOYEE, projects=len(PROJECTS))
+).bindparams(
+    bindparam("start", type_=DateTime),
+    bindparam("end", type_=DateTime),
+    description=DESCRIPTION,
+    first=FIRST_EMPLOYEE,
+    projects=len(PROJECTS),
+)
 
 
 def load_ours(url: URL, company_size: CompanySize) -> None:

@@ -22,7 +22,7 @@ from app.services.reports.user_days import MAX_ENTRIES
 from benchmarks.company import DAYS_PER_YEAR, ENTRIES_PER_DAY, FIRST_EMPLOYEE, CompanySize
 from benchmarks.datasets import load_baseline, load_ours
 from benchmarks.services import BareAppService, BaselineService, OurService, Service
-from tests.support.databases import SQLITE, fresh_database, make_templates, settings_for
+from tests.support.databases import POSTGRESQL, SQLITE, fresh_database, make_templates, settings_for
 from tests.support.long_record import add_changes, add_long_record
 from tests.support.postgresql import PostgreSQLServer, execute
 
@@ -41,7 +41,7 @@ class Options:
     seconds: float = 5
     rounds: int = 3
     clients: int | None = None
-    engine: str = "postgresql"
+    engine: list[str] = field(default_factory=lambda: [POSTGRESQL])
     entries: int = 1_000_000
     employees: int = 10_000
     csv_rows: int = 1_000_000
@@ -63,6 +63,10 @@ class BenchmarkServer:
         url = self.postgresql.url.set(database=f"bench_{uuid.uuid4().hex}")
         execute(self.postgresql.url, f'CREATE DATABASE "{url.database}"')
         return url
+
+    def empty_sqlite(self) -> URL:
+        """Return the URL of an SQLite file that does not exist yet."""
+        return make_url(f"sqlite:///{self.folder / uuid.uuid4().hex}.db")
 
     def company(self, engine: str, company_size: CompanySize) -> URL:
         """Create a migrated database with a company in it."""
@@ -91,10 +95,15 @@ def benchmark_server() -> Iterator[BenchmarkServer]:
 class Scale:
     """A company on an engine, and its services."""
 
-    def __init__(self, company_size: CompanySize, server: BenchmarkServer, options: Options) -> None:
+    def __init__(self, company_size: CompanySize, server: BenchmarkServer, options: Options, engine: str) -> None:
         self.company_size, self._server, self._options = company_size, server, options
-        self.is_sqlite = options.engine == SQLITE
-        self.url = server.company(options.engine, company_size)
+        self.is_sqlite = engine == SQLITE
+        self.url = server.company(engine, company_size)
+
+    @property
+    def postgresql_pid(self) -> int:
+        """The process id of the PostgreSQL server, which all companies share."""
+        return self._server.postgresql.pid
 
     @cached_property
     def ours(self) -> OurService:
@@ -105,17 +114,18 @@ class Scale:
         """The bare app, or None on SQLite, because its SQL is that of PostgreSQL."""
         if self.is_sqlite:
             return None
-        return self._server.stop_at_end(BareAppService(self._server.company(self._options.engine, self.company_size)))
+        return self._server.stop_at_end(BareAppService(self._server.company(POSTGRESQL, self.company_size)))
 
     @cached_property
     def baseline(self) -> BaselineService | None:
-        """The baseline, or None if none is given or the engine is SQLite, where it returns errors.
+        """The baseline, or None if none is given.
 
         It starts once with a single worker process, which creates the tables.
         """
-        if self.is_sqlite or self._options.baseline is None:
+        if self._options.baseline is None:
             return None
-        url, arguments = self._server.empty_database(), (self._options.baseline, self._options.baseline_python)
+        url = self._server.empty_sqlite() if self.is_sqlite else self._server.empty_database()
+        arguments = self._options.baseline, self._options.baseline_python
         BaselineService(*arguments, url, workers=1).stop()
         load_baseline(url, self.company_size)
         return self._server.stop_at_end(BaselineService(*arguments, url))
@@ -129,8 +139,8 @@ class Scale:
 class Environment:
     """The companies on one engine, by purpose."""
 
-    def __init__(self, server: BenchmarkServer, options: Options) -> None:
-        self.options, self._server = options, server
+    def __init__(self, server: BenchmarkServer, options: Options, engine: str) -> None:
+        self.options, self._server, self._engine = options, server, engine
 
     @cached_property
     def small(self) -> Scale:
@@ -168,4 +178,4 @@ class Environment:
         return 1
 
     def _scale(self, company_size: CompanySize) -> Scale:
-        return Scale(company_size, self._server, self.options)
+        return Scale(company_size, self._server, self.options, self._engine)

@@ -68,6 +68,11 @@ class Measurements:
             self.failures.setdefault(label, Counter())[answer.status] += 1
 
     @property
+    def requests(self) -> int:
+        """The number of requests that succeeded."""
+        return sum(map(len, self.seconds.values()))
+
+    @property
     def failed(self) -> Counter[int]:
         return sum(self.failures.values(), Counter())
 

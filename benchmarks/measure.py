@@ -16,18 +16,19 @@ SLOW_RUN_SECONDS = 60
 
 @dataclass
 class Sample:
-    """Results of one phase: rate per second, latencies in milliseconds, failures, and other values."""
+    """Results of one phase: rate per second, latencies in milliseconds, failures, requests, and other values."""
 
     rate: float
     p50_ms: float = float("nan")
     p99_ms: float = float("nan")
     failures: Counter[int] = field(default_factory=Counter)
+    requests: int = 0
     notes: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, measurements: Measurements, label: str) -> "Sample":
         seconds = measurements.seconds.get(label, [])
-        return cls(measurements.rates[label], p50(seconds), p99(seconds), measurements.failed)
+        return cls(measurements.rates[label], p50(seconds), p99(seconds), measurements.failed, measurements.requests)
 
 
 Run = Callable[[float], Sample]
@@ -99,7 +100,7 @@ def compare(result: Result, runs: dict[str, Run], *, seconds: float, rounds: int
 
 
 def _log_sample(result: Result, name: str, number: int, sample: Sample) -> None:
-    notes = "".join(f", {name} {value:.1f}" for name, value in sample.notes.items())
+    notes = "".join(f", {name} {value:.2f}" for name, value in sample.notes.items())
     failed = f", failures {dict(sample.failures)}" if sample.failures else ""
     print(
         f"{result.name}, {result.engine}, round {number}, {name}: {sample.rate:.1f} {result.unit}, "

@@ -8,12 +8,10 @@ whole server with its background processes.
 
 import argparse
 import statistics
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
-
+from benchmarks.cpu_time import measure_cpu
 from benchmarks.datasets import load_ours
 from benchmarks.environment import SMALL_COMPANY, BenchmarkServer, benchmark_server
 from benchmarks.load import Request, Script, run_clients
@@ -69,25 +67,13 @@ class Checkout:
         return {"punch": self._cost(punches, seconds), "own month": self._cost(months, seconds)}
 
     def _cost(self, scripts: list[Script], seconds: float) -> Cost:
-        processes = self._service.pid, self._postgresql.pid
-        before = [_processor_seconds(pid) for pid in processes]
-        measurements = run_clients(self._service.base_url, scripts, seconds)
-        cpu_seconds = [_processor_seconds(pid) - earlier for pid, earlier in zip(processes, before, strict=True)]
+        processes = [self._service.pid, self._postgresql.pid]
+        measurements, (worker, database) = measure_cpu(
+            processes, lambda: run_clients(self._service.base_url, scripts, seconds)
+        )
         if measurements.failed:
             raise RuntimeError(f"Requests failed, by status: {dict(measurements.failed)}")
-        requests = sum(map(len, measurements.seconds.values()))
-        return Cost.of(*(each * 1000 / requests for each in cpu_seconds))
-
-
-def _processor_seconds(pid: int) -> float:
-    """Return the CPU time of a process and its children, including those that have ended."""
-    leader, seconds = psutil.Process(pid), 0.0
-    for child in leader.children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # ended just now, so its parent reports its time below
-            times = child.cpu_times()
-            seconds += times.user + times.system
-    times = leader.cpu_times()
-    return float(seconds + times.user + times.system + times.children_user + times.children_system)
+        return Cost.of(worker * 1000 / measurements.requests, database * 1000 / measurements.requests)
 
 
 def measure(checkouts: dict[str, Checkout], seconds: float, rounds: int) -> dict[str, list[Round]]:

@@ -6,7 +6,7 @@ from benchmarks.environment import Environment, Scale
 from benchmarks.measure import OURS, Run
 from benchmarks.scenarios.punches import punch_load
 from benchmarks.scenarios.reads import own_month_load
-from benchmarks.scenarios.scenario import Scenario
+from benchmarks.scenarios.scenario import Scenario, with_cpu_time
 from benchmarks.services import Service
 
 START = "at 100,000 entries"
@@ -24,7 +24,7 @@ def _compare_scales(
     environment: Environment, clients: int, load: Callable[[Service, list[int]], Run]
 ) -> dict[str, Run]:
     def run_at(scale: Scale) -> Run:
-        return load(scale.ours, list(scale.company_size.team)[:clients])
+        return with_cpu_time(scale, scale.ours, load(scale.ours, list(scale.company_size.team)[:clients]))
 
     return {OURS: run_at(environment.large), START: run_at(environment.growth_start)}
 

@@ -1,73 +1,50 @@
-"""Measure the effect of many logins on punches: `python -m benchmarks.login_storm`.
+"""The effect of many logins on punches.
 
-Some users punch, each on their own connection. In the second phase 64 more clients log in as fast as they can. Both
-phases use the same two worker processes, so that the ratio is comparable on a noisy machine. Memory is the sum of the
-peaks of all processes during the logins; shared pages count in each.
+Some users punch, each on their own connection, first alone. Then other clients also log in as fast as they can, for as
+long again. Both use the same two worker processes, so that the ratio is comparable on a noisy machine. Memory is the
+sum of the peaks of all processes during the logins; shared pages count in each.
 """
 
-import argparse
-from collections import Counter
+from dataclasses import replace
 
-from benchmarks.company import FIRST_EMPLOYEE, CompanySize
-from benchmarks.environment import BenchmarkServer, benchmark_server
-from benchmarks.load import Measurements, Request, Script, p50, p99, run_clients
+from benchmarks.company import FIRST_EMPLOYEE
+from benchmarks.environment import Environment
+from benchmarks.load import Request, Script, p50, p99, run_clients
+from benchmarks.measure import OURS, Run, Sample
 from benchmarks.memory import PeakMemory
 from benchmarks.scenarios.punches import PUNCH, punch_script
-from benchmarks.scenarios.scenario import repeat_requests
-from benchmarks.services import OurService
-from tests.support.databases import ENGINES
+from benchmarks.scenarios.scenario import Scenario, repeat_requests
 
-LOGIN, PAUSE_SECONDS = "login", 0.1
+LOGIN, PUNCHING_USERS, PAUSE_SECONDS = "login", 8, 0.1
 
 
-def measure(engine: str, server: BenchmarkServer, options: argparse.Namespace) -> None:
-    company_size = CompanySize(employees=options.people + options.clients, days_per_employee=1)
-    service = server.stop_at_end(OurService(server.company(engine, company_size), server.folder))
-    users = range(FIRST_EMPLOYEE, FIRST_EMPLOYEE + options.people)
-    visitors = range(users.stop, users.stop + options.clients)
-    service.log_in(list(users))
+def login_storm(environment: Environment, clients: int) -> dict[str, Run]:
+    """Measure punches of 8 users, at most ten times a second each, while `clients` other users log in."""
+    service = environment.growth_start.ours
+    users = range(FIRST_EMPLOYEE, FIRST_EMPLOYEE + PUNCHING_USERS)
+    visitors = range(users.stop, users.stop + clients)
+    memory = PeakMemory(service.pid)
 
     def punches() -> list[Script]:
         return [punch_script(service.punches(user), pause_seconds=PAUSE_SECONDS) for user in users]
 
-    def logins() -> list[Script]:
-        return [repeat_requests(Request(service.login(user), LOGIN)) for user in visitors]
-
-    run_clients(service.base_url, punches(), 2)  # warm-up
-    memory = PeakMemory(service.pid)
-    for number in range(1, options.rounds + 1):
-        quiet = run_clients(service.base_url, punches(), options.seconds)
+    def run(seconds: float) -> Sample:
+        service.log_in(list(users))
+        quiet = run_clients(service.base_url, punches(), seconds)
+        logins = [repeat_requests(Request(service.login(user), LOGIN)) for user in visitors]
         memory.reset()
-        storm = run_clients(service.base_url, punches() + logins(), options.seconds)
-        peak = memory.megabytes()
-        before, meanwhile = quiet.seconds[PUNCH], storm.seconds[PUNCH]
-        print(
-            f"{engine}, round {number}: punches' p99 {p99(before):.0f} ms without logins ({len(before)}), "
-            f"{p99(meanwhile):.0f} ms with logins ({len(meanwhile)}): {p99(meanwhile) / p99(before):.1f} x; "
-            f"failed {_failures(storm, PUNCH)}; {storm.rates[LOGIN]:.0f} logins/s, failed {_failures(storm, LOGIN)}, "
-            f"login median {p50(storm.seconds[LOGIN]):.0f} ms; peak {peak:.0f} MB",
-            flush=True,
-        )
+        storm = run_clients(service.base_url, punches() + logins, seconds)
+        quiet_p99 = p99(quiet.seconds[PUNCH])
+        notes = {
+            "p99 without logins, ms": quiet_p99,
+            "p99 / it": p99(storm.seconds[PUNCH]) / quiet_p99,
+            "logins/s": storm.rates[LOGIN],
+            "login p50, ms": p50(storm.seconds[LOGIN]),
+            "peak MB": memory.megabytes(),
+        }
+        return replace(Sample.of(storm, PUNCH), notes=notes)
+
+    return {OURS: run}
 
 
-def _failures(measurements: Measurements, label: str) -> dict[int, int]:
-    """Return the failed requests by status."""
-    return dict(measurements.failures.get(label, Counter()))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=64, help="clients that log in concurrently (default: 64)")
-    parser.add_argument(
-        "--people", type=int, default=8, help="users that punch, each at most ten times a second (default: 8)"
-    )
-    parser.add_argument("--seconds", type=float, default=15, help="seconds per phase (default: 15)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of both phases (default: 3)")
-    options = parser.parse_args()
-    for engine in ENGINES:
-        with benchmark_server() as server:
-            measure(engine, server, options)
-
-
-if __name__ == "__main__":
-    main()
+SCENARIOS = (Scenario("login-storm", "Punches of 8 users while others log in", "punches/s", 64, login_storm),)

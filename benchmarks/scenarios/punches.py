@@ -9,7 +9,7 @@ from benchmarks.company import MANAGER, MONTH, dates
 from benchmarks.environment import Environment
 from benchmarks.load import Request, Script, run_clients
 from benchmarks.measure import Run, Sample
-from benchmarks.scenarios.scenario import DONE, Scenario, read_load
+from benchmarks.scenarios.scenario import DONE, Scenario, read_load, with_cpu_time
 from benchmarks.services import ENTRY_ID, IDEMPOTENCY_KEY, Service
 
 PUNCH, REPORT = "punch", "report"
@@ -48,7 +48,7 @@ def punch(environment: Environment, clients: int) -> dict[str, Run]:
     scale = environment.small
     user_ids = list(scale.company_size.team)[:clients]
     services = [*scale.services, *([scale.bare] if scale.bare else [])]
-    return {each.name: punch_load(each, user_ids) for each in services}
+    return {each.name: with_cpu_time(scale, each, punch_load(each, user_ids)) for each in services}
 
 
 def login(environment: Environment, clients: int) -> dict[str, Run]:

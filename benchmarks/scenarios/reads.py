@@ -6,7 +6,7 @@ from benchmarks.company import ADMIN, MANAGER, MONTH, YEAR, dates
 from benchmarks.environment import Environment
 from benchmarks.load import Request, run_clients
 from benchmarks.measure import Run, Sample
-from benchmarks.scenarios.scenario import DONE, Scenario, read_load, repeat_requests, with_memory
+from benchmarks.scenarios.scenario import DONE, Scenario, read_load, repeat_requests, with_cpu_time, with_memory
 from benchmarks.services import Service
 from benchmarks.upper_bounds import Aggregate
 
@@ -19,9 +19,9 @@ PAGE, USERS = 100, 10_000
 def own_month(environment: Environment, clients: int) -> dict[str, Run]:
     scale = environment.small
     user_ids = list(scale.company_size.team)[:clients]
-    runs: dict[str, Run] = {each.name: own_month_load(each, user_ids) for each in scale.services}
+    services = [*scale.services, *([scale.bare] if scale.bare else [])]
+    runs: dict[str, Run] = {each.name: with_cpu_time(scale, each, own_month_load(each, user_ids)) for each in services}
     if bare := scale.bare:
-        runs["bare app"] = own_month_load(bare, user_ids)
         runs["hello"] = read_load(bare, [bare.hello] * clients)
     return runs
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import cycle
 
-from benchmarks.environment import Environment
+from benchmarks.cpu_time import measure_cpu
+from benchmarks.environment import Environment, Scale
 from benchmarks.load import Request, Script, run_clients
 from benchmarks.measure import Run, Sample
 from benchmarks.memory import PeakMemory
@@ -41,6 +42,22 @@ def read_load(service: Service, messages: list[bytes]) -> Run:
         return Sample.of(run_clients(service.base_url, scripts, seconds), DONE)
 
     return run
+
+
+def with_cpu_time(scale: Scale, service: Service, run: Run) -> Run:
+    """Add the CPU time per request to the samples: of the service's processes, and of PostgreSQL with all of its own.
+
+    SQLite runs in the service's processes. A failed request counts for nothing, but its time does.
+    """
+    processes = {"service": service.pid} | ({} if scale.is_sqlite else {"PostgreSQL": scale.postgresql_pid})
+
+    def run_with_cpu_time(seconds: float) -> Sample:
+        sample, cpu_seconds = measure_cpu(list(processes.values()), lambda: run(seconds))
+        costs = (each * 1000 / max(sample.requests, 1) for each in cpu_seconds)
+        notes = {f"CPU ms/request, {name}": cost for name, cost in zip(processes, costs, strict=True)}
+        return replace(sample, notes=sample.notes | notes)
+
+    return run_with_cpu_time
 
 
 def with_memory(service: Service, run: Run) -> Run:
