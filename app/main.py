@@ -22,7 +22,7 @@ from app.api.openapi.document import install_openapi, operation_id
 from app.api.operations import health, metrics, root
 from app.api.operations.metrics import DatabaseProbe
 from app.api.v1 import audit, exports, projects
-from app.api.v1.auth import api_tokens, login, passwords, second_factor, sessions
+from app.api.v1.auth import api_tokens, login, page_sessions, passwords, second_factor, sessions
 from app.api.v1.reports import presence, summary
 from app.api.v1.reports import team as team_report
 from app.api.v1.time_entries import clock, entries, manual
@@ -42,6 +42,7 @@ _log = structlog.get_logger()
 ROUTERS = (
     clock.router,  # first, because routes are matched in order and most requests are punches
     login.router,
+    page_sessions.router,
     account.router,
     sessions.router,
     passwords.router,

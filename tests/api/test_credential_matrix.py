@@ -38,6 +38,7 @@ MATRIX = {
     "PATCH /auth/me": SESSION,
     "GET /auth/me/export": SESSION,
     "POST /auth/logout": FIRST,
+    "POST /auth/page/logout": FIRST,
     "POST /auth/password": FIRST,
     "GET /auth/sessions": SESSION,
     "DELETE /auth/sessions": SESSION,

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from app.core.time.clock import utc_now
 from tests.support.factories import PASSWORD
-from tests.support.openapi_operations import LOGIN, MIB, OPERATIONS, Operation, Schema
+from tests.support.openapi_operations import LOGINS, MIB, OPERATIONS, Operation, Schema
 from tests.support.secret_scan import SECRET_ISSUING_PATHS
 
 pytestmark = pytest.mark.high_volume
@@ -28,7 +28,7 @@ NAMED = re.compile(
 )
 
 
-WITH_JSON = [operation for operation in OPERATIONS if operation.fields and operation.name != LOGIN]
+WITH_JSON = [operation for operation in OPERATIONS if operation.fields and operation.name not in LOGINS]
 
 
 def kinds(schema: Schema) -> set[str]:
@@ -342,7 +342,7 @@ def test_a_body_over_its_limit_is_413_by_its_counted_bytes(server, ada, content_
 
     for operation in OPERATIONS:
         takes_it = bool(operation.file) if "csv" in content_type else bool(operation.fields)
-        if takes_it and (operation.name == LOGIN) == ("form" in content_type):
+        if takes_it and (operation.name in LOGINS) == ("form" in content_type):
             pieces = (b"x" * 65_536 for _ in range(operation.max_bytes // 65_536 + 1))
             answer = ada.at_root(
                 operation.method, operation.address, content=pieces, headers={"Content-Type": content_type}

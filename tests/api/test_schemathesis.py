@@ -54,6 +54,7 @@ PUBLIC = {
     "GET /health/ready",
     "GET /metrics",
     "POST /api/v1/auth/refresh",
+    "POST /api/v1/auth/page/refresh",
     "POST /api/v1/auth/password/set",
 }
 RFC_3339 = re.compile(r"20\d\d-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
@@ -131,6 +132,7 @@ GOOD: dict[tuple[str, str], Callable[[Database, User], dict[str, Any]]] = {
     },
     ("DELETE", "/admin/users/{user_id}/totp"): _user_with_second_factor,
     ("POST", "/auth/logout"): lambda database, user: {},
+    ("POST", "/auth/page/logout"): lambda database, user: {},
     ("DELETE", "/auth/sessions"): lambda database, user: {},
     ("POST", "/auth/refresh"): lambda database, user: {
         "refresh_token": create_login_session(database, user).refresh_token

@@ -14,7 +14,8 @@ from tests.support.in_process_server import openapi_document
 
 DOCUMENT = openapi_document()
 MIB = 1024 * 1024
-LOGIN = "POST /api/v1/auth/login"
+LOGINS = {"POST /api/v1/auth/login", "POST /api/v1/auth/page/login"}
+"""The operations that take a form."""
 Schema = dict[str, Any]
 
 
@@ -82,7 +83,7 @@ class Operation:
         """Send the valid request with some fields or parameters changed or added. Query values are sent unencoded."""
         query_string = "&".join(f"{name}={value}" for name, value in (self.query | (query or {})).items())
         fields = self.body | (body or {})
-        if self.name == LOGIN:
+        if self.name in LOGINS:
             options: dict[str, Any] = {"data": {name: json.loads(value) for name, value in fields.items()}}
         elif fields:
             content = "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in fields.items()) + "}"

@@ -25,7 +25,9 @@ SECRETS = [
 
 One pattern of them all would take five times as long.
 """
-SECRET_ISSUING_PATHS = re.compile(r"/auth/(login|refresh|password|api-tokens|totp|totp/confirm)$|/password-link$")
+SECRET_ISSUING_PATHS = re.compile(
+    r"/auth/((page/)?login|(page/)?refresh|password|api-tokens|totp|totp/confirm)$|/password-link$"
+)
 """Paths of the operations whose responses contain a secret."""
 
 

@@ -16,6 +16,7 @@ DETAILS = {
     "AUDIT_PREVIOUS_KEYS.",
     "body_too_large": "The request body is limited to 1048576 bytes. Send a smaller one.",
     "bulk_refused": "1 of 3 operations were rejected, so none was applied. See `errors`.",
+    "cross_site_request": "This operation is for the page of this service. API clients use POST /auth/login.",
     "csv_required": "The Content-Type is not text/csv. Send the CSV file itself as the body, in UTF-8.",
     "current_password_required": "Your login is older than 5 minutes. Send your password as current_password.",
     "database_unavailable": "The database is unreachable or overloaded. Try again soon.",

@@ -33,7 +33,15 @@ class LoginForm(BaseModel):
     ] = None
 
 
-class Token(ResponseModel):
+class PageToken(ResponseModel):
+    """The access token of the page. Its refresh token is in a cookie, which no script can read."""
+
+    access_token: Annotated[str, Field(max_length=2048)]
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - no secret
+    expires_in: Annotated[int, Field(ge=1, le=86_400, description="Seconds until the access token expires.")]
+
+
+class Token(PageToken):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -47,9 +55,6 @@ class Token(ResponseModel):
         }
     )
 
-    access_token: Annotated[str, Field(max_length=2048)]
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - no secret
-    expires_in: Annotated[int, Field(ge=1, le=86_400, description="Seconds until the access token expires.")]
     refresh_token: RefreshTokenText
 
 

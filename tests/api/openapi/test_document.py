@@ -99,8 +99,11 @@ OPERATION_IDS = [
     "list_timesheets",
     "list_users",
     "log_in",
+    "log_in_on_page",
     "log_out",
+    "log_out_on_page",
     "move_lock_date",
+    "refresh_on_page",
     "refresh_tokens",
     "reject_timesheet",
     "remove_manager",
@@ -221,7 +224,7 @@ def test_every_body_lists_its_fields_and_refuses_others():
         if "object" in kinds(schema) and schema.get("additionalProperties") is not False
     ]
 
-    assert open_ones == ["LoginForm"], "only the login form ignores unknown fields"
+    assert open_ones == ["LoginForm"] * 2, "only the login form, of clients and of the page, ignores unknown fields"
 
 
 def test_the_walk_sees_the_whole_document():
@@ -312,6 +315,8 @@ def test_all_but_the_ways_in_the_greeting_and_the_health_checks_need_a_token():
     assert free == {
         "POST /api/v1/auth/login",
         "POST /api/v1/auth/refresh",
+        "POST /api/v1/auth/page/login",
+        "POST /api/v1/auth/page/refresh",
         "POST /api/v1/auth/password/set",
         "GET /",
         "GET /health/live",

@@ -137,6 +137,8 @@ ENTRY_OPERATIONS = [
 # Tested in test_account_events.py.
 ACCOUNT_OPERATIONS = [
     "POST /auth/logout",
+    "POST /auth/page/login",
+    "POST /auth/page/logout",
     "DELETE /auth/sessions",
     "DELETE /auth/sessions/{session}",
     "DELETE /admin/users/{user}/sessions",
@@ -152,7 +154,7 @@ ACCOUNT_OPERATIONS = [
     "DELETE /admin/users/{user}/totp",
 ]
 # A refresh changes nothing but the session. Its 48 events per user and day would hide the important events.
-UNRECORDED = ["POST /auth/refresh"]
+UNRECORDED = ["POST /auth/refresh", "POST /auth/page/refresh"]
 # Requests that change nothing record nothing.
 UNCHANGED = [
     ("PATCH /admin/users/{Ana}", {"first_name": "Ana", "role": "employee"}),
