@@ -21,6 +21,7 @@ from app.api.openapi.docs_pages import add_docs_pages
 from app.api.openapi.document import install_openapi, operation_id
 from app.api.operations import health, metrics, root
 from app.api.operations.metrics import DatabaseProbe
+from app.api.operations.page import add_page
 from app.api.v1 import audit, exports, projects
 from app.api.v1.auth import api_tokens, login, page_sessions, passwords, second_factor, sessions
 from app.api.v1.reports import presence, summary
@@ -112,6 +113,8 @@ def create_app(settings: Settings | None = None, *, prepare_database: bool = Fal
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    if app_settings.PAGE:
+        add_page(app)
     app.include_router(root.router)
     install_openapi(app)
     if app_settings.has_docs:

@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     TRUSTED_HOSTS: ListSetting[Host] = Field(default=[], max_length=100)
     ROOT_PATH: PathPrefix = Field(default="", max_length=200)
     DOCS: bool | None = None
+    PAGE: bool = True
     HEADER_TIMEOUT_SECONDS: int = Field(default=10, ge=1, le=600)
     BODY_TIMEOUT_SECONDS: int = Field(default=20, ge=1, le=600)
     RESPONSE_WRITE_TIMEOUT_SECONDS: int = Field(default=60, ge=1, le=3600)

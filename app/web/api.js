@@ -1,0 +1,107 @@
+/** The one way to the API. The access token is in the memory of this module only, the refresh token in a cookie. */
+
+import { compareClock } from "./time.js";
+
+const BASE = new URL("../api/v1/", document.baseURI);
+const TIMEOUT = 20_000;
+let accessToken = null;
+let refreshing = null;
+
+/** An error response of the API, or of the way to it: then the code is "offline". */
+export class Problem extends Error {
+  constructor(fields) {
+    super(fields.detail ?? fields.code);
+    Object.assign(this, fields);
+  }
+
+  /** True if the request may have arrived, or may arrive if it is sent again. */
+  get isTemporary() {
+    return this.code === "offline" || this.status >= 500 || this.status === 429 || this.status === 408;
+  }
+}
+
+/** The token of the current login, or null. */
+export function setAccessToken(token) {
+  accessToken = token;
+}
+
+/** Return the id of the user to whom the access token belongs, or null. */
+export function tokenUser() {
+  if (!accessToken) return null;
+  const payload = accessToken.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+  return Number(JSON.parse(atob(payload)).sub);
+}
+
+/**
+ * Call an operation. Return the body, or null without one. Throws Problem.
+ * @param {string} method
+ * @param {string} path below /api/v1, such as "projects"
+ * @param {{query?: object, body?: object, form?: object, key?: string, version?: number, page?: boolean}} [options]
+ */
+export async function call(method, path, options = {}) {
+  let response = await send(method, path, options);
+  if (response.status === 401 && accessToken && !options.page) {
+    await refresh();
+    response = await send(method, path, options);
+  }
+  return read(response);
+}
+
+/**
+ * Get the next access token, once for all calls that wait for it. A response that got lost is asked for again at once,
+ * because the server repeats it for ten seconds only.
+ * @param {string} [refreshToken] of a changed password; else the cookie has it
+ */
+export function refresh(refreshToken) {
+  const body = refreshToken ? { refresh_token: refreshToken } : undefined;
+  const attempt = () => call("POST", "auth/page/refresh", { body, page: true });
+  refreshing ??= attempt()
+    .catch((error) => (error.code === "offline" ? attempt() : Promise.reject(error)))
+    .then(takeOver, endSession)
+    .finally(() => { refreshing = null; });
+  return refreshing;
+}
+
+function takeOver(tokens) {
+  const before = tokenUser();
+  accessToken = tokens.access_token;
+  if (before !== null && before !== tokenUser()) location.reload(); // another user has logged in in another tab
+}
+
+function endSession(error) {
+  if (error.status === 401) {
+    accessToken = null;
+    window.dispatchEvent(new Event("session-ended"));
+  }
+  throw error;
+}
+
+async function send(method, path, { query, body, form, key, version, page }) {
+  const url = new URL(path, BASE);
+  for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value);
+  const headers = {};
+  if (page) headers["X-Requested-With"] = "page";
+  if (accessToken) headers.Authorization = `Bearer ${accessToken}`;
+  if (body) headers["Content-Type"] = "application/json";
+  if (key) headers["Idempotency-Key"] = key;
+  if (version !== undefined) headers["If-Match"] = `"${version}"`;
+  const content = form ? new URLSearchParams(form) : body && JSON.stringify(body);
+  try {
+    const signal = AbortSignal.timeout(TIMEOUT);
+    const response = await fetch(url, { method, headers, body: content, signal, cache: "no-store" });
+    compareClock(response.headers.get("Date"));
+    return response;
+  } catch {
+    throw new Problem({ code: "offline" });
+  }
+}
+
+async function read(response) {
+  try {
+    if (response.ok) return response.status === 204 ? null : await response.json();
+    throw new Problem({ status: response.status, ...await response.json() });
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw new Problem({ status: response.status, code: "offline" }); // cut off, or the answer of a proxy
+  }
+}

@@ -1,0 +1,104 @@
+/** Starts the page: the login, the frame around all pages, and the routes, which are in the part after #. */
+
+import { tokenUser } from "./api.js";
+import { fill, h } from "./dom.js";
+import { icon } from "./parts/icons.js";
+import { errorPanel, languageSelect, skeleton } from "./parts/panels.js";
+import * as session from "./session.js";
+import { loadTexts, t } from "./text.js";
+
+const PAGES = {
+  clock: { load: () => import("./pages/clock.js"), icon: "clock" },
+  time: { load: () => import("./pages/time.js"), icon: "calendar" },
+  team: { load: () => import("./pages/team.js"), icon: "team", isShown: () => session.isManager() },
+  account: { load: () => import("./pages/account.js"), icon: "account" },
+};
+const LOGIN = { load: () => import("./pages/login.js") };
+const SET_PASSWORD = { load: () => import("./pages/set-password.js") };
+const CHANGE_PASSWORD = { load: () => import("./pages/change-password.js") };
+let leave = null;
+let visit = 0;
+
+async function start() {
+  await loadTexts();
+  window.addEventListener("hashchange", () => show());
+  window.addEventListener("session-ended", () => {
+    session.forget();
+    show(t("login.ended"));
+  });
+  session.onOtherTab(() => location.reload());
+  await restore();
+}
+
+async function restore() {
+  try {
+    await session.restore();
+    await show();
+  } catch (error) {
+    fill(document.body, frame(null), h("main", { id: "main", tabindex: "-1" }, errorPanel(error, restore)));
+  }
+}
+
+/** Return the page of the address, and the parts behind its name. */
+function route() {
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  if (name === "set-password") return { name, page: SET_PASSWORD, rest };
+  const user = session.user();
+  if (!user) return { name: "login", page: LOGIN, rest };
+  if (user.must_change_password) return { name: "change-password", page: CHANGE_PASSWORD, rest };
+  const found = PAGES[name];
+  const isThere = found && (found.isShown?.() ?? true);
+  return isThere ? { name, page: found, rest } : { name: "clock", page: PAGES.clock, rest: [] };
+}
+
+/** Show the page of the address, and move the focus to its heading. */
+async function show(notice) {
+  const { name, page, rest } = route();
+  const number = ++visit;
+  leave?.();
+  leave = null;
+  const main = h("main", { id: "main", tabindex: "-1", "aria-busy": "true" }, skeleton());
+  fill(
+    document.body, skipLink(main), frame(name), main, h("footer", {}, languageSelect(() => show())),
+    h("div", { id: "announcer", class: "unseen", "aria-live": "polite" }),
+  );
+  document.title = `${t(`${name}.title`)} · ${t("product")}`;
+  try {
+    const { render } = await page.load();
+    const { content, onLeave } = await render({ rest, notice, reload: () => show() });
+    if (number !== visit) return onLeave?.();
+    leave = onLeave;
+    fill(main, content);
+  } catch (error) {
+    if (number !== visit || (!session.user() && page !== LOGIN && page !== SET_PASSWORD)) return;
+    if (!("code" in error)) console.error(error);
+    fill(main, h("h1", { tabindex: "-1" }, t(`${name}.title`)), errorPanel(error, () => show()));
+  }
+  main.removeAttribute("aria-busy");
+  if (session.user()) import("./parts/offline.js").then(({ keepShell }) => keepShell());
+  (main.querySelector("[autofocus]") ?? main.querySelector("h1") ?? main).focus();
+}
+
+function skipLink(main) {
+  const skip = (event) => {
+    event.preventDefault();
+    main.focus();
+  };
+  return h("a", { class: "skip", href: "#main", onclick: skip }, t("skip"));
+}
+
+function frame(current) {
+  const isIn = session.user() && tokenUser() !== null && current in PAGES;
+  const links = Object.entries(PAGES)
+    .filter(([, page]) => isIn && (page.isShown?.() ?? true))
+    .map(([name, page]) => h(
+      "a", { href: `#/${name}`, "aria-current": name === current && "page" }, icon(page.icon), t(`nav.${name}`),
+    ));
+  return h(
+    "header", {},
+    h("p", { class: "brand" }, icon("clock"), t("product")),
+    links.length > 0 && h("nav", { "aria-label": t("nav") }, links),
+  );
+}
+
+start();

@@ -1,0 +1,96 @@
+/** The own account: time zone, password, login sessions, own data, log out. */
+
+import { call } from "../api.js";
+import { fill, h } from "../dom.js";
+import { field, form } from "../parts/form.js";
+import { checkRepeated, newPasswordFields } from "../parts/new-password.js";
+import { changeAccount, changePassword, logOut, user } from "../session.js";
+import { t } from "../text.js";
+import { formatInstant } from "../time.js";
+
+export async function render({ reload }) {
+  const sessions = await call("GET", "auth/sessions");
+  const { first_name, last_name, email } = user();
+  const leave = async () => {
+    await logOut();
+    reload();
+  };
+  return {
+    content: [
+      h(
+        "div", { class: "head" },
+        h("div", {}, h("h1", { tabindex: "-1" }, `${first_name} ${last_name}`), h("p", { class: "quiet" }, email)),
+        form([], { label: t("logout"), submit: leave, kind: "" }),
+      ),
+      card("account.zone_title", zoneForm()),
+      card("account.password_title", passwordForm(reload)),
+      card("account.sessions_title", sessionList(sessions, reload)),
+      card("account.data_title", h("p", {}, t("account.data")), form([], {
+        label: t("account.download"), submit: download, kind: "",
+      })),
+    ],
+  };
+}
+
+function card(title, ...content) {
+  return h("section", { class: "card" }, h("h2", {}, t(title)), content);
+}
+
+function zoneForm() {
+  const zones = [...new Set([...Intl.supportedValuesOf("timeZone"), user().time_zone, "UTC"])].sort();
+  const options = zones.map((zone) => [zone, zone.replaceAll("_", " ")]);
+  const said = h("p", { class: "message", role: "status" });
+  const content = field("time_zone", t("account.zone"), {
+    kind: "select", options, value: user().time_zone, hint: t("account.zone_hint"),
+  });
+  const submit = async ({ time_zone }) => {
+    await changeAccount({ time_zone });
+    fill(said, t("saved"));
+  };
+  return [form([content], { label: t("save"), submit, kind: "" }), said];
+}
+
+function passwordForm(reload) {
+  const current = field("current_password", t("password.current"), {
+    kind: "password", autocomplete: "current-password", required: true, maxlength: 512,
+  });
+  const submit = async (values) => {
+    checkRepeated(values);
+    await changePassword({ current_password: values.current_password, new_password: values.new_password });
+    await reload();
+  };
+  return form([current, newPasswordFields()], { label: t("password.submit"), submit, kind: "" });
+}
+
+function sessionList(sessions, reload) {
+  const end = (id) => async () => {
+    await call("DELETE", `auth/sessions/${id}`);
+    await reload();
+  };
+  return h("ul", { class: "entries" }, sessions.map((each) => h(
+    "li", { class: "waiting" },
+    h("p", { class: "device", title: each.device }, deviceName(each.device),
+      each.current && h("span", { class: "badge" }, t("account.here"))),
+    h("p", { class: "quiet" }, t("account.last_used", {
+      at: formatInstant(each.last_used_at, user().time_zone), address: each.address,
+    })),
+    !each.current && form([], { label: t("account.end_session"), submit: end(each.id), kind: "link" }),
+  )));
+}
+
+/** Return a short name of a User-Agent header, such as "Firefox, Android", or the header itself. */
+function deviceName(header) {
+  const nameIn = (names) => names.find((each) => header.includes(each));
+  const browser = nameIn(["Edg", "OPR", "Firefox", "Chrome", "Safari"]); // each also names those behind it
+  const system = nameIn(["Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux"]);
+  if (browser && system) return `${{ Edg: "Edge", OPR: "Opera" }[browser] ?? browser}, ${system}`;
+  return header || t("account.unknown_device");
+}
+
+async function download() {
+  const data = await call("GET", "auth/me/export");
+  const address = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: "application/json" }));
+  const link = h("a", { href: address, download: "my-data.json" });
+  link.click();
+  URL.revokeObjectURL(address);
+}

@@ -1,0 +1,94 @@
+/** The team: who is clocked in, and the timesheets that wait for a decision. For managers and admins. */
+
+import { call } from "../api.js";
+import { announce, h } from "../dom.js";
+import { field, form, openDialog } from "../parts/form.js";
+import { emptyPanel } from "../parts/panels.js";
+import { user } from "../session.js";
+import { t } from "../text.js";
+import { formatInstant, formatLength, formatRange, formatTime, spellLength } from "../time.js";
+
+export async function render({ reload }) {
+  const query = { limit: 200 };
+  const [present, waiting] = await Promise.all([
+    call("GET", "reports/presence", { query }),
+    call("GET", "timesheets", { query: { ...query, status: "submitted", include_indirect: true } }),
+  ]);
+  return {
+    content: [
+      h("h1", { tabindex: "-1" }, t("team.title")),
+      h(
+        "section", { class: "card" }, h("h2", {}, t("team.present", { count: present.length })),
+        present.length > 0 ? presenceTable(present) : emptyPanel(t("team.nobody")),
+      ),
+      h(
+        "section", { class: "card" }, h("h2", {}, t("team.waiting")),
+        waiting.length > 0 ? approval(waiting, reload) : emptyPanel(t("team.nothing_waits")),
+      ),
+    ],
+  };
+}
+
+function presenceTable(present) {
+  const heads = ["team.who", "team.project", "team.since", "team.elapsed"];
+  const rows = present.map((each) => h(
+    "tr", {}, h("th", { scope: "row" }, each.user_name),
+    h("td", {}, each.project_name, each.description && h("span", { class: "quiet" }, ` ${each.description}`)),
+    h("td", {}, formatTime(each.start_time, user().time_zone)),
+    h("td", {}, formatLength(each.elapsed_seconds), each.needs_review && h(
+      "span", { class: "badge warn" }, t("entry.needs_review"),
+    )),
+  ));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("team.title") }, h(
+    "table", {}, h("thead", {}, h("tr", {}, heads.map((key) => h("th", { scope: "col" }, t(key))))),
+    h("tbody", {}, rows),
+  ));
+}
+
+/** All that are ticked are approved at once, all or none. Each can be rejected with a comment. */
+function approval(waiting, reload) {
+  const items = waiting.map((sheet, index) => item(sheet, index, reload));
+  const submit = async (values) => {
+    const chosen = waiting.filter((_sheet, index) => values[`sheet-${index}`]);
+    const timesheets = chosen.map(({ user_id, first_day, version }) => ({ user_id, first_day, version }));
+    if (timesheets.length === 0) return;
+    await call("POST", "timesheets/approve", { body: { timesheets } });
+    await reload();
+    announce(t("team.approved", { count: timesheets.length }));
+  };
+  return form([h("ul", { class: "entries" }, items)], { label: t("team.approve"), submit });
+}
+
+function item(sheet, index, reload) {
+  const days = formatRange(sheet.first_day, sheet.last_day);
+  const box = h("input", {
+    type: "checkbox", name: `sheet-${index}`, checked: sheet.can.includes("approve"),
+    disabled: !sheet.can.includes("approve"),
+  });
+  const reject = () => rejectSheet(sheet, days, reload);
+  return h(
+    "li", { class: "waiting" },
+    h("label", {}, box, h("span", {}, h("strong", {}, sheet.user_name), ` ${days}`)),
+    h("p", { class: "quiet" }, t("sheet.sum", { length: spellLength(sheet.total_seconds), entries: sheet.entries }),
+      " ", t("sheet.submitted_at", { at: formatInstant(sheet.submitted_at, user().time_zone) })),
+    sheet.can.includes("reject") && h("p", { class: "actions small" }, h(
+      "button", { type: "button", class: "link", onclick: reject, "aria-label": `${t("team.reject")}: ${sheet.user_name}` },
+      t("team.reject"),
+    )),
+  );
+}
+
+function rejectSheet(sheet, days, reload) {
+  openDialog(t("team.reject_title", { name: sheet.user_name, days }), (close, cancel) => form(
+    [field("comment", t("team.comment"), { required: true, maxlength: 500, hint: t("team.comment_hint") })],
+    {
+      label: t("team.reject"), kind: "danger", others: [cancel],
+      submit: async ({ comment }) => {
+        const path = `timesheets/${sheet.user_id}/${sheet.first_day}/reject`;
+        await call("POST", path, { body: { comment }, version: sheet.version });
+        close();
+        await reload();
+      },
+    },
+  ));
+}

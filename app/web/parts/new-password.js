@@ -1,0 +1,18 @@
+/** The fields of a new password, which is typed twice. */
+
+import { field } from "./form.js";
+import { Problem } from "../api.js";
+import { t } from "../text.js";
+
+export function newPasswordFields() {
+  const options = { kind: "password", autocomplete: "new-password", required: true, minlength: 12, maxlength: 128 };
+  return [
+    field("new_password", t("password.new"), { ...options, hint: t("password.hint") }),
+    field("repeated", t("password.repeat"), options),
+  ];
+}
+
+/** Throw Problem if the two differ. */
+export function checkRepeated({ new_password, repeated }) {
+  if (new_password !== repeated) throw new Problem({ code: "passwords_differ" });
+}

@@ -1,0 +1,45 @@
+/** What every page shows now and then: a skeleton while it loads, an error, an empty list, the choice of language. */
+
+import { h, newId } from "../dom.js";
+import { LANGUAGES, language, problemText, setLanguage, t } from "../text.js";
+import { icon } from "./icons.js";
+
+export function skeleton() {
+  return h(
+    "div", { class: "skeleton" },
+    h("p", { class: "unseen", role: "status" }, t("loading")),
+    ["wide", "tall", "line", "line"].map((each) => h("div", { class: `bone ${each}`, "aria-hidden": "true" })),
+  );
+}
+
+/** An error with a button to try again. The request id is for a support request. */
+export function errorPanel(error, retry) {
+  return h(
+    "div", { class: "panel error", role: "alert" },
+    icon("alert"), h("p", {}, problemText(error)),
+    error.request_id && h("p", { class: "quiet" }, t("request_id", { id: error.request_id })),
+    retry && h("p", {}, h("button", { type: "button", onclick: retry }, t("retry"))),
+  );
+}
+
+/** An error inside a form or a list, which is said at once. */
+export function errorLine(error) {
+  return h("p", { class: "message bad", role: "alert" }, icon("alert"), h("span", {}, problemText(error)));
+}
+
+export function emptyPanel(text, ...actions) {
+  return h("div", { class: "panel empty" }, icon("empty"), h("p", {}, text), actions);
+}
+
+export function languageSelect(onChange) {
+  const id = newId("language");
+  const options = Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name));
+  const change = async (event) => {
+    await setLanguage(event.target.value);
+    onChange();
+  };
+  return h(
+    "p", { class: "language" }, h("label", { for: id }, t("language")),
+    h("select", { id, value: language(), onchange: change }, options),
+  );
+}

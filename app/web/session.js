@@ -1,0 +1,78 @@
+/** Who is logged in: logging in and out, in all tabs of the browser. */
+
+import { call, refresh, setAccessToken } from "./api.js";
+
+const HINT = "logged-in"; // says that there may be a cookie, so that a first visit sends no refresh in vain
+const tabs = new BroadcastChannel("session");
+/** @type {any} */
+let account = null;
+
+/** The user who is logged in. */
+export function user() {
+  return account;
+}
+
+export function isManager() {
+  return account.role !== "employee";
+}
+
+/** Go on with the login of an earlier visit or of another tab. Return the user, or null. */
+export async function restore() {
+  if (!localStorage.getItem(HINT)) return null;
+  try {
+    await refresh();
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    return null;
+  }
+  return readUser();
+}
+
+/** Log in. Throws Problem, with the code otp_required if a second factor is needed too. */
+export async function logIn(form) {
+  const tokens = await call("POST", "auth/page/login", { form, page: true });
+  setAccessToken(tokens.access_token);
+  localStorage.setItem(HINT, "1");
+  await readUser();
+  tabs.postMessage({ user_id: account.id });
+}
+
+/** Log out here and in the other tabs. If the server can't be reached, the login session stays until it expires. */
+export async function logOut() {
+  await call("POST", "auth/page/logout");
+  forget();
+  tabs.postMessage({ user_id: null });
+}
+
+/** Forget the login of this tab, which has ended. */
+export function forget() {
+  account = null;
+  setAccessToken(null);
+  localStorage.removeItem(HINT);
+}
+
+/** Change the password. All other login sessions end. */
+export async function changePassword(body) {
+  const tokens = await call("POST", "auth/password", { body });
+  setAccessToken(tokens.access_token);
+  await refresh(tokens.refresh_token);
+  await readUser();
+}
+
+/** Change names or time zone. */
+export async function changeAccount(body) {
+  account = await call("PATCH", "auth/me", { body });
+}
+
+/** Read the user again. */
+export async function readUser() {
+  account = await call("GET", "auth/me");
+  return account;
+}
+
+/** Call this when another tab has logged in as another user, or out. */
+export function onOtherTab(react) {
+  tabs.addEventListener("message", ({ data }) => {
+    if (data.user_id !== (account?.id ?? null)) react();
+  });
+}
