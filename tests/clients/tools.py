@@ -20,6 +20,7 @@ NODE_TOOLS = (
     "@types/node@20.19.25",
     "@redocly/cli@2.77.0",
     "@stoplight/spectral-cli@6.16.3",
+    "axe-core@4.14.1",
 )
 INSTALL_SECONDS, RUN_SECONDS = 600, 300
 _QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "SCARF_ANALYTICS": "false"}

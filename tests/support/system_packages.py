@@ -17,6 +17,7 @@ PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
     "soffice": "libreoffice-calc-nogui",
+    "chromium": "chromium",
 }
 _SEARCH_PATH = os.pathsep.join(
     [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]

@@ -1,0 +1,160 @@
+"""Every page for everybody: by keyboard, on 320 px, at 200 %, with a screen reader (WCAG 2.2 AA), and quickly."""
+
+import pytest
+
+from tests.clients.tools import Tools
+from tests.support.factories import PASSWORD
+from tests.web.browser import PHONE
+
+pytestmark = pytest.mark.system
+ROUTES = ("clock", "time/week", "time/month", "team", "account")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = """rules => axe.run(document, {runOnly: rules}).then(found => found.passes.length < 10 ? ['too few rules'] :
+    found.violations.map(
+    each => each.id + ': ' + each.nodes.map(node => node.html + ' ' + node.failureSummary).join(' | ')))"""
+
+
+@pytest.fixture(scope="module")
+def axe():
+    return (Tools().folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture
+def mias_tab(open_tab, people, ana, mia, website):
+    """Return a function that logs Mia in, who has an entry and sees Ana's."""
+
+    def log_in(**options):
+        tab = open_tab(**options)
+        return tab.log_in(mia.email, PASSWORD)
+
+    people.entry(mia, website, "2026-11-30 08:00", "2026-11-30 12:00", description="A rather long description " * 6)
+    people.entry(ana, website, "2026-11-30 08:00", None, needs_review=True)
+    return log_in
+
+
+def show(tab, route):
+    tab.open(route)
+    tab.page.locator("main:not([aria-busy])").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_checker_finds_nothing_on_any_page(mias_tab, open_tab, axe, scheme):
+    login, tab = open_tab(color_scheme=scheme), mias_tab(color_scheme=scheme)
+    found = {"login": check(login, axe)}
+    for route in ROUTES:
+        show(tab, route)
+        found[route] = check(tab, axe)
+    show(tab, "time/week/2026-11-30")
+    tab.button("Correct: 08:00").click()
+    found["dialog"] = check(tab, axe)
+
+    assert {name: violations for name, violations in found.items() if violations} == {}
+
+
+def check(tab, axe):
+    """Return the violations. The checker itself is run by the browser's debugger, which the policy allows."""
+    tab.page.evaluate(axe)
+    return tab.page.evaluate(RUN, RULES)
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"viewport": {"width": 320, "height": 640}},
+        {"viewport": {"width": 640, "height": 430}, "device_scale_factor": 2},
+    ],
+    ids=["320 px", "200 %"],
+)
+def test_nothing_is_cut_off_on_a_small_screen(mias_tab, options, language):
+    tab = mias_tab(locale=language, **options)
+    wide = []
+    for route in (*ROUTES, "time/week/2026-11-30"):
+        show(tab, route)
+        if tab.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(route)
+
+    assert wide == []
+
+
+def test_every_control_is_large_enough_for_a_finger(mias_tab):
+    tab = mias_tab(viewport=PHONE, has_touch=True)
+    small = {}
+    for route in (*ROUTES, "time/week/2026-11-30"):
+        show(tab, route)
+        small[route] = tab.page.evaluate(
+            "[...document.querySelectorAll('a:not(.skip), button, input, select, summary')]"
+            ".filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 24)"
+            ".map(each => each.outerHTML)"
+        )
+
+    assert {route: found for route, found in small.items() if found} == {}
+
+
+def test_the_focus_moves_to_the_heading_of_a_new_page(mias_tab):
+    tab = mias_tab()
+    tab.page.get_by_role("link", name="Account").click()
+    tab.page.get_by_role("heading", name="Mia Silva").wait_for()
+
+    assert tab.page.evaluate("document.activeElement.tagName") == "H1"
+    assert tab.page.title() == "Account · Time Tracking"
+    tab.page.keyboard.press("Tab")
+    assert tab.page.evaluate("document.activeElement.textContent") == "Log out"
+
+
+def test_an_entry_is_corrected_by_keyboard_only(mias_tab):
+    tab = mias_tab()
+    show(tab, "time/week/2026-11-30")
+    for _ in range(40):
+        tab.page.keyboard.press("Tab")
+        if "Correct:" in (tab.page.evaluate("document.activeElement.getAttribute('aria-label')") or ""):
+            break
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_role("dialog").wait_for()
+    tab.page.get_by_label("Description").focus()
+    tab.page.keyboard.press("Control+A")
+    tab.page.keyboard.type("Newsletter")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.type("Typo")
+    tab.page.keyboard.press("Enter")
+
+    tab.page.get_by_text("Newsletter").wait_for()
+
+
+def test_the_language_changes_at_once_and_stays(mias_tab):
+    tab = mias_tab()
+    tab.page.get_by_label("Language").select_option("de")
+    tab.button("Einstempeln").wait_for()
+    tab.page.reload()
+
+    tab.button("Einstempeln").wait_for()
+    assert tab.page.evaluate("document.documentElement.lang") == "de"
+
+
+# Speed, and no network
+
+
+def test_the_first_page_takes_few_requests_and_is_there_at_once(open_tab, ana):
+    tab = open_tab()
+    tab.page.get_by_label("E-mail address").wait_for()
+    kinds = tab.page.evaluate("performance.getEntriesByType('resource').map(each => [each.name, each.encodedBodySize])")
+    milliseconds = tab.page.evaluate("performance.now()")
+
+    assert len(tab.requests) < 20
+    assert sum(size for _, size in kinds) < 60_000
+    assert milliseconds < 5_000
+
+
+def test_the_shell_opens_without_a_network_and_shows_nothing_personal(open_tab, ana, website):
+    tab = open_tab(service_workers="allow").log_in(ana.email, PASSWORD)
+    tab.button("Clock in").wait_for()
+    tab.page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    tab.expected_statuses = {0}
+    tab.page.context.set_offline(True)
+    tab.page.reload()
+
+    tab.page.get_by_text("The server could not be reached.").wait_for()
+    assert "Ana" not in tab.page.content()
+    tab.page.context.set_offline(False)
+    tab.button("Try again").click()
+    tab.button("Clock in").wait_for()
