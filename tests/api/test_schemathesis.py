@@ -82,6 +82,8 @@ def fresh_credentials(people, server) -> Iterator[None]:
 
     @schemathesis.hook
     def before_call(context: Any, case: Any, kwargs: Any) -> None:
+        if case.path.startswith("/api/v1/auth/page/"):
+            _come_from_the_page(case, server.base_url)
         good = GOOD.get((case.method, case.path.removeprefix("/api/v1")))
         if good is None:
             return
@@ -102,6 +104,13 @@ def fresh_credentials(people, server) -> Iterator[None]:
 
     yield
     unregister(before_call)
+
+
+def _come_from_the_page(case: Any, base_url: str) -> None:
+    """Send the headers of the page, unless the example has one that is too long."""
+    for name, value, max_length in (("x-requested-with", "page", 20), ("origin", base_url, 300)):
+        if len(str((case.headers or {}).get(name, ""))) <= max_length:
+            case.headers[name] = value
 
 
 def _started_enrollment(database: Database, user: User) -> dict[str, str]:
@@ -135,6 +144,9 @@ GOOD: dict[tuple[str, str], Callable[[Database, User], dict[str, Any]]] = {
     ("POST", "/auth/page/logout"): lambda database, user: {},
     ("DELETE", "/auth/sessions"): lambda database, user: {},
     ("POST", "/auth/refresh"): lambda database, user: {
+        "refresh_token": create_login_session(database, user).refresh_token
+    },
+    ("POST", "/auth/page/refresh"): lambda database, user: {
         "refresh_token": create_login_session(database, user).refresh_token
     },
     ("POST", "/auth/password"): lambda database, user: {"current_password": PASSWORD},

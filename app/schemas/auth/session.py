@@ -23,10 +23,14 @@ class LoginForm(BaseModel):
     """The password form of OAuth 2.0 (RFC 6749, section 4.3.2). Other fields of it, such as `scope`, are ignored."""
 
     username: Annotated[
-        str, Field(max_length=254, description="Your e-mail address.", examples=["admin@example.com"]), PLAIN_TEXT
+        str,
+        Field(min_length=1, max_length=254, description="Your e-mail address.", examples=["admin@example.com"]),
+        PLAIN_TEXT,
     ]
     password: Annotated[
-        str, Field(max_length=512, examples=["adminpassword"], json_schema_extra={"format": "password"}), PLAIN_TEXT
+        str,
+        Field(min_length=1, max_length=512, examples=["adminpassword"], json_schema_extra={"format": "password"}),
+        PLAIN_TEXT,
     ]
     otp: Annotated[
         OneTimeCode | None, Field(description="A one-time code or a recovery code, if you have a second factor.")
