@@ -48,12 +48,13 @@ def test_project_and_description_of_the_last_entry_are_there_the_next_time(anas_
 def test_switching_closes_one_entry_and_opens_the_next(anas_tab, server, people):
     people.project("Intranet")
     anas_tab.page.reload()
-    anas_tab.button("Clock in").click()
-    anas_tab.button("Clock out").wait_for()
-
     anas_tab.page.get_by_label("Project").select_option(label="Website")
-    anas_tab.button("Switch to this project").click()
+    anas_tab.button("Clock in").click()
     anas_tab.page.get_by_text("on Website.").first.wait_for()
+
+    anas_tab.page.get_by_label("Project").select_option(label="Intranet")
+    anas_tab.button("Switch to this project").click()
+    anas_tab.page.get_by_text("on Intranet.").first.wait_for()
 
     first, second = entries(server)
     assert first.end_time == second.start_time
