@@ -15,6 +15,7 @@ def test_a_new_project_can_be_booked_by_everyone_at_once(people, admin, as_user)
         "name": "Website",
         "is_active": True,
         "created_at": project["created_at"],
+        "code": None,
     }
     assert admin.get(f"/admin/projects/{project['id']}").json() == project
     assert as_user(ana).clock_in(project["id"]).status_code == 200

@@ -203,7 +203,7 @@ def _make_correction_valid(case: Any, body: dict[str, Any]) -> None:
         if name.lower() == "if-match" and len(str(headers[name])) <= 200:
             headers[name] = "*"
     if case.query and re.fullmatch("[A-Za-z0-9_-]{1,200}", str(case.query.get("cursor"))):
-        key_counts = {"/audit": 3, "/presence": 4, "/time-entries": 2}
+        key_counts = {"/audit": 3, "/presence": 4, "/time-entries": 2, "/timesheets": 2}
         keys = next((count for part, count in key_counts.items() if part in case.path), 1)
         case.query.pop("skip", None)
         case.query["cursor"] = encode_cursor(int(utc_now().timestamp()), *[1] * (keys - 1))

@@ -52,7 +52,7 @@ def act(company, send):
 
 
 @pytest.fixture
-def assert_proven(database):
+def assert_digests(database):
     """Return a function that asserts that every locked timesheet has the entries of its digest, and no others."""
 
     def check():
@@ -75,7 +75,7 @@ def stored(people, company, website, hour, **fields):
 
 
 def test_of_twenty_approvals_and_twenty_rejections_at_once_one_decides(
-    people, company, website, act, assert_proven, database
+    people, company, website, act, assert_digests, database
 ):
     stored(people, company, website, 8)
     send_simultaneously([act("Ana", "submit")])
@@ -87,7 +87,7 @@ def test_of_twenty_approvals_and_twenty_rejections_at_once_one_decides(
     (decided,) = [answer.json() for answer in answers if answer.status_code == 200]
     refused = Counter(answer.json()["code"] for answer in answers if answer.status_code == 409)
     assert refused == {"timesheet_status_conflict": 39}
-    assert assert_proven() == [decided["status"]]
+    assert assert_digests() == [decided["status"]]
     with database.read_transaction() as session:
         locked = session.execute(select(ENTRY.c.timesheet_id)).scalar_one() is not None
     assert locked == (decided["status"] == "approved")
@@ -111,7 +111,7 @@ def corrections(people, company, website, send):
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_a_submission_and_corrections_at_once_leave_what_was_counted(
-    people, company, website, send, act, assert_proven, number
+    people, company, website, send, act, assert_digests, number
 ):
     calls = corrections(people, company, website, send)
 
@@ -119,11 +119,11 @@ def test_a_submission_and_corrections_at_once_leave_what_was_counted(
 
     refused = {answer.json()["code"] for answer in answers if answer.status_code >= 400}
     assert refused <= {"period_locked", "bulk_refused", "timesheet_status_conflict", "reason_required"}
-    assert assert_proven() == ["submitted"]
+    assert assert_digests() == ["submitted"]
 
 
 def test_corrections_between_submissions_and_withdrawals_find_the_week_open_or_locked(
-    people, company, website, send, act, assert_proven
+    people, company, website, send, act, assert_digests
 ):
     entry = stored(people, company, website, 1)
     texts = [{"description": f"Text {number}", "reason": "Typo"} for number in range(15)]
@@ -139,11 +139,11 @@ def test_corrections_between_submissions_and_withdrawals_find_the_week_open_or_l
 
     refused = {each.json()["code"] for of_client in answers for each in of_client if each.status_code >= 400}
     assert refused <= {"period_locked", "timesheet_status_conflict"}
-    assert len(assert_proven()) == 1
+    assert len(assert_digests()) == 1
 
 
 def test_a_submission_and_the_clock_out_of_the_last_open_entry_end_in_either_order(
-    people, company, website, send, act, assert_proven
+    people, company, website, send, act, assert_digests
 ):
     start = max(NOON.replace(hour=23), utc_now() - timedelta(hours=15))
     people.entry(company["Ana"], website, f"{start:%Y-%m-%d %H:%M}", None)
@@ -155,11 +155,11 @@ def test_a_submission_and_the_clock_out_of_the_last_open_entry_end_in_either_ord
     assert answers[1].status_code == 200, "no clock-out is ever refused by a period"
     codes = {answer.json()["code"] for answer in answers if answer.status_code != 200}
     assert codes <= {"timesheet_not_submittable", "timesheet_status_conflict"}
-    assert_proven()
+    assert_digests()
 
 
 def test_punches_go_on_while_weeks_are_submitted_and_rules_and_the_lock_date_move(
-    people, company, website, send, act, assert_proven
+    people, company, website, send, act, assert_digests
 ):
     stored(people, company, website, 1)
     body = {"project_id": website.id, "description": ""}
@@ -184,11 +184,11 @@ def test_punches_go_on_while_weeks_are_submitted_and_rules_and_the_lock_date_mov
     statuses = [Counter(answer.status_code for answer in of_client) for of_client in answers]
     assert statuses[0] == {200: 16}
     assert {status for of_client in statuses for status in of_client} <= {200, 201, 204, 409}
-    assert_proven()
+    assert_digests()
 
 
 def test_a_submission_and_a_rule_that_would_cut_its_week_exclude_each_other(
-    people, company, website, send, act, assert_proven, database
+    people, company, website, send, act, assert_digests, database
 ):
     stored(people, company, website, 1)
     rules = [FIRST + timedelta(days=n) for n in range(1, 5)]
@@ -207,7 +207,7 @@ def test_a_submission_and_a_rule_that_would_cut_its_week_exclude_each_other(
     )
 
     assert {answer.status_code for answer in answers} <= {200, 409, 422}
-    assert_proven()
+    assert_digests()
     with database.read_transaction() as session:
         sheets = session.execute(select(TIMESHEET.c["first_day", "last_day"])).all()
     changed = [day for day, answer in zip(rules, answers[1:], strict=False) if answer.status_code == 200]
@@ -216,7 +216,7 @@ def test_a_submission_and_a_rule_that_would_cut_its_week_exclude_each_other(
 
 
 def test_bulk_approvals_of_the_same_weeks_in_opposite_orders_meet_no_deadlock(
-    people, two_workers, bearer, send, assert_proven
+    people, two_workers, bearer, send, assert_digests
 ):
     mia, ada = people.manager("Max"), people.admin("Abe")
     team = [people.employee(f"Person {number}", manager=mia) for number in range(20)]
@@ -245,4 +245,4 @@ def test_bulk_approvals_of_the_same_weeks_in_opposite_orders_meet_no_deadlock(
 
     assert Counter(answer.status_code for answer in answers[:8]) == {200: 1, 409: 7}
     assert [answer.content for answer in answers[8:] if answer.status_code != 200] == []
-    assert assert_proven() == ["approved"] * 20
+    assert assert_digests() == ["approved"] * 20

@@ -49,6 +49,13 @@ async def _get_days(
     return Period(start_date, end_date)
 
 
+async def _get_optional_days(
+    start_date: Annotated[Day | None, Query(description="First day. If omitted, there is no first one.")] = None,
+    end_date: Annotated[Day | None, Query(description="Last day, inclusive. If omitted, there is no last one.")] = None,
+) -> Period:
+    return Period(start_date or FIRST_DAY, end_date or LAST_DAY)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list with a total, sorted by id."""
@@ -198,6 +205,7 @@ def set_as_of(response: Response, at: datetime) -> None:
 Now = Annotated[datetime, Depends(_get_now)]
 DateRange = Annotated[Period, Depends(_get_period)]
 Days = Annotated[Period, Depends(_get_days)]
+OptionalDays = Annotated[Period, Depends(_get_optional_days)]
 """Days without a time zone: periods of timesheets are named by their days, whatever the zone of their user."""
 PageDep = Annotated[Page, Depends(_get_page)]
 OptionalDateRange = Annotated[Period | None, Depends(_get_optional_period)]

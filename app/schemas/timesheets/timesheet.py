@@ -1,7 +1,6 @@
 """Timesheets, and the bodies of the actions on them."""
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -112,6 +111,4 @@ class TimesheetFilter:
 
     status: TimesheetStatus | None = None
     user_id: int | None = None
-    start_date: date | None = None
-    end_date: date | None = None
     include_indirect: bool = False

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
 
 from app.core.database.session import Session
 from app.core.pagination import MAX_ROWS_IN_MEMORY, decode_cursor, encode_cursor
@@ -12,7 +12,7 @@ from app.models.tables import AUDIT_EVENT, TIMESHEET, USER
 from app.models.timesheets import TimesheetStatus
 from app.schemas.audit import TimesheetHistoryItem
 from app.schemas.timesheets.timesheet import BlockingEntry, TimesheetDetail, TimesheetFilter, TimesheetRead
-from app.schemas.types import hours
+from app.schemas.types import FIRST_DAY, LAST_DAY, hours
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.errors import UserNotFound
@@ -25,6 +25,7 @@ from app.services.timesheets.errors import TimesheetNotFound
 from app.services.timesheets.periods import Rules, load_rules, period_from, periods_touching
 from app.services.timesheets.sheets import SHEETS, Owner, Rights, SheetValues
 
+ALL_DAYS = Period(FIRST_DAY, LAST_DAY)
 MAX_PERIODS = 400
 MAX_NAMED_ENTRIES = 100
 _Found = Sequence[tuple[SheetValues, Owner]]
@@ -42,7 +43,7 @@ def list_own(session: Session, actor: Actor, period: Period, *, at: datetime) ->
         if len(periods) > MAX_PERIODS:
             raise PeriodTooLong(f"More than {MAX_PERIODS} timesheets touch these days. Choose a shorter period.")
     owner = sheets.load_owner(session, actor.id)
-    query = select(TIMESHEET).where(TIMESHEET.c.user_id == actor.id, _touches(period.start, period.end))
+    query = select(TIMESHEET).where(TIMESHEET.c.user_id == actor.id, _touches(period))
     submitted = {row.first_day: sheets.values_from(row) for row in session.execute(query)}
     found = [
         (submitted.get(each.first_day) or sheets.unsubmitted(actor.id, each.first_day, each.last_day), owner)
@@ -52,14 +53,21 @@ def list_own(session: Session, actor: Actor, period: Period, *, at: datetime) ->
 
 
 def list_visible(
-    session: Session, actor: Actor, filters: TimesheetFilter, *, cursor: str | None, limit: int, at: datetime
+    session: Session,
+    actor: Actor,
+    filters: TimesheetFilter,
+    days: Period,
+    *,
+    cursor: str | None,
+    limit: int,
+    at: datetime,
 ) -> tuple[list[TimesheetRead], str | None]:
-    """Return a page of the submitted timesheets of others in sight, and the cursor of the next page.
+    """Return a page of the timesheets of others in sight that touch the days, and the cursor of the next page.
 
     Those of the status `submitted` come in the order of submission, others with the newest period first. Raises
     InvalidCursor.
     """
-    query = SHEETS.where(*_conditions(actor, filters)).limit(limit + 1)
+    query = SHEETS.where(*_conditions(actor, filters), _touches(days)).limit(limit + 1)
     if filters.status is TimesheetStatus.submitted:
         query = _after_submission(query, cursor)
     else:
@@ -148,13 +156,8 @@ def _period_of(sheet: SheetValues) -> PeriodOfUser:
     return PeriodOfUser(sheet["user_id"], sheet["first_day"], sheet["last_day"])
 
 
-def _touches(start: date | None, end: date | None) -> ColumnElement[bool]:
-    touches: ColumnElement[bool] = true()
-    if start is not None:
-        touches &= TIMESHEET.c.last_day >= start
-    if end is not None:
-        touches &= TIMESHEET.c.first_day <= end
-    return touches
+def _touches(days: Period) -> ColumnElement[bool]:
+    return and_(TIMESHEET.c.last_day >= days.start, TIMESHEET.c.first_day <= days.end)
 
 
 def _conditions(actor: Actor, filters: TimesheetFilter) -> Iterator[ColumnElement[bool]]:
@@ -165,7 +168,6 @@ def _conditions(actor: Actor, filters: TimesheetFilter) -> Iterator[ColumnElemen
         yield TIMESHEET.c.user_id.in_(visibility.team_ids(actor.id, include_indirect=False))
     if filters.status is not None:
         yield TIMESHEET.c.status == filters.status
-    yield _touches(filters.start_date, filters.end_date)
 
 
 def _after_submission(query: Select[Any], cursor: str | None) -> Select[Any]:

@@ -68,7 +68,7 @@ def load(session: Session, actor: Actor, *, include_indirect: bool, at: datetime
         unsubmitted, unsubmitted_total = _first(session, to_submit(session, users, periods, at=at))
     found = [(sheet_from(row), sheets.owner_from(row, row.owner_id)) for row in unsubmitted]
     waiting = TimesheetFilter(TimesheetStatus.submitted, include_indirect=include_indirect)
-    decide, _ = queries.list_visible(session, actor, waiting, cursor=None, limit=MAX_ITEMS, at=at)
+    decide, _ = queries.list_visible(session, actor, waiting, queries.ALL_DAYS, cursor=None, limit=MAX_ITEMS, at=at)
     return Todo.model_construct(
         as_of=at,
         running_long=[_entry_from(row) for row in running],

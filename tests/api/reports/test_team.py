@@ -52,7 +52,13 @@ def test_mia_sees_what_each_of_her_team_worked(people, as_user, mia, website):
         "id": first,
         "user_id": ana.id,
         "project_id": website.id,
-        "project": {"id": website.id, "name": "Website", "is_active": True, "created_at": _utc(website.created_at)},
+        "project": {
+            "id": website.id,
+            "name": "Website",
+            "is_active": True,
+            "created_at": _utc(website.created_at),
+            "code": None,
+        },
         "start_time": "2026-03-02T08:00:00Z",
         "end_time": "2026-03-02T12:00:00Z",
         "description": "Landing page",
@@ -61,6 +67,7 @@ def test_mia_sees_what_each_of_her_team_worked(people, as_user, mia, website):
         "version": 1,
         "created_at": "2026-03-02T08:00:00Z",
         "updated_at": "2026-03-02T08:00:00Z",
+        "timesheet_id": None,
     }
     assert (of_bob["employee"]["id"], of_bob["total_seconds"], of_bob["entries"]) == (bob.id, 0, [])
 

@@ -240,7 +240,7 @@ class TimesheetStory(Story):
             self._assert_rows(response.json(), model())
 
     def _assert_rows(self, rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-        assert [{name: row[name] for name in wanted} for row, wanted in zip(rows, expected, strict=True)] == expected
+        assert [{name: row[name] for name in entry} for row, entry in zip(rows, expected, strict=True)] == expected
 
     def _present_tile(self, person: Person) -> Tile:
         today = self.clock.now.astimezone(ZoneInfo(person.zone)).date()

@@ -37,7 +37,10 @@ class TestEntering:
         assert response.headers["ETag"] == '"1"'
         assert {name: entry[name] for name in body} == body
         assert (entry["user_id"], entry["time_zone"], entry["version"]) == (ana.id, "Europe/Berlin", 1)
-        assert as_user(ana).get(f"/time-entries/{entry['id']}").json() == entry | {"project": project_of(as_user(ana))}
+        assert as_user(ana).get(f"/time-entries/{entry['id']}").json() == entry | {
+            "project": project_of(as_user(ana)),
+            "can": ["change", "delete"],
+        }
 
     def test_an_offset_and_a_fraction_become_a_whole_utc_second(self, as_user, ana, website):
         start, end = NOW - timedelta(hours=30), hours_ago(29)

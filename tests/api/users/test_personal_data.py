@@ -42,8 +42,8 @@ class TestOwnData:
 
         assert answer.headers["Content-Type"] == "application/json"
         assert data.keys() == {
-            "exported_at", "user", "memberships", "entries", "events", "actions", "stored_responses", "sessions",
-            "api_tokens", "known_addresses", "refused_logins",
+            "exported_at", "user", "memberships", "entries", "timesheets", "events", "actions", "stored_responses",
+            "sessions", "api_tokens", "known_addresses", "refused_logins",
         }  # fmt: skip
         assert data["user"] == me.get("/auth/me").json()
         assert [project["id"] for project in data["memberships"]] == [secret.id]

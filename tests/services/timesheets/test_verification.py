@@ -1,4 +1,4 @@
-"""Limits of SQL by hand on locked entries, and the faults that `verify-audit` finds (rules: S4, R4)."""
+"""Limits of SQL by hand on locked entries, and the faults that `verify-audit` finds (rules: S6)."""
 
 import re
 

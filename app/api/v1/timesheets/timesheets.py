@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, Security
 
 from app.api.dependencies.authentication import UserTransactionRunner, require_manager, require_user
-from app.api.dependencies.parameters import CursorPageDep, Days, Now, PathId, set_as_of
+from app.api.dependencies.parameters import CursorPageDep, Days, Now, OptionalDays, PathId, set_as_of
 from app.api.dependencies.report_parameters import IncludeIndirect
 from app.api.http.response_headers import etag
 from app.api.openapi.error_responses import error_responses
@@ -42,27 +42,28 @@ async def list_my_timesheets(tx: UserTransaction, days: Days, now: Now, response
 @router.get(
     "",
     summary="List timesheets to decide on",
-    responses=error_responses(*ROLE_ERRORS, InvalidCursor),
+    responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, InvalidCursor),
 )
 async def list_timesheets(
     tx: ManagerTransaction,
     now: Now,
     page: CursorPageDep,
     response: Response,
+    days: OptionalDays,
     status: Annotated[TimesheetStatus | None, Query(description="Only timesheets with this status.")] = None,
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only timesheets of this user.")] = None,
-    start_date: Annotated[Day | None, Query(description="Only periods that end on this day or later.")] = None,
-    end_date: Annotated[Day | None, Query(description="Only periods that begin on this day or earlier.")] = None,
     include_indirect: IncludeIndirect = False,
 ) -> list[TimesheetRead]:
-    """Timesheets of your direct reports that were submitted at least once. With `include_indirect`, of all whom you may
-    see, except your own.
+    """Timesheets of your direct reports that touch these days and were submitted at least once. With
+    `include_indirect`, of all whom you may see, except your own.
 
     With `status=submitted`, the one that waits longest comes first, otherwise the newest period. `Link` has the next
     page.
     """
-    filters = TimesheetFilter(status, user_id, start_date, end_date, include_indirect)
-    found, next_cursor = await tx.report(queries.list_visible, filters, cursor=page.cursor, limit=page.limit, at=now)
+    filters = TimesheetFilter(status, user_id, include_indirect)
+    found, next_cursor = await tx.report(
+        queries.list_visible, filters, days, cursor=page.cursor, limit=page.limit, at=now
+    )
     page.set_headers(response, next_cursor)
     set_as_of(response, now)
     return found
