@@ -1,3 +1,3 @@
 """The Employee Time Tracking API: who worked when, exact to the second."""
 
-__version__ = "0.13.0"
+__version__ = "0.14.0"
