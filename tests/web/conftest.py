@@ -6,8 +6,9 @@ from tests.support.factories import PASSWORD
 from tests.web.browser import Tab, chromium, new_context
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Start Chromium for one module, because Playwright runs an event loop in this thread until it is stopped."""
     with chromium() as browser:
         yield browser
 

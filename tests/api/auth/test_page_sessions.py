@@ -1,4 +1,4 @@
-"""The page keeps its refresh token in a cookie that scripts can't read (threats 12, decision 48)."""
+"""The page keeps its refresh token in a cookie that scripts can't read (threats 12, decision 50)."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -66,6 +66,15 @@ def open_browser(server):
 @pytest.fixture
 def browser(open_browser, ana):
     return open_browser()
+
+
+def test_a_login_on_the_page_is_on_record_like_any_other(browser, server, ana):
+    audit_log = AuditLog(server.database)
+
+    assert browser.log_in().status_code == 200
+
+    (event,) = audit_log.new_events()
+    assert (event.action, event.actor_id, event.subject_id) == ("login:accept", ana.id, ana.id)
 
 
 def let_the_grace_time_pass(server):

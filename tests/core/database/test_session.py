@@ -1,4 +1,4 @@
-"""The ORM and statements on the Core connection (decision 48) are one transaction."""
+"""The ORM and statements on the Core connection (decision 52) are one transaction."""
 
 import pytest
 from sqlalchemy import event, func, insert, select

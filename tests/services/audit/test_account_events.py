@@ -21,6 +21,7 @@ ANOTHER = "another-lantern-17-harbour"
 IN_A_WEEK = f"{utc_now() + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
 CHANGES = [
     Change("Ana", "POST /auth/logout", "session:log_out", "{Ana}", "{session}"),
+    Change("Ana", "POST /auth/page/logout", "session:log_out", "{Ana}", "{session}"),
     Change("Ana", "DELETE /auth/sessions/{session}", "session:log_out", "{Ana}", "{session}"),
     Change("Ana", "DELETE /auth/sessions/{phone}", "session:end", "{Ana}", "{phone}"),
     Change("Ana", "DELETE /auth/sessions", "session:end_others", "{Ana}", None,
@@ -114,6 +115,7 @@ def test_every_operation_on_accounts_is_in_the_table():
         return (method, *(part for part in path.split("/") if not part.startswith("{")))
 
     covered = {plain(change.operation) for change in CHANGES} | {("POST", "", "auth", "totp", "confirm")}
+    covered |= {("POST", "", "auth", "page", "login")}  # its event: tests/api/auth/test_page_sessions.py
 
     assert {plain(operation) for operation in ACCOUNT_OPERATIONS} == covered
 

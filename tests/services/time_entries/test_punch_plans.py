@@ -1,4 +1,4 @@
-"""A punch on PostgreSQL is planned once per connection, by indexes (decision 48)."""
+"""A punch on PostgreSQL is planned once per connection, by indexes (decision 47)."""
 
 import pytest
 from sqlalchemy import text
