@@ -36,7 +36,8 @@ export function tokenUser() {
  * Call an operation. Return the body, or null without one. Throws Problem.
  * @param {string} method
  * @param {string} path below /api/v1, such as "projects"
- * @param {{query?: object, body?: object, form?: object, key?: string, version?: number, page?: boolean}} [options]
+ * @param {{query?: object, body?: object, form?: object, csv?: Blob, key?: string, version?: number,
+ *   page?: boolean}} [options]
  */
 export async function call(method, path, options = {}) {
   let response = await send(method, path, options);
@@ -76,16 +77,17 @@ function endSession(error) {
   throw error;
 }
 
-async function send(method, path, { query, body, form, key, version, page }) {
+async function send(method, path, { query, body, form, csv, key, version, page }) {
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value);
   const headers = {};
   if (page) headers["X-Requested-With"] = "page";
   if (accessToken) headers.Authorization = `Bearer ${accessToken}`;
   if (body) headers["Content-Type"] = "application/json";
+  if (csv) headers["Content-Type"] = "text/csv";
   if (key) headers["Idempotency-Key"] = key;
   if (version !== undefined) headers["If-Match"] = `"${version}"`;
-  const content = form ? new URLSearchParams(form) : body && JSON.stringify(body);
+  const content = csv ?? (form ? new URLSearchParams(form) : body && JSON.stringify(body));
   try {
     const signal = AbortSignal.timeout(TIMEOUT);
     const response = await fetch(url, { method, headers, body: content, signal, cache: "no-store" });

@@ -11,6 +11,7 @@ const PAGES = {
   clock: { load: () => import("./pages/clock.js"), icon: "clock" },
   time: { load: () => import("./pages/time.js"), icon: "calendar" },
   team: { load: () => import("./pages/team.js"), icon: "team", isShown: () => session.isManager() },
+  admin: { load: () => import("./pages/admin.js"), icon: "admin", isShown: () => session.isAdmin() },
   account: { load: () => import("./pages/account.js"), icon: "account" },
 };
 const LOGIN = { load: () => import("./pages/login.js") };

@@ -16,6 +16,10 @@ export function isManager() {
   return account.role !== "employee";
 }
 
+export function isAdmin() {
+  return account.role === "admin";
+}
+
 /** Go on with the login of an earlier visit or of another tab. Return the user, or null. */
 export async function restore() {
   if (!localStorage.getItem(HINT)) return null;

@@ -39,8 +39,8 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** Return the sentence of an error: ours by its code, else the one of the server. */
+/** Return the sentence of an error: ours by its code, with the facts that the error names, else the server's. */
 export function problemText(error) {
-  const own = texts[`problem.${error.code}`];
-  return own ?? error.detail ?? t("problem.unknown");
+  const key = `problem.${error.code}`;
+  return key in texts ? t(key, error) : error.detail ?? t("problem.unknown");
 }

@@ -13,13 +13,17 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser
 
-from app.core.config.settings import DEMO_PASSWORD
+from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD, DEMO_PASSWORD
 from tests.support.databases import SECRET_KEY
 from tests.support.server_process import TLS, Backend
 from tests.web.browser import DESKTOP, PHONE, Tab, chromium, new_context
 
 MANAGER, EMPLOYEE = "ben.becker@example.com", "carla.costa@example.com"
-ROUTES = ("clock", "time/week", "time/month", "team", "account")
+ROUTES = {
+    (MANAGER, DEMO_PASSWORD): ("clock", "time/week", "time/month", "team", "account"),
+    (DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD): ("admin/users", "admin/projects", "admin/timesheets"),
+}
+"""The pages by the credentials of who sees them."""
 LOOKS: dict[str, dict[str, Any]] = {
     "phone-light-en": {"viewport": PHONE, "color_scheme": "light"},
     "phone-dark-de": {"viewport": PHONE, "color_scheme": "dark", "locale": "de-DE"},
@@ -56,18 +60,19 @@ def _clock_in(api: str) -> None:
 
 
 def _photograph(browser: Browser, base_url: str, folder: Path, look: str, options: dict[str, Any]) -> None:
-    context = new_context(browser, **options)
-    tab = Tab(context, base_url).open()
-    tab.page.locator("h1").wait_for()
-    tab.page.screenshot(path=folder / f"{look}-login.png", full_page=True)
-    tab.log_in(MANAGER, DEMO_PASSWORD)
-    for route in ROUTES:
-        tab.open(route)
-        tab.page.locator("main:not([aria-busy])").wait_for()
-        tab.page.screenshot(path=folder / f"{look}-{route.replace('/', '-')}.png", full_page=True)
-    context.close()
-    for error in tab.errors:
-        sys.stdout.write(f"{look}: {error}\n")
+    for (email, password), routes in ROUTES.items():
+        context = new_context(browser, **options)
+        tab = Tab(context, base_url).open()
+        tab.page.locator("h1").wait_for()
+        tab.page.screenshot(path=folder / f"{look}-login.png", full_page=True)
+        tab.log_in(email, password)
+        for route in routes:
+            tab.open(route)
+            tab.page.locator("main:not([aria-busy])").wait_for()
+            tab.page.screenshot(path=folder / f"{look}-{route.replace('/', '-')}.png", full_page=True)
+        context.close()
+        for error in tab.errors:
+            sys.stdout.write(f"{look}: {error}\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from tests.support.factories import PASSWORD
 from tests.web.browser import PHONE
 
 pytestmark = pytest.mark.system
-ROUTES = ("clock", "time/week", "time/month", "team", "account")
+ROUTES = (
+    "clock", "time/week", "time/month", "team", "admin/users", "admin/projects", "admin/timesheets", "account",
+)  # fmt: skip
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = """rules => axe.run(document, {runOnly: rules}).then(found => found.passes.length < 10 ? ['too few rules'] :
     found.violations.map(
@@ -17,6 +19,12 @@ RUN = """rules => axe.run(document, {runOnly: rules}).then(found => found.passes
 @pytest.fixture(scope="module")
 def axe():
     return (Tools().folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.fixture
+def mia(people):
+    """Mia is an admin here, so she sees every page."""
+    return people.admin("Mia")
 
 
 @pytest.fixture

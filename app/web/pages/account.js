@@ -4,6 +4,8 @@ import { call } from "../api.js";
 import { fill, h } from "../dom.js";
 import { field, form } from "../parts/form.js";
 import { checkRepeated, newPasswordFields } from "../parts/new-password.js";
+import { card } from "../parts/panels.js";
+import { zoneField } from "../parts/zone-field.js";
 import { changeAccount, changePassword, logOut, user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant } from "../time.js";
@@ -32,22 +34,13 @@ export async function render({ reload }) {
   };
 }
 
-function card(title, ...content) {
-  return h("section", { class: "card" }, h("h2", {}, t(title)), content);
-}
-
 function zoneForm() {
-  const zones = [...new Set([...Intl.supportedValuesOf("timeZone"), user().time_zone, "UTC"])].sort();
-  const options = zones.map((zone) => [zone, zone.replaceAll("_", " ")]);
   const said = h("p", { class: "message", role: "status" });
-  const content = field("time_zone", t("account.zone"), {
-    kind: "select", options, value: user().time_zone, hint: t("account.zone_hint"),
-  });
   const submit = async ({ time_zone }) => {
     await changeAccount({ time_zone });
     fill(said, t("saved"));
   };
-  return [form([content], { label: t("save"), submit, kind: "" }), said];
+  return [form([zoneField(user().time_zone, t("account.zone_hint"))], { label: t("save"), submit, kind: "" }), said];
 }
 
 function passwordForm(reload) {

@@ -2,7 +2,7 @@
 
 import { call } from "../api.js";
 import { announce, h } from "../dom.js";
-import { field, form, openDialog } from "../parts/form.js";
+import { field, form, formDialog, itemButton } from "../parts/form.js";
 import { emptyPanel } from "../parts/panels.js";
 import { user } from "../session.js";
 import { t } from "../text.js";
@@ -71,24 +71,20 @@ function item(sheet, index, reload) {
     h("label", {}, box, h("span", {}, h("strong", {}, sheet.user_name), ` ${days}`)),
     h("p", { class: "quiet" }, t("sheet.sum", { length: spellLength(sheet.total_seconds), entries: sheet.entries }),
       " ", t("sheet.submitted_at", { at: formatInstant(sheet.submitted_at, user().time_zone) })),
-    sheet.can.includes("reject") && h("p", { class: "actions small" }, h(
-      "button", { type: "button", class: "link", onclick: reject, "aria-label": `${t("team.reject")}: ${sheet.user_name}` },
-      t("team.reject"),
+    sheet.can.includes("reject") && h("p", { class: "actions small" }, itemButton(
+      t("team.reject"), sheet.user_name, reject,
     )),
   );
 }
 
 function rejectSheet(sheet, days, reload) {
-  openDialog(t("team.reject_title", { name: sheet.user_name, days }), (close, cancel) => form(
-    [field("comment", t("team.comment"), { required: true, maxlength: 500, hint: t("team.comment_hint") })],
-    {
-      label: t("team.reject"), kind: "danger", others: [cancel],
-      submit: async ({ comment }) => {
-        const path = `timesheets/${sheet.user_id}/${sheet.first_day}/reject`;
-        await call("POST", path, { body: { comment }, version: sheet.version });
-        close();
-        await reload();
-      },
-    },
-  ));
+  const comment = field("comment", t("team.comment"), {
+    required: true, maxlength: 500, hint: t("team.comment_hint"),
+  });
+  formDialog(t("team.reject_title", { name: sheet.user_name, days }), [comment], {
+    label: t("team.reject"), kind: "danger", done: reload,
+    submit: (body) => call("POST", `timesheets/${sheet.user_id}/${sheet.first_day}/reject`, {
+      body, version: sheet.version,
+    }),
+  });
 }

@@ -6,7 +6,7 @@ import { h } from "../dom.js";
 import { entryList } from "../parts/entry-list.js";
 import { addEntry } from "../parts/entry-form.js";
 import { icon } from "../parts/icons.js";
-import { emptyPanel } from "../parts/panels.js";
+import { choice, emptyPanel } from "../parts/panels.js";
 import { timesheetList } from "../parts/timesheets.js";
 import { user } from "../session.js";
 import { t } from "../text.js";
@@ -51,15 +51,14 @@ function head(unit, day, first, last, today) {
   const step = (to, glyph, label) => h(
     "a", { class: "button round", href: `#/time/${unit}/${to}`, "aria-label": label }, icon(glyph),
   );
-  const choice = (each) => h(
-    "a", { href: `#/time/${each}/${day}`, "aria-current": each === unit && "true" }, t(`time.${each}`),
-  );
   return h(
     "div", { class: "head" },
     h("h1", { tabindex: "-1" }, name),
     h(
       "div", { class: "row" },
-      h("p", { class: "choice" }, choice("week"), choice("month")),
+      choice([
+        [`time/week/${day}`, t("time.week")], [`time/month/${day}`, t("time.month")],
+      ], `time/${unit}/${day}`),
       h(
         "p", { class: "steps" }, step(before, "left", t("time.before")),
         h("a", { class: "button", href: `#/time/${unit}/${today}` }, t("time.today")),

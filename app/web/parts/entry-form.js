@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { user } from "../session.js";
 import { t } from "../text.js";
 import { fromInput, toInput } from "../time.js";
-import { field, form, openDialog } from "./form.js";
+import { field, formDialog } from "./form.js";
 
 /** Read the projects that may be booked, with the one of the entry even if it is archived. */
 export async function readProjects(also) {
@@ -64,32 +64,21 @@ export async function correctEntry({ entry, values = {}, done, note }) {
 }
 
 function show(title, { projects, zone, values, submit, done, note, reasonIsRequired, mayStayOpen = false }) {
-  openDialog(title, (close, cancel) => [
+  const content = [
     note && h("p", {}, note),
-    form(
-      [
-        projectField(projects, values.project_id),
-        h(
-          "div", { class: "pair" },
-          timeField("start", t("entry.start"), values.start && toInput(values.start, zone), true),
-          timeField("end", t("entry.end"), values.end && toInput(values.end, zone), !mayStayOpen),
-        ),
-        zone !== user().time_zone && h("p", { class: "hint" }, t("entry.zone", { zone })),
-        descriptionField(values.description),
-        field("reason", t("entry.reason"), {
-          value: values.reason ?? "", maxlength: 500, required: reasonIsRequired, hint: t("entry.reason_hint"),
-        }),
-      ],
-      {
-        label: t("save"), others: [cancel],
-        submit: async (given) => {
-          await submit(given);
-          close();
-          await done();
-        },
-      },
+    projectField(projects, values.project_id),
+    h(
+      "div", { class: "pair" },
+      timeField("start", t("entry.start"), values.start && toInput(values.start, zone), true),
+      timeField("end", t("entry.end"), values.end && toInput(values.end, zone), !mayStayOpen),
     ),
-  ]);
+    zone !== user().time_zone && h("p", { class: "hint" }, t("entry.zone", { zone })),
+    descriptionField(values.description),
+    field("reason", t("entry.reason"), {
+      value: values.reason ?? "", maxlength: 500, required: reasonIsRequired, hint: t("entry.reason_hint"),
+    }),
+  ];
+  formDialog(title, content, { label: t("save"), submit, done });
 }
 
 export function projectField(projects, chosen) {

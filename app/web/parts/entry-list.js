@@ -6,7 +6,7 @@ import { user } from "../session.js";
 import { t } from "../text.js";
 import { dayOf, formatDay, formatInstant, formatLength, formatTime } from "../time.js";
 import { correctEntry } from "./entry-form.js";
-import { field, form, openDialog } from "./form.js";
+import { field, formDialog, itemButton, openDialog } from "./form.js";
 import { icon } from "./icons.js";
 import { errorLine } from "./panels.js";
 
@@ -46,9 +46,7 @@ function badges(entry) {
 }
 
 function actions(entry, times, reload) {
-  const button = (key, onclick) => h(
-    "button", { type: "button", class: "link", onclick, "aria-label": `${t(key)}: ${times}` }, t(key),
-  );
+  const button = (key, onclick) => itemButton(t(key), times, onclick);
   return [
     entry.can?.includes("change") && button("entry.correct_short", () => correctEntry({ entry, done: reload })),
     entry.can?.includes("delete") && button("entry.delete", () => deleteEntry(entry, times, reload)),
@@ -57,17 +55,14 @@ function actions(entry, times, reload) {
 }
 
 function deleteEntry(entry, times, reload) {
-  openDialog(t("entry.delete_title"), (close, cancel) => [
+  const content = [
     h("p", {}, t("entry.delete_question", { times, project: entry.project.name })),
-    form([field("reason", t("entry.reason"), { required: true, maxlength: 500, hint: t("entry.reason_hint") })], {
-      label: t("entry.delete"), kind: "danger", others: [cancel],
-      submit: async ({ reason }) => {
-        await call("DELETE", `time-entries/${entry.id}`, { query: { reason }, version: entry.version });
-        close();
-        await reload();
-      },
-    }),
-  ]);
+    field("reason", t("entry.reason"), { required: true, maxlength: 500, hint: t("entry.reason_hint") }),
+  ];
+  formDialog(t("entry.delete_title"), content, {
+    label: t("entry.delete"), kind: "danger", done: reload,
+    submit: ({ reason }) => call("DELETE", `time-entries/${entry.id}`, { query: { reason }, version: entry.version }),
+  });
 }
 
 async function showHistory(entry, times) {

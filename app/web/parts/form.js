@@ -55,6 +55,28 @@ export function setBusy(button, isBusy) {
 }
 
 /**
+ * A dialog with a form. It closes when `submit` has succeeded, and `done` gets its result. An error is shown in it.
+ * @param {string} title
+ * @param {any[]} content
+ * @param {{label: string, submit: (values: any) => Promise<any>, done: (result: any) => any, kind?: string}} options
+ */
+export function formDialog(title, content, { label, submit, done, kind }) {
+  openDialog(title, (close, cancel) => form(content, {
+    label, kind, others: [cancel],
+    submit: async (values) => {
+      const result = await submit(values);
+      close();
+      await done(result);
+    },
+  }));
+}
+
+/** A button of an item in a list. `about` says to a screen reader to which item it belongs. */
+export function itemButton(label, about, onclick) {
+  return h("button", { type: "button", class: "link", onclick, "aria-label": `${label}: ${about}` }, label);
+}
+
+/**
  * Show a dialog, and return its element. Escape and "Cancel" close it; the focus then returns to where it was.
  * @param {string} title
  * @param {(close: () => void, cancel: any) => any} content gets a function that closes it, and a button that does too

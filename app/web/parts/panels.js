@@ -27,6 +27,18 @@ export function errorLine(error) {
   return h("p", { class: "message bad", role: "alert" }, icon("alert"), h("span", {}, problemText(error)));
 }
 
+/** A part of a page. Its heading is the text of a key. */
+export function card(title, ...content) {
+  return h("section", { class: "card" }, h("h2", {}, t(title)), content);
+}
+
+/** The parts of a page beside each other, as links. `items` are pairs of the address behind # and a text. */
+export function choice(items, current) {
+  return h("p", { class: "choice" }, items.map(([address, text]) => h(
+    "a", { href: `#/${address}`, "aria-current": address === current && "true" }, text,
+  )));
+}
+
 export function emptyPanel(text, ...actions) {
   return h("div", { class: "panel empty" }, icon("empty"), h("p", {}, text), actions);
 }
