@@ -1,17 +1,19 @@
-/** The own account: time zone, password, login sessions, own data, log out. */
+/** The own account: time zone, password, second factor, login sessions, API tokens, own data, log out. */
 
 import { call } from "../api.js";
 import { fill, h } from "../dom.js";
-import { field, form } from "../parts/form.js";
-import { checkRepeated, newPasswordFields } from "../parts/new-password.js";
+import { tokenList } from "../parts/api-tokens.js";
+import { form } from "../parts/form.js";
+import { checkRepeated, currentPasswordField, newPasswordFields } from "../parts/new-password.js";
 import { card } from "../parts/panels.js";
+import { secondFactor } from "../parts/second-factor.js";
 import { zoneField } from "../parts/zone-field.js";
 import { changeAccount, changePassword, logOut, user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant } from "../time.js";
 
 export async function render({ reload }) {
-  const sessions = await call("GET", "auth/sessions");
+  const [factor, lists] = await Promise.all([call("GET", "auth/totp"), readLists()]);
   const { first_name, last_name, email } = user();
   const leave = async () => {
     await logOut();
@@ -24,14 +26,28 @@ export async function render({ reload }) {
         h("div", {}, h("h1", { tabindex: "-1" }, `${first_name} ${last_name}`), h("p", { class: "quiet" }, email)),
         form([], { label: t("logout"), submit: leave, kind: "" }),
       ),
-      card("account.zone_title", zoneForm()),
-      card("account.password_title", passwordForm(reload)),
-      card("account.sessions_title", sessionList(sessions, reload)),
-      card("account.data_title", h("p", {}, t("account.data")), form([], {
-        label: t("account.download"), submit: download, kind: "",
-      })),
+      lists && [card("account.zone_title", zoneForm()), card("account.password_title", passwordForm(reload))],
+      card("factor.title", secondFactor(factor, reload)),
+      lists && [
+        card("account.sessions_title", sessionList(lists.sessions, reload)),
+        card("token.title", tokenList(lists.tokens, reload)),
+        card("account.data_title", h("p", {}, t("account.data")), form([], {
+          label: t("account.download"), submit: download, kind: "",
+        })),
+      ],
     ],
   };
+}
+
+/** Read the lists of the page, or nothing if the user must add a second factor before anything else. */
+async function readLists() {
+  try {
+    const [sessions, tokens] = await Promise.all([call("GET", "auth/sessions"), call("GET", "auth/api-tokens")]);
+    return { sessions, tokens };
+  } catch (error) {
+    if (error.code === "second_factor_required") return null;
+    throw error;
+  }
 }
 
 function zoneForm() {
@@ -44,15 +60,12 @@ function zoneForm() {
 }
 
 function passwordForm(reload) {
-  const current = field("current_password", t("password.current"), {
-    kind: "password", autocomplete: "current-password", required: true, maxlength: 512,
-  });
   const submit = async (values) => {
     checkRepeated(values);
     await changePassword({ current_password: values.current_password, new_password: values.new_password });
     await reload();
   };
-  return form([current, newPasswordFields()], { label: t("password.submit"), submit, kind: "" });
+  return form([currentPasswordField(), newPasswordFields()], { label: t("password.submit"), submit, kind: "" });
 }
 
 function sessionList(sessions, reload) {

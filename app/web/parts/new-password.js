@@ -1,8 +1,14 @@
-/** The fields of a new password, which is typed twice. */
+/** The fields of passwords: the current one, and a new one, which is typed twice. */
 
 import { field } from "./form.js";
 import { Problem } from "../api.js";
 import { t } from "../text.js";
+
+export function currentPasswordField() {
+  return field("current_password", t("password.current"), {
+    kind: "password", autocomplete: "current-password", required: true, maxlength: 512,
+  });
+}
 
 export function newPasswordFields() {
   const options = { kind: "password", autocomplete: "new-password", required: true, minlength: 12, maxlength: 128 };
