@@ -1,32 +1,42 @@
-/** The team: who is clocked in, and the timesheets that wait for a decision. For managers and admins. */
+/** The team: who is clocked in, the timesheets that wait for a decision, and the time of each user. For managers. */
 
 import { call } from "../api.js";
 import { announce, h } from "../dom.js";
-import { field, form, formDialog, itemButton } from "../parts/form.js";
-import { emptyPanel } from "../parts/panels.js";
+import { decisions } from "../parts/decisions.js";
+import { form } from "../parts/form.js";
+import { pagedList } from "../parts/paged-list.js";
+import { card, emptyPanel } from "../parts/panels.js";
+import { personOf } from "../parts/person.js";
 import { user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant, formatLength, formatRange, formatTime, spellLength } from "../time.js";
 
-export async function render({ reload }) {
+export async function render({ rest, reload }) {
+  return { content: /^\d+$/.test(rest[0] ?? "") ? await personOf(rest, reload) : await overview(reload) };
+}
+
+async function overview(reload) {
   const query = { limit: 200 };
-  const [present, waiting] = await Promise.all([
+  const [present, waiting, users] = await Promise.all([
     call("GET", "reports/presence", { query }),
     call("GET", "timesheets", { query: { ...query, status: "submitted", include_indirect: true } }),
+    pagedList("team", "", userLink, t("list.nothing_found")),
   ]);
-  return {
-    content: [
-      h("h1", { tabindex: "-1" }, t("team.title")),
-      h(
-        "section", { class: "card" }, h("h2", {}, t("team.present", { count: present.length })),
-        present.length > 0 ? presenceTable(present) : emptyPanel(t("team.nobody")),
-      ),
-      h(
-        "section", { class: "card" }, h("h2", {}, t("team.waiting")),
-        waiting.length > 0 ? approval(waiting, reload) : emptyPanel(t("team.nothing_waits")),
-      ),
-    ],
-  };
+  return [
+    h("h1", { tabindex: "-1" }, t("team.title")),
+    h(
+      "section", { class: "card" }, h("h2", {}, t("team.present", { count: present.length })),
+      present.length > 0 ? presenceTable(present) : emptyPanel(t("team.nobody")),
+    ),
+    card("team.waiting", waiting.length > 0 ? approval(waiting, reload) : emptyPanel(t("team.nothing_waits"))),
+    card("team.users", users),
+  ];
+}
+
+function userLink({ id, first_name, last_name, is_active }) {
+  const link = h("a", { class: "link", href: `#/team/${id}` }, `${first_name} ${last_name}`);
+  const badge = !is_active && h("span", { class: "badge warn" }, t("admin.deactivated"));
+  return h("li", { class: "waiting" }, h("p", {}, link, badge));
 }
 
 function presenceTable(present) {
@@ -43,6 +53,11 @@ function presenceTable(present) {
     "table", {}, h("thead", {}, h("tr", {}, heads.map((key) => h("th", { scope: "col" }, t(key))))),
     h("tbody", {}, rows),
   ));
+}
+
+function lookLink({ user_id: id, user_name: name, first_day: day }) {
+  const label = t("team.look");
+  return h("a", { class: "link", href: `#/team/${id}/week/${day}`, "aria-label": `${label}: ${name}` }, label);
 }
 
 /** All that are ticked are approved at once, all or none. Each can be rejected with a comment. */
@@ -65,26 +80,11 @@ function item(sheet, index, reload) {
     type: "checkbox", name: `sheet-${index}`, checked: sheet.can.includes("approve"),
     disabled: !sheet.can.includes("approve"),
   });
-  const reject = () => rejectSheet(sheet, days, reload);
   return h(
     "li", { class: "waiting" },
     h("label", {}, box, h("span", {}, h("strong", {}, sheet.user_name), ` ${days}`)),
     h("p", { class: "quiet" }, t("sheet.sum", { length: spellLength(sheet.total_seconds), entries: sheet.entries }),
       " ", t("sheet.submitted_at", { at: formatInstant(sheet.submitted_at, user().time_zone) })),
-    sheet.can.includes("reject") && h("p", { class: "actions small" }, itemButton(
-      t("team.reject"), sheet.user_name, reject,
-    )),
+    h("p", { class: "actions small" }, decisions(sheet, reload), lookLink(sheet)),
   );
-}
-
-function rejectSheet(sheet, days, reload) {
-  const comment = field("comment", t("team.comment"), {
-    required: true, maxlength: 500, hint: t("team.comment_hint"),
-  });
-  formDialog(t("team.reject_title", { name: sheet.user_name, days }), [comment], {
-    label: t("team.reject"), kind: "danger", done: reload,
-    submit: (body) => call("POST", `timesheets/${sheet.user_id}/${sheet.first_day}/reject`, {
-      body, version: sheet.version,
-    }),
-  });
 }

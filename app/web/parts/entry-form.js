@@ -16,11 +16,13 @@ export async function readProjects(also) {
 
 /**
  * Add time that was not clocked. `values` fill the form in: start, end (instants), project_id, description, reason.
- * @param {{values: any, done: () => void, note?: string}} options
+ * For another user as `owner` the API wants a reason.
+ * @param {{values: any, done: () => void, note?: string, owner?: any}} options
  */
-export async function addEntry({ values, done, note }) {
+export async function addEntry({ values, done, note, owner = user() }) {
   const projects = await readProjects();
-  const zone = user().time_zone;
+  const zone = owner.time_zone;
+  const isOwn = owner.id === user().id;
   const key = crypto.randomUUID();
   const submit = async (given) => {
     await call("POST", "time-entries", {
@@ -28,11 +30,11 @@ export async function addEntry({ values, done, note }) {
       body: {
         project_id: Number(given.project_id), description: given.description,
         start_time: fromInput(given.start, zone), end_time: fromInput(given.end, zone),
-        ...(given.reason ? { reason: given.reason } : {}),
+        ...(given.reason ? { reason: given.reason } : {}), ...(!isOwn && { user_id: owner.id }),
       },
     });
   };
-  show(t("entry.add"), { projects, zone, values, submit, done, note, reasonIsRequired: false });
+  show(t("entry.add"), { projects, zone, values, submit, done, note, reasonIsRequired: !isOwn });
 }
 
 /** Correct an entry. Only what has changed is sent, with the version that was read. */

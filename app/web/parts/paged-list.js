@@ -36,7 +36,7 @@ export async function pagedList(path, search, row, empty) {
   const submit = async () => {
     const count = list.children.length;
     add(await read(count));
-    list.children[count]?.querySelector("button")?.focus();
+    list.children[count]?.querySelector("button, a")?.focus();
   };
   const more = form([], { label: t("list.more"), submit, kind: "" });
   add(first);

@@ -2,8 +2,10 @@
 
 import { call } from "../api.js";
 import { h } from "../dom.js";
+import { user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant, formatRange, formatTime, spellLength } from "../time.js";
+import { decisions } from "./decisions.js";
 import { correctEntry } from "./entry-form.js";
 import { form } from "./form.js";
 
@@ -27,7 +29,11 @@ export async function timesheetList(sheets, entries, today, reload) {
 
 /** True if the user is expected to submit it now. */
 function isDue(sheet, today) {
-  return sheet.last_day < today && (sheet.status === "open" || sheet.status === "rejected");
+  return isOwn(sheet) && sheet.last_day < today && (sheet.status === "open" || sheet.status === "rejected");
+}
+
+function isOwn(sheet) {
+  return sheet.user_id === user().id;
 }
 
 function pathOf(sheet) {
@@ -48,7 +54,8 @@ function item(sheet, entries, reload) {
       }))),
     sheet.comment && h("p", { class: "comment" }, t("sheet.comment", { comment: sheet.comment })),
     blocking(sheet, entries, reload),
-    ownActions(sheet).map((action) => act(sheet, action, reload)),
+    isOwn(sheet) ? ownActions(sheet).map((action) => act(sheet, action, reload))
+      : h("p", { class: "actions small" }, decisions(sheet, reload)),
   );
 }
 

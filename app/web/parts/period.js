@@ -1,0 +1,88 @@
+/** A week or a month of a user: hours, entries and timesheets. The address has the unit and a day. */
+
+import { call } from "../api.js";
+import { bars } from "../chart.js";
+import { h } from "../dom.js";
+import { user } from "../session.js";
+import { t } from "../text.js";
+import {
+  addDays, dayOf, formatDay, formatRange, fromInput, nextMonth, now, rangeAround, spellLength,
+} from "../time.js";
+import { addEntry } from "./entry-form.js";
+import { entryList } from "./entry-list.js";
+import { icon } from "./icons.js";
+import { choice, emptyPanel } from "./panels.js";
+import { timesheetList } from "./timesheets.js";
+
+const DAY = /^20\d\d-\d\d-\d\d$/;
+
+/**
+ * @param {any} owner the user whose time it is: `id`, `time_zone`, and names
+ * @param {string} route of the page, behind which the unit and the day stand
+ */
+export async function periodOf(owner, route, [givenUnit, givenDay = ""], reload) {
+  const today = dayOf(now(), owner.time_zone);
+  const unit = givenUnit === "month" ? "month" : "week";
+  const day = DAY.test(givenDay) ? givenDay : today;
+  const [first, last] = rangeAround(day, unit);
+  const [{ total_seconds: total, rows }, entries, sheets] = await read(owner, { start_date: first, end_date: last });
+  const days = rows.map((each) => ({ ...each, date: each.day }));
+  return [
+    head(owner, { route, unit, day, first, last, today }),
+    h(
+      "section", { class: "card" },
+      h("p", { class: "total" }, h("strong", {}, spellLength(total)), " ", t(`time.in_${unit}`)),
+      bars(days, today),
+    ),
+    await timesheetList(sheets, entries, today, reload),
+    h(
+      "section", { class: "card" },
+      h("div", { class: "row" }, h("h2", {}, t("time.entries")), addButton(owner, first, last, today, reload)),
+      entries.length > 0 ? entryList(entries, days, reload) : emptyPanel(t("time.empty")),
+    ),
+  ];
+}
+
+/** Of the own timesheets, those that were never submitted are listed too. */
+function read({ id }, days) {
+  const isOwn = id === user().id;
+  return Promise.all([
+    call("GET", "reports/summary", { query: { ...days, user_id: id, group_by: "day", fill: true } }),
+    call("GET", "time-entries", { query: { ...days, user_id: id, can: true, limit: 1000 } }),
+    isOwn ? call("GET", "timesheets/me", { query: days })
+      : call("GET", "timesheets", { query: { ...days, user_id: id, include_indirect: true, limit: 200 } }),
+  ]);
+}
+
+function head(owner, { route, unit, day, first, last, today }) {
+  const name = unit === "month"
+    ? formatDay(first, { month: "long", year: "numeric" }) : formatRange(first, last);
+  const before = unit === "month" ? addDays(first, -1) : addDays(first, -7);
+  const after = unit === "month" ? nextMonth(first) : addDays(first, 7);
+  const step = (to, glyph, label) => h(
+    "a", { class: "button round", href: `#/${route}/${unit}/${to}`, "aria-label": label }, icon(glyph),
+  );
+  const units = [[`${route}/week/${day}`, t("time.week")], [`${route}/month/${day}`, t("time.month")]];
+  return h(
+    "div", { class: "head" },
+    owner.id === user().id ? h("h1", { tabindex: "-1" }, name) : h(
+      "div", {}, h("h1", { tabindex: "-1" }, `${owner.first_name} ${owner.last_name}`),
+      h("p", { class: "quiet" }, name),
+    ),
+    h(
+      "div", { class: "row" }, choice(units, `${route}/${unit}/${day}`),
+      h(
+        "p", { class: "steps" }, step(before, "left", t("time.before")),
+        h("a", { class: "button", href: `#/${route}/${unit}/${today}` }, t("time.today")),
+        step(after, "right", t("time.after")),
+      ),
+    ),
+  );
+}
+
+function addButton(owner, first, last, today, reload) {
+  const day = today >= first && today <= last ? today : first;
+  const start = fromInput(`${day}T08:00`, owner.time_zone);
+  const add = () => addEntry({ values: { start }, done: reload, owner });
+  return h("button", { type: "button", class: "primary", onclick: add }, t("entry.add"));
+}
