@@ -1,4 +1,4 @@
-"""What admins set up on the page: users, projects, and the periods of timesheets."""
+"""Administration on the page: users, projects, and the periods of timesheets."""
 
 from datetime import timedelta
 

@@ -44,7 +44,8 @@ def csv_file(*rows, header=HEADER):
 
 
 def send(caller, content, **params):
-    return caller.post("/admin/users/import", content=content, headers=CSV, params=params)
+    """Send a file. The largest ones take seconds while coverage is measured on a busy machine."""
+    return caller.post("/admin/users/import", content=content, headers=CSV, params=params, timeout=30)
 
 
 def refused(caller, content):
