@@ -60,32 +60,29 @@ class _Days:
     def timesheet_of(self, day: date) -> Row[Any] | None:
         return next((sheet for sheet in self.timesheets if sheet.first_day <= day <= sheet.last_day), None)
 
+    def locked_timesheet_of(self, day: date) -> Row[Any] | None:
+        sheet = self.timesheet_of(day)
+        return sheet if sheet is not None and sheet.status in LOCKED else None
+
 
 def day_of(start: datetime, zone: str) -> date:
     """Return the local day to which an entry counts, with its start and its time zone."""
     return local_day(int(start.timestamp()), zone)
 
 
-def check(session: Session, user_id: int, *days: date) -> None:
-    """Raise PeriodLocked if one of these days is locked for the user. The user's row must be locked.
+def check(session: Session, user_id: int, day: date) -> None:
+    """Raise PeriodLocked if the day is locked for the user. The user's row must be locked.
 
     The lock date and the rules do not change until the commit. The days of a user are read once in a transaction.
     """
-    locked = _days(session, user_id)
-    for day in days:
-        sheet = locked.timesheet_of(day)
-        if sheet is not None and sheet.status in LOCKED:
-            raise PeriodLocked(
-                f"The timesheet from {sheet.first_day} is {sheet.status}. {_WAYS_OUT[sheet.status]}",
-                first_day=str(sheet.first_day),
-                last_day=str(sheet.last_day),
-                timesheet_status=sheet.status,
-            )
-        if locked.before_day is not None and day < locked.before_day:
-            raise PeriodLocked(
-                f"Days before {locked.before_day} are locked for payroll. Ask an admin.",
-                before_day=str(locked.before_day),
-            )
+    days = _days(session, user_id)
+    if (sheet := days.locked_timesheet_of(day)) is not None:
+        detail = f"The timesheet from {sheet.first_day} is {sheet.status}. {_WAYS_OUT[sheet.status]}"
+        raise PeriodLocked(detail, **_facts(sheet))
+    if days.before_day is not None and day < days.before_day:
+        raise PeriodLocked(
+            f"Days before {days.before_day} are locked for payroll. Ask an admin.", before_day=str(days.before_day)
+        )
 
 
 def is_returned(session: Session, user_id: int, day: date) -> bool:
@@ -99,14 +96,12 @@ def check_present_day(session: Session, user_id: int, zone: str, *, at: datetime
 
     A punch would then book on a locked day. Call it where a user gets another time zone, or is activated.
     """
-    sheet = _days(session, user_id).timesheet_of(day_of(at, zone))
-    if sheet is not None and sheet.status in LOCKED:
+    sheet = _days(session, user_id).locked_timesheet_of(day_of(at, zone))
+    if sheet is not None:
         raise TimesheetLocked(
             f"Today would be in the timesheet from {sheet.first_day}, which is {sheet.status}. "
             "Reject or reopen it first.",
-            first_day=str(sheet.first_day),
-            last_day=str(sheet.last_day),
-            timesheet_status=sheet.status,
+            **_facts(sheet),
         )
 
 
@@ -141,6 +136,12 @@ def preload(session: Session, user_ids: Collection[int]) -> None:
     for row in rows:
         timesheets[row.user_id].append(row)
     known |= {user_id: _Days(rows[0].before_day, timesheets[user_id]) for user_id in missing}
+
+
+def _facts(sheet: Row[Any]) -> dict[str, str]:
+    """Return what an error says of the timesheet in the way."""
+    days = {"first_day": str(sheet.first_day), "last_day": str(sheet.last_day)}
+    return days | {"timesheet_status": sheet.status}
 
 
 def _days(session: Session, user_id: int) -> _Days:

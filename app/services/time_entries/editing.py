@@ -10,6 +10,7 @@ from app.schemas.time_entries.entry import (
     EntryFilter,
     TimeEntryWithActions,
     TimeEntryWithProject,
+    dump_entries,
     dump_entries_with_actions,
 )
 from app.services import period_locks
@@ -51,10 +52,13 @@ def dump_visible(
     *,
     cursor: str | None,
     limit: int,
+    can: bool,
     at: datetime,
 ) -> tuple[bytes, str | None]:
-    """Return what `entries.dump_visible` returns, with the actions that the actor may take now on each entry."""
+    """Return what `entries.list_visible` returns as JSON, with `can` also the actions that the actor may take now."""
     page, next_cursor = entries.list_visible(session, actor, filters, period, cursor=cursor, limit=limit, at=at)
+    if not can:
+        return dump_entries(page), next_cursor
     return dump_entries_with_actions(_with_actions(session, actor, page, at=at)), next_cursor
 
 

@@ -108,21 +108,6 @@ def list_visible(
     return entries, encode_cursor(int(entries[-1].start_time.timestamp()), entries[-1].id)
 
 
-def dump_visible(
-    session: Session,
-    actor: Actor,
-    filters: EntryFilter,
-    period: Period | None,
-    *,
-    cursor: str | None,
-    limit: int,
-    at: datetime,
-) -> tuple[bytes, str | None]:
-    """Return what `list_visible` returns, as a JSON list of TimeEntryWithProject."""
-    page, next_cursor = list_visible(session, actor, filters, period, cursor=cursor, limit=limit, at=at)
-    return dump_entries(page), next_cursor
-
-
 def insert_entry(
     session: Session,
     *,

@@ -27,7 +27,6 @@ from app.services.timesheets.errors import TimesheetNotOver, TimesheetNotSubmitt
 from app.services.timesheets.queries import as_responses
 from app.services.timesheets.sheets import Owner, SheetValues
 
-MAX_NAMED_ENTRIES = 100
 _NOT_IN_EVENTS = {"id", "user_id", "comment"}
 """The event has the id and the user, and the comment as its reason, which can be erased."""
 AUDITED_FIELDS = tuple(column.name for column in TIMESHEET.c if column.name not in _NOT_IN_EVENTS)
@@ -94,12 +93,13 @@ def approve_many(session: Session, claims: Claims, data: TimesheetsApprove, *, a
     is_concerned = USER.c.id.in_({key.user_id for key in data.timesheets})
     actor, visible = visibility.lock_visible(session, claims, is_concerned)
     require_role(actor, Role.manager, Role.admin)
-    found = Cases(session, actor, visible, [_name_of(key) for key in data.timesheets], at=at)
+    names = [_name_of(key) for key in data.timesheets]
+    found = Cases(session, actor, visible, names, at=at)
     approved: list[tuple[SheetValues, Owner]] = []
     rejected: list[dict[str, Any]] = []
-    for index, key in enumerate(data.timesheets):
+    for index, name in enumerate(names):
         try:
-            case = found.find(_name_of(key))
+            case = found.find(name)
             cases.check_action(case, "approve")
             approved.append((approve_case(case, data.comment), case.owner))
             found.replace(approved[-1][0])
@@ -121,8 +121,7 @@ def submit_case(case: Case, *, reason: str | None) -> SheetValues:
         raise TimesheetNotOver(
             f"The period ends on {case.sheet['last_day']} in {case.owner.time_zone}. Submit it a minute after that day."
         )
-    days = (case.sheet["first_day"], case.sheet["last_day"])
-    found = contents.load(case.session, case.owner.id, *days, at=case.at)
+    found = contents.load(case.session, case.owner.id, case.sheet["first_day"], case.sheet["last_day"], at=case.at)
     _check_submittable(found)
     decided: dict[str, Any] = {"status": _S.submitted, "decided_at": None, "decided_by": None}
     note = None
@@ -140,8 +139,7 @@ def submit_case(case: Case, *, reason: str | None) -> SheetValues:
         "comment": None,
     }
     changed = _write(case, "submit", locked | decided, reason=reason, note=note)
-    is_included = contents.in_days(case.session, case.owner.id, *days)
-    case.session.execute(update(ENTRY).where(is_included).values(timesheet_id=changed["id"]))
+    case.session.execute(update(ENTRY).where(found.is_included).values(timesheet_id=changed["id"]))
     return changed
 
 
@@ -172,7 +170,7 @@ def _check_submittable(found: Contents) -> None:
         f"Entries that are open or need review: {len(found.blocking)}. See `errors`.",
         errors=[
             {"loc": ["entry", entry.entry_id], "message": sentences[entry.reason], "type": entry.reason}
-            for entry in found.blocking[:MAX_NAMED_ENTRIES]
+            for entry in found.blocking[: contents.MAX_NAMED_ENTRIES]
         ],
     )
 

@@ -17,10 +17,9 @@ from app.services.timesheets.errors import (
     NotYourTimesheet,
     OwnTimesheet,
     TimesheetChanged,
-    TimesheetNotFound,
     TimesheetStatusConflict,
 )
-from app.services.timesheets.periods import Rules, load_rules, period_from
+from app.services.timesheets.periods import Rules, load_rules, require_period
 from app.services.timesheets.sheets import TRANSITIONS, By, Owner, Rights, SheetValues
 
 ExpectedVersions = frozenset[int] | None
@@ -76,9 +75,7 @@ class Cases:
         owner = self._owners.get(name.user_id)
         if owner is None:
             raise UserNotFound("There is no user with this id that you may see.")
-        period = period_from(self.rules, name.first_day)
-        if period is None:
-            raise TimesheetNotFound(f"No period begins on {name.first_day}. GET /timesheets/me lists yours.")
+        period = require_period(self.rules, name.first_day)
         sheet = self._sheets.get((owner.id, name.first_day)) or sheets.unsubmitted(
             owner.id, period.first_day, period.last_day
         )

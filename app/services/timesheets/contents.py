@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnClause,
     ColumnElement,
@@ -38,11 +39,13 @@ from app.services.calendar.periods import Period, resolve, starts_within
 from app.services.time_entries.entries import needs_review
 from app.services.timesheets.periods import TimesheetPeriod
 
+MAX_NAMED_ENTRIES = 100
+"""Entries named by an error or a response as those that prevent a submission."""
 DIGEST_VERSION = 1
 """The first item of the digested list. Another content of the list gets another number."""
 _MARGIN = timedelta(days=2)
 """A local day begins less than two days before or after the same day in UTC."""
-BOUNDS: tuple[ColumnClause[Any], ...] = (
+_BOUNDS: tuple[ColumnClause[Any], ...] = (
     column("lower", Instant),
     column("upper", Instant),
     column("from_day", BigInteger),
@@ -63,8 +66,9 @@ class Blocking(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The entries of a user's period. Open ones count 0 seconds."""
+    """The entries of a user's period, and the condition that selects them. Open ones count 0 seconds."""
 
+    is_included: ColumnElement[bool]
     entries: int
     total_seconds: int
     digest: str
@@ -88,6 +92,7 @@ def load(session: Session, user_id: int, first_day: date, last_day: date, *, at:
     is_included = in_days(session, user_id, first_day, last_day)
     rows = session.execute(_ENTRIES.where(is_included)).all()
     return Contents(
+        is_included=is_included,
         entries=len(rows),
         total_seconds=sum(int((row.end_time - row.start_time).total_seconds()) for row in rows if row.end_time),
         digest=digest(user_id, first_day, last_day, rows),
@@ -125,11 +130,11 @@ def sum_periods(session: Session, periods: Collection[PeriodOfUser]) -> dict[Per
     users = {each.user_id for each in ordered}
     local = LocalTime(resolve(session, span, USER.c.id.in_(users)))
     period = (
-        values(column("number", Integer), column("user_id", Integer), *BOUNDS)
-        .data([(n, each.user_id, *bounds(each.first_day, each.last_day)) for n, each in enumerate(ordered)])
+        values(column("number", Integer), column("user_id", Integer), *_BOUNDS)
+        .data([(n, each.user_id, *_bounds(each.first_day, each.last_day)) for n, each in enumerate(ordered)])
         .cte("period")
     )
-    is_included = and_(ENTRY.c.user_id == period.c.user_id, starts_in(period, local))
+    is_included = and_(ENTRY.c.user_id == period.c.user_id, _starts_in(period, local))
     query = select(period.c.number, func.count(), _SECONDS).join_from(period, ENTRY, is_included)
     found = {
         number: Sums(count, int(total)) for number, count, total in session.execute(query.group_by(period.c.number))
@@ -142,28 +147,35 @@ def sums_of_users(session: Session, periods: Sequence[TimesheetPeriod], users: C
 
     Its columns are user_id, first_day, last_day, entries and total_seconds. `users` is a condition over USER.
     """
-    local = LocalTime(resolve(session, Period(periods[0].first_day, periods[-1].last_day), users))
-    days = [(each.first_day, each.last_day) for each in periods]
-    period = (
-        values(column("first_day", Date), column("last_day", Date), *BOUNDS)
-        .data([(first_day, last_day, *bounds(first_day, last_day)) for first_day, last_day in days])
-        .cte("period")
-    )
+    period, is_included = period_table(session, periods, users)
     keys = (ENTRY.c.user_id, period.c.first_day, period.c.last_day)
     sums = select(*keys, func.count().label("entries"), _SECONDS.label("total_seconds"))
     of_users = ENTRY.c.user_id.in_(select(USER.c.id).where(users))
-    return sums.join_from(period, ENTRY, starts_in(period, local)).where(of_users).group_by(*keys)
+    return sums.join_from(period, ENTRY, is_included).where(of_users).group_by(*keys)
 
 
-def bounds(first_day: date, last_day: date) -> tuple[datetime, datetime, int, int]:
-    """Return the values of BOUNDS for a period."""
+def period_table(
+    session: Session, periods: Sequence[TimesheetPeriod], users: ColumnElement[bool]
+) -> tuple[CTE, ColumnElement[bool]]:
+    """Return a table of the periods, oldest first, and the condition that an entry of these users starts in one.
+
+    Its columns are first_day, last_day and those of _BOUNDS.
+    """
+    local = LocalTime(resolve(session, Period(periods[0].first_day, periods[-1].last_day), users))
+    rows = [(each.first_day, each.last_day, *_bounds(each.first_day, each.last_day)) for each in periods]
+    table = values(column("first_day", Date), column("last_day", Date), *_BOUNDS).data(rows).cte("period")
+    return table, _starts_in(table, local)
+
+
+def _bounds(first_day: date, last_day: date) -> tuple[datetime, datetime, int, int]:
+    """Return the values of _BOUNDS for a period."""
     lower = datetime.combine(first_day, time.min, UTC) - _MARGIN
     upper = datetime.combine(last_day, time.min, UTC) + _MARGIN + timedelta(days=1)
     return lower, upper, days_since_1970(first_day), days_since_1970(last_day)
 
 
-def starts_in(period: FromClause, local: LocalTime) -> ColumnElement[bool]:
-    """Return the condition that an entry starts in a period of a table with the columns BOUNDS."""
+def _starts_in(period: FromClause, local: LocalTime) -> ColumnElement[bool]:
+    """Return the condition that an entry starts in a period of a table with the columns _BOUNDS."""
     day = local.day(ENTRY.c.start_time)
     is_near = and_(ENTRY.c.start_time >= period.c.lower, ENTRY.c.start_time < period.c.upper)
     return and_(is_near, day >= period.c.from_day, day <= period.c.to_day)

@@ -12,6 +12,7 @@ from app.core.database.session import Session
 from app.models.tables import TIMESHEET_RULE
 from app.models.timesheets import PeriodKind
 from app.services.period_locks import share_rules
+from app.services.timesheets.errors import TimesheetNotFound
 
 _DAY = timedelta(days=1)
 _DAYS = {PeriodKind.week: 7, PeriodKind.two_weeks: 14}
@@ -69,6 +70,14 @@ def period_from(rules: Rules, first_day: date) -> TimesheetPeriod | None:
     """Return the period that begins on this day, or None."""
     period = next(periods_touching(rules, first_day, first_day), None)
     return period if period is not None and period.first_day == first_day else None
+
+
+def require_period(rules: Rules, first_day: date) -> TimesheetPeriod:
+    """Return the period that begins on this day. Raises TimesheetNotFound."""
+    period = period_from(rules, first_day)
+    if period is None:
+        raise TimesheetNotFound(f"No period begins on {first_day}. GET /timesheets/me lists yours.")
+    return period
 
 
 def _periods_of_rule(

@@ -21,13 +21,11 @@ from app.services.calendar.periods import Period, PeriodTooLong
 from app.services.period_locks import LOCKED
 from app.services.timesheets import contents, sheets
 from app.services.timesheets.contents import PeriodOfUser
-from app.services.timesheets.errors import TimesheetNotFound
-from app.services.timesheets.periods import Rules, load_rules, period_from, periods_touching
+from app.services.timesheets.periods import Rules, load_rules, periods_touching, require_period
 from app.services.timesheets.sheets import SHEETS, Owner, Rights, SheetValues
 
 ALL_DAYS = Period(FIRST_DAY, LAST_DAY)
 MAX_PERIODS = 400
-MAX_NAMED_ENTRIES = 100
 _Found = Sequence[tuple[SheetValues, Owner]]
 
 
@@ -82,9 +80,9 @@ def list_visible(
     return responses, encode_cursor(int(key), last.id)
 
 
-def count_visible(session: Session, actor: Actor, filters: TimesheetFilter) -> int:
+def count_visible(session: Session, actor: Actor, filters: TimesheetFilter, days: Period) -> int:
     """Return the number of timesheets on all pages of `list_visible`."""
-    query = select(func.count()).select_from(TIMESHEET).where(*_conditions(actor, filters))
+    query = select(func.count()).select_from(TIMESHEET).where(*_conditions(actor, filters), _touches(days))
     return int(session.execute(query).scalar_one())
 
 
@@ -93,19 +91,18 @@ def get(session: Session, actor: Actor, user_id: int, first_day: date, *, at: da
 
     Raises UserNotFound, TimesheetNotFound.
     """
-    rules, sheet = _load_visible(session, actor, user_id, first_day)
-    owner = sheets.load_owner(session, user_id)
+    rules, owner, sheet = _load_visible(session, actor, user_id, first_day)
     (response,) = as_responses(session, actor, rules, [(sheet, owner)], at=at)
     blocking = []
     if sheet["status"] not in LOCKED:
         blocking = contents.load(session, user_id, sheet["first_day"], sheet["last_day"], at=at).blocking
     entries = [BlockingEntry.model_construct(entry_id=each.entry_id, type=each.reason) for each in blocking]
-    return TimesheetDetail.model_construct(**dict(response), blocking_entries=entries[:MAX_NAMED_ENTRIES])
+    return TimesheetDetail.model_construct(**dict(response), blocking_entries=entries[: contents.MAX_NAMED_ENTRIES])
 
 
 def list_history(session: Session, actor: Actor, user_id: int, first_day: date) -> list[TimesheetHistoryItem]:
     """Return the newest 2,000 events of a timesheet, oldest first. Raises UserNotFound, TimesheetNotFound."""
-    _, sheet = _load_visible(session, actor, user_id, first_day)
+    _, _, sheet = _load_visible(session, actor, user_id, first_day)
     is_about = and_(
         AUDIT_EVENT.c.object_type == TIMESHEET.name,
         AUDIT_EVENT.c.object_id == sheet["id"],
@@ -141,15 +138,12 @@ def as_responses(session: Session, actor: Actor, rules: Rules, found: _Found, *,
     return responses
 
 
-def _load_visible(session: Session, actor: Actor, user_id: int, first_day: date) -> tuple[Rules, SheetValues]:
-    is_visible = visibility.visible_to(actor, USER.c.id)
-    if session.execute(select(USER.c.id).where(USER.c.id == user_id, is_visible)).first() is None:
+def _load_visible(session: Session, actor: Actor, user_id: int, first_day: date) -> tuple[Rules, Owner, SheetValues]:
+    owners = sheets.load_owners(session, [user_id], visibility.visible_to(actor, USER.c.id))
+    if user_id not in owners:
         raise UserNotFound("There is no user with this id that you may see.")
     rules = load_rules(session)
-    period = period_from(rules, first_day)
-    if period is None:
-        raise TimesheetNotFound(f"No period begins on {first_day}. GET /timesheets/me lists yours.")
-    return rules, sheets.load(session, user_id, period)
+    return rules, owners[user_id], sheets.load(session, user_id, require_period(rules, first_day))
 
 
 def _period_of(sheet: SheetValues) -> PeriodOfUser:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Row, Select, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, select, tuple_
 
 from app.core.database.session import Session
 from app.core.time.zones import day_start
@@ -86,9 +86,9 @@ SHEETS = with_owner(select(TIMESHEET).join_from(TIMESHEET, USER, USER.c.id == TI
 _OWNER_QUERY = with_owner(select(USER.c.id))
 
 
-def load_owners(session: Session, user_ids: Collection[int]) -> dict[int, Owner]:
-    """Return the owners by id."""
-    rows = session.execute(_OWNER_QUERY.where(USER.c.id.in_(user_ids)))
+def load_owners(session: Session, user_ids: Collection[int], *conditions: ColumnElement[bool]) -> dict[int, Owner]:
+    """Return the owners by id. `conditions` over USER may narrow them to those in sight."""
+    rows = session.execute(_OWNER_QUERY.where(USER.c.id.in_(user_ids), *conditions))
     return {row.id: owner_from(row, row.id) for row in rows}
 
 

@@ -12,17 +12,14 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Date,
     Row,
     Select,
     and_,
     case,
-    column,
     func,
     literal,
     or_,
     select,
-    values,
 )
 
 from app.core.database.session import Session
@@ -33,8 +30,7 @@ from app.schemas.timesheets.timesheet import TimesheetFilter
 from app.schemas.timesheets.todo import MAX_ITEMS, Todo, TodoEntry
 from app.services.access import visibility
 from app.services.access.actor import Actor
-from app.services.calendar.local_time import LocalTime, days_since_1970
-from app.services.calendar.periods import Period, resolve
+from app.services.calendar.local_time import days_since_1970
 from app.services.period_locks import LOCKED
 from app.services.timesheets import contents, queries, sheets
 from app.services.timesheets.periods import Rules, TimesheetPeriod, load_rules, periods_touching
@@ -78,7 +74,7 @@ def load(session: Session, actor: Actor, *, include_indirect: bool, at: datetime
         to_submit=queries.as_responses(session, actor, rules, found, at=at),
         to_submit_total=unsubmitted_total,
         to_decide=decide,
-        to_decide_total=queries.count_visible(session, actor, waiting),
+        to_decide_total=queries.count_visible(session, actor, waiting, queries.ALL_DAYS),
     )
 
 
@@ -111,15 +107,9 @@ def to_submit(
 
     `over_for` is a number of days that must have passed since the last day, in the user's present time zone.
     """
-    span = Period(periods[0].first_day, periods[-1].last_day)
-    local = LocalTime(resolve(session, span, users))
-    period = (
-        values(column("first_day", Date), column("last_day", Date), *contents.BOUNDS)
-        .data([(each.first_day, each.last_day, *contents.bounds(each.first_day, each.last_day)) for each in periods])
-        .cte("period")
-    )
+    period, starts_in_period = contents.period_table(session, periods, users)
     # LIMIT keeps PostgreSQL from joining all entries with all periods: one index lookup for each user and period.
-    is_included = and_(ENTRY.c.user_id == USER.c.id, contents.starts_in(period, local))
+    is_included = and_(ENTRY.c.user_id == USER.c.id, starts_in_period)
     entry = select(ENTRY.c.id).where(is_included).limit(1).correlate(USER, period).scalar_subquery()
     is_over = period.c.to_day + over_for.days < _present_day(at - OVER_SINCE)
     is_same = and_(TIMESHEET.c.user_id == USER.c.id, TIMESHEET.c.first_day == period.c.first_day)

@@ -101,8 +101,9 @@ async def list_entries(
     `Link` has the next page. New entries do not shift the following pages.
     """
     filters = EntryFilter(user_id=user_id, project_id=project_id, open=open, needs_review=needs_review, search=search)
-    read = editing.dump_visible if can else entries.dump_visible
-    body, next_cursor = await tx.report(read, filters, period, cursor=page.cursor, limit=page.limit, at=now)
+    body, next_cursor = await tx.report(
+        editing.dump_visible, filters, period, cursor=page.cursor, limit=page.limit, can=can, at=now
+    )
     response = Response(body, media_type="application/json")
     page.set_headers(response, next_cursor)
     set_as_of(response, now)
