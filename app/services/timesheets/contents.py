@@ -43,7 +43,7 @@ MAX_NAMED_ENTRIES = 100
 """Entries named by an error or a response as those that prevent a submission."""
 DIGEST_VERSION = 1
 """The first item of the digested list. Another content of the list gets another number."""
-_MARGIN = timedelta(days=2)
+MARGIN = timedelta(days=2)
 """A local day begins less than two days before or after the same day in UTC."""
 _BOUNDS: tuple[ColumnClause[Any], ...] = (
     column("lower", Instant),
@@ -169,8 +169,8 @@ def period_table(
 
 def _bounds(first_day: date, last_day: date) -> tuple[datetime, datetime, int, int]:
     """Return the values of _BOUNDS for a period."""
-    lower = datetime.combine(first_day, time.min, UTC) - _MARGIN
-    upper = datetime.combine(last_day, time.min, UTC) + _MARGIN + timedelta(days=1)
+    lower = datetime.combine(first_day, time.min, UTC) - MARGIN
+    upper = datetime.combine(last_day, time.min, UTC) + MARGIN + timedelta(days=1)
     return lower, upper, days_since_1970(first_day), days_since_1970(last_day)
 
 

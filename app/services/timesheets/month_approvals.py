@@ -17,11 +17,10 @@ from app.models.timesheets import TimesheetStatus
 from app.services.calendar.periods import Period
 from app.services.period_locks import LOCKED, day_of
 from app.services.reports.user_days import UserDay
+from app.services.timesheets.contents import MARGIN
 from app.services.timesheets.periods import load_rules, periods_touching
 
 _DAY = timedelta(days=1)
-_MARGIN = 2 * _DAY
-"""A local day begins less than two days before or after the same day in UTC."""
 _DECIDER = USER.alias("decider")
 _SHEETS = select(
     *TIMESHEET.c["first_day", "status", "decided_at", "total_seconds", "digest"],
@@ -84,7 +83,7 @@ def _crossing(session: Session, user_id: int, first_day: date, last_day: date) -
 def _is_near(day: date) -> ColumnElement[bool]:
     """Return the condition that an entry may extend over the start of the day."""
     start = datetime.combine(day, time.min, UTC)
-    return and_(ENTRY.c.start_time < start + _MARGIN, ENTRY.c.end_time > start - _MARGIN)
+    return and_(ENTRY.c.start_time < start + MARGIN, ENTRY.c.end_time > start - MARGIN)
 
 
 def _crosses(entry: CrossingEntry, first_day: date, last_day: date) -> bool:
