@@ -11,6 +11,7 @@ from app.core.time.clock import utc_now
 from app.models.tables import LOGIN_SESSION
 from app.services.auth.login_sessions import REUSE_GRACE
 from tests.support.audit_asserts import AuditLog
+from tests.support.credentials import create_second_factor
 from tests.support.databases import settings_for
 from tests.support.factories import PASSWORD, Company
 from tests.support.in_process_server import run_server
@@ -159,11 +160,23 @@ def test_without_a_good_cookie_there_is_no_refresh(browser, cookie):
 
 
 def test_a_login_still_needs_the_password_and_the_second_factor(browser, server, ana):
-    answer = browser.log_in(password="wrong-harbour-17-lantern")
+    app = create_second_factor(server.database, ana)
+    audit_log = AuditLog(server.database)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
-    assert "set-cookie" not in answer.headers
-    assert AuditLog(server.database).new_events() == []
+    wrong = browser.log_in(password="wrong-harbour-17-lantern")
+    without_code = browser.log_in()
+    server.wait_for_background()
+    refused = audit_log.new_events()
+    accepted = browser.log_in(otp=app.code())
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in (wrong, without_code)] == [
+        (401, "invalid_credentials"),
+        (401, "otp_required"),
+    ]
+    assert "set-cookie" not in wrong.headers
+    assert "set-cookie" not in without_code.headers
+    assert {event.action for event in refused} == {"login:refuse"}
+    assert accepted.status_code == 200
 
 
 def test_after_a_new_password_the_page_hands_its_refresh_token_over_once(browser):
