@@ -13,12 +13,12 @@ from app.core.config.local_hosts import is_loopback_host, url_host
 from app.core.config.settings import Settings
 from app.core.errors import Forbidden
 from app.core.security.opaque_tokens import RefreshRefused
+from app.core.time.zones import DAY_SECONDS
 
 SECURE_NAME = "__Host-refresh"
 """Browsers accept this prefix only over TLS, with Secure and Path=/, and without a domain."""
 LOCAL_NAME = "refresh"
 PAGE_HEADER = "page"
-DAY_SECONDS = 86_400
 
 
 class CrossSiteRequest(Forbidden):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from app.models.timesheets import PeriodKind, TimesheetStatus
 from app.schemas.types import (
@@ -57,6 +57,13 @@ class TimesheetRead(ResponseModel):
     comment: Annotated[str | None, Field(max_length=500, description="Comment of the last decision.")]
     digest: Digest
     can: Actions
+
+
+_TIMESHEET_LIST = TypeAdapter(list[TimesheetRead])
+
+
+def dump_timesheets(timesheets: list[TimesheetRead]) -> bytes:
+    return _TIMESHEET_LIST.dump_json(timesheets)
 
 
 class BlockingEntry(ResponseModel):

@@ -14,7 +14,7 @@ from app.core.pagination import InvalidCursor
 from app.core.security.access_tokens import TokenScope
 from app.models.timesheets import TimesheetStatus
 from app.schemas.audit import TimesheetHistoryItem
-from app.schemas.timesheets.timesheet import TimesheetDetail, TimesheetFilter, TimesheetRead
+from app.schemas.timesheets.timesheet import TimesheetDetail, TimesheetFilter, TimesheetRead, dump_timesheets
 from app.schemas.types import MAX_ID, Day
 from app.services.access.errors import UserNotFound
 from app.services.calendar.periods import PeriodTooLong
@@ -28,32 +28,39 @@ FirstDay = Annotated[Day, Path(description="First day of the period.")]
 SHEET_PATH = "/{user_id}/{first_day}"
 
 
-@router.get("/me", summary="List my timesheets", responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong))
-async def list_my_timesheets(tx: UserTransaction, days: Days, now: Now, response: Response) -> list[TimesheetRead]:
+@router.get(
+    "/me",
+    summary="List my timesheets",
+    response_model=list[TimesheetRead],
+    responses=error_responses(*AUTH_ERRORS, *PERIOD_ERRORS, PeriodTooLong),
+)
+async def list_my_timesheets(tx: UserTransaction, days: Days, now: Now) -> Response:
     """Your timesheets that touch these days, newest first, also those that you have not submitted. At most 400.
 
     The list is empty until an admin sets a timesheet rule. An entry counts to the period in which it starts, in its own
     time zone.
     """
+    found = await tx.report(queries.list_own, days, at=now)
+    response = Response(dump_timesheets(found), media_type="application/json")
     set_as_of(response, now)
-    return await tx.report(queries.list_own, days, at=now)
+    return response
 
 
 @router.get(
     "",
     summary="List timesheets to decide on",
+    response_model=list[TimesheetRead],
     responses=error_responses(*ROLE_ERRORS, *PERIOD_ERRORS, InvalidCursor),
 )
 async def list_timesheets(
     tx: ManagerTransaction,
     now: Now,
     page: CursorPageDep,
-    response: Response,
     days: OptionalDays,
     status: Annotated[TimesheetStatus | None, Query(description="Only timesheets with this status.")] = None,
     user_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only timesheets of this user.")] = None,
     include_indirect: IncludeIndirect = False,
-) -> list[TimesheetRead]:
+) -> Response:
     """Timesheets of your direct reports that touch these days and were submitted at least once. With
     `include_indirect`, of all whom you may see, except your own.
 
@@ -64,9 +71,10 @@ async def list_timesheets(
     found, next_cursor = await tx.report(
         queries.list_visible, filters, days, cursor=page.cursor, limit=page.limit, at=now
     )
+    response = Response(dump_timesheets(found), media_type="application/json")
     page.set_headers(response, next_cursor)
     set_as_of(response, now)
-    return found
+    return response
 
 
 @router.get(
