@@ -1,7 +1,8 @@
-"""Measure timesheets on PostgreSQL: `python -m benchmarks.timesheets`.
+"""Measure timesheets: `python -m benchmarks.timesheets`, and payroll: `python -m benchmarks.timesheets --payroll`.
 
-A team of 50 submits its months, ten of them with 88 entries each, and the manager lists and approves them. One client
-sends one request after another. Times are those of whole requests over HTTP.
+A team of 50 submits its months on PostgreSQL, ten of them with 88 entries each, and the manager lists and approves
+them. Payroll is the file of 10,000 approved months with 88 entries each, on both engines. One client sends one request
+after another. Times are those of whole requests over HTTP.
 """
 
 import argparse
@@ -12,10 +13,28 @@ from datetime import date
 from functools import partial
 
 import httpx
+from sqlalchemy import create_engine, insert
+from sqlalchemy.engine import URL
 
-from benchmarks.company import ADMIN, MANAGER
-from benchmarks.environment import SMALL_COMPANY, benchmark_server
-from benchmarks.services import TLS, OurService
+from app.core.time.clock import utc_now
+from app.models.tables import TIMESHEET
+from app.models.timesheets import TimesheetStatus
+from app.schemas.reports.report import ExportFormat
+from benchmarks.company import (
+    ADMIN,
+    DAYS_PER_MONTH,
+    ENTRIES_PER_DAY,
+    ENTRY_HOURS,
+    FIRST_EMPLOYEE,
+    MANAGER,
+    MONTH,
+    CompanySize,
+    dates,
+)
+from benchmarks.environment import SMALL_COMPANY, BenchmarkServer, benchmark_server
+from benchmarks.services import OurService
+from tests.support.databases import ENGINES
+from tests.support.server_process import TLS
 
 FULL_MONTHS = [date(2025, month, 1) for month in range(1, 11)]
 """The months with 88 entries of each user."""
@@ -25,6 +44,7 @@ OWN_YEARS = {"start_date": FIRST_WEEK, "end_date": "2025-08-25"}
 """400 weeks."""
 WAITING = {"status": "submitted", "limit": 1000}
 KEYS_PER_REQUEST = 100
+PAYROLL_COMPANY = CompanySize(10_000, DAYS_PER_MONTH)
 
 
 class Client:
@@ -44,8 +64,11 @@ class Client:
         return duration * 1000
 
 
-def _print(title: str, send: Callable[[], list[float]]) -> None:
-    durations = send()
+def _repeat(send: Callable[[], float], repetitions: int) -> list[float]:
+    return [send() for _ in range(repetitions)]
+
+
+def _print(title: str, durations: list[float]) -> None:
     middle, least = statistics.median(durations), min(durations)
     print(f"{title}: median {middle:.1f} ms, least {least:.1f} ms ({len(durations)} requests)", flush=True)
 
@@ -59,7 +82,7 @@ def measure(service: OurService, repetitions: int) -> None:
     rule = f"/admin/timesheet-rules/{FIRST_WEEK}"
     client.send(ADMIN, "PUT", rule, json={"period": "week"})
     years = partial(employee, "GET", "/timesheets/me", params=OWN_YEARS)
-    _print("400 own weeks with sums", lambda: [years() for _ in range(repetitions)])
+    _print("400 own weeks with sums", _repeat(years, repetitions))
     client.send(ADMIN, "PUT", rule, json={"period": "month"})
 
     def submit(months: list[date]) -> list[float]:
@@ -71,17 +94,47 @@ def measure(service: OurService, repetitions: int) -> None:
         return [manager("POST", "/timesheets/approve", json={"timesheets": part}) for part in parts]
 
     submit(EMPTY_MONTHS)
-    _print("submit a month with 88 entries", lambda: submit(FULL_MONTHS))
+    _print("submit a month with 88 entries", submit(FULL_MONTHS))
     waiting = partial(manager, "GET", "/timesheets", params=WAITING)
-    _print("list 1,000 that wait", lambda: [waiting() for _ in range(repetitions)])
-    _print("approve 100 in one request", lambda: approve(FULL_MONTHS))
+    _print("list 1,000 that wait", _repeat(waiting, repetitions))
+    _print("approve 100 in one request", approve(FULL_MONTHS))
+
+
+def add_approved_months(url: URL) -> None:
+    """Insert one approved timesheet for each employee, for the month with entries."""
+    entries, at = DAYS_PER_MONTH * ENTRIES_PER_DAY, utc_now()
+    sums = {"total_seconds": entries * ENTRY_HOURS * 3600, "entries": entries, "digest": "0" * 64, "digest_version": 1}
+    decision = {"status": TimesheetStatus.approved, "version": 2, "submitted_at": at, "decided_at": at}
+    common = sums | decision | {"first_day": MONTH[0], "last_day": MONTH[1], "decided_by": ADMIN}
+    employees = range(FIRST_EMPLOYEE, PAYROLL_COMPANY.last_employee + 1)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(insert(TIMESHEET), [common | {"user_id": user, "submitted_by": user} for user in employees])
+    engine.dispose()
+
+
+def measure_payroll(server: BenchmarkServer, engine: str, repetitions: int) -> None:
+    url = server.company(engine, PAYROLL_COMPANY)
+    add_approved_months(url)
+    service = server.stop_at_end(OurService(url, server.folder))
+    client = Client(service)
+    for file_format in ExportFormat:
+        parameters = dates(MONTH) | {"scope": "all", "format": file_format.value}
+        read = partial(client.send, ADMIN, "GET", "/reports/payroll", params=parameters)
+        read()
+        _print(f"payroll of 10,000 months, {engine}, {file_format}", _repeat(read, repetitions))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=20, help="requests of each read (default: 20)")
+    parser.add_argument("--payroll", action="store_true", help="measure the payroll of a company of 10,000")
     options = parser.parse_args()
     with benchmark_server() as server:
+        if options.payroll:
+            for engine in ENGINES:
+                measure_payroll(server, engine, options.repetitions)
+            return
         service = server.stop_at_end(OurService(server.company("postgresql", SMALL_COMPANY), server.folder))
         measure(service, options.repetitions)
 
