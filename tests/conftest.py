@@ -55,10 +55,11 @@ ON_BOTH_ENGINES = (
 Their subject is SQL that differs between the two, or they check all rules on SQLite. Other tests run on PostgreSQL, and
 on SQLite only in the extended run (`-m extended`).
 """
-DEFAULT_MARKERS = "not system and not extended and not alone"
+DEFAULT_MARKERS = "not system and not slow and not extended and not alone"
 DESELECTED_NOTICES = {
     "system": "tests that start other programs were deselected. Run them as root: pytest -m system "
     "(python -m tests.support.system_packages names the packages).",
+    "slow": "slow tests of processes, backups and migrations were deselected. Run them: pytest -m slow",
     "extended": "tests of the extended run were deselected. Run them: pytest -m extended",
     "alone": "tests that need the whole machine were deselected. Run them: pytest -m alone -n 0",
 }

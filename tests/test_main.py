@@ -13,6 +13,7 @@ from tests.support.cli import clean_environment
 from tests.support.processes import free_port
 from tests.support.server_process import START_SECONDS, TLS
 
+pytestmark = pytest.mark.slow
 LOG_IN = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASSWORD}
 IMPORT = "from app.main import app"
 WITH_TEST_CLIENT = f"""

@@ -45,7 +45,7 @@ from tests.support.factories import PASSWORD
 from tests.support.times import hours_ago
 from tests.support.timesheets import set_months, submit
 
-pytestmark = pytest.mark.high_volume
+pytestmark = [pytest.mark.slow, pytest.mark.high_volume]
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
 EXTENDED = pytest.mark.extended
 FORMS = ["short", pytest.param("long", marks=EXTENDED)]

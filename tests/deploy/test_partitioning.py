@@ -20,7 +20,7 @@ from tests.support.times import NOW, hours_ago_utc, two_hour_entry
 
 STATEMENTS = ROOT / "deploy" / "scaling" / "partition_by_user.sql"
 PERIOD = {"start_date": str(NOW.date() - timedelta(days=1)), "end_date": str(NOW.date())}
-pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("engine", [POSTGRESQL])]
 
 
 @pytest.fixture

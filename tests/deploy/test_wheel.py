@@ -15,6 +15,7 @@ from tests.support.cli import clean_environment
 from tests.support.processes import free_port
 from tests.support.server_process import ROOT, TLS
 
+pytestmark = pytest.mark.slow
 SOURCES = ("app", "alembic", "alembic.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE")
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 SECONDS = 60

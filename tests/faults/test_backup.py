@@ -22,6 +22,7 @@ from tests.support.databases import SECRET_KEY
 from tests.support.export_files import becomes_true
 from tests.support.server_process import ROOT, Backend
 
+pytestmark = pytest.mark.slow
 WRITERS = 8
 RESTORE_AND_DIE = """
 import os, signal

@@ -12,7 +12,7 @@ from tests.support.server_process import Backend
 WRITERS, READERS, READS = 8, 12, 10
 PUNCHES_BEFORE_KILL = 100
 RECOVERY_TIMEOUT_SECONDS = 10
-pytestmark = pytest.mark.parametrize("engine", [POSTGRESQL])
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("engine", [POSTGRESQL])]
 
 
 @pytest.fixture

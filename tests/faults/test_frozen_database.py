@@ -16,6 +16,7 @@ from tests.support.databases import POSTGRESQL, settings_for
 from tests.support.factories import Company
 from tests.support.in_process_server import run_server
 
+pytestmark = pytest.mark.slow
 REQUESTS = 96  # enough that reports, which may queue for 30 s, have to queue
 MANY = text("SELECT generate_series(1, 1000000)")
 MONTH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}

@@ -6,10 +6,13 @@ import signal
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
+import pytest
+
 from tests.support.concurrency import open_connection
 from tests.support.export_files import LONG_DESCRIPTION, add_entries
 from tests.support.server_process import START_SECONDS
 
+pytestmark = pytest.mark.slow
 CLIENTS = 20
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 

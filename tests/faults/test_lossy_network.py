@@ -13,7 +13,7 @@ from tests.support.audit_asserts import AuditLog
 from tests.support.concurrency import TIMEOUT_SECONDS, Call, exchange, open_connection
 from tests.support.times import hour_entry
 
-pytestmark = pytest.mark.high_volume
+pytestmark = [pytest.mark.slow, pytest.mark.high_volume]
 WRITES_EACH = 125
 LOST = (asyncio.IncompleteReadError, ConnectionError)
 

@@ -17,6 +17,7 @@ from tests.support.in_process_server import Server, openapi_document
 from tests.support.long_record import add_changes, add_long_record, days_of
 from tests.support.server_process import TLS, Backend
 
+pytestmark = pytest.mark.slow
 MAX_MEGABYTES = 60
 ENTRIES = int(os.environ.get("MEMORY_ENTRIES", "100000"))
 CHANGES = ENTRIES // 5

@@ -23,7 +23,7 @@ from tests.support.export_files import becomes_true
 from tests.support.in_process_server import run_server
 from tests.support.server_process import TLS, Backend, workers_of
 
-pytestmark = pytest.mark.parametrize("engine", [SQLITE])
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("engine", [SQLITE])]
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from tests.support.databases import SECRET_KEY, SQLITE, settings_for
 from tests.support.factories import PASSWORD
 from tests.support.server_process import TLS, becomes_ready
 
+pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, str(ROOT / "run_backend.py"), "--port", "0"]
 SECONDS = 60
 DEFAULT_ADMIN = {"username": DEFAULT_ADMIN_EMAIL, "password": DEFAULT_ADMIN_PASSWORD}

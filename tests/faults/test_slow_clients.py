@@ -23,6 +23,7 @@ from tests.support.export_files import LONG_DESCRIPTION, add_entries, becomes_tr
 from tests.support.in_process_server import run_server
 from tests.support.server_process import TLS, Backend
 
+pytestmark = pytest.mark.slow
 SLOW = 200
 MIB = 1024  # in KiB, the unit of the kernel's memory figures
 SECONDS = 30

@@ -34,6 +34,7 @@ from tests.support.factories import Company, instant
 from tests.support.in_process_server import Caller, Server, run_server
 from tests.support.server_process import Backend
 
+pytestmark = pytest.mark.slow
 URL = "/reports/export/csv"
 STAFF, DAYS = 40, 100
 ROWS_A_DAY = STAFF * 48

@@ -22,6 +22,7 @@ from tests.support.factories import Company, instant
 from tests.support.in_process_server import Server
 from tests.support.server_process import TLS, Backend
 
+pytestmark = pytest.mark.slow
 ENTRIES = MAX_OWN_ROWS - 10
 CLIENTS = 2 * MAX_UNREAD
 MAX_MEGABYTES = 25

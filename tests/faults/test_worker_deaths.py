@@ -12,6 +12,7 @@ from tests.support.databases import SQLITE, fresh_database
 from tests.support.export_files import becomes_true
 from tests.support.server_process import Backend, workers_of
 
+pytestmark = pytest.mark.slow
 NOTICE_SECONDS = 5
 
 

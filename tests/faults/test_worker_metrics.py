@@ -14,6 +14,7 @@ from tests.support.databases import SQLITE
 from tests.support.metrics import Scrape
 from tests.support.server_process import TLS, Backend
 
+pytestmark = pytest.mark.slow
 REQUESTS = 40
 SETTLED = 12
 """Number of scrapes, each on its own connection, so that both workers receive some."""

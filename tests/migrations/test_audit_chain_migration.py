@@ -19,6 +19,7 @@ from tests.support.databases import POSTGRESQL
 from tests.support.factories import instant
 from tests.support.migrations import connect_for_writing, run_alembic
 
+pytestmark = pytest.mark.slow
 FIRST_TABLES = "2026_11_23_first_tables"
 ADA, MIA, ANA, BOB = 1, 2, 3, 5
 NINE = instant("2026-03-02 09:00")

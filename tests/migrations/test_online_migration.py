@@ -14,6 +14,7 @@ from app.core.database.migrations import current_revisions
 from tests.support.databases import POSTGRESQL, SQLITE
 from tests.support.releases import copy_this_release, environment, make_next_release, start_migration
 
+pytestmark = pytest.mark.slow
 SECONDS = 60
 PAUSE_SECONDS = 0.05
 """Pause of a user between two punches, to leave CPU time to the migration."""

@@ -40,6 +40,7 @@ from tests.support.migrations import run_alembic
 from tests.support.postgresql import connect, execute
 from tests.support.timesheets import submit_month
 
+pytestmark = pytest.mark.slow
 ANOTHER_KEY = "another-key-with-enough-randomness-8b2e"
 BEFORE_THE_SECOND_FACTOR = "2026_11_25_login_sessions"
 BEFORE_0_9 = "2026_11_25_export_slots"
