@@ -1,7 +1,7 @@
 """Rights that are lost while a request waits for a lock (rules: V1; threats 4 and 5).
 
-The test holds the lock on a user. A request waits for it. Then the test changes what the caller may do, and releases
-the lock. The request must be judged by what holds now.
+The test holds the locks on the caller and on the user concerned. A request waits for them. Then the test changes what
+the caller may do, and releases the locks. The request must be judged by what holds now.
 """
 
 from collections.abc import Callable
@@ -222,16 +222,19 @@ def test_an_employee_cannot_make_the_row_of_another_user_wait(people, server, en
         build_call(server, bob, *request) for request, _ in (requests_about_ana(company)[kind] for kind in KINDS[:3])
     ]
 
-    with server.database.read_transaction() if engine != POSTGRESQL else locked_row(server, company["ana"]):
+    with server.database.read_transaction() if engine != POSTGRESQL else locked_rows(server, company["ana"]):
         answers = send_simultaneously(bodies)
 
     assert [answer.status_code for answer in answers] == [404, 404, 404]
 
 
 def answer_after(server, engine, company, lose: Callable, caller, request, *, locked):
-    """Send the request while the row of `locked` is locked, change the caller's rights, release it, and answer."""
+    """Send the request while the caller and `locked` are locked, change the caller's rights, release them, and answer.
+
+    Without the lock on the caller, the request could lock the caller first, and deadlock with the change.
+    """
     call = build_call(server, caller, *request)
-    with holding(server, locked) as (elsewhere, session):
+    with holding(server, caller, locked) as (elsewhere, session):
         waiting = elsewhere.submit(send_simultaneously, [call])
         wait_until(lambda: count_waiting(server, engine) == 1)
         lose(session, company, caller)
@@ -240,16 +243,16 @@ def answer_after(server, engine, company, lose: Callable, caller, request, *, lo
 
 
 @contextmanager
-def holding(server, user):
-    """Hold the lock on the user's row. Yield an executor for requests, and the session that holds the lock."""
-    with ThreadPoolExecutor(2) as elsewhere, locked_row(server, user) as session:
+def holding(server, *users):
+    """Hold the locks on the users' rows. Yield an executor for requests, and the session that holds the locks."""
+    with ThreadPoolExecutor(2) as elsewhere, locked_rows(server, *users) as session:
         yield elsewhere, session
 
 
 @contextmanager
-def locked_row(server, user):
+def locked_rows(server, *users):
     with server.database.write_transaction() as session:
-        locks.lock_users(session, user.id)
+        locks.lock_users(session, *(user.id for user in users))
         yield session
 
 
