@@ -21,9 +21,9 @@ from tests.support.secret_scan import SECRET_ISSUING_PATHS
 
 pytestmark = pytest.mark.high_volume
 PERIOD = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
-# Words in routes, error codes, audit actions and flags that only name a secret.
+# Words in routes, error codes, audit actions, actions in `can`, and flags that only name a secret.
 NAMED = re.compile(
-    "must_change_password|user:(set|change)_password(_by_link)?|password_link:create|"
+    "(must_change|set)_password|create_password_link|user:(set|change)_password(_by_link)?|password_link:create|"
     r"api_tokens?\b|" + '(route|code|object_type)="[^"]*"'
 )
 

@@ -8,13 +8,14 @@ import pyotp
 from app.core.database.session import Database
 from app.core.security.access_tokens import Claims, TokenScope
 from app.core.time.clock import utc_now
-from app.models.users import Role, User
+from app.models.users import User
 from app.schemas.auth.api_token import ApiTokenCreate, ApiTokenCreated
 from app.services.access import locks
 from app.services.access.actor import Actor
 from app.services.audit import recorder
 from app.services.auth import api_tokens, login_sessions, passwords, second_factor
 from app.services.auth.login_sessions import Client, IssuedSession
+from tests.support.factories import OPERATOR
 
 TEST_CLIENT = Client("127.0.0.1", "a test")
 
@@ -72,9 +73,8 @@ def create_second_factor(database: Database, user: User) -> Authenticator:
 
 def create_password_link(database: Database, user: User, *, at: datetime | None = None) -> str:
     """Create a password link for the user and return its token. The issuing admin is not in the database."""
-    admin = Actor(2_000_000_000, Role.admin, "UTC", session_id=2_000_000_000)
     with database.write_transaction("test") as session:
-        return passwords.create_link(session, admin, user.id or 0, at=at or utc_now()).token
+        return passwords.create_link(session, OPERATOR, user.id or 0, at=at or utc_now()).token
 
 
 def _actor(user: User) -> Actor:

@@ -22,7 +22,7 @@ from app.services.time_entries import entries
 from app.services.users import administration
 
 PASSWORD = "violet-harbour-42-lantern"
-OPERATOR = Actor(2_000_000_000, Role.admin, "UTC")
+OPERATOR = Actor(2_000_000_000, Role.admin, "UTC", session_id=2_000_000_000)
 """An admin who is not in the database."""
 _INSERT_USER = insert(USER).returning(USER.c.id)
 _INSERT_ENTRY = insert(ENTRY).returning(ENTRY.c.id)

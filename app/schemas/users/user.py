@@ -1,7 +1,7 @@
 """Users."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -45,7 +45,35 @@ class AccountRead(UserRead):
     has_second_factor: Annotated[bool, Field(examples=[False])]
 
 
-class DeactivatedUser(AccountRead):
+UserAction = Literal[
+    "update",
+    "update_email",
+    "update_role",
+    "assign_manager",
+    "remove_manager",
+    "deactivate",
+    "activate",
+    "set_password",
+    "create_password_link",
+    "end_sessions",
+    "reset_second_factor",
+]
+
+
+class UserWithActions(AccountRead):
+    """A user, as returned to admins."""
+
+    can: Annotated[
+        list[UserAction],
+        Field(
+            max_length=len(get_args(UserAction)),
+            description="Actions that you may take now. `update` is a change of names and time zone.",
+            examples=[["update"]],
+        ),
+    ]
+
+
+class DeactivatedUser(UserWithActions):
     active_reports: Annotated[
         int,
         Field(

@@ -1,8 +1,14 @@
-"""The user on whose behalf a service function acts."""
+"""The user on whose behalf a service function acts, and the user on whom it acts."""
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from app.models.users import Role
+from sqlalchemy import Row
+
+from app.models.users import Role, User
+
+UserRow: TypeAlias = User | Row[Any]
+"""A user on whom an admin acts, as an object or as a row with the same columns."""
 
 
 @dataclass(frozen=True, slots=True)

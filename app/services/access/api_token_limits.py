@@ -7,7 +7,7 @@ need an admin's login session.
 from app.core.database.session import Session
 from app.models.users import Role, User
 from app.services.access import locks
-from app.services.access.actor import Actor
+from app.services.access.actor import Actor, UserRow
 from app.services.access.errors import ScopeRequired
 
 
@@ -17,7 +17,7 @@ def require_login_session(actor: Actor | None, action: str) -> None:
         raise ScopeRequired(f"You cannot {action} with an API token. Log in, and send the access token.")
 
 
-def require_may_change(actor: Actor | None, user: User) -> None:
+def require_may_change(actor: Actor | None, user: UserRow) -> None:
     """Raise ScopeRequired if an API token would change the account of an admin, including its owner's."""
     if user.role is Role.admin:
         require_login_session(actor, "change an admin's account")

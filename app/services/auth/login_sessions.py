@@ -18,7 +18,7 @@ from app.models.tables import LOGIN_SESSION, USER
 from app.schemas.auth.session import SessionRead
 from app.services.access import locks
 from app.services.access.actor import Actor
-from app.services.access.api_token_limits import lock_for_change
+from app.services.access.api_token_limits import lock_for_change, require_login_session
 from app.services.audit import recorder
 from app.services.auth.errors import SessionNotFound
 
@@ -153,11 +153,20 @@ def end_others(session: Session, actor: Actor, *, at: datetime) -> None:
 
 
 def end_all(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
-    """End all login sessions of a user, as an admin. Raises UserNotFound."""
+    """End all login sessions of a user, as an admin.
+
+    Raises UserNotFound, and the errors of `lock_for_change` and `check_may_end_all`.
+    """
     lock_for_change(session, actor, user_id)
+    check_may_end_all(actor)
     if count := delete_all(session, user_id):
         fields = {"sessions": count}
         recorder.record(session, "session:end_all", at=at, actor_id=actor.id, subject_id=user_id, before=fields)
+
+
+def check_may_end_all(actor: Actor | None) -> None:
+    """Raise ScopeRequired for an API token."""
+    require_login_session(actor, "end login sessions")
 
 
 def delete_all(session: Session, user_id: int) -> int:

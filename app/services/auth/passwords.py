@@ -16,9 +16,8 @@ from app.models.tables import PASSWORD_LINK
 from app.models.users import User
 from app.schemas.auth.password import PasswordChange, PasswordLinkRead, PasswordSet, PasswordSetByLink
 from app.services.access import locks
-from app.services.access.actor import Actor
-from app.services.access.api_token_limits import lock_for_change
-from app.services.access.authentication import check_caller
+from app.services.access.actor import Actor, UserRow
+from app.services.access.api_token_limits import lock_for_change, require_login_session
 from app.services.audit import recorder
 from app.services.audit.recorder import Fields
 from app.services.auth import api_tokens, code_attempts, login_sessions
@@ -64,15 +63,6 @@ async def change_password(
     return await tx.write(change, check, new_hash=new_hash, keep_api_tokens=data.keep_api_tokens, at=at)
 
 
-async def set_password_by_admin(
-    tx: CallerTransactionRunner[Actor], hasher: PasswordHasher, user_id: int, data: PasswordSet, *, at: datetime
-) -> User:
-    """Set another user's password, as an admin. Raises WeakPassword, LoginQueueFull, the errors of `set_by_admin`."""
-    await tx.read(check_caller)
-    password_hash = await hasher.hash(data.password, network=None)
-    return await tx.write(set_by_admin, user_id, data, password_hash=password_hash, at=at)
-
-
 async def set_password_by_link(
     tx: TransactionRunner, hasher: PasswordHasher, data: PasswordSetByLink, client: Client, *, at: datetime
 ) -> None:
@@ -97,10 +87,21 @@ async def send_link(
     return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.page_url)
 
 
-def check_not_self(actor: Actor | None, user_id: int) -> None:
-    """Raise OwnAccount if the actor is this user. Otherwise an admin could skip their own password or code."""
-    if actor is not None and actor.id == user_id:
+def check_may_change_login(actor: Actor | None, user: UserRow) -> None:
+    """Raise OwnAccount if the actor is this user. Otherwise an admin could skip their own password or code.
+
+    Raise ScopeRequired for an API token.
+    """
+    require_login_session(actor, "change how a user logs in")
+    if actor is not None and actor.id == user.id:
         raise OwnAccount("This endpoint is for other users. For your own account, use the endpoints of /api/v1/auth.")
+
+
+def check_may_link(actor: Actor | None, user: UserRow) -> None:
+    """Raise UserInactive, or the errors of `check_may_change_login`."""
+    check_may_change_login(actor, user)
+    if not user.is_active:
+        raise UserInactive("This user is deactivated. Activate the user first.")
 
 
 def check_differs(current: str, new: str) -> None:
@@ -130,10 +131,10 @@ def set_by_admin(
 ) -> User:
     """Set another user's password, as an admin. Their login sessions end at once, and API tokens unless kept.
 
-    Raises OwnAccount, UserNotFound.
+    Raises UserNotFound, and the errors of `lock_for_change` and `check_may_change_login`.
     """
-    check_not_self(actor, user_id)
     user = lock_for_change(session, actor, user_id)
+    check_may_change_login(actor, user)
     _store(session, user, password_hash, must_change=resolve_must_change(session, data.must_change_password))
     code_attempts.reset(session, user_id)
     after = {"must_change_password": user.must_change_password}
@@ -153,12 +154,10 @@ def create_link(session: Session, actor: Actor | None, user_id: int, *, at: date
 
     `actor` is None for the operator.
 
-    Raises OwnAccount, UserNotFound, UserInactive, and the errors of `lock_for_change`.
+    Raises UserNotFound, and the errors of `lock_for_change` and `check_may_link`.
     """
-    check_not_self(actor, user_id)
     user = lock_for_change(session, actor, user_id)
-    if not user.is_active:
-        raise UserInactive("This user is deactivated. Activate the user first.")
+    check_may_link(actor, user)
     token, expires_at = new_link_token(), at + timedelta(hours=session.settings.PASSWORD_LINK_HOURS)
     secrets = {"token_hash": digest(token)}
     row = {"user_id": user_id, "created_at": at, "expires_at": expires_at, **secrets}

@@ -25,7 +25,7 @@ from app.schemas.auth.second_factor import (
     SecondFactorRemoval,
     SecondFactorStart,
 )
-from app.services.access.actor import Actor
+from app.services.access.actor import Actor, UserRow
 from app.services.access.api_token_limits import lock_for_change
 from app.services.audit import recorder
 from app.services.auth import code_attempts, login_throttle, refused_logins
@@ -38,7 +38,7 @@ from app.services.auth.errors import (
     SecondFactorUnreadable,
 )
 from app.services.auth.login_sessions import Client
-from app.services.auth.passwords import check_not_self
+from app.services.auth.passwords import check_may_change_login
 from app.services.auth.reauthentication import (
     PasswordCheck,
     check_password,
@@ -180,16 +180,21 @@ def remove(session: Session, claims: Claims, check: PasswordCheck, code: str, *,
 def reset(session: Session, actor: Actor, user_id: int, *, at: datetime) -> None:
     """Remove the second factor of another user who lost their phone and recovery codes, as an admin.
 
-    Raises OwnAccount, UserNotFound, NoSecondFactor.
+    Raises UserNotFound, and the errors of `lock_for_change` and `check_may_reset`.
     """
-    check_not_self(actor, user_id)
     user = lock_for_change(session, actor, user_id)
-    if not user.has_second_factor:
-        raise NoSecondFactor("This user has no second factor.")
+    check_may_reset(actor, user)
     _disable(session, user)
     recorder.record(
         session, "user:reset_second_factor", at=at, actor_id=actor.id, subject_id=user_id, object_id=user_id
     )
+
+
+def check_may_reset(actor: Actor | None, user: UserRow) -> None:
+    """Raise NoSecondFactor, or the errors of `check_may_change_login`."""
+    check_may_change_login(actor, user)
+    if not user.has_second_factor:
+        raise NoSecondFactor("This user has no second factor.")
 
 
 def verify_code(session: Session, user_id: int, code: str, *, at: datetime) -> bool:

@@ -17,8 +17,9 @@ from app.core.email_addresses import email_key
 from app.core.security.passwords import UNUSABLE_PASSWORD, PasswordHasher
 from app.core.text import name_key
 from app.models.tables import TIME_ZONE, USER
-from app.models.users import Role, User
-from app.schemas.users.user import AccountRead, DeactivatedUser, NewUser, UserCreate, UserUpdate
+from app.models.users import User
+from app.schemas.auth.password import PasswordSet
+from app.schemas.users.user import DeactivatedUser, NewUser, UserCreate, UserUpdate, UserWithActions
 from app.services import period_locks
 from app.services.access import locks, visibility
 from app.services.access.actor import Actor
@@ -27,7 +28,7 @@ from app.services.access.authentication import check_caller
 from app.services.audit import recorder
 from app.services.auth import passwords, revocation
 from app.services.time_entries import clock
-from app.services.users import role_rules
+from app.services.users import rights, role_rules
 from app.services.users.errors import EmailTaken, ManagerCycle, ManagerIsSelf
 
 AUDITED_FIELDS = (
@@ -86,7 +87,7 @@ def create(
 
 async def add_user(
     tx: CallerTransactionRunner[Actor | None], hasher: PasswordHasher, data: UserCreate, *, at: datetime
-) -> User:
+) -> UserWithActions:
     """Hash the password, if there is one, and create the user.
 
     Raises WeakPassword, LoginQueueFull, and the errors of `create`.
@@ -98,11 +99,12 @@ async def add_user(
 
 def create_with_password(
     session: Session, actor: Actor | None, data: UserCreate, *, password_hash: str, at: datetime
-) -> User:
+) -> UserWithActions:
     """Create a user with an initial password, which they may have to change. Raises the errors of `create`."""
     is_given = data.password is not None
     must_change = is_given and passwords.resolve_must_change(session, data.must_change_password)
-    return create(session, actor, data, password_hash=password_hash, must_change_password=must_change, at=at)
+    user = create(session, actor, data, password_hash=password_hash, must_change_password=must_change, at=at)
+    return rights.respond(session, actor, user, at=at)
 
 
 def as_row(session: Session, data: NewUser, *, password_hash: str, at: datetime) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def as_row(session: Session, data: NewUser, *, password_hash: str, at: datetime)
     }
 
 
-def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at: datetime) -> User:
+def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at: datetime) -> UserWithActions:
     """Change a user's e-mail, names, time zone or role.
 
     Raises UserNotFound, EmailTaken, LastAdmin, HasReports, TimesheetLocked. For an API token, raises ScopeRequired if
@@ -134,17 +136,16 @@ def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at
     if "role" in changes:
         locks.lock_user_rules(session)
     user = lock_for_change(session, actor, user_id)
-    if "role" in changes and changes["role"] is not user.role:
-        if changes["role"] is not Role.employee:
-            require_login_session(actor, "give a user more rights")
-        role_rules.check_demotion(session, user, changes["role"])
+    if "role" in changes:
+        last_admin, managers = role_rules.find_last_admin(session), role_rules.find_managers(session, [user_id])
+        role_rules.check_new_role(actor, user, changes["role"], last_admin=last_admin, managers=managers)
     if changes.get("email", user.email) != user.email:
-        require_login_session(actor, "change an e-mail, to which password links are sent,")
+        role_rules.check_new_email(actor)
     if "email" in changes and email_key(changes["email"]) != user.email_key:
         _check_email_available(session, changes["email"])
         passwords.delete_link(session, user_id)  # it was sent to the old address
     apply_changes(session, actor, user, changes, action="user:change", at=at)
-    return user
+    return rights.respond(session, actor, user, at=at)
 
 
 def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> DeactivatedUser:
@@ -157,27 +158,28 @@ def deactivate(session: Session, actor: Actor, user_id: int, *, at: datetime) ->
     locks.lock_user_rules(session)
     user = lock_for_change(session, actor, user_id)
     if user.is_active:
-        role_rules.check_admin_remains(session, user)
+        role_rules.check_admin_remains(user, role_rules.find_last_admin(session))
         clock.close_for_deactivation(session, actor, user_id, at=at)
         revocation.revoke_all(session, actor.id, user_id, at=at)
         apply_changes(session, actor, user, {"is_active": False}, action="user:deactivate", at=at)
     active_reports = session.execute(_ACTIVE_REPORTS, {"manager_id": user_id}).scalar_one()
-    return DeactivatedUser(**AccountRead.model_validate(user).model_dump(), active_reports=active_reports)
+    response = rights.respond(session, actor, user, at=at)
+    return DeactivatedUser.model_construct(**dict(response), active_reports=active_reports)
 
 
-def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
+def activate(session: Session, actor: Actor, user_id: int, *, at: datetime) -> UserWithActions:
     """Activate a user. Tokens that were revoked stay revoked.
 
     Raises UserNotFound, ScopeRequired. Raises TimesheetLocked if the present period was submitted meanwhile.
     """
     locks.lock_user_rules(session)
     user = lock_for_change(session, actor, user_id)
-    period_locks.check_present_day(session, user_id, user.time_zone, at=at)
+    role_rules.check_activation(session, actor, user, at=at)
     apply_changes(session, actor, user, {"is_active": True}, action="user:activate", at=at)
-    return user
+    return rights.respond(session, actor, user, at=at)
 
 
-def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int, *, at: datetime) -> User:
+def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int, *, at: datetime) -> UserWithActions:
     """Add a user to a manager's team.
 
     Raises UserNotFound, ManagerNotFound, ManagerIsSelf, ManagerInvalid, ManagerInactive, ManagerCycle, and the errors
@@ -192,15 +194,24 @@ def assign_manager(session: Session, actor: Actor, user_id: int, manager_id: int
     if session.execute(select(team.c.id).where(team.c.id == manager_id)).first() is not None:
         raise ManagerCycle("This manager reports to the user, directly or indirectly. Reassign this manager first.")
     apply_changes(session, actor, user, {"manager_id": manager_id}, action="user:assign_manager", at=at)
-    return user
+    return rights.respond(session, actor, user, at=at)
 
 
-def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> User:
+def remove_manager(session: Session, actor: Actor, user_id: int, *, at: datetime) -> UserWithActions:
     """Remove a user from their manager's team. Raises UserNotFound, ScopeRequired."""
     locks.lock_user_rules(session)
     user = lock_for_change(session, actor, user_id)
     apply_changes(session, actor, user, {"manager_id": None}, action="user:remove_manager", at=at)
-    return user
+    return rights.respond(session, actor, user, at=at)
+
+
+async def set_password(
+    tx: CallerTransactionRunner[Actor], hasher: PasswordHasher, user_id: int, data: PasswordSet, *, at: datetime
+) -> UserWithActions:
+    """Set another user's password. Raises WeakPassword, LoginQueueFull, the errors of `passwords.set_by_admin`."""
+    await tx.read(check_caller)
+    password_hash = await hasher.hash(data.password, network=None)
+    return await tx.write(_set_password, user_id, data, password_hash=password_hash, at=at)
 
 
 def apply_changes(
@@ -238,6 +249,13 @@ def apply_changes(
 def register_zone(session: Session, name: str) -> None:
     """Add the zone to the table of zones that entries may have."""
     session.execute(upsert(TIME_ZONE).values(name=name).on_conflict_do_nothing())
+
+
+def _set_password(
+    session: Session, actor: Actor, user_id: int, data: PasswordSet, *, password_hash: str, at: datetime
+) -> UserWithActions:
+    user = passwords.set_by_admin(session, actor, user_id, data, password_hash=password_hash, at=at)
+    return rights.respond(session, actor, user, at=at)
 
 
 def _snapshot(user: User) -> dict[str, Any]:

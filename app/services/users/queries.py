@@ -1,9 +1,10 @@
 """Lists of users, and single ones."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
-from sqlalchemy import Row, Select, String, bindparam, func, or_, select, type_coerce
+from sqlalchemy import Row, Select, bindparam, func, or_, select
 
 from app.core.database.dialect import instant_text
 from app.core.database.execution_options import PREPARE
@@ -13,14 +14,16 @@ from app.core.pagination import PageOfIds, PageRows
 from app.core.text import name_key
 from app.models.tables import USER
 from app.models.users import User
-from app.schemas.users.user import AccountRead, UserFilter
+from app.schemas.users.user import AccountRead, UserFilter, UserWithActions
 from app.services.access import visibility
 from app.services.access.actor import Actor
 from app.services.access.errors import UserNotFound
+from app.services.users import rights
+from app.services.users.rights import Rights
 
 _COUNT = select(func.count()).select_from(USER).execution_options(**{PREPARE: True})
 # The fields of AccountRead as JSON values. Building a model per user would take longer than the rest of the request.
-_AS_JSON = {"role": type_coerce(USER.c.role, String), "created_at": instant_text(USER.c.created_at)}
+_AS_JSON = {"created_at": instant_text(USER.c.created_at)}
 _ACCOUNTS = select(*(_AS_JSON.get(name, USER.c[name]).label(name) for name in AccountRead.model_fields))
 _MANAGER = USER.alias("manager")
 _SKIPPED = USER.alias("skipped")
@@ -41,8 +44,10 @@ _ALL_USERS = (
 )
 
 
-def list_page(session: Session, _actor: Actor, data: UserFilter, page: PageOfIds) -> tuple[bytes, PageRows[Row[Any]]]:
-    """Return one page of the matching users by id, as a JSON array of AccountRead and as rows."""
+def list_page(
+    session: Session, actor: Actor, data: UserFilter, page: PageOfIds, *, at: datetime
+) -> tuple[bytes, PageRows[Row[Any]]]:
+    """Return one page of the matching users by id, as a JSON array of UserWithActions and as rows."""
     if data == UserFilter():
         total = session.execute(_COUNT).scalar_one()
         params = {"after": page.after or 0, "skip": page.skip, "limit": page.limit + 1}
@@ -51,7 +56,8 @@ def list_page(session: Session, _actor: Actor, data: UserFilter, page: PageOfIds
         total = session.execute(_apply_filter(select(func.count()).select_from(USER), data)).scalar_one()
         rows = session.execute(page.select(_apply_filter(_ACCOUNTS, data), USER.c.id)).all()
     result = page.cut(rows, total)
-    return to_json([dict(row._mapping) for row in result.rows]), result
+    may = Rights(session, actor, result.rows)
+    return to_json([{**row._mapping, "can": may.actions(row, at=at)} for row in result.rows]), result
 
 
 def list_team(session: Session, actor: Actor, page: PageOfIds) -> PageRows[User]:
@@ -67,6 +73,11 @@ def get(session: Session, _actor: Actor, user_id: int) -> User:
     if user is None:
         raise UserNotFound("There is no user with this id.")
     return user
+
+
+def get_with_actions(session: Session, actor: Actor, user_id: int, *, at: datetime) -> UserWithActions:
+    """Return the user with the actions that the actor may take now. Raises UserNotFound."""
+    return rights.respond(session, actor, get(session, actor, user_id), at=at)
 
 
 def _apply_filter(statement: Select[Any], data: UserFilter) -> Select[Any]:

@@ -118,7 +118,7 @@ def test_whose_password_changes_while_it_is_checked_gets_no_token(database, peop
     ana, ada = people.employee("Ana"), people.admin("Ada")
 
     def in_between(session):
-        actor = Actor(ada.id, ada.role, "UTC")
+        actor = Actor(ada.id, ada.role, "UTC", session_id=1)
         data = PasswordSet(password="another-lantern-17-harbour")
         passwords.set_by_admin(session, actor, ana.id, data, password_hash="new", at=utc_now())
 

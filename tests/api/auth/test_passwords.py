@@ -145,7 +145,7 @@ def test_who_gets_another_password_while_theirs_is_checked_changes_nothing(datab
     with database.read_transaction() as session:
         check = PasswordCheck(load_holder(session, claims), TEST_CLIENT, matches=True)
     with database.write_transaction() as session:
-        admin = Actor(ada.id, ada.role, "UTC")
+        admin = Actor(ada.id, ada.role, "UTC", session_id=1)
         data = PasswordSet(password=NEW)
         passwords.set_by_admin(session, admin, ana.id, data, password_hash="the admin's", at=utc_now())
 

@@ -32,6 +32,7 @@ def test_a_new_person_can_log_in_at_once(people, admin, anonymous):
         "created_at": user["created_at"],
         "must_change_password": False,
         "has_second_factor": False,
+        "can": user["can"],
     }
     assert log_in(anonymous, "zoe@example.com", PASSWORD).status_code == 200
     assert admin.get(f"/admin/users/{user['id']}").json() == user

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -232,9 +231,7 @@ def test_a_password_link_agrees_after_the_email_changed_and_cannot_be_put_back(c
     with database.read_transaction() as session:
         link = session.execute(select(PASSWORD_LINK)).one()
     with database.write_transaction() as session:
-        administration.change(
-            session, replace(OPERATOR, session_id=1), company["Ana"], UserUpdate(email=email), at=LATER
-        )
+        administration.change(session, OPERATOR, company["Ana"], UserUpdate(email=email), at=LATER)
 
     assert faults(database) == []
 

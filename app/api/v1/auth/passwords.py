@@ -19,10 +19,11 @@ from app.core.security.passwords import LoginQueueFull, WeakPassword
 from app.core.server.rate_limit import TooManyChanges
 from app.schemas.auth.password import PasswordChange, PasswordLinkRead, PasswordSet, PasswordSetByLink
 from app.schemas.auth.session import Token
-from app.schemas.users.user import AccountRead
+from app.schemas.users.user import UserWithActions
 from app.services.access.errors import UserNotFound
 from app.services.auth import login_sessions, passwords
 from app.services.auth.errors import LinkRefused, OwnAccount, PasswordUnchanged, UserInactive
+from app.services.users import administration
 
 router = APIRouter(prefix="/auth/password", tags=["auth"])
 admin_router = APIRouter(prefix="/admin/users", tags=["admin: users"])
@@ -76,13 +77,12 @@ async def set_user_password(
     tx: InteractiveAdminTransaction,
     runtime: RuntimeDep,
     now: Now,
-) -> AccountRead:
+) -> UserWithActions:
     """Set a new password for a user. Their login sessions end immediately, and API tokens without `keep_api_tokens`.
 
     Prefer a password link, because then only the user knows the password.
     """
-    user = await passwords.set_password_by_admin(tx, runtime.hasher, user_id, body, at=now)
-    return AccountRead.model_validate(user)
+    return await administration.set_password(tx, runtime.hasher, user_id, body, at=now)
 
 
 @admin_router.post(

@@ -14,7 +14,7 @@ from app.core.pagination import InvalidCursor
 from app.core.security.passwords import LoginQueueFull, WeakPassword
 from app.models.users import Role
 from app.schemas.types import MAX_ID, SearchText
-from app.schemas.users.user import AccountRead, DeactivatedUser, UserCreate, UserFilter, UserUpdate
+from app.schemas.users.user import DeactivatedUser, UserCreate, UserFilter, UserUpdate, UserWithActions
 from app.services.access.errors import UserNotFound
 from app.services.period_locks import TimesheetLocked
 from app.services.users import administration, queries
@@ -41,21 +41,25 @@ MANAGER_ERRORS = (ManagerNotFound, ManagerInvalid, ManagerInactive)
 )
 async def create_user(
     body: UserCreate, tx: AdminTransaction, runtime: RuntimeDep, now: Now, request: Request, response: Response
-) -> AccountRead:
+) -> UserWithActions:
     """Create a user. Without a password, the user needs a password link to log in.
 
     E-mail addresses are unique, ignoring case. API tokens cannot set a password or create an admin.
     """
-    user = AccountRead.model_validate(await administration.add_user(tx, runtime.hasher, body, at=now))
+    user = await administration.add_user(tx, runtime.hasher, body, at=now)
     set_location(request, response, user.id)
     return user
 
 
 @router.get(
-    "", summary="List users", response_model=list[AccountRead], responses=error_responses(*ROLE_ERRORS, InvalidCursor)
+    "",
+    summary="List users",
+    response_model=list[UserWithActions],
+    responses=error_responses(*ROLE_ERRORS, InvalidCursor),
 )
 async def list_users(
     tx: AdminTransaction,
+    now: Now,
     page: PageDep,
     search: Annotated[SearchText | None, Query(description="Part of a name or e-mail address, ignoring case.")] = None,
     role: Annotated[Role | None, Query(description="Only users with this role.")] = None,
@@ -67,16 +71,16 @@ async def list_users(
 ) -> Response:
     """Users sorted by id. `X-Total-Count` has the total, `Link` the next page."""
     filters = UserFilter(search, role, is_active, manager_id, manager_is_active)
-    users_json, users = await tx.read(queries.list_page, filters, page.ids)
+    users_json, users = await tx.read(queries.list_page, filters, page.ids, at=now)
     response = Response(users_json, media_type="application/json")
     page.set_headers(response, users)
     return response
 
 
 @router.get(USER_PATH, summary="Get a user", responses=error_responses(*ROLE_ERRORS, UserNotFound))
-async def get_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
+async def get_user(user_id: PathId, tx: AdminTransaction, now: Now) -> UserWithActions:
     """One user, active or deactivated."""
-    return AccountRead.model_validate(await tx.read(queries.get, user_id))
+    return await tx.read(queries.get_with_actions, user_id, at=now)
 
 
 @router.patch(
@@ -84,12 +88,12 @@ async def get_user(user_id: PathId, tx: AdminTransaction) -> AccountRead:
     summary="Update a user",
     responses=error_responses(*ROLE_ERRORS, UserNotFound, EmailTaken, LastAdmin, HasReports, TimesheetLocked),
 )
-async def update_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, now: Now) -> AccountRead:
+async def update_user(user_id: PathId, body: UserUpdate, tx: AdminTransaction, now: Now) -> UserWithActions:
     """Change a user's e-mail address, names, time zone or role. A new role applies from their next request on.
 
     API tokens cannot change an e-mail address, an admin, or a role to one with more rights.
     """
-    return AccountRead.model_validate(await tx.write(administration.change, user_id, body, at=now))
+    return await tx.write(administration.change, user_id, body, at=now)
 
 
 @router.put(
@@ -110,9 +114,9 @@ async def deactivate_user(user_id: PathId, tx: AdminTransaction, now: Now) -> De
     summary="Activate a user",
     responses=error_responses(*ROLE_ERRORS, UserNotFound, TimesheetLocked),
 )
-async def activate_user(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> AccountRead:
+async def activate_user(user_id: PathId, tx: InteractiveAdminTransaction, now: Now) -> UserWithActions:
     """Activate a user, who can then log in again."""
-    return AccountRead.model_validate(await tx.write(administration.activate, user_id, at=now))
+    return await tx.write(administration.activate, user_id, at=now)
 
 
 @router.put(
@@ -125,17 +129,17 @@ async def assign_manager(
     manager_id: Annotated[int, Query(ge=1, le=MAX_ID, description="Id of the manager.", examples=[1])],
     tx: AdminTransaction,
     now: Now,
-) -> AccountRead:
+) -> UserWithActions:
     """Set the manager of a user to an active manager or admin. The manager sees the user's hours immediately.
 
     API tokens can assign users only to managers who have a password.
     """
-    return AccountRead.model_validate(await tx.write(administration.assign_manager, employee_id, manager_id, at=now))
+    return await tx.write(administration.assign_manager, employee_id, manager_id, at=now)
 
 
 @router.delete(
     "/{user_id}/manager", summary="Remove a user's manager", responses=error_responses(*ROLE_ERRORS, UserNotFound)
 )
-async def remove_manager(user_id: PathId, tx: AdminTransaction, now: Now) -> AccountRead:
+async def remove_manager(user_id: PathId, tx: AdminTransaction, now: Now) -> UserWithActions:
     """Leave a user without a manager. Then only admins see their hours."""
-    return AccountRead.model_validate(await tx.write(administration.remove_manager, user_id, at=now))
+    return await tx.write(administration.remove_manager, user_id, at=now)
