@@ -40,6 +40,11 @@ def choose_file(tab, *rows):
     tab.button("Check the file").click()
 
 
+def labels(tab, name):
+    """Return the labels of the buttons of a user."""
+    return [each.get_attribute("aria-label") for each in tab.page.get_by_role("button", name=f": {name}").all()]
+
+
 def count_users(server):
     with server.database.read_transaction() as session:
         return session.execute(select(func.count()).select_from(USER)).scalar_one()
@@ -87,6 +92,24 @@ def test_a_manager_is_removed_and_a_role_is_changed(open_tab, people, ana, mia):
 
     changed = people.reload(ana)
     assert (changed.role, changed.manager_id) == ("manager", None)
+
+
+def test_an_admin_sees_what_may_be_done_to_each_user_now(adas_tab, people):
+    people.employee("Dan", is_active=False)
+    adas_tab.page.reload()
+    adas_tab.button("Activate: Dan Silva").wait_for()
+    assert [label.partition(":")[0] for label in labels(adas_tab, "Ada Silva")] == ["Change"]
+    assert [label.partition(":")[0] for label in labels(adas_tab, "Dan Silva")] == ["Change", "Activate"]
+    adas_tab.button("Change: Ada Silva").click()
+    assert dialog(adas_tab).get_by_label("Role").is_disabled()
+    dialog(adas_tab).get_by_label("First name").fill("Adele")
+    confirm(adas_tab, "Save")
+    adas_tab.button("Change: Adele Silva").wait_for()
+
+    people.admin("Eve")
+    adas_tab.page.reload()
+
+    adas_tab.button("Deactivate: Adele Silva").wait_for()
 
 
 def test_a_deactivated_manager_leaves_reports_and_is_activated_again(open_tab, people, ana, mia):

@@ -28,11 +28,11 @@ export function addUser(managers, done) {
   formDialog(t("admin.add_user"), fields(start, managers), { label: t("admin.add"), submit, done });
 }
 
-/** Only what has changed is sent. The manager has operations of its own. */
+/** Only what has changed is sent. The manager has operations of its own. A role that is fixed is not in the form. */
 export function changeUser(user, managers, done) {
   const path = `admin/users/${user.id}`;
   const submit = async (given) => {
-    const changed = FIELDS.filter((name) => given[name] !== user[name]);
+    const changed = FIELDS.filter((name) => name in given && given[name] !== user[name]);
     if (changed.length > 0) {
       const body = Object.fromEntries(changed.map((name) => [name, given[name]]));
       Object.assign(user, await call("PATCH", path, { body }));
@@ -57,6 +57,7 @@ function managerField(user, managers) {
 }
 
 function fields(user, managers) {
+  const isLastAdmin = user.can?.includes("update_role") === false;
   const name = { required: true, maxlength: 100, autocomplete: "off" };
   return [
     field("email", t("admin.email"), {
@@ -69,6 +70,7 @@ function fields(user, managers) {
     ),
     field("role", t("admin.role"), {
       kind: "select", options: ROLES.map((role) => [role, t(`admin.role_${role}`)]), value: user.role,
+      disabled: isLastAdmin, hint: isLastAdmin && t("problem.last_admin"),
     }),
     managerField(user, managers),
     zoneField(user.time_zone),

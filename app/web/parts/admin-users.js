@@ -1,4 +1,4 @@
-/** The users for admins: list, search, and what can be done to each. The API refuses what may not be. */
+/** The users for admins: list, search, and what may be done to each now: `can` of the API says it. */
 
 import { call } from "../api.js";
 import { h } from "../dom.js";
@@ -38,19 +38,18 @@ function fullName({ first_name, last_name }) {
 function row(user, managers, reload) {
   const name = fullName(user);
   const manager = managerOf(user, managers);
-  const end = user.is_active
-    ? itemButton(t("admin.deactivate"), name, () => deactivate(user, reload))
-    : itemButton(t("admin.activate"), name, () => activate(user, reload));
+  const actions = [
+    ["update", "admin.change", () => changeUser(user, managers, reload)],
+    ["create_password_link", "admin.link", () => askForLink(user)],
+    ["deactivate", "admin.deactivate", () => deactivate(user, reload)],
+    ["activate", "admin.activate", () => activate(user, reload)],
+  ].filter(([action]) => user.can.includes(action));
   return h(
     "li", { class: "waiting" },
     h("p", {}, h("strong", {}, name), h("span", { class: "badge" }, t(`admin.role_${user.role}`)),
       !user.is_active && h("span", { class: "badge warn" }, t("admin.deactivated"))),
     h("p", { class: "quiet" }, user.email, manager && ` · ${t("admin.managed_by", { name: fullName(manager) })}`),
-    h(
-      "p", { class: "actions small" },
-      itemButton(t("admin.change"), name, () => changeUser(user, managers, reload)),
-      itemButton(t("admin.link"), name, () => askForLink(user)), end,
-    ),
+    h("p", { class: "actions small" }, actions.map(([, label, act]) => itemButton(t(label), name, act))),
   );
 }
 
