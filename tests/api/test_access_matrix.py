@@ -1,9 +1,11 @@
 """Permissions as one literal table: each operation's status for each kind of caller (threats 1 to 7).
 
 Mia manages Ana; Max manages Bob; Ada is an admin. Del was an admin and Dan was active when they got their tokens.
+Eva is in Ana's team, and Leo is Mia's manager. Both call the operations on the hours of a named user only.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -22,6 +24,8 @@ from tests.support.timesheets import set_months, submit
 pytestmark = pytest.mark.high_volume
 READING_ROWS = 10
 CALLERS = ("nobody", "garbage", "expired", "Dan", "Del", "Ana", "Bob", "Mia", "Max", "Ada")
+RELATIVES = ("Eva", "Leo")
+NAMED_HOURS = re.compile(r"/(time-entries|timesheets|reports).*\{(ana|bob|anas_entry)\}")
 PERIOD = "start_date=2026-03-01&end_date=2026-03-31"
 NEW = {"email": "new@example.com", "first_name": "New", "last_name": "Person", "role": "employee", "password": PASSWORD}
 SOON = f"{utc_now().date() + timedelta(days=2)}T00:00:00Z"
@@ -36,20 +40,23 @@ ROWS_AS_TEXT = " UNION ALL ".join(f"SELECT '{table}', t::text FROM \"{table}\" t
 class Row:
     operation: str
     expected: str
+    """A status for each caller, and after | for each of RELATIVES, who call in a company of their own if it changes."""
     body: dict[str, Any] | None = None
     form: dict[str, str] | None = None
     csv: str | None = None
     query: str = ""
+    callers: tuple[str, ...] = CALLERS
 
     def __str__(self) -> str:
-        return f"{self.operation} {self.query}{self.body or ''}"
+        callers = f" as {' and '.join(self.callers)}" if self.callers == RELATIVES else ""
+        return f"{self.operation} {self.query}{self.body or ''}{callers}"
 
     @property
     def changes_nothing(self) -> bool:
         return self.operation.startswith("GET ") or all(status >= "400" for status in self.expected.split())
 
 
-# The callers' columns:                                      nobody garbage expired Dan Del Ana Bob Mia Max Ada
+# The callers' columns:                                  nobody garbage expired Dan Del Ana Bob Mia Max Ada | Eva Leo
 MATRIX = [
     Row("GET /",                                                   "200 200 200 200 200 200 200 200 200 200"),
     Row("GET /health/live",                                        "200 200 200 200 200 200 200 200 200 200"),
@@ -108,58 +115,58 @@ MATRIX = [
         body=MORNING),
     Row("POST /api/v1/time-entries",                               "401 401 401 401 404 404 201 404 404 404",
         body=MORNING | {"project_id": "{bobs_project}"}),
-    Row("POST /api/v1/time-entries",                               "401 401 401 401 404 201 404 409 404 409",
+    Row("POST /api/v1/time-entries",                               "401 401 401 401 404 201 404 409 404 409 | 404 201",
         body=MORNING | {"user_id": "{ana}", "reason": "Paper"}),
     Row("POST /api/v1/time-entries",                               "401 401 401 401 404 404 404 404 404 404",
         body=MORNING | {"user_id": "{missing}", "reason": "Paper"}),
     Row("POST /api/v1/time-entries/bulk",                          "401 401 401 401 200 200 200 200 200 200",
         body={"operations": [{"action": "create"} | MORNING]}),
-    Row("POST /api/v1/time-entries/bulk",                          "401 401 401 401 409 409 409 200 409 200",
+    Row("POST /api/v1/time-entries/bulk",                          "401 401 401 401 409 409 409 200 409 200 | 409 200",
         body={"operations": [{"action": "change", "id": "{anas_entry}", "description": "New", "reason": "Typo"}]}),
     Row("POST /api/v1/time-entries/bulk",                          "401 401 401 401 409 409 409 409 409 409",
         body={"operations": [{"action": "delete", "id": "{missing}", "reason": "Twice"}]}),
     Row("GET /api/v1/time-entries",                                "401 401 401 401 200 200 200 200 200 200"),
-    Row("GET /api/v1/time-entries/{anas_entry}",                   "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/time-entries/{anas_entry}",                   "401 401 401 401 404 200 404 200 404 200 | 404 200"),
     Row("GET /api/v1/time-entries/{missing}",                      "401 401 401 401 404 404 404 404 404 404"),
-    Row("GET /api/v1/time-entries/{anas_entry}/history",           "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/time-entries/{anas_entry}/history",           "401 401 401 401 404 200 404 200 404 200 | 404 200"),
     Row("GET /api/v1/time-entries/{missing}/history",              "401 401 401 401 404 404 404 404 404 404"),
     # Ana's entry is older than her window of 31 days.
-    Row("PATCH /api/v1/time-entries/{anas_entry}",                 "401 401 401 401 404 403 404 200 404 200",
+    Row("PATCH /api/v1/time-entries/{anas_entry}",                 "401 401 401 401 404 403 404 200 404 200 | 404 200",
         body={"description": "New", "reason": "Typo"}),
     Row("PATCH /api/v1/time-entries/{missing}",                    "401 401 401 401 404 404 404 404 404 404",
         body={"description": "New", "reason": "Typo"}),
-    Row("DELETE /api/v1/time-entries/{anas_entry}",                "401 401 401 401 404 403 404 204 404 404",
+    Row("DELETE /api/v1/time-entries/{anas_entry}",                "401 401 401 401 404 403 404 204 404 404 | 404 204",
         query="reason=Twice"),
     Row("DELETE /api/v1/time-entries/{missing}",                   "401 401 401 401 404 404 404 404 404 404",
         query="reason=Twice"),
-    Row("POST /api/v1/time-entries/{anas_entry}/clock-out",        "401 401 401 401 404 409 404 403 404 403"),
+    Row("POST /api/v1/time-entries/{anas_entry}/clock-out",        "401 401 401 401 404 409 404 403 404 403 | 404 403"),
     Row("POST /api/v1/time-entries/{missing}/clock-out",           "401 401 401 401 404 404 404 404 404 404"),
     # Of Ana's timesheets, January is approved, February submitted and March open.
     Row("GET /api/v1/timesheets/me",                               "401 401 401 401 200 200 200 200 200 200",
         query=PERIOD),
     Row("GET /api/v1/timesheets",                                  "401 401 401 401 403 403 403 200 200 200"),
-    Row("GET /api/v1/timesheets/{ana}/2026-02-01",                 "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/timesheets/{ana}/2026-02-01",                 "401 401 401 401 404 200 404 200 404 200 | 404 200"),
     Row("GET /api/v1/timesheets/{missing}/2026-02-01",             "401 401 401 401 404 404 404 404 404 404"),
-    Row("GET /api/v1/timesheets/{ana}/2026-02-01/history",         "401 401 401 401 404 200 404 200 404 200"),
+    Row("GET /api/v1/timesheets/{ana}/2026-02-01/history",         "401 401 401 401 404 200 404 200 404 200 | 404 200"),
     Row("GET /api/v1/timesheets/{missing}/2026-02-01/history",     "401 401 401 401 404 404 404 404 404 404"),
-    Row("POST /api/v1/timesheets/{ana}/2026-03-01/submit",         "401 401 401 401 404 200 404 409 404 409",
+    Row("POST /api/v1/timesheets/{ana}/2026-03-01/submit",         "401 401 401 401 404 200 404 409 404 409 | 404 200",
         body={"reason": "Ana is ill"}),
-    Row("POST /api/v1/timesheets/{bob}/2026-03-01/submit",         "401 401 401 401 404 404 200 404 409 409",
+    Row("POST /api/v1/timesheets/{bob}/2026-03-01/submit",         "401 401 401 401 404 404 200 404 409 409 | 404 404",
         body={"reason": "Bob is ill"}),
     Row("POST /api/v1/timesheets/{missing}/2026-03-01/submit",     "401 401 401 401 404 404 404 404 404 404"),
-    Row("POST /api/v1/timesheets/{ana}/2026-02-01/withdraw",       "401 401 401 401 404 200 404 403 404 403"),
+    Row("POST /api/v1/timesheets/{ana}/2026-02-01/withdraw",       "401 401 401 401 404 200 404 403 404 403 | 404 403"),
     Row("POST /api/v1/timesheets/{missing}/2026-02-01/withdraw",   "401 401 401 401 404 404 404 404 404 404"),
-    Row("POST /api/v1/timesheets/{ana}/2026-02-01/approve",        "401 401 401 401 404 403 404 200 404 409"),
+    Row("POST /api/v1/timesheets/{ana}/2026-02-01/approve",        "401 401 401 401 404 403 404 200 404 409 | 404 200"),
     Row("POST /api/v1/timesheets/{missing}/2026-02-01/approve",    "401 401 401 401 404 404 404 404 404 404"),
-    Row("POST /api/v1/timesheets/{ana}/2026-02-01/reject",         "401 401 401 401 404 403 404 200 404 409",
+    Row("POST /api/v1/timesheets/{ana}/2026-02-01/reject",         "401 401 401 401 404 403 404 200 404 409 | 404 200",
         body={"comment": "Tuesday lacks"}),
     Row("POST /api/v1/timesheets/{missing}/2026-02-01/reject",     "401 401 401 401 404 404 404 404 404 404",
         body={"comment": "Tuesday lacks"}),
-    Row("POST /api/v1/timesheets/{ana}/2026-01-01/reopen",         "401 401 401 401 404 403 404 200 404 409",
+    Row("POST /api/v1/timesheets/{ana}/2026-01-01/reopen",         "401 401 401 401 404 403 404 200 404 409 | 404 200",
         body={"reason": "Tuesday lacks"}),
     Row("POST /api/v1/timesheets/{missing}/2026-01-01/reopen",     "401 401 401 401 404 404 404 404 404 404",
         body={"reason": "Tuesday lacks"}),
-    Row("POST /api/v1/timesheets/approve",                         "401 401 401 401 403 403 403 200 409 409",
+    Row("POST /api/v1/timesheets/approve",                         "401 401 401 401 403 403 403 200 409 409 | 403 200",
         body={"timesheets": [{"user_id": "{ana}", "first_day": "2026-02-01"}]}),
     Row("POST /api/v1/timesheets/approve",                         "401 401 401 401 403 403 403 409 409 409",
         body={"timesheets": [{"user_id": "{missing}", "first_day": "2026-02-01"}]}),
@@ -199,7 +206,7 @@ MATRIX = [
         query="since={an_hour_ago}&scope=all"),
     Row("GET /api/v1/reports/export/pdf",                       "401 401 401 401 200 200 200 200 200 200",
         query="month=2026-03"),
-    Row("GET /api/v1/reports/export/pdf",                       "401 401 401 401 404 200 404 200 404 200",
+    Row("GET /api/v1/reports/export/pdf",                       "401 401 401 401 404 200 404 200 404 200 | 404 200",
         query="month=2026-03&user_id={ana}"),
     Row("GET /api/v1/reports/export/pdf",                       "401 401 401 401 404 404 404 404 404 404",
         query="month=2026-03&user_id={missing}"),
@@ -264,12 +271,15 @@ MATRIX = [
 @pytest.fixture
 def company(people, server):
     """Return the callers' tokens and the objects' ids."""
-    mia, max_ = people.manager("Mia"), people.manager("Max")
+    leo = people.manager("Leo")
+    mia, max_ = people.manager("Mia", manager=leo), people.manager("Max")
     users = {
+        "Leo": leo,
         "Mia": mia,
         "Max": max_,
         "Ana": people.employee("Ana", manager=mia),
         "Bob": people.employee("Bob", manager=max_),
+        "Eva": people.employee("Eva", manager=mia),
         "Ada": people.admin("Ada"),
         "Dan": people.employee("Dan", is_active=False),
         "Del": people.employee("Del"),
@@ -293,8 +303,13 @@ def company(people, server):
 
 def _groups():
     """Return the rows that one company answers. Those whose requests all change nothing share a company."""
-    changing = [[row] for row in MATRIX if not row.changes_nothing]
-    reading = [row for row in MATRIX if row.changes_nothing]
+    rows = [
+        replace(row, callers=callers, expected=expected)
+        for row in MATRIX
+        for callers, expected in zip((CALLERS, RELATIVES), row.expected.split("|"), strict=False)
+    ]
+    changing = [[row] for row in rows if not row.changes_nothing]
+    reading = [row for row in rows if row.changes_nothing]
     return changing + [reading[start : start + READING_ROWS] for start in range(0, len(reading), READING_ROWS)]
 
 
@@ -304,7 +319,7 @@ def _groups():
 def test_an_operation_answers_each_caller_as_the_table_says(rows, company, server):
     answers = {str(row): _answers(row, *company, server) for row in rows}
 
-    assert answers == {str(row): dict(zip(CALLERS, row.expected.split(), strict=True)) for row in rows}
+    assert answers == {str(row): dict(zip(row.callers, row.expected.split(), strict=True)) for row in rows}
 
 
 def _answers(row, tokens, ids, server):
@@ -317,13 +332,13 @@ def _answers(row, tokens, ids, server):
 
     statuses = {}
     before = _dump_tables(server)
-    for caller in CALLERS:
+    for caller in row.callers:
         with server.caller(tokens[caller]) as client:
             answer = client.at_root(method, f"{path}?{query}" if query else path, **sent)
         statuses[caller] = str(answer.status_code)
         if answer.status_code == 401:
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-        if row.changes_nothing and caller != CALLERS[-1]:
+        if row.changes_nothing and caller != row.callers[-1]:
             continue  # one comparison after all callers is enough
         after = _dump_tables(server)
         if answer.status_code >= 400 or method == "GET":
@@ -339,6 +354,12 @@ def test_what_lies_outside_ones_scope_looks_like_what_does_not_exist(company, se
         missing = bob.post(f"/time-entries/{ids['missing']}/clock-out").json()
 
     assert {**foreign, "instance": "", "request_id": ""} == {**missing, "instance": "", "request_id": ""}
+
+
+def test_a_row_on_the_hours_of_a_named_user_says_what_colleagues_and_higher_managers_get():
+    of_named_user = [row for row in MATRIX if NAMED_HOURS.search(str(row))]
+
+    assert [str(row) for row in of_named_user if "|" not in row.expected] == []
 
 
 def test_every_operation_has_a_row(server):
