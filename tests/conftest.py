@@ -41,6 +41,7 @@ ON_BOTH_ENGINES = (
     "tests/deploy/",
     "tests/faults/test_lost_rights.py",
     "tests/faults/test_previous_release.py",
+    "tests/faults/test_reminders.py",
     "tests/migrations/",
     "tests/services/audit/test_reconciliation.py",
     "tests/services/calendar/",

@@ -10,7 +10,6 @@ from app.core.config.settings import Settings
 from app.core.mail import Mailer, create_mailer
 from app.core.time.clock import utc_now
 from app.services.timesheets import reminders
-from app.services.timesheets.reminders import Reminder
 
 commands = typer.Typer()
 
@@ -28,20 +27,22 @@ def remind(
     """
     with ready_database(DB_STATEMENT_TIMEOUT_SECONDS=STATEMENT_TIMEOUT_SECONDS) as database:
         tx = OperatorTransactions(database, "cli:remind")
-        mailer = None if dry_run else _mailer(database.settings)
-
-        async def deliver(reminder: Reminder) -> None:
-            if mailer is None:
-                typer.echo(f"To: {reminder.mail.to}\nSubject: {reminder.mail.subject}\n\n{reminder.mail.text}")
-                return
-            await mailer.send(reminder.mail)
-            await tx.write(reminders.record, reminder)
-
-        result = asyncio.run(reminders.send(tx, deliver, at=utc_now(), on_failure=_print_failure))
-    typer.echo(f"To be sent: {result.sent}." if dry_run else f"Sent: {result.sent}.")
+        if dry_run:
+            typer.echo(f"To be sent: {asyncio.run(_print_all(tx))}.")
+            return
+        result = asyncio.run(reminders.send(tx, _mailer(database.settings), at=utc_now(), on_failure=_print_failure))
+    typer.echo(f"Sent: {result.sent}.")
     if result.failed:
         typer.secho(f"Not sent: {result.failed}.", fg="red", err=True)
         raise typer.Exit(1)
+
+
+async def _print_all(tx: OperatorTransactions) -> int:
+    count = 0
+    async for reminder in reminders.load(tx, at=utc_now()):
+        typer.echo(f"To: {reminder.mail.to}\nSubject: {reminder.mail.subject}\n\n{reminder.mail.text}")
+        count += 1
+    return count
 
 
 def _mailer(settings: Settings) -> Mailer:

@@ -30,6 +30,8 @@ class MailNotSent(Unavailable):
     code = "mail_not_sent"
     title = "E-mail not sent"
     retry_after_seconds = 60
+    may_have_arrived = False
+    """True if the connection broke after it was open, so that the mail server may have accepted the e-mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,13 @@ class SmtpMailer:
         self._timeout_seconds = timeout_seconds
 
     async def send(self, mail: Mail) -> None:
-        is_accepted = False
+        is_connected = is_accepted = False
         client = self._client()
         try:
             message = self._message(mail)
             async with asyncio.timeout(self._timeout_seconds):
                 await client.connect()
+                is_connected = True
                 await client.send_message(message)
                 is_accepted = True
                 await client.quit()
@@ -84,7 +87,9 @@ class SmtpMailer:
                 return  # only QUIT failed
             # The message and the cause of the error are left out: they may quote addresses or the text.
             _log.warning("mail_not_sent", error=type(error).__name__, status=_smtp_status(error))
-            raise MailNotSent("The e-mail could not be sent. Try again later, or contact your admin.") from None
+            not_sent = MailNotSent("The e-mail could not be sent. Try again later, or contact your admin.")
+            not_sent.may_have_arrived = is_connected and isinstance(error, OSError)  # also a timeout
+            raise not_sent from None
         finally:
             client.close()
 

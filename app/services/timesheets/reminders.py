@@ -5,17 +5,17 @@ active manager above, or else for the active admins.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, delete, func, select
 
 from app.core.database.dialect import upsert
 from app.core.database.session import Session
 from app.core.database.transactions import CallerTransactionRunner
-from app.core.mail import Mail, MailNotSent
+from app.core.mail import Mail, Mailer, MailNotSent
 from app.core.time.zones import local_day, zone_info
 from app.models.tables import REMINDER, TIMESHEET, USER
 from app.models.timesheets import TimesheetStatus
@@ -87,21 +87,23 @@ class Result:
 
 
 async def send(
-    tx: CallerTransactionRunner[None],
-    deliver: Callable[[Reminder], Awaitable[None]],
-    *,
-    at: datetime,
-    on_failure: Callable[[int, str], None],
+    tx: CallerTransactionRunner[None], mailer: Mailer, *, at: datetime, on_failure: Callable[[int, str], None]
 ) -> Result:
-    """Deliver the reminders of the day, one after the other. A user whose e-mail fails gets it with the next run.
+    """Send the reminders of the day, one after the other.
 
+    The day of a user is noted before the e-mail is sent, and the note is removed if the mail server has not accepted
+    it. So the next run tries it again, and neither a second run at the same time nor one after a crash sends it twice.
     After MAX_FAILURES in a row, the remaining users are left for the next run too.
     """
     result, failures_in_a_row = Result(), 0
     async for reminder in load(tx, at=at):
+        if not await tx.write(_note, reminder):
+            continue
         try:
-            await deliver(reminder)
+            await mailer.send(reminder.mail)
         except MailNotSent as error:
+            if not error.may_have_arrived:
+                await tx.write(_remove_note, reminder)
             result.failed += 1
             failures_in_a_row += 1
             on_failure(reminder.user_id, error.detail)
@@ -123,10 +125,17 @@ async def load(tx: CallerTransactionRunner[None], *, at: datetime) -> AsyncItera
             yield reminder
 
 
-def record(session: Session, _operator: None, reminder: Reminder) -> None:
-    """Note that the user was reminded, so that no second e-mail is sent on this day."""
+def _note(session: Session, _operator: None, reminder: Reminder) -> bool:
+    """Note the day of a reminder. Return False if another run has done so."""
     statement = upsert(REMINDER).values(user_id=reminder.user_id, day=reminder.day)
-    session.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_={"day": reminder.day}))
+    noted = statement.on_conflict_do_update(
+        index_elements=["user_id"], set_={"day": reminder.day}, where=REMINDER.c.day < reminder.day
+    )
+    return session.execute(noted.returning(REMINDER.c.user_id)).first() is not None
+
+
+def _remove_note(session: Session, _operator: None, reminder: Reminder) -> None:
+    session.execute(delete(REMINDER).where(REMINDER.c.user_id == reminder.user_id, REMINDER.c.day == reminder.day))
 
 
 def _load_batch(
