@@ -178,6 +178,26 @@ class TestDeciding:
         assert current.status_code == 200
         assert current.headers["ETag"] == '"2"'
 
+    def test_a_repeated_action_changes_nothing_and_says_which_status_it_found(self, as_user, mia, ana, march):
+        """Its response may have been lost. So these actions need no Idempotency-Key."""
+        texts = {"reject": {"comment": "Tuesday lacks"}, "reopen": {"reason": "Tuesday lacks"}}
+        results = {}
+        for action in ("submit", "withdraw", "submit", "reject", "submit", "approve", "reopen"):
+            caller = as_user(ana if action in {"submit", "withdraw"} else mia)
+            done = ok(act(caller, ana, action, json=texts.get(action, {})))
+            repeated = act(caller, ana, action, json=texts.get(action, {}))
+            assert refusal(repeated) == (409, "timesheet_status_conflict"), action
+            results[action] = (done["status"], repeated.json()["timesheet_status"])
+
+        statuses = {
+            "submit": "submitted",
+            "withdraw": "open",
+            "reject": "rejected",
+            "approve": "approved",
+            "reopen": "open",
+        }
+        assert results == {action: (status, status) for action, status in statuses.items()}
+
     def test_can_names_what_each_of_them_may_do_now(self, as_user, mia, ana, admin, submitted):
         path = sheet_path(ana)
 
@@ -233,6 +253,17 @@ class TestLockedEntries:
         assert refusal(withdrawn) == (403, "edit_window_closed")  # else Ana could open any old month by herself
         assert rejected.status_code == 200
         assert sheet["total_seconds"] == 6 * 3600
+
+    def test_ana_goes_on_with_a_correction_that_she_submitted_too_early(self, as_user, mia, ana, submitted, march):
+        ok(act(as_user(mia), ana, "reject", json={"comment": "You stayed longer"}))
+        ok(act(as_user(ana), ana, "submit"))
+        ok(act(as_user(ana), ana, "withdraw"))
+
+        corrected = as_user(ana).patch(
+            f"/time-entries/{march[0]}", json={"end_time": "2026-03-02T13:00:00Z", "reason": "Stayed longer"}
+        )
+
+        assert corrected.status_code == 200, corrected.text
 
     def test_ana_punches_while_her_months_are_locked(self, as_user, ana, website, submitted):
         began = as_user(ana).post("/time-entries/clock-in", json={"project_id": website.id})
