@@ -92,14 +92,16 @@ def is_returned(session: Session, user_id: int, day: date) -> bool:
 
 
 def check_present_day(session: Session, user_id: int, zone: str, *, at: datetime) -> None:
-    """Raise TimesheetLocked if the user's present day in this time zone is in a locked timesheet.
+    """Raise TimesheetLocked if the user's present day in this time zone is in a locked timesheet, or before one.
 
-    A punch would then book on a locked day. Call it where a user gets another time zone, or is activated.
+    A punch would then book on a locked day, now or later. Call it where a user gets another time zone, or is activated.
     """
-    sheet = _days(session, user_id).locked_timesheet_of(day_of(at, zone))
+    day = day_of(at, zone)
+    locked = (sheet for sheet in _days(session, user_id).timesheets if sheet.status in LOCKED)
+    sheet = next((sheet for sheet in locked if day <= sheet.last_day), None)
     if sheet is not None:
         raise TimesheetLocked(
-            f"Today would be in the timesheet from {sheet.first_day}, which is {sheet.status}. "
+            f"Today would be in or before the timesheet from {sheet.first_day}, which is {sheet.status}. "
             "Reject or reopen it first.",
             **_facts(sheet),
         )

@@ -103,8 +103,8 @@ DETAILS = {
     "session_not_found": "You have no login session with this id. It may have ended.",
     "summary_too_large": "The summary has more than 100,000 rows. Choose fewer groups, users or days.",
     "timesheet_changed": "The timesheet has changed since you read it. Read it again, then send its current version.",
-    "timesheet_locked": "Today would be in the timesheet from 2026-03-01, which is approved. Reject or reopen it "
-    "first.",
+    "timesheet_locked": "Today would be in or before the timesheet from 2026-03-01, which is approved. Reject or "
+    "reopen it first.",
     "timesheet_not_found": "No period begins on 2026-03-02. GET /timesheets/me lists yours.",
     "timesheet_not_over": "The period ends on 2026-03-31 in Europe/Berlin. Submit it a minute after that day.",
     "timesheet_not_submittable": "Entries that are open or need review: 1. See `errors`.",

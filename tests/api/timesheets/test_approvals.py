@@ -338,6 +338,18 @@ class TestPresentDay:
         assert refusal(own) == refusal(by_admin) == (409, "timesheet_locked")
         assert ahead.status_code == 200
 
+    def test_a_time_zone_in_which_a_locked_week_has_not_begun_is_refused(self, as_user, people, admin):
+        """Kim left. The week that has begun in Kiritimati is submitted, and would begin in Pago Pago after a return."""
+        kim = people.employee("Kim", time_zone="Pacific/Kiritimati")
+        first_day = str((utc_now() + timedelta(hours=14)).date())
+        assert admin.put(f"/admin/timesheet-rules/{first_day}", json={"period": "week"}).status_code == 200
+        assert admin.put(f"/admin/users/{kim.id}/deactivate").status_code == 200
+        ok(act(admin, kim, "submit", first_day, json={"reason": "Left"}))
+
+        moved = admin.patch(f"/admin/users/{kim.id}", json={"time_zone": "Pacific/Pago_Pago"})
+
+        assert refusal(moved) == (409, "timesheet_locked")
+
     def test_somebody_whose_present_month_was_submitted_is_not_activated(self, admin, ana, as_user, mia, monthly):
         this_month = str(utc_now().date().replace(day=1))
         assert admin.put(f"/admin/users/{ana.id}/deactivate").status_code == 200
