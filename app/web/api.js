@@ -25,10 +25,10 @@ export function setAccessToken(token) {
   accessToken = token;
 }
 
-/** Return the id of the user to whom the access token belongs, or null. */
-export function tokenUser() {
-  if (!accessToken) return null;
-  const payload = accessToken.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+/** Return the id of the user to whom an access token belongs, or null. */
+export function tokenUser(token = accessToken) {
+  if (!token) return null;
+  const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   return Number(JSON.parse(atob(payload)).sub);
 }
 
@@ -63,10 +63,13 @@ export function refresh(refreshToken) {
   return refreshing;
 }
 
-function takeOver(tokens) {
-  const before = tokenUser();
-  accessToken = tokens.access_token;
-  if (before !== null && before !== tokenUser()) location.reload(); // another user has logged in in another tab
+/** If another user has logged in in another tab, load the page again. What waits here is not sent as that user. */
+function takeOver({ access_token: token }) {
+  if (accessToken && tokenUser() !== tokenUser(token)) {
+    location.reload();
+    return new Promise(() => {});
+  }
+  accessToken = token;
 }
 
 function endSession(error) {

@@ -8,6 +8,7 @@ import * as session from "./session.js";
 import { loadTexts, t } from "./text.js";
 
 const PAGES = {
+  __proto__: null, // an address names no property of every object
   clock: { load: () => import("./pages/clock.js"), icon: "clock" },
   time: { load: () => import("./pages/time.js"), icon: "calendar" },
   team: { load: () => import("./pages/team.js"), icon: "team", isShown: () => session.isManager() },
@@ -40,9 +41,18 @@ async function restore() {
   }
 }
 
+/** Return the parts of the address behind #, or none if they are malformed. */
+function address() {
+  try {
+    return location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  } catch {
+    return [];
+  }
+}
+
 /** Return the page of the address, and the parts behind its name. */
 function route() {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const [name, ...rest] = address();
   if (name === "set-password") return { name, page: SET_PASSWORD, rest };
   const user = session.user();
   if (!user) return { name: "login", page: LOGIN, rest };

@@ -1,13 +1,15 @@
 """Logging in and out in a browser (decision 50)."""
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
-from app.models.tables import LOGIN_SESSION, USER
+from app.core.time.clock import utc_now
+from app.models.tables import ENTRY, LOGIN_SESSION, USER
 from tests.support.credentials import create_password_link, create_second_factor
 from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.system
+TODAY = utc_now().date()
 NEW_PASSWORD = "another-lantern-17-harbour"
 
 
@@ -127,3 +129,32 @@ def test_when_another_user_logs_in_in_a_second_tab_the_first_one_follows(anas_ta
     anas_tab.log_in(mia.email, PASSWORD)
 
     second.page.get_by_role("link", name="Team").wait_for()
+
+
+def test_a_press_of_ana_is_never_a_punch_of_mia_who_has_logged_in_meanwhile(anas_tab, server, mia):
+    """The tab slept and did not hear of the other login, so it learns of it with its next access token."""
+    anas_tab.expected_statuses = {401}
+    answer = anas_tab.page.context.request.post(
+        f"{server.base_url}/api/v1/auth/page/login",
+        form={"username": mia.email, "password": PASSWORD},
+        headers={"Origin": server.base_url, "X-Requested-With": "page"},
+    )
+    assert answer.ok
+    anas_tab.page.route("**/time-entries/clock-in", _expire_once, times=1)
+
+    anas_tab.button("Clock in").click()
+
+    anas_tab.page.get_by_role("link", name="Team").wait_for()
+    anas_tab.page.locator("button.punch").wait_for()
+    with server.database.read_transaction() as session:
+        assert session.execute(select(ENTRY)).all() == []
+
+
+@pytest.mark.parametrize("route", ["%", "set-password/%", "constructor", "__proto__", "time/month/2026-99-99"])
+def test_an_address_that_names_no_page_leads_to_one(anas_tab, route):
+    anas_tab.open("account")
+    anas_tab.page.get_by_role("heading", name="Ana Silva").wait_for()
+
+    anas_tab.open(route)
+
+    anas_tab.page.locator(f"h1.day, h1:text('{TODAY:%B %Y}')").wait_for()

@@ -5,6 +5,7 @@ import { choice } from "../parts/panels.js";
 import { t } from "../text.js";
 
 const PARTS = {
+  __proto__: null,
   users: () => import("../parts/admin-users.js"),
   projects: () => import("../parts/admin-projects.js"),
   timesheets: () => import("../parts/admin-timesheets.js"),

@@ -23,7 +23,7 @@ const DAY = /^20\d\d-\d\d-\d\d$/;
 export async function periodOf(owner, route, [givenUnit, givenDay = ""], reload) {
   const today = dayOf(now(), owner.time_zone);
   const unit = givenUnit === "month" ? "month" : "week";
-  const day = DAY.test(givenDay) ? givenDay : today;
+  const day = DAY.test(givenDay) && Date.parse(givenDay) ? givenDay : today;
   const [first, last] = rangeAround(day, unit);
   const [{ total_seconds: total, rows }, entries, sheets] = await read(owner, { start_date: first, end_date: last });
   const days = rows.map((each) => ({ ...each, date: each.day }));
