@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from app.core.time.clock import utc_now
 from app.models.tables import ENTRY
+from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.system
 TODAY = utc_now().date()
@@ -118,9 +119,14 @@ def test_times_are_those_of_the_entrys_zone_and_what_the_user_types_too(anas_tab
 
 
 @pytest.fixture
-def weekly(as_user, people):
+def ada(people):
+    return people.admin("Ada")
+
+
+@pytest.fixture
+def weekly(as_user, ada):
     """Timesheets by week, from last week on."""
-    answer = as_user(people.admin("Ada")).put(f"/admin/timesheet-rules/{MONDAY}", json={"period": "week"})
+    answer = as_user(ada).put(f"/admin/timesheet-rules/{MONDAY}", json={"period": "week"})
     assert answer.is_success, answer.text
 
 
@@ -173,3 +179,16 @@ def test_the_manager_returns_a_week_with_a_comment_and_approves_it_later(
 
     anas_tab.page.reload()
     anas_tab.page.get_by_text("Approved", exact=True).wait_for()
+
+
+def test_a_sole_admin_reopens_a_week_of_their_own_because_nobody_else_could(weekly, open_tab, ada):
+    adas_tab = open_tab().log_in(ada.email, PASSWORD)
+    adas_tab.open(f"time/week/{MONDAY}")
+    adas_tab.button("Submit").click()
+    adas_tab.page.get_by_text("Approved", exact=True).wait_for()
+
+    adas_tab.button("Reopen").click()
+    adas_tab.page.get_by_label("Reason").fill("Tuesday is missing")
+    adas_tab.page.get_by_role("dialog").get_by_role("button", name="Reopen").click()
+
+    adas_tab.button("Submit").wait_for()

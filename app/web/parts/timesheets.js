@@ -54,8 +54,8 @@ function item(sheet, entries, reload) {
       }))),
     sheet.comment && h("p", { class: "comment" }, t("sheet.comment", { comment: sheet.comment })),
     blocking(sheet, entries, reload),
-    isOwn(sheet) ? ownActions(sheet).map((action) => act(sheet, action, reload))
-      : h("p", { class: "actions small" }, decisions(sheet, reload)),
+    isOwn(sheet) && ownActions(sheet).map((action) => act(sheet, action, reload)),
+    h("p", { class: "actions small" }, decisions(sheet, reload)), // of an own one too, if nobody else could
   );
 }
 
