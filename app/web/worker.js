@@ -1,12 +1,15 @@
 /** Opens the page without a network. With one, the files always come from the server. */
 
 const FILES = new URL("files.json", self.location.href);
+const OWN = `${self.registration.scope} `; // caches belong to the host, and other programs may be on it
 
 async function keepFiles() {
   const { version, files } = await (await fetch(FILES, { cache: "no-cache" })).json();
-  const cache = await caches.open(version);
+  const current = OWN + version;
+  const cache = await caches.open(current);
   await cache.addAll(["./", ...files]);
-  for (const name of await caches.keys()) if (name !== version) await caches.delete(name);
+  const former = (await caches.keys()).filter((name) => name.startsWith(OWN) && name !== current);
+  for (const name of former) await caches.delete(name);
 }
 
 self.addEventListener("install", (event) => event.waitUntil(keepFiles().then(() => self.skipWaiting())));

@@ -178,3 +178,13 @@ def test_the_shell_opens_without_a_network_and_shows_nothing_personal(open_tab, 
     tab.page.context.set_offline(False)
     tab.button("Try again").click()
     tab.button("Clock in").wait_for()
+
+
+def test_the_worker_keeps_the_files_of_other_programs_on_the_same_host(open_tab, ana, website):
+    tab = open_tab(service_workers="allow")
+    tab.page.evaluate("caches.open('of another program').then(() => undefined)")
+
+    tab.log_in(ana.email, PASSWORD)
+    tab.page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+
+    assert "of another program" in tab.page.evaluate("caches.keys()")
