@@ -186,6 +186,8 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
             "X-Total-Count",
             "X-As-Of",
             "X-Needs-Review",
+            "X-Not-Approved",
+            "X-Cut-Timesheets",
             "ETag",
             "Link",
             "Location",

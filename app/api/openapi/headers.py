@@ -35,6 +35,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
     },
+    "X-Cut-Timesheets": {
+        "description": "Number of approved timesheets in the scope that are only partly in these days, without a row.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    },
     "ETag": {
         "description": "Version of the entry, for If-Match.",
         "required": True,
@@ -81,7 +86,7 @@ HEADERS_BY_PARAMETER = {
     "start_date": ("X-As-Of",),
     "month": ("X-As-Of",),
     "since": ("X-As-Of",),
-    "include_open": ("X-Not-Approved",),
+    "include_open": ("X-Not-Approved", "X-Cut-Timesheets"),
     "columns": ("X-Needs-Review",),
     "idempotency-key": ("Idempotent-Replayed",),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CTE,
@@ -53,6 +53,13 @@ class PayrollQuery:
     dialect: CsvDialect = STANDARD_DIALECT
 
 
+class LeftOut(NamedTuple):
+    """Numbers of users with an entry in no approved timesheet, and of approved timesheets only partly in the period."""
+
+    users: int
+    cut_timesheets: int
+
+
 class PayrollRows(Rows):
     """The timesheets of some users that lie wholly inside a period, ordered by user and first day.
 
@@ -65,7 +72,7 @@ class PayrollRows(Rows):
     ) -> None:
         """Prepare the statement. `users` is a condition over USER."""
         self.session, self._users = session, users
-        is_inside = and_(TIMESHEET.c.first_day >= period.start, TIMESHEET.c.last_day <= period.end)
+        is_inside = _is_inside(period)
         sums = _sums(session, period, users) if include_open else None
         if sums is not None:
             sheets: Any = union_all(_stored(sums).where(is_inside), _unsubmitted(sums))
@@ -119,16 +126,19 @@ def authorize(
     recorder.record(session, "export:payroll", at=at, actor_id=actor.id, subject_id=actor.id, after=fields)
 
 
-def count_not_approved(session: Session, actor: Actor, query: PayrollQuery) -> int:
-    """Count the users in the scope who have an entry in the period that is in no approved timesheet.
-
-    Raises what `authorize` raises.
-    """
+def count_left_out(session: Session, actor: Actor, query: PayrollQuery) -> LeftOut:
+    """Count what the file leaves out, in the scope. Raises what `authorize` raises."""
     _, users = _users(session, actor, query)
     session.set_statement_timeout(session.settings.EXPORT_TIMEOUT_SECONDS)
     is_missing = and_(starts_within(resolve(session, query.period, users)), ~approved_clause(ENTRY))
     missing = select(func.count(ENTRY.c.user_id.distinct())).join_from(ENTRY, USER, USER.c.id == ENTRY.c.user_id)
-    return int(session.execute(missing.where(users, is_missing)).scalar_one())
+    touches = and_(TIMESHEET.c.first_day <= query.period.end, TIMESHEET.c.last_day >= query.period.start)
+    cut = select(func.count(TIMESHEET.c.id)).join_from(TIMESHEET, USER, USER.c.id == TIMESHEET.c.user_id)
+    cut = cut.where(users, touches, ~_is_inside(query.period), _IS_APPROVED)
+    return LeftOut(
+        session.execute(missing.where(users, is_missing)).scalar_one(),
+        session.execute(cut).scalar_one(),
+    )
 
 
 def write(
@@ -139,13 +149,17 @@ def write(
     out: Write,
     *,
     on_rows: Callable[[int], None],
-    on_not_approved: Callable[[int], None],
+    on_left_out: Callable[[LeftOut], None],
 ) -> None:
-    """Write the file in chunks, from one snapshot. `on_not_approved` gets its number before the first byte."""
-    on_not_approved(count_not_approved(session, actor, query))
+    """Write the file in chunks, from one snapshot. `on_left_out` gets its numbers before the first byte."""
+    on_left_out(count_left_out(session, actor, query))
     _, users = _users(session, actor, query)
     rows = PayrollRows(session, query.period, users, include_open=query.include_open)
     write_file(rows, COLUMNS, export_format, out, on_rows, dialect=query.dialect, sheet_name="Payroll")
+
+
+def _is_inside(period: Period) -> ColumnElement[bool]:
+    return and_(TIMESHEET.c.first_day >= period.start, TIMESHEET.c.last_day <= period.end)
 
 
 def _users(session: Session, actor: Actor, query: PayrollQuery) -> tuple[str, ColumnElement[bool]]:

@@ -165,7 +165,7 @@ def test_a_page_of_an_allowed_origin_can_read_our_refusals():
         "X-As-Of",
         "X-Request-ID",
         "Content-Disposition",
-    } | {"X-Needs-Review"}
+    } | {"X-Needs-Review", "X-Not-Approved", "X-Cut-Timesheets"}
 
 
 @pytest.mark.parametrize("origin", [THEIRS, "null", "", f"{OURS}.evil.com", "http://app.example.com", f"{OURS}:8443"])

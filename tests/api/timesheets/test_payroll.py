@@ -133,6 +133,21 @@ class TestWhatLacks:
         assert answer.headers["X-Not-Approved"] == "2"
         assert (april.content, april.headers["X-Not-Approved"]) == (b"", "1")
 
+    def test_pia_sees_how_many_weeks_the_ends_of_the_month_cut(self, as_user, people, pia, mia, ana, website, admin):
+        ok(admin.put("/admin/timesheet-rules/2026-02-02", json={"period": "week"}))
+        for day in ("2026-02-23", "2026-03-09", "2026-03-30"):
+            people.entry(ana, website, f"{day} 08:00", f"{day} 09:00")
+            approve(as_user, ana, mia, day)
+        ben = people.employee("Ben", manager=mia)
+        ok(act(as_user(ben), ben, "submit", "2026-03-30"))
+
+        march = payroll(pia, scope="all")
+
+        assert [first_day for _, first_day, *_ in listed(march)] == ["2026-03-09"]
+        assert march.headers["X-Cut-Timesheets"] == "2"
+        assert payroll(pia, scope="all", start_date="2026-02-23").headers["X-Cut-Timesheets"] == "1"
+        assert payroll(as_user(people.manager("Max"))).headers["X-Cut-Timesheets"] == "0"
+
     def test_with_include_open_pia_gets_what_the_others_would_have(
         self, as_user, people, pia, mia, ana, website, march
     ):

@@ -25,7 +25,7 @@ from app.services.calendar.periods import PeriodTooLong
 from app.services.exports.files import file_name
 from app.services.exports.xlsx import TooManyRows
 from app.services.timesheets import payroll, payroll_changes
-from app.services.timesheets.payroll import PayrollQuery
+from app.services.timesheets.payroll import LeftOut, PayrollQuery
 from app.services.timesheets.payroll_changes import ChangesQuery
 
 router = APIRouter(prefix="/reports", tags=["exports"])
@@ -61,7 +61,10 @@ async def export_payroll(
     file has your own.
 
     `X-Not-Approved` is the number of users in the scope who have entries in these days that are in no approved
-    timesheet. Keep `X-As-Of`: `GET /reports/payroll/changes` tells what changed since then.
+    timesheet. `X-Cut-Timesheets` is the number of approved timesheets that are only partly in these days, such as the
+    week in which a month ends. They have no row.
+
+    Keep `X-As-Of`: `GET /reports/payroll/changes` tells what changed since then.
 
     With `include_open=true` the file has all timesheets, also periods with entries that nobody submitted. Only approved
     ones have `approved_at`. `approved_by` is the id of a user, and empty if nobody else could decide.
@@ -71,11 +74,11 @@ async def export_payroll(
     )
     headers: dict[str, str] = {}
 
-    def set_not_approved(count: int) -> None:
-        headers["X-Not-Approved"] = str(count)
+    def set_left_out(left_out: LeftOut) -> None:
+        headers["X-Not-Approved"], headers["X-Cut-Timesheets"] = map(str, left_out)
 
     def check(session: Session, actor: Actor) -> None:
-        set_not_approved(payroll.count_not_approved(session, actor, query))
+        set_left_out(payroll.count_left_out(session, actor, query))
 
     def begin(session: Session, actor: Actor) -> None:
         payroll.authorize(session, actor, query, parameters.export_format, at=now)
@@ -83,7 +86,7 @@ async def export_payroll(
     def produce(session: Session, actor: Actor, out: Write) -> None:
         count_rows = EXPORT_ROWS.labels(parameters.export_format).inc
         payroll.write(
-            session, actor, query, parameters.export_format, out, on_rows=count_rows, on_not_approved=set_not_approved
+            session, actor, query, parameters.export_format, out, on_rows=count_rows, on_left_out=set_left_out
         )
 
     response = await stream_response(
