@@ -4,11 +4,25 @@ import { compareClock } from "./time.js";
 
 const BASE = new URL("../api/v1/", document.baseURI);
 const TIMEOUT = 20_000;
+/** @type {string | null} */
 let accessToken = null;
+/** @type {Promise<void> | null} */
 let refreshing = null;
 
 /** An error response of the API, or of the way to it: then the code is "offline". */
 export class Problem extends Error {
+  code = "";
+  status = 0;
+  /** @type {string | undefined} */
+  detail;
+  /** @type {string | undefined} */
+  request_id;
+  /** @type {{loc: [string, number, string?], message: string}[] | undefined} */
+  errors;
+  /** @type {number | undefined} */
+  error_count;
+
+  /** @param {Partial<Problem>} fields */
   constructor(fields) {
     super(fields.detail ?? fields.code);
     Object.assign(this, fields);
@@ -20,7 +34,10 @@ export class Problem extends Error {
   }
 }
 
-/** The token of the current login, or null. */
+/**
+ * The token of the current login, or null.
+ * @param {string | null} token
+ */
 export function setAccessToken(token) {
   accessToken = token;
 }
@@ -33,13 +50,18 @@ export function tokenUser(token = accessToken) {
 }
 
 /**
- * Call an operation. Return the body, or null without one. Throws Problem.
- * @param {string} method
- * @param {string} path below /api/v1, such as "projects"
- * @param {{query?: object, body?: object, form?: object, csv?: Blob, key?: string, version?: number,
- *   page?: boolean}} [options]
+ * Call an operation by its address below /api/v1, such as "projects". Return the body, or null without one.
+ * Throws Problem.
+ * @type {Api.Call}
  */
-export async function call(method, path, options = {}) {
+export const call = /** @type {any} */ (request);
+
+/**
+ * @typedef {{query?: object, body?: object, form?: Record<string, string>, csv?: Blob, key?: string, version?: number,
+ *   page?: boolean}} Options
+ */
+/** @param {string} method @param {string} path @param {Options} options */
+async function request(method, path, options = {}) {
   let response = await send(method, path, options);
   if (response.status === 401 && accessToken && !options.page) {
     await refresh();
@@ -63,7 +85,10 @@ export function refresh(refreshToken) {
   return refreshing;
 }
 
-/** If another user has logged in in another tab, load the page again. What waits here is not sent as that user. */
+/**
+ * If another user has logged in in another tab, load the page again. What waits here is not sent as that user.
+ * @param {{access_token: string}} tokens
+ */
 function takeOver({ access_token: token }) {
   if (accessToken && tokenUser() !== tokenUser(token)) {
     location.reload();
@@ -72,6 +97,7 @@ function takeOver({ access_token: token }) {
   accessToken = token;
 }
 
+/** @param {Problem} error @returns {never} */
 function endSession(error) {
   if (error.status === 401) {
     accessToken = null;
@@ -80,9 +106,11 @@ function endSession(error) {
   throw error;
 }
 
+/** @param {string} method @param {string} path @param {Options} options */
 async function send(method, path, { query, body, form, csv, key, version, page }) {
   const url = new URL(path, BASE);
   for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value);
+  /** @type {Record<string, string>} */
   const headers = {};
   if (page) headers["X-Requested-With"] = "page";
   if (accessToken) headers.Authorization = `Bearer ${accessToken}`;
@@ -101,6 +129,7 @@ async function send(method, path, { query, body, form, csv, key, version, page }
   }
 }
 
+/** @param {Response} response */
 async function read(response) {
   try {
     if (response.ok) return response.status === 204 ? null : await response.json();

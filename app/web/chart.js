@@ -39,12 +39,14 @@ export function bars(days, today) {
   );
 }
 
+/** @param {string} date @param {boolean} isWeek */
 function label(date, isWeek) {
   if (isWeek) return formatDay(date, { weekday: "short" });
   const day = Number(date.slice(8));
   return day === 1 || day % 5 === 0 ? String(day) : "";
 }
 
+/** @param {Day[]} days */
 function table(days) {
   const rows = days.map((day) => h(
     "tr", {}, h("th", { scope: "row" }, formatDay(day.date, { weekday: "short", day: "numeric", month: "short" })),

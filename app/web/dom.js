@@ -5,13 +5,15 @@ const SVG_TAGS = new Set(["svg", "g", "rect", "text", "line", "path", "circle"])
 
 /**
  * Build an element. A property that begins with "on" is a listener, true an empty attribute, null and false nothing.
- * @param {string} tag
+ * @template {keyof Tags} Tag
+ * @param {Tag} tag
  * @param {Record<string, any>} [properties]
- * @param {...any} children
- * @returns {any}
+ * @param {...Child} children
+ * @returns {Tags[Tag]}
  */
 export function h(tag, properties = {}, ...children) {
-  const element = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  const create = () => (SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag));
+  const element = /** @type {any} */ (create());
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
@@ -22,13 +24,19 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Replace all children of an element. */
+/**
+ * Replace all children of an element.
+ * @template {Element} E
+ * @param {E} element
+ * @param {...Child} children
+ */
 export function fill(element, ...children) {
   element.replaceChildren();
   append(element, children);
   return element;
 }
 
+/** @param {Element} element @param {any[]} children */
 function append(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined && child !== false) element.append(child);
@@ -43,7 +51,10 @@ export function newId(prefix = "e") {
   return `${prefix}-${lastId}`;
 }
 
-/** Say a sentence to a screen reader, without moving the focus. */
+/**
+ * Say a sentence to a screen reader, without moving the focus.
+ * @param {string} sentence
+ */
 export function announce(sentence) {
   const region = document.getElementById("announcer");
   if (region) region.textContent = sentence;

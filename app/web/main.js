@@ -1,12 +1,13 @@
 /** Starts the page: the login, the frame around all pages, and the routes, which are in the part after #. */
 
-import { tokenUser } from "./api.js";
+import { Problem, tokenUser } from "./api.js";
 import { fill, h } from "./dom.js";
 import { icon } from "./parts/icons.js";
 import { errorPanel, languageSelect, skeleton } from "./parts/panels.js";
 import * as session from "./session.js";
 import { loadTexts, t } from "./text.js";
 
+/** @type {Record<string, Route>} */
 const PAGES = {
   __proto__: null, // an address names no property of every object
   clock: { load: () => import("./pages/clock.js"), icon: "clock" },
@@ -15,9 +16,11 @@ const PAGES = {
   admin: { load: () => import("./pages/admin.js"), icon: "admin", isShown: () => session.isAdmin() },
   account: { load: () => import("./pages/account.js"), icon: "account" },
 };
+/** @type {Route} */
 const LOGIN = { load: () => import("./pages/login.js") };
 const SET_PASSWORD = { load: () => import("./pages/set-password.js") };
 const CHANGE_PASSWORD = { load: () => import("./pages/change-password.js") };
+/** @type {(() => void) | null | undefined} */
 let leave = null;
 let visit = 0;
 
@@ -62,7 +65,10 @@ function route() {
   return isThere ? { name, page: found, rest } : { name: "clock", page: PAGES.clock, rest: [] };
 }
 
-/** Show the page of the address, and move the focus to its heading. */
+/**
+ * Show the page of the address, and move the focus to its heading.
+ * @param {string} [notice]
+ */
 async function show(notice) {
   const { name, page, rest } = route();
   const number = ++visit;
@@ -82,7 +88,7 @@ async function show(notice) {
     fill(main, content);
   } catch (error) {
     if (number !== visit || (!session.user() && page !== LOGIN && page !== SET_PASSWORD)) return;
-    if (!("code" in error)) console.error(error);
+    if (!(error instanceof Problem)) console.error(error);
     fill(main, h("h1", { tabindex: "-1" }, t(`${name}.title`)), errorPanel(error, () => show()));
   }
   main.removeAttribute("aria-busy");
@@ -90,6 +96,7 @@ async function show(notice) {
   (main.querySelector("[autofocus]") ?? main.querySelector("h1") ?? main).focus();
 }
 
+/** @param {HTMLElement} main */
 function skipLink(main) {
   const skip = (event) => {
     event.preventDefault();
@@ -98,6 +105,7 @@ function skipLink(main) {
   return h("a", { class: "skip", href: "#main", onclick: skip }, t("skip"));
 }
 
+/** @param {string | null} current */
 function frame(current) {
   const isIn = session.user() && tokenUser() !== null && current in PAGES;
   const links = Object.entries(PAGES)

@@ -1,23 +1,23 @@
 /** Who is logged in: logging in and out, in all tabs of the browser. */
 
-import { call, refresh, setAccessToken } from "./api.js";
+import { Problem, call, refresh, setAccessToken } from "./api.js";
 
 const HINT = "logged-in"; // says that there may be a cookie, so that a first visit sends no refresh in vain
 const tabs = new BroadcastChannel("session");
-/** @type {any} */
+/** @type {Api.Account | null} */
 let account = null;
 
-/** The user who is logged in. */
+/** The user who is logged in, or null on the pages before a login. */
 export function user() {
-  return account;
+  return /** @type {Api.Account} */ (account);
 }
 
 export function isManager() {
-  return account.role !== "employee";
+  return user().role !== "employee";
 }
 
 export function isAdmin() {
-  return account.role === "admin";
+  return user().role === "admin";
 }
 
 /** Go on with the login of an earlier visit or of another tab. Return the user, or null. */
@@ -26,19 +26,22 @@ export async function restore() {
   try {
     await refresh();
   } catch (error) {
-    if (error.status !== 401) throw error;
+    if (!(error instanceof Problem) || error.status !== 401) throw error;
     return null;
   }
   return readUser();
 }
 
-/** Log in. Throws Problem, with the code otp_required if a second factor is needed too. */
+/**
+ * Log in. Throws Problem, with the code otp_required if a second factor is needed too.
+ * @param {{username: string, password: string, otp?: string}} form
+ */
 export async function logIn(form) {
   const tokens = await call("POST", "auth/page/login", { form, page: true });
   setAccessToken(tokens.access_token);
   localStorage.setItem(HINT, "1");
-  await readUser();
-  tabs.postMessage({ user_id: account.id });
+  const { id } = await readUser();
+  tabs.postMessage({ user_id: id });
 }
 
 /** Log out here and in the other tabs. If the server can't be reached, the login session stays until it expires. */
@@ -55,7 +58,10 @@ export function forget() {
   localStorage.removeItem(HINT);
 }
 
-/** Change the password. All other login sessions end. */
+/**
+ * Change the password. All other login sessions end.
+ * @param {{current_password: string, new_password: string}} body
+ */
 export async function changePassword(body) {
   const tokens = await call("POST", "auth/password", { body });
   setAccessToken(tokens.access_token);
@@ -63,7 +69,10 @@ export async function changePassword(body) {
   await readUser();
 }
 
-/** Change names or time zone. */
+/**
+ * Change names or time zone.
+ * @param {{time_zone: string}} body
+ */
 export async function changeAccount(body) {
   account = await call("PATCH", "auth/me", { body });
 }
@@ -71,10 +80,13 @@ export async function changeAccount(body) {
 /** Read the user again. */
 export async function readUser() {
   account = await call("GET", "auth/me");
-  return account;
+  return user();
 }
 
-/** Call this when another tab has logged in as another user, or out. */
+/**
+ * Call this when another tab has logged in as another user, or out.
+ * @param {() => void} react
+ */
 export function onOtherTab(react) {
   tabs.addEventListener("message", ({ data }) => {
     if (data.user_id !== (account?.id ?? null)) react();

@@ -1,7 +1,9 @@
 /** The texts of the page, in the language of the user. A text is a key in text/en.json and text/de.json. */
 
+/** @type {Record<string, string>} */
 export const LANGUAGES = { en: "English", de: "Deutsch" };
 const STORED = "language";
+/** @type {Record<string, string>} */
 let texts = {};
 let current = "en";
 
@@ -14,7 +16,10 @@ export async function loadTexts() {
   document.documentElement.lang = current;
 }
 
-/** Remember the language, and load its texts. */
+/**
+ * Remember the language, and load its texts.
+ * @param {string} language
+ */
 export async function setLanguage(language) {
   localStorage.setItem(STORED, language);
   await loadTexts();
@@ -39,7 +44,10 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** Return the sentence of an error: ours by its code, with the facts that the error names, else the server's. */
+/**
+ * Return the sentence of an error: ours by its code, with the facts that the error names, else the server's.
+ * @param {import("./api.js").Problem} error
+ */
 export function problemText(error) {
   const key = `problem.${error.code}`;
   return key in texts ? t(key, error) : error.detail ?? t("problem.unknown");

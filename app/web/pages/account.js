@@ -1,6 +1,6 @@
 /** The own account: time zone, password, second factor, login sessions, API tokens, own data, log out. */
 
-import { call } from "../api.js";
+import { Problem, call } from "../api.js";
 import { fill, h } from "../dom.js";
 import { tokenList } from "../parts/api-tokens.js";
 import { form } from "../parts/form.js";
@@ -12,6 +12,7 @@ import { changeAccount, changePassword, logOut, user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant } from "../time.js";
 
+/** @type {Render} */
 export async function render({ reload }) {
   const [factor, lists] = await Promise.all([call("GET", "auth/totp"), readLists()]);
   const { first_name, last_name, email } = user();
@@ -45,13 +46,14 @@ async function readLists() {
     const [sessions, tokens] = await Promise.all([call("GET", "auth/sessions"), call("GET", "auth/api-tokens")]);
     return { sessions, tokens };
   } catch (error) {
-    if (error.code === "second_factor_required") return null;
+    if (error instanceof Problem && error.code === "second_factor_required") return null;
     throw error;
   }
 }
 
 function zoneForm() {
   const said = h("p", { class: "message", role: "status" });
+  /** @param {{time_zone: string}} values */
   const submit = async ({ time_zone }) => {
     await changeAccount({ time_zone });
     fill(said, t("saved"));
@@ -59,7 +61,9 @@ function zoneForm() {
   return [form([zoneField(user().time_zone, t("account.zone_hint"))], { label: t("save"), submit, kind: "" }), said];
 }
 
+/** @param {Done} reload */
 function passwordForm(reload) {
+  /** @param {any} values */
   const submit = async (values) => {
     checkRepeated(values);
     await changePassword({ current_password: values.current_password, new_password: values.new_password });
@@ -68,7 +72,9 @@ function passwordForm(reload) {
   return form([currentPasswordField(), newPasswordFields()], { label: t("password.submit"), submit, kind: "" });
 }
 
+/** @param {Api.LoginSession[]} sessions @param {Done} reload */
 function sessionList(sessions, reload) {
+  /** @param {number} id */
   const end = (id) => async () => {
     await call("DELETE", `auth/sessions/${id}`);
     await reload();
@@ -84,8 +90,12 @@ function sessionList(sessions, reload) {
   )));
 }
 
-/** Return a short name of a User-Agent header, such as "Firefox, Android", or the header itself. */
+/**
+ * Return a short name of a User-Agent header, such as "Firefox, Android", or the header itself.
+ * @param {string} header
+ */
 function deviceName(header) {
+  /** @param {string[]} names */
   const nameIn = (names) => names.find((each) => header.includes(each));
   const browser = nameIn(["Edg", "OPR", "Firefox", "Chrome", "Safari"]); // each also names those behind it
   const system = nameIn(["Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux"]);

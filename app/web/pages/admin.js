@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { choice } from "../parts/panels.js";
 import { t } from "../text.js";
 
+/** @type {Record<string, () => Promise<{show: (search: string, reload: Done) => Promise<Child>}>>} */
 const PARTS = {
   __proto__: null,
   users: () => import("../parts/admin-users.js"),
@@ -11,6 +12,7 @@ const PARTS = {
   timesheets: () => import("../parts/admin-timesheets.js"),
 };
 
+/** @type {Render} */
 export async function render({ rest: [given, search = ""], reload }) {
   const name = given in PARTS ? given : "users";
   const { show } = await PARTS[name]();

@@ -6,7 +6,9 @@ import { checkRepeated, newPasswordFields } from "../parts/new-password.js";
 import { changePassword, logOut } from "../session.js";
 import { t } from "../text.js";
 
+/** @type {Render} */
 export async function render({ reload }) {
+  /** @param {any} values */
   const submit = async (values) => {
     checkRepeated(values);
     await changePassword({ current_password: values.current_password, new_password: values.new_password });

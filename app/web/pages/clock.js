@@ -1,6 +1,6 @@
 /** The clock: one big button, since when, today's total. */
 
-import { call } from "../api.js";
+import { Problem, call } from "../api.js";
 import { announce, fill, h } from "../dom.js";
 import { addEntry, correctEntry, descriptionField, projectField, readProjects } from "../parts/entry-form.js";
 import { icon } from "../parts/icons.js";
@@ -14,8 +14,16 @@ import { dayOf, formatDay, formatInstant, formatTime, now, spellLength } from ".
 const tabs = new BroadcastChannel("punches");
 const OFFLINE = "offline";
 
+/**
+ * @typedef {{open: Api.OpenEntry | null, projects: Api.Project[], today: string, closedSeconds: number,
+ *   last?: Api.Entry, isSending: boolean, isLeft: boolean}} State
+ * @typedef {ReturnType<typeof build>} View
+ */
+
+/** @type {Render} */
 export async function render({ reload }) {
   const state = await read();
+  /** @type {View} */
   const view = build(state, (action) => press(state, view, action, reload));
   draw(state, view);
   const timer = setInterval(() => drawTimes(state, view), 1_000);
@@ -32,6 +40,7 @@ export async function render({ reload }) {
   return { content: view.page, onLeave };
 }
 
+/** @returns {Promise<State>} */
 async function read() {
   const today = dayOf(now(), user().time_zone);
   const [open, projects, report, [last]] = await Promise.all([
@@ -43,18 +52,20 @@ async function read() {
   return { open, projects, today, closedSeconds: report.total_seconds, last, isSending: false, isLeft: false };
 }
 
+/** @param {State} state @param {View} view */
 async function update(state, view) {
   if (state.isSending || state.isLeft) return;
   try {
     Object.assign(state, await read());
     draw(state, view);
   } catch (error) {
-    if (!("code" in error)) throw error;
+    if (!(error instanceof Problem)) throw error;
   }
 }
 
+/** @param {State} state @param {(action: Press["action"]) => void} onPress */
 function build(state, onPress) {
-  const view = {
+  const parts = {
     button: h("button", { type: "submit", class: "punch", "aria-describedby": "since" }),
     since: h("p", { id: "since", class: "since" }),
     elapsed: h("p", { class: "elapsed", "aria-hidden": "true" }),
@@ -63,25 +74,27 @@ function build(state, onPress) {
     missed: h("div", {}),
     change: h("button", { type: "button", onclick: () => onPress("switch") }, t("clock.switch")),
   };
+  /** @param {Event} event */
   const submit = (event) => {
     event.preventDefault();
     onPress(state.open ? "out" : "in");
   };
   const fields = [projectField(state.projects, state.last?.project_id), descriptionField(state.last?.description)];
-  view.form = h(
+  const form = h(
     "form", { class: "clock", onsubmit: submit },
-    h("div", { class: "dial" }, view.elapsed, view.since, view.button), view.problem,
-    h("div", { class: "fields" }, fields, h("p", { class: "actions" }, view.change)),
+    h("div", { class: "dial" }, parts.elapsed, parts.since, parts.button), parts.problem,
+    h("div", { class: "fields" }, fields, h("p", { class: "actions" }, parts.change)),
   );
-  view.page = h(
+  const page = h(
     "section", { class: "card narrow" },
-    h("h1", { tabindex: "-1", class: "day" }, formatDay(state.today)), view.missed,
-    state.projects.length > 0 || state.open ? view.form : emptyPanel(t("clock.no_projects")),
-    h("p", { class: "sum" }, t("clock.today"), " ", view.sum),
+    h("h1", { tabindex: "-1", class: "day" }, formatDay(state.today)), parts.missed,
+    state.projects.length > 0 || state.open ? form : emptyPanel(t("clock.no_projects")),
+    h("p", { class: "sum" }, t("clock.today"), " ", parts.sum),
   );
-  return view;
+  return { ...parts, form, page };
 }
 
+/** @param {State} state @param {View} view */
 function draw(state, view) {
   const zone = user().time_zone;
   const { open } = state;
@@ -98,16 +111,19 @@ function draw(state, view) {
   drawTimes(state, view);
 }
 
+/** @param {State} state @param {View} view */
 function drawTimes(state, view) {
   const { open } = state;
   const seconds = open ? Math.max(0, Math.floor((now().getTime() - Date.parse(open.start_time)) / 1000)) : 0;
   const countsToday = open && dayOf(open.start_time, user().time_zone) === state.today;
+  /** @param {number} number */
   const two = (number) => String(number).padStart(2, "0");
   const clock = `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
   view.elapsed.textContent = open ? clock : formatTime(now(), user().time_zone);
   view.sum.textContent = spellLength(state.closedSeconds + (countsToday ? seconds : 0));
 }
 
+/** @param {State} state @param {View} view @param {Press["action"]} action @param {Done} reload */
 async function press(state, view, action, reload) {
   if (state.isSending) return;
   const values = Object.fromEntries(new FormData(view.form));
@@ -115,6 +131,7 @@ async function press(state, view, action, reload) {
   await send(state, view, newPress(user().id, action, action === "out" ? null : body), reload);
 }
 
+/** @param {State} state @param {View} view @param {Press} pressed @param {Done} reload */
 async function send(state, view, pressed, reload) {
   state.isSending = true;
   fill(view.problem);
@@ -125,7 +142,7 @@ async function send(state, view, pressed, reload) {
     if (result === "missed") offerByHand(state, view, pressed, reload);
     if (result === "arrived") tabs.postMessage(null);
   } catch (error) {
-    if (!("code" in error)) throw error;
+    if (!(error instanceof Problem)) throw error;
     fill(view.problem, errorLine(error));
   }
   state.isSending = false;
@@ -135,13 +152,25 @@ async function send(state, view, pressed, reload) {
   announce(view.since.textContent);
 }
 
-/** Go on with a press of an earlier visit: send it again within its minute, and offer it by hand later. */
+/**
+ * Go on with a press of an earlier visit: send it again within its minute, and offer it by hand later.
+ * @param {State} state
+ * @param {View} view
+ * @param {Press} waiting
+ * @param {Done} reload
+ */
 async function goOn(state, view, waiting, reload) {
   if (now().getTime() < Date.parse(waiting.pressed_at) + PATIENCE) return send(state, view, waiting, reload);
   if (!await hasArrived(waiting)) offerByHand(state, view, waiting, reload);
 }
 
-/** Offer a press that did not arrive for entry by hand, with its time and the reason filled in. */
+/**
+ * Offer a press that did not arrive for entry by hand, with its time and the reason filled in.
+ * @param {State} state
+ * @param {View} view
+ * @param {Press} pressed
+ * @param {Done} reload
+ */
 function offerByHand(state, view, pressed, reload) {
   const time = formatTime(pressed.pressed_at, user().time_zone);
   const finish = async () => {

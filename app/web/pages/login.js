@@ -1,18 +1,21 @@
 /** Log in with e-mail and password, and with a code if there is a second factor. */
 
+import { Problem } from "../api.js";
 import { fill, h } from "../dom.js";
 import { field, form } from "../parts/form.js";
 import { icon } from "../parts/icons.js";
 import { logIn } from "../session.js";
 import { t } from "../text.js";
 
+/** @type {Render} */
 export async function render({ notice, reload }) {
   const second = h("div");
+  /** @param {Record<string, string>} values */
   const submit = async ({ username, password, otp }) => {
     try {
       await logIn({ username, password, ...(otp ? { otp: otp.replaceAll(" ", "") } : {}) });
     } catch (error) {
-      if (error.code !== "otp_required") throw error;
+      if (!(error instanceof Problem) || error.code !== "otp_required") throw error;
       askForCode(second);
       return;
     }
@@ -40,10 +43,11 @@ export async function render({ notice, reload }) {
   };
 }
 
+/** @param {HTMLElement} place */
 function askForCode(place) {
   const code = field("otp", t("login.code"), {
     autocomplete: "one-time-code", required: true, maxlength: 40, hint: t("login.code_hint"),
   });
   fill(place, code);
-  code.querySelector("input").focus();
+  code.querySelector("input")?.focus();
 }

@@ -11,10 +11,12 @@ import { user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant, formatLength, formatRange, formatTime, spellLength } from "../time.js";
 
+/** @type {Render} */
 export async function render({ rest, reload }) {
   return { content: /^\d+$/.test(rest[0] ?? "") ? await personOf(rest, reload) : await overview(reload) };
 }
 
+/** @param {Done} reload */
 async function overview(reload) {
   const query = { limit: 200 };
   const [present, waiting, users] = await Promise.all([
@@ -33,12 +35,14 @@ async function overview(reload) {
   ];
 }
 
+/** @param {Api.User} user */
 function userLink({ id, first_name, last_name, is_active }) {
   const link = h("a", { class: "link", href: `#/team/${id}` }, `${first_name} ${last_name}`);
   const badge = !is_active && h("span", { class: "badge warn" }, t("admin.deactivated"));
   return h("li", { class: "waiting" }, h("p", {}, link, badge));
 }
 
+/** @param {Api.Presence[]} present */
 function presenceTable(present) {
   const heads = ["team.who", "team.project", "team.since", "team.elapsed"];
   const rows = present.map((each) => h(
@@ -55,14 +59,20 @@ function presenceTable(present) {
   ));
 }
 
+/** @param {Api.Sheet} sheet */
 function lookLink({ user_id: id, user_name: name, first_day: day }) {
   const label = t("team.look");
   return h("a", { class: "link", href: `#/team/${id}/week/${day}`, "aria-label": `${label}: ${name}` }, label);
 }
 
-/** All that are ticked are approved at once, all or none. Each can be rejected with a comment. */
+/**
+ * All that are ticked are approved at once, all or none. Each can be rejected with a comment.
+ * @param {Api.Sheet[]} waiting
+ * @param {Done} reload
+ */
 function approval(waiting, reload) {
   const items = waiting.map((sheet, index) => item(sheet, index, reload));
+  /** @param {Record<string, string>} values */
   const submit = async (values) => {
     const chosen = waiting.filter((_sheet, index) => values[`sheet-${index}`]);
     const timesheets = chosen.map(({ user_id, first_day, version }) => ({ user_id, first_day, version }));
@@ -74,6 +84,7 @@ function approval(waiting, reload) {
   return form([h("ul", { class: "entries" }, items)], { label: t("team.approve"), submit });
 }
 
+/** @param {Api.Sheet} sheet @param {number} index @param {Done} reload */
 function item(sheet, index, reload) {
   const days = formatRange(sheet.first_day, sheet.last_day);
   const box = h("input", {

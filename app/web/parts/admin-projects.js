@@ -6,6 +6,7 @@ import { t } from "../text.js";
 import { field, formDialog, itemButton } from "./form.js";
 import { pagedList, searchForm } from "./paged-list.js";
 
+/** @param {string} search @param {Done} reload */
 export async function show(search, reload) {
   const list = await pagedList("admin/projects", search, (project) => row(project, reload), t("admin.no_projects"));
   return h(
@@ -16,6 +17,7 @@ export async function show(search, reload) {
   );
 }
 
+/** @param {Api.Project} project @param {Done} reload */
 function row(project, reload) {
   const archive = project.is_active
     ? itemButton(t("admin.archive"), project.name, () => archiveOrReturn(project, false, reload))
@@ -29,6 +31,7 @@ function row(project, reload) {
   );
 }
 
+/** @param {Partial<Api.Project>} project */
 function fields({ name = "", code = "" }) {
   return [
     field("name", t("admin.project_name"), { value: name, required: true, maxlength: 200, autocomplete: "off" }),
@@ -38,6 +41,7 @@ function fields({ name = "", code = "" }) {
   ];
 }
 
+/** @param {Done} reload */
 function add(reload) {
   formDialog(t("admin.add_project"), fields({}), {
     label: t("admin.add"), done: reload,
@@ -45,6 +49,7 @@ function add(reload) {
   });
 }
 
+/** @param {Api.Project} project @param {Done} reload */
 function change(project, reload) {
   formDialog(t("admin.change_title", { name: project.name }), fields(project), {
     label: t("save"), done: reload,
@@ -52,6 +57,7 @@ function change(project, reload) {
   });
 }
 
+/** @param {Api.Project} project @param {boolean} isActive @param {Done} reload */
 function archiveOrReturn(project, isActive, reload) {
   const { name } = project;
   const title = isActive ? t("admin.unarchive_title", { name }) : t("admin.archive_title", { name });

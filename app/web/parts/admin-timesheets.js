@@ -8,9 +8,10 @@ import { formatDay, formatInstant } from "../time.js";
 import { field, form, formDialog, itemButton } from "./form.js";
 import { card, emptyPanel } from "./panels.js";
 
-const PERIODS = ["week", "two_weeks", "half_month", "month"];
-const LONG = { day: "numeric", month: "long", year: "numeric" };
+const PERIODS = /** @type {const} */ (["week", "two_weeks", "half_month", "month"]);
+const LONG = /** @type {const} */ ({ day: "numeric", month: "long", year: "numeric" });
 
+/** @param {string} _search @param {Done} reload */
 export async function show(_search, reload) {
   const [rules, lock] = await Promise.all([call("GET", "admin/timesheet-rules"), call("GET", "admin/lock")]);
   return [
@@ -19,6 +20,7 @@ export async function show(_search, reload) {
   ];
 }
 
+/** @param {Api.Rule[]} rules @param {Done} reload */
 function ruleList(rules, reload) {
   if (rules.length === 0) return emptyPanel(t("admin.no_rules"));
   return h("ul", { class: "entries" }, rules.map((rule) => {
@@ -31,6 +33,7 @@ function ruleList(rules, reload) {
   }));
 }
 
+/** @param {Api.Rule} rule @param {string} from @param {Done} reload */
 function removeRule(rule, from, reload) {
   formDialog(t("admin.remove_rule"), [h("p", {}, t("admin.remove_rule_question", { from }))], {
     label: t("admin.remove"), kind: "danger", done: reload,
@@ -38,8 +41,10 @@ function removeRule(rule, from, reload) {
   });
 }
 
+/** @param {Done} reload */
 function ruleForm(reload) {
   const options = PERIODS.map((period) => [period, t(`admin.period_${period}`)]);
+  /** @param {Api.Rule} rule */
   const submit = async ({ valid_from, period }) => {
     await call("PUT", `admin/timesheet-rules/${valid_from}`, { body: { period } });
     await reload();
@@ -51,6 +56,7 @@ function ruleForm(reload) {
   )], { label: t("admin.set_rule"), submit, kind: "" });
 }
 
+/** @param {Api.LockDate} lock */
 function lockState({ before_day, changed_at }) {
   const at = changed_at && formatInstant(changed_at, user().time_zone);
   return h(
@@ -59,8 +65,13 @@ function lockState({ before_day, changed_at }) {
   );
 }
 
-/** An empty day opens everything again. */
+/**
+ * An empty day opens everything again.
+ * @param {Api.LockDate} lock
+ * @param {Done} reload
+ */
 function lockForm(lock, reload) {
+  /** @param {{before_day: string, reason: string}} values */
   const submit = async ({ before_day, reason }) => {
     await call("PUT", "admin/lock", { body: { before_day: before_day || null, reason }, version: lock.version });
     await reload();

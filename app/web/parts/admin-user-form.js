@@ -8,29 +8,40 @@ import { field, formDialog } from "./form.js";
 import { zoneField } from "./zone-field.js";
 
 const ROLES = ["employee", "manager", "admin"];
-const FIELDS = ["email", "first_name", "last_name", "role", "time_zone"];
+const FIELDS = /** @type {const} */ (["email", "first_name", "last_name", "role", "time_zone"]);
 
 /** Read all who can be a manager, also those who are deactivated: their reports keep them. */
 export async function readManagers() {
+  /** @param {Api.Account["role"]} role */
   const read = (role) => call("GET", "admin/users", { query: { role, limit: 1000 } });
   return (await Promise.all([read("manager"), read("admin")])).flat();
 }
 
+/** @param {Partial<Api.Account>} user @param {Api.Account[]} managers */
 export function managerOf({ manager_id: id }, managers) {
   return managers.find((each) => each.id === id);
 }
 
+/** @param {Api.Account[]} managers @param {(user: Api.Account) => unknown} done */
 export function addUser(managers, done) {
+  /** @param {any} given */
   const submit = ({ manager_id: manager, ...body }) => call("POST", "admin/users", {
     body: { ...body, ...(manager && { manager_id: Number(manager) }) },
   });
+  /** @type {Partial<Api.Account>} */
   const start = { role: "employee", manager_id: null, time_zone: self().time_zone };
   formDialog(t("admin.add_user"), fields(start, managers), { label: t("admin.add"), submit, done });
 }
 
-/** Only what has changed is sent. The manager has operations of its own. A role that is fixed is not in the form. */
+/**
+ * Only what has changed is sent. The manager has operations of its own. A role that is fixed is not in the form.
+ * @param {Api.Account} user
+ * @param {Api.Account[]} managers
+ * @param {Done} done
+ */
 export function changeUser(user, managers, done) {
-  const path = `admin/users/${user.id}`;
+  const path = /** @type {const} */ (`admin/users/${user.id}`);
+  /** @param {any} given */
   const submit = async (given) => {
     const changed = FIELDS.filter((name) => name in given && given[name] !== user[name]);
     if (changed.length > 0) {
@@ -46,7 +57,11 @@ export function changeUser(user, managers, done) {
   formDialog(title, fields(user, managers), { label: t("save"), submit, done });
 }
 
-/** The choice of a manager. The present one is always in it, or saving would remove them. */
+/**
+ * The choice of a manager. The present one is always in it, or saving would remove them.
+ * @param {Partial<Api.Account>} user
+ * @param {Api.Account[]} managers
+ */
 function managerField(user, managers) {
   const possible = managers.filter((each) => (each.is_active && each.id !== user.id) || each.id === user.manager_id);
   const options = possible.map((each) => [each.id, `${each.first_name} ${each.last_name} (${each.email})`]);
@@ -56,6 +71,7 @@ function managerField(user, managers) {
   });
 }
 
+/** @param {Partial<Api.Account>} user @param {Api.Account[]} managers */
 function fields(user, managers) {
   const isLastAdmin = user.can?.includes("update_role") === false;
   const name = { required: true, maxlength: 100, autocomplete: "off" };
@@ -73,6 +89,6 @@ function fields(user, managers) {
       disabled: isLastAdmin, hint: isLastAdmin && t("problem.last_admin"),
     }),
     managerField(user, managers),
-    zoneField(user.time_zone),
+    zoneField(user.time_zone ?? self().time_zone),
   ];
 }

@@ -12,9 +12,11 @@ import { secretField, showOnce } from "./shown-once.js";
 import { formatInstant } from "../time.js";
 import { user as self } from "../session.js";
 
+/** @param {string} search @param {Done} reload */
 export async function show(search, reload) {
   const managers = await readManagers();
   const list = await pagedList("admin/users", search, (user) => row(user, managers, reload), t("admin.no_users"));
+  /** @param {Api.Account} user */
   const added = async (user) => {
     await reload();
     askForLink(user);
@@ -31,10 +33,12 @@ export async function show(search, reload) {
   ];
 }
 
+/** @param {Api.User} user */
 function fullName({ first_name, last_name }) {
   return `${first_name} ${last_name}`;
 }
 
+/** @param {Api.Account} user @param {Api.Account[]} managers @param {Done} reload */
 function row(user, managers, reload) {
   const name = fullName(user);
   const manager = managerOf(user, managers);
@@ -53,7 +57,10 @@ function row(user, managers, reload) {
   );
 }
 
-/** Make a password link. It is sent by e-mail, or shown once if the server has no mail server. */
+/**
+ * Make a password link. It is sent by e-mail, or shown once if the server has no mail server.
+ * @param {Api.Account} user
+ */
 function askForLink(user) {
   const question = h("p", {}, t("admin.link_question", { name: fullName(user) }));
   formDialog(t("admin.link_title"), [question], {
@@ -62,6 +69,7 @@ function askForLink(user) {
   });
 }
 
+/** @param {Api.Account} user @param {Api.PasswordLink} answer */
 function showLink(user, { sent, link, token, expires_at }) {
   const address = link ?? new URL(`#/set-password/${token}`, document.baseURI).href;
   const until = h("p", {}, t("admin.link_until", { at: formatInstant(expires_at, self().time_zone) }));
@@ -72,6 +80,7 @@ function showLink(user, { sent, link, token, expires_at }) {
   ]);
 }
 
+/** @param {Api.Account} user @param {Done} reload */
 function deactivate(user, reload) {
   const name = fullName(user);
   formDialog(t("admin.deactivate_title", { name }), [h("p", {}, t("admin.deactivate_question"))], {
@@ -84,6 +93,7 @@ function deactivate(user, reload) {
   });
 }
 
+/** @param {Api.Account} user @param {Done} reload */
 function activate(user, reload) {
   const question = h("p", {}, t("admin.activate_question"));
   formDialog(t("admin.activate_title", { name: fullName(user) }), [question], {

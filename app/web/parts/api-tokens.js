@@ -10,9 +10,10 @@ import { currentPasswordField } from "./new-password.js";
 import { emptyPanel } from "./panels.js";
 import { secretField, showOnce } from "./shown-once.js";
 
-const SCOPES = ["entries:read", "entries:write", "reports:read"];
+const SCOPES = /** @type {Api.ApiToken["scopes"]} */ (["entries:read", "entries:write", "reports:read"]);
 const DAYS = 90;
 
+/** @param {Api.ApiToken[]} tokens @param {Done} reload */
 export function tokenList(tokens, reload) {
   return [
     tokens.length > 0 ? h("ul", { class: "entries" }, tokens.map((token) => item(token, reload)))
@@ -21,6 +22,7 @@ export function tokenList(tokens, reload) {
   ];
 }
 
+/** @param {Api.ApiToken} token @param {Done} reload */
 function item(token, reload) {
   const hasExpired = Date.parse(token.expires_at) <= now().getTime();
   const facts = [
@@ -35,15 +37,20 @@ function item(token, reload) {
   );
 }
 
+/** @param {Instant} instant */
 function atHome(instant) {
   return formatInstant(instant, user().time_zone);
 }
 
-/** The scopes that the user's role may give. */
+/**
+ * The scopes that the user's role may give.
+ * @returns {Api.ApiToken["scopes"]}
+ */
 function scopes() {
   return isAdmin() ? [...SCOPES, "admin"] : SCOPES;
 }
 
+/** @param {Done} reload */
 function create(reload) {
   const day = addDays(dayOf(now(), user().time_zone), DAYS);
   const boxes = scopes().map((scope) => h(
@@ -57,6 +64,7 @@ function create(reload) {
   ], { label: t("token.create"), submit: request, done: ({ token }) => showToken(token, reload) });
 }
 
+/** @param {any} given */
 function request(given) {
   const chosen = scopes().filter((scope) => given[`scope-${scope}`]);
   if (chosen.length === 0) throw new Problem({ code: "scope_missing" });
@@ -68,10 +76,12 @@ function request(given) {
   });
 }
 
+/** @param {string} token @param {Done} reload */
 function showToken(token, reload) {
   showOnce(t("token.created"), secretField(t("token.token"), token, { hint: t("token.once") }), reload);
 }
 
+/** @param {Api.ApiToken} token @param {Done} reload */
 function revoke(token, reload) {
   const question = h("p", {}, t("token.revoke_question"));
   formDialog(t("token.revoke_title", { name: token.name }), [question], {

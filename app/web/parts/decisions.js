@@ -10,7 +10,11 @@ const DIALOGS = {
   reopen: { kind: "primary", name: "reason", label: "entry.reason", hint: "team.reopen_hint" },
 };
 
-/** A button for each decision that needs a text, if the API says that it is possible now. */
+/**
+ * A button for each decision that needs a text, if the API says that it is possible now.
+ * @param {Api.Sheet} sheet
+ * @param {Done} reload
+ */
 export function decisions(sheet, reload) {
   const days = formatRange(sheet.first_day, sheet.last_day);
   return Object.keys(DIALOGS).filter((action) => sheet.can.includes(action)).map((action) => itemButton(
@@ -18,6 +22,7 @@ export function decisions(sheet, reload) {
   ));
 }
 
+/** @param {Api.Sheet} sheet @param {keyof DIALOGS} action @param {string} days @param {Done} reload */
 function decide(sheet, action, days, reload) {
   const { kind, name, label, hint } = DIALOGS[action];
   const text = field(name, t(label), { required: true, maxlength: 500, hint: t(hint) });

@@ -7,7 +7,10 @@ import { t } from "../text.js";
 import { fromInput, toInput } from "../time.js";
 import { field, formDialog } from "./form.js";
 
-/** Read the projects that may be booked, with the one of the entry even if it is archived. */
+/**
+ * Read the projects that may be booked, with the one of the entry even if it is archived.
+ * @param {Api.Project} [also]
+ */
 export async function readProjects(also) {
   const projects = await call("GET", "projects", { query: { limit: 1000 } });
   const isMissing = also && !projects.some((each) => each.id === also.id);
@@ -17,13 +20,14 @@ export async function readProjects(also) {
 /**
  * Add time that was not clocked. `values` fill the form in: start, end (instants), project_id, description, reason.
  * For another user as `owner` the API wants a reason.
- * @param {{values: any, done: () => void, note?: string, owner?: any}} options
+ * @param {{values: any, done: Done, note?: string, owner?: Api.User}} options
  */
 export async function addEntry({ values, done, note, owner = user() }) {
   const projects = await readProjects();
   const zone = owner.time_zone;
   const isOwn = owner.id === user().id;
   const key = crypto.randomUUID();
+  /** @param {any} given */
   const submit = async (given) => {
     await call("POST", "time-entries", {
       key,
@@ -37,7 +41,10 @@ export async function addEntry({ values, done, note, owner = user() }) {
   show(t("entry.add"), { projects, zone, values, submit, done, note, reasonIsRequired: !isOwn });
 }
 
-/** Correct an entry. Only what has changed is sent, with the version that was read. */
+/**
+ * Correct an entry. Only what has changed is sent, with the version that was read.
+ * @param {{entry: Api.OpenEntry, values?: any, done: Done, note?: string}} options
+ */
 export async function correctEntry({ entry, values = {}, done, note }) {
   const projects = await readProjects(entry.project);
   const zone = entry.time_zone;
@@ -45,6 +52,7 @@ export async function correctEntry({ entry, values = {}, done, note }) {
     start: toInput(entry.start_time, zone), end: entry.end_time ? toInput(entry.end_time, zone) : "",
     project_id: String(entry.project_id), description: entry.description,
   };
+  /** @param {any} given */
   const submit = async (given) => {
     const body = {
       ...(given.start !== before.start && { start_time: fromInput(given.start, zone) }),
@@ -65,6 +73,11 @@ export async function correctEntry({ entry, values = {}, done, note }) {
   });
 }
 
+/**
+ * @param {string} title
+ * @param {{projects: Api.Project[], zone: string, values: any, submit: (given: any) => Promise<void>, done: Done,
+ *   note?: string, reasonIsRequired: boolean, mayStayOpen?: boolean}} options
+ */
 function show(title, { projects, zone, values, submit, done, note, reasonIsRequired, mayStayOpen = false }) {
   const content = [
     note && h("p", {}, note),
@@ -83,6 +96,7 @@ function show(title, { projects, zone, values, submit, done, note, reasonIsRequi
   formDialog(title, content, { label: t("save"), submit, done });
 }
 
+/** @param {Api.Project[]} projects @param {number} [chosen] */
 export function projectField(projects, chosen) {
   const options = projects.map((each) => [each.id, each.code ? `${each.name} (${each.code})` : each.name]);
   const isThere = projects.some((each) => each.id === chosen);
@@ -91,10 +105,12 @@ export function projectField(projects, chosen) {
   });
 }
 
+/** @param {string} [value] */
 export function descriptionField(value) {
   return field("description", t("entry.description"), { value: value ?? "", maxlength: 2000, autocomplete: "off" });
 }
 
+/** @param {string} name @param {string} label @param {string} given @param {boolean} required */
 function timeField(name, label, given, required) {
   const value = given || "";
   const step = value.length > 16 ? 1 : 60;

@@ -12,7 +12,7 @@ import { errorLine } from "./panels.js";
 
 const FIELDS = ["start_time", "end_time", "project_id", "description", "needs_review"];
 
-/** @param {any[]} entries newest first */
+/** @param {Api.Entry[]} entries newest first @param {Day[]} days @param {Done} reload */
 export function entryList(entries, days, reload) {
   const totals = Object.fromEntries(days.map((each) => [each.date, each.total_seconds]));
   const byDay = Map.groupBy(entries, (each) => dayOf(each.start_time, each.time_zone));
@@ -23,6 +23,7 @@ export function entryList(entries, days, reload) {
   ));
 }
 
+/** @param {Api.Entry} entry @param {Done} reload */
 function row(entry, reload) {
   const { time_zone: zone } = entry;
   const seconds = entry.end_time ? (Date.parse(entry.end_time) - Date.parse(entry.start_time)) / 1000 : null;
@@ -38,6 +39,7 @@ function row(entry, reload) {
   );
 }
 
+/** @param {Api.Entry} entry */
 function badges(entry) {
   return [
     entry.needs_review && h("span", { class: "badge warn" }, t("entry.needs_review")),
@@ -45,7 +47,9 @@ function badges(entry) {
   ];
 }
 
+/** @param {Api.Entry} entry @param {string} times @param {Done} reload */
 function actions(entry, times, reload) {
+  /** @param {string} key @param {Done} onclick */
   const button = (key, onclick) => itemButton(t(key), times, onclick);
   return [
     entry.can?.includes("change") && button("entry.correct_short", () => correctEntry({ entry, done: reload })),
@@ -54,6 +58,7 @@ function actions(entry, times, reload) {
   ];
 }
 
+/** @param {Api.Entry} entry @param {string} times @param {Done} reload */
 function deleteEntry(entry, times, reload) {
   const content = [
     h("p", {}, t("entry.delete_question", { times, project: entry.project.name })),
@@ -65,6 +70,7 @@ function deleteEntry(entry, times, reload) {
   });
 }
 
+/** @param {Api.Entry} entry @param {string} times */
 async function showHistory(entry, times) {
   const events = await call("GET", `time-entries/${entry.id}/history`).catch((error) => error);
   openDialog(`${t("entry.history")}: ${times}`, (_close, cancel) => {
@@ -77,6 +83,7 @@ async function showHistory(entry, times) {
   });
 }
 
+/** @param {Api.Change} event @param {Api.Entry} entry */
 function change(event, { time_zone: zone, project }) {
   const actor = event.actor ? `${event.actor.first_name} ${event.actor.last_name}` : t("history.command");
   const names = FIELDS.filter((name) => event.after?.[name] !== undefined || event.before?.[name] !== undefined);
@@ -93,6 +100,7 @@ function change(event, { time_zone: zone, project }) {
   );
 }
 
+/** @param {string} name @param {any} value @param {string} zone @param {Api.Project} project */
 function show(name, value, zone, project) {
   if (value === null || value === "") return "–";
   if (name === "project_id") return value === project.id ? project.name : `#${value}`;

@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 
-const PATHS = {
+export const PATHS = {
   clock: "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18M12 7v5l3 2",
   calendar: "M5 5h14a1 1 0 0 1 1 1v13a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1M4 10h16M8 3v4M16 3v4",
   team: "M9 11a3.5 3.5 0 1 0 0-7a3.5 3.5 0 0 0 0 7M3 20c0-3.5 2.5-6 6-6s6 2.5 6 6M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14.5c2 .8 3 2.8 3 5.5",
@@ -15,6 +15,7 @@ const PATHS = {
   empty: "M4 7h16M4 12h10M4 17h6",
 };
 
+/** @param {Icon} name */
 export function icon(name) {
   return h(
     "svg", { viewBox: "0 0 24 24", class: "icon", "aria-hidden": "true", focusable: "false" },

@@ -18,7 +18,10 @@ export function newPasswordFields() {
   ];
 }
 
-/** Throw Problem if the two differ. */
+/**
+ * Throw Problem if the two differ.
+ * @param {{new_password: string, repeated: string}} values
+ */
 export function checkRepeated({ new_password, repeated }) {
   if (new_password !== repeated) throw new Problem({ code: "passwords_differ" });
 }

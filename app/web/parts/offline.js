@@ -1,6 +1,6 @@
 /** Keeps the files of the page for times without a network. Answers of the API are never kept. */
 
-const policy = window.trustedTypes?.createPolicy("worker", { createScriptURL: () => "worker.js" });
+const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("worker", { createScriptURL: () => "worker.js" });
 
 let isKept = false;
 

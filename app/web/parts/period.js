@@ -17,8 +17,10 @@ import { timesheetList } from "./timesheets.js";
 const DAY = /^20\d\d-\d\d-\d\d$/;
 
 /**
- * @param {any} owner the user whose time it is: `id`, `time_zone`, and names
+ * @param {Api.User} owner the user whose time it is
  * @param {string} route of the page, behind which the unit and the day stand
+ * @param {string[]} rest
+ * @param {Done} reload
  */
 export async function periodOf(owner, route, [givenUnit, givenDay = ""], reload) {
   const today = dayOf(now(), owner.time_zone);
@@ -43,7 +45,11 @@ export async function periodOf(owner, route, [givenUnit, givenDay = ""], reload)
   ];
 }
 
-/** Of the own timesheets, those that were never submitted are listed too. */
+/**
+ * Of the own timesheets, those that were never submitted are listed too.
+ * @param {Api.User} owner
+ * @param {{start_date: string, end_date: string}} days
+ */
 function read({ id }, days) {
   const isOwn = id === user().id;
   return Promise.all([
@@ -54,11 +60,16 @@ function read({ id }, days) {
   ]);
 }
 
+/**
+ * @param {Api.User} owner
+ * @param {{route: string, unit: string, day: string, first: string, last: string, today: string}} shown
+ */
 function head(owner, { route, unit, day, first, last, today }) {
   const name = unit === "month"
     ? formatDay(first, { month: "long", year: "numeric" }) : formatRange(first, last);
   const before = unit === "month" ? addDays(first, -1) : addDays(first, -7);
   const after = unit === "month" ? nextMonth(first) : addDays(first, 7);
+  /** @param {string} to @param {"left" | "right"} glyph @param {string} label */
   const step = (to, glyph, label) => h(
     "a", { class: "button round", href: `#/${route}/${unit}/${to}`, "aria-label": label }, icon(glyph),
   );
@@ -80,6 +91,7 @@ function head(owner, { route, unit, day, first, last, today }) {
   );
 }
 
+/** @param {Api.User} owner @param {string} first @param {string} last @param {string} today @param {Done} reload */
 function addButton(owner, first, last, today, reload) {
   const day = today >= first && today <= last ? today : first;
   const start = fromInput(`${day}T08:00`, owner.time_zone);

@@ -7,6 +7,7 @@ import { periodOf } from "./period.js";
 
 const PAGE = 1000;
 
+/** @param {string[]} rest @param {Done} reload */
 export async function personOf([id, ...rest], reload) {
   const owner = await readPerson(Number(id));
   return [
@@ -15,7 +16,10 @@ export async function personOf([id, ...rest], reload) {
   ];
 }
 
-/** Find a user in the team. Throws Problem if there is none. */
+/**
+ * Find a user in the team. Throws Problem if there is none.
+ * @param {number} id
+ */
 async function readPerson(id) {
   for (let skip = 0; ; skip += PAGE) {
     const users = await call("GET", "team", { query: { skip, limit: PAGE } });

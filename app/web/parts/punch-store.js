@@ -2,6 +2,7 @@
 
 const STORE = "presses";
 
+/** @returns {Promise<IDBDatabase>} */
 function open() {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open("time-tracking", 1);
@@ -11,6 +12,7 @@ function open() {
   });
 }
 
+/** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} work */
 async function run(mode, work) {
   const database = await open();
   try {
@@ -25,6 +27,6 @@ async function run(mode, work) {
 }
 
 /** Return the press of a user that has no answer yet, or undefined. */
-export const readPress = (userId) => run("readonly", (store) => store.get(userId));
-export const keepPress = (press) => run("readwrite", (store) => store.put(press));
-export const dropPress = (userId) => run("readwrite", (store) => store.delete(userId));
+export const readPress = (/** @type {number} */ userId) => run("readonly", (store) => store.get(userId));
+export const keepPress = (/** @type {Press} */ press) => run("readwrite", (store) => store.put(press));
+export const dropPress = (/** @type {number} */ userId) => run("readwrite", (store) => store.delete(userId));

@@ -10,14 +10,20 @@ import { dropPress, keepPress, readPress } from "./punch-store.js";
 export const PATIENCE = 60_000;
 const PAUSE = 2_000;
 
-/** Make a press, with the key under which the server recognizes it when it is sent again. */
+/**
+ * Make a press, with the key under which the server recognizes it when it is sent again.
+ * @param {number} userId
+ * @param {Press["action"]} action
+ * @param {Press["body"]} body
+ * @returns {Press}
+ */
 export function newPress(userId, action, body = null) {
   return { user_id: userId, action, body, key: crypto.randomUUID(), pressed_at: now().toISOString() };
 }
 
 /**
  * Send a press until it has an answer. Return "arrived", or "missed" after a minute. Throws Problem if it is refused.
- * @param {any} press
+ * @param {Press} press
  * @param {() => boolean} isWanted false stops the repetition, as the user has left
  */
 export async function sendPress(press, isWanted) {
@@ -31,7 +37,7 @@ export async function sendPress(press, isWanted) {
       return "arrived";
     } catch (error) {
       if (!(error instanceof Problem) || !error.isTemporary) {
-        if (error.status !== 401) await dropPress(press.user_id);
+        if (!(error instanceof Problem) || error.status !== 401) await dropPress(press.user_id);
         throw error;
       }
       await pause(PAUSE);
@@ -40,12 +46,19 @@ export async function sendPress(press, isWanted) {
   return await hasArrived(press) ? "arrived" : "missed";
 }
 
-/** Return the press of an earlier visit that has no answer yet, or null. */
+/**
+ * Return the press of an earlier visit that has no answer yet, or null.
+ * @param {number} userId
+ * @returns {Promise<Press | null>}
+ */
 export async function unansweredPress(userId) {
   return await readPress(userId) ?? null;
 }
 
-/** Return true, and forget the press, if the answer was lost but not the punch. */
+/**
+ * Return true, and forget the press, if the answer was lost but not the punch.
+ * @param {Press} press
+ */
 export async function hasArrived(press) {
   try {
     const open = await call("GET", "time-entries/current");
@@ -59,11 +72,13 @@ export async function hasArrived(press) {
   }
 }
 
+/** @param {Press} press */
 function request({ action, body, key }) {
-  if (action === "out") return call("POST", "time-entries/clock-out", { key });
+  if (!body) return call("POST", "time-entries/clock-out", { key });
   return call("POST", "time-entries/clock-in", { key, body, query: action === "switch" ? { switch: true } : {} });
 }
 
+/** @param {number} milliseconds */
 function pause(milliseconds) {
   return new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 }

@@ -9,8 +9,9 @@ import { field, formDialog } from "./form.js";
 import { currentPasswordField } from "./new-password.js";
 import { secretField, showOnce } from "./shown-once.js";
 
-/** @param {{confirmed_at: string | null, recovery_codes_left: number}} factor */
+/** @param {Api.SecondFactor} factor @param {Done} reload */
 export function secondFactor(factor, reload) {
+  /** @param {string} label @param {Done} onclick */
   const button = (label, onclick) => h("p", { class: "actions" }, h("button", { type: "button", onclick }, label));
   if (!factor.confirmed_at) return [h("p", {}, t("factor.none")), button(t("factor.add"), () => add(reload))];
   return [
@@ -20,6 +21,7 @@ export function secondFactor(factor, reload) {
   ];
 }
 
+/** @param {Done} reload */
 function add(reload) {
   formDialog(t("factor.add"), [h("p", {}, t("factor.what")), currentPasswordField()], {
     label: t("factor.begin"), done: (enrollment) => confirm(enrollment, reload),
@@ -27,6 +29,7 @@ function add(reload) {
   });
 }
 
+/** @param {{secret: string, qr_svg: string}} enrollment @param {Done} reload */
 function confirm({ secret, qr_svg: picture }, reload) {
   const source = picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '); // which a file of its own needs
   formDialog(t("factor.add"), [
@@ -40,15 +43,18 @@ function confirm({ secret, qr_svg: picture }, reload) {
   });
 }
 
+/** @param {string} hint */
 function codeField(hint) {
   return field("code", t("login.code"), { autocomplete: "one-time-code", required: true, maxlength: 40, hint });
 }
 
+/** @param {{recovery_codes: string[]}} answer @param {Done} reload */
 function showCodes({ recovery_codes: codes }, reload) {
   const shown = secretField(t("factor.codes"), codes.join("\n"), { rows: codes.length, hint: t("factor.codes_hint") });
   showOnce(t("factor.added"), shown, reload);
 }
 
+/** @param {Done} reload */
 function remove(reload) {
   formDialog(t("factor.remove"), [currentPasswordField(), codeField(t("login.code_hint"))], {
     label: t("factor.remove"), kind: "danger", done: reload,

@@ -4,8 +4,14 @@ import { fill, h } from "../dom.js";
 import { t } from "../text.js";
 import { field, openDialog } from "./form.js";
 
-/** A field with a secret, and a button that copies it where the browser allows that. */
+/**
+ * A field with a secret, and a button that copies it where the browser allows that.
+ * @param {string} label
+ * @param {string} value
+ * @param {{rows?: number, hint?: string}} [options]
+ */
 export function secretField(label, value, { rows, hint } = {}) {
+  /** @param {any} event */
   const select = (event) => event.target.select();
   const said = h("span", { class: "quiet", role: "status" });
   const copy = async () => {
@@ -22,7 +28,12 @@ export function secretField(label, value, { rows, hint } = {}) {
   ];
 }
 
-/** Show it in a dialog, and call `done` when that is closed. */
+/**
+ * Show it in a dialog, and call `done` when that is closed.
+ * @param {string} title
+ * @param {Child} content
+ * @param {Done} [done]
+ */
 export function showOnce(title, content, done = () => {}) {
   const dialog = openDialog(title, (_close, cancel) => {
     cancel.textContent = t("close");

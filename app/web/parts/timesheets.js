@@ -9,13 +9,14 @@ import { decisions } from "./decisions.js";
 import { correctEntry } from "./entry-form.js";
 import { form } from "./form.js";
 
-const OWN_ACTIONS = ["submit", "withdraw"];
+const OWN_ACTIONS = /** @type {("submit" | "withdraw")[]} */ (["submit", "withdraw"]);
 
 /**
  * The timesheets that have begun. Of a period that is over, the entries that prevent its submission are named with it.
- * @param {any[]} sheets newest first
- * @param {any[]} entries those that the page shows
+ * @param {Api.Sheet[]} sheets newest first
+ * @param {Api.Entry[]} entries those that the page shows
  * @param {string} today
+ * @param {Done} reload
  */
 export async function timesheetList(sheets, entries, today, reload) {
   const begun = sheets.filter((sheet) => sheet.first_day <= today);
@@ -27,19 +28,26 @@ export async function timesheetList(sheets, entries, today, reload) {
   );
 }
 
-/** True if the user is expected to submit it now. */
+/**
+ * True if the user is expected to submit it now.
+ * @param {Api.Sheet} sheet
+ * @param {string} today
+ */
 function isDue(sheet, today) {
   return isOwn(sheet) && sheet.last_day < today && (sheet.status === "open" || sheet.status === "rejected");
 }
 
+/** @param {Api.Sheet} sheet */
 function isOwn(sheet) {
   return sheet.user_id === user().id;
 }
 
+/** @param {Api.Sheet} sheet @returns {`timesheets/${number}/${string}`} */
 function pathOf(sheet) {
   return `timesheets/${sheet.user_id}/${sheet.first_day}`;
 }
 
+/** @param {Api.Sheet} sheet @param {Api.Entry[]} entries @param {Done} reload */
 function item(sheet, entries, reload) {
   return h(
     "li", {},
@@ -59,11 +67,13 @@ function item(sheet, entries, reload) {
   );
 }
 
+/** @param {Api.Sheet} sheet */
 function ownActions(sheet) {
   return OWN_ACTIONS.filter((action) => sheet.can.includes(action))
     .filter((action) => action !== "submit" || !sheet.blocking_entries?.length);
 }
 
+/** @param {Api.Sheet} sheet @param {"submit" | "withdraw"} action @param {Done} reload */
 function act(sheet, action, reload) {
   const submit = async () => {
     await call("POST", `${pathOf(sheet)}/${action}`, { version: sheet.version });
@@ -72,6 +82,7 @@ function act(sheet, action, reload) {
   return form([], { label: t(`sheet.${action}`), submit, kind: action === "submit" ? "primary" : "" });
 }
 
+/** @param {Api.Sheet} sheet @param {Api.Entry[]} entries @param {Done} reload */
 function blocking(sheet, entries, reload) {
   if (!sheet.blocking_entries?.length) return null;
   return h(
@@ -80,6 +91,7 @@ function blocking(sheet, entries, reload) {
   );
 }
 
+/** @param {number} id @param {string} type @param {Api.Entry[]} entries @param {Done} reload */
 function blockingEntry(id, type, entries, reload) {
   const listed = entries.find((each) => each.id === id);
   const open = async () => {

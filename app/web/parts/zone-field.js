@@ -3,6 +3,7 @@
 import { t } from "../text.js";
 import { field } from "./form.js";
 
+/** @param {string} value @param {string} [hint] */
 export function zoneField(value, hint) {
   const zones = [...new Set([...Intl.supportedValuesOf("timeZone"), value, "UTC"])].sort();
   const options = zones.map((zone) => [zone, zone.replaceAll("_", " ")]);
