@@ -3,7 +3,8 @@
 import { Problem, tokenUser } from "./api.js";
 import { fill, h } from "./dom.js";
 import { icon } from "./parts/icons.js";
-import { errorPanel, languageSelect, skeleton } from "./parts/panels.js";
+import { openDialog } from "./parts/form.js";
+import { errorLine, errorPanel, languageSelect, skeleton } from "./parts/panels.js";
 import * as session from "./session.js";
 import { loadTexts, t } from "./text.js";
 
@@ -25,22 +26,41 @@ let leave = null;
 let visit = 0;
 
 async function start() {
-  await loadTexts();
+  const texts = loadTexts();
   window.addEventListener("hashchange", () => show());
   window.addEventListener("session-ended", () => {
     session.forget();
-    show(t("login.ended"));
+    texts.then(() => show(t("login.ended")));
   });
+  window.addEventListener("unhandledrejection", onUnhandled);
   session.onOtherTab(() => location.reload());
-  await restore();
+  const restored = session.restore();
+  restored.catch(() => {}); // it is shown below, once there are texts
+  const likely = session.mayContinue() ? PAGES[address()[0]] ?? PAGES.clock : LOGIN;
+  likely.load().catch(() => {}); // its modules, meanwhile
+  await texts;
+  await restore(restored);
 }
 
-async function restore() {
+/**
+ * Say that a button had no effect. The end of a login is shown already.
+ * @param {PromiseRejectionEvent} event
+ */
+function onUnhandled(event) {
+  const { reason } = event;
+  if (!(reason instanceof Problem)) return;
+  event.preventDefault();
+  if (reason.status !== 401) openDialog(t("error.title"), (close) => [
+    errorLine(reason), h("button", { type: "button", onclick: close }, t("close")),
+  ]);
+}
+
+async function restore(restored = session.restore()) {
   try {
-    await session.restore();
+    await restored;
     await show();
   } catch (error) {
-    fill(document.body, frame(null), h("main", { id: "main", tabindex: "-1" }, errorPanel(error, restore)));
+    fill(document.body, frame(null), h("main", { id: "main", tabindex: "-1" }, errorPanel(error, () => restore())));
   }
 }
 
@@ -93,11 +113,12 @@ async function show(notice) {
   }
   main.removeAttribute("aria-busy");
   if (session.user()) import("./parts/offline.js").then(({ keepShell }) => keepShell());
-  (main.querySelector("[autofocus]") ?? main.querySelector("h1") ?? main).focus();
+  /** @type {HTMLElement} */ (main.querySelector("[autofocus]") ?? main.querySelector("h1") ?? main).focus();
 }
 
 /** @param {HTMLElement} main */
 function skipLink(main) {
+  /** @param {Event} event */
   const skip = (event) => {
     event.preventDefault();
     main.focus();
@@ -107,11 +128,11 @@ function skipLink(main) {
 
 /** @param {string | null} current */
 function frame(current) {
-  const isIn = session.user() && tokenUser() !== null && current in PAGES;
+  const isIn = session.user() && tokenUser() !== null && (current ?? "") in PAGES;
   const links = Object.entries(PAGES)
     .filter(([, page]) => isIn && (page.isShown?.() ?? true))
     .map(([name, page]) => h(
-      "a", { href: `#/${name}`, "aria-current": name === current && "page" }, icon(page.icon), t(`nav.${name}`),
+      "a", { href: `#/${name}`, "aria-current": name === current && "page" }, page.icon && icon(page.icon), t(`nav.${name}`),
     ));
   return h(
     "header", {},

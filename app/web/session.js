@@ -20,9 +20,14 @@ export function isAdmin() {
   return user().role === "admin";
 }
 
+/** True if there may be a login of an earlier visit or of another tab. */
+export function mayContinue() {
+  return localStorage.getItem(HINT) !== null;
+}
+
 /** Go on with the login of an earlier visit or of another tab. Return the user, or null. */
 export async function restore() {
-  if (!localStorage.getItem(HINT)) return null;
+  if (!mayContinue()) return null;
   try {
     await refresh();
   } catch (error) {

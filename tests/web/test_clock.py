@@ -1,11 +1,14 @@
 """The big button, also on a bad network: one press is one punch, or is offered for entry by hand."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from app.core.time.clock import utc_now
 from app.models.tables import ENTRY
+from tests.support.factories import PASSWORD
 
 pytestmark = pytest.mark.system
 CLOCK_IN = "**/time-entries/clock-in*"
@@ -171,6 +174,38 @@ def test_a_press_that_never_arrives_is_no_punch_and_is_offered_by_hand(anas_tab,
     assert dialog.get_by_label("Start").input_value() != ""
 
 
+def test_a_press_without_a_network_arrives_when_there_is_one_again(anas_tab, server):
+    anas_tab.expected_statuses = {0}
+    anas_tab.page.context.set_offline(True)
+    anas_tab.button("Clock in").click()
+    anas_tab.button("Sending …").wait_for()
+    anas_tab.page.context.set_offline(False)
+
+    anas_tab.button("Clock out").wait_for()
+    assert len(entries(server)) == 1
+
+
+def test_presses_in_two_tabs_at_once_are_one_punch(anas_tab, open_tab, server):
+    second = open_tab(context=anas_tab.page.context)
+    second.button("Clock in").wait_for()
+    anas_tab.expected_statuses = {409}
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    anas_tab.page.route(CLOCK_IN, hold, times=1)
+    anas_tab.button("Clock in").click()
+    anas_tab.button("Sending …").wait_for()
+    second.button("Clock in").click()
+    second.button("Clock out").wait_for()
+    held[0].continue_()
+
+    anas_tab.page.get_by_text("You are already clocked in.").wait_for()
+    anas_tab.button("Clock out").wait_for()
+    assert len(entries(server)) == 1
+
+
 def test_a_reload_within_the_minute_goes_on_with_the_same_press(anas_tab, server):
     anas_tab.expected_statuses = {0}
     keys = []
@@ -197,3 +232,31 @@ def test_a_punch_in_one_tab_shows_in_the_other(anas_tab, open_tab):
     anas_tab.button("Clock in").click()
 
     second.button("Clock out").wait_for()
+
+
+# What else there is to do
+
+
+def test_below_the_clock_stands_what_ana_has_to_do(anas_tab, people, as_user, ana, website):
+    monday = utc_now().date() - timedelta(days=utc_now().weekday() + 7)
+    as_user(people.admin("Ada")).put(f"/admin/timesheet-rules/{monday}", json={"period": "week"}).raise_for_status()
+    people.entry(ana, website, f"{monday} 08:00", f"{monday} 23:00", needs_review=True)
+    anas_tab.page.reload()
+    anas_tab.page.get_by_role("link", name="Timesheets to submit: 1").wait_for()
+
+    anas_tab.page.get_by_role("link", name="Entries to correct: 1").click()
+
+    anas_tab.page.get_by_text("Correct these entries before you submit:").wait_for()
+    assert anas_tab.page.url.endswith(f"#/time/week/{monday}")
+
+
+def test_a_manager_is_led_from_the_clock_to_the_timesheets_that_wait(open_tab, people, as_user, mia, ana, website):
+    monday = utc_now().date() - timedelta(days=utc_now().weekday() + 7)
+    as_user(people.admin("Ada")).put(f"/admin/timesheet-rules/{monday}", json={"period": "week"}).raise_for_status()
+    people.entry(ana, website, f"{monday} 08:00", f"{monday} 12:00")
+    as_user(ana).post(f"/timesheets/{ana.id}/{monday}/submit", json={}).raise_for_status()
+    tab = open_tab().log_in(mia.email, PASSWORD)
+
+    tab.page.get_by_role("link", name="Timesheets that wait for you: 1").click()
+
+    tab.button("Approve the selected ones").wait_for()

@@ -57,8 +57,54 @@ def test_a_manager_corrects_and_adds_entries_of_a_user_with_a_reason(mias_tab, s
     assert [row.user_id for row in rows(server)] == [ana.id, ana.id]
 
 
-def test_an_approved_timesheet_is_reopened_with_a_reason(mias_tab, as_user, people, server, ana, mia):
+@pytest.fixture
+def weekly(as_user, people):
+    """Timesheets by week, from last week on."""
     as_user(people.admin("Ada")).put(f"/admin/timesheet-rules/{MONDAY}", json={"period": "week"}).raise_for_status()
+
+
+def test_a_forgotten_clock_out_is_corrected_where_the_manager_sees_it(mias_tab, people, server, ana, website):
+    tuesday = MONDAY + timedelta(days=1)
+    people.entry(ana, website, f"{tuesday} 08:00", None)
+    mias_tab.page.reload()
+    mias_tab.page.get_by_role("heading", name="Entries to correct: 1").wait_for()
+    mias_tab.page.get_by_text("Running since").wait_for()
+
+    mias_tab.button("Correct: Ana Silva").click()
+    dialog = mias_tab.page.get_by_role("dialog")
+    dialog.get_by_label("End").fill(f"{tuesday}T16:00")
+    dialog.get_by_label("Reason").fill("Ana called")
+    dialog.get_by_role("button", name="Save").click()
+
+    mias_tab.page.get_by_role("heading", name="Entries to correct").wait_for(state="detached")
+    assert rows(server)[1].end_time.isoformat().startswith(f"{tuesday}T16:00")
+
+
+def test_a_manager_submits_the_week_of_a_user_with_a_reason_and_approves_it(weekly, mias_tab, server):
+    mias_tab.page.reload()
+    mias_tab.page.get_by_text("Timesheets not submitted: 1").click()
+    mias_tab.page.get_by_role("link", name="Ana Silva").first.click()
+    mias_tab.button("Submit: Ana Silva").click()
+    mias_tab.page.get_by_label("Reason").fill("Ana is ill")
+    mias_tab.page.get_by_role("dialog").get_by_role("button", name="Submit").click()
+    mias_tab.button("Return: Ana Silva").wait_for()
+
+    mias_tab.button("Approve").click()
+
+    mias_tab.page.get_by_text("Approved", exact=True).wait_for()
+    assert rows(server)[0].timesheet_id is not None
+
+
+def test_a_week_with_an_open_question_is_not_offered_for_submission(weekly, mias_tab, people, ana, website):
+    people.entry(ana, website, f"{MONDAY} 13:00", f"{MONDAY} 23:00", needs_review=True)
+
+    mias_tab.open(f"team/{ana.id}/week/{MONDAY}")
+
+    mias_tab.page.get_by_text("Correct these entries before you submit:").wait_for()
+    assert mias_tab.button("Submit: Ana Silva").count() == 0
+
+
+def test_an_approved_timesheet_is_reopened_with_a_reason(weekly, mias_tab, as_user, server, ana, mia):
     sheet = f"/timesheets/{ana.id}/{MONDAY}"
     as_user(ana).post(f"{sheet}/submit", json={}).raise_for_status()
     as_user(mia).post(f"{sheet}/approve", json={}).raise_for_status()

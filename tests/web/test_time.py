@@ -100,6 +100,37 @@ def test_a_refused_correction_stays_open_and_says_why(tab):
     assert tab.page.evaluate("document.activeElement.textContent") == "Add entry"
 
 
+@pytest.mark.parametrize(
+    ("locale", "browser_zone", "times", "day"),
+    [
+        ("en-US", "America/New_York", "05:00 PM \N{EN DASH} 09:00 PM", "Monday, March 2"),
+        ("en-GB", "Pacific/Kiritimati", span(17, 21), "Monday, 2 March"),
+        ("de-DE", "Europe/Berlin", span(17, 21), "Montag, 2. M\N{LATIN SMALL LETTER A WITH DIAERESIS}rz"),
+    ],
+)
+def test_wherever_the_browser_is_the_times_are_those_of_the_user(
+    open_tab, people, as_user, ana, website, locale, browser_zone, times, day
+):
+    as_user(ana).patch("/auth/me", json={"time_zone": "Asia/Tokyo"}).raise_for_status()
+    people.entry(ana, website, "2026-03-02 08:00", "2026-03-02 12:00", time_zone="Asia/Tokyo")
+
+    tab = open_tab("time/week/2026-03-02", locale=locale, timezone_id=browser_zone).log_in(ana.email, PASSWORD)
+
+    tab.page.get_by_text(times, exact=True).wait_for()
+    tab.page.get_by_role("heading", name=day).wait_for()
+
+
+def test_a_button_without_an_effect_says_so(tab):
+    tab.expected_statuses = {0}
+    tab.page.route("**/api/v1/projects*", lambda route: route.abort())
+
+    tab.button("Add entry").click()
+
+    tab.page.get_by_role("dialog").get_by_text("The server could not be reached.").wait_for()
+    tab.page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    assert tab.page.evaluate("document.activeElement.textContent") == "Add entry"
+
+
 def test_times_are_those_of_the_entrys_zone_and_what_the_user_types_too(anas_tab, people, server, ana, website):
     people.entry(ana, website, f"{MONDAY} 08:00", f"{MONDAY} 12:00", time_zone="Asia/Tokyo")
     anas_tab.open(f"time/week/{MONDAY}")

@@ -7,6 +7,7 @@ import { icon } from "../parts/icons.js";
 import { emptyPanel, errorLine } from "../parts/panels.js";
 import { PATIENCE, hasArrived, newPress, sendPress, unansweredPress } from "../parts/punch.js";
 import { dropPress } from "../parts/punch-store.js";
+import { ownTodo } from "../parts/todo.js";
 import { user } from "../session.js";
 import { t } from "../text.js";
 import { dayOf, formatDay, formatInstant, formatTime, now, spellLength } from "../time.js";
@@ -37,6 +38,7 @@ export async function render({ reload }) {
   };
   const waiting = await unansweredPress(user().id);
   if (waiting) goOn(state, view, waiting, reload);
+  showTodo(view);
   return { content: view.page, onLeave };
 }
 
@@ -72,6 +74,7 @@ function build(state, onPress) {
     sum: h("strong", {}),
     problem: h("div", { class: "problem" }),
     missed: h("div", {}),
+    todo: h("p", { class: "todo" }),
     change: h("button", { type: "button", onclick: () => onPress("switch") }, t("clock.switch")),
   };
   /** @param {Event} event */
@@ -89,19 +92,31 @@ function build(state, onPress) {
     "section", { class: "card narrow" },
     h("h1", { tabindex: "-1", class: "day" }, formatDay(state.today)), parts.missed,
     state.projects.length > 0 || state.open ? form : emptyPanel(t("clock.no_projects")),
-    h("p", { class: "sum" }, t("clock.today"), " ", parts.sum),
+    h("p", { class: "sum" }, t("clock.today"), " ", parts.sum), parts.todo,
   );
   return { ...parts, form, page };
+}
+
+/**
+ * Show what else there is to do, below the clock and after it. It may be missing, as without a network.
+ * @param {View} view
+ */
+async function showTodo(view) {
+  try {
+    fill(view.todo, await ownTodo());
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+  }
 }
 
 /** @param {State} state @param {View} view */
 function draw(state, view) {
   const zone = user().time_zone;
   const { open } = state;
-  const values = open && { time: formatTime(open.start_time, zone), project: open.project.name };
   const isToday = open && dayOf(open.start_time, zone) === state.today;
-  view.since.textContent = !open ? t("clock.out_state")
-    : t("clock.since", isToday ? values : { ...values, time: formatInstant(open.start_time, zone) });
+  view.since.textContent = !open ? t("clock.out_state") : t("clock.since", {
+    time: (isToday ? formatTime : formatInstant)(open.start_time, zone), project: open.project.name,
+  });
   view.button.textContent = state.isSending ? t("clock.sending") : t(open ? "clock.out" : "clock.in");
   view.button.classList.toggle("is-in", Boolean(open));
   view.button.toggleAttribute("data-busy", state.isSending);
@@ -127,7 +142,7 @@ function drawTimes(state, view) {
 async function press(state, view, action, reload) {
   if (state.isSending) return;
   const values = Object.fromEntries(new FormData(view.form));
-  const body = { project_id: Number(values.project_id), description: values.description };
+  const body = { project_id: Number(values.project_id), description: String(values.description) };
   await send(state, view, newPress(user().id, action, action === "out" ? null : body), reload);
 }
 

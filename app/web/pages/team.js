@@ -1,4 +1,4 @@
-/** The team: who is clocked in, the timesheets that wait for a decision, and the time of each user. For managers. */
+/** The team: who is clocked in, what waits for the manager, and the time of each user. */
 
 import { call } from "../api.js";
 import { announce, h } from "../dom.js";
@@ -7,6 +7,7 @@ import { form } from "../parts/form.js";
 import { pagedList } from "../parts/paged-list.js";
 import { card, emptyPanel } from "../parts/panels.js";
 import { personOf } from "../parts/person.js";
+import { toCorrect, toSubmit } from "../parts/todo.js";
 import { user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant, formatLength, formatRange, formatTime, spellLength } from "../time.js";
@@ -18,19 +19,21 @@ export async function render({ rest, reload }) {
 
 /** @param {Done} reload */
 async function overview(reload) {
-  const query = { limit: 200 };
-  const [present, waiting, users] = await Promise.all([
-    call("GET", "reports/presence", { query }),
-    call("GET", "timesheets", { query: { ...query, status: "submitted", include_indirect: true } }),
+  const [present, todo, users] = await Promise.all([
+    call("GET", "reports/presence", { query: { limit: 200 } }),
+    call("GET", "reports/todo", { query: { include_indirect: true } }),
     pagedList("team", "", userLink, t("list.nothing_found")),
   ]);
+  const waiting = todo.to_decide;
   return [
     h("h1", { tabindex: "-1" }, t("team.title")),
     h(
       "section", { class: "card" }, h("h2", {}, t("team.present", { count: present.length })),
       present.length > 0 ? presenceTable(present) : emptyPanel(t("team.nobody")),
     ),
+    toCorrect(todo, reload),
     card("team.waiting", waiting.length > 0 ? approval(waiting, reload) : emptyPanel(t("team.nothing_waits"))),
+    toSubmit(todo),
     card("team.users", users),
   ];
 }
@@ -95,7 +98,7 @@ function item(sheet, index, reload) {
     "li", { class: "waiting" },
     h("label", {}, box, h("span", {}, h("strong", {}, sheet.user_name), ` ${days}`)),
     h("p", { class: "quiet" }, t("sheet.sum", { length: spellLength(sheet.total_seconds), entries: sheet.entries }),
-      " ", t("sheet.submitted_at", { at: formatInstant(sheet.submitted_at, user().time_zone) })),
+      " ", sheet.submitted_at && t("sheet.submitted_at", { at: formatInstant(sheet.submitted_at, user().time_zone) })),
     h("p", { class: "actions small" }, decisions(sheet, reload), lookLink(sheet)),
   );
 }

@@ -28,7 +28,7 @@ export async function periodOf(owner, route, [givenUnit, givenDay = ""], reload)
   const day = DAY.test(givenDay) && Date.parse(givenDay) ? givenDay : today;
   const [first, last] = rangeAround(day, unit);
   const [{ total_seconds: total, rows }, entries, sheets] = await read(owner, { start_date: first, end_date: last });
-  const days = rows.map((each) => ({ ...each, date: each.day }));
+  const days = rows.map((each) => ({ ...each, date: each.day ?? "" }));
   return [
     head(owner, { route, unit, day, first, last, today }),
     h(
@@ -36,7 +36,7 @@ export async function periodOf(owner, route, [givenUnit, givenDay = ""], reload)
       h("p", { class: "total" }, h("strong", {}, spellLength(total)), " ", t(`time.in_${unit}`)),
       bars(days, today),
     ),
-    await timesheetList(sheets, entries, today, reload),
+    await timesheetList(owner, sheets, entries, today, reload),
     h(
       "section", { class: "card" },
       h("div", { class: "row" }, h("h2", {}, t("time.entries")), addButton(owner, first, last, today, reload)),
@@ -45,18 +45,12 @@ export async function periodOf(owner, route, [givenUnit, givenDay = ""], reload)
   ];
 }
 
-/**
- * Of the own timesheets, those that were never submitted are listed too.
- * @param {Api.User} owner
- * @param {{start_date: string, end_date: string}} days
- */
+/** @param {Api.User} owner @param {{start_date: string, end_date: string}} days */
 function read({ id }, days) {
-  const isOwn = id === user().id;
   return Promise.all([
-    call("GET", "reports/summary", { query: { ...days, user_id: id, group_by: "day", fill: true } }),
+    call("GET", "reports/summary", { query: { ...days, user_id: id, group_by: ["day"], fill: true } }),
     call("GET", "time-entries", { query: { ...days, user_id: id, can: true, limit: 1000 } }),
-    isOwn ? call("GET", "timesheets/me", { query: days })
-      : call("GET", "timesheets", { query: { ...days, user_id: id, include_indirect: true, limit: 200 } }),
+    call("GET", "timesheets/me", { query: days }),
   ]);
 }
 

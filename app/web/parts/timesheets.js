@@ -5,23 +5,26 @@ import { h } from "../dom.js";
 import { user } from "../session.js";
 import { t } from "../text.js";
 import { formatInstant, formatRange, formatTime, spellLength } from "../time.js";
-import { decisions } from "./decisions.js";
+import { decisions, possible } from "./decisions.js";
 import { correctEntry } from "./entry-form.js";
 import { form } from "./form.js";
 
-const OWN_ACTIONS = /** @type {("submit" | "withdraw")[]} */ (["submit", "withdraw"]);
+/** @typedef {"submit" | "withdraw" | "approve"} Action without a text */
 
 /**
  * The timesheets that have begun. Of a period that is over, the entries that prevent its submission are named with it.
- * @param {Api.Sheet[]} sheets newest first
+ * @param {Api.User} owner
+ * @param {Api.Sheet[]} sheets of the user who is logged in, newest first; everybody's timesheets have the same days
  * @param {Api.Entry[]} entries those that the page shows
  * @param {string} today
  * @param {Done} reload
  */
-export async function timesheetList(sheets, entries, today, reload) {
+export async function timesheetList(owner, sheets, entries, today, reload) {
   const begun = sheets.filter((sheet) => sheet.first_day <= today);
   if (begun.length === 0) return null;
-  const detailed = await Promise.all(begun.map((sheet) => (isDue(sheet, today) ? call("GET", pathOf(sheet)) : sheet)));
+  const detailed = await Promise.all(begun.map((sheet) => (
+    owner.id === user().id && !isDue(sheet, today) ? sheet : call("GET", `timesheets/${owner.id}/${sheet.first_day}`)
+  )));
   return h(
     "section", { class: "card" }, h("h2", {}, t("sheet.heading")),
     h("ul", { class: "sheets" }, detailed.map((sheet) => item(sheet, entries, reload))),
@@ -34,17 +37,7 @@ export async function timesheetList(sheets, entries, today, reload) {
  * @param {string} today
  */
 function isDue(sheet, today) {
-  return isOwn(sheet) && sheet.last_day < today && (sheet.status === "open" || sheet.status === "rejected");
-}
-
-/** @param {Api.Sheet} sheet */
-function isOwn(sheet) {
-  return sheet.user_id === user().id;
-}
-
-/** @param {Api.Sheet} sheet @returns {`timesheets/${number}/${string}`} */
-function pathOf(sheet) {
-  return `timesheets/${sheet.user_id}/${sheet.first_day}`;
+  return sheet.last_day < today && (sheet.status === "open" || sheet.status === "rejected");
 }
 
 /** @param {Api.Sheet} sheet @param {Api.Entry[]} entries @param {Done} reload */
@@ -62,24 +55,23 @@ function item(sheet, entries, reload) {
       }))),
     sheet.comment && h("p", { class: "comment" }, t("sheet.comment", { comment: sheet.comment })),
     blocking(sheet, entries, reload),
-    isOwn(sheet) && ownActions(sheet).map((action) => act(sheet, action, reload)),
-    h("p", { class: "actions small" }, decisions(sheet, reload)), // of an own one too, if nobody else could
+    h("div", { class: "actions" }, actions(sheet).map((action) => act(sheet, action, reload)),
+      decisions(sheet, reload)), // of an own one too, if nobody else could
   );
 }
 
-/** @param {Api.Sheet} sheet */
-function ownActions(sheet) {
-  return OWN_ACTIONS.filter((action) => sheet.can.includes(action))
-    .filter((action) => action !== "submit" || !sheet.blocking_entries?.length);
+/** @param {Api.Sheet} sheet @returns {Action[]} */
+function actions(sheet) {
+  return possible(sheet, sheet.user_id === user().id ? ["submit", "withdraw", "approve"] : ["approve"]);
 }
 
-/** @param {Api.Sheet} sheet @param {"submit" | "withdraw"} action @param {Done} reload */
+/** @param {Api.Sheet} sheet @param {Action} action @param {Done} reload */
 function act(sheet, action, reload) {
   const submit = async () => {
-    await call("POST", `${pathOf(sheet)}/${action}`, { version: sheet.version });
+    await call("POST", `timesheets/${sheet.user_id}/${sheet.first_day}/${action}`, { version: sheet.version });
     await reload();
   };
-  return form([], { label: t(`sheet.${action}`), submit, kind: action === "submit" ? "primary" : "" });
+  return form([], { label: t(`sheet.${action}`), submit, kind: action === "withdraw" ? "" : "primary" });
 }
 
 /** @param {Api.Sheet} sheet @param {Api.Entry[]} entries @param {Done} reload */
