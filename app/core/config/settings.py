@@ -211,6 +211,16 @@ class Settings(BaseSettings):
         return next((name for name, is_sign in signs.items() if is_sign), None)
 
     @property
+    def password_page(self) -> str:
+        """PASSWORD_LINK_URL, or the page of this service under its only public name. Empty if neither is known.
+
+        It comes from settings only. A Host header could lead the user, with the token, to another server.
+        """
+        if self.PASSWORD_LINK_URL or not (self.PAGE and self.is_exposed and len(self.TRUSTED_HOSTS) == 1):
+            return self.PASSWORD_LINK_URL
+        return f"https://{self.TRUSTED_HOSTS[0]}{self.ROOT_PATH}/app/#/set-password/{{token}}"
+
+    @property
     def has_docs(self) -> bool:
         """True if the API documentation is served: by DOCS or, if that is not set, unless `is_exposed`."""
         return not self.is_exposed if self.DOCS is None else self.DOCS

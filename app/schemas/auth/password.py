@@ -63,4 +63,6 @@ class PasswordLinkRead(ResponseModel):
         Field(description="True if the link was e-mailed. Then the response does not contain it.", examples=[False]),
     ]
     token: Annotated[str | None, Field(max_length=200, description="Token for POST /auth/password/set.")] = None
-    link: Annotated[str | None, Field(max_length=1000, description="URL of the page to set a password.")] = None
+    link: Annotated[
+        str | None, Field(max_length=1000, description="PASSWORD_LINK_URL with the token, if it is set.")
+    ] = None

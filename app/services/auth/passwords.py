@@ -33,8 +33,10 @@ class IssuedLink:
     user_id: int
     email: str
     token: str
+    front_end_url: str | None
+    """PASSWORD_LINK_URL with the token; None if that is empty."""
     page_url: str | None
-    """The page of a front end that accepts the token; None if PASSWORD_LINK_URL is empty."""
+    """The page that accepts the token, of a front end or of this service; None if its address is not known."""
     expires_at: datetime
 
     def to_email(self) -> Mail:
@@ -84,7 +86,7 @@ async def send_link(
         await mailer.send(link.to_email())
     if mailer is not None and mailer.delivers:
         return PasswordLinkRead(expires_at=link.expires_at, sent=True)
-    return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.page_url)
+    return PasswordLinkRead(expires_at=link.expires_at, sent=False, token=link.token, link=link.front_end_url)
 
 
 def check_may_change_login(actor: Actor | None, user: UserRow) -> None:
@@ -171,8 +173,11 @@ def create_link(session: Session, actor: Actor | None, user_id: int, *, at: date
         after={"expires_at": expires_at},
         secrets=secrets,
     )
-    page_url = session.settings.PASSWORD_LINK_URL.replace("{token}", token) or None
-    return IssuedLink(user_id, user.email, token, page_url, expires_at)
+    front_end_url, page_url = (
+        page.replace("{token}", token) or None
+        for page in (session.settings.PASSWORD_LINK_URL, session.settings.password_page)
+    )
+    return IssuedLink(user_id, user.email, token, front_end_url, page_url, expires_at)
 
 
 def check_link(session: Session, token: str, *, at: datetime) -> int:

@@ -340,6 +340,18 @@ def test_with_mail_the_person_gets_the_link_and_the_admin_does_not(people, ana, 
     assert done.status_code == 204
 
 
+def test_without_a_page_of_a_front_end_the_email_leads_to_the_page_of_the_service(people, ana, db_url):
+    ada = people.admin("Ada")
+    name = "time.example.com"
+    with run_smtp_server() as mailbox:
+        settings = settings_for(db_url, **mailbox.settings(), TRUSTED_HOSTS=[name])
+        with run_server(settings) as server, server.caller(server.token(ada)) as admin:
+            admin.post(f"/admin/users/{ana.id}/password-link", headers={"Host": name}).raise_for_status()
+    (email,) = mailbox.messages
+
+    assert re.search(rf"^https://{name}/app/#/set-password/ettl_\S+$", email.get_content(), re.MULTILINE)
+
+
 def test_a_mail_server_that_refuses_is_told_to_the_admin_who_tries_again(people, ana, db_url):
     ada = people.admin("Ada")
     with (

@@ -14,6 +14,7 @@ from app.core.config.settings import DEFAULT_ADMIN_PASSWORD, DEMO_PASSWORD, Inva
 pytestmark = pytest.mark.usefixtures("no_settings")
 EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 OWN_KEY = "thirty-two characters of one's own"
+FRONT_END = "https://app.example.com/set-password#{token}"
 OWN_SECRETS = {"SECRET_KEY": OWN_KEY, "FIRST_ADMIN_PASSWORD": "violet-harbour-42-lantern"}
 EXPOSED = [
     {"ENVIRONMENT": "production"},
@@ -374,6 +375,27 @@ def test_a_developer_may_name_hosts_pages_and_a_mail_server_of_this_machine(envi
     )
 
     assert not load_settings().is_exposed
+
+
+@pytest.mark.parametrize(
+    ("settings", "page"),
+    [
+        ({"TRUSTED_HOSTS": "time.example.com"}, "https://time.example.com/app/#/set-password/{token}"),
+        (
+            {"TRUSTED_HOSTS": "example.com", "ROOT_PATH": "/zeit"},
+            "https://example.com/zeit/app/#/set-password/{token}",
+        ),
+        ({"TRUSTED_HOSTS": "time.example.com", "PASSWORD_LINK_URL": FRONT_END}, FRONT_END),
+        ({"TRUSTED_HOSTS": "time.example.com", "PAGE": "false"}, ""),
+        ({"TRUSTED_HOSTS": "time.example.com, zeit.example.com"}, ""),
+        ({"TRUSTED_PROXIES": "10.0.0.5"}, ""),
+        ({"TRUSTED_HOSTS": "localhost"}, ""),
+    ],
+)
+def test_password_links_lead_to_the_page_under_the_only_public_name(environment, settings, page):
+    environment(**OWN_SECRETS, **settings)
+
+    assert load_settings().password_page == page
 
 
 @pytest.mark.parametrize("exposed", EXPOSED, ids=lambda exposed: next(iter(exposed.values())))
