@@ -1,78 +1,102 @@
-"""Take a screenshot of every page, light and dark, on a phone and on a desktop.
+"""Take a screenshot of every page and of some dialogs, in three sizes, light and dark, in English and German.
 
 Run it as `python -m tests.web.screenshots FOLDER`, and look at each picture before a release. The company is made up.
 """
 
-import os
-import subprocess
+import itertools
 import sys
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import httpx
 from playwright.sync_api import Browser
 
-from app.core.config.settings import DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD, DEMO_PASSWORD
-from tests.support.databases import SECRET_KEY
-from tests.support.server_process import TLS, Backend
 from tests.web.browser import DESKTOP, PHONE, Tab, chromium, new_context
+from tests.web.demo import ADMIN, EMPLOYEE, MANAGER, NEWCOMER, demo_company
 
-MANAGER, EMPLOYEE = "ben.becker@example.com", "carla.costa@example.com"
-ROUTES = {
-    (MANAGER, DEMO_PASSWORD): ("clock", "time/week", "time/month", "team", "account"),
-    (DEFAULT_ADMIN_EMAIL, DEFAULT_ADMIN_PASSWORD): ("admin/users", "admin/projects", "admin/timesheets"),
+SIZES = {"phone": PHONE, "tablet": {"width": 820, "height": 1180}, "desktop": DESKTOP}
+SCHEMES = ("light", "dark")
+LANGUAGES = {"en": "en-GB", "de": "de-DE"}
+
+
+class View(NamedTuple):
+    """A page at a route. `press` is the selector of a link or button that is pressed there first."""
+
+    name: str
+    route: str
+    press: str = ""
+
+
+VIEWS = {
+    None: (View("login", ""), View("set-password", "set-password/ettl_0")),
+    NEWCOMER: (View("change-password", ""),),
+    EMPLOYEE: (
+        View("clock", "clock"),
+        View("week", "time/week"),
+        View("month", "time/month"),
+        View("week-empty", "time/week/2020-01-06"),
+        View("entry-correct", "time/month", ".entries .actions button:nth-child(1)"),
+        View("entry-history", "time/month", ".entries .actions button:last-child"),
+        View("account", "account"),
+        View("account-token", "account", ".card .actions > button[type=button] >> nth=1"),
+    ),
+    MANAGER: (
+        View("clock-manager", "clock"),
+        View("team", "team"),
+        View("team-return", "team", "form .waiting .actions button"),
+        View("person", "team", ".card:last-child a.link"),
+    ),
+    ADMIN: (
+        View("admin-users", "admin/users"),
+        View("admin-user-add", "admin/users", ".row button.primary"),
+        View("admin-projects", "admin/projects"),
+        View("admin-timesheets", "admin/timesheets"),
+    ),
 }
-"""The pages by the credentials of who sees them."""
-LOOKS: dict[str, dict[str, Any]] = {
-    "phone-light-en": {"viewport": PHONE, "color_scheme": "light"},
-    "phone-dark-de": {"viewport": PHONE, "color_scheme": "dark", "locale": "de-DE"},
-    "desktop-light-de": {"viewport": DESKTOP, "color_scheme": "light", "locale": "de-DE"},
-    "desktop-dark-en": {"viewport": DESKTOP, "color_scheme": "dark"},
-}
+"""The views by the credentials of who sees them."""
 
 
 def main(folder: Path) -> None:
-    """Start a service with the demo company, and write one file for each page and look into the folder."""
+    """Write one file for each view and look into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as data:
-        backend = Backend(f"sqlite:///{data}/time.db", Path(data))
-        try:
-            command = [sys.executable, "-m", "app.cli", "demo", "--force"]
-            settings = {"DB_URL": f"sqlite:///{data}/time.db", "SECRET_KEY": SECRET_KEY}
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | settings)
-            _clock_in(f"{backend.base_url}/api/v1")
-            with chromium() as browser:
-                for look, options in LOOKS.items():
-                    _photograph(browser, backend.base_url, folder, look, options)
-        finally:
-            backend.kill()
+    with demo_company() as base_url, chromium() as browser:
+        for size, scheme, language in itertools.product(SIZES, SCHEMES, LANGUAGES):
+            look = f"{size}-{scheme}-{language}"
+            for name, tab in _views(browser, base_url, size, scheme, language):
+                is_dialog = tab.page.locator("dialog").count() > 0
+                tab.page.screenshot(path=folder / f"{name}-{look}.png", full_page=not is_dialog)
 
 
-def _clock_in(api: str) -> None:
-    """Let an employee and the manager be clocked in. The demo company has timesheets already."""
-    for email in (EMPLOYEE, MANAGER):
-        form = {"username": email, "password": DEMO_PASSWORD}
-        token = httpx.post(f"{api}/auth/login", data=form, verify=TLS).raise_for_status().json()["access_token"]
-        with httpx.Client(base_url=api, headers={"Authorization": f"Bearer {token}"}, verify=TLS) as client:
-            project = client.get("/projects").json()[0]["id"]
-            client.post("/time-entries/clock-in", json={"project_id": project, "description": "Release notes"})
-
-
-def _photograph(browser: Browser, base_url: str, folder: Path, look: str, options: dict[str, Any]) -> None:
-    for (email, password), routes in ROUTES.items():
-        context = new_context(browser, **options)
+def _views(browser: Browser, base_url: str, size: str, scheme: str, language: str) -> Iterator[tuple[str, Tab]]:
+    """Open one view after the other, and at last a page whose server can't be reached."""
+    for credentials, views in VIEWS.items():
+        options = {"viewport": SIZES[size], "color_scheme": scheme, "locale": LANGUAGES[language]}
+        context = new_context(browser, **options, reduced_motion="reduce")
         tab = Tab(context, base_url).open()
-        tab.page.locator("h1").wait_for()
-        tab.page.screenshot(path=folder / f"{look}-login.png", full_page=True)
-        tab.log_in(email, password)
-        for route in routes:
-            tab.open(route)
-            tab.page.locator("main:not([aria-busy])").wait_for()
-            tab.page.screenshot(path=folder / f"{look}-{route.replace('/', '-')}.png", full_page=True)
+        if credentials:
+            tab.log_in(*credentials)
+        for view in views:
+            tab.open(view.route)
+            _wait(tab)
+            if view.press:
+                tab.page.locator(view.press).first.click()
+                _wait(tab)
+            yield view.name, tab
+            tab.page.keyboard.press("Escape")
+        tab.expected_statuses = {0}
+        if credentials == EMPLOYEE:
+            context.set_offline(True)
+            tab.open("account")
+            _wait(tab)
+            yield "offline", tab
         context.close()
         for error in tab.errors:
-            sys.stdout.write(f"{look}: {error}\n")
+            sys.stdout.write(f"{size} {scheme} {language}: {error}\n")
+
+
+def _wait(tab: Tab) -> None:
+    tab.page.locator("main:not([aria-busy])").wait_for()
+    tab.page.wait_for_load_state("networkidle")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Every page for everybody: by keyboard, on 320 px, at 200 %, with a screen reader (WCAG 2.2 AA), and quickly."""
 
 import pytest
+from sqlalchemy import update
 
+from app.models.tables import USER
 from tests.clients.tools import Tools
+from tests.support.credentials import create_second_factor
 from tests.support.factories import PASSWORD
 from tests.web.browser import PHONE
 
@@ -10,11 +13,12 @@ pytestmark = pytest.mark.system
 ROUTES = (
     "clock", "time/week", "time/month", "team", "admin/users", "admin/projects", "admin/timesheets", "account",
 )  # fmt: skip
-DIALOGS = {
-    "time/week/2026-11-30": "Correct: 08:00",
-    "admin/users": "Add user",
-    "account": "Create API token",
-}
+WEEK = "time/week/2026-11-30"
+DIALOGS = (
+    (WEEK, "Correct: 08:00"), (WEEK, "History: 08:00"), (WEEK, "Delete: 08:00"), (WEEK, "Add entry"),
+    ("admin/users", "Add user"), ("admin/users", "Deactivate: Ana Silva"), ("admin/users", "Password link: Ana Silva"),
+    ("admin/projects", "Add project"), ("account", "Create API token"), ("account", "Add a second factor"),
+)  # fmt: skip
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RUN = """rules => axe.run(document, {runOnly: rules}).then(found => found.passes.length < 10 ? ['too few rules'] :
     found.violations.map(
@@ -47,7 +51,7 @@ def mias_tab(open_tab, people, ana, mia, website):
 
 @pytest.fixture
 def routes(ana):
-    return (*ROUTES, "time/week/2026-11-30", f"team/{ana.id}/week/2026-11-30")
+    return (*ROUTES, WEEK, f"team/{ana.id}/week/2026-11-30")
 
 
 def show(tab, route):
@@ -62,11 +66,67 @@ def test_a_checker_finds_nothing_on_any_page(mias_tab, open_tab, routes, axe, sc
     for route in routes:
         show(tab, route)
         found[route] = check(tab, axe)
-    for route, opener in DIALOGS.items():
+    for route, opener in DIALOGS:
         show(tab, route)
         tab.button(opener).click()
         tab.page.get_by_role("dialog").wait_for()
         found[opener] = check(tab, axe)
+        tab.page.keyboard.press("Escape")
+
+    assert {name: violations for name, violations in found.items() if violations} == {}
+
+
+def test_a_checker_finds_nothing_before_a_login(open_tab, server, people, ana, axe):
+    create_second_factor(server.database, ana)
+    bob = people.employee("Bob")
+    with server.database.write_transaction() as session:
+        session.execute(update(USER).where(USER.c.id == bob.id).values(must_change_password=True))
+    tab = open_tab("set-password/ettl_0")
+    tab.expected_statuses = {401}
+    tab.page.get_by_label("New password", exact=True).wait_for()
+    found = [check(tab, axe)]
+    tab.open("clock")
+    for password, text in (("wrong-wrong-wrong", "is wrong"), (PASSWORD, "authenticator app")):
+        tab.page.get_by_label("E-mail address").fill(ana.email)
+        tab.page.get_by_label("Password").fill(password)
+        tab.button("Log in").click()
+        tab.page.get_by_text(text).wait_for()
+        found.append(check(tab, axe))
+    tab.page.reload()
+    tab.page.get_by_label("E-mail address").fill(bob.email)
+    tab.page.get_by_label("Password").fill(PASSWORD)
+    tab.button("Log in").click()
+    tab.button("Set password").wait_for()
+    found.append(check(tab, axe))
+
+    assert found == [[]] * 4
+
+
+def test_a_checker_finds_nothing_while_clocked_in_or_when_there_is_nothing_or_no_network(
+    mias_tab, open_tab, people, axe
+):
+    tab, maxs_tab = mias_tab(), open_tab("team").log_in(people.manager("Max").email, PASSWORD)
+    tab.expected_statuses = {0}
+    found = {}
+    for route in ("team", "time/week", "clock"):
+        show(maxs_tab, route)
+        found[f"empty {route}"] = check(maxs_tab, axe)
+    tab.button("Clock in").click()
+    tab.button("Clock out").wait_for()
+    found["clocked in"] = check(tab, axe)
+    tab.page.route("**/api/v1/**", lambda route: route.abort())
+    tab.button("Clock out").click()
+    tab.button("Sending").wait_for()
+    found["sending"] = check(tab, axe)
+    tab.page.clock.install()
+    show(tab, "account")
+    tab.button("Try again").wait_for()
+    found["no network"] = check(tab, axe)
+    tab.page.clock.run_for(61_000)
+    tab.page.unroute_all()
+    show(tab, "clock")
+    tab.page.get_by_text("It does not count. Enter it by hand?").wait_for()
+    found["missed"] = check(tab, axe)
 
     assert {name: violations for name, violations in found.items() if violations} == {}
 
@@ -95,6 +155,13 @@ def test_nothing_is_cut_off_on_a_small_screen(mias_tab, routes, options, languag
             wide.append(route)
 
     assert wide == []
+    for route, opener in DIALOGS if language == "en-GB" else ():
+        show(tab, route)
+        tab.button(opener).click()
+        dialog = tab.page.get_by_role("dialog")
+        dialog.wait_for()
+        assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth"), opener
+        tab.page.keyboard.press("Escape")
 
 
 def test_every_control_is_large_enough_for_a_finger(mias_tab, routes):
@@ -120,6 +187,34 @@ def test_the_focus_moves_to_the_heading_of_a_new_page(mias_tab):
     assert tab.page.title() == "Account · Time Tracking"
     tab.page.keyboard.press("Tab")
     assert tab.page.evaluate("document.activeElement.textContent") == "Log out"
+
+
+def test_a_day_is_clocked_by_keyboard_only_from_the_login_to_the_logout(open_tab, ana, website):
+    tab = open_tab()
+    tab.page.get_by_label("E-mail address").wait_for()
+    tab.page.keyboard.type(ana.email)
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.type(PASSWORD)
+    tab.page.keyboard.press("Enter")
+    tab.button("Clock in").wait_for()
+    press_by_keyboard(tab, "Clock in")
+    tab.button("Clock out").wait_for()
+    tab.page.keyboard.press("Enter")
+    tab.button("Clock in").wait_for()
+    press_by_keyboard(tab, "Account", backwards=True)
+    tab.button("Log out").wait_for()
+    press_by_keyboard(tab, "Log out")
+
+    tab.page.get_by_label("E-mail address").wait_for()
+
+
+def press_by_keyboard(tab, name, *, backwards=False):
+    """Move the focus to the control with this text, and press it."""
+    for _ in range(20):
+        if tab.page.evaluate("document.activeElement.textContent") == name:
+            break
+        tab.page.keyboard.press("Shift+Tab" if backwards else "Tab")
+    tab.page.keyboard.press("Enter")
 
 
 def test_an_entry_is_corrected_by_keyboard_only(mias_tab):
