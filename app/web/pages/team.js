@@ -40,7 +40,7 @@ async function overview(reload) {
 
 /** @param {Api.User} user */
 function userLink({ id, first_name, last_name, is_active }) {
-  const link = h("a", { class: "link", href: `#/team/${id}` }, `${first_name} ${last_name}`);
+  const link = h("a", { class: "link", href: id === user().id ? "#/time" : `#/team/${id}` }, `${first_name} ${last_name}`);
   const badge = !is_active && h("span", { class: "badge warn" }, t("admin.deactivated"));
   return h("li", { class: "waiting" }, h("p", {}, link, badge));
 }
@@ -98,7 +98,7 @@ function item(sheet, index, reload) {
     "li", { class: "waiting" },
     h("label", {}, box, h("span", {}, h("strong", {}, sheet.user_name), ` ${days}`)),
     h("p", { class: "quiet" }, t("sheet.sum", { length: spellLength(sheet.total_seconds), entries: sheet.entries }),
-      " ", sheet.submitted_at && t("sheet.submitted_at", { at: formatInstant(sheet.submitted_at, user().time_zone) })),
+      sheet.submitted_at && [" · ", t("sheet.submitted_at", { at: formatInstant(sheet.submitted_at, user().time_zone) })]),
     h("p", { class: "actions small" }, decisions(sheet, reload), lookLink(sheet)),
   );
 }

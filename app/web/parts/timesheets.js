@@ -49,8 +49,8 @@ function item(sheet, entries, reload) {
       h("h3", {}, formatRange(sheet.first_day, sheet.last_day)),
       h("span", { class: `badge status-${sheet.status}` }, t(`sheet.${sheet.status}`)),
     ),
-    h("p", {}, t("sheet.sum", { length: spellLength(sheet.total_seconds), entries: sheet.entries }), " ",
-      sheet.submitted_at && h("span", { class: "quiet" }, t("sheet.submitted_at", {
+    h("p", {}, t("sheet.sum", { length: spellLength(sheet.total_seconds), entries: sheet.entries }),
+      sheet.submitted_at && h("span", { class: "quiet" }, " · ", t("sheet.submitted_at", {
         at: formatInstant(sheet.submitted_at, sheet.time_zone),
       }))),
     sheet.comment && h("p", { class: "comment" }, t("sheet.comment", { comment: sheet.comment })),

@@ -43,7 +43,7 @@ export function toSubmit({ to_submit: all }) {
   const sheets = all.filter(({ user_id: id }) => id !== user().id);
   return sheets.length > 0 && h(
     "section", { class: "card" },
-    h("details", {}, h("summary", {}, t("team.not_submitted", { count: sheets.length })), h(
+    h("details", {}, h("summary", {}, h("h2", {}, t("team.not_submitted", { count: sheets.length }))), h(
       "ul", { class: "entries" }, sheets.map((sheet) => h(
         "li", { class: "waiting" },
         h("p", {}, h("a", { class: "link", href: `#/team/${sheet.user_id}/${placeOf(sheet)}` }, sheet.user_name),
