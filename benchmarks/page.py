@@ -44,7 +44,7 @@ def _measure(browser: Browser, base_url: str, selector: str, *, with_steps: bool
     for _ in range(ROUNDS):
         tab.page.goto("about:blank")
         network.send("Network.clearBrowserCache")
-        tab.open().page.wait_for_function("window.readyAt")
+        tab.open().page.locator(selector).wait_for()
         times.append(tab.page.evaluate("window.readyAt"))
     sizes = tab.page.evaluate(FILES)
     print(

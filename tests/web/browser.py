@@ -44,11 +44,11 @@ class Tab:
         return self
 
     def log_in(self, email: str, password: str) -> "Tab":
-        """Log in with the form that is shown."""
+        """Log in with the form that is shown, until the page or the change of the password is there."""
         self.page.locator("input[name=username]").fill(email)
         self.page.locator("input[name=password]").fill(password)
         self.page.locator("form button[type=submit]").click()
-        self.page.locator("nav").wait_for()
+        self.page.locator("nav, input[name=current_password]").first.wait_for()
         return self
 
     def button(self, name: str) -> Any:

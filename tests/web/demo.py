@@ -42,10 +42,9 @@ def _prepare(api: str) -> None:
             project = client.get("/projects").json()[0]["id"]
             client.post("/time-entries/clock-in", json={"project_id": project, "description": "Release notes"})
     email, password = NEWCOMER
+    body = {"email": email, "first_name": "Nora", "last_name": "Novak", "role": "employee", "password": password}
     with _logged_in(api, *ADMIN) as client:
-        user = client.post("/admin/users", json={"email": email, "first_name": "Nora", "last_name": "Novak"}).json()
-        body = {"password": password, "must_change_password": True}
-        client.put(f"/admin/users/{user['id']}/password", json=body).raise_for_status()
+        client.post("/admin/users", json=body | {"must_change_password": True}).raise_for_status()
 
 
 def _logged_in(api: str, email: str, password: str) -> httpx.Client:
