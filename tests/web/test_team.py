@@ -104,6 +104,15 @@ def test_a_week_with_an_open_question_is_not_offered_for_submission(weekly, mias
     assert mias_tab.button("Submit: Ana Silva").count() == 0
 
 
+def test_of_a_week_that_is_not_over_nothing_is_asked(weekly, mias_tab, as_user, ana, website):
+    as_user(ana).clock_in(website.id)
+
+    mias_tab.open(f"team/{ana.id}/week/{TODAY}")
+
+    mias_tab.page.get_by_text("Open", exact=True).wait_for()
+    assert mias_tab.page.get_by_text("Correct these entries").count() == 0
+
+
 def test_an_approved_timesheet_is_reopened_with_a_reason(weekly, mias_tab, as_user, server, ana, mia):
     sheet = f"/timesheets/{ana.id}/{MONDAY}"
     as_user(ana).post(f"{sheet}/submit", json={}).raise_for_status()

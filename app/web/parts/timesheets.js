@@ -76,7 +76,7 @@ function act(sheet, action, reload) {
 
 /** @param {Api.Sheet} sheet @param {Api.Entry[]} entries @param {Done} reload */
 function blocking(sheet, entries, reload) {
-  if (!sheet.blocking_entries?.length) return null;
+  if (!sheet.blocking_entries?.length || !sheet.can.includes("submit")) return null;
   return h(
     "div", { class: "panel notice" }, h("p", {}, t("sheet.blocked")),
     h("ul", {}, sheet.blocking_entries.map(({ entry_id, type }) => blockingEntry(entry_id, type, entries, reload))),
