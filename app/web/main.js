@@ -10,7 +10,7 @@ import { loadTexts, t } from "./text.js";
 
 /** @type {Record<string, Route>} */
 const PAGES = {
-  __proto__: null, // an address names no property of every object
+  __proto__: /** @type {any} */ (null), // an address names no property of every object
   clock: { load: () => import("./pages/clock.js"), icon: "clock" },
   time: { load: () => import("./pages/time.js"), icon: "calendar" },
   team: { load: () => import("./pages/team.js"), icon: "team", isShown: () => session.isManager() },

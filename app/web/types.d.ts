@@ -54,6 +54,7 @@ declare global {
     type OpenEntry = Schemas["TimeEntryWithProject"];
     type LockDate = Schemas["LockDateRead"];
     type LoginSession = Schemas["SessionRead"];
+    type ManagedUser = Schemas["UserWithActions"];
     type PasswordLink = Schemas["PasswordLinkRead"];
     type Presence = Schemas["Presence"];
     type Project = Schemas["ProjectRead"];

@@ -6,7 +6,7 @@ import { t } from "../text.js";
 
 /** @type {Record<string, () => Promise<{show: (search: string, reload: Done) => Promise<Child>}>>} */
 const PARTS = {
-  __proto__: null,
+  __proto__: /** @type {any} */ (null),
   users: () => import("../parts/admin-users.js"),
   projects: () => import("../parts/admin-projects.js"),
   timesheets: () => import("../parts/admin-timesheets.js"),

@@ -12,31 +12,31 @@ const FIELDS = /** @type {const} */ (["email", "first_name", "last_name", "role"
 
 /** Read all who can be a manager, also those who are deactivated: their reports keep them. */
 export async function readManagers() {
-  /** @param {Api.Account["role"]} role */
+  /** @param {Api.ManagedUser["role"]} role */
   const read = (role) => call("GET", "admin/users", { query: { role, limit: 1000 } });
   return (await Promise.all([read("manager"), read("admin")])).flat();
 }
 
-/** @param {Partial<Api.Account>} user @param {Api.Account[]} managers */
+/** @param {Partial<Api.ManagedUser>} user @param {Api.ManagedUser[]} managers */
 export function managerOf({ manager_id: id }, managers) {
   return managers.find((each) => each.id === id);
 }
 
-/** @param {Api.Account[]} managers @param {(user: Api.Account) => unknown} done */
+/** @param {Api.ManagedUser[]} managers @param {(user: Api.ManagedUser) => unknown} done */
 export function addUser(managers, done) {
   /** @param {any} given */
   const submit = ({ manager_id: manager, ...body }) => call("POST", "admin/users", {
     body: { ...body, ...(manager && { manager_id: Number(manager) }) },
   });
-  /** @type {Partial<Api.Account>} */
+  /** @type {Partial<Api.ManagedUser>} */
   const start = { role: "employee", manager_id: null, time_zone: self().time_zone };
   formDialog(t("admin.add_user"), fields(start, managers), { label: t("admin.add"), submit, done });
 }
 
 /**
  * Only what has changed is sent. The manager has operations of its own. A role that is fixed is not in the form.
- * @param {Api.Account} user
- * @param {Api.Account[]} managers
+ * @param {Api.ManagedUser} user
+ * @param {Api.ManagedUser[]} managers
  * @param {Done} done
  */
 export function changeUser(user, managers, done) {
@@ -59,8 +59,8 @@ export function changeUser(user, managers, done) {
 
 /**
  * The choice of a manager. The present one is always in it, or saving would remove them.
- * @param {Partial<Api.Account>} user
- * @param {Api.Account[]} managers
+ * @param {Partial<Api.ManagedUser>} user
+ * @param {Api.ManagedUser[]} managers
  */
 function managerField(user, managers) {
   const possible = managers.filter((each) => (each.is_active && each.id !== user.id) || each.id === user.manager_id);
@@ -71,7 +71,7 @@ function managerField(user, managers) {
   });
 }
 
-/** @param {Partial<Api.Account>} user @param {Api.Account[]} managers */
+/** @param {Partial<Api.ManagedUser>} user @param {Api.ManagedUser[]} managers */
 function fields(user, managers) {
   const isLastAdmin = user.can?.includes("update_role") === false;
   const name = { required: true, maxlength: 100, autocomplete: "off" };
@@ -86,7 +86,7 @@ function fields(user, managers) {
     ),
     field("role", t("admin.role"), {
       kind: "select", options: ROLES.map((role) => [role, t(`admin.role_${role}`)]), value: user.role,
-      disabled: isLastAdmin, hint: isLastAdmin && t("problem.last_admin"),
+      disabled: isLastAdmin, hint: isLastAdmin ? t("problem.last_admin") : "",
     }),
     managerField(user, managers),
     zoneField(user.time_zone ?? self().time_zone),

@@ -16,7 +16,7 @@ import { user as self } from "../session.js";
 export async function show(search, reload) {
   const managers = await readManagers();
   const list = await pagedList("admin/users", search, (user) => row(user, managers, reload), t("admin.no_users"));
-  /** @param {Api.Account} user */
+  /** @param {Api.ManagedUser} user */
   const added = async (user) => {
     await reload();
     askForLink(user);
@@ -38,28 +38,30 @@ function fullName({ first_name, last_name }) {
   return `${first_name} ${last_name}`;
 }
 
-/** @param {Api.Account} user @param {Api.Account[]} managers @param {Done} reload */
+/** @param {Api.ManagedUser} user @param {Api.ManagedUser[]} managers @param {Done} reload */
 function row(user, managers, reload) {
   const name = fullName(user);
   const manager = managerOf(user, managers);
+  /** @type {[Api.ManagedUser["can"][number], string, Done][]} */
   const actions = [
     ["update", "admin.change", () => changeUser(user, managers, reload)],
     ["create_password_link", "admin.link", () => askForLink(user)],
     ["deactivate", "admin.deactivate", () => deactivate(user, reload)],
     ["activate", "admin.activate", () => activate(user, reload)],
-  ].filter(([action]) => user.can.includes(action));
+  ];
+  const possible = actions.filter(([action]) => user.can.includes(action));
   return h(
     "li", { class: "waiting" },
     h("p", {}, h("strong", {}, name), h("span", { class: "badge" }, t(`admin.role_${user.role}`)),
       !user.is_active && h("span", { class: "badge warn" }, t("admin.deactivated"))),
     h("p", { class: "quiet" }, user.email, manager && ` · ${t("admin.managed_by", { name: fullName(manager) })}`),
-    h("p", { class: "actions small" }, actions.map(([, label, act]) => itemButton(t(label), name, act))),
+    h("p", { class: "actions small" }, possible.map(([, label, act]) => itemButton(t(label), name, act))),
   );
 }
 
 /**
  * Make a password link. It is sent by e-mail, or shown once if the server has no mail server.
- * @param {Api.Account} user
+ * @param {Api.ManagedUser} user
  */
 function askForLink(user) {
   const question = h("p", {}, t("admin.link_question", { name: fullName(user) }));
@@ -69,7 +71,7 @@ function askForLink(user) {
   });
 }
 
-/** @param {Api.Account} user @param {Api.PasswordLink} answer */
+/** @param {Api.ManagedUser} user @param {Api.PasswordLink} answer */
 function showLink(user, { sent, link, token, expires_at }) {
   const address = link ?? new URL(`#/set-password/${token}`, document.baseURI).href;
   const until = h("p", {}, t("admin.link_until", { at: formatInstant(expires_at, self().time_zone) }));
@@ -80,7 +82,7 @@ function showLink(user, { sent, link, token, expires_at }) {
   ]);
 }
 
-/** @param {Api.Account} user @param {Done} reload */
+/** @param {Api.ManagedUser} user @param {Done} reload */
 function deactivate(user, reload) {
   const name = fullName(user);
   formDialog(t("admin.deactivate_title", { name }), [h("p", {}, t("admin.deactivate_question"))], {
@@ -93,7 +95,7 @@ function deactivate(user, reload) {
   });
 }
 
-/** @param {Api.Account} user @param {Done} reload */
+/** @param {Api.ManagedUser} user @param {Done} reload */
 function activate(user, reload) {
   const question = h("p", {}, t("admin.activate_question"));
   formDialog(t("admin.activate_title", { name: fullName(user) }), [question], {
