@@ -19,6 +19,7 @@ from app.api.http.problems import register_exception_handlers
 from app.api.http.request_middleware import RequestMiddleware
 from app.api.openapi.docs_pages import add_docs_pages
 from app.api.openapi.document import install_openapi, operation_id
+from app.api.openapi.headers import HEADERS
 from app.api.operations import health, metrics, root
 from app.api.operations.metrics import DatabaseProbe
 from app.api.operations.page import add_page
@@ -181,22 +182,7 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
         allow_credentials=settings.CORS_ALLOW_CREDENTIALS,
         allow_methods=["*"],
         allow_headers=["Authorization", "Content-Type", "X-Request-ID", "Idempotency-Key", "If-Match"],
-        expose_headers=[
-            "X-Request-ID",
-            "X-Total-Count",
-            "X-As-Of",
-            "X-Needs-Review",
-            "X-Not-Approved",
-            "X-Cut-Timesheets",
-            "ETag",
-            "Link",
-            "Location",
-            "Idempotent-Replayed",
-            "Retry-After",
-            "RateLimit-Policy",
-            "RateLimit",
-            "Content-Disposition",
-        ],
+        expose_headers=["Content-Disposition", *HEADERS],
     )
 
 
