@@ -136,7 +136,7 @@ def change(session: Session, actor: Actor, user_id: int, data: UserUpdate, *, at
     if "role" in changes:
         locks.lock_user_rules(session)
     user = lock_for_change(session, actor, user_id)
-    if "role" in changes:
+    if changes.get("role", user.role) is not user.role:
         last_admin, managers = role_rules.find_last_admin(session), role_rules.find_managers(session, [user_id])
         role_rules.check_new_role(actor, user, changes["role"], last_admin=last_admin, managers=managers)
     if changes.get("email", user.email) != user.email:

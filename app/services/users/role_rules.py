@@ -63,13 +63,11 @@ def find_last_admin(session: Session) -> int | None:
 def check_new_role(
     actor: Actor | None, user: UserRow, role: Role, *, last_admin: int | None, managers: Collection[int]
 ) -> None:
-    """Raise LastAdmin, or HasReports if a user with direct reports would become an employee.
+    """Raise LastAdmin, or HasReports if a user with direct reports would become an employee. The role is a new one.
 
     Raises ScopeRequired if an API token would give a user more rights. The last arguments are the results of
     `find_last_admin` and `find_managers`.
     """
-    if role is user.role:
-        return
     if role is not Role.employee:
         require_login_session(actor, "give a user more rights")
     check_admin_remains(user, last_admin)
