@@ -24,7 +24,8 @@ from app.services.users.rights import Rights
 _COUNT = select(func.count()).select_from(USER).execution_options(**{PREPARE: True})
 # The fields of AccountRead as JSON values. Building a model per user would take longer than the rest of the request.
 _AS_JSON = {"created_at": instant_text(USER.c.created_at)}
-_ACCOUNTS = select(*(_AS_JSON.get(name, USER.c[name]).label(name) for name in AccountRead.model_fields))
+_FIELDS = tuple(AccountRead.model_fields)
+_ACCOUNTS = select(*(_AS_JSON.get(name, USER.c[name]).label(name) for name in _FIELDS))
 _MANAGER = USER.alias("manager")
 _SKIPPED = USER.alias("skipped")
 _FIRST_ID = (
@@ -57,7 +58,8 @@ def list_page(
         rows = session.execute(page.select(_apply_filter(_ACCOUNTS, data), USER.c.id)).all()
     result = page.cut(rows, total)
     may = Rights(session, actor, result.rows)
-    return to_json([{**row._mapping, "can": may.actions(row, at=at)} for row in result.rows]), result
+    fields = (*_FIELDS, "can")
+    return to_json([dict(zip(fields, (*row, may.actions(row, at=at)), strict=True)) for row in result.rows]), result
 
 
 def list_team(session: Session, actor: Actor, page: PageOfIds) -> PageRows[User]:

@@ -24,8 +24,9 @@ class Rights:
         self._session, self._actor = session, actor
         self._known: dict[tuple[Hashable, ...], list[UserAction]] = {}
         may_have_reports = [user.id or 0 for user in users if user.role is not Role.employee]
-        self._managers = role_rules.find_managers(session, may_have_reports)
-        self._last_admin = role_rules.find_last_admin(session)
+        self._managers = role_rules.find_managers(session, may_have_reports) if may_have_reports else set()
+        has_admin = any(user.role is Role.admin for user in users)
+        self._last_admin = role_rules.find_last_admin(session) if has_admin else None
         period_locks.preload(session, [user.id or 0 for user in users if not user.is_active])
 
     def actions(self, user: UserRow, *, at: datetime) -> list[UserAction]:
